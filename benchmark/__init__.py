@@ -1,0 +1,1 @@
+"""Scores any video world model on a Loopcraft data set."""

@@ -1,0 +1,1 @@
+"""Loopcraft: videos whose agent keeps coming back, to test the memory of video world models."""

@@ -1,0 +1,60 @@
+"""The contract between worlds and everything else: actions in, one observation per action out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float64, Integer, UInt8, UInt64
+
+
+class Pose(NamedTuple):
+    """Where the agent stands (feet) and looks. Positions in blocks, y up; yaw positive to the right.
+
+    As in Minecraft, yaw 0 looks along +z and yaw 90 along -x; yaw lies in [-180, 180). Pitch is positive downwards.
+    """
+
+    x: float
+    y: float
+    z: float
+    yaw_deg: float
+    pitch_deg: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What one tick gives: the picture and the pose AFTER its action.
+
+    `surface` holds, where the world knows it, an id of the block face seen by each pixel (0 is the sky): the same
+    face of the same block has the same id in every frame of an episode.
+    """
+
+    frame: UInt8[np.ndarray, "H W 3"]
+    pose: Pose
+    surface: UInt64[np.ndarray, "H W"] | None = None
+
+
+class World(Protocol):
+    """A place in which walks are played.
+
+    The same (`world_id`, seed, actions) gives the same observations, whatever was played before.
+    """
+
+    @property
+    def world_id(self) -> str:
+        """Name and version of the world's looks and rules, as in "voxel-v1"."""
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of a frame in pixels."""
+
+    def play(self, seed: int, actions: Integer[np.ndarray, " T"]) -> Iterator[Observation]:
+        """Start a fresh episode in the world of `seed` and yield one observation per action."""
+
+
+@runtime_checkable
+class PathWorld(World, Protocol):
+    """A world that can tell an episode's poses without rendering it."""
+
+    def path(self, seed: int, actions: Integer[np.ndarray, " T"]) -> Float64[np.ndarray, "T 5"]:
+        """The poses (x, y, z, yaw_deg, pitch_deg) after each action, exactly those that `play` yields."""

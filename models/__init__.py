@@ -1,0 +1,1 @@
+"""Reference models: MilliVid, its baselines and its ablations."""
