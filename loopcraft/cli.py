@@ -22,9 +22,7 @@ class UserError(ValueError):
     """A mistake that the user can mend: the message names the path, the value and the remedy."""
 
 
-def run(
-    flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequence[str] | None
-) -> int:
+def run(flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequence[str] | None) -> int:
     """Parse `argv` (None: the process's own) into `flags_type`, call `body` and return the exit code."""
     module = sys.modules[body.__module__]
     flags = tyro.cli(flags_type, args=argv, description=module.__doc__)

@@ -11,9 +11,7 @@ import numpy as np
 
 def seed_sequence(root_seed: int, purpose: str, *index: int) -> np.random.SeedSequence:
     """The seed material of one key; `purpose` enters by its CRC-32, which is the same on every machine."""
-    return np.random.SeedSequence(
-        entropy=root_seed, spawn_key=(zlib.crc32(purpose.encode()), *index)
-    )
+    return np.random.SeedSequence(entropy=root_seed, spawn_key=(zlib.crc32(purpose.encode()), *index))
 
 
 def generator(root_seed: int, purpose: str, *index: int) -> np.random.Generator:

@@ -161,9 +161,7 @@ BLOCK_IDS: MappingProxyType[str, int] = MappingProxyType(
     {block.name: index for index, block in enumerate(BLOCKS)}
 )
 TEXTURE_NAMES: tuple[str, ...] = tuple(
-    dict.fromkeys(
-        name for b in BLOCKS for name in (b.top, b.side or b.top, b.bottom or b.top) if name
-    )
+    dict.fromkeys(name for b in BLOCKS for name in (b.top, b.side or b.top, b.bottom or b.top) if name)
 )
 
 
