@@ -1,6 +1,6 @@
-"""Soils, rocks and ores."""
+"""Soils, rocks, ores, ice and water."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -12,12 +12,8 @@ from loopcraft.worlds.voxel.textures.paint import (
     SIZE,
     Painter,
     Texture,
-    bevel,
-    cells,
-    draws,
     mottle,
     mottled,
-    noise,
     over,
     paint,
     palette,
@@ -25,67 +21,58 @@ from loopcraft.worlds.voxel.textures.paint import (
     stamp,
 )
 
-DIRT = "69482f 79553a 8b6444 9c7350"
-STONE = "6c6c6c 787878 828282 8c8c8c"
+DIRT = "6a4a30 79563b 876144 946d4e"
+STONE = "6e6e6e 797979 828282 8b8b8b"
 GRASS_FRINGE = "4f7431 5d8639 6b9642 7aa64d"
 SNOW = "dfe8ee eaf1f5 f3f8fa fbfdfe"
-NEEDLES = "4a3217 5d401d 705026 85632f"
+NEEDLES = "4a3217 5d401d 705026 80602f"
 
 
 def _dirt(rng: np.random.Generator) -> Texture:
     """Crumbs in four browns with a few pebbles."""
-    index = mottle(rng, (3, 5, 5, 2), 2, 2)
-    soil = paint(index, palette(DIRT))
+    soil = paint(mottle(rng, (3, 5, 5, 2), 2, 2), palette(DIRT))
     pebbles = np.full((SIZE, SIZE), CLEAR)
-    for row, col in draws(rng, 8, SIZE).reshape(4, 2):
+    for row, col in scatter(rng, 2, 2):
         stamp(pebbles, "01", row, col)
-    return over(soil, paint(pebbles, palette("7d7367 94897b")))
+    return over(soil, paint(pebbles, palette("7a6453 8f7c6b")))
 
 
 def _covered_side(colours: str, deep: int, rng: np.random.Generator) -> Texture:
     """Dirt under a ragged cover that hangs down by a few texels."""
-    drip = np.array([0, 1, 2, 1])[mottle(rng, (3, 3, 2, 2), 1, 2)[0]]
-    depth = deep + drip
+    depth = deep + np.array([0, 1, 2, 1])[mottle(rng, (3, 3, 2, 2), 1, 2)[0]]
     shade = mottle(rng, (2, 4, 4, 2), 1, 2)
     cover = np.where(depth - 1 == ROW, np.minimum(shade, 1), np.maximum(shade, 1))
     return over(_dirt(rng), paint(np.where(depth > ROW, cover, CLEAR), palette(colours)))
 
 
-def _strata(colours: str, rng: np.random.Generator) -> Texture:
-    """Sandstone from the side: a smooth cap, thin beds and a rough foot."""
+def _sandstone_side(rng: np.random.Generator) -> Texture:
+    """A smooth cap, thin beds and a rough foot."""
     beds = np.array([3, 3, 2, 1, 2, 2, 3, 2, 1, 2, 2, 2, 1, 2, 1, 0])[:, None]
     grain = mottle(rng, (1, 6, 1), 1, 4) - 1
-    return paint(np.clip(beds + np.where(ROW > 2, grain, 0), 0, 3), palette(colours))
+    return paint(np.clip(beds + np.where(ROW > 2, grain, 0), 0, 3), palette("bba878 cbba88 d7c897 e2d5a8"))
 
 
-def _slab(colours: str, rng: np.random.Generator) -> Texture:
-    """A dressed stone face: faint wide mottling."""
-    return paint(mottle(rng, (1, 5, 2), 2, 5), palette(colours))
-
-
-def _pebbles(rng: np.random.Generator) -> Texture:
-    """Gravel: small lit stones of three greys."""
-    label = cells(scatter(rng, 5, 5))
-    tone = draws(rng, 25, 3)[label]
-    return paint(tone + 1 + bevel(label), palette("6c6764 79746f 86817e 948f8b 9f9a96"))
-
-
-def _bedrock(rng: np.random.Generator) -> Texture:
-    """Shattered dark rock in large, hard contrasts."""
-    return paint(mottle(rng, (4, 4, 3, 3), 2, 3), palette("2b2b2b 454545 636363 858585"))
+def _gravel(rng: np.random.Generator) -> Texture:
+    """Grit of five greys with small lit stones on it; nothing runs to the border, as the block is turned."""
+    index = mottle(rng, (3, 4, 4, 2), 2, 2)
+    for motif, (row, col) in zip(
+        ("343/231/.00", "34/131/.0", "33/221/100") * 4, scatter(rng, 4, 3), strict=True
+    ):
+        stamp(index, motif, row, col)
+    return paint(index, palette("6b6663 7b7672 87827f 938e8a a19c98"))
 
 
 def _crystalline(colours: str, rng: np.random.Generator) -> Texture:
     """Igneous rock: mottled ground with dark and pale grains in it."""
     index = mottle(rng, (2, 5, 3), 2, 2) + 1
-    for row, col in draws(rng, 18, SIZE).reshape(9, 2):
+    for row, col in scatter(rng, 3, 3):
         stamp(index, "4", row, col)
-    for row, col in draws(rng, 20, SIZE).reshape(10, 2):
+    for row, col in scatter(rng, 4, 3):
         stamp(index, "00", row, col)
     return paint(index, palette(colours))
 
 
-def stone(rng: np.random.Generator) -> Texture:
+def _stone(rng: np.random.Generator) -> Texture:
     """Grey with long, low clumps."""
     return paint(mottle(rng, (2, 6, 6, 2), 1, 3), palette(STONE))
 
@@ -95,49 +82,52 @@ GEMS = ("12/01", ".2/120/01", "21/100", "12./.10", "2/10", "12/110/.0")
 
 
 def _ore(colours: str, rng: np.random.Generator) -> Texture:
-    """Gems in stone, one to each field of a staggered grid so that no side of the block is bare."""
+    """Gems in stone, one to each field of a staggered grid so that no part of the block is bare."""
     gems = np.full((SIZE, SIZE), CLEAR)
-    jitter = draws(rng, 12, 3).reshape(6, 2)
-    places = ((1, 2), (1, 10), (6, 6), (6, 13), (11, 2), (11, 10))
-    for shape, (row, col), (down, right) in zip(GEMS, places, jitter, strict=True):
-        stamp(gems, shape, row + int(down), col + int(right))
-    return over(stone(rng), paint(gems, palette(colours)))
+    for motif, (row, col) in zip(GEMS, scatter(rng, 3, 2), strict=True):
+        stamp(gems, motif, row, col)
+    return over(_stone(rng), paint(gems, palette(colours)))
 
 
 def _ice(rng: np.random.Generator) -> Texture:
-    """Pale blue with a few slanting cracks."""
+    """Pale blue with a few short cracks."""
     index = mottle(rng, (2, 6, 2), 3, 3)
-    for row, col in draws(rng, 8, SIZE).reshape(4, 2):
-        stamp(index, "...3/..3/.3/3", row, col)
-    return paint(index, palette("84aee8 8fb8ef 9bc2f4 b9d8fb"))
+    for motif, (row, col) in zip(("..3/.3/3", "33/..3", "3", ".3/3"), scatter(rng, 2, 2), strict=True):
+        stamp(index, motif, row, col)
+    return paint(index, palette("86b0e9 8fb8ef 99c0f3 b3d4fa"))
 
 
-def _rippled(colours: str, rng: np.random.Generator) -> Texture:
-    """Clay: smooth, with faint curved bands."""
+def _clay(rng: np.random.Generator) -> Texture:
+    """Smooth, with faint curved bands."""
     wave = np.array([0, 0, 1, 1, 2, 2, 1, 1] * 2)[COL]
-    band = ((ROW + wave) % 8 < 2).astype(np.int64)
-    return paint(mottle(rng, (2, 6, 2), 1, 4) + band, palette(colours))
+    band = (ROW + wave) % 8 < 2
+    return paint(mottle(rng, (2, 6, 2), 1, 4) + band, palette("949aa6 9ca2ae a4aab6 adb3be"))
 
 
 def _water(rng: np.random.Generator) -> Texture:
-    """Near-white grey with gentle crests; a region's water colour is multiplied into it."""
-    field = noise(rng, 2, 6)
-    crest = np.array([0, 0, 1, 2, 2, 2, 1, 0] * 2)[COL]
-    streak = ((ROW + crest) % 8 == 3) & (field > np.sort(field, axis=None)[100])
-    low = ((ROW + crest) % 8 == 6) & (field > np.sort(field, axis=None)[140])
-    return paint(
-        1 + streak.astype(np.int64) * 2 - low + (field > np.median(field)),
-        palette("a3a8ad aeb2b6 b6babd c0c3c6 ced1d3"),
-    )
+    """Near-white grey with broken crests; a region's water colour is multiplied into it."""
+    swell = mottle(rng, (2, 3), 2, 6)
+    phase = (ROW + np.array([0, 0, 1, 2, 2, 2, 1, 0] * 2)[COL]) % 8
+    crest, trough = (phase == 3) & (swell == 1), (phase == 5) & (swell == 0)
+    return paint(1 + swell + crest - trough, palette("a6abb0 aeb2b6 b5b9bc c6c9cc"))
 
 
-TERRACOTTA: Mapping[str, str] = {
-    "terracotta": "8f5840 985f45 a0674c",
-    "terracotta_orange": "9c5124 a65829 ae602f",
-    "terracotta_yellow": "b48026 be892b c79233",
-    "terracotta_white": "c5a794 ceb09d d6b9a6",
-    "terracotta_brown": "4a3122 533827 5b3f2d",
+SPECKLED: Mapping[str, tuple[str, Sequence[int], int, int]] = {
+    "bedrock": ("2e2e2e 474747 636363 808080", (4, 4, 3, 3), 2, 3),
+    "grass_top": ("9e9e98 aaaaa4 b7b7b1 c3c3bd", (3, 5, 5, 3), 2, 2),
+    "snow": (SNOW, (1, 3, 6, 6), 3, 3),
+    "sand": ("cdbf90 d6c99b ded2a5 e6dbb2", (2, 5, 6, 2), 2, 2),
+    "red_sand": ("a9581f b46224 be6b2a c97733", (2, 5, 6, 2), 2, 2),
+    "sandstone_top": ("cdbd8c d8c999 e0d3a6", (1, 5, 2), 2, 5),
+    "mud": ("35322f 3e3a37 46423e 524d48", (3, 6, 4, 1), 2, 3),
+    "podzol_top": (NEEDLES, (3, 5, 4, 2), 2, 2),
+    "terracotta": ("8f5840 985f45 a0674c", (2, 6, 2), 2, 3),
+    "terracotta_orange": ("9c5124 a65829 ae602f", (2, 6, 2), 2, 3),
+    "terracotta_yellow": ("b48026 be892b c79233", (2, 6, 2), 2, 3),
+    "terracotta_white": ("c5a794 ceb09d d6b9a6", (2, 6, 2), 2, 3),
+    "terracotta_brown": ("4a3122 533827 5b3f2d", (2, 6, 2), 2, 3),
 }
+"""Grounds that are clumped shades and nothing else: colours, their shares, height and width of a clump."""
 
 ORES: Mapping[str, str] = {
     "coal_ore": "1f1f22 333337 4d4d52",
@@ -148,27 +138,19 @@ ORES: Mapping[str, str] = {
 }
 
 PAINTERS: Mapping[str, Painter] = {
-    "bedrock": _bedrock,
-    "stone": stone,
+    **{name: mottled(*recipe) for name, recipe in SPECKLED.items()},
+    **{name: partial(_ore, colours) for name, colours in ORES.items()},
+    "stone": _stone,
     "dirt": _dirt,
-    "grass_top": mottled("9a9a94 a9a9a3 b8b8b2 c6c6c0", (3, 5, 5, 3), 2, 2),
     "grass_side": partial(_covered_side, GRASS_FRINGE, 3),
-    "snow": mottled(SNOW, (1, 3, 6, 6), 3, 3),
     "snowy_grass_side": partial(_covered_side, SNOW, 3),
-    "sand": mottled("cdbf90 d6c99b ded2a5 e6dbb2", (2, 5, 6, 2), 2, 2),
-    "sandstone_top": partial(_slab, "cdbd8c d8c999 e0d3a6"),
-    "sandstone_side": partial(_strata, "bba878 cbba88 d7c897 e2d5a8"),
-    "red_sand": mottled("a9581f b46224 be6b2a c97733", (2, 5, 6, 2), 2, 2),
-    **{name: mottled(colours, (2, 6, 2), 2, 3) for name, colours in TERRACOTTA.items()},
-    "gravel": _pebbles,
-    "clay": partial(_rippled, "949aa6 9ca2ae a4aab6 adb3be"),
-    "mud": mottled("35322f 3e3a37 46423e 524d48", (3, 6, 4, 1), 2, 3),
-    "podzol_top": mottled(NEEDLES, (3, 5, 4, 2), 1, 3),
     "podzol_side": partial(_covered_side, NEEDLES, 3),
+    "sandstone_side": _sandstone_side,
+    "gravel": _gravel,
+    "clay": _clay,
     "ice": _ice,
     "granite": partial(_crystalline, "7c5142 8a5d4c 986957 a57664 b88f80"),
-    "andesite": partial(_crystalline, "6f7071 7c7d7e 868788 909192 a2a3a4"),
-    "diorite": partial(_crystalline, "8f8f90 a9a9aa b7b7b8 c5c5c6 dbdbdc"),
-    **{name: partial(_ore, colours) for name, colours in ORES.items()},
+    "andesite": partial(_crystalline, "737475 7e7f80 868788 8f9091 9d9e9f"),
+    "diorite": partial(_crystalline, "9a9a9b adadae b8b8b9 c4c4c5 d6d6d7"),
     "water": _water,
 }

@@ -10,8 +10,8 @@ def mip_chain(textures: UInt8[np.ndarray, "N 16 16 4"]) -> tuple[UInt8[np.ndarra
     """The textures at 16, 8, 4, 2 and 1 texels a side, alpha 0 or 255 at every size.
 
     A texel's colour is the average sRGB value of the opaque texels that it covers; each size keeps the share
-    of opaque texels as nearly as its number of texels allows. Transparent texels carry the colour around them,
-    so that filtering draws no dark fringes.
+    of opaque texels as nearly as its number of texels allows. Transparent texels carry the colour around
+    them, so that filtering draws no dark fringes.
     """
     return tuple(_mip(textures, SIZE >> level) for level in range(5))
 

@@ -1,7 +1,7 @@
 """The brushes of the texture painters: small palettes, clumped noise that wraps, and sprites.
 
-A texture is painted as an index image (a shade number per texel) and coloured last, as pixel artists do. Row 0 is
-the top. All is integer arithmetic on raw generator words, so the bytes are the same anywhere.
+A texture is painted as an index image (a shade number per texel) and coloured last, as pixel artists do.
+Row 0 is the top. All is integer arithmetic on raw generator words, so the bytes are the same anywhere.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +22,12 @@ Indices: TypeAlias = Int64[np.ndarray, "16 16"]
 Painter: TypeAlias = Callable[[np.random.Generator], Texture]
 
 ROW, COL = np.mgrid[0:SIZE, 0:SIZE]
+
+EDGE = np.minimum(np.minimum(ROW, COL), SIZE - 1 - np.maximum(ROW, COL))
+"""Texels between a texel and the border: 0 in the outermost frame, 7 in the middle."""
+
+ACROSS = np.where(np.abs(2 * ROW - 15) > np.abs(2 * COL - 15), COL, ROW)
+"""Place along the nearest side: what runs straight out from it is drawn as a function of this."""
 
 
 def palette(colours: str) -> Palette:

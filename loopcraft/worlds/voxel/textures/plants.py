@@ -6,8 +6,10 @@ from functools import partial
 import numpy as np
 
 from loopcraft.worlds.voxel.textures.paint import (
+    ACROSS,
     CLEAR,
     COL,
+    EDGE,
     ROW,
     SIZE,
     Painter,
@@ -34,34 +36,43 @@ def _blade(texture: Texture, colours: str, root: int, height: int, lean: int) ->
     shades = palette(colours)
     for up in range(height):
         col = root + lean * up * up // (height * height)
-        if 0 <= col < SIZE:
-            texture[SIZE - 1 - up, col] = (*shades[up * len(shades) // height], 255)
+        texture[SIZE - 1 - up, col] = (*shades[up * len(shades) // height], 255)
 
 
-def _tall_grass(rng: np.random.Generator) -> Texture:
+def _tall_grass(_: np.random.Generator) -> Texture:
     """A tuft of bending blades of many heights, dark at the root."""
     texture = np.zeros((SIZE, SIZE, 4), np.uint8)
-    leans = (-3, 2, -1, 4, 0, -4, 3, 1, -2, 2, -3, 1, 4)
-    roots = (2, 13, 5, 9, 8, 6, 11, 4, 10, 1, 14, 7, 12)
-    heights = (9, 8, 13, 12, 15, 10, 9, 7, 14, 6, 7, 11, 6)
-    for root, height, lean, dark in zip(roots, heights, leans, draws(rng, 13, 2), strict=True):
-        ramp = "7e7e7e 989898 b0b0b0 c8c8c8" if dark else "8c8c8c aaaaaa c6c6c6 e0e0e0"
-        _blade(texture, ramp, root, height, lean)
+    tuft = ((3, 9, -3), (13, 8, 2), (5, 13, -2), (9, 12, 4), (8, 15, 0), (6, 10, -4), (11, 9, 3), (1, 6, -1))
+    for root, height, lean in tuft:
+        _blade(texture, "7e7e7e 999999 b2b2b2 cacaca", root, height, lean)
+    for root, height, lean in ((4, 11, 1), (10, 14, 1), (7, 8, -2), (12, 11, -1), (14, 7, 1), (2, 7, 1)):
+        _blade(texture, "919191 acacac c6c6c6 e0e0e0", root, height, lean)
+    return texture
+
+
+def _fern(_: np.random.Generator) -> Texture:
+    """Five arching fronds with leaflets on every other texel."""
+    texture = np.zeros((SIZE, SIZE, 4), np.uint8)
+    for root, height, lean in ((6, 7, -6), (9, 7, 6), (6, 11, -5), (9, 12, 5), (8, 15, -1)):
+        for side in (-1, 1):
+            for up in range(3, height - 1, 2):
+                col = root + side + lean * up * up // (height * height)
+                texture[SIZE - 1 - up, col] = (*palette("b0b0b0 c4c4c4 dadada")[up * 3 // height], 255)
+        _blade(texture, "808080 949494 a6a6a6 d2d2d2", root, height, lean)
     return texture
 
 
 def _wheat(rng: np.random.Generator) -> Texture:
-    """A stand of ripe ears on eight straws."""
+    """A stand of ripe ears on five straws."""
     texture = np.zeros((SIZE, SIZE, 4), np.uint8)
-    for root, height in zip(range(1, SIZE, 2), 10 + draws(rng, 8, 4), strict=True):
-        _blade(texture, "8a7a2c a8923a c0a544", root, int(height), 0)
-        for up in range(int(height) - 5, int(height) + 1):
-            row = SIZE - 1 - up
-            texture[row, root] = (*bytes.fromhex("d8b84a"), 255)
-            if up % 2:
-                texture[row, root - 1] = (*bytes.fromhex("eed476"), 255)
-            elif root < SIZE - 1:
-                texture[row, root + 1] = (*bytes.fromhex("b08c30"), 255)
+    dark, gold, pale = palette("b08a30 d6b548 eed27a")
+    for root, height in zip(range(1, SIZE, 3), 12 + draws(rng, 5, 4), strict=False):
+        _blade(texture, "7f7a2e 9a8836 b89c42", root, int(height), 0)
+        texture[SIZE - 6, root + 1] = texture[SIZE - 3, root - 1] = (*dark, 255)
+        for up in range(int(height) - 6, int(height)):
+            grain, side = (pale, -1) if up % 2 else (dark, 1)
+            texture[SIZE - 1 - up, root] = (*gold, 255)
+            texture[SIZE - 1 - up, root + side] = (*grain, 255)
     return texture
 
 
@@ -89,10 +100,8 @@ def _cactus_side(rng: np.random.Generator) -> Texture:
 
 def _cactus_top(rng: np.random.Generator) -> Texture:
     """The ribs from above, round a woolly crown."""
-    edge = np.minimum(np.minimum(ROW, COL), np.minimum(15 - ROW, 15 - COL))
-    along = np.where(np.abs(2 * ROW - 15) > np.abs(2 * COL - 15), COL, ROW)
-    rib = np.where(along % 5 == 0, 1, 3) + mottle(rng, (1, 8, 1), 2, 2) - 1
-    index = np.where(edge == 0, 0, np.where(edge == 7, 4, rib))
+    rib = np.where(ACROSS % 5 == 0, 1, 2) + mottle(rng, (1, 8, 1), 2, 2) - 1
+    index = np.where(EDGE == 0, 0, np.where(EDGE > 5, 4 - (EDGE == 6), rib))
     return paint(index, palette("375c22 477229 568734 659a40 a3bf78"))
 
 
@@ -124,6 +133,7 @@ def _brown_cap(rng: np.random.Generator) -> Texture:
 PAINTERS: Mapping[str, Painter] = {
     **{name: partial(_sprite, name) for name in SPRITES},
     "tall_grass": _tall_grass,
+    "fern": _fern,
     "wheat": _wheat,
     "reeds": _reeds,
     "cactus_side": _cactus_side,
