@@ -53,7 +53,7 @@ def _sandstone_side(rng: np.random.Generator) -> Texture:
 
 
 def _gravel(rng: np.random.Generator) -> Texture:
-    """Grit of five greys with small lit stones on it; nothing runs to the border, as the block is turned."""
+    """Grit of five greys with small lit stones on it."""
     index = mottle(rng, (3, 4, 4, 2), 2, 2)
     for motif, (row, col) in zip(
         ("343/231/.00", "34/131/.0", "33/221/100") * 4, scatter(rng, 4, 3), strict=True

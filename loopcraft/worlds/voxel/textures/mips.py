@@ -1,5 +1,7 @@
 """Smaller versions of every texture for distant blocks."""
 
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
@@ -11,7 +13,7 @@ def mip_chain(textures: UInt8[np.ndarray, "N 16 16 4"]) -> tuple[UInt8[np.ndarra
 
     A texel's colour is the average sRGB value of the opaque texels that it covers; each size keeps the share
     of opaque texels as nearly as its number of texels allows. Transparent texels carry the colour around
-    them, so that filtering draws no dark fringes.
+    them, so that filtering draws no dark fringes. Every texture must have an opaque texel.
     """
     return tuple(_mip(textures, SIZE >> level) for level in range(5))
 
@@ -33,10 +35,9 @@ def _most_opaque(count: Int64[np.ndarray, "N S S"], full: int) -> Bool[np.ndarra
     Ties go to the texel with the fuller surroundings, then to the lowest, which keeps stems whole.
     """
     num, size, _ = count.shape
-    share = np.floor(count.mean(axis=(1, 2)) / full * size * size + 0.5).astype(np.int64)
-    around = _around(count)
-    flipped = [key[:, ::-1].reshape(num, -1) for key in (-around, -count)]
-    order = np.lexsort(flipped, axis=-1)
+    share = (2 * count.sum(axis=(1, 2)) + full) // (2 * full)
+    upside_down = [key[:, ::-1].reshape(num, -1) for key in (-_around(count, "edge"), -count)]
+    order = np.lexsort(upside_down, axis=-1)
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(size * size)[None], axis=1)
     return np.asarray((rank < share[:, None]).reshape(num, size, size)[:, ::-1])
@@ -45,12 +46,15 @@ def _most_opaque(count: Int64[np.ndarray, "N S S"], full: int) -> Bool[np.ndarra
 def _colours(sums: Int64[np.ndarray, "N S S 4"]) -> Int64[np.ndarray, "N S S 3"]:
     """Average colours from sums of R, G, B and opaque texels; an empty texel takes its neighbours'."""
     while (empty := sums[..., 3] == 0).any():
-        sums = np.where(empty[..., None], np.stack([_around(sums[..., c]) for c in range(4)], axis=3), sums)
+        around = np.stack([_around(sums[..., channel], "wrap") for channel in range(4)], axis=3)
+        sums = np.where(empty[..., None], around, sums)
     weight = sums[..., 3:]
     return np.asarray((2 * sums[..., :3] + weight) // (2 * weight))
 
 
-def _around(field: Int64[np.ndarray, "N S S"]) -> Int64[np.ndarray, "N S S"]:
-    """Sum over each texel's wrapped 3 x 3 neighbourhood."""
-    rows = field + np.roll(field, 1, 1) + np.roll(field, -1, 1)
-    return np.asarray(rows + np.roll(rows, 1, 2) + np.roll(rows, -1, 2))
+def _around(field: Int64[np.ndarray, "N S S"], border: Literal["edge", "wrap"]) -> Int64[np.ndarray, "N S S"]:
+    """Sum over each texel's 3 x 3 neighbourhood; past the border the edge or the texture repeats."""
+    _, height, width = field.shape
+    padded = np.pad(field, ((0, 0), (1, 1), (1, 1)), mode=border)
+    shifts = [padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    return np.asarray(np.sum(shifts, axis=0))
