@@ -30,6 +30,8 @@ class Biome:
     """From 0 (smooth slopes) to 1 (steps of four blocks)."""
     top: str = "grass"
     filler: str = "dirt"
+    filler_depth: int = 3
+    """Blocks of `filler` between `top` and the rock; one less or more by chance."""
     rock: str = "stone"
     """A row of `tables.STRATA`."""
     patch: str = "dirt"
@@ -91,7 +93,15 @@ BIOMES: tuple[Biome, ...] = (
         grass=(121, 192, 90),
         foliage=(89, 174, 48),
         tree_chance=0.34,
-        trees={"oak": 10, "oak_tall": 5, "oak_large": 4, "birch": 2, "bush": 4, "fallen_oak": 1, "boulder": 1},
+        trees={
+            "oak": 10,
+            "oak_tall": 5,
+            "oak_large": 4,
+            "birch": 2,
+            "bush": 4,
+            "fallen_oak": 1,
+            "boulder": 1,
+        },
         plants={"tall_grass": 0.08, "fern": 0.02, "mushroom_red": 0.003, "mushroom_brown": 0.004},
         flowers=("poppy", "daisy", "tulip_pink", "blue_orchid"),
         sites={
@@ -309,6 +319,7 @@ BIOMES: tuple[Biome, ...] = (
         terrace=0.75,
         top="red_sand",
         filler="red_sand",
+        filler_depth=1,
         rock="terracotta",
         patch="terracotta_orange",
         patch_share=0.22,
@@ -415,7 +426,7 @@ BIOMES: tuple[Biome, ...] = (
         terrace=0.25,
         patch="stone",
         patch_share=0.45,
-        filler="stone",
+        filler_depth=1,
         bed="gravel",
         snow_line=63,
         grass=(138, 182, 115),
