@@ -13,7 +13,7 @@ from loopcraft.worlds.voxel.blocks import BLOCKS, TEXTURE_NAMES, Block, Shape, T
 from loopcraft.worlds.voxel.textures import PAINTERS, draw_textures, mip_chain
 
 TEXTURES = draw_textures()
-PINNED_SHA256 = "PIN"
+PINNED_SHA256 = "260166afc2029aa428e92e3d6ad6eb2361d145b71e6a6fb50f8007c8c645b9f5"
 
 GROUNDS = (
     *("stone", "granite", "andesite", "diorite", "gravel", "clay", "mud", "dirt", "podzol_top", "grass_top"),

@@ -35,10 +35,10 @@ BOOKS = "7c2f2a 2f5a3a 2c4a78 8a6a2c 5d3a68 9a8f7a"
 def _cobble(rng: np.random.Generator) -> Texture:
     """Rounded stones lit from the top left in dark joints."""
     label = cells(scatter(rng, 4, 3), squash=2)
-    tone = draws(rng, 12, 2)[label]
+    tone = draws(rng, 12, 3)[label]
     relief = bevel(label)
-    index = np.where(relief < 0, mottle(rng, (2, 3), 2, 2), 2 + tone + relief)
-    return paint(index, palette("5a5a5a 696969 7a7a7a 888888 959595"))
+    index = np.where(relief < 0, mottle(rng, (3, 2), 2, 2), 2 + tone + relief)
+    return paint(index, palette("505050 626262 777777 838383 8f8f8f 9d9d9d"))
 
 
 def _masonry(rng: np.random.Generator) -> Texture:

@@ -82,9 +82,9 @@ GEMS = ("12/01", ".2/120/01", "21/100", "12./.10", "2/10", "12/110/.0")
 
 
 def _ore(colours: str, rng: np.random.Generator) -> Texture:
-    """Gems in stone, one to each field of a staggered grid so that no part of the block is bare."""
+    """Gems in stone, spread so that no part of the block is bare and none is cut by the border."""
     gems = np.full((SIZE, SIZE), CLEAR)
-    for motif, (row, col) in zip(GEMS, scatter(rng, 3, 2), strict=True):
+    for motif, (row, col) in zip(GEMS, np.minimum(scatter(rng, 3, 2), 13), strict=True):
         stamp(gems, motif, row, col)
     return over(_stone(rng), paint(gems, palette(colours)))
 
