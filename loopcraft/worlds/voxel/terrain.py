@@ -6,6 +6,7 @@ from loopcraft.worlds.voxel import tables
 from loopcraft.worlds.voxel.columns import SEA_LEVEL, columns
 from loopcraft.worlds.voxel.plants import plant_arrays, sow
 from loopcraft.worlds.voxel.region import HEIGHT_BLOCKS, Region
+from loopcraft.worlds.voxel.sites import build, dig, plan_sites
 from loopcraft.worlds.voxel.spawn import open_ground
 from loopcraft.worlds.voxel.trees import TREE_REACH, tree_arrays
 from loopcraft.worlds.voxel.volume import MARGIN, fill
@@ -21,6 +22,9 @@ def generate_region(world_seed: int, *, x0: int, z0: int, size_x: int, size_z: i
     pad, around = TREE_REACH, TREE_REACH + MARGIN
     land = columns(seeds, x0 - around, z0 - around, size_x + 2 * around, size_z + 2 * around)
     water = np.full(land.height.shape, SEA_LEVEL, np.int16)
+    barred = np.zeros(land.height.shape, np.uint8)
+    sites = plan_sites(seeds, x0 - around, z0 - around, *land.height.shape)
+    dig(sites, land, water, barred, x0 - around, z0 - around)
     shape = (size_x + 2 * pad, size_z + 2 * pad)
     blocks = np.empty((*shape, HEIGHT_BLOCKS), np.uint8)
     ground = np.empty(shape, np.int16)
@@ -35,8 +39,8 @@ def generate_region(world_seed: int, *, x0: int, z0: int, size_x: int, size_z: i
         blocks,
         ground,
     )
-    barred = np.zeros(shape, np.uint8)
-    grow(seeds, tree_arrays(), land, MARGIN, x0 - pad, z0 - pad, blocks, ground, barred)
+    grow(seeds, tree_arrays(), land, MARGIN, x0 - pad, z0 - pad, blocks, ground, barred[MARGIN:, MARGIN:])
+    build(sites, blocks, x0 - pad, z0 - pad)
     sow(seeds, plant_arrays(), land, MARGIN, x0 - pad, z0 - pad, blocks, ground)
     tints = land.tints[around:-around, around:-around]
     return Region(

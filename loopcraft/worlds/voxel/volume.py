@@ -94,7 +94,7 @@ def _surface(
         if soil > 0.35:
             return _CLAY
         return _GRAVEL if soil < -0.42 else bed
-    if y <= SEA_LEVEL + 1 and water == SEA_LEVEL and (y == SEA_LEVEL or soil > -0.1) and soil > -0.35:
+    if y <= water + 1 and (y == water or soil > 0.0) and soil > -0.35:
         return bed
     snow = biomes.snow_line[biome] + float(h & 7) - 3.5
     if y > snow:
@@ -199,7 +199,7 @@ def _fill_column(
         depth += 1
         below = height - y
         if (
-            _CAVE_LOW < y
+            y > _CAVE_LOW
             and roof <= below < _CAVE_DEPTH
             and (y > SEA_LEVEL + 1 or y < low - 6.0)
             and level <= SEA_LEVEL
