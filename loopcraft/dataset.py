@@ -106,7 +106,7 @@ class LoopcraftDataset:
     def metadata(self) -> pd.DataFrame:
         """A row an episode, by key: episodes.parquet where it exists, else the frame counts alone."""
         if (self.root / EPISODES).exists():
-            return read_episodes(self.root).set_index("key", drop=False).loc[list(self.keys)]
+            return read_episodes(self.root).set_index("key", drop=False).rename_axis(None)
         return pd.DataFrame(
             {"key": self.keys, "frames": list(self._num_frames.values())}, index=list(self.keys)
         )
@@ -119,14 +119,17 @@ class LoopcraftDataset:
         """
         digest = hashlib.sha256()
         for key in self.keys:
-            digest.update(f"{key} {self.num_frames(key)} {' '.join(self._checksums(key))}\n".encode())
+            paths = (self.video_path(key), self.states_path(key))
+            checksums = [self.recorded_sha256(path) or file_sha256(path) for path in paths]
+            digest.update(f"{key} {self.num_frames(key)} {' '.join(checksums)}\n".encode())
         return digest.hexdigest()
 
-    def _checksums(self, key: str) -> tuple[str, str]:
-        if "mp4_sha256" in self.metadata:
-            row = self.metadata.loc[key]
-            return str(row["mp4_sha256"]), str(row["npy_sha256"])
-        return file_sha256(self.video_path(key)), file_sha256(self.states_path(key))
+    def recorded_sha256(self, path: Path) -> str | None:
+        """The checksum of a video or states file as episodes.parquet gives it, if it does."""
+        key, column = f"{path.parent.name}/{path.stem}", f"{path.suffix[1:]}_sha256"
+        if column not in self.metadata or key not in self.metadata.index:
+            return None
+        return str(self.metadata.at[key, column])
 
 
 def open_dataset(path: str | Path) -> LoopcraftDataset:

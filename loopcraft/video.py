@@ -1,8 +1,8 @@
 """Frames to H.264 in MP4 and back, exact to the frame.
 
 Encoding is single-threaded with a fixed structure (closed groups of 16 frames, no B-frames, no scene cuts):
-the same frames give the same bytes, and any frame is at most 15 frames behind a key frame. The YUV matrix is
-BT.601, limited range, tagged as such, so FFmpeg, torchcodec, OpenCV and browsers show the right colours.
+the same frames give the same bytes, and any frame is at most 15 frames behind a key frame. The YUV matrix
+is BT.601, limited range, tagged as such, so FFmpeg, torchcodec, OpenCV and browsers show the right colours.
 
 Lossless files hold RGB (x264's High 4:4:4 Predictive profile, quantiser 0): every reader built on FFmpeg's
 software decoder opens them; browsers and the hardware decoders of graphics cards do not.
@@ -104,21 +104,31 @@ def iterate_frames(path: Path, start: int = 0, stop: int | None = None) -> Itera
 
     Raises `UserError` where the file is damaged and `FileNotFoundError` where it is missing.
     """
-    try:
-        with av.open(str(path)) as container:
-            for picture in _decode_from(container, start, stop):
-                yield _to_rgb(picture)
-    except (av.error.InvalidDataError, av.error.EOFError, IndexError) as error:
-        raise UserError(f"{path}: not a readable video; restore it or make it again ({error})") from error
+    with _opened(path) as container:
+        for picture in _decode_from(container, start, stop):
+            yield _to_rgb(picture)
 
 
 def count_frames(path: Path) -> int:
     """The number of frames that the file's header states (nothing is decoded)."""
+    with _opened(path) as container:
+        return int(container.streams.video[0].frames)
+
+
+def count_decodable(path: Path) -> int:
+    """The number of frames that decoding the whole file gives."""
+    with _opened(path) as container:
+        return sum(1 for _ in _decode_from(container, 0, None))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    """The file open for reading; what FFmpeg finds wrong with it becomes a `UserError`."""
     try:
         with av.open(str(path)) as container:
-            return int(container.streams.video[0].frames)
+            yield container
     except (av.error.InvalidDataError, av.error.EOFError, IndexError) as error:
-        raise UserError(f"{path}: not a readable video; restore it or make it again ({error})") from error
+        raise UserError(f"{path}: not a readable video ({error}); restore it or make it again") from error
 
 
 def _decode_from(container: InputContainer, start: int, stop: int | None) -> Iterator[VideoFrame]:
