@@ -34,6 +34,8 @@ class Biome:
     """Blocks of `filler` between `top` and the rock; one less or more by chance."""
     rock: str = "stone"
     """A row of `tables.STRATA`."""
+    bare_rise: float = 7.0
+    """Where the ground rises by more within three blocks, rock shows instead of soil."""
     patch: str = "dirt"
     """Replaces `top` in patches."""
     patch_share: float = 0.0
@@ -54,17 +56,17 @@ class Biome:
     flower_share: float = 0.3
     """Share of the ground within a patch that flowers."""
     sites: dict[str, int] = field(default_factory=dict)
-    """Weights of ponds and landmarks, of 100 cells of 40 x 40; the rest stay empty."""
+    """Weights of ponds and landmarks, of 100 cells of 32 x 32; the rest stay empty."""
 
 
 BIOMES: tuple[Biome, ...] = (
     Biome(
         name="plains",
-        climate=(0.25, 0.8),
+        climate=(0.2, 0.85),
         base=46,
-        hills=5,
-        roll=2.2,
-        plateau=4,
+        hills=3.5,
+        roll=1.5,
+        plateau=5,
         tree_chance=0.012,
         trees={"oak": 4, "oak_large": 3, "bush": 4, "boulder": 2, "hay_bale": 1},
         plants={"tall_grass": 0.16, "wheat": 0.004},
@@ -83,11 +85,11 @@ BIOMES: tuple[Biome, ...] = (
     ),
     Biome(
         name="forest",
-        climate=(0.3, 0.7),
+        climate=(0.28, 0.75),
         base=48,
         hills=8,
         roll=3.0,
-        plateau=6,
+        plateau=7,
         patch="podzol",
         patch_share=0.15,
         grass=(121, 192, 90),
@@ -117,11 +119,11 @@ BIOMES: tuple[Biome, ...] = (
     ),
     Biome(
         name="birch_forest",
-        climate=(0.25, 0.55),
+        climate=(0.2, 0.6),
         base=49,
         hills=7,
         roll=2.5,
-        plateau=5,
+        plateau=6,
         grass=(136, 187, 103),
         foliage=(128, 176, 72),
         tree_chance=0.30,
@@ -181,9 +183,9 @@ BIOMES: tuple[Biome, ...] = (
         name="snowy_hills",
         climate=(0.0, 0.25),
         base=51,
-        hills=11,
+        hills=12,
         roll=2.6,
-        plateau=9,
+        plateau=10,
         rough=6,
         top="snowy_grass",
         patch="snow",
@@ -249,10 +251,10 @@ BIOMES: tuple[Biome, ...] = (
     ),
     Biome(
         name="desert",
-        climate=(0.7, 1.0),
+        climate=(0.68, 1.0),
         base=47,
-        hills=7,
-        roll=3.2,
+        hills=6,
+        roll=2.4,
         plateau=7,
         rough=4,
         top="sand",
@@ -280,10 +282,10 @@ BIOMES: tuple[Biome, ...] = (
     ),
     Biome(
         name="savanna",
-        climate=(0.6, 1.0),
+        climate=(0.62, 0.95),
         base=48,
-        hills=5,
-        roll=2.2,
+        hills=4,
+        roll=1.6,
         plateau=10,
         rough=5,
         patch="terracotta_brown",
@@ -310,11 +312,12 @@ BIOMES: tuple[Biome, ...] = (
     ),
     Biome(
         name="mesa",
-        climate=(0.75, 1.0),
+        bare_rise=2.6,
+        climate=(0.78, 1.0),
         base=47,
         hills=6,
         roll=1.6,
-        plateau=15,
+        plateau=16,
         rough=4,
         terrace=0.75,
         top="red_sand",
@@ -322,7 +325,7 @@ BIOMES: tuple[Biome, ...] = (
         filler_depth=1,
         rock="terracotta",
         patch="terracotta_orange",
-        patch_share=0.22,
+        patch_share=0.1,
         bed="red_sand",
         snow_line=99,
         grass=(144, 129, 77),
@@ -417,11 +420,12 @@ BIOMES: tuple[Biome, ...] = (
     ),
     Biome(
         name="stony_highland",
-        climate=(0.0, 0.6),
+        bare_rise=4.0,
+        climate=(0.0, 0.45),
         base=54,
-        hills=12,
+        hills=13,
         roll=3.4,
-        plateau=10,
+        plateau=12,
         rough=9,
         terrace=0.25,
         patch="stone",

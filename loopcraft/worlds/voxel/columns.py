@@ -37,6 +37,9 @@ class Columns(NamedTuple):
     rough: Float64[np.ndarray, "X Z"]
     """Largest 3-D displacement in blocks, often exactly 0."""
     biome: UInt8[np.ndarray, "X Z"]
+    """Dithered near borders."""
+    country: UInt8[np.ndarray, "X Z"]
+    """The biome not dithered: what the rock below is made of."""
     cell: Int64[np.ndarray, "X Z"]
     """Hash of the biome cell: two cells of one biome differ in tint, woods and flowers."""
     woods: Float64[np.ndarray, "X Z"]
@@ -158,7 +161,9 @@ def _fill(
                 a, b = ci + j // 3 - 1, ck + j % 3 - 1
                 dx, dz = px - centre[a, b, 0], pz - centre[a, b, 1]
                 distance[j] = np.sqrt(dx * dx + dz * dz)
-                nearest = min(nearest, distance[j])
+                if distance[j] < nearest:
+                    nearest = distance[j]
+                    out.country[i, k] = kind[a, b, 0]
             relief[:] = 0.0
             tint[:] = 0.0
             total, best = 0.0, 1e9
@@ -173,8 +178,10 @@ def _fill(
                 total += w
                 for f in range(6):
                     relief[f] += w * biomes.relief[biome, f]
-                # Each cell lies a little higher or lower and has a tone of its own.
-                relief[0] += w * (float(cell & 15) - 7.5) * 0.03 * biomes.relief[biome, 1]
+                # Each cell lies higher or lower, is hillier or flatter, and has a tone of its own.
+                swell = w * biomes.relief[biome, 1]
+                relief[0] += (float(cell & 15) - 7.5) * 0.04 * swell
+                relief[1] += (float((cell >> 20) & 15) - 7.5) * 0.07 * swell
                 for f in range(9):
                     shift = 1.0 + (float((cell >> (4 + f)) & 7) - 3.5) * 0.016
                     tint[f] += w * shift * biomes.tints[biome, f]
@@ -208,6 +215,7 @@ def columns(seeds: UInt64[np.ndarray, " S"], x0: int, z0: int, size_x: int, size
         height=np.empty(shape),
         rough=np.empty(shape),
         biome=np.empty(shape, np.uint8),
+        country=np.empty(shape, np.uint8),
         cell=np.empty(shape, np.int64),
         woods=np.empty(shape),
         tints=np.empty((*shape, 9), np.uint8),

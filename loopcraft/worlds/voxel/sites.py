@@ -1,4 +1,4 @@
-"""Where ponds and landmarks lie: at most one in each cell of 40 x 40 blocks, never across its border.
+"""Where ponds and landmarks lie: at most one in each cell of 32 x 32 blocks, never across its border.
 
 A site is planned from the bare columns around it alone, so that whoever asks for a part of it gets the same one.
 """
@@ -10,7 +10,7 @@ from jaxtyping import Int16, UInt8, UInt64
 from numba import njit
 
 from loopcraft.worlds.voxel import tables as t
-from loopcraft.worlds.voxel.biomes import BIOMES
+from loopcraft.worlds.voxel.biomes import BIOMES, Biome
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS, BLOCKS
 from loopcraft.worlds.voxel.canvas import KEEP, Dice, Template
 from loopcraft.worlds.voxel.columns import SEA_LEVEL, Columns, columns
@@ -18,12 +18,14 @@ from loopcraft.worlds.voxel.landmarks import LANDMARKS
 from loopcraft.worlds.voxel.noise import hash2, noise2
 from loopcraft.worlds.voxel.region import HEIGHT_BLOCKS
 
-CELL = 40
+CELL = 32
 _HALF = 9
 """A site's templates and ponds reach at most this far from its centre."""
 _CLEAR = 3
-"""No caves this close to a site; its centre keeps farther than _HALF + _CLEAR from the cell's border."""
-_TRIES = 3
+"""No caves this close to a site."""
+_BARE = 2
+"""No trees this close to a landmark."""
+_TRIES = 4
 _MAX_RISE = 4
 _MAX_DRAPED_RISE = 6
 _MAX_BANK = 3
@@ -34,17 +36,17 @@ _GIVES_WAY = tuple(not block.solid or block.name.endswith("_leaves") for block i
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A planned site: the square of side 2 _HALF + 1 from (x0, z0) and what is there."""
+    """A pond or a landmark: the box from (x0, z0) that `heights` spans and what is there."""
 
     x0: int
     z0: int
-    heights: Int16[np.ndarray, "S S"]
+    heights: Int16[np.ndarray, "SX SZ"]
     """Top block of each bare column, or the floor of the pond."""
-    water: Int16[np.ndarray, "S S"]
-    """Level of the standing water, `SEA_LEVEL` outside ponds."""
+    water: Int16[np.ndarray, "SX SZ"] | None = None
+    """Level of a pond's water and of its rim, `SEA_LEVEL` elsewhere."""
     template: Template | None = None
-    corner: tuple[int, int, int] = (0, 0, 0)
-    """World (x, y, z) of the template's first block; y is unused when it drapes."""
+    base: int = 0
+    """Height of the template's lowest layer, unless it drapes."""
 
 
 @njit(cache=True)
@@ -78,60 +80,77 @@ def _dig_pond(
     return True
 
 
-def _level_ground(land: Columns) -> Int16[np.ndarray, "S S"] | None:
-    """The top blocks of columns that are dry and free of overhangs; None if they are not."""
-    if land.rough.any() or land.height.min() < SEA_LEVEL + 1:
-        return None
-    return np.floor(land.height).astype(np.int16)
-
-
-def _plan_at(seeds: UInt64[np.ndarray, " S"], cx: int, cz: int, attempt: int) -> Site | None:
-    room = CELL - 2 * (_HALF + _CLEAR + 1)
-    h = int(hash2(seeds[t.SEED_SITE], cx + attempt * 7919, cz))
-    x = cx * CELL + CELL // 2 - room // 2 + h % room
-    z = cz * CELL + CELL // 2 - room // 2 + (h >> 8) % room
-    dice = Dice(int(hash2(seeds[t.SEED_SITE], cz, cx)) << 32 | h)
-    biome = BIOMES[columns(seeds, x, z, 1, 1).biome[0, 0]]
-    draw = int(hash2(seeds[t.SEED_SITE], -cx, cz)) % 100
-    kind = ""
+def _kind(biome: Biome, draw: int) -> str:
+    """The kind of site that a draw from 0 to 99 gives in a biome; "" for none."""
     for kind, weight in biome.sites.items():
         draw -= weight
         if draw < 0:
-            break
-    else:
-        return None
+            return kind
+    return ""
+
+
+def _bare(seeds: UInt64[np.ndarray, " S"], x0: int, z0: int, size_x: int, size_z: int) -> np.ndarray | None:
+    """The top block of each bare column of a box; None if some are overhung."""
+    land = columns(seeds, x0, z0, size_x, size_z)
+    return None if land.rough.any() else np.floor(land.height).astype(np.int16)
+
+
+def _plan_pond(seeds: UInt64[np.ndarray, " S"], x: int, z: int, dice: Dice) -> Site | None:
+    """A pond around (x, z), if the ground is fit for it."""
     x0, z0, size = x - _HALF, z - _HALF, 2 * _HALF + 1
-    heights = _level_ground(columns(seeds, x0, z0, size, size))
+    heights = _bare(seeds, x0, z0, size, size)
     if heights is None:
         return None
     water = np.full((size, size), SEA_LEVEL, np.int16)
-    if kind == "pond":
-        radius = dice.between(28, 75) / 10.0
-        if not _dig_pond(seeds[t.SEED_SITE], x0, z0, radius, heights, water):
-            return None
-        return Site(x0=x0, z0=z0, heights=heights, water=water)
-    template = LANDMARKS[kind](dice, biome.name)
-    size_x, size_z, _ = template.blocks.shape
-    i, k = _HALF - size_x // 2, _HALF - size_z // 2
-    under = heights[i : i + size_x, k : k + size_z]
-    low, high = int(under.min()), int(under.max())
-    if high - low > (_MAX_DRAPED_RISE if template.drape else _MAX_RISE):
+    if not _dig_pond(seeds[t.SEED_SITE], x0, z0, dice.between(28, 75) / 10.0, heights, water):
         return None
-    corner = (x0 + i, (low + high + 1) // 2, z0 + k)
-    return Site(x0=x0, z0=z0, heights=heights, water=water, template=template, corner=corner)
+    return Site(x0=x0, z0=z0, heights=heights, water=water)
+
+
+def _plan_landmark(seeds: UInt64[np.ndarray, " S"], x: int, z: int, template: Template) -> Site | None:
+    """A landmark around (x, z), if the ground under it is dry and level enough."""
+    size_x, size_z, _ = template.blocks.shape
+    x0, z0 = x - size_x // 2, z - size_z // 2
+    heights = _bare(seeds, x0, z0, size_x, size_z)
+    if heights is None:
+        return None
+    low, high = int(heights.min()), int(heights.max())
+    if low <= SEA_LEVEL or high - low > (_MAX_DRAPED_RISE if template.drape else _MAX_RISE):
+        return None
+    base = (low + high + 1) // 2
+    return Site(x0=x0, z0=z0, heights=heights, template=template, base=base)
+
+
+def _plan_cell(seeds: UInt64[np.ndarray, " S"], cx: int, cz: int) -> Site | None:
+    """The site of a cell: the first of a few places in it that is fit."""
+    room = CELL - 2 * (_HALF + _CLEAR)
+    draw = int(hash2(seeds[t.SEED_SITE], -cx, cz)) % 100
+    for attempt in range(_TRIES):
+        h = int(hash2(seeds[t.SEED_SITE], cx + attempt * 7919, cz))
+        x = cx * CELL + _HALF + _CLEAR + h % room
+        z = cz * CELL + _HALF + _CLEAR + (h >> 8) % room
+        biome = BIOMES[columns(seeds, x, z, 1, 1).biome[0, 0]]
+        kind = _kind(biome, draw)
+        if not kind:
+            return None
+        dice = Dice(int(hash2(seeds[t.SEED_SITE], cz, cx)) << 32 | h)
+        if kind == "pond":
+            site = _plan_pond(seeds, x, z, dice)
+        else:
+            site = _plan_landmark(seeds, x, z, LANDMARKS[kind](dice, biome.name))
+        if site is not None:
+            return site
+    return None
 
 
 def plan_sites(seeds: UInt64[np.ndarray, " S"], x0: int, z0: int, size_x: int, size_z: int) -> list[Site]:
     """All sites in the cells that the box touches, in the order of the cells."""
-    sites = []
-    for cx in range(x0 // CELL, (x0 + size_x - 1) // CELL + 1):
-        for cz in range(z0 // CELL, (z0 + size_z - 1) // CELL + 1):
-            for attempt in range(_TRIES):
-                site = _plan_at(seeds, cx, cz, attempt)
-                if site is not None:
-                    sites.append(site)
-                    break
-    return sites
+    cells = [
+        _plan_cell(seeds, cx, cz)
+        for cx in range(x0 // CELL, (x0 + size_x - 1) // CELL + 1)
+        for cz in range(z0 // CELL, (z0 + size_z - 1) // CELL + 1)
+    ]
+    return [site for site in cells if site is not None]
 
 
 def _overlap(start: int, size: int, x0: int, extent: int) -> tuple[slice, slice]:
@@ -151,20 +170,20 @@ def dig(
     """Write ponds into the columns of a box at (x0, z0), keep caves off all sites and bar trees from landmarks."""
     size_x, size_z = water.shape
     for site in sites:
-        side = 2 * (_HALF + _CLEAR) + 1
-        _, i = _overlap(site.x0 - _CLEAR, side, x0, size_x)
-        _, k = _overlap(site.z0 - _CLEAR, side, z0, size_z)
+        sx, sz = site.heights.shape
+        _, i = _overlap(site.x0 - _CLEAR, sx + 2 * _CLEAR, x0, size_x)
+        _, k = _overlap(site.z0 - _CLEAR, sz + 2 * _CLEAR, z0, size_z)
         water[i, k] = -SEA_LEVEL
-        si, i = _overlap(site.x0, 2 * _HALF + 1, x0, size_x)
-        sk, k = _overlap(site.z0, 2 * _HALF + 1, z0, size_z)
-        pond = site.water[si, sk] > SEA_LEVEL
-        land.height[i, k][pond] = site.heights[si, sk][pond] + 0.5
-        water[i, k] = -site.water[si, sk]
-        if site.template is not None:
-            width, length, _ = site.template.blocks.shape
-            _, i = _overlap(site.corner[0] - 2, width + 4, x0, size_x)
-            _, k = _overlap(site.corner[2] - 2, length + 4, z0, size_z)
+        if site.water is None:
+            _, i = _overlap(site.x0 - _BARE, sx + 2 * _BARE, x0, size_x)
+            _, k = _overlap(site.z0 - _BARE, sz + 2 * _BARE, z0, size_z)
             barred[i, k] = 1
+        else:
+            si, i = _overlap(site.x0, sx, x0, size_x)
+            sk, k = _overlap(site.z0, sz, z0, size_z)
+            pond = site.water[si, sk] > SEA_LEVEL
+            land.height[i, k][pond] = site.heights[si, sk][pond] + 0.5
+            water[i, k] = -site.water[si, sk]
 
 
 @njit(cache=True)
@@ -194,12 +213,7 @@ def _stamp(
 def build(sites: list[Site], blocks: UInt8[np.ndarray, "X Z 96"], x0: int, z0: int) -> None:
     """Stamp the landmarks into the volume that starts at (x0, z0)."""
     for site in sites:
-        if site.template is None:
-            continue
-        template, (x, y, z) = site.template, site.corner
-        size_x, size_z, _ = template.blocks.shape
-        i, k = x - site.x0, z - site.z0
-        bases = np.full((size_x, size_z), y, np.int16)
-        if template.drape:
-            bases = site.heights[i : i + size_x, k : k + size_z] + np.int16(1)
-        _stamp(blocks, template.blocks, bases, template.foundation, x - x0, z - z0)
+        if site.template is not None:
+            drape = site.template.drape
+            bases = site.heights + np.int16(1) if drape else np.full_like(site.heights, site.base)
+            _stamp(blocks, site.template.blocks, bases, site.template.foundation, site.x0 - x0, site.z0 - z0)

@@ -8,7 +8,7 @@ from loopcraft.worlds.voxel.blocks import BLOCK_IDS, BLOCKS
 
 _IS_SOLID = tuple(block.solid for block in BLOCKS)
 _WATER, _LEAVES = BLOCK_IDS["water"], tuple(block.name.endswith("_leaves") for block in BLOCKS)
-_OPEN_RADIUS = 3
+_OPEN_RADIUS = 5
 _MIN_REACHED = 1600
 _MAX_DROP = 3
 
@@ -30,10 +30,11 @@ def _floors(blocks: UInt8[np.ndarray, "X Z 96"]) -> Int16[np.ndarray, "X Z"]:
 
 @njit(cache=True)
 def _is_open(floors: Int16[np.ndarray, "X Z"], x: int, z: int) -> bool:
-    """Whether all columns around are bare ground within one block of the place's height."""
+    """Whether the columns around are bare ground that rises or falls by one block near by and two farther out."""
     for i in range(x - _OPEN_RADIUS, x + _OPEN_RADIUS + 1):
         for k in range(z - _OPEN_RADIUS, z + _OPEN_RADIUS + 1):
-            if abs(floors[i, k] - floors[x, z]) > 1:
+            near = abs(i - x) <= 2 and abs(k - z) <= 2
+            if abs(floors[i, k] - floors[x, z]) > (1 if near else 2):
                 return False
     return True
 

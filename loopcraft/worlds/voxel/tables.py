@@ -55,6 +55,7 @@ class BiomeArrays(NamedTuple):
     rock: Int64[np.ndarray, " B"]
     """Row of the strata table."""
     filler_depth: Int64[np.ndarray, " B"]
+    bare_rise: Float64[np.ndarray, " B"]
     patch_share: Float64[np.ndarray, " B"]
     snow_line: Float64[np.ndarray, " B"]
     tints: Float64[np.ndarray, "B 9"]
@@ -73,6 +74,7 @@ def biome_arrays() -> BiomeArrays:
         soil=np.array([[BLOCK_IDS[s] for s in (b.top, b.filler, b.patch, b.bed)] for b in BIOMES], np.uint8),
         rock=np.array([ROCKS.index(b.rock) for b in BIOMES]),
         filler_depth=np.array([b.filler_depth for b in BIOMES]),
+        bare_rise=np.array([b.bare_rise for b in BIOMES]),
         patch_share=np.array([b.patch_share for b in BIOMES]),
         snow_line=np.array([b.snow_line for b in BIOMES]),
         tints=np.array([(*b.grass, *b.foliage, *b.water) for b in BIOMES], np.float64),

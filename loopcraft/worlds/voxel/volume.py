@@ -176,10 +176,12 @@ def _fill_column(
     level = abs(water[i, k])
     low, rise = _slope(columns.height, i, k)
     roof = 6.0 - 3.0 * max(0.0, rise - 3.0) if water[i, k] > 0 else 99.0
-    rock = strata[biomes.rock[biome]]
-    ore = biomes.rock[biome] == 0
+    country = biomes.rock[columns.country[i, k]]
+    rock, ore = strata[country], country == 0
     h = hash2(seeds[t.SEED_SOIL], z, x)
     depth_of_soil = biomes.filler_depth[biome] + (h & 1) - ((h >> 1) & 1)
+    if rise > biomes.bare_rise[biome] + 0.25 * float((h >> 5) & 7):
+        depth_of_soil = -1
     shift = int(columns.woods[i, k] * 1.5) + ((h >> 2) & 7) // 7
     out[:] = _AIR
     ground, depth = 0, 0
@@ -209,7 +211,7 @@ def _fill_column(
             if p * p + q * q < _CAVE_WIDTH * _CAVE_WIDTH:
                 continue
         ground = max(ground, y)
-        if depth == 1:
+        if depth == 1 and (depth_of_soil >= 0 or y <= level):
             out[y] = _surface(seeds, biomes, biome, x, y, z, level)
         elif depth <= depth_of_soil + 1:
             out[y] = biomes.soil[biome, 1] if y >= level - 3 or level > SEA_LEVEL else rock[y + shift]
