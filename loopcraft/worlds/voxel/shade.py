@@ -1,0 +1,237 @@
+"""From what each sample sees to its colour: texture, tint, light, water, fog, sky.
+
+Shading is deferred: `trace` has found the face, here it gets its colour. 64 samples go through stages together; what
+one stage leaves to the next lies in two flat scratch arrays, so that the arithmetic stages vectorise and only the
+look-ups between them are scalar. Colours are packed integers (see lanes.py).
+"""
+
+import numpy as np
+
+from loopcraft.worlds.voxel.jit import inlined, kernel
+from loopcraft.worlds.voxel.lanes import blend, light_up
+from loopcraft.worlds.voxel.scene import BLOCKS_PLANE, LIGHT, SHAPE, TEXELS, TEXTURE, TINT, VARIED
+from loopcraft.worlds.voxel.sky import gradient_step, sky_color
+from loopcraft.worlds.voxel.trace import (
+    BELOW_ONE,
+    F0,
+    F1,
+    I0,
+    I1,
+    I2,
+    I4,
+    LIQUID,
+    PACKET,
+    SKY,
+    WATER_SIGHT_BLOCKS,
+    X_SHIFT,
+    Y_SHIFT,
+    Z_SHIFT,
+)
+
+# Rows of the float scratch.
+U, V, WIDTH, ACROSS, UP, RIGHT, RISE, LENGTH, T = (PACKET * row for row in range(9))
+FLOAT_ROWS = 9
+# Rows of the integer scratch. Texels and corners come in fours.
+CELL, COLUMN, CORNER, STEP_ACROSS, STEP_UP, FACE, HASH, FOG, GRADIENT, TINTED, FACTOR = (
+    PACKET * row for row in range(11)
+)
+PLACE, SHARE_X, SHARE_Y, TEXEL, GLOW = (PACKET * row for row in (11, 12, 13, 14, 18))
+INT_ROWS = 22
+
+FACE_SHADE = np.array([154, 154, 128, 256, 205, 205, 240, 240], np.int32)
+"""Brightness of each face in 256ths: x sides 0.6, bottom 0.5, top 1, z sides 0.8."""
+FOG_START, FOG_END = 0.5, 0.97
+"""Fog sets in and is full at these shares of the view distance."""
+DEEP_WATER = np.int32(44 | 84 << 8 | 138 << 16)
+HALF, SMALL = np.float32(0.5), np.float32(0.02)
+F16, F256 = np.float32(16), np.float32(256)
+
+
+@kernel
+def shade(scene, sky, eye, basis, view_distance, screen, pixel_size, hits, colors):
+    """Fill `colors` (N,) int32 for the samples that `trace` put into `hits`; same arguments as there."""
+    places, distances, water_places, water_distances = hits
+    gradient, sun_axes, clouds, disc_colors = sky.gradient, sky.sun_axes, sky.clouds, (sky.sun_color, sky.cloud_color)
+    x0, z0 = scene.x0, scene.z0
+    ex, ey, ez = np.float32(eye[0]), np.float32(eye[1]), np.float32(eye[2])
+    in_water = scene.rules[scene.voxels[BLOCKS_PLANE, int(ex), int(ez), int(ey)], SHAPE] == LIQUID
+    floats, ints = np.empty(FLOAT_ROWS * PACKET, np.float32), np.empty(INT_ROWS * PACKET, np.int32)
+    surface = np.empty(PACKET, np.int32)
+    view = (ex, ey, ez, basis, view_distance, pixel_size)
+    for first in range(0, screen.shape[1], PACKET):
+        end = first + PACKET
+        _shade_faces(
+            scene, gradient, view, screen, first, places[first:end], distances[first:end], floats, ints, colors[first:end]
+        )
+        any_water = False
+        for sample in range(first, end):
+            any_water |= water_distances[sample] > 0
+            if places[sample] == SKY:
+                a, b, length = screen[0, sample], screen[1, sample], screen[2, sample]
+                dx = (a * basis[0, 0] + b * basis[1, 0] + basis[2, 0]) / length
+                dy = (a * basis[0, 1] + b * basis[1, 1] + basis[2, 1]) / length
+                dz = (a * basis[0, 2] + b * basis[1, 2] + basis[2, 2]) / length
+                colors[sample] = sky_color(gradient, sun_axes, clouds, disc_colors, ex + x0, ey, ez + z0, dx, dy, dz)
+        if any_water:
+            _shade_faces(
+                scene, gradient, view, screen, first, water_places[first:end], water_distances[first:end], floats, ints, surface
+            )
+        for sample in range(first, end):
+            if water_distances[sample] > 0:
+                reach = view_distance if places[sample] == SKY else distances[sample]
+                depth = min((reach - water_distances[sample]) / WATER_SIGHT_BLOCKS, F1)
+                colors[sample] = blend(colors[sample], surface[sample - first], np.int32(150 + depth * 100))
+            if in_water:
+                reach = view_distance if places[sample] == SKY else distances[sample]
+                murk = min(reach / (2 * WATER_SIGHT_BLOCKS), F1)
+                colors[sample] = blend(colors[sample], DEEP_WATER, np.int32(60 + murk * 180))
+
+
+@inlined
+def _shade_faces(scene, gradient, view, screen, first, places, distances, floats, ints, colors):
+    """The textured, lit and fogged colours of one packet's faces; samples of the sky get a meaningless one."""
+    size = scene.voxels.shape[1:]
+    for k in range(PACKET):
+        ints[PLACE + k] = places[k]
+    for k in range(PACKET):
+        floats[T + k] = distances[k]
+    for row in range(3):
+        for k in range(PACKET):
+            floats[RIGHT + PACKET * row + k] = screen[row, first + k]
+    _locate(size, scene.x0, scene.z0, view, floats, ints)
+    _look_up_blocks(size, scene.voxels.reshape(-1), scene.rules, scene.tints.reshape(-1), gradient, ints)
+    _find_texels(floats, ints)
+    texels = scene.texels
+    for k in range(4 * PACKET):
+        ints[TEXEL + k] = texels[np.uint32(ints[TEXEL + k])]
+    _mix(floats, ints, colors)
+
+
+@inlined
+def _locate(size, x0, z0, view, floats, ints):
+    """Stage 1, arithmetic: where on which face, how wide a pixel is there, how much fog lies between."""
+    ex, ey, ez, basis, view_distance, pixel_size = view
+    stride_z = np.int32(size[2])
+    stride_x = np.int32(size[1] * size[2])
+    columns_x = np.int32(size[1])
+    volume = np.int32(size[0] * size[1] * size[2])
+    rx, ry, rz = basis[0]
+    ux, uy, uz = basis[1]
+    fx, fy, fz = basis[2]
+    fog_start = np.float32(FOG_START * view_distance)
+    fog_scale = np.float32(1 / (view_distance * (FOG_END - FOG_START)))
+    wx, wz = np.int32(x0), np.int32(z0)
+    for k in range(PACKET):
+        a, b, length, t = floats[RIGHT + k], floats[RISE + k], floats[LENGTH + k], floats[T + k]
+        place = ints[PLACE + k]
+        place = place if place != SKY else I0
+        dx, dy, dz = a * rx + b * ux + fx, a * ry + b * uy + fy, a * rz + b * uz + fz
+        x = np.int32(place >> X_SHIFT & 0x7FF)
+        z = np.int32(place >> Z_SHIFT & 0x7FF)
+        y = np.int32(place >> Y_SHIFT & 0x7F)
+        face = np.int32(place & 7)
+        axis = np.int32(face >> 1)
+        lx = min(max(ex + t * dx - np.float32(x), F0), BELOW_ONE)
+        ly = min(max(ey + t * dy - np.float32(y), F0), BELOW_ONE)
+        lz = min(max(ez + t * dz - np.float32(z), F0), BELOW_ONE)
+        along_x, flat, plant = axis == 0, axis == 1, axis == 3
+        floats[U + k] = lz if along_x else lx
+        floats[V + k] = lz if flat else BELOW_ONE - ly
+        floats[ACROSS + k] = lz if along_x else lx
+        floats[UP + k] = lz if flat else ly
+        along = abs(dx if along_x else (dy if flat else dz))
+        along = length if plant else max(along, SMALL)
+        floats[WIDTH + k] = t * pixel_size * np.sqrt(length / along)
+        cell = np.int32(x * stride_x + z * stride_z + y)
+        side = stride_x if along_x else (I1 if flat else stride_z)
+        side = side if face & I1 else np.int32(-side)
+        plane = np.int32(LIGHT + axis)
+        ints[CELL + k] = cell
+        ints[COLUMN + k] = np.int32(x * columns_x + z)
+        ints[CORNER + k] = np.int32(plane * volume + cell + (I0 if plant else side))
+        ints[STEP_ACROSS + k] = I0 if plant else (stride_z if along_x else stride_x)
+        ints[STEP_UP + k] = I0 if plant else (stride_z if flat else I1)
+        ints[FACE + k] = face
+        mix = np.int32((x + wx) * np.int32(73856093)) ^ np.int32((z + wz) * np.int32(83492791)) ^ np.int32(y * np.int32(19349663))
+        mix = np.int32(np.int32(mix ^ (mix >> np.int32(15))) * np.int32(1274126177))
+        ints[HASH + k] = np.int32((mix >> np.int32(20)) & np.int32(7)) if flat else I0
+        far = min(max((t * length - fog_start) * fog_scale, F0), F1)
+        ints[FOG + k] = np.int32(far * far * F256)
+        ints[GRADIENT + k] = gradient_step(dy / length)
+
+
+@inlined
+def _look_up_blocks(size, voxels, rules, tints, gradient, ints):
+    """Stage 2, look-ups: texture, tint, light at the corners, fog colour."""
+    volume = size[0] * size[1] * size[2]
+    columns = size[0] * size[1]
+    for k in range(PACKET):
+        block = np.int64(voxels[np.uint32(BLOCKS_PLANE * volume + ints[CELL + k])])
+        face = np.int64(ints[FACE + k])
+        ints[TEXEL + k] = rules[block, TEXTURE + face] * TEXELS
+        ints[TINTED + k] = tints[np.uint32(rules[block, TINT + face] * columns + ints[COLUMN + k])]
+        ints[HASH + k] = ints[HASH + k] if rules[block, VARIED] else 0
+        ints[FACTOR + k] = FACE_SHADE[face]
+        corner, across, up = ints[CORNER + k], ints[STEP_ACROSS + k], ints[STEP_UP + k]
+        ints[GLOW + k] = voxels[np.uint32(corner)]
+        ints[GLOW + PACKET + k] = voxels[np.uint32(corner + across)]
+        ints[GLOW + 2 * PACKET + k] = voxels[np.uint32(corner + up)]
+        ints[GLOW + 3 * PACKET + k] = voxels[np.uint32(corner + across + up)]
+        ints[GRADIENT + k] = gradient[np.uint32(ints[GRADIENT + k])]
+
+
+@inlined
+def _find_texels(floats, ints):
+    """Stage 3, arithmetic: the four texels around the point, in the mip level for the pixel's width, and their shares.
+
+    Texel edges are blended over the pixel's width, as a box filter would.
+    """
+    for k in range(PACKET):
+        u, v, width = floats[U + k], floats[V + k], floats[WIDTH + k]
+        turn = ints[HASH + k]
+        u = BELOW_ONE - u if turn & I1 else u
+        v = BELOW_ONE - v if turn & I2 else v
+        first = v if turn & I4 else u
+        v = u if turn & I4 else v
+        texels = width * F16
+        size = np.int32(16) if texels <= np.float32(1.4) else np.int32(8)
+        start = np.int32(0) if texels <= np.float32(1.4) else np.int32(256)
+        size = size if texels <= np.float32(2.8) else np.int32(4)
+        start = start if texels <= np.float32(2.8) else np.int32(320)
+        size = size if texels <= np.float32(5.6) else np.int32(2)
+        start = start if texels <= np.float32(5.6) else np.int32(336)
+        size = size if texels <= np.float32(11.2) else np.int32(1)
+        start = start if texels <= np.float32(11.2) else np.int32(340)
+        scale = np.float32(size)
+        sharpness = F1 / max(width * scale, np.float32(0.001))
+        x, y = first * scale + HALF, v * scale + HALF
+        right, down = np.int32(x), np.int32(y)
+        share_x = min(max((x - np.float32(right) - HALF) * sharpness + HALF, F0), F1)
+        share_y = min(max((y - np.float32(down) - HALF) * sharpness + HALF, F0), F1)
+        ints[SHARE_X + k] = np.int32(share_x * F256)
+        ints[SHARE_Y + k] = np.int32(share_y * F256)
+        wrap = np.int32(size - I1)
+        upper, lower = np.int32((down - I1 & wrap) * size), np.int32((down & wrap) * size)
+        left, right = np.int32(right - I1 & wrap), np.int32(right & wrap)
+        base = np.int32(ints[TEXEL + k] + start)
+        ints[TEXEL + k] = np.int32(base + upper + left)
+        ints[TEXEL + PACKET + k] = np.int32(base + upper + right)
+        ints[TEXEL + 2 * PACKET + k] = np.int32(base + lower + left)
+        ints[TEXEL + 3 * PACKET + k] = np.int32(base + lower + right)
+
+
+@inlined
+def _mix(floats, ints, colors):
+    """Stage 4, arithmetic: filter the texels, light and tint them, add fog."""
+    for k in range(PACKET):
+        share_x, share_y = ints[SHARE_X + k], ints[SHARE_Y + k]
+        upper = blend(ints[TEXEL + k], ints[TEXEL + PACKET + k], share_x)
+        lower = blend(ints[TEXEL + 2 * PACKET + k], ints[TEXEL + 3 * PACKET + k], share_x)
+        color = blend(upper, lower, share_y)
+        across, up = floats[ACROSS + k], floats[UP + k]
+        a, b = np.float32(ints[GLOW + k]), np.float32(ints[GLOW + PACKET + k])
+        c, d = np.float32(ints[GLOW + 2 * PACKET + k]), np.float32(ints[GLOW + 3 * PACKET + k])
+        low, high = a + across * (b - a), c + across * (d - c)
+        light = np.int32(low + up * (high - low) + HALF)
+        factor = np.int32(ints[FACTOR + k] * np.int32(light + I1) >> np.int32(8))
+        colors[k] = blend(light_up(color, ints[TINTED + k], factor), ints[GRADIENT + k], ints[FOG + k])
