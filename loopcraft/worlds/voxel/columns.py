@@ -18,8 +18,8 @@ LATTICE = 4
 SEA_LEVEL = 40
 """The highest block of standing water outside ponds."""
 
-_CELL = 84.0
-_BLEND = 15.0
+_CELL = 76.0
+_BLEND = 14.0
 """Width in blocks over which cells mix; with the jitter below all that are so near are in the 3 x 3."""
 _JITTER = 0.5
 _DITHER = 5.0
@@ -85,7 +85,7 @@ def _cells(
             h = hash2(seeds[t.SEED_CELL], c0 + i, d0 + k)
             x = (c0 + i + 0.5 + _JITTER * (float(h & 1023) / 1024.0 - 0.5)) * _CELL
             z = (d0 + k + 0.5 + _JITTER * (float((h >> 10) & 1023) / 1024.0 - 0.5)) * _CELL
-            temperature = 0.5 + 0.8 * noise2(seeds[t.SEED_CLIMATE], x / 410.0 + 0.5, z / 410.0 + 0.5)
+            temperature = 0.5 + 0.7 * noise2(seeds[t.SEED_CLIMATE], x / 410.0 + 0.5, z / 410.0 + 0.5)
             temperature = min(max(temperature, 0.0), 1.0)
             count = 0
             for b in range(climate.shape[0]):

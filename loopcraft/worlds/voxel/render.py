@@ -22,7 +22,7 @@ EYE_HEIGHT_BLOCKS = 1.62
 HALF_FIELD_OF_VIEW_TANGENT = 0.7002075382097097
 """tan(35 degrees): the vertical field of view is 70 degrees."""
 TILE = 8
-EDGE_CONTRAST = 24
+EDGE_CONTRAST = 80
 """Neighbours on different faces count as an edge if their channels differ by more than this in sum."""
 SUBSAMPLES = 4
 
@@ -138,17 +138,18 @@ def find_edges(places, colors, resolution, contrast, edges):
     if contrast < 0:
         marked[:] = 1
     else:
-        for row in range(resolution):
-            for column in range(resolution):
-                here = _tile_order(row, column, tiles)
-                if column + 1 < resolution:
-                    right = _tile_order(row, column + 1, tiles)
-                    if places[here] != places[right] and _contrast(colors[here], colors[right]) > contrast:
-                        marked[here] = marked[right] = 1
-                if row + 1 < resolution:
-                    below = _tile_order(row + 1, column, tiles)
-                    if places[here] != places[below] and _contrast(colors[here], colors[below]) > contrast:
-                        marked[here] = marked[below] = 1
+        for here in range(resolution * resolution):
+            tile, inside = here >> 6, here & 63
+            right = here + 1 if inside & 7 != 7 else here + 64 - 7
+            below = here + 8 if inside < 56 else here + 64 * tiles - 56
+            if inside & 7 == 7 and tile % tiles == tiles - 1:
+                right = here
+            if inside >= 56 and tile >= tiles * (tiles - 1):
+                below = here
+            if places[here] != places[right] and _contrast(colors[here], colors[right]) > contrast:
+                marked[here] = marked[right] = 1
+            if places[here] != places[below] and _contrast(colors[here], colors[below]) > contrast:
+                marked[here] = marked[below] = 1
     count = 0
     for pixel in range(len(marked)):
         edges[count] = pixel

@@ -15,13 +15,25 @@ from loopcraft.worlds.voxel.trace import (
     BELOW_ONE,
     F0,
     F1,
+    F2,
+    F4,
+    F8,
+    F16,
     I0,
     I1,
     I2,
     I4,
     LIQUID,
+    MIP_1,
+    MIP_2,
+    MIP_3,
+    MIP_4,
     PACKET,
     SKY,
+    START_1,
+    START_2,
+    START_3,
+    START_4,
     WATER_SIGHT_BLOCKS,
     X_SHIFT,
     Y_SHIFT,
@@ -43,8 +55,10 @@ FACE_SHADE = np.array([154, 154, 128, 256, 205, 205, 240, 240], np.int32)
 FOG_START, FOG_END = 0.5, 0.97
 """Fog sets in and is full at these shares of the view distance."""
 DEEP_WATER = np.int32(44 | 84 << 8 | 138 << 16)
+WATER_VEIL, WATER_MURK, WATER_DEEPENING = np.int32(150), np.int32(100), np.float32(100)
+"""How much (of 256) water hides at once, from above and from within, and how much more at the end of sight."""
 HALF, SMALL = np.float32(0.5), np.float32(0.02)
-F16, F256 = np.float32(16), np.float32(256)
+F256 = np.float32(256)
 
 
 @kernel
@@ -63,28 +77,29 @@ def shade(scene, sky, eye, basis, view_distance, screen, pixel_size, hits, color
         _shade_faces(
             scene, gradient, view, screen, first, places[first:end], distances[first:end], floats, ints, colors[first:end]
         )
-        any_water = False
+        num_water = 0
         for sample in range(first, end):
-            any_water |= water_distances[sample] > 0
+            num_water += water_distances[sample] > 0
             if places[sample] == SKY:
                 a, b, length = screen[0, sample], screen[1, sample], screen[2, sample]
                 dx = (a * basis[0, 0] + b * basis[1, 0] + basis[2, 0]) / length
                 dy = (a * basis[0, 1] + b * basis[1, 1] + basis[2, 1]) / length
                 dz = (a * basis[0, 2] + b * basis[1, 2] + basis[2, 2]) / length
                 colors[sample] = sky_color(gradient, sun_axes, clouds, disc_colors, ex + x0, ey, ez + z0, dx, dy, dz)
-        if any_water:
+                distances[sample] = view_distance
+        if num_water:
             _shade_faces(
                 scene, gradient, view, screen, first, water_places[first:end], water_distances[first:end], floats, ints, surface
             )
-        for sample in range(first, end):
-            if water_distances[sample] > 0:
-                reach = view_distance if places[sample] == SKY else distances[sample]
-                depth = min((reach - water_distances[sample]) / WATER_SIGHT_BLOCKS, F1)
-                colors[sample] = blend(colors[sample], surface[sample - first], np.int32(150 + depth * 100))
-            if in_water:
-                reach = view_distance if places[sample] == SKY else distances[sample]
-                murk = min(reach / (2 * WATER_SIGHT_BLOCKS), F1)
-                colors[sample] = blend(colors[sample], DEEP_WATER, np.int32(60 + murk * 180))
+            for sample in range(first, end):
+                if water_distances[sample] > 0:
+                    depth = min((distances[sample] - water_distances[sample]) / WATER_SIGHT_BLOCKS, F1)
+                    share = WATER_VEIL + np.int32(depth * WATER_DEEPENING)
+                    colors[sample] = blend(colors[sample], surface[sample - first], share)
+        if in_water:
+            for sample in range(first, end):
+                murk = min(distances[sample] / (2 * WATER_SIGHT_BLOCKS), F1)
+                colors[sample] = blend(colors[sample], DEEP_WATER, WATER_MURK + np.int32(murk * WATER_DEEPENING))
 
 
 @inlined
@@ -194,15 +209,11 @@ def _find_texels(floats, ints):
         first = v if turn & I4 else u
         v = u if turn & I4 else v
         texels = width * F16
-        size = np.int32(16) if texels <= np.float32(1.4) else np.int32(8)
-        start = np.int32(0) if texels <= np.float32(1.4) else np.int32(256)
-        size = size if texels <= np.float32(2.8) else np.int32(4)
-        start = start if texels <= np.float32(2.8) else np.int32(320)
-        size = size if texels <= np.float32(5.6) else np.int32(2)
-        start = start if texels <= np.float32(5.6) else np.int32(336)
-        size = size if texels <= np.float32(11.2) else np.int32(1)
-        start = start if texels <= np.float32(11.2) else np.int32(340)
-        scale = np.float32(size)
+        scale = F16 if texels <= MIP_1 else (F8 if texels <= MIP_2 else (F4 if texels <= MIP_3 else (F2 if texels <= MIP_4 else F1)))
+        start = I0 if texels <= MIP_1 else (
+            START_1 if texels <= MIP_2 else (START_2 if texels <= MIP_3 else (START_3 if texels <= MIP_4 else START_4))
+        )
+        size = np.int32(scale)
         sharpness = F1 / max(width * scale, np.float32(0.001))
         x, y = first * scale + HALF, v * scale + HALF
         right, down = np.int32(x), np.int32(y)

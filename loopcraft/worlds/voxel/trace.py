@@ -4,8 +4,8 @@
 each of the three loops of a step is one that the compiler can vectorise (index, gather, update). All rays run in
 their octant's mirrored space, where every direction is positive. A crossed coordinate is set exactly, never nudged.
 
-Blocks with holes (leaves, plants) and water stop a ray like any block; then the texel that it meets is tested. A ray
-that passes waits, with others of its kind, until they fill a packet that travels on.
+Blocks with holes (leaves, plants) and water stop a ray like any block; then the texel that it meets is tested. Rays that
+pass wait for others of their kind until they fill a packet, which travels on.
 """
 
 import numpy as np
@@ -17,12 +17,16 @@ from loopcraft.worlds.voxel.scene import OPAQUE_BIT, SHAPE, TEXELS, TEXTURE
 
 PACKET = 64
 
-# Rows of the float scratch (of PACKET each).
-DX, DY, DZ, IX, IY, IZ, OX, OY, OZ, T, T_MAX = (PACKET * row for row in range(11))
-FLOAT_ROWS = 11
-# Rows of the integer scratch.
-CX, CY, CZ, BASE, VALUE, AXIS, OCTANT, SAMPLE = (PACKET * row for row in range(8))
-INT_ROWS = 8
+# Rows of the float scratch, of PACKET each; the first FLOAT_STATE_ROWS are the ray's state, the rest one stop's findings.
+DX, DY, DZ, IX, IY, IZ, OX, OY, OZ, T, T_MAX, T_NEAR, T_FAR = (
+    PACKET * row for row in range(13)
+)
+FLOAT_ROWS, FLOAT_STATE_ROWS = 13, 11
+# Rows of the integer scratch, likewise.
+CX, CY, CZ, BASE, VALUE, AXIS, OCTANT, SAMPLE, PLACE, TEXEL, TEXEL_NEAR, TEXEL_FAR, FACE_NEAR = (
+    PACKET * row for row in range(13)
+)
+INT_ROWS, INT_STATE_ROWS = 13, 8
 
 Y_SHIFT, Z_SHIFT, X_SHIFT = np.int32(3), np.int32(10), np.int32(21)
 """A place is x (11 bits), z (11), y (7) and face (3) in one int32; the sky is -1."""
@@ -33,14 +37,17 @@ FACE_CROSS_A, FACE_CROSS_B = 6, 7
 """Faces 0 to 5 are -x, +x, -y, +y, -z, +z; 6 and 7 are the diagonal planes of a plant."""
 
 CUBE, CUTOUT, CROSS, LIQUID = int(Shape.CUBE), int(Shape.CUTOUT), int(Shape.CROSS), int(Shape.LIQUID)
-MIP_START = (0, 256, 320, 336, 340)
-"""Where each mip level begins among a texture's texels."""
 WATER_SIGHT_BLOCKS = np.float32(5)
 """How far one sees through water; the rest of such a ray counts as sky, which the water hides."""
 TINY = np.float32(1e-9)
 BELOW_ONE = np.float32(0.99999994)
-F0, F1 = np.float32(0), np.float32(1)
-I0, I1, I2, I4 = np.int32(0), np.int32(1), np.int32(2), np.int32(4)
+FAR = np.float32(1e9)
+MIP_1, MIP_2, MIP_3, MIP_4 = np.float32(1.4), np.float32(2.8), np.float32(5.6), np.float32(11.2)
+"""A pixel that covers more texels than this (along one side) takes this mip level."""
+START_1, START_2, START_3, START_4 = np.int32(256), np.int32(320), np.int32(336), np.int32(340)
+"""Where the mip levels begin among a texture's texels."""
+F0, F1, F2, F4, F8, F16 = (np.float32(value) for value in (0, 1, 2, 4, 8, 16))
+I0, I1, I2, I4, I7 = (np.int32(value) for value in (0, 1, 2, 4, 7))
 
 
 @kernel
@@ -52,27 +59,86 @@ def trace(scene, eye, basis, view_distance, screen, pixel_size, hits):
     water surface in front (distance 0: none). `pixel_size` is a sample's width at distance 1; it chooses the mip level
     at which holes are looked up.
     """
-    floats = np.empty(FLOAT_ROWS * PACKET, np.float32)
-    ints = np.empty(INT_ROWS * PACKET, np.int32)
-    waiting = (np.empty_like(floats), np.empty_like(ints))
-    num_waiting = 0
-    open_rays = np.empty(PACKET + 1, np.int64)
+    floats, ints = np.empty(FLOAT_ROWS * PACKET, np.float32), np.empty(INT_ROWS * PACKET, np.int32)
+    waiting_floats, waiting_ints = np.empty_like(floats), np.empty_like(ints)
+    passed = np.empty(PACKET, np.int64)
     size = scene.voxels.shape[1:]
-    field, rules = scene.voxels.reshape(-1), scene.rules
-    places, distances, _, water_distances = hits
-    water_distances[: screen.shape[1]] = 0
+    num_waiting = 0
+    hits.water_distances[: screen.shape[1]] = 0
     for first in range(0, screen.shape[1], PACKET):
         _aim(size, eye, basis, view_distance, screen, first, floats, ints)
-        _advance(field, size[1], size[2], floats, ints)
-        _settle_all(size, floats, ints, places[first : first + PACKET], distances[first : first + PACKET])
-        num_open = _list_open(rules, ints, open_rays)
-        for item in range(num_open):
-            _copy(floats, ints, open_rays[item], *waiting, num_waiting)
+        num_passed = _travel(scene, pixel_size, floats, ints, PACKET, hits, passed)
+        for item in range(num_passed):
+            _copy(floats, ints, passed[item], waiting_floats, waiting_ints, num_waiting)
             num_waiting += 1
             while num_waiting == PACKET:
-                num_waiting = _send_on(scene, *waiting, PACKET, pixel_size, hits)
+                num_waiting = _send_on(scene, pixel_size, waiting_floats, waiting_ints, PACKET, hits)
     while num_waiting:
-        num_waiting = _send_on(scene, *waiting, num_waiting, pixel_size, hits)
+        num_waiting = _send_on(scene, pixel_size, waiting_floats, waiting_ints, num_waiting, hits)
+
+
+@kernel
+def _send_on(scene, pixel_size, floats, ints, num_rays, hits):
+    """Let waiting rays travel to their next stop; those that pass there too move to the front, and are counted."""
+    passed = np.empty(PACKET, np.int64)
+    floats[T_MAX + num_rays : T_MAX + PACKET] = -F1
+    num_passed = _travel(scene, pixel_size, floats, ints, num_rays, hits, passed)
+    for item in range(num_passed):
+        _copy(floats, ints, passed[item], floats, ints, item)
+    return num_passed
+
+
+@kernel
+def _travel(scene, pixel_size, floats, ints, num_rays, hits, passed):
+    """Advance a packet and write what its rays see; lists the rays that pass through a hole (moved a cell further)."""
+    size = scene.voxels.shape[1:]
+    rules, texels = scene.rules, scene.texels
+    places, distances, water_places, water_distances = hits
+    _advance(scene.voxels.reshape(-1), size[1], size[2], floats, ints)
+    _find_places(size, floats, ints)
+    examined = False
+    num_passed = 0
+    for ray in range(num_rays):
+        sample, t, place = ints[SAMPLE + ray], floats[T + ray], ints[PLACE + ray]
+        block = ints[VALUE + ray] - HIT
+        if place == SKY:
+            places[sample] = SKY
+            continue
+        shape = rules[np.uint32(block), SHAPE]
+        if shape == CUBE:
+            places[sample] = place
+            distances[sample] = t
+            continue
+        if not examined:
+            _examine(pixel_size, floats, ints)
+            examined = True
+        if shape == CUTOUT:
+            if _opaque(rules, texels, block, place & 7, ints[TEXEL + ray]):
+                places[sample] = place
+                distances[sample] = t
+                continue
+        elif shape == CROSS:
+            near = FACE_CROSS_A + ints[FACE_NEAR + ray]
+            if floats[T_NEAR + ray] >= 0 and _opaque(rules, texels, block, near, ints[TEXEL_NEAR + ray]):
+                places[sample] = place & ~I7 | near
+                distances[sample] = floats[T_NEAR + ray]
+                continue
+            far = FACE_CROSS_B - ints[FACE_NEAR + ray]
+            if floats[T_FAR + ray] >= 0 and _opaque(rules, texels, block, far, ints[TEXEL_FAR + ray]):
+                places[sample] = place & ~I7 | far
+                distances[sample] = floats[T_FAR + ray]
+                continue
+        else:
+            if water_distances[sample] == 0 and t > 0:
+                water_places[sample] = place
+                water_distances[sample] = t
+            if t > water_distances[sample] + WATER_SIGHT_BLOCKS:
+                places[sample] = SKY
+                continue
+        _step(floats, ints, ray)
+        passed[num_passed] = ray
+        num_passed += 1
+    return num_passed
 
 
 @inlined
@@ -145,64 +211,9 @@ def _advance(field, size_z, size_y, floats, ints):
             active = np.int32(active + (I1 if go else I0))
 
 
-@kernel
-def _send_on(scene, floats, ints, num_rays, pixel_size, hits):
-    """Let rays that stopped at a block with holes or at water settle there or travel on, to the next block.
-
-    Returns how many have stopped at such a block again; they are moved to the front of the packet.
-    """
-    size = scene.voxels.shape[1:]
-    rules, texels = scene.rules, scene.texels
-    places, distances, water_places, water_distances = hits
-    num_passed = 0
-    for ray in range(num_rays):
-        sample, t = ints[SAMPLE + ray], floats[T + ray]
-        block = ints[VALUE + ray] - HIT
-        shape = rules[np.uint64(block), SHAPE]
-        if shape == LIQUID:
-            if water_distances[sample] == 0 and t > 0:
-                water_places[sample] = _place(size, ints, ray, _entered_face(ints, ray))
-                water_distances[sample] = t
-            if t > water_distances[sample] + WATER_SIGHT_BLOCKS:
-                places[sample] = SKY
-                continue
-        else:
-            face, distance = _meet(rules, texels, block, shape, floats, ints, ray, pixel_size)
-            if face >= 0:
-                places[sample] = _place(size, ints, ray, face)
-                distances[sample] = distance
-                continue
-        _step(floats, ints, ray)
-        _copy(floats, ints, ray, floats, ints, num_passed)
-        num_passed += 1
-    floats[T_MAX + num_passed : T_MAX + PACKET] = -F1
-    _advance(scene.voxels.reshape(-1), size[1], size[2], floats, ints)
-    num_open = 0
-    for ray in range(num_passed):
-        value, sample = ints[VALUE + ray], ints[SAMPLE + ray]
-        if value <= HIT or floats[T + ray] >= floats[T_MAX + ray]:
-            places[sample] = SKY
-        elif rules[np.uint64(value - HIT), SHAPE] == CUBE:
-            places[sample] = _place(size, ints, ray, _entered_face(ints, ray))
-            distances[sample] = floats[T + ray]
-        else:
-            _copy(floats, ints, ray, floats, ints, num_open)
-            num_open += 1
-    return num_open
-
-
 @inlined
-def _copy(floats, ints, ray, other_floats, other_ints, other_ray):
-    """Copy one ray's state into another packet, or forward in its own."""
-    for row in range(FLOAT_ROWS):
-        other_floats[PACKET * row + other_ray] = floats[PACKET * row + ray]
-    for row in range(INT_ROWS):
-        other_ints[PACKET * row + other_ray] = ints[PACKET * row + ray]
-
-
-@inlined
-def _settle_all(size, floats, ints, places, distances):
-    """Write every ray's place as if it had met a full cube or the sky."""
+def _find_places(size, floats, ints):
+    """The place at which every ray has stopped, with the face through which it came in; `SKY` if it has left."""
     top_x, top_z, top_y = np.int32(size[0] - 1), np.int32(size[1] - 1), np.int32(size[2] - 1)
     for k in range(PACKET):
         octant, axis = ints[OCTANT + k], ints[AXIS + k]
@@ -210,22 +221,61 @@ def _settle_all(size, floats, ints, places, distances):
         x = np.int32(top_x - x) if octant & I1 else x
         z = np.int32(top_z - z) if octant & I2 else z
         y = np.int32(top_y - y) if octant & I4 else y
-        bit = octant if axis == I0 else (octant >> I2 if axis == I1 else octant >> I1)
-        place = (x << X_SHIFT) | (z << Z_SHIFT) | (y << Y_SHIFT) | (axis << I1) | (bit & I1)
+        backwards = octant if axis == I0 else (octant >> I2 if axis == I1 else octant >> I1)
+        place = (x << X_SHIFT) | (z << Z_SHIFT) | (y << Y_SHIFT) | (axis << I1) | (backwards & I1)
         missed = (ints[VALUE + k] <= HIT) | (floats[T + k] >= floats[T_MAX + k])
-        places[k] = SKY if missed else np.int32(place)
-        distances[k] = floats[T + k]
+        ints[PLACE + k] = SKY if missed else np.int32(place)
 
 
 @inlined
-def _list_open(rules, ints, open_rays):
-    """List the rays that have stopped at a block with holes or at water; returns their number."""
-    count = 0
+def _examine(pixel_size, floats, ints):
+    """For every ray, as if its block were both: the texel on the face it came through, and those of a plant's two planes.
+
+    Texels count from the start of the texture. A plane that is not met within the cell gets a negative distance. In
+    mirrored space the planes keep their places, except that one flip of x or z swaps the two.
+    """
     for k in range(PACKET):
-        open_rays[count] = k
-        value = ints[VALUE + k]
-        count += value > HIT and rules[np.uint64(value - HIT), SHAPE] != CUBE
-    return count
+        octant, axis, t = ints[OCTANT + k], ints[AXIS + k], floats[T + k]
+        flip_x, flip_z, flip_y = octant & I1, octant & I2, octant & I4
+        dx, dy, dz = floats[DX + k], floats[DY + k], floats[DZ + k]
+        lx = min(max(floats[OX + k] + t * dx - np.float32(ints[CX + k]), F0), BELOW_ONE)
+        ly = min(max(floats[OY + k] + t * dy - np.float32(ints[CY + k]), F0), BELOW_ONE)
+        lz = min(max(floats[OZ + k] + t * dz - np.float32(ints[CZ + k]), F0), BELOW_ONE)
+        texels = t * pixel_size * F16
+        size = F16 if texels <= MIP_1 else (F8 if texels <= MIP_2 else (F4 if texels <= MIP_3 else (F2 if texels <= MIP_4 else F1)))
+        start = I0 if texels <= MIP_1 else (
+            START_1 if texels <= MIP_2 else (START_2 if texels <= MIP_3 else (START_3 if texels <= MIP_4 else START_4))
+        )
+        across = BELOW_ONE - lx if flip_x else lx
+        depth = BELOW_ONE - lz if flip_z else lz
+        down = ly if flip_y else BELOW_ONE - ly
+        u = depth if axis == I0 else across
+        v = depth if axis == I1 else down
+        ints[TEXEL + k] = np.int32(start + np.int32(v * size) * np.int32(size) + np.int32(u * size))
+        leave = min(min((F1 - lx) * floats[IX + k], (F1 - ly) * floats[IY + k]), (F1 - lz) * floats[IZ + k])
+        slope = dx - dz
+        slope = slope if abs(slope) > TINY else TINY
+        diagonal = (lz - lx) / slope
+        diagonal = diagonal if (diagonal >= F0) & (diagonal <= leave) else FAR
+        other = (F1 - lx - lz) / (dx + dz)
+        other = other if (other >= F0) & (other <= leave) else FAR
+        swapped = (flip_x != I0) != (flip_z != I0)
+        ints[FACE_NEAR + k] = I1 if (other < diagonal) != swapped else I0
+        for far in range(2):
+            step = max(diagonal, other) if far else min(diagonal, other)
+            met = step < FAR
+            step = step if met else F0
+            u = min(max(lx + step * dx, F0), BELOW_ONE)
+            v = min(max(ly + step * dy, F0), BELOW_ONE)
+            u = BELOW_ONE - u if flip_x else u
+            v = v if flip_y else BELOW_ONE - v
+            texel = np.int32(start + np.int32(v * size) * np.int32(size) + np.int32(u * size))
+            if far:
+                floats[T_FAR + k] = t + step if met else -F1
+                ints[TEXEL_FAR + k] = texel
+            else:
+                floats[T_NEAR + k] = t + step if met else -F1
+                ints[TEXEL_NEAR + k] = texel
 
 
 @inlined
@@ -249,14 +299,12 @@ def _step(floats, ints, ray):
 
 
 @inlined
-def _place(size, ints, ray, face):
-    """Place of the ray's cell, back from its octant's mirrored space."""
-    octant = ints[OCTANT + ray]
-    x, y, z = ints[CX + ray], ints[CY + ray], ints[CZ + ray]
-    x = size[0] - 1 - x if octant & 1 else x
-    z = size[1] - 1 - z if octant & 2 else z
-    y = size[2] - 1 - y if octant & 4 else y
-    return np.int32(x << X_SHIFT | z << Z_SHIFT | y << Y_SHIFT | face)
+def _copy(floats, ints, ray, other_floats, other_ints, other_ray):
+    """Copy one ray's state into another packet, or forward in its own."""
+    for row in range(FLOAT_STATE_ROWS):
+        other_floats[PACKET * row + other_ray] = floats[PACKET * row + ray]
+    for row in range(INT_STATE_ROWS):
+        other_ints[PACKET * row + other_ray] = ints[PACKET * row + ray]
 
 
 @inlined
@@ -266,74 +314,6 @@ def place_parts(place):
 
 
 @inlined
-def _entered_face(ints, ray):
-    """The face through which a ray came into its cell."""
-    axis, octant = ints[AXIS + ray], ints[OCTANT + ray]
-    backwards = octant & (1 if axis == 0 else (4 if axis == 1 else 2))
-    return 2 * axis + (1 if backwards else 0)
-
-
-@inlined
-def _meet(rules, texels, block, shape, floats, ints, ray, pixel_size):
-    """What a ray meets in the block that it has come into: (face or -1, distance)."""
-    t = floats[T + ray]
-    if shape == CUBE:
-        return _entered_face(ints, ray), t
-    if shape == LIQUID:
-        return -1, t
-    octant = ints[OCTANT + ray]
-    dx, dy, dz = floats[DX + ray], floats[DY + ray], floats[DZ + ray]
-    lx = floats[OX + ray] + t * dx - np.float32(ints[CX + ray])
-    ly = floats[OY + ray] + t * dy - np.float32(ints[CY + ray])
-    lz = floats[OZ + ray] + t * dz - np.float32(ints[CZ + ray])
-    if shape == CUTOUT:
-        face = _entered_face(ints, ray)
-        u, v = face_uv(face, _unmirror(lx, octant & 1), _unmirror(ly, octant & 4), _unmirror(lz, octant & 2))
-        if _opaque(rules, texels, block, face, u, v, mip_level(t * pixel_size)):
-            return face, t
-        return -1, t
-    leave = min(min((1 - lx) * floats[IX + ray], (1 - ly) * floats[IY + ray]), (1 - lz) * floats[IZ + ray])
-    # In mirrored space the planes keep their places, except that one flip of x or z swaps the two.
-    swapped = (octant & 1 != 0) != (octant & 2 != 0)
-    along = (lz - lx) / (dx - dz) if abs(dx - dz) > TINY else -F1
-    across = (F1 - lx - lz) / (dx + dz)
-    for turn in range(2):
-        use_along = (along <= across) == (turn == 0)
-        step = along if use_along else across
-        if F0 <= step <= leave:
-            u = _unmirror(lx + step * dx, octant & 1)
-            v = BELOW_ONE - _unmirror(ly + step * dy, octant & 4)
-            face = FACE_CROSS_A if use_along != swapped else FACE_CROSS_B
-            if _opaque(rules, texels, block, face, u, v, mip_level((t + step) * pixel_size)):
-                return face, t + step
-    return -1, t
-
-
-@inlined
-def _unmirror(local, flipped):
-    """A coordinate inside a cell, from the octant's mirrored space to the world's, within [0, 1)."""
-    local = min(max(local, F0), BELOW_ONE)
-    return BELOW_ONE - local if flipped else local
-
-
-@inlined
-def face_uv(face, lx, ly, lz):
-    """Texture coordinates (right, down, in [0, 1)) of a point inside a cell seen on one of its faces."""
-    if face >> 1 == 1:
-        return lx, lz
-    return (lz if face < 2 else lx), BELOW_ONE - ly
-
-
-@inlined
-def mip_level(width):
-    """The mip level for a pixel `width` blocks wide: 0 until it covers 1.4 texels, then one for each doubling."""
-    texels = width * 16
-    return int(texels > 1.4) + int(texels > 2.8) + int(texels > 5.6) + int(texels > 11.2)
-
-
-@inlined
-def _opaque(rules, texels, block, face, u, v, level):
-    """Whether a cut-out texture is opaque at a point."""
-    size = 16 >> level
-    texel = MIP_START[level] + int(v * size) * size + int(u * size)
-    return texels[np.uint32(rules[block, TEXTURE + face] * TEXELS + texel)] >> OPAQUE_BIT
+def _opaque(rules, texels, block, face, texel):
+    """Whether a texel of a block's face is not a hole."""
+    return texels[np.uint32(rules[np.uint32(block), np.uint32(TEXTURE + face)] * TEXELS + texel)] >> OPAQUE_BIT

@@ -18,9 +18,11 @@ MARGIN = 3
 """Columns needed around the box: slopes are measured over this distance."""
 
 _LAYERS = 23
-_CAVE_LOW = 18
-_CAVE_DEPTH = 24.0
-_CAVE_WIDTH = 0.20
+_CAVE_LOW = 30
+_CAVE_DEPTH = 18.0
+_CAVE_SLAB = 5.0
+"""Rock between a cave and the lowest ground near by: caves open into hillsides and not under one's feet."""
+_CAVE_WIDTH = 0.23
 _ORE_FLOOR = 20
 
 _AIR, _BEDROCK, _STONE = BLOCK_IDS["air"], BLOCK_IDS["bedrock"], BLOCK_IDS["stone"]
@@ -63,8 +65,8 @@ def _lattice3(
                     s = seeds[t.SEED_DENSITY]
                     node[0] = 1.3 * noise3(s, x / 21.0, y / 13.0, z / 21.0)
                     node[0] += 0.5 * noise3(s, x / 9.0 + 0.5, y / 8.0, z / 9.0)
-                node[1] = noise3(seeds[t.SEED_CAVE_A], x / 31.0, y / 19.0, z / 31.0)
-                node[2] = noise3(seeds[t.SEED_CAVE_B], x / 31.0, y / 19.0, z / 31.0)
+                node[1] = noise3(seeds[t.SEED_CAVE_A], x / 33.0, y / 15.0, z / 33.0)
+                node[2] = noise3(seeds[t.SEED_CAVE_B], x / 33.0, y / 15.0, z / 33.0)
     return out
 
 
@@ -98,9 +100,11 @@ def _surface(
         return _GRAVEL if soil < -0.42 else bed
     if y <= water + 1 and (y == water or soil > 0.0) and soil > -0.35:
         return bed
-    snow = biomes.snow_line[biome] + float(h & 7) - 3.5
+    snow = biomes.snow_line[biome] + 8.0 * soil + 0.5 * float((h >> 8) & 1)
     if y > snow:
         return _SNOW if y > snow + 6.0 or top != _GRASS else _SNOWY
+    if soil < -0.78 and top == _GRASS:
+        return _GRAVEL
     # `soil` is roughly normal with deviation 0.36: a share of 0.5 asks for 0, of 0.05 for 0.6.
     share = biomes.patch_share[biome]
     if share > 0.0 and soil > 0.66 - 1.32 * share:
@@ -205,7 +209,7 @@ def _fill_column(
         if (
             y > _CAVE_LOW
             and roof <= below < _CAVE_DEPTH
-            and (y > SEA_LEVEL + 1 or y < low - 6.0)
+            and ((y > low + 0.5 and y > SEA_LEVEL + 1) or y < low - _CAVE_SLAB)
             and level <= SEA_LEVEL
         ):
             p = profile[layer, 1] + w * (profile[layer + 1, 1] - profile[layer, 1])
