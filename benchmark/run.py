@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmark.device import find_device
 from benchmark.episodes import Episodes, frame_shape
 from benchmark.evaluation import Evaluation, collect, score_missing
 from benchmark.metrics import check_fit, get_metrics
@@ -80,7 +80,7 @@ def prepare(flags: Flags) -> Evaluation:
     metrics = get_metrics(flags.metrics.split(",") if flags.metrics else protocol.metrics)
     if flags.batch_size < 1 or (flags.max_videos is not None and flags.max_videos < 1):
         raise UserError("--batch-size and --max-videos must be at least 1")
-    device = _device(flags.device)
+    device = find_device(flags.device)
     model = load_model(flags.model, flags.model_args)
     episodes = open_dataset(flags.data)
     keys = choose_videos(episodes, protocol, flags.data, flags.max_videos)
@@ -154,16 +154,6 @@ def _score_with_progress(
 def _peak_memory_gib() -> float:
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"--device {name}: no device of that name; use cpu, cuda or cuda:1") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"--device {name}: torch sees no CUDA GPU here; use --device cpu")
-    return device
 
 
 def _check_frame_shape(model: FrameSource, found: tuple[int, int, int]) -> None:
