@@ -134,9 +134,10 @@ def ruin(dice: Dice, biome: str) -> Template:
     canvas = Canvas(x, 7, z)
     rim = [(i, 0) for i in range(x)] + [(x - 1, k) for k in range(1, z)]
     rim += [(i, z - 1) for i in range(x - 2, -1, -1)] + [(0, k) for k in range(z - 2, 0, -1)]
-    height = dice.between(2, 5)
+    height = dice.between(1, 4)
     for i, k in rim:
-        height = min(6, max(0, height + dice.between(-1, 1) + (2 if dice.chance(6) else 0)))
+        height = min(6, max(0, height + dice.between(-1, 1) + (3 if dice.chance(6) else 0)))
+        height = 0 if dice.chance(6) else height
         if height > 0:
             canvas.box((i, i), (0, height), (k, k), stone)
     for _ in range(dice.between(3, 8)):

@@ -66,8 +66,9 @@ def flag(dice: Dice, biome: str) -> Template:
     """A pole with a flag of one or two colours in one of four patterns."""
     height, width, rows = dice.between(7, 13), dice.between(3, 6), dice.between(2, 4)
     pole = dice.pick(("oak_log", "spruce_log", "birch_log", "cobblestone", "acacia_log"))
-    first, second = dice.pick(WOOLS), dice.pick(WOOLS)
-    pattern = dice.between(0, 3)
+    first = dice.pick(WOOLS)
+    second = dice.pick([wool for wool in WOOLS if wool != first])
+    pattern = dice.pick((0, 1, 1, 2, 2, 3, 3))
     canvas = Canvas(width + 1, height + 1, 1)
     canvas.box((0, 0), (0, height), (0, 0), pole)
     for x in range(width):
