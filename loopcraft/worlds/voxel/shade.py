@@ -10,7 +10,7 @@ import numpy as np
 from loopcraft.worlds.voxel.jit import inlined, kernel
 from loopcraft.worlds.voxel.lanes import blend, light_up
 from loopcraft.worlds.voxel.scene import BLOCKS_PLANE, LIGHT, SHAPE, TEXELS, TEXTURE, TINT, VARIED
-from loopcraft.worlds.voxel.sky import gradient_step, sky_color
+from loopcraft.worlds.voxel.sky import LENGTH, RIGHT, RISE, gradient_step, shade_sky
 from loopcraft.worlds.voxel.trace import (
     BELOW_ONE,
     F0,
@@ -41,10 +41,11 @@ from loopcraft.worlds.voxel.trace import (
 )
 
 # Rows of the float scratch.
-U, V, WIDTH, ACROSS, UP, RIGHT, RISE, LENGTH, T = (PACKET * row for row in range(9))
+# The first three are the sample's own and stay (see sky.py).
+T, U, V, WIDTH, ACROSS, UP = (PACKET * row for row in range(3, 9))
 FLOAT_ROWS = 9
 # Rows of the integer scratch. Texels and corners come in fours.
-CELL, COLUMN, CORNER, STEP_ACROSS, STEP_UP, FACE, HASH, FOG, GRADIENT, TINTED, FACTOR = (
+CELL, COLUMN, CORNER, STEP_ACROSS, STEP_UP, FACE, HASH, FOG, FOG_COLOR, TINTED, FACTOR = (
     PACKET * row for row in range(11)
 )
 PLACE, SHARE_X, SHARE_Y, TEXEL, GLOW = (PACKET * row for row in (11, 12, 13, 14, 18))
@@ -65,54 +66,49 @@ F256 = np.float32(256)
 def shade(scene, sky, eye, basis, view_distance, screen, pixel_size, hits, colors):
     """Fill `colors` (N,) int32 for the samples that `trace` put into `hits`; same arguments as there."""
     places, distances, water_places, water_distances = hits
-    gradient, sun_axes, clouds, disc_colors = sky.gradient, sky.sun_axes, sky.clouds, (sky.sun_color, sky.cloud_color)
-    x0, z0 = scene.x0, scene.z0
     ex, ey, ez = np.float32(eye[0]), np.float32(eye[1]), np.float32(eye[2])
     in_water = scene.rules[scene.voxels[BLOCKS_PLANE, int(ex), int(ez), int(ey)], SHAPE] == LIQUID
     floats, ints = np.empty(FLOAT_ROWS * PACKET, np.float32), np.empty(INT_ROWS * PACKET, np.int32)
-    surface = np.empty(PACKET, np.int32)
+    other = np.empty(PACKET, np.int32)
     view = (ex, ey, ez, basis, view_distance, pixel_size)
     for first in range(0, screen.shape[1], PACKET):
-        end = first + PACKET
-        _shade_faces(
-            scene, gradient, view, screen, first, places[first:end], distances[first:end], floats, ints, colors[first:end]
-        )
-        num_water = 0
-        for sample in range(first, end):
+        here = colors[first : first + PACKET]
+        num_sky, num_water = 0, 0
+        for sample in range(first, first + PACKET):
+            num_sky += places[sample] == SKY
             num_water += water_distances[sample] > 0
-            if places[sample] == SKY:
-                a, b, length = screen[0, sample], screen[1, sample], screen[2, sample]
-                dx = (a * basis[0, 0] + b * basis[1, 0] + basis[2, 0]) / length
-                dy = (a * basis[0, 1] + b * basis[1, 1] + basis[2, 1]) / length
-                dz = (a * basis[0, 2] + b * basis[1, 2] + basis[2, 2]) / length
-                colors[sample] = sky_color(gradient, sun_axes, clouds, disc_colors, ex + x0, ey, ez + z0, dx, dy, dz)
-                distances[sample] = view_distance
+        for row in range(3):
+            for k in range(PACKET):
+                floats[RIGHT + PACKET * row + k] = screen[row, first + k]
+        if num_sky < PACKET:
+            _shade_faces(scene, sky.gradient, view, places, distances, first, floats, ints, here)
+        if num_sky:
+            shade_sky(sky, scene.x0, scene.z0, view, floats, ints, other)
+            for k in range(PACKET):
+                if places[first + k] == SKY:
+                    here[k] = other[k]
+                    distances[first + k] = view_distance
         if num_water:
-            _shade_faces(
-                scene, gradient, view, screen, first, water_places[first:end], water_distances[first:end], floats, ints, surface
-            )
-            for sample in range(first, end):
-                if water_distances[sample] > 0:
-                    depth = min((distances[sample] - water_distances[sample]) / WATER_SIGHT_BLOCKS, F1)
-                    share = WATER_VEIL + np.int32(depth * WATER_DEEPENING)
-                    colors[sample] = blend(colors[sample], surface[sample - first], share)
+            _shade_faces(scene, sky.gradient, view, water_places, water_distances, first, floats, ints, other)
+            for k in range(PACKET):
+                t = water_distances[first + k]
+                if t > 0:
+                    depth = min((distances[first + k] - t) / WATER_SIGHT_BLOCKS, F1)
+                    here[k] = blend(here[k], other[k], WATER_VEIL + np.int32(depth * WATER_DEEPENING))
         if in_water:
-            for sample in range(first, end):
-                murk = min(distances[sample] / (2 * WATER_SIGHT_BLOCKS), F1)
-                colors[sample] = blend(colors[sample], DEEP_WATER, WATER_MURK + np.int32(murk * WATER_DEEPENING))
+            for k in range(PACKET):
+                murk = min(distances[first + k] / (2 * WATER_SIGHT_BLOCKS), F1)
+                here[k] = blend(here[k], DEEP_WATER, WATER_MURK + np.int32(murk * WATER_DEEPENING))
 
 
 @inlined
-def _shade_faces(scene, gradient, view, screen, first, places, distances, floats, ints, colors):
+def _shade_faces(scene, gradient, view, places, distances, first, floats, ints, colors):
     """The textured, lit and fogged colours of one packet's faces; samples of the sky get a meaningless one."""
     size = scene.voxels.shape[1:]
     for k in range(PACKET):
-        ints[PLACE + k] = places[k]
+        ints[PLACE + k] = places[first + k]
     for k in range(PACKET):
-        floats[T + k] = distances[k]
-    for row in range(3):
-        for k in range(PACKET):
-            floats[RIGHT + PACKET * row + k] = screen[row, first + k]
+        floats[T + k] = distances[first + k]
     _locate(size, scene.x0, scene.z0, view, floats, ints)
     _look_up_blocks(size, scene.voxels.reshape(-1), scene.rules, scene.tints.reshape(-1), gradient, ints)
     _find_texels(floats, ints)
@@ -172,7 +168,7 @@ def _locate(size, x0, z0, view, floats, ints):
         ints[HASH + k] = np.int32((mix >> np.int32(20)) & np.int32(7)) if flat else I0
         far = min(max((t * length - fog_start) * fog_scale, F0), F1)
         ints[FOG + k] = np.int32(far * far * F256)
-        ints[GRADIENT + k] = gradient_step(dy / length)
+        ints[FOG_COLOR + k] = gradient_step(dy / length)
 
 
 @inlined
@@ -192,7 +188,7 @@ def _look_up_blocks(size, voxels, rules, tints, gradient, ints):
         ints[GLOW + PACKET + k] = voxels[np.uint32(corner + across)]
         ints[GLOW + 2 * PACKET + k] = voxels[np.uint32(corner + up)]
         ints[GLOW + 3 * PACKET + k] = voxels[np.uint32(corner + across + up)]
-        ints[GRADIENT + k] = gradient[np.uint32(ints[GRADIENT + k])]
+        ints[FOG_COLOR + k] = gradient[np.uint32(ints[FOG_COLOR + k])]
 
 
 @inlined
@@ -245,4 +241,4 @@ def _mix(floats, ints, colors):
         low, high = a + across * (b - a), c + across * (d - c)
         light = np.int32(low + up * (high - low) + HALF)
         factor = np.int32(ints[FACTOR + k] * np.int32(light + I1) >> np.int32(8))
-        colors[k] = blend(light_up(color, ints[TINTED + k], factor), ints[GRADIENT + k], ints[FOG + k])
+        colors[k] = blend(light_up(color, ints[TINTED + k], factor), ints[FOG_COLOR + k], ints[FOG + k])

@@ -11,13 +11,30 @@ from loopcraft.worlds.voxel.jit import inlined
 from loopcraft.worlds.voxel.lanes import blend, pack
 
 GRADIENT_STEPS = 256
-CLOUD_HEIGHT_BLOCKS = 118.0
+CLOUD_HEIGHT_BLOCKS = np.float32(118)
 CLOUD_CELL_BLOCKS = 12.0
 CLOUD_CELLS = 64
 CLOUD_FADE_BLOCKS = 700.0
-SUN_HALF_WIDTH = 0.085
+"""Clouds thin out from half this distance and end there."""
+CLOUD_OPACITY = np.float32(190)
+LOWEST_CLOUD = np.float32(0.03)
+"""Sine of the elevation below which no cloud is drawn."""
+SUN_HALF_WIDTH = np.float32(0.085)
 """Half the side of the sun's square on a plane at distance 1."""
-SUN_GLOW = 0.42
+SUN_GLOW = np.float32(0.42)
+"""How far from its middle, on that plane, the sun brightens the sky."""
+GLOW_SHARE = np.float32(110)
+
+PACKET = 64
+"""Samples that are traced and shaded together."""
+# Rows of the shader's scratch that this module reads or fills.
+RIGHT, RISE, LENGTH = (PACKET * row for row in range(3))
+SUN_SHARE, CLOUD_SHARE, CLOUD_CELL, GRADIENT = (PACKET * row for row in range(4))
+
+CELLS_PER_BLOCK, FADE_PER_BLOCK = np.float32(1 / CLOUD_CELL_BLOCKS), np.float32(2 / CLOUD_FADE_BLOCKS)
+GLOW_PER_SLOPE = np.float32(1 / (0.42 - 0.085))
+CELL_MASK, FULL = np.int32(CLOUD_CELLS - 1), np.int32(256)
+F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,32 +117,37 @@ def gradient_step(sine):
 
 
 @inlined
-def sky_gradient(gradient, sine):
-    """The gradient's colour at a sine of elevation."""
-    return gradient[np.uint32(gradient_step(sine))]
-
-
-@inlined
-def sky_color(gradient, axes, clouds, colors, x, y, z, dx, dy, dz):
-    """Packed colours of the sky seen from a world position along a unit direction."""
-    sun_color, cloud_color = colors
-    color = sky_gradient(gradient, dy)
-    toward = dx * axes[2, 0] + dy * axes[2, 1] + dz * axes[2, 2]
-    if toward > 0.5:
-        right = abs(dx * axes[0, 0] + dy * axes[0, 1] + dz * axes[0, 2]) / toward
-        up = abs(dx * axes[1, 0] + dy * axes[1, 1] + dz * axes[1, 2]) / toward
-        off = max(right, up)
-        if off < SUN_HALF_WIDTH:
-            color = sun_color
-        elif off < SUN_GLOW:
-            glow = (np.float32(SUN_GLOW) - off) / np.float32(SUN_GLOW - SUN_HALF_WIDTH)
-            color = blend(color, sun_color, np.int32(glow * glow * np.float32(110)))
-    if dy > 0.03:
-        reach = (np.float32(CLOUD_HEIGHT_BLOCKS) - y) / dy
-        fade = np.float32(1) - reach * np.float32(1 / CLOUD_FADE_BLOCKS)
-        if fade > 0:
-            cell_x = int(np.floor((x + reach * dx) * np.float32(1 / CLOUD_CELL_BLOCKS))) & (CLOUD_CELLS - 1)
-            cell_z = int(np.floor((z + reach * dz) * np.float32(1 / CLOUD_CELL_BLOCKS))) & (CLOUD_CELLS - 1)
-            if clouds[cell_x, cell_z]:
-                color = blend(color, cloud_color, np.int32(min(fade * 2, np.float32(1)) * np.float32(190)))
-    return color
+def shade_sky(sky, x0, z0, view, floats, ints, colors):
+    """Colours of the sky for one packet of samples, whose `RIGHT`, `RISE` and `LENGTH` rows are set."""
+    ex, ey, ez, basis, _, _ = view
+    wx, wz = np.float32(ex + x0), np.float32(ez + z0)
+    rx, ry, rz = basis[0]
+    ux, uy, uz = basis[1]
+    fx, fy, fz = basis[2]
+    sun_right_x, sun_right_y, sun_right_z = sky.sun_axes[0]
+    sun_up_x, sun_up_y, sun_up_z = sky.sun_axes[1]
+    sun_x, sun_y, sun_z = sky.sun_axes[2]
+    gradient, clouds = sky.gradient, sky.clouds.reshape(-1)
+    sun_color, cloud_color = sky.sun_color, sky.cloud_color
+    for k in range(PACKET):
+        a, b, per_length = floats[RIGHT + k], floats[RISE + k], F1 / floats[LENGTH + k]
+        dx, dy, dz = (a * rx + b * ux + fx) * per_length, (a * ry + b * uy + fy) * per_length, (a * rz + b * uz + fz) * per_length
+        toward = dx * sun_x + dy * sun_y + dz * sun_z
+        right = abs(dx * sun_right_x + dy * sun_right_y + dz * sun_right_z)
+        up = abs(dx * sun_up_x + dy * sun_up_y + dz * sun_up_z)
+        off = max(right, up) / toward if toward > HALF else SUN_GLOW
+        glow = max(SUN_GLOW - off, F0) * GLOW_PER_SLOPE
+        ints[SUN_SHARE + k] = FULL if off < SUN_HALF_WIDTH else np.int32(glow * glow * GLOW_SHARE)
+        reach = (CLOUD_HEIGHT_BLOCKS - ey) / max(dy, LOWEST_CLOUD)
+        fade = min(max(F2 - reach * FADE_PER_BLOCK, F0), F1) if dy > LOWEST_CLOUD else F0
+        ints[CLOUD_SHARE + k] = np.int32(fade * CLOUD_OPACITY)
+        cell_x = np.int32(np.floor((wx + reach * dx) * CELLS_PER_BLOCK)) & CELL_MASK
+        cell_z = np.int32(np.floor((wz + reach * dz) * CELLS_PER_BLOCK)) & CELL_MASK
+        ints[CLOUD_CELL + k] = np.int32(cell_x * CLOUD_CELLS + cell_z)
+        ints[GRADIENT + k] = gradient_step(dy)
+    for k in range(PACKET):
+        ints[GRADIENT + k] = gradient[np.uint32(ints[GRADIENT + k])]
+        ints[CLOUD_SHARE + k] *= clouds[np.uint32(ints[CLOUD_CELL + k])]
+    for k in range(PACKET):
+        color = blend(ints[GRADIENT + k], sun_color, ints[SUN_SHARE + k])
+        colors[k] = blend(color, cloud_color, ints[CLOUD_SHARE + k])

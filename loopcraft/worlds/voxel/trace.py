@@ -60,7 +60,8 @@ def trace(scene, eye, basis, view_distance, screen, pixel_size, hits):
     at which holes are looked up.
     """
     floats, ints = np.empty(FLOAT_ROWS * PACKET, np.float32), np.empty(INT_ROWS * PACKET, np.int32)
-    waiting_floats, waiting_ints = np.empty_like(floats), np.empty_like(ints)
+    # Zeros, as a packet that is not full advances its empty lanes too.
+    waiting_floats, waiting_ints = np.zeros_like(floats), np.zeros_like(ints)
     passed = np.empty(PACKET, np.int64)
     size = scene.voxels.shape[1:]
     num_waiting = 0
