@@ -194,7 +194,7 @@ def test_a_stuck_walk_is_dropped_and_said(tmp_path: Path, capsys: pytest.Capture
     dropped = int(table["draw"].sum())
     assert dropped > 0  # a fifth of the fake worlds holds one fast
     assert not table["stuck"].any()
-    assert f"12 episodes kept, {dropped} dropped: {dropped} stuck" in capsys.readouterr().out
+    assert f"12 kept, {dropped} dropped: {dropped} stuck" in capsys.readouterr().out
 
 
 def test_where_every_attempt_is_stuck_it_is_flagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
