@@ -12,8 +12,15 @@ from torch import Tensor
 from loopcraft.cli import UserError
 
 
-class Episodes(Protocol):
-    """Videos with their states, found by key and read in any window."""
+class FrameFiles(Protocol):
+    """Videos found by key."""
+
+    def iterate_frames(self, key: str, start: int, stop: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """The frames start to stop - 1 of a video, one at a time."""
+
+
+class Episodes(FrameFiles, Protocol):
+    """Videos with their actions, read in any window."""
 
     @property
     def keys(self) -> Sequence[str]:
@@ -36,9 +43,6 @@ class Episodes(Protocol):
     def frames(self, key: str, start: int, stop: int) -> UInt8[np.ndarray, "T H W 3"]:
         """The frames start to stop - 1 of an episode."""
 
-    def iterate_frames(self, key: str, start: int, stop: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        """The same frames one at a time."""
-
 
 def frame_shape(episodes: Episodes) -> tuple[int, int, int]:
     """The shape (3, H, W) of the set's frames."""
@@ -59,10 +63,10 @@ def load_actions(episodes: Episodes, keys: Sequence[str], start: int, stop: int)
 
 
 class FrameStreams:
-    """The same stretch of several episodes, decoded once from front to back."""
+    """The same stretch of several videos, decoded once from front to back."""
 
-    def __init__(self, episodes: Episodes, keys: Sequence[str], start: int, stop: int) -> None:
-        self._streams = [(key, episodes.iterate_frames(key, start, stop)) for key in keys]
+    def __init__(self, files: FrameFiles, keys: Sequence[str], start: int, stop: int) -> None:
+        self._streams = [(key, files.iterate_frames(key, start, stop)) for key in keys]
 
     def take(self, count: int) -> UInt8[np.ndarray, "B T H W 3"]:
         """The next `count` frames of each; raises `UserError` where a video ends before them."""
@@ -73,7 +77,7 @@ class FrameStreams:
     ) -> UInt8[np.ndarray, "T H W 3"]:
         frames = list(islice(stream, count))
         if len(frames) < count:
-            raise UserError(f"video {key} is shorter than its index says: run python -m loopcraft.verify")
+            raise UserError(f"video {key} ends before the frame that its index or header names; restore it")
         return np.stack(frames)
 
 

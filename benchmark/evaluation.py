@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import torch
 
 from benchmark.aggregate import aggregate_paired, aggregate_set
+from benchmark.contestant import Contestant
 from benchmark.episodes import Episodes, frame_shape
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
-from benchmark.model import ContractError, FrameSource, Playback, checkpoint_of, role_of
+from benchmark.model import ContractError, Playback, checkpoint_of, role_of
 from benchmark.protocol import EvaluationProtocol
 from benchmark.provenance import provenance
+from benchmark.recording import recorded
 from benchmark.results import Data, MetricResult, Model, Result
 from benchmark.rollout import context_frames, rollout_blocks
 from benchmark.score import Scorer, read_features, read_paired, read_seconds, score_videos
@@ -23,17 +26,16 @@ from loopcraft.cli import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A run made ready: who is asked what, on which videos (`spec` and `arguments` name the model)."""
+    """A run made ready: who is asked what, on which videos, and of which the frames are kept."""
 
-    model: FrameSource
-    spec: str
-    arguments: str
+    contestant: Contestant
     episodes: Episodes
     keys: tuple[str, ...]
     protocol: EvaluationProtocol
     scorer: Scorer
     seed: int
     device: torch.device
+    recorded: frozenset[str] = frozenset()
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -41,9 +43,9 @@ class Evaluation:
         return {
             "protocol_hash": self.protocol.hash,
             "data_fingerprint": self.episodes.fingerprint,
-            "model": self.spec,
-            "arguments": self.arguments,
-            "checkpoint_sha256": checkpoint_of(self.model),
+            "model": self.contestant.spec,
+            "arguments": self.contestant.arguments,
+            "checkpoint_sha256": checkpoint_of(self.contestant.model),
             "metrics": {metric.name: metric.version for metric in self.scorer.metrics},
             "seed": self.seed,
         }
@@ -64,15 +66,17 @@ def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[st
     """Score videos together; where the model fails, one by one, so that only the culprits are failed."""
     started = time.perf_counter()
     blocks = rollout_blocks(
-        evaluation.model,
+        evaluation.contestant.model,
         evaluation.episodes,
         evaluation.protocol,
         keys,
         seed=evaluation.seed,
         device=evaluation.device,
     )
+    paths = [workspace.video_path(key) if key in evaluation.recorded else None for key in keys]
     try:
-        scores = score_videos(blocks, evaluation.scorer, evaluation.episodes, evaluation.protocol, keys)
+        with closing(recorded(blocks, paths)) as kept:
+            scores = score_videos(kept, evaluation.scorer, evaluation.episodes, evaluation.protocol, keys)
     except ContractError as error:
         if len(keys) == 1:
             workspace.save_failure(keys[0], error)
@@ -113,11 +117,11 @@ def collect(evaluation: Evaluation, workspace: Workspace) -> Result:
 
 
 def _describe_model(evaluation: Evaluation) -> Model:
-    model = evaluation.model
+    model = evaluation.contestant.model
     return Model(
         name=model.name,
-        spec=evaluation.spec,
-        arguments=evaluation.arguments,
+        spec=evaluation.contestant.spec,
+        arguments=evaluation.contestant.arguments,
         role=role_of(model),
         source="playback" if isinstance(model, Playback) else "rollout",
         context_frames=context_frames(model, evaluation.protocol),

@@ -2,6 +2,7 @@
 
 run.json              what is run: a second run into the folder must be the same one
 scores/KEY.safetensors  per-frame scores of a finished video
+videos/KEY.mp4        the generated frames of some videos, lossless: --predictions takes the folder
 failures/KEY.txt      why a video failed: a line, then the traceback
 result.json           the result, written last
 """
@@ -40,6 +41,10 @@ class Workspace:
     def scores_path(self, key: str) -> Path:
         """Where the scores of a video lie."""
         return self.root / "scores" / f"{key}.safetensors"
+
+    def video_path(self, key: str) -> Path:
+        """Where the generated frames of a video lie, if they are kept."""
+        return self.root / "videos" / f"{key}.mp4"
 
     def failure_path(self, key: str) -> Path:
         """Where the traceback of a failed video lies."""

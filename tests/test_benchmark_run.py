@@ -202,7 +202,7 @@ def test_a_failing_video_is_named_and_the_others_are_scored(data, tmp_path, batc
     assert result.data.keys == ("000/000", "000/002")
     said = capsys.readouterr().err
     assert "000/001" in said
-    assert "1 videos failed" in said
+    assert "1 videos are left out" in said
     traceback = (out / "failures" / "000" / "001.txt").read_text()
     assert "Traceback" in traceback
     assert "in rollout" in traceback
@@ -263,7 +263,7 @@ def test_a_truncated_video_is_the_data_sets_fault(tmp_path, capsys) -> None:
     write_json(data / "index.json", {"000/000": 256})
     flags = ["--data", str(data), "--out", str(tmp_path / "out"), "--protocol", "loopcraft-mini"]
     assert run.main(["--model", "copy-last", *flags]) == 2
-    assert "000/000 is shorter than its index says" in capsys.readouterr().err
+    assert "video 000/000 ends before the frame that its index or header names" in capsys.readouterr().err
     assert not (tmp_path / "out" / "failures").exists()
 
 
