@@ -129,9 +129,7 @@ def summary(root: Path, recipe: Recipe, rows: Sequence[Row]) -> str:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items()))
         lines[0] += f", {rejected.total()} dropped: {reasons}"
     if recipe.candidates is not None:
-        lines[0] += (
-            f", among the {recipe.num_episodes} of {recipe.candidates} candidates that walked furthest"
-        )
+        lines[0] += f", of the {recipe.num_episodes} among {recipe.candidates} that walked furthest"
     for flag in FLAGS:
         keys = [row["key"] for row in rows if row[flag]]
         if keys:
