@@ -44,9 +44,11 @@ class Evaluation:
             "protocol_hash": self.protocol.hash,
             "data_fingerprint": self.episodes.fingerprint,
             "model": self.contestant.spec,
+            "name": self.contestant.model.name,
             "arguments": self.contestant.arguments,
             "checkpoint_sha256": checkpoint_of(self.contestant.model),
             "metrics": {metric.name: metric.version for metric in self.scorer.metrics},
+            "weights": {file: sha for metric in self.scorer.metrics for file, sha in metric.weights.items()},
             "seed": self.seed,
         }
 
@@ -97,6 +99,7 @@ def collect(evaluation: Evaluation, workspace: Workspace) -> Result:
         key, reason = next(iter(failed.items()))
         raise UserError(f"no video was scored; {key}: {reason} (traceback in {workspace.failure_path(key)})")
     paths = [workspace.scores_path(key) for key in keys]
+    metrics, too_few = enough_videos(evaluation.scorer.metrics, len(keys))
     return Result(
         protocol=evaluation.protocol,
         protocol_hash=evaluation.protocol.hash,
@@ -107,13 +110,23 @@ def collect(evaluation: Evaluation, workspace: Workspace) -> Result:
             keys=keys,
         ),
         model=_describe_model(evaluation),
-        metrics=_aggregate(evaluation.scorer.metrics, paths, evaluation.protocol),
-        absent=evaluation.scorer.absent,
+        metrics=_aggregate(metrics, paths, evaluation.protocol),
+        absent={**evaluation.scorer.absent, **too_few},
         failed=failed,
         provenance=provenance(
             seed=evaluation.seed, device=evaluation.device, seconds=sum(map(read_seconds, paths))
         ),
     )
+
+
+def enough_videos(metrics: Sequence[Metric], num_videos: int) -> tuple[list[Metric], dict[str, str]]:
+    """The metrics that so many videos suffice for, and why each of the others is absent."""
+    too_few = {
+        metric.name: f"needs at least {metric.fewest_videos} videos, and {num_videos} were scored"
+        for metric in metrics
+        if isinstance(metric, SetMetric) and num_videos < metric.fewest_videos
+    }
+    return [metric for metric in metrics if metric.name not in too_few], too_few
 
 
 def _describe_model(evaluation: Evaluation) -> Model:

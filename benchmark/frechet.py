@@ -32,7 +32,9 @@ def covariance_factor(features: Features) -> Float[np.ndarray, "R D"]:
     centred -= centred.mean(axis=0)
     centred /= np.sqrt(len(centred) - 1.0)
     num_samples, num_dimensions = centred.shape
-    return centred if num_samples <= num_dimensions else np.linalg.qr(centred, mode="r")
+    if num_samples <= num_dimensions:
+        return centred
+    return np.asarray(np.linalg.qr(centred, mode="r"))
 
 
 def kernel_distance(generated: Features, true: Features) -> float:

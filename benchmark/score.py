@@ -5,6 +5,7 @@ Decoding the true frames and scoring run in a thread of their own while the mode
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ class Scorer:
         for metric in metrics:
             try:
                 self._load(metric, resources)
-                self.metrics.append(metric)
+                self.metrics.append(replace(metric, weights=resources.weights_of(metric.networks)))
             except MetricUnavailableError as error:
                 self.absent[metric.name] = str(error)
 
