@@ -24,7 +24,7 @@ class Flags:
     """Which model is checked, and on how much."""
 
     model: str
-    """A registered model, or package.module:factory."""
+    """A registered model, package.module:factory, or the http://HOST:PORT of benchmark.serve."""
     model_args: str = "{}"
     """A JSON object of arguments for the model's factory."""
     context: int = 64

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -78,12 +79,12 @@ FrameSource = RolloutModel | Playback
 
 
 def load_model(spec: str, model_args: str = "{}") -> FrameSource:
-    """The model called `spec`: a registered name, or `package.module:factory`.
+    """The model called `spec`: a registered name, `package.module:factory` or http://HOST:PORT.
 
     The factory (a class is one) is called with the JSON object `model_args` as keyword arguments.
     """
     arguments = parse_model_args(model_args)
-    factory = _import_factory(spec) if ":" in spec else _registered_factory(spec)
+    factory = _find_factory(spec)
     try:
         inspect.signature(factory).bind(**arguments)
     except TypeError as error:
@@ -104,11 +105,21 @@ def parse_model_args(text: str) -> dict[str, Any]:
     return arguments
 
 
+def _find_factory(spec: str) -> Any:
+    if spec.startswith("http://"):
+        from benchmark.remote import HttpModel  # which imports this module
+
+        return partial(HttpModel, spec)
+    return _import_factory(spec) if ":" in spec else _registered_factory(spec)
+
+
 def _registered_factory(name: str) -> Any:
     registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in registered:
         known = ", ".join(sorted(registered))
-        raise UserError(f"unknown model {name!r}: choose one of {known}, or give package.module:factory")
+        raise UserError(
+            f"unknown model {name!r}: choose one of {known}, or give package.module:factory or http://HOST:PORT"
+        )
     return registered[name].load()
 
 
