@@ -115,11 +115,11 @@ class ReadsTheStack(Honest):
 
     def rollout(self, context, actions, *, seeds):
         caller = inspect.currentframe()
-        while caller is not None and "episodes" not in caller.f_locals:
+        while caller is not None and "start" not in caller.f_locals:
             caller = caller.f_back
         assert caller is not None
-        episodes, keys = caller.f_locals["episodes"], caller.f_locals["keys"]
-        yield from GroundTruth().play(episodes, caller.f_locals["protocol"], keys)
+        _, episodes, protocol, keys = caller.f_locals["start"].args
+        yield from GroundTruth().play(episodes, protocol, keys)
 
 
 def outcomes(name: str, size: TrialSize = SIZE) -> dict[str, tuple[str, str]]:
