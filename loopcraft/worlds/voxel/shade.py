@@ -120,7 +120,10 @@ def _shade_faces(scene, gradient, view, places, distances, first, floats, ints, 
 
 @inlined
 def _locate(size, x0, z0, view, floats, ints):
-    """Stage 1, arithmetic: where on which face, how wide a pixel is there, how much fog lies between."""
+    """Stage 1, arithmetic: where on which face, how wide a pixel is there, how much fog lies between.
+
+    Choices are between values computed beforehand: a branch that is left in the loop stops the vectoriser.
+    """
     ex, ey, ez, basis, view_distance, pixel_size = view
     stride_z = np.int32(size[2])
     stride_x = np.int32(size[1] * size[2])
@@ -147,19 +150,23 @@ def _locate(size, x0, z0, view, floats, ints):
         lz = min(max(ez + t * dz - np.float32(z), F0), BELOW_ONE)
         along_x, flat, plant = axis == 0, axis == 1, axis == 3
         floats[U + k] = lz if along_x else lx
-        floats[V + k] = lz if flat else BELOW_ONE - ly
+        down = BELOW_ONE - ly
+        floats[V + k] = lz if flat else down
         floats[ACROSS + k] = lz if along_x else lx
         floats[UP + k] = lz if flat else ly
         along = abs(dx if along_x else (dy if flat else dz))
-        along = length if plant else max(along, SMALL)
+        along = max(along, SMALL)
+        along = length if plant else along
         floats[WIDTH + k] = t * pixel_size * np.sqrt(length / along)
         cell = np.int32(x * stride_x + z * stride_z + y)
         side = stride_x if along_x else (I1 if flat else stride_z)
-        side = side if face & I1 else np.int32(-side)
+        other_side = np.int32(-side)
+        side = side if face & I1 else other_side
+        side = I0 if plant else side
         plane = np.int32(LIGHT + axis)
         ints[CELL + k] = cell
         ints[COLUMN + k] = np.int32(x * columns_x + z)
-        ints[CORNER + k] = np.int32(plane * volume + cell + (I0 if plant else side))
+        ints[CORNER + k] = np.int32(plane * volume + cell + side)
         ints[STEP_ACROSS + k] = I0 if plant else (stride_z if along_x else stride_x)
         ints[STEP_UP + k] = I0 if plant else (stride_z if flat else I1)
         ints[FACE + k] = face
