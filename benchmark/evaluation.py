@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmark.aggregate import aggregate_paired, aggregate_set
 from benchmark.contestant import Contestant
+from benchmark.device import Compute
 from benchmark.episodes import Episodes, frame_shape
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.model import ContractError, Playback, checkpoint_of, role_of
@@ -34,7 +33,7 @@ class Evaluation:
     protocol: EvaluationProtocol
     scorer: Scorer
     seed: int
-    device: torch.device
+    compute: Compute
     recorded: frozenset[str] = frozenset()
 
     @property
@@ -50,6 +49,7 @@ class Evaluation:
             "metrics": {metric.name: metric.version for metric in self.scorer.metrics},
             "weights": {file: sha for metric in self.scorer.metrics for file, sha in metric.weights.items()},
             "seed": self.seed,
+            "precision": self.compute.precision,
         }
 
 
@@ -73,7 +73,7 @@ def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[st
         evaluation.protocol,
         keys,
         seed=evaluation.seed,
-        device=evaluation.device,
+        compute=evaluation.compute,
     )
     paths = [workspace.video_path(key) if key in evaluation.recorded else None for key in keys]
     try:
@@ -114,7 +114,7 @@ def collect(evaluation: Evaluation, workspace: Workspace) -> Result:
         absent={**evaluation.scorer.absent, **too_few},
         failed=failed,
         provenance=provenance(
-            seed=evaluation.seed, device=evaluation.device, seconds=sum(map(read_seconds, paths))
+            seed=evaluation.seed, device=evaluation.compute.device, seconds=sum(map(read_seconds, paths))
         ),
     )
 
@@ -137,6 +137,7 @@ def _describe_model(evaluation: Evaluation) -> Model:
         arguments=evaluation.contestant.arguments,
         role=role_of(model),
         source="playback" if isinstance(model, Playback) else "rollout",
+        precision=evaluation.compute.precision,
         context_frames=context_frames(model, evaluation.protocol),
         checkpoint_sha256=checkpoint_of(model),
     )

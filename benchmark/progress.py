@@ -21,7 +21,7 @@ def plan_line(evaluation: Evaluation, workspace: Workspace, batch_size: int) -> 
     return (
         f"{evaluation.contestant.model.name} on {evaluation.protocol.id}: {total} videos x "
         f"{evaluation.protocol.horizon} frames of {width}x{height}{done}; "
-        f"batches of {batch_size} on {evaluation.device}; {names}"
+        f"batches of {batch_size} on {evaluation.compute.device}; {names}"
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from benchmark.device import Compute
 from benchmark.episodes import Episodes, load_actions, load_frames, to_array, to_tensor
 from benchmark.model import ContractError, FrameSource, RolloutModel
 from benchmark.protocol import EvaluationProtocol
@@ -30,16 +31,16 @@ def rollout_blocks(
     keys: Sequence[str],
     *,
     seed: int,
-    device: torch.device,
+    compute: Compute,
 ) -> Iterator[UInt8[np.ndarray, "B n H W 3"]]:
     """The horizon of each of `keys` in blocks of `BLOCK` frames (the last may be shorter).
 
     Raises `ContractError` when the model yields anything but the promised frames.
     """
     first = episodes.frames(keys[0], 0, 1)
-    start = partial(_start, model, episodes, protocol, keys, seed=seed, device=device)
+    start = partial(_start, model, episodes, protocol, keys, seed=seed, device=compute.device)
     expected = (len(keys), protocol.horizon, 3, *first.shape[1:3])
-    return _blocks(map(to_array, checked(guarded(model.name, start), expected)), protocol.horizon)
+    return _blocks(map(to_array, checked(guarded(model.name, start, compute), expected)), protocol.horizon)
 
 
 def context_frames(model: FrameSource, protocol: EvaluationProtocol) -> int:
@@ -68,10 +69,10 @@ def _start(
 
 
 @torch.inference_mode()
-def guarded(name: str, start: Callable[[], Iterator[Tensor]]) -> Iterator[Tensor]:
+def guarded(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Iterator[Tensor]:
     """The chunks of the model `name`: its exceptions become `ContractError`s unless meant for the user."""
     try:
-        yield from start()
+        yield from compute.autocast(iter(start()))
     except (UserError, OSError):
         raise
     except Exception as error:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmark.bundle import open_bundle
 from benchmark.contestant import find_contestant, require_whole
-from benchmark.device import find_device
+from benchmark.device import Compute, Precision, find_device
 from benchmark.episodes import Episodes, frame_shape
 from benchmark.evaluation import Evaluation, collect, enough_videos
 from benchmark.metrics import check_fit, get_metrics
@@ -57,6 +57,8 @@ class Flags:
     """Videos that the model rolls out at a time."""
     device: str = "cpu"
     """Where the model gets its context and the metrics compute: cpu, cuda, cuda:1 ..."""
+    precision: Precision = "float32"
+    """Run the model under torch's autocast to this type; float32 is without."""
     seed: int = 0
     """Root of every video's sampling noise."""
     retry_failed: bool = False
@@ -117,7 +119,7 @@ def prepare(flags: Flags) -> Evaluation:
         protocol=protocol,
         scorer=load_metrics(metrics, flags, len(keys)),
         seed=flags.seed,
-        device=device,
+        compute=Compute(device=device, precision=flags.precision),
         recorded=frozenset(keys[: flags.save_videos]),
     )
 

@@ -11,12 +11,11 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-import torch
-
-from benchmark.device import find_device
+from benchmark.device import Compute, Precision, find_device
 from benchmark.model import RolloutModel, load_model
 from benchmark.rollout import checked, guarded
 from benchmark.wire import RequestError, decode_request, describe, write_records
@@ -40,6 +39,8 @@ class Flags:
     """The port to listen on; 0 takes a free one."""
     device: str = "cpu"
     """Where the model gets its context."""
+    precision: Precision = "float32"
+    """Run the model under torch's autocast to this type; float32 is without."""
     max_request_mib: int = 1024
     """The largest request that is read: 256 frames of 256x256 are 48 MiB a video."""
 
@@ -49,15 +50,15 @@ def serve(flags: Flags) -> None:
     model = load_model(flags.model, flags.model_args)
     if not isinstance(model, RolloutModel):
         raise UserError(f"{flags.model} looks frames up and generates none: it cannot be served")
-    device = find_device(flags.device)
-    with make_server(model, device, flags.host, flags.port, flags.max_request_mib << 20) as server:
+    compute = Compute(device=find_device(flags.device), precision=flags.precision)
+    with make_server(model, compute, flags.host, flags.port, flags.max_request_mib << 20) as server:
         host, port = server.server_address[:2]
         print(f"serving {model.name} on http://{host!s}:{port}", flush=True)
         server.serve_forever()
 
 
 def make_server(
-    model: RolloutModel, device: torch.device, host: str, port: int, max_request_bytes: int
+    model: RolloutModel, compute: Compute, host: str, port: int, max_request_bytes: int
 ) -> HTTPServer:
     """A server for `model`, listening but not yet serving."""
     card = describe(model)
@@ -90,8 +91,9 @@ def make_server(
             except RequestError as error:
                 self.answer(HTTPStatus.BAD_REQUEST, {"error": str(error)})
                 return
-            context, actions = request.context.to(device), request.actions.to(device)
-            chunks = guarded(model.name, lambda: model.rollout(context, actions, seeds=request.seeds))
+            context, actions = request.context.to(compute.device), request.actions.to(compute.device)
+            start = partial(model.rollout, context, actions, seeds=request.seeds)
+            chunks = guarded(model.name, start, compute)
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "application/octet-stream")
             self.end_headers()

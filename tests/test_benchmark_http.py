@@ -18,6 +18,7 @@ from safetensors.torch import save
 
 from benchmark import run
 from benchmark.bounds import CopyLast
+from benchmark.device import Compute
 from benchmark.model import ContractError, load_model
 from benchmark.remote import HttpModel
 from benchmark.results import read_result
@@ -33,7 +34,6 @@ from benchmark.wire import (
 )
 from loopcraft.cli import UserError
 
-CPU = torch.device("cpu")
 LIMIT = 1 << 20
 
 
@@ -57,7 +57,7 @@ class Breaks(Noise):
 
 @contextmanager
 def serving(model) -> Iterator[str]:
-    with make_server(model, CPU, "127.0.0.1", 0, LIMIT) as server:
+    with make_server(model, Compute(), "127.0.0.1", 0, LIMIT) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
