@@ -65,12 +65,17 @@ def trace(scene, eye, basis, view_distance, screen, pixel_size, hits):
     # Zeros, as a packet that is not full advances its empty lanes too.
     waiting_floats, waiting_ints = np.zeros_like(floats), np.zeros_like(ints)
     passed = np.empty(PACKET, np.int64)
-    size = scene.voxels.shape[1:]
+    size, field = scene.voxels.shape[1:], scene.voxels.reshape(-1)
+    rules, texels = scene.rules, scene.texels
+    places, distances, water_places, water_distances = hits
     num_waiting = 0
-    hits.water_distances[: screen.shape[1]] = 0
+    water_distances[: screen.shape[1]] = 0
     for first in range(0, screen.shape[1], PACKET):
         _aim(size, eye, basis, view_distance, screen, first, floats, ints)
-        num_passed = _travel(scene, pixel_size, floats, ints, PACKET, hits, passed)
+        num_passed = _travel(
+            size, field, rules, texels, pixel_size, floats, ints, PACKET,
+            places, distances, water_places, water_distances, passed,
+        )  # fmt: skip
         for item in range(num_passed):
             _step(floats, ints, passed[item])
             _copy(floats, ints, passed[item], waiting_floats, waiting_ints, num_waiting)
@@ -86,20 +91,23 @@ def _send_on(scene, pixel_size, floats, ints, num_rays, hits):
     """Let waiting rays travel to their next stop; those that pass there too move to the front, and are counted."""
     passed = np.empty(PACKET, np.int64)
     floats[T_MAX + num_rays : T_MAX + PACKET] = -F1
-    num_passed = _travel(scene, pixel_size, floats, ints, num_rays, hits, passed)
+    num_passed = _travel(
+        scene.voxels.shape[1:], scene.voxels.reshape(-1), scene.rules, scene.texels, pixel_size, floats, ints, num_rays,
+        hits.places, hits.distances, hits.water_places, hits.water_distances, passed,
+    )  # fmt: skip
     for item in range(num_passed):
         _step(floats, ints, passed[item])
         _copy(floats, ints, passed[item], floats, ints, item)
     return num_passed
 
 
-@kernel
-def _travel(scene, pixel_size, floats, ints, num_rays, hits, passed):
+@inlined
+def _travel(
+    size, field, rules, texels, pixel_size, floats, ints, num_rays,
+    places, distances, water_places, water_distances, passed,
+):  # fmt: skip
     """Advance a packet and write what its rays see; lists and counts those that pass through a hole or into water."""
-    size = scene.voxels.shape[1:]
-    rules, texels = scene.rules, scene.texels
-    places, distances, water_places, water_distances = hits
-    _advance(scene.voxels.reshape(-1), size[1], size[2], floats, ints)
+    _advance(field, size[1], size[2], floats, ints)
     _find_places(size, floats, ints)
     examined = False
     num_passed = 0
