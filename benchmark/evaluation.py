@@ -57,7 +57,7 @@ def score_missing(
     evaluation: Evaluation, workspace: Workspace, batch_size: int, report: Callable[[int], None]
 ) -> None:
     """Score the videos that are neither scored nor failed; `report` is told the videos of each batch done."""
-    todo = workspace.unfinished(evaluation.keys)
+    todo = workspace.unfinished(evaluation.keys, evaluation.recorded)
     for start in range(0, len(todo), batch_size):
         batch = todo[start : start + batch_size]
         _score_batch(evaluation, workspace, batch)

@@ -123,6 +123,20 @@ def test_a_second_run_does_nothing_and_more_videos_go_on(data, tmp_path, monkeyp
     assert numbers(whole) == numbers(score(SHIMMER, data, tmp_path / "fresh"))
 
 
+def test_videos_asked_for_later_are_made_later(data, tmp_path) -> None:
+    first = score(SHIMMER, data, tmp_path / "out", "--save-videos", "1")
+    later = score(SHIMMER, data, tmp_path / "out", "--save-videos", "2")
+    assert numbers(first) == numbers(later)
+    saved = sorted(path.name for path in (tmp_path / "out" / "videos").rglob("*.mp4"))
+    assert saved == ["000.mp4", "001.mp4"]
+
+
+def test_a_folder_with_the_rest_of_a_killed_start_is_free(data, tmp_path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".run.json.0.partial").write_text("{")
+    score("copy-last", data, tmp_path / "out", "--max-videos", "1")
+
+
 def test_another_run_may_not_use_the_folder(data, tmp_path, capsys) -> None:
     score(SHIMMER, data, tmp_path / "out", "--max-videos", "1")
     for change in (["--seed", "1"], ["--metrics", "psnr"], ["--model-args", '{"chunk": 9}']):
