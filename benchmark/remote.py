@@ -15,6 +15,9 @@ from benchmark.schema import SchemaError, decode
 from benchmark.wire import BrokenStreamError, ModelCard, RolloutRequest, encode_request, read_records
 from loopcraft.cli import UserError
 
+_LARGEST_CARD = 1 << 16
+"""Bytes that are read of a server's description or error message."""
+
 
 class HttpModel:
     """A `RolloutModel` whose rollouts are done by the server at `url`."""
@@ -25,7 +28,7 @@ class HttpModel:
         # No proxy: the model's server is asked directly, whatever the environment says.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with self._ask("/model") as response:
-            text = response.read()
+            text = response.read(_LARGEST_CARD)
         try:
             card = decode(ModelCard, json.loads(text))
         except (SchemaError, ValueError) as error:
@@ -45,7 +48,7 @@ class HttpModel:
         with self._ask("/rollout", encode_request(request)) as response:
             try:
                 yield from read_records(response.read, request.horizon_shape)
-            except (BrokenStreamError, HTTPException, TimeoutError) as error:
+            except (BrokenStreamError, HTTPException, OSError) as error:
                 raise UserError(
                     f"{self._url}: the rollout broke off ({error}); see the server's log"
                 ) from error
@@ -56,7 +59,7 @@ class HttpModel:
             response: HTTPResponse = self._opener.open(request, timeout=self._timeout_s)
         except urllib.error.HTTPError as error:
             raise ContractError(f"{self._url}{path} refused: {_reason(error)}") from error
-        except (urllib.error.URLError, HTTPException, TimeoutError, ValueError) as error:
+        except (HTTPException, OSError, ValueError) as error:
             raise UserError(
                 f"{self._url}: no model server answers ({error}); start one with python -m benchmark.serve"
             ) from error
@@ -65,7 +68,7 @@ class HttpModel:
 
 def _reason(error: urllib.error.HTTPError) -> str:
     try:
-        answer: Any = json.loads(error.read(1 << 16))
+        answer: Any = json.loads(error.read(_LARGEST_CARD))
         return str(answer["error"])
     except (ValueError, KeyError, TypeError):
         return f"{error.code} {error.reason}"

@@ -61,7 +61,7 @@ class Scorer:
     ) -> dict[str, Float[np.ndarray, "B m columns"]]:
         """The scores of a block: m is n for paired metrics, and the number of whole clips for embeddings."""
         batch, count, *frame = generated.shape
-        scores = {}
+        scores: dict[str, np.ndarray] = {}
         for name, function in self._paired.items():
             values = function(generated.reshape(-1, *frame), true.reshape(-1, *frame))
             scores[name] = values.reshape(batch, count, -1)
@@ -69,6 +69,8 @@ class Scorer:
             clips = (batch * count // embedding.clip, embedding.clip, *frame)
             for name, frames in zip(feature_names(embedding), (generated, true), strict=True):
                 scores[name] = embed(frames.reshape(clips)).reshape(batch, count // embedding.clip, -1)
+        for name, values in scores.items():
+            assert np.isfinite(values).all(), f"{name} gave values that are not finite"
         return scores
 
 

@@ -28,7 +28,6 @@ from benchmark.model import ContractError, RolloutModel, checkpoint_of, role_of
 from loopcraft.actions import Action
 from loopcraft.cli import UserError
 
-FORMAT = "loopcraft-rollout-1"
 _RECORD = struct.Struct("<cI")
 _LONGEST_MESSAGE = 1 << 16
 
@@ -137,7 +136,7 @@ def write_records(chunks: Iterator[UInt8[Tensor, "B n 3 H W"]], write: Callable[
             write(chunk.contiguous().cpu().numpy().tobytes())
         write(_RECORD.pack(b"E", 0))
     except UserError as error:
-        message = str(error).encode()
+        message = str(error).encode()[:_LONGEST_MESSAGE]
         write(_RECORD.pack(b"X", len(message)) + message)
 
 

@@ -1,10 +1,10 @@
 """The folder of one run, made so that a killed run goes on where it was.
 
-run.json              what is run: a second run into the folder must be the same one
+run.json                what is run: a second run into the folder must be the same one
 scores/KEY.safetensors  per-frame scores of a finished video
-videos/KEY.mp4        the generated frames of some videos, lossless: --predictions takes the folder
-failures/KEY.txt      why a video failed: a line, then the traceback
-result.json           the result, written last
+videos/KEY.mp4          the generated frames of some videos, lossless: --predictions takes the folder
+failures/KEY.txt        why a video failed: a line, then the traceback
+result.json             the result, written last
 """
 
 import traceback

@@ -155,7 +155,7 @@ def test_another_run_may_not_use_the_folder(data, tmp_path, capsys) -> None:
 
 
 def test_killed_it_goes_on_to_the_same_numbers(data, tmp_path) -> None:
-    killed, arguments = tmp_path / "killed", ["--model-args", '{"pause": 0.03}']
+    killed, arguments = tmp_path / "killed", ["--model-args", '{"pause": 0.01}']
     command = [
         sys.executable, "-m", "benchmark.run", "--model", SHIMMER, "--data", str(data), "--out", str(killed),
         "--protocol", "loopcraft-mini", *arguments,
