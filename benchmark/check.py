@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from benchmark.checks import TrialSize, check_model
 from benchmark.device import Compute, Precision, find_device
-from benchmark.model import load_model
+from benchmark.loading import load_model
 from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
 
 _STYLES = {"ok": "green", "note": "yellow", "FAILED": "bold red"}

@@ -16,7 +16,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from benchmark.device import Compute, Precision, find_device
-from benchmark.model import RolloutModel, load_model
+from benchmark.loading import load_model
+from benchmark.model import RolloutModel
 from benchmark.rollout import checked, guarded
 from benchmark.wire import RequestError, decode_request, describe, write_records
 from loopcraft.cli import UserError, run

@@ -14,7 +14,7 @@ from benchmark import check
 from benchmark.bounds import CopyLast, GroundTruth
 from benchmark.checks import CHECKS, TrialSize, check_model
 from benchmark.device import Compute
-from benchmark.model import load_model
+from benchmark.loading import load_model
 from benchmark.synthetic import SyntheticEpisodes
 
 SIZE = TrialSize(context=8, horizon=12, side=16)

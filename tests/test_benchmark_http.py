@@ -19,7 +19,8 @@ from safetensors.torch import save
 from benchmark import run
 from benchmark.bounds import CopyLast
 from benchmark.device import Compute
-from benchmark.model import ContractError, load_model
+from benchmark.loading import load_model
+from benchmark.model import ContractError
 from benchmark.remote import HttpModel
 from benchmark.results import read_result
 from benchmark.serve import make_server
