@@ -137,7 +137,9 @@ def test_a_record_cannot_vouch_for_a_foreign_file(there: Path, table: dict[str, 
 
 
 def test_missing_weights_name_the_command(there: Path, table: dict[str, Network]) -> None:
-    with pytest.raises(MetricUnavailableError, match=r"python -m benchmark.weights fetch --only hub --to DIR"):
+    with pytest.raises(
+        MetricUnavailableError, match=r"python -m benchmark.weights fetch --only hub --to DIR"
+    ):
         Resources().network("hub")
     with pytest.raises(MetricUnavailableError, match=f"fetch --only hub --to {there}"):
         Resources(weights=Bundle(there, table)).network("hub")
