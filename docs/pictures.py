@@ -1,7 +1,7 @@
 """Draw the pictures of the README and of docs/: `python docs/pictures.py`.
 
-docs/seeds.jpg: twelve worlds as an agent first sees them. docs/episode.jpg: one episode, what it sees when it comes back to
-a place, and the map of its walk.
+docs/seeds.jpg: twelve worlds as an agent first sees them. docs/episode.jpg: one episode, what it sees when it
+comes back to a place, and the map of its walk.
 """
 
 from pathlib import Path
@@ -41,7 +41,7 @@ def grid(frames: list[UInt8[np.ndarray, "H W 3"]], columns: int) -> Image.Image:
 
 
 def episode_picture(world: VoxelWorld) -> Image.Image:
-    """Pairs of frames, hundreds of frames apart, in which the agent sees the same place; beside them the map."""
+    """Pairs of frames, far apart in time, in which the agent sees the same place; beside them the map."""
     actions = select_walk(generator(EPISODE_SEED, "docs/episode")).actions
     seen = list(world.play(EPISODE_SEED, actions))
     poses = np.array([one.pose for one in seen])
@@ -70,7 +70,7 @@ def episode_picture(world: VoxelWorld) -> Image.Image:
 
 
 def revisit_pairs(poses: np.ndarray, count: int = 3) -> list[tuple[int, int]]:
-    """Frames of the context and of the horizon with nearly the same pose, far apart in time and from one another."""
+    """Frames of the context and of the horizon with nearly the same pose; the pairs lie far apart in time."""
     pairs: list[tuple[int, int]] = []
     horizon = 256 + np.flatnonzero(find_revisits(poses, 256))
     for frame in horizon[::-1]:

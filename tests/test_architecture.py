@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 
 def imported_modules(source: str) -> list[str]:
-    """Every module that a source names in an import, inside functions too; `from a import b` counts as a.b."""
+    """Every module that a source imports, inside functions too; `from a import b` counts as a.b."""
     names = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -1,6 +1,7 @@
 """The README's tree: every tracked file with one line. `python tests/tree.py` writes it into README.md.
 
-A Python file's line is the first sentence of its docstring, so the two cannot part; other files have theirs here.
+A Python file's line is the first sentence of its docstring, so the two cannot part; other files have theirs
+here.
 """
 
 import ast
@@ -48,7 +49,7 @@ def tracked_files() -> list[str]:
 
 
 def describe(name: str) -> str:
-    """One line about a file: its docstring's first sentence, a Markdown file's title, or a line from `OTHERS`."""
+    """One line about a file: its docstring's first sentence, a page's title, or a line from `OTHERS`."""
     path = ROOT / name
     if name in OTHERS or path.name in OTHERS:
         return OTHERS.get(name, OTHERS.get(path.name, ""))
