@@ -220,8 +220,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.parametrize("address", [f"http://127.0.0.1:{free_port()}", "http://127.0.0.1:no", "http://"])
+@pytest.mark.parametrize("address", ["http://127.0.0.1:{free_port}", "http://127.0.0.1:no", "http://"])
 def test_where_no_server_answers_the_remedy_is_said(address: str) -> None:
+    address = address.format(free_port=free_port())
     with pytest.raises(UserError, match=r"no model server answers .*python -m benchmark.serve"):
         load_model(address)
 
