@@ -22,7 +22,7 @@ COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "world": (pa.string(), "name and version of the world"),
     "world_seed": (pa.int64(), "seed of the world: with the actions it gives the same frames again"),
     "draw": (pa.int32(), "which draw gave walk and world: the attempt (train) or the candidate (val, test)"),
-    "rejected": (pa.string(), "train: why each attempt before was dropped, separated by commas"),
+    "rejected": (pa.string(), "why each attempt before was dropped, separated by commas"),
     "frames": (pa.int32(), "number of frames"),
     "mp4_sha256": (pa.string(), "checksum of the video"),
     "npy_sha256": (pa.string(), "checksum of the states"),

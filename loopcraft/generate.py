@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
-from loopcraft import cli, production
+from loopcraft import cli, doctor, production, rendered
 from loopcraft.audit import FLAGS
 from loopcraft.cli import UserError
 from loopcraft.episode_table import Row, read_rows, remove_rows, write_table
@@ -56,7 +57,7 @@ class Flags:
     lossless: bool = False
     """Store RGB without loss: ten times the size, and fewer readers."""
     workers: int = 0
-    """Processes; 0 is one a core. Changes nothing but the time."""
+    """Processes (minerl: games that draw at a time); 0 is one a core. Changes nothing but the time."""
     shard: str = "1/1"
     """i/n makes the i-th n-th alone."""
 
@@ -69,32 +70,46 @@ def generate(
     Raises `UserError` for a folder or a flag that cannot be right, `OSError` for a disk that cannot be
     written.
     """
-    indices = _shard_indices(shard, recipe.num_episodes)
-    is_whole = len(indices) == recipe.num_episodes
-    make_world()  # an unknown world is said before anything is written
+    is_path_known = isinstance(make_world(), PathWorld)  # an unknown world is said before anything is written
+    num_candidates = None if is_path_known else recipe.candidates
+    part = _shard_indices(shard, num_candidates or recipe.num_episodes)
+    is_whole = len(part) == (num_candidates or recipe.num_episodes)
     claim_folder(root, recipe)
     with _lock(root, exclusive=is_whole):
         if is_whole:
             sweep_partials(root)
+        if num_candidates and not rendered.are_chosen(root, recipe):
+            rendered.play_candidates(root, recipe, part, make_world, num_workers)
+            if not is_whole:
+                print(f"{root}: candidates {part.start} to {part.stop - 1} are played")
+                return
+            rendered.adopt_best(root, recipe)
+        indices = range(recipe.num_episodes) if num_candidates else part
         rows = read_rows(root, [episode_key(index) for index in indices])
         missing = [index for index in indices if not _is_finished(root, index, rows)]
         if is_whole and not missing and (root / INDEX).exists():
             print(f"{root}: already complete")
         else:
-            rows = production.record(root, recipe, indices, missing, rows, make_world, num_workers)
+            if is_path_known:
+                make_path_world = cast(production.PathWorldFactory, make_world)
+                rows = production.record(root, recipe, indices, missing, rows, make_path_world, num_workers)
+            else:
+                rows = rendered.record(root, recipe, indices, missing, rows, make_world, num_workers)
             if is_whole:
                 _finish(root, rows)
+        if is_whole:
+            rendered.forget(root)
     print(summary(root, recipe, list(rows.values())))
 
 
-def _shard_indices(shard: str, num_episodes: int) -> range:
-    """The episodes of shard "i/n": n contiguous parts, as even as can be."""
+def _shard_indices(shard: str, total: int) -> range:
+    """The episodes (or candidates, where they are rendered) of shard "i/n": n parts, as even as can be."""
     part, slash, parts = shard.partition("/")
     if not (
-        slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) <= num_episodes
+        slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) <= total
     ):
-        raise UserError(f"--shard {shard}: choose i/n with 1 <= i <= n <= {num_episodes} episodes, like 2/8")
-    start, stop = (number * num_episodes // int(parts) for number in (int(part) - 1, int(part)))
+        raise UserError(f"--shard {shard}: choose i/n with 1 <= i <= n <= {total} episodes, like 2/8")
+    start, stop = (number * total // int(parts) for number in (int(part) - 1, int(part)))
     return range(start, stop)
 
 
@@ -138,13 +153,6 @@ def summary(root: Path, recipe: Recipe, rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _make_path_world(world_id: str, *, resolution: int, quality: str) -> PathWorld:
-    world = make_world(world_id, resolution=resolution, quality=quality)
-    if not isinstance(world, PathWorld):
-        raise UserError(f"world {world_id!r} cannot tell a path unplayed, as the choice of walks needs")
-    return world
-
-
 def run(flags: Flags) -> None:
     """Make the data set that the flags ask for."""
     recipe = Recipe(
@@ -160,8 +168,12 @@ def run(flags: Flags) -> None:
     )
     if flags.workers < 0:
         raise UserError(f"--workers {flags.workers}: choose 0 (one a core) or more")
-    factory = partial(_make_path_world, flags.world, resolution=flags.resolution, quality=flags.quality)
+    factory: WorldFactory
+    factory = partial(make_world, flags.world, resolution=flags.resolution, quality=flags.quality)
     num_workers = flags.workers or len(os.sched_getaffinity(0))
+    if flags.world == "minerl":
+        doctor.require_minerl()
+        factory, num_workers = rendered.take_turns(factory, num_workers)
     generate(flags.out, recipe, make_world=factory, num_workers=num_workers, shard=flags.shard)
 
 

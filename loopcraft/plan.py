@@ -42,17 +42,24 @@ def plan_train_episode(world: PathWorld, recipe: Recipe, index: int) -> EpisodeP
     """The first attempt whose path passes its audit; the last one if none does (it will be flagged)."""
     rejected: tuple[str, ...] = ()
     for attempt in range(TRAIN_ATTEMPTS):
-        plan = EpisodePlan(
-            draw=attempt,
-            world_seed=integer_seed(recipe.seed, "train world", index, attempt),
-            actions=draw_walk(generator(recipe.seed, "train walk", index, attempt), recipe.num_frames),
-            rejected=rejected,
-        )
+        plan = draw_train_episode(recipe, index, attempt, rejected)
         flags = audit_path(world.path(plan.world_seed, plan.actions), plan.actions)
         if not flags:
             break
         rejected += flags[:1]
     return plan
+
+
+def draw_train_episode(
+    recipe: Recipe, index: int, attempt: int, rejected: tuple[str, ...] = ()
+) -> EpisodePlan:
+    """One attempt at episode `index`, before anybody has looked at its path."""
+    return EpisodePlan(
+        draw=attempt,
+        world_seed=integer_seed(recipe.seed, "train world", index, attempt),
+        actions=draw_walk(generator(recipe.seed, "train walk", index, attempt), recipe.num_frames),
+        rejected=rejected,
+    )
 
 
 def plan_candidate(recipe: Recipe, candidate: int) -> EpisodePlan:

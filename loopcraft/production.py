@@ -1,12 +1,12 @@
 """From a recipe to finished episodes on the disk, spread over workers."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from loopcraft.audit import FLAGS
-from loopcraft.episode import record_episode
+from loopcraft.episode import EpisodeRecord, record_episode
 from loopcraft.episode_table import Row, write_row
 from loopcraft.plan import (
     EpisodePlan,
@@ -19,8 +19,10 @@ from loopcraft.progress import progress_bar
 from loopcraft.recipe import Recipe, check_versions
 from loopcraft.storage import episode_key, read_json, write_json
 from loopcraft.trajectory import chamfer_distance, simulate_flat
-from loopcraft.workers import WorldFactory, run_jobs
+from loopcraft.workers import run_jobs
 from loopcraft.worlds.base import PathWorld
+
+PathWorldFactory = Callable[[], PathWorld]
 
 # While a val or test split is under way: the candidates that walked furthest.
 _CHOSEN = "candidates.json"
@@ -32,7 +34,7 @@ def record(
     indices: Sequence[int],
     missing: Sequence[int],
     rows: dict[str, Row],
-    make_world: WorldFactory,
+    make_world: PathWorldFactory,
     num_workers: int,
 ) -> dict[str, Row]:
     """Make the `missing` ones of the episodes `indices`; return the rows of all of them in order."""
@@ -70,7 +72,14 @@ def make_episode(
         num_context=recipe.num_context,
         lossless=recipe.lossless,
     )
-    row: Row = {
+    row = episode_row(key, recipe, plan, record)
+    write_row(root, row)
+    return row
+
+
+def episode_row(key: str, recipe: Recipe, plan: EpisodePlan, record: EpisodeRecord) -> Row:
+    """All that the table says of a recorded episode."""
+    return {
         "key": key,
         "world": recipe.world,
         "world_seed": plan.world_seed,
@@ -85,8 +94,6 @@ def make_episode(
         **dataclasses.asdict(record.revisits),
         **{flag: flag in record.flags for flag in FLAGS},
     }
-    write_row(root, row)
-    return row
 
 
 def _planned_chamfer(plan: EpisodePlan, num_context: int) -> float:
@@ -95,7 +102,7 @@ def _planned_chamfer(plan: EpisodePlan, num_context: int) -> float:
 
 
 def _choose(
-    root: Path, recipe: Recipe, rows: dict[str, Row], make_world: WorldFactory, num_workers: int
+    root: Path, recipe: Recipe, rows: dict[str, Row], make_world: PathWorldFactory, num_workers: int
 ) -> list[int]:
     """The candidate of each episode: as an earlier run wrote it down, else found by walking them all."""
     if len(rows) == recipe.num_episodes:

@@ -11,28 +11,29 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 
 from loopcraft.cli import UserError
-from loopcraft.worlds.base import PathWorld
+from loopcraft.worlds.base import World
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-WorldFactory = Callable[[], PathWorld]
+AnyWorld = TypeVar("AnyWorld", bound=World)
+WorldFactory = Callable[[], World]
 
 # Enough that no worker waits for the parent, few enough that 200,000 items do not lie in memory.
 _JOBS_IN_FLIGHT_PER_WORKER = 3
 
-_worlds: list[PathWorld] = []  # a worker's own world
+_worlds: list[World] = []  # a worker's own world
 
 
 def run_jobs(
-    job: Callable[[PathWorld, Item], Result],
+    job: Callable[[AnyWorld, Item], Result],
     items: Iterable[Item],
     *,
-    make_world: WorldFactory,
+    make_world: Callable[[], AnyWorld],
     num_workers: int,
 ) -> Iterator[tuple[Item, Result]]:
     """Yield (item, job(world, item)) as they end; they start in the order of `items`.
@@ -60,7 +61,7 @@ def run_jobs(
 
 def _run_in(
     pool: ProcessPoolExecutor,
-    job: Callable[[PathWorld, Item], Result],
+    job: Callable[[AnyWorld, Item], Result],
     items: Iterable[Item],
     max_in_flight: int,
 ) -> Iterator[tuple[Item, Result]]:
@@ -93,5 +94,5 @@ def _die_with_parent() -> None:
     os._exit(1)
 
 
-def _run_job(job: Callable[[PathWorld, Item], Result], item: Item) -> Result:
+def _run_job(job: Callable[[Any, Item], Result], item: Item) -> Result:
     return job(_worlds[0], item)

@@ -1,18 +1,33 @@
 """Worlds in which walks are played: one protocol, several engines, found by name."""
 
+from contextlib import AbstractContextManager
+
 from loopcraft.cli import UserError
 from loopcraft.worlds.base import World
 
-WORLD_IDS = ("voxel-v1",)
+WORLD_IDS = ("voxel-v1", "minerl")
 
 
-def make_world(world_id: str, *, resolution: int, quality: str = "default") -> World:
+def make_world(
+    world_id: str,
+    *,
+    resolution: int,
+    quality: str = "default",
+    turns: AbstractContextManager[object] | None = None,
+) -> World:
     """The world called `world_id`, rendering square frames of `resolution` pixels.
 
     Raises `UserError` for an unknown world, resolution or quality. Engines are imported only when asked for.
+    `turns` is for worlds that share a machine: see `MineRLWorld`.
     """
     if world_id == "voxel-v1":
         from loopcraft.worlds.voxel.world import VoxelWorld
 
         return VoxelWorld(resolution=resolution, quality=quality)
+    if world_id == "minerl":
+        from loopcraft.worlds.minerl.world import MineRLWorld
+
+        if quality != "default":
+            raise UserError(f"--quality {quality}: world 'minerl' has one quality; leave it out")
+        return MineRLWorld(resolution=resolution, turns=turns)
     raise UserError(f"unknown world {world_id!r}: choose one of {', '.join(WORLD_IDS)}")

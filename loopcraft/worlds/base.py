@@ -34,6 +34,21 @@ class Observation:
     surface: UInt64[np.ndarray, "H W"] | None = None
 
 
+class PlayError(Exception):
+    """A world could not play an episode to its end; another attempt may do better.
+
+    `reason` is one word for tables and counts, `detail` a sentence for the log.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
 class World(Protocol):
     """A place in which walks are played.
 
