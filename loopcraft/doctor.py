@@ -1,2 +1,230 @@
-"""placeholder"""
-def require_minerl(): ...
+"""Can this machine make videos? Checks all that a world needs and prints, for each failure, the command that mends it.
+
+Exit code 0 says that the world can run. Commands are those of Debian and Ubuntu; docs/minerl.md has the whole
+recipe for Minecraft, and a Dockerfile.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+import av
+import numpy as np
+
+from loopcraft import cli
+from loopcraft.cli import UserError
+from loopcraft.worlds import WORLD_IDS, make_world
+
+MINERL_VERSION, GYM_VERSION = "0.4.4", "0.19.0"
+FREE_BYTES = 2 * 10**9
+WRITE_BYTES, WRITE_BYTES_PER_SECOND = 32 * 2**20, 10 * 10**6
+"""An episode is about 4 MB; slower disks than this hold up several workers."""
+GAME_JAR = "Malmo/Minecraft/build/libs/MalmoMod-0.37.0-fat.jar"
+
+_INSTALL_MINERL = (
+    f"pip install 'pip==21.3.1' 'setuptools==65.5.0' 'wheel==0.38.4' && pip install --no-build-isolation "
+    f"gym=={GYM_VERSION} minerl=={MINERL_VERSION}"
+)
+_INSTALL_JAVA = "apt-get install -y openjdk-8-jdk"
+_INSTALL_DISPLAY = "apt-get install -y xvfb xauth && export MINERL_HEADLESS=1"
+_INSTALL_GL = "apt-get install -y mesa-utils libgl1-mesa-dri"
+_VIRTUAL_DISPLAY = ("xvfb-run", "-a", "-s", "-screen 0 1024x768x24")
+_COMMAND_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What was looked at, what was found, and, if that will not do, the command that mends it."""
+
+    name: str
+    found: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The flags of `python -m loopcraft.doctor`."""
+
+    world: str = "voxel-v1"
+    """The world that is to run."""
+    out: Path = Path(".")
+    """Where data sets are to lie."""
+
+
+def examine(world_id: str, out: Path) -> Iterator[Check]:
+    """All checks of a world, one after the other."""
+    yield check_python(only_311=world_id == "minerl")
+    yield from check_disk(out)
+    yield check_encoder()
+    if world_id == "minerl":
+        yield from examine_game()
+    else:
+        yield check_drawing(world_id)
+
+
+def examine_game() -> Iterator[Check]:
+    """The checks of Minecraft itself, none of which starts it."""
+    yield check_java()
+    yield check_display()
+    yield check_gl()
+    yield check_package("gym", GYM_VERSION)
+    yield check_package("minerl", MINERL_VERSION)
+    yield check_game()
+
+
+def require_minerl() -> None:
+    """Raise `UserError` at the first thing that Minecraft lacks here, with the command that mends it."""
+    for check in examine_game():
+        if check.remedy:
+            raise UserError(
+                f"world 'minerl' cannot run here: {check.name}: {check.found}; mend it with: {check.remedy} "
+                "(all checks: python -m loopcraft.doctor --world minerl)"
+            )
+
+
+def check_python(*, only_311: bool) -> Check:
+    """MineRL's dependencies install on 3.11 and no later; the rest of Loopcraft needs that at least."""
+    found, good = sys.version_info[:2], (3, 11)
+    is_good = found == good if only_311 else found >= good
+    remedy = None if is_good else "apt-get install -y python3.11-venv && python3.11 -m venv .venv"
+    return Check(name="Python", found=".".join(map(str, found)), remedy=remedy)
+
+
+def check_disk(out: Path) -> Iterator[Check]:
+    """Is there space where the data will lie, and is it written fast enough?"""
+    folder = next(path for path in (out.absolute(), *out.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(folder).free
+    remedy = None if free >= FREE_BYTES else f"du -xh --max-depth=2 {folder} | sort -h | tail"
+    yield Check(name="disk space", found=f"{free / 1e9:.1f} GB free in {folder}", remedy=remedy)
+    elsewhere = "python -m loopcraft.doctor --out FOLDER-ON-ANOTHER-DISK"
+    try:
+        speed = write_speed(folder)
+    except OSError as error:
+        yield Check(name="write speed", found=cli.describe_os_error(error), remedy=elsewhere)
+    else:
+        remedy = None if speed >= WRITE_BYTES_PER_SECOND else elsewhere
+        yield Check(name="write speed", found=f"{speed / 1e6:.0f} MB/s in {folder}", remedy=remedy)
+
+
+def write_speed(folder: Path) -> float:
+    """Bytes a second that reach the disk."""
+    block = os.urandom(WRITE_BYTES)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        start = time.perf_counter()
+        file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+        return WRITE_BYTES / (time.perf_counter() - start)
+
+
+def check_encoder() -> Check:
+    """Was PyAV built with x264?"""
+    is_good = "libx264" in av.codecs_available
+    remedy = None if is_good else "pip install --force-reinstall --only-binary av av"
+    return Check(name="H.264 encoder", found="libx264" if is_good else "none", remedy=remedy)
+
+
+def check_drawing(world_id: str) -> Check:
+    """Draw one small frame (the first time, kernels are compiled)."""
+    try:
+        seen = next(iter(make_world(world_id, resolution=64).play(0, np.zeros(1, np.int8))))
+    except Exception as error:  # whatever it is, it is the answer
+        remedy = "pip install --force-reinstall -c constraints.txt -e ."
+        return Check(name="a frame", found=f"{type(error).__name__}: {error}", remedy=remedy)
+    return Check(name="a frame", found=f"drawn, {len(np.unique(seen.frame))} levels of colour")
+
+
+def check_java() -> Check:
+    """Minecraft 1.11 and its build run on Java 8 alone."""
+    printed = _output("java", "-version")
+    version = re.search(r'version "([^"]+)"', printed or "")
+    if version is None:
+        return Check(name="Java 8", found="no java on the PATH", remedy=_INSTALL_JAVA)
+    found = f"Java {version[1]}"
+    if version[1].startswith("1.8."):
+        return Check(name="Java 8", found=found)
+    choose = 'update-alternatives --set java "$(update-alternatives --list java | grep java-8)"'
+    return Check(name="Java 8", found=found, remedy=f"{_INSTALL_JAVA} && {choose}")
+
+
+def check_display() -> Check:
+    """Either a display, or MINERL_HEADLESS=1 and xvfb to make one."""
+    headless, display = os.environ.get("MINERL_HEADLESS") == "1", os.environ.get("DISPLAY")
+    if headless and shutil.which("xvfb-run"):
+        return Check(name="display", found="xvfb, for MINERL_HEADLESS=1")
+    if headless:
+        return Check(name="display", found="MINERL_HEADLESS=1 but no xvfb-run", remedy=_INSTALL_DISPLAY)
+    if display:
+        return Check(name="display", found=f"DISPLAY={display}")
+    return Check(name="display", found="neither DISPLAY nor MINERL_HEADLESS=1", remedy=_INSTALL_DISPLAY)
+
+
+def check_gl() -> Check:
+    """Who draws OpenGL on the display that the game would get?"""
+    prefix = _VIRTUAL_DISPLAY if os.environ.get("MINERL_HEADLESS") == "1" else ()
+    printed = _output(*prefix, "glxinfo", "-B")
+    renderer = re.search(r"OpenGL renderer string: (.+)", printed or "")
+    if renderer is None:
+        found = "glxinfo is not there or finds no OpenGL"
+        return Check(name="OpenGL", found=found, remedy=_INSTALL_GL)
+    return Check(name="OpenGL", found=renderer[1].strip())
+
+
+def check_package(name: str, wanted: str) -> Check:
+    """Is the package installed in this environment, in the version that the world is defined by?"""
+    try:
+        found = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        found = "not installed"
+    return Check(name=name, found=found, remedy=None if found == wanted else _INSTALL_MINERL)
+
+
+def check_game() -> Check:
+    """Has the install built the game? Without it every start would build it, from the network."""
+    spec = util.find_spec("minerl")
+    folders = (spec and spec.submodule_search_locations) or []
+    if any((Path(folder) / GAME_JAR).is_file() for folder in folders):
+        return Check(name="game", found="built")
+    remedy = f"pip uninstall -y minerl; {_INSTALL_MINERL}"
+    return Check(name="game", found=f"minerl/{GAME_JAR} is missing", remedy=remedy)
+
+
+def _output(*command: str) -> str | None:
+    """What a command prints on either stream; None where it is missing or hangs."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout + done.stderr
+
+
+def run(flags: Flags) -> int:
+    """Print every check; 1 if the world cannot run."""
+    if flags.world not in WORLD_IDS:
+        raise UserError(f"unknown world {flags.world!r}: choose one of {', '.join(WORLD_IDS)}")
+    num_failed = 0
+    for check in examine(flags.world, flags.out):
+        print(f"{'FAIL' if check.remedy else 'ok':6}{check.name:15}{check.found}")
+        if check.remedy:
+            num_failed += 1
+            print(f"{'':6}{'mend it with':15}{check.remedy}")
+    verdict = f"cannot run here: {num_failed} checks failed" if num_failed else "can run here"
+    print(f"world {flags.world} {verdict}")
+    return cli.EXIT_FAILED if num_failed else cli.EXIT_OK
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return cli.run(Flags, run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -71,13 +71,21 @@ def count(folder: Path, what: str) -> int:
             return number
 
 
+def is_running(pid: int) -> bool:
+    """Whether the process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 class StandInEnvironment:
     """Open ground and coloured waves; every fifth seed is stuck. Its "Java" is a sleeping process."""
 
     def __init__(self, pixels: int, script: StandIn) -> None:
         self.pixels = pixels
         self._script = script
-        self._java = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        self._java = subprocess.Popen(["sleep", "60"], start_new_session=True)
         (script.folder / f"java-{self._java.pid}").touch()
         self._done = True
 

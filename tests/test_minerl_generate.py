@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fake_minerl import StandIn
+from fake_minerl import StandIn, is_running
 from fake_world import FakeWorld
 
 from loopcraft import doctor, generate, plan, rendered
@@ -143,7 +143,7 @@ def test_a_candidate_that_cannot_be_played_is_out(tmp_path: Path, capsys: pytest
     make(tmp_path / "fewer", wanted, PlayedWorld(seeds=unplayable))
     assert best not in list(pd.read_parquet(tmp_path / "fewer" / "episodes.parquet")["draw"])
     assert "1 of 6 candidates could not be played" in capsys.readouterr().out
-    with pytest.raises(UserError, match="36 of 6|6 of 6 candidates could not be played, too many for 2"):
+    with pytest.raises(UserError, match="6 of 6 candidates could not be played, too many for 2"):
         make(tmp_path / "none", wanted, PlayedWorld(fails=tuple(range(100))))
 
 
@@ -243,13 +243,13 @@ def test_games_end_with_a_killed_run(tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
 from functools import partial
-from fake_minerl import StandIn
+from fake_minerl import StandIn, is_running
 from test_minerl_generate import games, recipe
 from loopcraft import generate
 script = StandIn(Path({str(tmp_path)!r}), plays={{0: "hang"}})
 generate.generate(Path({str(tmp_path / "set")!r}), recipe(), make_world=partial(games, script))
 """
-    (tmp_path / "run.py").write_text(f"if __name__ == '__main__':\n" + script.replace("\n", "\n    "))
+    (tmp_path / "run.py").write_text("if __name__ == '__main__':\n" + script.replace("\n", "\n    "))
     command = [sys.executable, str(tmp_path / "run.py")]
     environment = {"PYTHONPATH": ":".join(sys.path), "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
@@ -258,7 +258,7 @@ generate.generate(Path({str(tmp_path / "set")!r}), recipe(), make_world=partial(
     process.kill()
     process.communicate(timeout=30)  # ends when the game has ended, too: it holds the pipe
     (java,) = tmp_path.glob("java-*")
-    assert not Path(f"/proc/{java.name[5:]}").exists()
+    assert not is_running(int(java.name[5:]))
     assert not list(tmp_path.glob("loopcraft-minerl-*"))
     assert not (tmp_path / "set" / "index.json").exists()
     assert json.loads((tmp_path / "set" / "dataset.json").read_text())["world"] == "minerl"

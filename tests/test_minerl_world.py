@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_minerl import StandIn
+from fake_minerl import StandIn, is_running
 
 from loopcraft.cli import UserError
 from loopcraft.worlds import make_world
@@ -46,13 +46,6 @@ def played_here(script: StandIn, seed: int) -> list[Observation]:
 
 def living_java(folder: Path) -> list[int]:
     return [int(path.name[5:]) for path in folder.glob("java-*") if is_running(int(path.name[5:]))]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def scratch_folders(folder: Path) -> list[str]:
