@@ -47,7 +47,11 @@ def compare_with_reference(seed: int, pose: Pose, resolution: int = 128) -> tupl
 
 def test_hits_and_colors_equal_those_of_the_plain_renderer() -> None:
     misses, errors = zip(
-        *(compare_with_reference(seed, pose_at_spawn(seed, yaw)) for seed in SEEDS for yaw in (0, 50, 130, -100)),
+        *(
+            compare_with_reference(seed, pose_at_spawn(seed, yaw))
+            for seed in SEEDS
+            for yaw in (0, 50, 130, -100)
+        ),
         strict=True,
     )
     assert np.mean(misses) <= 1e-4
@@ -82,10 +86,14 @@ def test_best_is_the_box_filter_of_twice_the_size() -> None:
 
 def test_default_comes_close_to_best() -> None:
     errors = {
-        quality: np.mean([
-            np.square(look(seed, 90, quality=quality) - look(seed, 90, quality="best").astype(float)).mean()
-            for seed in SEEDS
-        ])
+        quality: np.mean(
+            [
+                np.square(
+                    look(seed, 90, quality=quality) - look(seed, 90, quality="best").astype(float)
+                ).mean()
+                for seed in SEEDS
+            ]
+        )
         for quality in ("fast", "default")
     }
     assert errors["default"] < errors["fast"] / 3
@@ -123,7 +131,9 @@ def test_surface_ids_name_faces_of_blocks_that_can_be_seen() -> None:
     x, y, z, face = decode(scene, ids[ids > 0])
     blocks = scene.voxels[BLOCKS_PLANE, x, z, y]
     assert (blocks > 0).all()
-    step = np.array([(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1), (0, 0, 0), (0, 0, 0)])
+    step = np.array(
+        [(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1), (0, 0, 0), (0, 0, 0)]
+    )
     dx, dy, dz = step[face].T
     in_front = scene.voxels[BLOCKS_PLANE, x + dx, z + dz, y + dy]
     cube = np.array([block.shape == Shape.CUBE for block in BLOCKS])

@@ -15,7 +15,7 @@ from loopcraft.worlds.base import PathWorld, World
 from loopcraft.worlds.voxel.world import VoxelWorld
 
 GOLDEN_EPISODE = ""
-"""SHA-256 of the frames and poses of 40 ticks in world 5 at 32 pixels: everything of voxel-v1 in one number."""
+"""SHA-256 of frames and poses of 40 ticks in world 5 at 32 pixels: all of voxel-v1 in one number."""
 
 PLAY = """
 import hashlib
