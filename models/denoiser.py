@@ -1,0 +1,186 @@
+"""The video denoiser: a transformer over a set of tokens, each with its own noise level, level and action.
+
+It serves MilliVid, full-resolution rollout and every in-latent-space variant. There is no attention mask and no
+role embedding: context and targets are told apart by their noise level alone.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from models.layers import (
+    NUM_TIME_FEATURES,
+    ConditionedBlock,
+    Modulation,
+    modulate,
+    time_features,
+    video_position_features,
+    zero_linear,
+)
+from models.tokens import FRAME
+
+NUM_ACTIONS = 3
+NO_ACTION = NUM_ACTIONS
+"""The action id of tokens that must not know their action (its embedding is zero)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerSize:
+    """Depth, width and heads of a transformer."""
+
+    depth: int
+    width: int
+    heads: int
+
+
+SIZES = {
+    "nano": TransformerSize(depth=2, width=96, heads=3),
+    "tiny": TransformerSize(depth=6, width=192, heads=6),
+    "S": TransformerSize(depth=12, width=384, heads=6),
+    "B": TransformerSize(depth=12, width=768, heads=12),
+    "L": TransformerSize(depth=24, width=1024, heads=16),
+    "XL": TransformerSize(depth=28, width=1152, heads=16),
+}
+"""The paper's four sizes (all its models are B) and two smaller ones for CPUs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """The distinct (time, level, action) rows of a batch of tokens, and the row of every token."""
+
+    time: Float[Tensor, " R"]
+    level: Int64[Tensor, " R"]
+    action: Int64[Tensor, " R"]
+    row: Int64[Tensor, "B n"]
+
+    @classmethod
+    def per_token(
+        cls, time: Float[Tensor, "B n"], level: Int64[Tensor, "B n"], action: Int64[Tensor, "B n"]
+    ) -> "Condition":
+        """Every token has a row of its own: always right, and the slowest way."""
+        row = torch.arange(time.numel(), device=time.device).view(time.shape)
+        return cls(time=time.flatten(), level=level.flatten(), action=action.flatten(), row=row)
+
+    @classmethod
+    def per_group(
+        cls,
+        time: Float[Tensor, " groups"],
+        group: Int64[Tensor, "B n"],
+        level: Int64[Tensor, "B n"],
+        action: Int64[Tensor, "B n"],
+        num_levels: int,
+    ) -> "Condition":
+        """A row for each (group of tokens that share a time, level, action), used or not, so that shapes are fixed."""
+        per_level = NUM_ACTIONS + 1
+        per_time = num_levels * per_level
+        entries = torch.arange(len(time) * per_time, device=time.device)
+        return cls(
+            time=time[entries // per_time],
+            level=entries % per_time // per_level,
+            action=entries % per_level,
+            row=group * per_time + level * per_level + action,
+        )
+
+
+class TimeEmbedding(nn.Module):
+    """A two-layer MLP on the time features."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(NUM_TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
+        for layer in (self.mlp[0], self.mlp[2]):
+            nn.init.normal_(layer.weight, std=0.02)
+
+    def forward(self, time: Float[Tensor, " R"]) -> Float[Tensor, "R D"]:
+        """Embed noise levels."""
+        out: Tensor = self.mlp(time_features(time))
+        return out
+
+
+class Trunk(nn.Module):
+    """Conditioned blocks with the embeddings of time, level and action."""
+
+    def __init__(self, size: TransformerSize, num_levels: int) -> None:
+        super().__init__()
+        self.num_levels = num_levels
+        self.blocks = nn.ModuleList(ConditionedBlock(size.width, size.heads) for _ in range(size.depth))
+        self.time_embedding = TimeEmbedding(size.width)
+        self.level_embedding = nn.Embedding(num_levels, size.width)
+        self.action_embedding = nn.Embedding(NUM_ACTIONS, size.width)
+
+    def embed(self, condition: Condition) -> Float[Tensor, "R D"]:
+        """The condition vector of every row."""
+        actions = F.pad(self.action_embedding.weight, (0, 0, 0, 1))  # the last row is NO_ACTION
+        time: Tensor = self.time_embedding(condition.time)
+        return time + self.level_embedding(condition.level) + F.embedding(condition.action, actions)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B n D"],
+        rows: Float[Tensor, "R D"],
+        row: Int64[Tensor, "B n"],
+        num_outputs: int | None = None,
+    ) -> Float[Tensor, "B m D"]:
+        """Run all blocks; the last one works for the last `num_outputs` tokens only (default: for all)."""
+        *blocks, last = self.blocks
+        for block in blocks:
+            x = block(x, rows, row)
+        out: Tensor = last(x, rows, row, num_outputs)
+        return out
+
+
+class Head(nn.Module):
+    """The final modulated norm and the projection to latent channels; gives zeros at first."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.modulation = Modulation(width, 2)
+        self.linear = nn.Linear(width, channels)
+        zero_linear(self.linear)
+
+    def forward(
+        self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Int64[Tensor, "B n"]
+    ) -> Float[Tensor, "B n C"]:
+        """Project every token."""
+        shift, scale = self.modulation(rows, row)
+        out: Tensor = self.linear(modulate(x, shift, scale))
+        return out
+
+
+class TokenDenoiser(nn.Module):
+    """Predicts v for noisy latent tokens at any addresses."""
+
+    def __init__(self, size: TransformerSize, *, channels: int, num_levels: int) -> None:
+        super().__init__()
+        self.trunk = Trunk(size, num_levels)
+        self.patchify = nn.Linear(channels, size.width)
+        self.head = Head(size.width, channels)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B n C"],
+        address: Int64[Tensor, "#B n 4"],
+        condition: Condition,
+        num_outputs: int | None = None,
+    ) -> Float[Tensor, "B m C"]:
+        """Predict v of the last `num_outputs` tokens (default: of all).
+
+        Frames count from the first frame among a sample's tokens, so a window looks the same anywhere in a video.
+        """
+        address = address.clone()
+        address[..., FRAME] -= address[..., FRAME].amin(dim=-1, keepdim=True)
+        tokens = self.patchify(x) + video_position_features(address, self.patchify.out_features)
+        rows = self.trunk.embed(condition)
+        out = self.trunk(tokens, rows, condition.row, num_outputs)
+        prediction: Tensor = self.head(out, rows, condition.row[:, -out.shape[1] :])
+        return prediction
+
+
+def mask_actions(
+    action: Int64[Tensor, "B n"], conditioned: Bool[Tensor, " B"]
+) -> Int64[Tensor, "B n"]:
+    """Hide the actions of the samples that are not conditioned."""
+    return torch.where(conditioned[:, None], action, NO_ACTION)
