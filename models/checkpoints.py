@@ -7,6 +7,7 @@ PUBLISHED_NAMES = [
     (r"^trunk\.action_embedding\.", "dit.dit.action_encoder.action_embedding."),
     (r"^trunk\.", "dit.dit."),
     (r"^patchify\.", "dit.patchify."),
+    (r"^(encoder|decoder)\.blocks\.", r"\1.transformer.blocks."),
     (r"^head\.", "dit.unpatchify."),
     (r"\.modulation\.linear\.", ".adaLN_modulation.1."),
 ]

@@ -15,6 +15,7 @@ from models.layers import (
     NUM_TIME_FEATURES,
     ConditionedBlock,
     Modulation,
+    TransformerSize,
     modulate,
     time_features,
     video_position_features,
@@ -25,26 +26,6 @@ from models.tokens import FRAME
 NUM_ACTIONS = 3
 NO_ACTION = NUM_ACTIONS
 """The action id of tokens that must not know their action (its embedding is zero)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransformerSize:
-    """Depth, width and heads of a transformer."""
-
-    depth: int
-    width: int
-    heads: int
-
-
-SIZES = {
-    "nano": TransformerSize(depth=2, width=96, heads=3),
-    "tiny": TransformerSize(depth=6, width=192, heads=6),
-    "S": TransformerSize(depth=12, width=384, heads=6),
-    "B": TransformerSize(depth=12, width=768, heads=12),
-    "L": TransformerSize(depth=24, width=1024, heads=16),
-    "XL": TransformerSize(depth=28, width=1152, heads=16),
-}
-"""The paper's four sizes (all its models are B) and two smaller ones for CPUs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from models.denoiser import Condition, Head, TransformerSize, Trunk
-from models.layers import video_position_features
+from models.denoiser import Condition, Head, Trunk
+from models.layers import TransformerSize, video_position_features
 from models.tokens import FRAME, LEVEL, Grid
 
 

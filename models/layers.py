@@ -5,6 +5,7 @@ every token knows its row, because thousands of tokens share a handful of (time,
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,26 @@ RMS_NORM_EPS = 2.0**-23
 
 MAX_PERIOD = 10_000
 NUM_TIME_FEATURES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerSize:
+    """Depth, width and heads of a transformer."""
+
+    depth: int
+    width: int
+    heads: int
+
+
+SIZES = {
+    "nano": TransformerSize(depth=2, width=96, heads=3),
+    "tiny": TransformerSize(depth=6, width=192, heads=6),
+    "S": TransformerSize(depth=12, width=384, heads=6),
+    "B": TransformerSize(depth=12, width=768, heads=12),
+    "L": TransformerSize(depth=24, width=1024, heads=16),
+    "XL": TransformerSize(depth=28, width=1152, heads=16),
+}
+"""The paper's four sizes (all its models are B) and two smaller ones for CPUs."""
 
 
 def sinusoid_pairs(

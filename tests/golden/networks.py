@@ -2,10 +2,11 @@
 
 import torch
 
-from models.denoiser import SIZES, Condition, TimeEmbedding, TokenDenoiser, mask_actions
+from models.denoiser import Condition, TimeEmbedding, TokenDenoiser, mask_actions
 from models.diffusion import Schedule
 from models.framepack import FramePackDenoiser, FramePackWindow
 from models.layers import (
+    SIZES,
     ConditionedBlock,
     HeadNorm,
     image_position_features,
