@@ -1,15 +1,15 @@
 """The hierarchical autoencoder: one frame to four grids of tokens, each of which gives the whole frame back.
 
-The encoder reads the frame and its halvings in one sequence, so every token of every level attends to all; the
-decoder is given the tokens of a single level and told which.
+The encoder reads the frame and its halvings in one sequence, so every token of every level attends to all;
+the decoder is given the tokens of a single level and told which.
 """
 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.layers import SIZES, ConditionedBlock, PlainBlock, TransformerSize, image_position_features
 from models.tokens import LEVEL, Grid
@@ -40,30 +40,32 @@ class AutoencoderConfig:
 
 def cut_patches(images: Float[Tensor, "N 3 H W"], patch: int) -> Float[Tensor, "N n patch"]:
     """Cut into patches in raster order; a patch is flattened channel, row, column."""
-    return F.pixel_unshuffle(images, patch).flatten(2).transpose(1, 2)
+    return functional.pixel_unshuffle(images, patch).flatten(2).transpose(1, 2)
 
 
 def join_patches(patches: Float[Tensor, "N n patch"], patch: int) -> Float[Tensor, "N 3 H W"]:
     """The inverse of `cut_patches` for square images."""
     side = round(patches.shape[1] ** 0.5)
-    return F.pixel_shuffle(patches.transpose(1, 2).unflatten(2, (side, side)), patch)
+    return functional.pixel_shuffle(patches.transpose(1, 2).reshape(len(patches), -1, side, side), patch)
 
 
-def patch_pyramid(images: Float[Tensor, "N 3 H W"], patch: int, levels: int) -> Float[Tensor, "N tokens patch"]:
+def patch_pyramid(
+    images: Float[Tensor, "N 3 H W"], patch: int, levels: int
+) -> Float[Tensor, "N tokens patch"]:
     """The patches of the image, of its 2 x 2 mean, of the mean of that, and so on."""
     parts = []
     for _ in range(levels):
         parts.append(cut_patches(images, patch))
-        images = F.avg_pool2d(images, 2)
+        images = functional.avg_pool2d(images, 2)
     return torch.cat(parts, dim=1)
 
 
 def mean_pooled(finest: Float[Tensor, "N n C"], grid: Grid) -> Levels:
     """The cascade: every coarser level is the 2 x 2 mean of the level before, and carries no gradient."""
     levels = [finest]
-    latents = finest.detach().transpose(1, 2).unflatten(2, (grid.side, grid.side))
+    latents = finest.detach().transpose(1, 2).reshape(len(finest), -1, grid.side, grid.side)
     for _ in range(grid.levels - 1):
-        latents = F.avg_pool2d(latents, 2)
+        latents = functional.avg_pool2d(latents, 2)
         levels.append(latents.flatten(2).transpose(1, 2))
     return levels
 
@@ -92,7 +94,8 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """The latents of one level (zeros elsewhere) to the patches of all levels.
 
-    One table of level embeddings serves twice: added to every token, and, row k, as the condition of the image.
+    One table of level embeddings serves twice: added to every token, and, row k, as the condition of the
+    image.
     """
 
     def __init__(self, size: TransformerSize, config: AutoencoderConfig) -> None:

@@ -1,15 +1,15 @@
 """The video denoiser: a transformer over a set of tokens, each with its own noise level, level and action.
 
-It serves MilliVid, full-resolution rollout and every in-latent-space variant. There is no attention mask and no
-role embedding: context and targets are told apart by their noise level alone.
+It serves MilliVid, full-resolution rollout and every in-latent-space variant. There is no attention mask and
+no role embedding: context and targets are told apart by their noise level alone.
 """
 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.layers import (
     NUM_TIME_FEATURES,
@@ -54,7 +54,7 @@ class Condition:
         action: Int64[Tensor, "B n"],
         num_levels: int,
     ) -> "Condition":
-        """A row for each (group of tokens that share a time, level, action), used or not, so that shapes are fixed."""
+        """A row for each (group, level, action), used or not; the tokens of a group share their time."""
         per_level = NUM_ACTIONS + 1
         per_time = num_levels * per_level
         entries = torch.arange(len(time) * per_time, device=time.device)
@@ -72,8 +72,9 @@ class TimeEmbedding(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(NUM_TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
-        for layer in (self.mlp[0], self.mlp[2]):
-            nn.init.normal_(layer.weight, std=0.02)
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
 
     def forward(self, time: Float[Tensor, " R"]) -> Float[Tensor, "R D"]:
         """Embed noise levels."""
@@ -94,9 +95,9 @@ class Trunk(nn.Module):
 
     def embed(self, condition: Condition) -> Float[Tensor, "R D"]:
         """The condition vector of every row."""
-        actions = F.pad(self.action_embedding.weight, (0, 0, 0, 1))  # the last row is NO_ACTION
-        time: Tensor = self.time_embedding(condition.time)
-        return time + self.level_embedding(condition.level) + F.embedding(condition.action, actions)
+        actions = functional.pad(self.action_embedding.weight, (0, 0, 0, 1))  # the last row is NO_ACTION
+        rows: Tensor = self.time_embedding(condition.time) + self.level_embedding(condition.level)
+        return rows + functional.embedding(condition.action, actions)
 
     def forward(
         self,
@@ -140,28 +141,29 @@ class TokenDenoiser(nn.Module):
         self.patchify = nn.Linear(channels, size.width)
         self.head = Head(size.width, channels)
 
-    def forward(
-        self,
-        x: Float[Tensor, "B n C"],
-        address: Int64[Tensor, "#B n 4"],
-        condition: Condition,
-        num_outputs: int | None = None,
-    ) -> Float[Tensor, "B m C"]:
-        """Predict v of the last `num_outputs` tokens (default: of all).
+    def positions(self, address: Int64[Tensor, "*B n 4"]) -> Float[Tensor, "*B n D"]:
+        """Features of the addresses of windows.
 
-        Frames count from the first frame among a sample's tokens, so a window looks the same anywhere in a video.
+        Frames count from the first one of the window, so that a window looks the same anywhere in a video.
         """
         address = address.clone()
         address[..., FRAME] -= address[..., FRAME].amin(dim=-1, keepdim=True)
-        tokens = self.patchify(x) + video_position_features(address, self.patchify.out_features)
+        return video_position_features(address, self.patchify.out_features)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B n C"],
+        positions: Float[Tensor, "*#B n D"],
+        condition: Condition,
+        num_outputs: int | None = None,
+    ) -> Float[Tensor, "B m C"]:
+        """Predict v of the last `num_outputs` tokens (default: of all)."""
         rows = self.trunk.embed(condition)
-        out = self.trunk(tokens, rows, condition.row, num_outputs)
-        prediction: Tensor = self.head(out, rows, condition.row[:, -out.shape[1] :])
-        return prediction
+        out = self.trunk(self.patchify(x) + positions, rows, condition.row, num_outputs)
+        v: Tensor = self.head(out, rows, condition.row[:, -out.shape[1] :])
+        return v
 
 
-def mask_actions(
-    action: Int64[Tensor, "B n"], conditioned: Bool[Tensor, " B"]
-) -> Int64[Tensor, "B n"]:
+def mask_actions(action: Int64[Tensor, "B n"], conditioned: Bool[Tensor, " B"]) -> Int64[Tensor, "B n"]:
     """Hide the actions of the samples that are not conditioned."""
     return torch.where(conditioned[:, None], action, NO_ACTION)

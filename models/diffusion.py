@@ -1,7 +1,7 @@
 """Diffusion: the cosine schedule in log-SNR, v-prediction, and the deterministic solvers.
 
 Noise level t runs from 0 (data) to 1 (noise). A noisy latent is alpha x + sigma eps and the network predicts
-v = alpha eps - sigma x. Neither end is exact: sigma(0) = alpha(1) = 5.5e-4, and the samplers below keep that on
+v = alpha eps - sigma x. Neither end is exact: sigma(0) = alpha(1) = 5.5e-4. The samplers keep that on
 purpose, because the published models were trained and evaluated with it.
 """
 
@@ -61,9 +61,9 @@ def sample(
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
     """Denoise from the pair (x, eps) at t = 1; return the predicted pair (data, noise) of the last call.
 
-    DDIM is written as re-noising the predicted pair at the next t. DPM-Solver++ 2M (Lu et al. 2022) differs only in
-    that it first extrapolates the predicted data linearly in log-SNR from the two latest calls; the noise of the pair
-    follows from x_t. The first interval, and the last, very long one, stay first order.
+    DDIM is written as re-noising the predicted pair at the next t. DPM-Solver++ 2M (Lu et al. 2022) differs
+    only in that it first extrapolates the predicted data linearly in log-SNR from the two latest calls; the
+    noise of the pair follows from x_t. The first interval, and the last, very long one, stay first order.
     """
     times = sampling.times()
     alphas, sigmas = (weights.tolist() for weights in sampling.schedule.alpha_sigma(times))

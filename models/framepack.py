@@ -1,7 +1,8 @@
-"""The FramePack denoiser: dense frames in, older frames cut into larger patches so that a long past fits the budget.
+"""The FramePack denoiser: dense frames in, the older ones cut into larger patches to fit the budget.
 
-A window is, from old to new, context frames at patch level 3, 2, 1 and 0 and then the frames to denoise at level 0.
-Level l cuts the 16 x 16 latent grid into patches of 2^l x 2^l cells, each with a linear layer of its own.
+A window is, from old to new, context frames at patch level 3, 2, 1 and 0 and then the frames to denoise at
+level 0. Level l cuts the 16 x 16 latent grid into patches of 2^l x 2^l cells, each with a linear layer of its
+own.
 """
 
 import itertools
@@ -18,7 +19,7 @@ from models.tokens import FRAME, LEVEL, Grid
 
 @dataclass(frozen=True, kw_only=True)
 class FramePackWindow:
-    """How many context frames are read at each patch level (finest first) and how many frames are denoised."""
+    """How many context frames are read at each patch level, finest first, and how many are denoised."""
 
     context_frames: tuple[int, ...]
     denoised_frames: int
@@ -50,8 +51,9 @@ class FramePackWindow:
 def patches(latents: Float[Tensor, "B T C side side"], level: int) -> Float[Tensor, "B n patch"]:
     """Cut every frame into patches of 2^level cells a side; a patch is flattened channel, row, column."""
     size = 2**level
-    cut = latents.unflatten(-1, (-1, size)).unflatten(-3, (-1, size))  # B T C rows size columns size
-    return cut.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(1, 3)
+    batch, frames, channels, side, _ = latents.shape
+    cut = latents.view(batch, frames, channels, side // size, size, side // size, size)
+    return cut.permute(0, 1, 3, 5, 2, 4, 6).reshape(batch, -1, channels * size * size)
 
 
 class FramePackDenoiser(nn.Module):
@@ -73,6 +75,8 @@ class FramePackDenoiser(nn.Module):
         self.head = Head(size.width, grid.channels)
         self.address: Tensor
         self.register_buffer("address", window.addresses(grid), persistent=False)
+        self.positions: Tensor
+        self.register_buffer("positions", video_position_features(self.address, size.width), persistent=False)
 
     def tokenize(self, latents: Float[Tensor, "B T C side side"]) -> Float[Tensor, "B n D"]:
         """Patchify every run of frames with the linear layer of its level."""
@@ -105,10 +109,9 @@ class FramePackDenoiser(nn.Module):
         self, latents: Float[Tensor, "B T C side side"], condition: Condition
     ) -> Float[Tensor, "B denoised C side side"]:
         """Predict v of the denoised frames."""
-        tokens = self.tokenize(latents)
-        x = tokens + video_position_features(self.address, tokens.shape[-1])
+        x = self.tokenize(latents) + self.positions
         rows = self.trunk.embed(condition)
         num_outputs = self.window.denoised_frames * self.grid.tokens_at(0)
         x = self.trunk(x, rows, condition.row, num_outputs)
         v: Tensor = self.head(x, rows, condition.row[:, -num_outputs:])
-        return v.unflatten(1, (self.window.denoised_frames, self.grid.side, -1)).movedim(-1, 2)
+        return v.view(len(v), self.window.denoised_frames, self.grid.side, self.grid.side, -1).movedim(-1, 2)

@@ -8,13 +8,13 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
+from torch.nn import functional
 
 LAYER_NORM_EPS = 1e-6
 RMS_NORM_EPS = 2.0**-23
-"""The float32 machine epsilon: what PyTorch means by `eps=None`. The published weights were trained with it."""
+"""The float32 machine epsilon: PyTorch's `eps=None`, with which the published weights were trained."""
 
 MAX_PERIOD = 10_000
 NUM_TIME_FEATURES = 256
@@ -45,8 +45,8 @@ def sinusoid_pairs(
 ) -> Float[Tensor, "*shape 2*axes*num_frequencies"]:
     """Sines then cosines of each axis in turn, with wavelengths from 2 pi to exactly 10,000 times that.
 
-    The frequencies are rounded to float32 in the order of operations below; another order moves the features of
-    frame 400 by 3e-5.
+    The frequencies are rounded to float32 in the order of operations below; another order moves the features
+    of frame 400 by 3e-5.
     """
     steps = torch.arange(num_frequencies, dtype=torch.float32, device=values.device)
     angles = values[..., None] * (1 / MAX_PERIOD ** (steps / (num_frequencies - 1)))
@@ -58,7 +58,7 @@ def video_position_features(
 ) -> Float[Tensor, "*shape {width}"]:
     """Features of (frame, row, column), zero-padded to `width`; the level is not part of them."""
     features = sinusoid_pairs(address[..., [0, 2, 3]], width // 6)
-    return F.pad(features, (0, width - features.shape[-1]))
+    return functional.pad(features, (0, width - features.shape[-1]))
 
 
 def image_position_features(
@@ -77,7 +77,7 @@ def time_features(time: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape 256"]:
 
 def layer_norm(x: Float[Tensor, "*shape D"]) -> Float[Tensor, "*shape D"]:
     """Layer norm without learned scale and offset."""
-    return F.layer_norm(x, x.shape[-1:], eps=LAYER_NORM_EPS)
+    return functional.layer_norm(x, x.shape[-1:], eps=LAYER_NORM_EPS)
 
 
 class HeadNorm(nn.Module):
@@ -89,11 +89,12 @@ class HeadNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "*shape d"]) -> Float[Tensor, "*shape d"]:
         """Normalise the last axis."""
-        return F.rms_norm(x.float(), x.shape[-1:], self.weight, RMS_NORM_EPS)
+        normalised: Tensor = functional.rms_norm(x.float(), x.shape[-1:], self.weight, RMS_NORM_EPS)
+        return normalised
 
 
 class Attention(nn.Module):
-    """Bidirectional attention over all tokens, without mask or rotary embedding; queries and keys are normalised."""
+    """Attention of all tokens to all, without mask or rotary embedding; queries and keys are normalised."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -109,16 +110,16 @@ class Attention(nn.Module):
             q, k, v = (self._split_heads(part) for part in self.qkv(x).chunk(3, dim=-1))
         else:
             weight, bias, width = self.qkv.weight, self.qkv.bias, x.shape[-1]
-            q = self._split_heads(F.linear(x[:, -num_outputs:], weight[:width], bias[:width]))
-            kv = F.linear(x, weight[width:], bias[width:])
+            q = self._split_heads(functional.linear(x[:, -num_outputs:], weight[:width], bias[:width]))
+            kv = functional.linear(x, weight[width:], bias[width:])
             k, v = (self._split_heads(part) for part in kv.chunk(2, dim=-1))
         q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
-        attended = F.scaled_dot_product_attention(q, k, v)
+        attended = functional.scaled_dot_product_attention(q, k, v)
         out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
         return out
 
     def _split_heads(self, x: Float[Tensor, "B n D"]) -> Float[Tensor, "B H n d"]:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class Mlp(nn.Module):
@@ -131,7 +132,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Float[Tensor, "*shape D"]) -> Float[Tensor, "*shape D"]:
         """Apply both layers to every token."""
-        out: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        out: Tensor = self.fc2(functional.gelu(self.fc1(x), approximate="tanh"))
         return out
 
 
@@ -151,7 +152,7 @@ class PlainBlock(nn.Module):
 
 
 class Modulation(nn.Module):
-    """The adaLN linear: from condition rows to `parts` shifts, scales or gates for every token; zero at first."""
+    """The adaLN linear: condition rows to `parts` shifts, scales or gates for every token; zero at first."""
 
     def __init__(self, width: int, parts: int) -> None:
         super().__init__()
@@ -163,7 +164,10 @@ class Modulation(nn.Module):
         self, rows: Float[Tensor, "R D"], row: Int64[Tensor, "B #n"]
     ) -> list[Float[Tensor, "B #n D"]]:
         """Modulate the R distinct rows, then hand every token the parts of its own row."""
-        return [F.embedding(row, part) for part in self.linear(F.silu(rows)).chunk(self.parts, dim=-1)]
+        return [
+            functional.embedding(row, part)
+            for part in self.linear(functional.silu(rows)).chunk(self.parts, dim=-1)
+        ]
 
 
 def modulate(

@@ -43,17 +43,22 @@ def token_loss(
 ) -> Float[Tensor, ""]:
     """Mean squared v error over the target tokens of the batch.
 
-    Targets have the noise level of their sample. Context is clean, or, in samples that are not conditioned, pure
-    noise without actions.
+    Targets have the noise level of their sample. Context is clean, or, in samples that are not conditioned,
+    pure noise without actions.
     """
     times = torch.stack([(~conditioned).to(time.dtype), time], dim=1)  # (B, 2): context, target
     group = 2 * torch.arange(len(time), device=time.device)[:, None] + target
     condition = Condition.per_group(
-        times.flatten(), group, address[..., LEVEL], mask_actions(action, conditioned), network.trunk.num_levels
+        times.flatten(),
+        group,
+        address[..., LEVEL],
+        mask_actions(action, conditioned),
+        network.trunk.num_levels,
     )
     alpha, sigma = schedule.alpha_sigma(times.flatten()[group][..., None])
-    v = network(alpha * x + sigma * eps, address, condition)
-    return (v - (alpha * eps - sigma * x))[target].square().mean()
+    v = network(alpha * x + sigma * eps, network.positions(address), condition)
+    error: Tensor = v - (alpha * eps - sigma * x)
+    return error[target].square().mean()
 
 
 def frame_loss(
@@ -66,7 +71,7 @@ def frame_loss(
     conditioned: Bool[Tensor, " B"],
     schedule: Schedule,
 ) -> Float[Tensor, ""]:
-    """Mean squared v error over the newest frames; context is clean or pure noise, actions are always given."""
+    """Mean squared v error over the newest frames; context is clean or pure noise, actions always given."""
     times = torch.stack([(~conditioned).to(time.dtype), time], dim=1)
     count = network.window.denoised_frames
     condition = network.condition_by_role(times, action)
@@ -75,4 +80,5 @@ def frame_loss(
     )
     alpha, sigma = schedule.alpha_sigma(frame_times[..., None, None, None])
     v = network(alpha * latents + sigma * eps, condition)
-    return (v - (alpha * eps - sigma * latents)[:, -count:]).square().mean()
+    error: Tensor = v - (alpha * eps - sigma * latents)[:, -count:]
+    return error.square().mean()

@@ -19,7 +19,7 @@ FRAME, LEVEL, ROW, COLUMN = range(4)
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """The shape of one frame's latents: the side of level 0 in cells, how often it is halved, and the channels."""
+    """The shape of a frame's latents: the side of level 0 in cells, the number of levels, the channels."""
 
     side: int = 16
     levels: int = 4

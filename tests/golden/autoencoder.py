@@ -1,5 +1,7 @@
 """Golden checks of the autoencoder: latents, decoding from every level, and the reconstruction loss."""
 
+import re
+
 import torch
 
 from models.autoencoder import Autoencoder, AutoencoderConfig, join_patches, patch_pyramid
@@ -51,10 +53,14 @@ def check_autoencoder(folder: Folder) -> None:
                 check_loss(folder, golden, model, image)
 
 
-def check_decoding(folder: Folder, golden: dict, prefix: str, model: Autoencoder, stored: list, level: int) -> None:
+def check_decoding(
+    folder: Folder, golden: dict, prefix: str, model: Autoencoder, stored: list, level: int
+) -> None:
     """All stored images that one level decodes to."""
     patches = model.decode_patches(stored, torch.tensor([level]))
-    images = [join_patches(part, model.config.patch) for part in patches.split(model.grid.tokens_per_level, 1)]
+    images = [
+        join_patches(part, model.config.patch) for part in patches.split(model.grid.tokens_per_level, 1)
+    ]
     folder.close(f"{prefix}: decode", model.decode(stored[level], level), images[0], 1e-6)
     for key in [key for key in golden if key.startswith(prefix)]:
         index = int(key.split("_image")[1][0])
@@ -66,7 +72,7 @@ def check_video(folder: Folder, golden: dict, model: Autoencoder) -> None:
     """Frames of a video decoded from one level of a bag of tokens with addresses."""
     address = golden["decode_video/indices_flhw"][0]
     for key in [key for key in golden if key.startswith("decode_video/level")]:
-        level, frame = (int(word.strip("levframe")) for word in key.split("/")[1].split("_")[:2])
+        level, frame = (int(number) for number in re.findall(r"level(\d+)_frame(\d+)", key)[0])
         chosen = (address[:, LEVEL] == level) & (address[:, FRAME] == frame)
         raster = address[chosen] @ torch.tensor([0, 0, model.grid.side_at(level), 1])
         latents = torch.zeros(1, model.grid.tokens_at(level), model.grid.channels)

@@ -43,8 +43,12 @@ def check_block(folder: Folder) -> None:
     golden = folder.tensors("block.npz")
     width = golden["x"].shape[-1]
     block = ConditionedBlock(width, int(golden["num_heads"])).requires_grad_(False)
-    state = {key.removeprefix("weights/"): value for key, value in golden.items() if key.startswith("weights/")}
-    block.load_state_dict({key.replace("adaLN_modulation.1", "modulation.linear"): state[key] for key in state})
+    state = {
+        key.removeprefix("weights/"): value for key, value in golden.items() if key.startswith("weights/")
+    }
+    block.load_state_dict(
+        {key.replace("adaLN_modulation.1", "modulation.linear"): state[key] for key in state}
+    )
     x, c = golden["x"], golden["c"]
     row = torch.arange(x.shape[0] * x.shape[1]).view(x.shape[:2])
     tolerance = 2e-5 * max(1.0, golden["out"].abs().max().item())
@@ -78,7 +82,7 @@ def check_one_universal(folder: Folder, name: str, network, golden: dict, rule: 
 
     def predict(x, time, conditioned):
         condition = Condition.per_token(time, level, mask_actions(action, conditioned))
-        return network(x, address, condition)
+        return network(x, network.positions(address), condition)
 
     out = f"{rule}/f32"
     for mask in ("all", "first_false"):
@@ -118,11 +122,15 @@ def check_framepack_forward(folder: Folder) -> None:
             side=test["latent_hw"][0], levels=len(window.context_frames), channels=test["latent_channels"]
         )
         for rule in sorted({key[0] for key in golden if key[1:2] == "/"}):
-            network = FramePackDenoiser(SIZES[test["model_size"]], window, grid, bottleneck=test["bottleneck"])
+            network = FramePackDenoiser(
+                SIZES[test["model_size"]], window, grid, bottleneck=test["bottleneck"]
+            )
             fill(network, rule, manifest["salt"])
             folder.close(f"{name} addresses", network.address, golden["token_indices_flhw"], 0)
             tokens = network.tokenize(golden["x"])[:, ::37]
-            folder.close(f"{name} {rule} patches", tokens, golden[f"{rule}/patchified_every_37th_token"], FORWARD)
+            folder.close(
+                f"{name} {rule} patches", tokens, golden[f"{rule}/patchified_every_37th_token"], FORWARD
+            )
             action = golden["actions"][..., 0].long()
             v = network(golden["x"], network.condition(golden["t"], action))
             folder.close(f"{name} {rule} v", v, golden[f"{rule}/f32/v"], FORWARD)
