@@ -119,8 +119,8 @@ class Head(nn.Module):
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
-        self.modulation = Modulation(width, 2)
         self.linear = nn.Linear(width, channels)
+        self.modulation = Modulation(width, 2)
         zero_linear(self.linear)
 
     def forward(

@@ -148,7 +148,8 @@ class PlainBlock(nn.Module):
     def forward(self, x: Float[Tensor, "B n D"]) -> Float[Tensor, "B n D"]:
         """One residual step of attention, then one of the MLP."""
         x = x + self.attn(layer_norm(x))
-        return x + self.mlp(layer_norm(x))
+        out: Tensor = x + self.mlp(layer_norm(x))
+        return out
 
 
 class Modulation(nn.Module):
