@@ -155,6 +155,11 @@ BLOCKS: tuple[Block, ...] = (
     _plant("sapling"),
     _plant("wheat"),
     _plant("torch"),
+    _cube("oak_wood", "oak_log_side"),
+    _cube("birch_wood", "birch_log_side"),
+    _cube("spruce_wood", "spruce_log_side"),
+    _cube("willow_wood", "willow_log_side"),
+    _cube("acacia_wood", "acacia_log_side"),
 )
 
 BLOCK_IDS: MappingProxyType[str, int] = MappingProxyType(

@@ -1,0 +1,191 @@
+"""Open a data set, ours or one in the paper's layout, and read any part of it as NumPy arrays.
+
+    dataset = open_dataset("loopcraft-test")
+    frames = dataset.frames("000/003", 256, 273)     # uint8 (17, H, W, 3), exactly those frames
+    states = dataset.states("000/003")               # float32 (T, 6): action, x, y, z, yaw, pitch
+
+Nothing large is kept in memory, so one object serves many processes. For torch views see `dataset_torch`.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32, Int64, UInt8
+
+from loopcraft.cli import UserError
+from loopcraft.recipe import read_manifest
+from loopcraft.storage import EPISODES, INDEX, MANIFEST, STATE_COLUMNS, file_sha256, read_json
+from loopcraft.video import iterate_frames, read_frames
+
+_KEY = re.compile(r"\d{3,}/\d{3}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """One whole episode: row t of `states` holds the action that made frame t and the pose after it."""
+
+    key: str
+    frames: UInt8[np.ndarray, "T H W 3"]
+    states: Float32[np.ndarray, "T 6"]
+
+
+class LoopcraftDataset:
+    """A folder with an index.json and its episodes; opened by `open_dataset`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._num_frames = read_index(root)
+        self.keys = tuple(self._num_frames)
+        """The names of the episodes, sorted."""
+
+    def num_frames(self, key: str) -> int:
+        """The length of an episode. Raises `UserError` for a key that the index lacks."""
+        if key not in self._num_frames:
+            raise UserError(
+                f"{self.root}: no episode {key!r}; there are {len(self.keys)}, like {self.keys[0]!r}"
+            )
+        return self._num_frames[key]
+
+    def video_path(self, key: str) -> Path:
+        """Where the episode's video lies."""
+        return self.root / f"{key}.mp4"
+
+    def states_path(self, key: str) -> Path:
+        """Where the episode's states lie."""
+        return self.root / f"{key}.npy"
+
+    def states(self, key: str) -> Float32[np.ndarray, "T 6"]:
+        """Rows of action, x, y, z (blocks), yaw, pitch (degrees)."""
+        return read_states(self.states_path(key), self.num_frames(key))
+
+    def actions(self, key: str) -> Int64[np.ndarray, " T"]:
+        """The action that made each frame."""
+        return self.states(key)[:, 0].astype(np.int64)
+
+    def frames(self, key: str, start: int = 0, stop: int | None = None) -> UInt8[np.ndarray, "T H W 3"]:
+        """Frames `start` to `stop` - 1, exact; the whole episode by default."""
+        return read_frames(self.video_path(key), *self._window(key, start, stop))
+
+    def iterate_frames(
+        self, key: str, start: int = 0, stop: int | None = None
+    ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """The same frames one at a time, for episodes that should not lie in memory whole."""
+        return iterate_frames(self.video_path(key), *self._window(key, start, stop))
+
+    def episode(self, key: str) -> Episode:
+        """All of one episode."""
+        return Episode(key=key, frames=self.frames(key), states=self.states(key))
+
+    def _window(self, key: str, start: int, stop: int | None) -> tuple[int, int]:
+        length = self.num_frames(key)
+        end = length if stop is None else stop
+        if not 0 <= start < end <= length:
+            raise UserError(
+                f"{self.video_path(key)}: no window {start} to {end}; choose within its {length} frames"
+            )
+        return start, end
+
+    @cached_property
+    def manifest(self) -> dict[str, Any] | None:
+        """The content of dataset.json; None in the paper's layout."""
+        return read_manifest(self.root) if (self.root / MANIFEST).exists() else None
+
+    @property
+    def world_id(self) -> str | None:
+        """The world that the episodes were played in, where the data set says so."""
+        return None if self.manifest is None else str(self.manifest["world"])
+
+    @cached_property
+    def metadata(self) -> pd.DataFrame:
+        """A row an episode, by key: episodes.parquet where it exists, else the frame counts alone."""
+        if (self.root / EPISODES).exists():
+            return read_episodes(self.root).set_index("key", drop=False).rename_axis(None)
+        return pd.DataFrame(
+            {"key": self.keys, "frames": list(self._num_frames.values())}, index=list(self.keys)
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over every episode's key, length and checksums: the same for the same content.
+
+        Without episodes.parquet every file is read for it.
+        """
+        digest = hashlib.sha256()
+        for key in self.keys:
+            paths = (self.video_path(key), self.states_path(key))
+            checksums = [self.recorded_sha256(path) or file_sha256(path) for path in paths]
+            digest.update(f"{key} {self.num_frames(key)} {' '.join(checksums)}\n".encode())
+        return digest.hexdigest()
+
+    def recorded_sha256(self, path: Path) -> str | None:
+        """The checksum of a video or states file as episodes.parquet gives it, if it does."""
+        key, column = f"{path.parent.name}/{path.stem}", f"{path.suffix[1:]}_sha256"
+        if column not in self.metadata or key not in self.metadata.index:
+            return None
+        return str(self.metadata.at[key, column])
+
+
+def open_dataset(path: str | Path) -> LoopcraftDataset:
+    """Open the data set in `path`, or in the one folder below it that holds an index.json.
+
+    Raises `UserError` where there is none, several, or an index that cannot be right.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; give the folder that holds {INDEX}")
+    if (root / INDEX).exists():
+        return LoopcraftDataset(root)
+    inside = sorted(found.parent for found in root.glob(f"*/{INDEX}"))
+    if len(inside) == 1:
+        return LoopcraftDataset(inside[0])
+    if inside:
+        raise UserError(
+            f"{root}: holds several data sets; choose {' or '.join(str(folder) for folder in inside)}"
+        )
+    if (root / MANIFEST).exists():
+        raise UserError(f"{root}: is unfinished (no {INDEX}); run the same loopcraft.generate command again")
+    raise UserError(f"{root}: holds no {INDEX}; give the folder of a data set")
+
+
+def read_index(root: Path) -> dict[str, int]:
+    """The frames of each episode, sorted by key. Raises `UserError` where the file cannot be an index."""
+    path = root / INDEX
+    index = read_json(path)
+    if not isinstance(index, dict) or not index:
+        raise UserError(f"{path}: names no episodes; restore it or make the data set again")
+    for key, frames in index.items():
+        if not _KEY.fullmatch(key) or not isinstance(frames, int) or frames < 1:
+            raise UserError(
+                f"{path}: no valid entry {key!r}: {frames!r}; restore it or make the data set again"
+            )
+    return dict(sorted(index.items()))
+
+
+def read_episodes(root: Path) -> pd.DataFrame:
+    """The table of episodes. Raises `UserError` where the file is damaged."""
+    path = root / EPISODES
+    try:
+        return pd.read_parquet(path)
+    except ValueError as error:  # what pyarrow raises for a damaged file
+        raise UserError(f"{path}: not a readable table ({error}); restore it") from error
+
+
+def read_states(path: Path, num_frames: int) -> Float32[np.ndarray, "T 6"]:
+    """An episode's states. Raises `UserError` where the file is damaged or of another length."""
+    try:
+        states: Float32[np.ndarray, "T 6"] = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{path}: not a readable array ({error}); restore it or make it again") from error
+    if states.dtype != np.float32 or states.shape != (num_frames, len(STATE_COLUMNS)):
+        raise UserError(
+            f"{path}: holds {states.dtype} {states.shape}, but the index says float32 "
+            f"{(num_frames, len(STATE_COLUMNS))}; restore it or make it again"
+        )
+    return states

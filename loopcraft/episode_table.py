@@ -1,0 +1,74 @@
+"""episodes.parquet: its columns, and the row of an episode while its data set is still being made.
+
+A finished episode has a row file, 000/000.json, beside its video and states. When all are there, the rows
+become the table and the row files go.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loopcraft.audit import FLAGS
+from loopcraft.cli import UserError
+from loopcraft.storage import EPISODES, read_json, whole_file, write_json
+
+Row = dict[str, Any]
+
+COLUMNS: dict[str, tuple[pa.DataType, str]] = {
+    "key": (pa.string(), "name of the episode: KEY.mp4 and KEY.npy"),
+    "world": (pa.string(), "name and version of the world"),
+    "world_seed": (pa.int64(), "seed of the world: with the actions it gives the same frames again"),
+    "draw": (pa.int32(), "which draw gave walk and world: the attempt (train) or the candidate (val, test)"),
+    "rejected": (pa.string(), "train: why each attempt before was dropped, separated by commas"),
+    "frames": (pa.int32(), "number of frames"),
+    "mp4_sha256": (pa.string(), "checksum of the video"),
+    "npy_sha256": (pa.string(), "checksum of the states"),
+    "distance_walked": (pa.float64(), "length of the path in blocks"),
+    "chamfer_planned": (pa.float64(), "Chamfer distance of context and rest on a flat plane, in steps"),
+    "chamfer_realised": (pa.float64(), "the same of the path that was walked, in blocks"),
+    **{flag: (pa.bool_(), f"audit: see loopcraft/audit.py, {flag}") for flag in FLAGS},
+}
+
+
+def write_row(root: Path, row: Row) -> None:
+    """Mark the episode of `row` as finished."""
+    write_json(_row_path(root, row["key"]), row)
+
+
+def read_rows(root: Path, keys: Iterable[str]) -> dict[str, Row]:
+    """The rows of those `keys` that are finished, from the table and from row files (which are newer)."""
+    rows = {row["key"]: row for row in _read_table(root)} if (root / EPISODES).exists() else {}
+    for key in keys:
+        if _row_path(root, key).exists():
+            rows[key] = read_json(_row_path(root, key))
+    return {key: rows[key] for key in keys if key in rows}
+
+
+def write_table(root: Path, rows: Iterable[Row]) -> None:
+    """Write episodes.parquet; the same rows give the same bytes."""
+    schema = pa.schema(
+        [pa.field(name, kind, metadata={"description": text}) for name, (kind, text) in COLUMNS.items()]
+    )
+    with whole_file(root / EPISODES) as temporary:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary)
+
+
+def remove_rows(root: Path, keys: Iterable[str]) -> None:
+    """Remove the row files, once the table holds them all."""
+    for key in keys:
+        _row_path(root, key).unlink(missing_ok=True)
+
+
+def _read_table(root: Path) -> list[Row]:
+    try:
+        rows: list[Row] = pq.read_table(root / EPISODES).to_pylist()
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{root / EPISODES}: not a readable table ({error}); restore it") from error
+    return rows
+
+
+def _row_path(root: Path, key: str) -> Path:
+    return root / f"{key}.json"

@@ -1,0 +1,173 @@
+"""Make a data set, or go on with one: killed at any moment and started again, it ends with the same bytes.
+
+What is on the disk says how far it is. Under way an episode is finished once its row file 000/000.json lies
+beside its video and states (all three appear whole or not at all); at the end the rows become
+episodes.parquet, the row files go, and index.json is written last. A second run over a finished set does
+nothing; a file that was deleted (because verify found it bad) is made again.
+
+--shard 2/8 makes the second eighth of the same data set, on any machine. To merge, copy the shards' folders
+over each other and run the same command once more without --shard: it finds every episode finished and
+writes the table and the index. Shards may also share one folder on a common disk.
+"""
+
+import fcntl
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from loopcraft import cli, production
+from loopcraft.audit import FLAGS
+from loopcraft.cli import UserError
+from loopcraft.episode_table import Row, read_rows, remove_rows, write_table
+from loopcraft.recipe import Recipe, Split, claim_folder
+from loopcraft.storage import INDEX, MANIFEST, episode_key, sweep_partials, write_json
+from loopcraft.workers import WorldFactory
+from loopcraft.worlds import make_world
+from loopcraft.worlds.base import PathWorld
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The flags of `python -m loopcraft.generate`."""
+
+    out: Path
+    """Folder of the data set: new, empty or begun with the same flags."""
+    split: Split
+    """Which split; no two share a seed."""
+    num_episodes: int
+    """How many episodes to make."""
+    num_frames: int = 1024
+    """Frames of an episode, 20 a second."""
+    resolution: int = 256
+    """Height and width of a frame in pixels."""
+    seed: int = 0
+    """Root of all randomness."""
+    world: str = "voxel-v1"
+    """Name and version of the world."""
+    quality: str = "default"
+    """How carefully the world renders: fast, default or best."""
+    candidates: int | None = None
+    """val and test: walks of which those that went furthest are kept. Default: 10 x num-episodes."""
+    lossless: bool = False
+    """Store RGB without loss: ten times the size, and fewer readers."""
+    workers: int = 0
+    """Processes; 0 is one a core. Changes nothing but the time."""
+    shard: str = "1/1"
+    """i/n makes the i-th n-th alone."""
+
+
+def generate(
+    root: Path, recipe: Recipe, *, make_world: WorldFactory, num_workers: int = 1, shard: str = "1/1"
+) -> None:
+    """Bring the data set in `root` (or its shard) to its end and print what there is.
+
+    Raises `UserError` for a folder or a flag that cannot be right, `OSError` for a disk that cannot take
+    it.
+    """
+    indices = _shard_indices(shard, recipe.num_episodes)
+    is_whole = len(indices) == recipe.num_episodes
+    make_world()  # an unknown world is said before anything is written
+    claim_folder(root, recipe)
+    with _lock(root, exclusive=is_whole):
+        if is_whole:
+            sweep_partials(root)
+        rows = read_rows(root, [episode_key(index) for index in indices])
+        missing = [index for index in indices if not _is_finished(root, index, rows)]
+        if is_whole and not missing and (root / INDEX).exists():
+            print(f"{root}: already complete")
+        else:
+            rows = production.record(root, recipe, indices, missing, rows, make_world, num_workers)
+            if is_whole:
+                _finish(root, rows)
+    print(summary(root, recipe, list(rows.values())))
+
+
+def _shard_indices(shard: str, num_episodes: int) -> range:
+    """The episodes of shard "i/n": n contiguous parts, as even as can be."""
+    part, slash, parts = shard.partition("/")
+    if not (
+        slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) <= num_episodes
+    ):
+        raise UserError(f"--shard {shard}: choose i/n with 1 <= i <= n <= {num_episodes} episodes, like 2/8")
+    start, stop = (number * num_episodes // int(parts) for number in (int(part) - 1, int(part)))
+    return range(start, stop)
+
+
+@contextmanager
+def _lock(root: Path, *, exclusive: bool) -> Iterator[None]:
+    """Keep a run over the whole set and any other run out of each other's way; shards may run together."""
+    with (root / MANIFEST).open("r+b") as file:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{root}: another run writes to it; wait for it or use another folder") from error
+        yield
+
+
+def _is_finished(root: Path, index: int, rows: dict[str, Row]) -> bool:
+    key = episode_key(index)
+    return key in rows and all((root / f"{key}{suffix}").exists() for suffix in (".mp4", ".npy"))
+
+
+def _finish(root: Path, rows: dict[str, Row]) -> None:
+    """Turn row files into the table and say with the index that all is there."""
+    write_table(root, rows.values())
+    remove_rows(root, rows)
+    production.forget(root)
+    write_json(root / INDEX, {key: row["frames"] for key, row in rows.items()})
+
+
+def summary(root: Path, recipe: Recipe, rows: Sequence[Row]) -> str:
+    """What was kept, dropped (and why) and flagged, in a few lines."""
+    lines = [f"{root}: {len(rows)} episodes kept"]
+    rejected = Counter(reason for row in rows for reason in row["rejected"].split(",") if reason)
+    if rejected:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items()))
+        lines[0] += f", {rejected.total()} dropped: {reasons}"
+    if recipe.candidates is not None:
+        lines[0] += f" of {recipe.num_episodes}, those of {recipe.candidates} candidates that walked furthest"
+    for flag in FLAGS:
+        keys = [row["key"] for row in rows if row[flag]]
+        if keys:
+            lines.append(f"flagged {flag}: {len(keys)}, like {' '.join(keys[:5])}")
+    return "\n".join(lines)
+
+
+def _make_path_world(world_id: str, *, resolution: int, quality: str) -> PathWorld:
+    world = make_world(world_id, resolution=resolution, quality=quality)
+    if not isinstance(world, PathWorld):
+        raise UserError(f"world {world_id!r} cannot tell a path unplayed, as the choice of walks needs")
+    return world
+
+
+def run(flags: Flags) -> None:
+    """Make the data set that the flags ask for."""
+    recipe = Recipe(
+        world=flags.world,
+        split=flags.split,
+        num_episodes=flags.num_episodes,
+        num_frames=flags.num_frames,
+        resolution=flags.resolution,
+        quality=flags.quality,
+        seed=flags.seed,
+        candidates=flags.candidates,
+        lossless=flags.lossless,
+    )
+    if flags.workers < 0:
+        raise UserError(f"--workers {flags.workers}: choose 0 (one a core) or more")
+    factory = partial(_make_path_world, flags.world, resolution=flags.resolution, quality=flags.quality)
+    num_workers = flags.workers or len(os.sched_getaffinity(0))
+    generate(flags.out, recipe, make_world=factory, num_workers=num_workers, shard=flags.shard)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return cli.run(Flags, run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,90 @@
+"""Files that appear whole or not at all, and the names of the on-disk format.
+
+index.json            {"000/000": 1024, ...}: frames of each episode; written last: the set is finished
+dataset.json          format version, world, split, generator configuration, package versions
+episodes.parquet      a row an episode: seeds, checksums, statistics, audit flags (see episode.py)
+000/000.mp4           H.264 at 20 frames a second
+000/000.npy           float32 (T, 6): action, x, y, z, yaw, pitch; row t made frame t
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from loopcraft.cli import UserError
+
+FORMAT = "loopcraft-dataset"
+FORMAT_VERSION = 1
+INDEX = "index.json"
+MANIFEST = "dataset.json"
+EPISODES = "episodes.parquet"
+STATE_COLUMNS = ("action", "x", "y", "z", "yaw_deg", "pitch_deg")
+
+_PARTIAL = ".partial"
+
+
+def episode_key(index: int) -> str:
+    """The name of episode `index`, a thousand to a folder: 1234 is "001/234"."""
+    return f"{index // 1000:03d}/{index % 1000:03d}"
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its name once the block has ended well, else vanishes.
+
+    The data are on the disk before the name is, so a crash leaves the old file, the new one or a `.partial`
+    file that `sweep_partials` removes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}{_PARTIAL}")
+    try:
+        yield temporary
+        _flush_to_disk(temporary)
+        os.replace(temporary, path)
+        _flush_to_disk(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether `path` is a temporary file of `whole_file`."""
+    return path.name.startswith(".") and path.name.endswith(_PARTIAL)
+
+
+def sweep_partials(root: Path) -> None:
+    """Remove what killed processes left behind; nothing else may be writing below `root`."""
+    for path in sorted(root.rglob(f".*{_PARTIAL}")):
+        path.unlink()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, in the order of its keys."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raises `UserError` when it does not parse."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); restore it or make the data set again") from error
+
+
+def file_sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

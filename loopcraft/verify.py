@@ -1,0 +1,153 @@
+"""Check every file of a data set against its index, its table and itself, and name each that is bad.
+
+For each episode: both files are there, their SHA-256 is the table's, video and states have as many frames
+as the index says, the video decodes to its end, and each turn of yaw is its own action's. For the folder:
+index and table name the same episodes, and nothing lies there that does not belong. A bad file that is
+deleted is made again by the loopcraft.generate command that made the set.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from loopcraft import cli
+from loopcraft.actions import Action
+from loopcraft.audit import is_misaligned
+from loopcraft.cli import UserError
+from loopcraft.dataset import LoopcraftDataset, open_dataset, read_states
+from loopcraft.progress import progress_bar
+from loopcraft.storage import EPISODES, file_sha256, is_partial
+from loopcraft.video import count_decodable
+
+_EPISODE_SUFFIXES = (".mp4", ".npy", ".seen.npz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that is wrong with one file."""
+
+    path: Path
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The flags of `python -m loopcraft.verify`."""
+
+    data: tyro.conf.Positional[Path]
+    """Folder of the data set."""
+    jobs: int = 2
+    """Episodes checked at a time."""
+
+
+def verify(dataset: LoopcraftDataset, *, jobs: int = 1) -> list[Fault]:
+    """Everything that is wrong with the data set, the folder first, then episode by episode."""
+    faults = [*check_table(dataset), *check_strays(dataset)]
+    with (
+        ThreadPoolExecutor(jobs) as pool,
+        progress_bar("verify", len(dataset.keys), "episodes") as advance,
+    ):
+        for episode_faults in pool.map(lambda key: check_episode(dataset, key), dataset.keys):
+            faults += episode_faults
+            advance()
+    return faults
+
+
+def check_table(dataset: LoopcraftDataset) -> Iterator[Fault]:
+    """Does the table, where there is one, name the index's episodes and their lengths?"""
+    path = dataset.root / EPISODES
+    if not path.exists():
+        if dataset.manifest is not None:
+            yield Fault(path=path, what="missing; restore it")
+        return
+    frames = dataset.metadata["frames"]
+    for key in dataset.keys:
+        if key not in frames.index:
+            yield Fault(path=path, what=f"lacks episode {key}, which the index names")
+        elif frames[key] != dataset.num_frames(key):
+            yield Fault(
+                path=path, what=f"gives {key} {frames[key]} frames, the index {dataset.num_frames(key)}"
+            )
+    for key in frames.index.difference(list(dataset.keys)):
+        yield Fault(path=path, what=f"names episode {key}, which the index lacks")
+
+
+def check_strays(dataset: LoopcraftDataset) -> Iterator[Fault]:
+    """What lies among the episodes and belongs to none."""
+    expected = {dataset.root / f"{key}{suffix}" for key in dataset.keys for suffix in _EPISODE_SUFFIXES}
+    for path in sorted(dataset.root.rglob("*")):
+        is_among_episodes = (
+            path.parent != dataset.root and path.relative_to(dataset.root).parts[0].isdecimal()
+        )
+        if path.is_file() and (is_partial(path) or (is_among_episodes and path not in expected)):
+            yield Fault(path=path, what="belongs to no episode of the index; remove it")
+
+
+def check_episode(dataset: LoopcraftDataset, key: str) -> list[Fault]:
+    """Everything that is wrong with one episode's files."""
+    checks = {dataset.video_path(key): _check_video, dataset.states_path(key): _check_states}
+    faults = []
+    for path, check in checks.items():
+        if not path.is_file():
+            faults.append(Fault(path=path, what="missing; make it again"))
+            continue
+        recorded = dataset.recorded_sha256(path)
+        if recorded is not None and file_sha256(path) != recorded:
+            faults.append(
+                Fault(path=path, what="not what the table's SHA-256 says; delete it and make it again")
+            )
+        faults += [Fault(path=path, what=what) for what in check(path, dataset.num_frames(key))]
+    return faults
+
+
+def _check_video(path: Path, num_frames: int) -> Iterator[str]:
+    try:
+        decodable = count_decodable(path)
+    except UserError as error:
+        yield str(error).removeprefix(f"{path}: ")
+        return
+    if decodable != num_frames:
+        yield f"{decodable} frames can be decoded, the index says {num_frames}"
+
+
+def _check_states(path: Path, num_frames: int) -> Iterator[str]:
+    try:
+        states = read_states(path, num_frames)
+    except UserError as error:
+        yield str(error).removeprefix(f"{path}: ")
+        return
+    actions = states[:, 0]
+    if not np.isin(actions, list(Action)).all():
+        yield "holds actions other than 0, 1 and 2"
+    elif not np.isfinite(states).all():
+        yield "holds numbers that are not finite"
+    elif is_misaligned(states[:, 4], actions.astype(np.int64)):
+        yield "some turn of yaw is not its own action's: the rows are shifted or damaged"
+
+
+def run(flags: Flags) -> int:
+    """Print every fault; 1 if there are any."""
+    if flags.jobs < 1:
+        raise UserError(f"--jobs {flags.jobs}: choose 1 or more")
+    dataset = open_dataset(flags.data)
+    faults = verify(dataset, jobs=flags.jobs)
+    for fault in faults:
+        print(fault)
+    print(f"{dataset.root}: {len(dataset.keys)} episodes, {len(faults) or 'no'} faults")
+    return cli.EXIT_FAILED if faults else cli.EXIT_OK
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return cli.run(Flags, run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
