@@ -16,6 +16,8 @@ from torch import Tensor
 
 MAX_LOG_SNR = 15.0
 
+Solver = Literal["ddim", "dpm++2m"]
+
 Velocity = Callable[[Float[Tensor, "*shape"], int], Float[Tensor, "*shape"]]
 """The network as the solver sees it: from the noisy latents and the index of the sampling step to v."""
 
@@ -47,8 +49,10 @@ class Sampling:
     """
 
     steps: int = 50
-    solver: Literal["ddim", "dpm++2m"] = "ddim"
+    solver: Solver = "ddim"
     guidance: float = 1.0
+    bfloat16: bool = False
+    """Run the network under bfloat16 autocast; latents stay in their own dtype."""
     schedule: Schedule = Schedule()
 
     def times(self) -> Float[Tensor, " steps"]:

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -144,17 +144,45 @@ def _window_plan(windows: Sequence[tuple[int, int, int, int]], num_levels: int, 
     return Plan(steps=steps, groups=tuple(level for level, *_ in windows))
 
 
-NAMED_PLANS: dict[str, Callable[[], Plan]] = {
-    "millivid": lambda: millivid([3, 12, 48, 192], 768),
-    "millivid-ablation": lambda: millivid([1, 4, 16, 64], 256),
-    "millivid-3-level": lambda: millivid([1, 4, 16], 256),
-    "framepack": lambda: framepack([3, 12, 48, 192], 3),
-    "framepack-ablation": lambda: framepack([1, 4, 16, 64], 1),
-    "framepack-mirrored": lambda: framepack_mirrored([1, 2, 8, 32], [1, 2, 8, 32]),
-    "full-resolution": lambda: full_resolution(14),
-    "full-resolution-ablation": lambda: full_resolution(4),
-    "rollout-upscale": lambda: rollout_upscale(4, 4),
-    "upscale": lambda: upscale(4, 4),
+BUILDERS: dict[str, Callable[..., Plan]] = {
+    "millivid": millivid,
+    "framepack": framepack,
+    "framepack-mirrored": framepack_mirrored,
+    "full-resolution": full_resolution,
+    "rollout-upscale": rollout_upscale,
+    "upscale": upscale,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanConfig:
+    """A plan as data: the kind and the arguments of its builder."""
+
+    kind: str
+    arguments: dict[str, Any]
+
+    def build(self, grid: Grid) -> Plan:
+        """The plan for latents of this shape."""
+        tokens = {"tokens_at_0": grid.tokens_at(0)} if self.kind == "millivid" else {}
+        return BUILDERS[self.kind](**self.arguments, **tokens)
+
+
+def plan_config(kind: str, **arguments: Any) -> PlanConfig:
+    """Shorthand for a `PlanConfig`."""
+    return PlanConfig(kind=kind, arguments=arguments)
+
+
+NAMED_PLANS = {
+    "millivid": plan_config("millivid", windows=[3, 12, 48, 192], extra_budget=768),
+    "millivid-ablation": plan_config("millivid", windows=[1, 4, 16, 64], extra_budget=256),
+    "millivid-3-level": plan_config("millivid", windows=[1, 4, 16], extra_budget=256),
+    "framepack": plan_config("framepack", context=[3, 12, 48, 192], denoised=3),
+    "framepack-ablation": plan_config("framepack", context=[1, 4, 16, 64], denoised=1),
+    "framepack-mirrored": plan_config("framepack-mirrored", context=[1, 2, 8, 32], denoised=[1, 2, 8, 32]),
+    "full-resolution": plan_config("full-resolution", num_frames=14),
+    "full-resolution-ablation": plan_config("full-resolution", num_frames=4),
+    "rollout-upscale": plan_config("rollout-upscale", base_frames=4, num_levels=4),
+    "upscale": plan_config("upscale", base_frames=4, num_levels=4),
 }
 """The plans of the paper, under the names that the command draws."""
 
@@ -175,7 +203,7 @@ def draw(flags: Flags) -> None:
     """Draw one plan and say what it costs."""
     if flags.name not in NAMED_PLANS:
         raise UserError(f"there is no plan {flags.name!r}; choose one of {', '.join(NAMED_PLANS)}")
-    plan = NAMED_PLANS[flags.name]()
+    plan = NAMED_PLANS[flags.name].build(Grid())
     out = flags.out or Path(f"{flags.name}.png")
     draw_plan(plan, out, title=flags.name, max_steps=flags.steps)
     tokens = sorted(set(plan.num_tokens(Grid(levels=plan.num_levels)).tolist()))

@@ -7,6 +7,7 @@ is an argument: a function of the rollout step, so that a video does not depend 
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -32,6 +33,20 @@ class Generated:
     level: int
     first_frame: int
     latents: Float[Tensor, "B frames n C"]
+
+
+class Sampler(Protocol):
+    """What both samplers are: latents and actions in, generated latents out."""
+
+    @property
+    def num_context(self) -> int:
+        """Context frames that a rollout reads."""
+
+    def num_future(self, horizon: int) -> int:
+        """Frames whose actions a rollout of `horizon` frames needs."""
+
+    def rollout(self, context: Pyramid, actions: Int64[Tensor, "B T"], noise: Noise) -> Iterator[Generated]:
+        """Generate what follows `context`; `actions` begin with those of the context."""
 
 
 def keyed_noise(seeds: Sequence[int]) -> Noise:
@@ -99,6 +114,15 @@ class TokenSampler:
         self.device = next(network.parameters()).device
         num_tokens = int(plan.num_tokens(grid).max())
         self.layouts = [Layout(step, grid, num_tokens, self.device) for step in plan.steps]
+
+    @property
+    def num_context(self) -> int:
+        """Context frames that a rollout reads."""
+        return self.plan.denoising_start
+
+    def num_future(self, horizon: int) -> int:
+        """Frames whose actions a rollout of `horizon` frames needs: whole chunks and their drafts."""
+        return self.plan.num_chunks(horizon) * self.plan.width + self.plan.num_drafts
 
     def rollout(self, context: Pyramid, actions: Int64[Tensor, "B T"], noise: Noise) -> Iterator[Generated]:
         """Generate from the end of `context` as many whole chunks as `actions` cover, drafts included.
@@ -168,7 +192,8 @@ class TokenSampler:
                 time = torch.tensor([context_time, times[index]], device=x.device)
                 condition = Condition.per_group(time, group, level, action, self.network.trunk.num_levels)
                 tokens = torch.cat([context, noisy], dim=1)
-                v: Tensor = self.network(tokens, positions, condition, layout.num_targets)
+                with autocast(x.device, self.sampling.bfloat16):
+                    v: Tensor = self.network(tokens, positions, condition, layout.num_targets)
                 return v
 
             return predict
@@ -193,15 +218,23 @@ class FrameSampler:
             raise UserError(f"FramePack knows no guidance; set guidance to 1, not {sampling.guidance:g}")
         self.network, self.sampling = network, sampling
 
+    @property
+    def num_context(self) -> int:
+        """Context frames that a rollout reads."""
+        return self.network.window.num_context
+
+    def num_future(self, horizon: int) -> int:
+        """Frames whose actions a rollout of `horizon` frames needs."""
+        count = self.network.window.denoised_frames
+        return -(-horizon // count) * count
+
     @torch.no_grad()
-    def rollout(
-        self, context: Float[Tensor, "B T n C"], actions: Int64[Tensor, "B T"], noise: Noise
-    ) -> Iterator[Generated]:
-        """Generate from the end of the level-0 `context` as many frames as `actions` cover."""
+    def rollout(self, context: Pyramid, actions: Int64[Tensor, "B T"], noise: Noise) -> Iterator[Generated]:
+        """Generate from the end of `context`, of which level 0 is read, as many frames as `actions` cover."""
         window, grid = self.network.window, self.network.grid
         count = window.denoised_frames
-        num_context = require_context(context, window.num_context)
-        known = context[:, num_context - window.num_context :]
+        num_context = require_context(context[0], window.num_context)
+        known = context[0][:, num_context - window.num_context :]
         known = known.view(*known.shape[:2], grid.side, grid.side, grid.channels).movedim(-1, 2)
         frame_shape = known.shape[2:]
         x = torch.cat([known, known.new_zeros(len(known), count, *frame_shape)], dim=1)
@@ -229,10 +262,16 @@ class FrameSampler:
         def predict(noisy: Tensor, index: int) -> Tensor:
             time = torch.tensor([0.0, times[index]], device=x.device).expand(len(x), 2)
             condition = self.network.condition_by_role(time, action)
-            v: Tensor = self.network(torch.cat([context, noisy], dim=1), condition)
+            with autocast(x.device, self.sampling.bfloat16):
+                v: Tensor = self.network(torch.cat([context, noisy], dim=1), condition)
             return v
 
         return predict
+
+
+def autocast(device: torch.device, bfloat16: bool) -> torch.autocast:
+    """The context in which networks run: float32, or bfloat16 where PyTorch deems it safe."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
 
 
 def require_context(latents: Float[Tensor, "B T n C"], needed: int) -> int:

@@ -126,7 +126,7 @@ def check_frame_rollout(folder: Folder) -> None:
             network = fill(FramePackDenoiser(SIZES[test["model_size"]], window, grid), rule, manifest["salt"])
             context = golden["latents"][:, :start].movedim(2, -1).flatten(2, 3)
             sampler = FrameSampler(network, Sampling(steps=test["sampling_steps"]))
-            rollout = sampler.rollout(context, golden["actions"][..., 0].long(), noise)
+            rollout = sampler.rollout([context], golden["actions"][..., 0].long(), noise)
             parts = [generated.latents for generated in itertools.islice(rollout, 1 if folder.fast else None)]
             latents = torch.cat(parts, dim=1).unflatten(2, (grid.side, grid.side)).movedim(-1, 2)
             expected = golden[f"out/{rule}/generated_latents"]

@@ -26,7 +26,7 @@ def relative(actual: Tensor, expected: Tensor) -> float:
 
 
 def check_names(folder: Folder) -> None:
-    """Published names, shapes and optimiser order of all four published models, without making their weights."""
+    """Published names, shapes and optimiser order of the four published models (without any weights)."""
     grid = Grid()
     window = FramePackWindow(context_frames=(3, 12, 48, 192), denoised_frames=3)
     with torch.device("meta"):
