@@ -22,7 +22,7 @@ from models.denoiser import NUM_ACTIONS
 from models.diffusion import Sampling, Solver
 from models.sampler import Sampler, autocast, keyed_noise
 from models.tokens import Pyramid
-from models.weights import LoadedModel, load_model
+from models.weights import LoadedModel, Source, load_autoencoder, load_model
 
 FRAMES_AT_ONCE = 32
 """Frames that the autoencoder works on at a time."""
@@ -179,12 +179,9 @@ def build_rollout(
     compile_network: bool = False,
     seed: int = 0,
 ) -> VideoRollout:
-    """The model called `name`; what is None is as the preset has it.
-
-    `checkpoint` is "published" or a folder; without one, `preset` (main, ablation or tiny, the latter for
-    frames of `frame_size`) gives random weights drawn from `seed`, and the model's name says so.
-    """
-    model = load_model(name, checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed)
+    """The model called `name`, with weights as `Source` says; what is None is as the preset has it."""
+    source = Source(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed)
+    model = load_model(name, source)
     usual = model.preset.sampling
     sampling = replace(
         usual,
@@ -194,8 +191,7 @@ def build_rollout(
     )
     if compile_network:
         model.network.trunk.compile()
-    shown = name if checkpoint is not None else f"{name} ({preset}, random weights)"
-    return VideoRollout(shown, model, sampling, precision)
+    return VideoRollout(name + source.label, model, sampling, precision)
 
 
 def autoencoded(
@@ -207,10 +203,10 @@ def autoencoded(
     device: str = "cpu",
     seed: int = 0,
 ) -> Autoencoded:
-    """The reconstruction bound at one level; weights as for `build_rollout`, of MilliVid's autoencoder."""
-    model = load_model("millivid", checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed)
-    shown = "autoencoded" if checkpoint is not None else f"autoencoded ({preset}, random weights)"
-    return Autoencoded(shown, model.autoencoder, model.sha256, level, device)
+    """The reconstruction bound at one level, with MilliVid's autoencoder."""
+    source = Source(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed)
+    autoencoder, sha256 = load_autoencoder("millivid", source)
+    return Autoencoded(f"autoencoded{source.label}", autoencoder, sha256, level, device)
 
 
 millivid = partial(build_rollout, "millivid")

@@ -1,11 +1,14 @@
 """Where a model's weights come from: a folder of ours, the published files, or a random draw."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from loopcraft.cli import UserError
 from loopcraft.seeding import integer_seed
@@ -22,6 +25,31 @@ SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where weights come from: a checkpoint ("published" or a folder), or a preset with random weights."""
+
+    checkpoint: str | None = None
+    preset: str | None = None
+    frame_size: int | None = None
+    """Side of the frames that a preset is made for; 256 if None. Checkpoints have their own."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.checkpoint is None) == (self.preset is None):
+            raise UserError(
+                "give either a checkpoint ('published' or a folder) or a preset "
+                f"({', '.join(PRESETS)}: random weights), and not both"
+            )
+        if self.preset is not None and self.preset not in PRESETS:
+            raise UserError(f"there is no preset {self.preset!r}; choose one of {', '.join(PRESETS)}")
+
+    @property
+    def label(self) -> str:
+        """What a model's name adds, so that random weights are never mistaken for a result."""
+        return "" if self.preset is None else f" ({self.preset}, random weights)"
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     """The two networks of a model, what defines them, and one SHA-256 of both files (None: random)."""
 
@@ -31,85 +59,91 @@ class LoadedModel:
     sha256: str | None
 
 
-def load_model(
-    name: str, *, checkpoint: str | None, preset: str | None, frame_size: int | None, seed: int
-) -> LoadedModel:
-    """The model called `name` with weights from `checkpoint`, or with random ones in the setting `preset`.
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """One checkpoint file: its configuration (None: the paper's main setting) and its weights."""
 
-    `checkpoint` is "published" or a folder that holds our files or the published ones.
-    """
-    if (checkpoint is None) == (preset is None):
+    path: Path
+    config: AutoencoderConfig | VideoConfig | None
+    weights: Weights
+
+    def fill(self, module: nn.Module) -> None:
+        """Load the weights strictly."""
+        load_weights(module, self.weights, self.path, published=self.config is None)
+
+
+def load_model(name: str, source: Source) -> LoadedModel:
+    """The model called `name`, with its autoencoder."""
+    autoencoder, autoencoder_sha256 = load_autoencoder(name, source)
+    if source.preset is not None:
+        preset = PRESETS[source.preset](name, source.frame_size or 256)
+        with seeded(source.seed):
+            network = preset.video.network(autoencoder.grid)
+        return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=None)
+    assert source.checkpoint is not None
+    stored = find_weights(name, source.checkpoint)
+    if stored.config is not None and _family(stored.config) != _family(tiny(name).video):
         raise UserError(
-            f"{name} needs either checkpoint ('published' or a folder) or preset "
-            f"({', '.join(PRESETS)}: random weights), not both"
+            f"{stored.path}: holds {_family(stored.config)}, not {name}; choose another checkpoint"
         )
-    if preset is not None:
-        if preset not in PRESETS:
-            raise UserError(f"there is no preset {preset!r}; choose one of {', '.join(PRESETS)}")
-        return random_model(PRESETS[preset](name, frame_size or 256), seed)
-    assert checkpoint is not None
+    video = stored.config or PRESETS["main"](name, 256).video
+    assert not isinstance(video, AutoencoderConfig)
+    network = video.network(autoencoder.grid)
+    stored.fill(network)
+    digest = hashlib.sha256(f"{autoencoder_sha256}{file_sha256(stored.path)}".encode()).hexdigest()
+    preset = Preset(autoencoder=autoencoder.config, video=video, sampling=Sampling())
+    return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=digest)
+
+
+def load_autoencoder(name: str, source: Source) -> tuple[Autoencoder, str | None]:
+    """The autoencoder of the model called `name`, and its file's SHA-256 (None: random weights)."""
+    if source.preset is not None:
+        with seeded(source.seed):
+            return Autoencoder(PRESETS[source.preset](name, source.frame_size or 256).autoencoder), None
+    assert source.checkpoint is not None
+    cascaded = tiny(name).autoencoder.cascaded
+    stored = find_weights("autoencoder-cascaded" if cascaded else "autoencoder", source.checkpoint)
+    config = stored.config or AutoencoderConfig()
+    if not isinstance(config, AutoencoderConfig) or config.cascaded != cascaded:
+        raise UserError(f"{stored.path}: does not hold the autoencoder of {name}; choose another checkpoint")
+    autoencoder = Autoencoder(config)
+    stored.fill(autoencoder)
+    return autoencoder, file_sha256(stored.path)
+
+
+def find_weights(stem: str, checkpoint: str) -> Stored:
+    """The weights called `stem`: STEM.safetensors or a published file in a folder, or from the Hub."""
+    published = PUBLISHED.get(stem)
     if checkpoint == "published":
-        return published_model(name)
+        if published is None:
+            raise UserError(f"no weights of {stem} are published; choose {', '.join(PUBLISHED)}, or train it")
+        path = fetch(published)
+        return Stored(path=path, config=None, weights=read_published(path))
     folder = Path(checkpoint)
-    if (folder / f"{name}{SUFFIX}").is_file():
-        return own_model(name, folder)
-    if name in PUBLISHED and (folder / PUBLISHED[name].name).is_file():
-        return published_model(name, folder)
-    raise UserError(f"{folder}: holds no {name}{SUFFIX}; give the folder of a checkpoint of {name}")
+    if (own := folder / f"{stem}{SUFFIX}").is_file():
+        header, weights = read_checkpoint(own)
+        return Stored(path=own, config=config_from(header, own), weights=weights)
+    if published is not None and (path := folder / published.name).is_file():
+        return Stored(path=path, config=None, weights=read_published(path))
+    raise UserError(f"{folder}: holds no {stem}{SUFFIX}; give the folder of a checkpoint")
 
 
-def random_model(preset: Preset, seed: int) -> LoadedModel:
-    """Fresh weights, drawn from `seed`; the global generator is left as it was."""
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Layers made in this block draw their weights from `seed`; the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer_seed(seed, "initial weights"))
-        autoencoder = Autoencoder(preset.autoencoder)
-        network = preset.video.network(preset.autoencoder.grid)
-    return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=None)
+        yield
 
 
-def published_model(name: str, folder: Path | None = None) -> LoadedModel:
-    """The paper's own weights, from the Hub or from a folder that holds its files."""
-    if name not in PUBLISHED:
-        raise UserError(f"no weights of {name} are published; choose {', '.join(PUBLISHED)}, or train it")
-    files = [PUBLISHED["autoencoder"], PUBLISHED[name]]
-    paths = [fetch(file) if folder is None else folder / file.name for file in files]
-    return _filled(
-        PRESETS["main"](name, 256), [read_published(path) for path in paths], paths, published=True
-    )
-
-
-def own_model(name: str, folder: Path) -> LoadedModel:
-    """Weights of ours: autoencoder.safetensors (or autoencoder-cascaded) beside NAME.safetensors."""
-    paths = [folder / f"{stem}{SUFFIX}" for stem in (autoencoder_name(name), name)]
-    (first, autoencoder_weights), (second, video_weights) = map(read_checkpoint, paths)
-    autoencoder, video = config_from(first, paths[0]), config_from(second, paths[1])
-    expected = tiny(name)  # of the right architecture, whatever its size
-    if (
-        not isinstance(autoencoder, AutoencoderConfig)
-        or autoencoder.cascaded != expected.autoencoder.cascaded
-    ):
-        raise UserError(f"{paths[0]}: holds {first['kind']}, not the autoencoder that {name} needs")
-    if isinstance(video, AutoencoderConfig) or _family(video) != _family(expected.video):
-        raise UserError(f"{paths[1]}: holds another model ({second['kind']}), not {name}")
-    preset = Preset(autoencoder=autoencoder, video=video, sampling=Sampling())
-    return _filled(preset, [autoencoder_weights, video_weights], paths, published=False)
-
-
-def autoencoder_name(name: str) -> str:
-    """The stem of the autoencoder's file beside the video model called `name`."""
-    return "autoencoder-cascaded" if name.endswith("-cascaded") else "autoencoder"
-
-
-def _family(config: VideoConfig) -> str:
-    return config.plan.kind if isinstance(config, TokenModelConfig) else "patched framepack"
-
-
-def _filled(preset: Preset, weights: list[Weights], paths: list[Path], *, published: bool) -> LoadedModel:
-    model = random_model(preset, seed=0)
-    for module, values, path in zip((model.autoencoder, model.network), weights, paths, strict=True):
-        load_weights(module, values, path, published=published)
-    digest = hashlib.sha256("".join(file_sha256(path) for path in paths).encode()).hexdigest()
-    return LoadedModel(preset=preset, autoencoder=model.autoencoder, network=model.network, sha256=digest)
+def _family(config: AutoencoderConfig | VideoConfig) -> str:
+    """The architecture of a model, whatever its size."""
+    match config:
+        case AutoencoderConfig():
+            return "an autoencoder"
+        case FramePackConfig():
+            return "a FramePack denoiser"
+    return f"a token denoiser for {config.plan.kind} plans"
 
 
 def config_from(header: dict[str, Any], path: Path) -> AutoencoderConfig | VideoConfig:
