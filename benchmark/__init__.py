@@ -1,1 +1,1 @@
-"""Scores any video world model on a Loopcraft data set."""
+"""The benchmark: a data set and a model in, one result file and a report out."""

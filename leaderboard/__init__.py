@@ -1,1 +1,1 @@
-"""Comparison of benchmark results."""
+"""The leaderboard: result files compared; it knows nothing of how they are made."""

@@ -8,7 +8,7 @@ from jaxtyping import Float, Float32, Integer
 
 from loopcraft.audit import FLAGS, FrameAudit, audit_path, audit_video
 from loopcraft.storage import file_sha256, whole_file
-from loopcraft.trajectory import chamfer_distance, distance_walked
+from loopcraft.trajectory import RevisitStatistics, chamfer_distance, distance_walked, revisit_statistics
 from loopcraft.video import video_writer
 from loopcraft.worlds.base import World
 
@@ -24,6 +24,7 @@ class EpisodeRecord:
     """Length of the path, in blocks."""
     chamfer_realised: float
     """Chamfer distance between the positions (x, z) of the context and of the rest, in blocks."""
+    revisits: RevisitStatistics
     flags: tuple[str, ...]
     """What the audit found, in the order of `audit.FLAGS`."""
 
@@ -57,6 +58,7 @@ def record_episode(
         npy_sha256=file_sha256(states_path),
         distance_walked=distance_walked(states[:, 1:4]),
         chamfer_realised=chamfer_distance(positions[:num_context], positions[num_context:]),
+        revisits=revisit_statistics(states[:, 1:], num_context),
         flags=tuple(flag for flag in FLAGS if flag in flags),
     )
 

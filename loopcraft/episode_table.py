@@ -29,6 +29,13 @@ COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "distance_walked": (pa.float64(), "length of the path in blocks"),
     "chamfer_planned": (pa.float64(), "Chamfer distance of context and rest on a flat plane, in steps"),
     "chamfer_realised": (pa.float64(), "the same of the path that was walked, in blocks"),
+    "revisited": (pa.float64(), "fraction of the frames after the context that revisit it"),
+    "revisited_short": (pa.float64(), "the same of the horizon's frames 1-64"),
+    "revisited_medium": (pa.float64(), "the same of its frames 65-256"),
+    "revisited_long": (pa.float64(), "the same of its frames 257-768"),
+    "context_revisited": (pa.float64(), "fraction of the context's frames that are come back to"),
+    "num_returns": (pa.int32(), "how many times the agent comes back, having been away"),
+    "median_age_frames": (pa.float64(), "median over the revisits of the frames since"),
     **{flag: (pa.bool_(), f"audit: see loopcraft/audit.py, {flag}") for flag in FLAGS},
 }
 

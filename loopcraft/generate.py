@@ -123,13 +123,13 @@ def _finish(root: Path, rows: dict[str, Row]) -> None:
 
 def summary(root: Path, recipe: Recipe, rows: Sequence[Row]) -> str:
     """What was kept, dropped (and why) and flagged, in a few lines."""
-    lines = [f"{root}: {len(rows)} episodes kept"]
+    lines = [f"{root}: {len(rows)} kept"]
     rejected = Counter(reason for row in rows for reason in row["rejected"].split(",") if reason)
     if rejected:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items()))
         lines[0] += f", {rejected.total()} dropped: {reasons}"
     if recipe.candidates is not None:
-        lines[0] += f" of {recipe.num_episodes}, those of {recipe.candidates} candidates that walked furthest"
+        lines[0] += f", of the {recipe.num_episodes} among {recipe.candidates} that walked furthest"
     for flag in FLAGS:
         keys = [row["key"] for row in rows if row[flag]]
         if keys:

@@ -1,5 +1,6 @@
 """From a recipe to finished episodes on the disk, spread over workers."""
 
+import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -81,6 +82,7 @@ def make_episode(
         "distance_walked": record.distance_walked,
         "chamfer_planned": _planned_chamfer(plan, recipe.num_context),
         "chamfer_realised": record.chamfer_realised,
+        **dataclasses.asdict(record.revisits),
         **{flag: flag in record.flags for flag in FLAGS},
     }
     write_row(root, row)

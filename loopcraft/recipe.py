@@ -21,7 +21,8 @@ _DECIDING_PACKAGES = ("loopcraft", "numpy", "numba", "av")
 class Recipe:
     """The choices from which every episode follows; nothing else (workers, shards, time) leaves a trace.
 
-    `candidates` counts the walks of which a val or test split keeps those that went furthest; train has none.
+    `candidates` counts the walks of which a val or test split keeps those that went furthest; train has
+    none.
     """
 
     world: str
@@ -65,8 +66,13 @@ class Recipe:
 
     @property
     def num_context(self) -> int:
-        """Frames that a model is given: 256 of 1024, a quarter of fewer."""
-        return min(LONGEST_CONTEXT, self.num_frames // 4)
+        """Frames that a model is given."""
+        return default_context(self.num_frames)
+
+
+def default_context(num_frames: int) -> int:
+    """The context of an episode of `num_frames`: 256 of 1024, a quarter of fewer."""
+    return min(LONGEST_CONTEXT, num_frames // 4)
 
 
 def versions() -> dict[str, str]:

@@ -135,12 +135,15 @@ def select_most_distant(distances: Float[np.ndarray, " N"], keep: int) -> Int64[
     return np.sort(np.argsort(-distances, kind="stable")[:keep])
 
 
+def find_revisits(poses: Float[np.ndarray, "T 5"], num_context: int) -> Bool[np.ndarray, " horizon"]:
+    """Which frames of the horizon are revisits, as `RevisitStatistics` defines them."""
+    return _are_revisits(_match_poses(poses[num_context:], poses[:num_context]))
+
+
 def revisit_statistics(poses: Float[np.ndarray, "T 5"], num_context: int) -> RevisitStatistics:
     """Count the returns of an episode's poses (x, y, z, yaw_deg, pitch_deg) to those of its context."""
     matches = _match_poses(poses[num_context:], poses[:num_context])
-    at_known_place = np.any(matches, axis=1)
-    has_been_away = np.logical_or.accumulate(~at_known_place)
-    revisited = at_known_place & has_been_away
+    revisited = _are_revisits(matches)
     newest_match = num_context - 1 - matches[:, ::-1].argmax(axis=1)
     ages = (num_context + np.arange(len(matches)) - newest_match)[revisited]
     return RevisitStatistics(
@@ -163,6 +166,13 @@ def _match_poses(
     is_near = (offsets**2).sum(axis=2) <= REVISIT_RADIUS_BLOCKS**2
     matches: Bool[np.ndarray, "N M"] = is_near & (np.abs(turns) <= REVISIT_TURN_DEGREES)
     return matches
+
+
+def _are_revisits(matches: Bool[np.ndarray, "horizon context"]) -> Bool[np.ndarray, " horizon"]:
+    """Which frames are back at a place of the context after having been away."""
+    at_known_place: Bool[np.ndarray, " horizon"] = np.any(matches, axis=1)
+    has_been_away = np.logical_or.accumulate(~at_known_place)
+    return at_known_place & has_been_away
 
 
 def _fraction(mask: Bool[np.ndarray, " N"]) -> float:

@@ -1,6 +1,7 @@
 """Encoding and decoding: exact windows, right colours, the same bytes each time, honest errors."""
 
 import hashlib
+import resource
 from pathlib import Path
 
 import av
@@ -180,3 +181,18 @@ def test_a_flat_colour_survives_the_round_trip() -> None:
     error = back.astype(int) - rgb
     assert np.abs(error).max() <= 2
     assert np.abs(error.mean(axis=(0, 1))).max() < 0.1
+
+
+def test_a_disk_that_fills_is_an_os_error(tmp_path: Path, scene: UInt8[np.ndarray, "T H W 3"]) -> None:
+    """Even when the last byte alone does not fit."""
+    write(tmp_path / "a.mp4", scene)
+    size = (tmp_path / "a.mp4").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for room in (1000, size - 1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                write(tmp_path / "b.mp4", scene)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]

@@ -72,7 +72,7 @@ BIOMES: tuple[Biome, ...] = (
         plants={"tall_grass": 0.16, "wheat": 0.004},
         flowers=("dandelion", "poppy", "cornflower", "daisy", "tulip_pink", "allium"),
         sites={
-            "pond": 14,
+            "pond": 21,
             "hut": 12,
             "well": 8,
             "farm": 9,
@@ -107,7 +107,7 @@ BIOMES: tuple[Biome, ...] = (
         plants={"tall_grass": 0.08, "fern": 0.02, "mushroom_red": 0.003, "mushroom_brown": 0.004},
         flowers=("poppy", "daisy", "tulip_pink", "blue_orchid"),
         sites={
-            "pond": 12,
+            "pond": 18,
             "hut": 8,
             "ruin": 12,
             "well": 4,
@@ -131,7 +131,7 @@ BIOMES: tuple[Biome, ...] = (
         plants={"tall_grass": 0.12, "fern": 0.01},
         flowers=("daisy", "allium", "cornflower", "dandelion"),
         sites={
-            "pond": 13,
+            "pond": 20,
             "hut": 7,
             "ruin": 8,
             "obelisk": 8,
@@ -169,7 +169,7 @@ BIOMES: tuple[Biome, ...] = (
         flowers=("blue_orchid", "daisy"),
         flower_share=0.1,
         sites={
-            "pond": 10,
+            "pond": 15,
             "hut": 9,
             "ruin": 8,
             "totem": 9,
@@ -206,7 +206,7 @@ BIOMES: tuple[Biome, ...] = (
         },
         plants={"fern": 0.012, "dead_bush": 0.004},
         sites={
-            "pond": 12,
+            "pond": 18,
             "igloo": 16,
             "obelisk": 8,
             "tower": 7,
@@ -219,7 +219,7 @@ BIOMES: tuple[Biome, ...] = (
     Biome(
         name="swamp",
         climate=(0.45, 0.8),
-        base=41.2,
+        base=40.8,
         hills=1.6,
         roll=2.4,
         patch="mud",
@@ -270,7 +270,7 @@ BIOMES: tuple[Biome, ...] = (
         trees={"cactus": 10, "cactus_arms": 5, "boulder_sandstone": 3, "dead_tree": 1},
         plants={"dead_bush": 0.018},
         sites={
-            "pond": 8,
+            "pond": 12,
             "pyramid": 14,
             "obelisk": 9,
             "well": 9,
@@ -300,7 +300,7 @@ BIOMES: tuple[Biome, ...] = (
         flowers=("poppy", "dandelion"),
         flower_share=0.1,
         sites={
-            "pond": 9,
+            "pond": 14,
             "hut": 11,
             "farm": 6,
             "totem": 10,
@@ -335,7 +335,7 @@ BIOMES: tuple[Biome, ...] = (
         trees={"cactus": 4, "dead_tree": 4, "bush_acacia": 2, "boulder_terracotta": 3},
         plants={"dead_bush": 0.025},
         sites={
-            "pond": 6,
+            "pond": 9,
             "obelisk": 9,
             "totem": 11,
             "arch": 11,
@@ -356,7 +356,7 @@ BIOMES: tuple[Biome, ...] = (
         patch="grass",
         patch_share=0.35,
         bed="clay",
-        grass=(85, 201, 63),
+        grass=(112, 190, 84),
         foliage=(80, 190, 90),
         water=(110, 90, 200),
         tree_chance=0.10,
@@ -369,7 +369,7 @@ BIOMES: tuple[Biome, ...] = (
         },
         plants={"mushroom_red": 0.03, "mushroom_brown": 0.03, "fern": 0.03},
         flowers=("allium", "blue_orchid"),
-        sites={"pond": 14, "giant_mushroom": 16, "hut": 6, "ruin": 7, "stone_circle": 8, "totem": 6},
+        sites={"pond": 21, "giant_mushroom": 16, "hut": 6, "ruin": 7, "stone_circle": 8, "totem": 6},
     ),
     Biome(
         name="blossom_grove",
@@ -380,14 +380,14 @@ BIOMES: tuple[Biome, ...] = (
         plateau=6,
         bed="gravel",
         grass=(150, 205, 110),
-        foliage=(246, 160, 190),
+        foliage=(255, 190, 216),
         water=(93, 183, 239),
         tree_chance=0.15,
         trees={"blossom": 8, "blossom_wide": 5, "bush_birch": 2, "boulder_diorite": 1},
         plants={"tall_grass": 0.10},
         flowers=("tulip_pink", "allium", "daisy"),
         flower_share=0.4,
-        sites={"pond": 18, "hut": 6, "arch": 7, "obelisk": 6, "well": 6, "flag": 6, "stone_circle": 5},
+        sites={"pond": 27, "hut": 6, "arch": 7, "obelisk": 6, "well": 6, "flag": 6, "stone_circle": 5},
     ),
     Biome(
         name="autumn_forest",
@@ -401,7 +401,7 @@ BIOMES: tuple[Biome, ...] = (
         patch_share=0.3,
         bed="gravel",
         grass=(168, 170, 80),
-        foliage=(226, 124, 40),
+        foliage=(255, 148, 48),
         water=(60, 110, 190),
         tree_chance=0.24,
         trees={
@@ -416,7 +416,7 @@ BIOMES: tuple[Biome, ...] = (
         plants={"tall_grass": 0.08, "fern": 0.04, "mushroom_brown": 0.012, "dead_bush": 0.006},
         flowers=("dandelion", "poppy"),
         flower_share=0.12,
-        sites={"pond": 12, "pumpkins": 13, "hut": 9, "ruin": 8, "farm": 4, "well": 5, "tower": 4, "totem": 4},
+        sites={"pond": 18, "pumpkins": 13, "hut": 9, "ruin": 8, "farm": 4, "well": 5, "tower": 4, "totem": 4},
     ),
     Biome(
         name="stony_highland",
@@ -449,6 +449,6 @@ BIOMES: tuple[Biome, ...] = (
         plants={"tall_grass": 0.08, "fern": 0.02},
         flowers=("cornflower", "daisy"),
         flower_share=0.15,
-        sites={"pond": 9, "tower": 9, "ruin": 9, "obelisk": 7, "arch": 7, "stone_circle": 6, "hut": 4},
+        sites={"pond": 14, "tower": 9, "ruin": 9, "obelisk": 7, "arch": 7, "stone_circle": 6, "hut": 4},
     ),
 )

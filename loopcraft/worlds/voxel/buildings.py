@@ -1,5 +1,7 @@
 """Landmarks that somebody built: huts, towers, wells, ruins, pyramids, igloos and farms."""
 
+import numpy as np
+
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS
 from loopcraft.worlds.voxel.canvas import Canvas, Dice, Template
 
@@ -109,16 +111,17 @@ def well(dice: Dice, biome: str) -> Template:
     """A rim around water, mostly under a little roof on posts."""
     rim = dice.pick((*WALLS.get(biome, ()), "cobblestone", "stone_bricks", "mossy_cobblestone"))
     side = dice.between(4, 5)
-    canvas = Canvas(side, 6, side)
+    canvas = Canvas(side, 8, side)
     canvas.box((0, side - 1), (0, 1), (0, side - 1), rim)
+    canvas.speckle(dice, rim, dice.pick(("mossy_cobblestone", "gravel", "stone")), dice.between(0, 40))
     canvas.box((1, side - 2), (1, 1), (1, side - 2), "water")
-    if dice.chance(75):
-        post, roof = dice.pick(_POSTS), dice.pick(_ROOFS)
+    if dice.chance(80):
+        post, roof, eaves = dice.pick(_POSTS), dice.pick(_ROOFS), dice.between(4, 5)
         for x in (0, side - 1):
             for z in (0, side - 1):
-                canvas.box((x, x), (2, 3), (z, z), post)
-        canvas.box((0, side - 1), (4, 4), (0, side - 1), roof)
-        canvas.box((1, side - 2), (5, 5), (1, side - 2), roof)
+                canvas.box((x, x), (2, eaves - 1), (z, z), post)
+        canvas.box((0, side - 1), (eaves, eaves), (0, side - 1), roof)
+        canvas.box((1, side - 2), (eaves + 1, eaves + 1), (1, side - 2), dice.pick((roof, roof, *WOOLS)))
     return Template(blocks=canvas.turned(dice.between(0, 3)), foundation=BLOCK_IDS[rim])
 
 
@@ -131,9 +134,10 @@ def ruin(dice: Dice, biome: str) -> Template:
     canvas = Canvas(x, 7, z)
     rim = [(i, 0) for i in range(x)] + [(x - 1, k) for k in range(1, z)]
     rim += [(i, z - 1) for i in range(x - 2, -1, -1)] + [(0, k) for k in range(z - 2, 0, -1)]
-    height = dice.between(2, 5)
+    height = dice.between(1, 4)
     for i, k in rim:
-        height = min(6, max(0, height + dice.between(-1, 1) + (2 if dice.chance(6) else 0)))
+        height = min(6, max(0, height + dice.between(-1, 1) + (3 if dice.chance(6) else 0)))
+        height = 0 if dice.chance(6) else height
         if height > 0:
             canvas.box((i, i), (0, height), (k, k), stone)
     for _ in range(dice.between(3, 8)):
@@ -173,14 +177,13 @@ def igloo(dice: Dice, biome: str) -> Template:
     """A dome of snow with a way in, some of blue ice."""
     radius = dice.between(3, 5)
     canvas = Canvas(2 * radius + 1, radius + 2, 2 * radius + 1)
-    for x in range(-radius, radius + 1):
-        for z in range(-radius, radius + 1):
-            for y in range(radius + 1):
-                d = x * x + z * z + y * y
-                if d <= radius * radius + 1:
-                    inside = d < (radius - 1) * (radius - 1) + 1 and y > 0
-                    canvas.put(radius + x, y, radius + z, "air" if inside else "snow")
-    canvas.speckle(dice, "snow", "ice", dice.pick((0, 8, 30)))
+    x, z, y = np.ogrid[-radius : radius + 1, -radius : radius + 1, 0 : radius + 2]
+    distance = x * x + z * z + y * y
+    canvas.where(distance <= radius * radius + 1, "snow")
+    canvas.where((distance < (radius - 1) * (radius - 1) + 1) & (y > 0), "air")
+    canvas.speckle(dice, "snow", "ice", dice.pick((0, 4, 12, 35)))
+    if dice.chance(40):
+        canvas.speckle(dice, "snow", dice.pick(("wool_white", "cobblestone", "diorite")), dice.between(5, 25))
     canvas.box((radius, radius), (1, 2), (0, 1), "air")
     canvas.put(radius, 1, 2 * radius - 1, "glowstone")
     if dice.chance(40):

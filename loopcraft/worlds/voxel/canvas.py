@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS
 
@@ -78,9 +78,14 @@ class Canvas:
 
     def speckle(self, dice: Dice, old: str, new: str, percent: int) -> None:
         """Turn some of one block into another (moss, weather)."""
-        for x, z, y in np.argwhere(self.blocks == BLOCK_IDS[old]).tolist():
-            if dice.chance(percent):
-                self.blocks[x, z, y] = BLOCK_IDS[new]
+        keys = dice.bits() + np.arange(self.blocks.size, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        draws = ((keys ^ (keys >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)) >> np.uint64(40)
+        chosen = (draws % np.uint64(100) < percent).reshape(self.blocks.shape)
+        self.blocks[(self.blocks == BLOCK_IDS[old]) & chosen] = BLOCK_IDS[new]
+
+    def where(self, mask: Bool[np.ndarray, "X Z Y"], block: str) -> None:
+        """Set all blocks of a mask."""
+        self.blocks[mask] = BLOCK_IDS[block]
 
     def turned(self, quarters: int) -> UInt8[np.ndarray, "X Z Y"]:
         """The drawing turned about its vertical axis."""

@@ -1,26 +1,26 @@
 """The 2-D stage: what each column of the world is, before any voxel exists.
 
-Biomes are the cells of a jittered, domain-warped Voronoi diagram; heights and tints blend across their borders,
-the biome itself is dithered there by a hash. Slow noises are evaluated on a lattice of 4 x 4 blocks aligned to the
-world's coordinates and interpolated. Everything is a pure function of (seed, x, z).
+Biomes are the cells of a jittered, domain-warped Voronoi diagram; heights and tints blend across their
+borders, the biome itself is dithered there by a hash. Slow noises are evaluated on a lattice of 4 x 4 blocks
+aligned to the world's coordinates and interpolated. Everything is a pure function of (seed, x, z).
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8, UInt64
-from numba import njit
 
 from loopcraft.worlds.voxel import tables as t
+from loopcraft.worlds.voxel.jit import kernel
 from loopcraft.worlds.voxel.noise import hash2, noise2
 
 LATTICE = 4
 SEA_LEVEL = 40
 """The highest block of standing water outside ponds."""
 
-_CELL = 84.0
-_BLEND = 15.0
-"""Width in blocks over which neighbouring cells mix; the jitter below keeps every cell so near in the 3 x 3."""
+_CELL = 76.0
+_BLEND = 14.0
+"""Width in blocks over which cells mix; with the jitter below all that are so near are in the 3 x 3."""
 _JITTER = 0.5
 _DITHER = 5.0
 _WARP = 22.0
@@ -48,7 +48,7 @@ class Columns(NamedTuple):
     """RGB of grass, foliage and water."""
 
 
-@njit(cache=True)
+@kernel
 def _lattice(seeds: UInt64[np.ndarray, " S"], x0: int, z0: int, nx: int, nz: int) -> np.ndarray:
     """The slow noises at world points (4 (x0 + i), 4 (z0 + k))."""
     out = np.empty((nx, nz, 9))
@@ -72,7 +72,7 @@ def _lattice(seeds: UInt64[np.ndarray, " S"], x0: int, z0: int, nx: int, nz: int
     return out
 
 
-@njit(cache=True)
+@kernel
 def _cells(
     seeds: UInt64[np.ndarray, " S"], climate: Float64[np.ndarray, "B 2"], c0: int, d0: int, nc: int, nd: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +85,7 @@ def _cells(
             h = hash2(seeds[t.SEED_CELL], c0 + i, d0 + k)
             x = (c0 + i + 0.5 + _JITTER * (float(h & 1023) / 1024.0 - 0.5)) * _CELL
             z = (d0 + k + 0.5 + _JITTER * (float((h >> 10) & 1023) / 1024.0 - 0.5)) * _CELL
-            temperature = 0.5 + 0.8 * noise2(seeds[t.SEED_CLIMATE], x / 410.0 + 0.5, z / 410.0 + 0.5)
+            temperature = 0.5 + 0.7 * noise2(seeds[t.SEED_CLIMATE], x / 410.0 + 0.5, z / 410.0 + 0.5)
             temperature = min(max(temperature, 0.0), 1.0)
             count = 0
             for b in range(climate.shape[0]):
@@ -99,13 +99,13 @@ def _cells(
     return centre, kind
 
 
-@njit(cache=True)
+@kernel
 def _smooth(u: float) -> float:
     u = min(max(u, 0.0), 1.0)
     return u * u * (3.0 - 2.0 * u)
 
 
-@njit(cache=True)
+@kernel
 def _ground(relief: np.ndarray, field: np.ndarray, detail: float) -> tuple[float, float]:
     """Height and roughness of a column from its blended relief and its interpolated noises."""
     base, hills, roll, plateau, rough, terrace = relief
@@ -125,7 +125,7 @@ def _ground(relief: np.ndarray, field: np.ndarray, detail: float) -> tuple[float
     return min(height, 76.0), displacement
 
 
-@njit(cache=True)
+@kernel
 def _fill(
     seeds: UInt64[np.ndarray, " S"],
     biomes: t.BiomeArrays,

@@ -1,7 +1,9 @@
-"""Landmarks that mark a place: obelisks, totems, flags, arches, circles, pumpkins, giant mushrooms; and all kinds by name."""
+"""Landmarks that mark a place (obelisks, totems, flags, arches ...), and all kinds of landmark by name."""
 
 from collections.abc import Callable
 from types import MappingProxyType
+
+import numpy as np
 
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS
 from loopcraft.worlds.voxel.buildings import WALLS, WOOLS, farm, hut, igloo, pyramid, ruin, tower, well
@@ -64,8 +66,9 @@ def flag(dice: Dice, biome: str) -> Template:
     """A pole with a flag of one or two colours in one of four patterns."""
     height, width, rows = dice.between(7, 13), dice.between(3, 6), dice.between(2, 4)
     pole = dice.pick(("oak_log", "spruce_log", "birch_log", "cobblestone", "acacia_log"))
-    first, second = dice.pick(WOOLS), dice.pick(WOOLS)
-    pattern = dice.between(0, 3)
+    first = dice.pick(WOOLS)
+    second = dice.pick([wool for wool in WOOLS if wool != first])
+    pattern = dice.pick((0, 1, 1, 2, 2, 3, 3))
     canvas = Canvas(width + 1, height + 1, 1)
     canvas.box((0, 0), (0, height), (0, 0), pole)
     for x in range(width):
@@ -111,7 +114,7 @@ def stone_circle(dice: Dice, biome: str) -> Template:
 
 def pumpkins(dice: Dice, biome: str) -> Template:
     """A patch of pumpkins, often with a scarecrow."""
-    x, z, percent = dice.between(6, 11), dice.between(6, 11), dice.between(10, 28)
+    x, z, percent = dice.between(6, 11), dice.between(6, 11), dice.between(16, 32)
     canvas = Canvas(x, 5, z)
     for i in range(x):
         for k in range(z):
@@ -134,18 +137,17 @@ def giant_mushroom(dice: Dice, biome: str) -> Template:
     size = 2 * radius + 2
     canvas = Canvas(size, height + 5, size)
     canvas.box((radius, radius + stem - 1), (0, height), (radius, radius + stem - 1), "mushroom_stem")
-    layers = (0, 1, 2, 3) if red else (1, 2)
-    for layer in layers:
-        # Squared radii of a dome, its hollow below, or of a plate with a boss.
-        outer = (
-            radius * radius - layer * layer * radius * radius // 14 if red else (radius - 2 * layer + 2) ** 2
-        )
-        for x in range(size):
-            for z in range(size):
-                d = (x - radius) ** 2 + (z - radius) ** 2
-                hollow = red and layer < 3 and d < (radius - 2) ** 2
-                if d <= outer and not hollow:
-                    canvas.put(x, height - 2 + layer if red else height + layer - 1, z, cap)
+    x, z, y = np.ogrid[-radius : radius + 2, -radius : radius + 2, -height:5]
+    distance = x * x + z * z
+    if red:  # a dome, hollow below
+        rise = y + 2
+        outer = radius * radius - rise * rise * radius * radius // 14
+        shell = (rise == 3) | (distance >= (radius - 2) ** 2)
+        canvas.where((distance <= outer) & (rise >= 0) & (rise < 4) & shell, cap)
+    else:  # a plate with a boss
+        canvas.where((distance <= radius * radius) & (y == 0), cap)
+        canvas.where((distance <= (radius - 2) ** 2) & (y == 1), cap)
+    canvas.speckle(dice, cap, dice.pick(("mushroom_stem", "glowstone", cap)), dice.between(2, 7))
     return Template(blocks=canvas.blocks, foundation=BLOCK_IDS["mushroom_stem"])
 
 

@@ -5,7 +5,8 @@ mathematical library. Seeds are uint64 scalars, one per purpose.
 """
 
 import numpy as np
-from numba import njit
+
+from loopcraft.worlds.voxel.jit import kernel
 
 _X = np.uint64(0x9E3779B97F4A7C15)
 _Y = np.uint64(0xD1B54A32D192ED03)
@@ -16,22 +17,22 @@ _S30, _S31, _S27, _S33 = np.uint64(30), np.uint64(31), np.uint64(27), np.uint64(
 _GRADIENT_SCALE = 1.0 / 32768.0
 
 
-@njit(cache=True)
+@kernel
 def hash3(seed: np.uint64, x: int, y: int, z: int) -> int:
     """31 well-mixed bits of an integer point (the finaliser of splitmix64), as a signed integer >= 0."""
     h = seed ^ (np.uint64(x) * _X) ^ (np.uint64(y) * _Y) ^ (np.uint64(z) * _Z)
     h = (h ^ (h >> _S30)) * _MIX_A
     h = (h ^ (h >> _S27)) * _MIX_B
-    return np.int64((h ^ (h >> _S31)) >> _S33)
+    return np.int64((h ^ (h >> _S31)) >> _S33)  # type: ignore[return-value]
 
 
-@njit(cache=True)
+@kernel
 def hash2(seed: np.uint64, x: int, z: int) -> int:
     """31 well-mixed bits of an integer point of the plane."""
     return hash3(seed, x, 0, z)
 
 
-@njit(cache=True)
+@kernel
 def _corner2(seed: np.uint64, ix: int, iz: int, fx: float, fz: float) -> float:
     h = hash3(seed, ix, 0, iz)
     gx = float(h & 0xFFFF) * _GRADIENT_SCALE - 1.0
@@ -39,7 +40,7 @@ def _corner2(seed: np.uint64, ix: int, iz: int, fx: float, fz: float) -> float:
     return gx * fx + gz * fz
 
 
-@njit(cache=True)
+@kernel
 def noise2(seed: np.uint64, x: float, z: float) -> float:
     """Gradient noise of the plane: mean 0, standard deviation about 0.35, nearly always within -1 to 1."""
     ix, iz = int(np.floor(x)), int(np.floor(z))
@@ -55,7 +56,7 @@ def noise2(seed: np.uint64, x: float, z: float) -> float:
     return 2.0 * (low + v * (high - low))
 
 
-@njit(cache=True)
+@kernel
 def _corner3(seed: np.uint64, ix: int, iy: int, iz: int, fx: float, fy: float, fz: float) -> float:
     h = hash3(seed, ix, iy, iz)
     gx = float(h & 0x3FF) - 511.5
@@ -64,7 +65,7 @@ def _corner3(seed: np.uint64, ix: int, iy: int, iz: int, fx: float, fy: float, f
     return (gx * fx + gy * fy + gz * fz) * (1.0 / 512.0)
 
 
-@njit(cache=True)
+@kernel
 def noise3(seed: np.uint64, x: float, y: float, z: float) -> float:
     """Gradient noise of space: mean 0, standard deviation about 0.35, nearly always within -1 to 1."""
     ix, iy, iz = int(np.floor(x)), int(np.floor(y)), int(np.floor(z))

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int16, Int64, UInt8, UInt64
-from numba import njit
 
 from loopcraft.worlds.voxel import tables as t
 from loopcraft.worlds.voxel.biomes import BIOMES
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS
 from loopcraft.worlds.voxel.columns import Columns
+from loopcraft.worlds.voxel.jit import kernel
 from loopcraft.worlds.voxel.noise import hash2, noise2
 from loopcraft.worlds.voxel.trees import DRY, SOIL
 
@@ -67,7 +67,7 @@ def plant_arrays() -> PlantArrays:
     )
 
 
-@njit(cache=True)
+@kernel
 def _by_water(blocks: UInt8[np.ndarray, "X Z 96"], x: int, y: int, z: int) -> bool:
     for dx, dz in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         i, k = x + dx, z + dz
@@ -76,7 +76,7 @@ def _by_water(blocks: UInt8[np.ndarray, "X Z 96"], x: int, y: int, z: int) -> bo
     return False
 
 
-@njit(cache=True)
+@kernel
 def _choose(
     seeds: UInt64[np.ndarray, " S"], plants: PlantArrays, biome: int, cell: int, x: int, z: int, soil: int
 ) -> int:
@@ -84,13 +84,12 @@ def _choose(
     h = hash2(seeds[t.SEED_PLANT], x, z)
     draw = float(h & 0xFFFF) / 65536.0
     meadow = noise2(seeds[t.SEED_MEADOW], x / 9.0, z / 9.0)
-    if meadow > 0.36 and plants.num_flowers[biome] > 0:
-        if draw < plants.flower_share[biome] * (1.0 + meadow):
-            # Patches are of one species with a few of a second one; both belong to the place.
-            place = hash2(seeds[t.SEED_MEADOW], x // _PATCH_CELL, z // _PATCH_CELL) + cell
-            pick = (place if (h >> 16) & 7 else place >> 5) % plants.num_flowers[biome]
-            flower = plants.flowers[biome, pick]
-            return flower if plants.suitable[flower, soil] else _AIR
+    flowers = plants.num_flowers[biome]
+    if flowers > 0 and meadow > 0.36 and draw < plants.flower_share[biome] * (0.8 + meadow):
+        # Patches are of one species with a few of a second one; both belong to the place.
+        place = hash2(seeds[t.SEED_MEADOW], x // _PATCH_CELL, z // _PATCH_CELL) + cell
+        flower = plants.flowers[biome, (place if (h >> 16) & 7 else place >> 5) % flowers]
+        return flower if plants.suitable[flower, soil] else _AIR
     thick = max(0.15, 1.0 + 2.0 * noise2(seeds[t.SEED_PLANT], x / 14.0, z / 14.0))
     bar = 0.0
     draw = float((h >> 15) & 0xFFFF) / 65536.0
@@ -102,7 +101,7 @@ def _choose(
     return _AIR
 
 
-@njit(cache=True)
+@kernel
 def sow(
     seeds: UInt64[np.ndarray, " S"],
     plants: PlantArrays,

@@ -1,19 +1,19 @@
 """Where ponds and landmarks lie: at most one in each cell of 32 x 32 blocks, never across its border.
 
-A site is planned from the bare columns around it alone, so that whoever asks for a part of it gets the same one.
+A site is planned from the bare columns around it alone, so whoever asks for a part of it gets the same one.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int16, UInt8, UInt64
-from numba import njit
 
 from loopcraft.worlds.voxel import tables as t
 from loopcraft.worlds.voxel.biomes import BIOMES, Biome
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS, BLOCKS
 from loopcraft.worlds.voxel.canvas import KEEP, Dice, Template
 from loopcraft.worlds.voxel.columns import SEA_LEVEL, Columns, columns
+from loopcraft.worlds.voxel.jit import kernel
 from loopcraft.worlds.voxel.landmarks import LANDMARKS
 from loopcraft.worlds.voxel.noise import hash2, noise2
 from loopcraft.worlds.voxel.region import HEIGHT_BLOCKS
@@ -28,7 +28,7 @@ _BARE = 2
 _TRIES = 4
 _MAX_RISE = 4
 _MAX_DRAPED_RISE = 6
-_MAX_BANK = 3
+_MAX_BANK = 4
 
 _AIR = BLOCK_IDS["air"]
 _GIVES_WAY = tuple(not block.solid or block.name.endswith("_leaves") for block in BLOCKS)
@@ -49,11 +49,11 @@ class Site:
     """Height of the template's lowest layer, unless it drapes."""
 
 
-@njit(cache=True)
+@kernel
 def _dig_pond(
     seed: np.uint64, x0: int, z0: int, radius: float, heights: Int16[np.ndarray, "S S"], water: np.ndarray
 ) -> bool:
-    """Dig a pond into `heights` and set its level, the lowest of its rim; False, and nothing dug, where banks are high."""
+    """Dig a pond, filled to the lowest of its rim; False, and nothing dug, where the banks are high."""
     size = heights.shape[0]
     depth = np.zeros((size, size), np.int16)
     for i in range(2, size - 2):
@@ -95,14 +95,14 @@ def _bare(seeds: UInt64[np.ndarray, " S"], x0: int, z0: int, size_x: int, size_z
     return None if land.rough.any() else np.floor(land.height).astype(np.int16)
 
 
-def _plan_pond(seeds: UInt64[np.ndarray, " S"], x: int, z: int, dice: Dice) -> Site | None:
+def _plan_pond(seeds: UInt64[np.ndarray, " S"], x: int, z: int, radius: float) -> Site | None:
     """A pond around (x, z), if the ground is fit for it."""
     x0, z0, size = x - _HALF, z - _HALF, 2 * _HALF + 1
     heights = _bare(seeds, x0, z0, size, size)
     if heights is None:
         return None
     water = np.full((size, size), SEA_LEVEL, np.int16)
-    if not _dig_pond(seeds[t.SEED_SITE], x0, z0, dice.between(28, 75) / 10.0, heights, water):
+    if not _dig_pond(seeds[t.SEED_SITE], x0, z0, radius, heights, water):
         return None
     return Site(x0=x0, z0=z0, heights=heights, water=water)
 
@@ -122,22 +122,19 @@ def _plan_landmark(seeds: UInt64[np.ndarray, " S"], x: int, z: int, template: Te
 
 
 def _plan_cell(seeds: UInt64[np.ndarray, " S"], cx: int, cz: int) -> Site | None:
-    """The site of a cell: the first of a few places in it that is fit."""
-    room = CELL - 2 * (_HALF + _CLEAR)
-    draw = int(hash2(seeds[t.SEED_SITE], -cx, cz)) % 100
-    for attempt in range(_TRIES):
-        h = int(hash2(seeds[t.SEED_SITE], cx + attempt * 7919, cz))
-        x = cx * CELL + _HALF + _CLEAR + h % room
-        z = cz * CELL + _HALF + _CLEAR + (h >> 8) % room
-        biome = BIOMES[columns(seeds, x, z, 1, 1).biome[0, 0]]
-        kind = _kind(biome, draw)
-        if not kind:
-            return None
-        dice = Dice(int(hash2(seeds[t.SEED_SITE], cz, cx)) << 32 | h)
-        if kind == "pond":
-            site = _plan_pond(seeds, x, z, dice)
-        else:
-            site = _plan_landmark(seeds, x, z, LANDMARKS[kind](dice, biome.name))
+    """The site of a cell: the biome amid it decides the kind, and it lies at the first place that fits."""
+    seed, low = seeds[t.SEED_SITE], _HALF + _CLEAR
+    dice = Dice(int(hash2(seed, cx, cz)) << 32 | int(hash2(seed, cz, cx)))
+    biome = BIOMES[columns(seeds, cx * CELL + CELL // 2, cz * CELL + CELL // 2, 1, 1).biome[0, 0]]
+    kind = _kind(biome, dice.between(0, 99))
+    if not kind:
+        return None
+    radius = dice.between(28, 75) / 10.0
+    template = None if kind == "pond" else LANDMARKS[kind](dice, biome.name)
+    for _ in range(_TRIES):
+        x = cx * CELL + dice.between(low, CELL - low - 1)
+        z = cz * CELL + dice.between(low, CELL - low - 1)
+        site = _plan_pond(seeds, x, z, radius) if template is None else _plan_landmark(seeds, x, z, template)
         if site is not None:
             return site
     return None
@@ -167,7 +164,7 @@ def dig(
     x0: int,
     z0: int,
 ) -> None:
-    """Write ponds into the columns of a box at (x0, z0), keep caves off all sites and bar trees from landmarks."""
+    """Write ponds into the columns of a box at (x0, z0), keep caves off sites and trees off landmarks."""
     size_x, size_z = water.shape
     for site in sites:
         sx, sz = site.heights.shape
@@ -186,7 +183,7 @@ def dig(
             water[i, k] = -site.water[si, sk]
 
 
-@njit(cache=True)
+@kernel
 def _stamp(
     blocks: UInt8[np.ndarray, "X Z 96"],
     template: UInt8[np.ndarray, "TX TZ TY"],
@@ -195,7 +192,7 @@ def _stamp(
     x0: int,
     z0: int,
 ) -> None:
-    """Write a template whose column (i, k) starts at height bases[i, k] and whose corner is (x0, z0) in `blocks`."""
+    """Write a template with its corner at (x0, z0) of `blocks`, each column from the height in `bases`."""
     for i in range(max(0, -x0), min(template.shape[0], blocks.shape[0] - x0)):
         for k in range(max(0, -z0), min(template.shape[1], blocks.shape[1] - z0)):
             column, base = blocks[x0 + i, z0 + k], bases[i, k]

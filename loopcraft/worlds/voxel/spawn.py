@@ -2,9 +2,9 @@
 
 import numpy as np
 from jaxtyping import Int16, UInt8
-from numba import njit
 
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS, BLOCKS
+from loopcraft.worlds.voxel.jit import kernel
 
 _IS_SOLID = tuple(block.solid for block in BLOCKS)
 _WATER, _LEAVES = BLOCK_IDS["water"], tuple(block.name.endswith("_leaves") for block in BLOCKS)
@@ -13,7 +13,7 @@ _MIN_REACHED = 1600
 _MAX_DROP = 3
 
 
-@njit(cache=True)
+@kernel
 def _floors(blocks: UInt8[np.ndarray, "X Z 96"]) -> Int16[np.ndarray, "X Z"]:
     """Height of the feet on top of each column; 0 where the top is water or leaves."""
     size_x, size_z, height = blocks.shape
@@ -28,9 +28,9 @@ def _floors(blocks: UInt8[np.ndarray, "X Z 96"]) -> Int16[np.ndarray, "X Z"]:
     return floors
 
 
-@njit(cache=True)
+@kernel
 def _is_open(floors: Int16[np.ndarray, "X Z"], x: int, z: int) -> bool:
-    """Whether the columns around are bare ground that rises or falls by one block near by and two farther out."""
+    """Whether the ground around is bare and departs by at most one block near by, two farther out."""
     for i in range(x - _OPEN_RADIUS, x + _OPEN_RADIUS + 1):
         for k in range(z - _OPEN_RADIUS, z + _OPEN_RADIUS + 1):
             near = abs(i - x) <= 2 and abs(k - z) <= 2
@@ -39,7 +39,7 @@ def _is_open(floors: Int16[np.ndarray, "X Z"], x: int, z: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel
 def _num_reached(floors: Int16[np.ndarray, "X Z"], x: int, z: int) -> int:
     """How many columns can be walked to with steps up of one block and down of `_MAX_DROP`."""
     size_x, size_z = floors.shape
@@ -63,9 +63,9 @@ def _num_reached(floors: Int16[np.ndarray, "X Z"], x: int, z: int) -> int:
     return reached
 
 
-@njit(cache=True)
+@kernel
 def open_ground(blocks: UInt8[np.ndarray, "X Z 96"]) -> tuple[int, int, int]:
-    """The place (x, feet y, z) nearest to the box's centre that is open and leads far; y = 0 if there is none."""
+    """The open place (x, feet y, z) nearest to the box's centre that leads far; y = 0 if there is none."""
     floors = _floors(blocks)
     size_x, size_z = floors.shape
     best, place = 1 << 30, (0, 0, 0)

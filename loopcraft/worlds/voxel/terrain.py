@@ -54,7 +54,7 @@ def generate_region(world_seed: int, *, x0: int, z0: int, size_x: int, size_z: i
 
 
 def find_spawn(world_seed: int) -> tuple[int, int, int]:
-    """Feet (x, y, z) of an open, dry, level place near the origin from which much of the country can be walked.
+    """Feet (x, y, z) of an open, dry, level place near the origin from which one can walk far.
 
     Boxes of 64 x 64 are searched in rings around the origin until one has such a place.
     """

@@ -1,7 +1,7 @@
 """The kinds of trees, bushes, fallen logs and boulders as data.
 
-A tree is a trunk and round layers of leaves counted from the trunk's top; `woods.py` grows them. Order and values are
-part of `voxel-v1`.
+A tree is a trunk and round layers of leaves counted from the trunk's top; `woods.py` grows them. Order and
+values are part of `voxel-v1`.
 """
 
 from dataclasses import dataclass
@@ -191,12 +191,7 @@ TREES: dict[str, Tree] = {
         log="sandstone", height=(2, 5), form=Form.BOULDER, mix="sand", mix_percent=5, ground=ANY
     ),
     "boulder_terracotta": Tree(
-        log="terracotta",
-        height=(2, 6),
-        form=Form.BOULDER,
-        mix="terracotta_brown",
-        mix_percent=30,
-        ground=ANY,
+        log="terracotta", height=(2, 6), form=Form.BOULDER, mix="terracotta_brown", mix_percent=30, ground=ANY
     ),
     "cactus": Tree(log="cactus", height=(1, 4), ground=DRY),
     "cactus_arms": Tree(
@@ -229,7 +224,7 @@ class TreeArrays(NamedTuple):
     """`TREES` and the biomes' choice among them for kernels."""
 
     numbers: Int64[np.ndarray, "K 18"]
-    """form, log, leaves, height 2, clear, bend 2, branches 2, out 2, up, blob, droop, mix, mix_percent, layers."""
+    """form, log, leaves, height 2, clear, bend 2, branches 2, out 2, up, blob, droop, mix, percent, layer."""
     layers: Int64[np.ndarray, "K L 3"]
     ground: np.ndarray
     """Whether kind k grows on block b: bool (K, 256)."""

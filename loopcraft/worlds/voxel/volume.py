@@ -1,16 +1,16 @@
 """The 3-D stage: rock, caves, soil and standing water of a box of columns.
 
-Displacement and cave noises are evaluated on a lattice of 4 x 4 x 4 blocks aligned to the world's coordinates and
-interpolated, as the game does.
+Displacement and cave noises are evaluated on a lattice of 4 x 4 x 4 blocks aligned to the world's coordinates
+and interpolated, as the game does.
 """
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int16, UInt8, UInt64
-from numba import njit
 
 from loopcraft.worlds.voxel import tables as t
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS
 from loopcraft.worlds.voxel.columns import LATTICE, SEA_LEVEL, Columns
+from loopcraft.worlds.voxel.jit import kernel
 from loopcraft.worlds.voxel.noise import hash2, hash3, noise2, noise3
 from loopcraft.worlds.voxel.region import HEIGHT_BLOCKS
 
@@ -18,9 +18,11 @@ MARGIN = 3
 """Columns needed around the box: slopes are measured over this distance."""
 
 _LAYERS = 23
-_CAVE_LOW = 18
-_CAVE_DEPTH = 24.0
-_CAVE_WIDTH = 0.20
+_CAVE_LOW = 30
+_CAVE_DEPTH = 18.0
+_CAVE_SLAB = 5.0
+"""Rock between a cave and the lowest ground near by: caves open into hillsides and not under one's feet."""
+_CAVE_WIDTH = 0.23
 _ORE_FLOOR = 20
 
 _AIR, _BEDROCK, _STONE = BLOCK_IDS["air"], BLOCK_IDS["bedrock"], BLOCK_IDS["stone"]
@@ -30,7 +32,7 @@ _COAL, _IRON, _GOLD = (BLOCK_IDS[n] for n in ("coal_ore", "iron_ore", "gold_ore"
 _REDSTONE, _DIAMOND = BLOCK_IDS["redstone_ore"], BLOCK_IDS["diamond_ore"]
 
 
-@njit(cache=True)
+@kernel
 def _lattice3(
     seeds: UInt64[np.ndarray, " S"], columns: Columns, x0: int, z0: int, nx: int, nz: int
 ) -> Float32[np.ndarray, "NX NZ 23 3"]:
@@ -63,15 +65,15 @@ def _lattice3(
                     s = seeds[t.SEED_DENSITY]
                     node[0] = 1.3 * noise3(s, x / 21.0, y / 13.0, z / 21.0)
                     node[0] += 0.5 * noise3(s, x / 9.0 + 0.5, y / 8.0, z / 9.0)
-                node[1] = noise3(seeds[t.SEED_CAVE_A], x / 31.0, y / 19.0, z / 31.0)
-                node[2] = noise3(seeds[t.SEED_CAVE_B], x / 31.0, y / 19.0, z / 31.0)
+                node[1] = noise3(seeds[t.SEED_CAVE_A], x / 33.0, y / 15.0, z / 33.0)
+                node[2] = noise3(seeds[t.SEED_CAVE_B], x / 33.0, y / 15.0, z / 33.0)
     return out
 
 
-@njit(cache=True)
+@kernel
 def _ore(seeds: UInt64[np.ndarray, " S"], x: int, y: int, z: int, rock: int) -> int:
     """The ore at a voxel of rock, or the rock: veins are cells of 2 x 2 x 2 with gaps."""
-    h = hash3(seeds[t.SEED_ORE], x >> 1, y >> 1, z >> 1)
+    h: int = hash3(seeds[t.SEED_ORE], x >> 1, y >> 1, z >> 1)
     if h & 1023 > 17 or hash3(seeds[t.SEED_ORE], x, y + 512, z) & 7 < 3:
         return rock
     kind = (h >> 10) & 31
@@ -82,13 +84,15 @@ def _ore(seeds: UInt64[np.ndarray, " S"], x: int, y: int, z: int, rock: int) -> 
     return _GOLD if kind < 29 else (_REDSTONE if kind < 31 else _DIAMOND)
 
 
-@njit(cache=True)
+@kernel
 def _surface(
     seeds: UInt64[np.ndarray, " S"], biomes: t.BiomeArrays, biome: int, x: int, y: int, z: int, water: int
 ) -> int:
     """The block on top of a column."""
     h = hash2(seeds[t.SEED_SOIL], x, z)
-    top, patch, bed = biomes.soil[biome, 0], biomes.soil[biome, 2], biomes.soil[biome, 3]
+    top: int = biomes.soil[biome, 0]
+    patch: int = biomes.soil[biome, 2]
+    bed: int = biomes.soil[biome, 3]
     soil = noise2(seeds[t.SEED_SOIL], x / 13.0, z / 13.0) + float(h & 255) / 1280.0 - 0.1
     if y < water:
         if soil > 0.35:
@@ -96,9 +100,11 @@ def _surface(
         return _GRAVEL if soil < -0.42 else bed
     if y <= water + 1 and (y == water or soil > 0.0) and soil > -0.35:
         return bed
-    snow = biomes.snow_line[biome] + float(h & 7) - 3.5
+    snow = biomes.snow_line[biome] + 8.0 * soil + 0.5 * float((h >> 8) & 1)
     if y > snow:
         return _SNOW if y > snow + 6.0 or top != _GRASS else _SNOWY
+    if soil < -0.78 and top == _GRASS:
+        return _GRAVEL
     # `soil` is roughly normal with deviation 0.36: a share of 0.5 asks for 0, of 0.05 for 0.6.
     share = biomes.patch_share[biome]
     if share > 0.0 and soil > 0.66 - 1.32 * share:
@@ -106,7 +112,7 @@ def _surface(
     return top
 
 
-@njit(cache=True)
+@kernel
 def _slope(height: Float64[np.ndarray, "X Z"], i: int, k: int) -> tuple[float, float]:
     """Lowest ground within MARGIN blocks along the axes, and the rise from there to the highest."""
     low = high = height[i, k]
@@ -116,7 +122,7 @@ def _slope(height: Float64[np.ndarray, "X Z"], i: int, k: int) -> tuple[float, f
     return low, high - low
 
 
-@njit(cache=True)
+@kernel
 def _column_noise(lattice: np.ndarray, a: int, b: int, u: float, v: float, out: np.ndarray) -> None:
     for layer in range(_LAYERS):
         for f in range(3):
@@ -126,7 +132,7 @@ def _column_noise(lattice: np.ndarray, a: int, b: int, u: float, v: float, out: 
             out[layer, f] = low + v * (high - low)
 
 
-@njit(cache=True)
+@kernel
 def fill(
     seeds: UInt64[np.ndarray, " S"],
     biomes: t.BiomeArrays,
@@ -158,7 +164,7 @@ def fill(
             )
 
 
-@njit(cache=True)
+@kernel
 def _fill_column(
     seeds: UInt64[np.ndarray, " S"],
     biomes: t.BiomeArrays,
@@ -203,7 +209,7 @@ def _fill_column(
         if (
             y > _CAVE_LOW
             and roof <= below < _CAVE_DEPTH
-            and (y > SEA_LEVEL + 1 or y < low - 6.0)
+            and ((y > low + 0.5 and y > SEA_LEVEL + 1) or y < low - _CAVE_SLAB)
             and level <= SEA_LEVEL
         ):
             p = profile[layer, 1] + w * (profile[layer + 1, 1] - profile[layer, 1])

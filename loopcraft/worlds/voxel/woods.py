@@ -1,16 +1,17 @@
 """Grows the trees of `trees.py` on a filled volume.
 
-Whether and what grows at a foot depends on hashes and on bare terrain alone, never on other trees; where two meet,
-wood replaces leaves and otherwise the first in the order of the world's cells stays. So every box shows the same woods.
+Whether and what grows at a foot depends on hashes and on bare terrain alone, never on other trees; where two
+meet, wood replaces leaves and otherwise the first in the order of the world's cells stays. So every box shows
+the same woods.
 """
 
 import numpy as np
 from jaxtyping import Int16, UInt8, UInt64
-from numba import njit
 
 from loopcraft.worlds.voxel import tables as t
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS, BLOCKS, Shape
 from loopcraft.worlds.voxel.columns import Columns
+from loopcraft.worlds.voxel.jit import kernel
 from loopcraft.worlds.voxel.noise import hash2, hash3
 from loopcraft.worlds.voxel.region import HEIGHT_BLOCKS
 from loopcraft.worlds.voxel.trees import TREE_REACH, Form, TreeArrays
@@ -23,12 +24,12 @@ _IS_LEAVES = tuple(block.shape == Shape.CUTOUT for block in BLOCKS)
 _TOP = HEIGHT_BLOCKS - 1
 
 
-@njit(cache=True)
+@kernel
 def _between(low: int, high: int, bits: int) -> int:
     return low + bits % (high - low + 1)
 
 
-@njit(cache=True)
+@kernel
 def _put(blocks: UInt8[np.ndarray, "X Z 96"], x: int, y: int, z: int, block: int, wood: bool) -> None:
     """Set a voxel if it is air, or if wood meets leaves; outside the box nothing happens."""
     if x < 0 or z < 0 or x >= blocks.shape[0] or z >= blocks.shape[1] or y < 1 or y >= _TOP:
@@ -38,7 +39,7 @@ def _put(blocks: UInt8[np.ndarray, "X Z 96"], x: int, y: int, z: int, block: int
         blocks[x, z, y] = block
 
 
-@njit(cache=True)
+@kernel
 def _disc(
     seed: np.uint64,
     blocks: UInt8[np.ndarray, "X Z 96"],
@@ -72,7 +73,7 @@ def _disc(
                         _put(blocks, x + dx, y - fall, z + dz, leaves, False)
 
 
-@njit(cache=True)
+@kernel
 def _standing(
     seed: np.uint64,
     blocks: UInt8[np.ndarray, "X Z 96"],
@@ -121,7 +122,7 @@ def _standing(
             _disc(seed, blocks, foot, end, (kind[13], 20, 0), kind, kind[14])
 
 
-@njit(cache=True)
+@kernel
 def _lying(
     blocks: UInt8[np.ndarray, "X Z 96"],
     heights: Int16[np.ndarray, "X Z"],
@@ -140,7 +141,7 @@ def _lying(
         _put(blocks, i, ground + 1, k, log, True)
 
 
-@njit(cache=True)
+@kernel
 def _boulder(
     seed: np.uint64,
     blocks: UInt8[np.ndarray, "X Z 96"],
@@ -168,7 +169,7 @@ def _boulder(
                     blocks[i, k, y] = kind[15] if (g >> 8) % 100 < kind[16] else kind[1]
 
 
-@njit(cache=True)
+@kernel
 def grow(
     seeds: UInt64[np.ndarray, " S"],
     trees: TreeArrays,
@@ -182,8 +183,8 @@ def grow(
 ) -> None:
     """Grow all trees whose foot lies in the volume that starts at (x0, z0).
 
-    `columns` starts `margin` blocks before it; nothing grows where `barred` is set. Correct to within TREE_REACH of
-    the volume's sides: the caller crops.
+    `columns` starts `margin` blocks before it; nothing grows where `barred` is set. The outermost
+    TREE_REACH blocks lack the trees from outside: the caller crops.
     """
     size_x, size_z = ground.shape
     soil = np.empty((size_x, size_z), np.uint8)

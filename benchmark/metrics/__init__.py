@@ -1,0 +1,61 @@
+"""The registry of metrics. A new one is a file with a pure function, a declaration here, and a test."""
+
+from collections.abc import Sequence
+
+from benchmark.metrics.base import Metric, PairedMetric, SetMetric
+from benchmark.metrics.psnr import psnr
+from benchmark.metrics.ssim import SMALLEST_SIDE, ssim
+from benchmark.protocol import EvaluationProtocol
+from loopcraft.cli import UserError
+
+METRICS: tuple[Metric, ...] = (
+    PairedMetric(
+        name="psnr",
+        version=1,
+        title="PSNR",
+        unit="dB",
+        higher_is_better=True,
+        decimals=2,
+        load=lambda resources: psnr,
+    ),
+    PairedMetric(
+        name="ssim",
+        version=1,
+        title="SSIM",
+        higher_is_better=True,
+        decimals=4,
+        load=lambda resources: ssim,
+        smallest_side=SMALLEST_SIDE,
+    ),
+)
+
+
+def get_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
+    """The metrics of those names, in the order given; raises `UserError` for an unknown or repeated one."""
+    known = {metric.name: metric for metric in METRICS}
+    for name in names:
+        if name not in known:
+            raise UserError(f"unknown metric {name!r}: choose from {', '.join(known)}")
+    if len(set(names)) < len(names) or not names:
+        raise UserError(f"--metrics {','.join(names)}: name each metric once, and at least one")
+    return tuple(known[name] for name in names)
+
+
+def check_fit(
+    metrics: Sequence[Metric], protocol: EvaluationProtocol, frame_shape: tuple[int, int, int]
+) -> None:
+    """Raise `UserError` before any rollout if a metric's clips or windows do not fit the task."""
+    for metric in metrics:
+        if isinstance(metric, PairedMetric) and min(frame_shape[1:]) < metric.smallest_side:
+            raise UserError(
+                f"{metric.name} needs frames of at least {metric.smallest_side} pixels a side and the data "
+                f"set has {frame_shape[1]}x{frame_shape[2]}: leave it out of --metrics"
+            )
+        if isinstance(metric, SetMetric):
+            clip = metric.embedding.clip
+            bounds = [protocol.horizon, *(edge for w in protocol.windows for edge in (w.first - 1, w.last))]
+            if any(bound % clip for bound in bounds):
+                raise UserError(
+                    f"{metric.name} sees {clip} frames at a time, and the windows of {protocol.id} are no "
+                    f"multiples of that: leave it out of --metrics"
+                )

@@ -1,0 +1,35 @@
+"""Peak signal-to-noise ratio of frames in [0, 1], in decibels, from exact sums over their 8-bit levels."""
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8
+from numba import njit
+
+CAP_DB = 100.0
+"""What identical frames get instead of infinity, and the most that any frame can get."""
+
+
+def psnr(
+    predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]
+) -> Float32[np.ndarray, " N"]:
+    """PSNR of each frame in dB, at most `CAP_DB`."""
+    total_error = squared_error(np.ascontiguousarray(predicted), np.ascontiguousarray(target))
+    mean_error = total_error / (255.0**2 * predicted[0].size)
+    least_error = 10.0 ** (-CAP_DB / 10.0)
+    decibels: np.ndarray = -10.0 * np.log10(np.maximum(mean_error, least_error))
+    return decibels.astype(np.float32)
+
+
+@njit(cache=True, nogil=True)
+def squared_error(
+    predicted: UInt8[np.ndarray, "N H W C"], target: UInt8[np.ndarray, "N H W C"]
+) -> Int64[np.ndarray, " N"]:
+    """Sum of squared differences of each frame: integers, hence exact in any order."""
+    num_frames = predicted.shape[0]
+    totals = np.zeros(num_frames, np.int64)
+    for n in range(num_frames):
+        a = predicted[n].ravel()
+        b = target[n].ravel()
+        for i in range(a.size):
+            difference = np.int32(a[i]) - np.int32(b[i])
+            totals[n] += difference * difference
+    return totals

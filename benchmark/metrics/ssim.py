@@ -1,0 +1,144 @@
+"""Structural similarity as torchmetrics defines it: Gaussian 11 x 11, sigma 1.5, the whole image.
+
+torchmetrics mirrors the image at its edges by half a window, evaluates the index at every pixel and averages
+over all of them, edges included; other libraries average the whole windows only, which differs by up to 1e-2.
+Channels are averaged alike. The kernel centres the levels on zero: variances stay, cancellation shrinks.
+"""
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from numba import njit
+
+RADIUS = 5
+SIGMA = 1.5
+WINDOW = 2 * RADIUS + 1
+SMALLEST_SIDE = RADIUS + 1
+"""A reflection needs the border pixels' mirror images: frames must have at least this height and width."""
+
+_TAPS = np.exp(-0.5 * (np.arange(-RADIUS, 1) / SIGMA) ** 2)
+_TAPS = (_TAPS / (2.0 * _TAPS.sum() - _TAPS[RADIUS])).astype(
+    np.float32
+)  # first half and centre: it is symmetric
+_CENTRE = np.float32(128.0)
+_TWO = np.float32(2.0)
+_C1 = np.float32((0.01 * 255.0) ** 2)
+_C2 = np.float32((0.03 * 255.0) ** 2)
+
+
+def ssim(
+    predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]
+) -> Float32[np.ndarray, " N"]:
+    """SSIM of each frame with data range 1; 1 means identical."""
+    if min(predicted.shape[1:3]) < SMALLEST_SIDE:
+        raise ValueError(
+            f"SSIM needs frames of at least {SMALLEST_SIDE} pixels a side, got {predicted.shape[1:3]}"
+        )
+    return mean_similarity(np.ascontiguousarray(predicted), np.ascontiguousarray(target), _TAPS)
+
+
+@njit(cache=True, nogil=True)
+def mean_similarity(
+    predicted: UInt8[np.ndarray, "N H W C"],
+    target: UInt8[np.ndarray, "N H W C"],
+    taps: Float32[np.ndarray, " R"],
+) -> Float32[np.ndarray, " N"]:
+    """The whole computation, a frame at a time, with the moments of the last eleven rows in a ring."""
+    num_frames, height, width, channels = predicted.shape
+    row_size = width * channels
+    padded = np.empty((4, row_size + 2 * RADIUS * channels), np.float32)
+    ring = np.empty((WINDOW, 4, row_size), np.float32)
+    moments = np.empty((4, row_size), np.float32)
+    totals = np.empty(row_size, np.float64)
+    result = np.empty(num_frames, np.float32)
+    for n in range(num_frames):
+        totals[:] = 0.0
+        for newest in range(height + RADIUS):
+            if newest < height:
+                _pad_row(predicted[n, newest].ravel(), target[n, newest].ravel(), channels, padded)
+                _filter_row(padded, taps, channels, ring[newest % WINDOW])
+            row = newest - RADIUS
+            if row >= 0:
+                _filter_column(ring, taps, row, height, moments)
+                _add_similarity(moments, totals)
+        result[n] = totals.sum() / (height * row_size)
+    return result
+
+
+@njit(cache=True, nogil=True)
+def _pad_row(a: np.ndarray, b: np.ndarray, channels: int, padded: np.ndarray) -> None:
+    """The row's a, b, a^2 + b^2 and a b, reflected at both ends (the end pixel itself is not repeated)."""
+    pad = RADIUS * channels
+    size = a.size
+    pa, pb, ps, pp = padded[0, pad:], padded[1, pad:], padded[2, pad:], padded[3, pad:]
+    for i in range(size):
+        pa[i] = np.float32(a[i]) - _CENTRE
+    for i in range(size):
+        pb[i] = np.float32(b[i]) - _CENTRE
+    for i in range(size):
+        ps[i] = pa[i] * pa[i] + pb[i] * pb[i]
+    for i in range(size):
+        pp[i] = pa[i] * pb[i]
+    for moment in range(4):
+        line = padded[moment]
+        for pixel in range(1, RADIUS + 1):
+            for channel in range(channels):
+                left = pad + channel
+                right = pad + size - channels + channel
+                line[left - pixel * channels] = line[left + pixel * channels]
+                line[right + pixel * channels] = line[right - pixel * channels]
+
+
+@njit(cache=True, nogil=True)
+def _filter_row(padded: np.ndarray, taps: np.ndarray, channels: int, out: np.ndarray) -> None:
+    """Convolve each of the four lines with the taps."""
+    for moment in range(4):
+        line = padded[moment]
+        _start(taps[RADIUS], line[RADIUS * channels :], out[moment])
+        for tap in range(RADIUS):
+            _add_pair(taps[tap], line[tap * channels :], line[(2 * RADIUS - tap) * channels :], out[moment])
+
+
+@njit(cache=True, nogil=True)
+def _filter_column(ring: np.ndarray, taps: np.ndarray, row: int, height: int, out: np.ndarray) -> None:
+    """Convolve the eleven rows around `row`, mirrored at the image's edges, with the taps."""
+    for moment in range(4):
+        _start(taps[RADIUS], ring[_slot(row, height), moment], out[moment])
+        for tap in range(RADIUS):
+            above = ring[_slot(row - RADIUS + tap, height), moment]
+            below = ring[_slot(row + RADIUS - tap, height), moment]
+            _add_pair(taps[tap], above, below, out[moment])
+
+
+@njit(cache=True, nogil=True)
+def _slot(row: int, height: int) -> int:
+    """Where the ring holds a row; rows outside the image are those that they mirror."""
+    mirrored = -row if row < 0 else 2 * height - 2 - row if row >= height else row
+    return mirrored % WINDOW
+
+
+@njit(cache=True, nogil=True)
+def _start(weight: np.float32, centre: np.ndarray, out: np.ndarray) -> None:
+    """The centre tap."""
+    for i in range(out.size):
+        out[i] = weight * centre[i]
+
+
+@njit(cache=True, nogil=True)
+def _add_pair(weight: np.float32, one: np.ndarray, other: np.ndarray, out: np.ndarray) -> None:
+    """Two taps at the same distance: few arrays a loop, because more stop the vectoriser."""
+    for i in range(out.size):
+        out[i] += weight * (one[i] + other[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # Python's division by zero would stop the vectoriser
+def _add_similarity(moments: np.ndarray, totals: np.ndarray) -> None:
+    """Add the index of every pixel of a row to `totals`, kept per column in float64."""
+    line_a, line_b, line_squares, line_product = moments[0], moments[1], moments[2], moments[3]
+    for i in range(totals.size):
+        mean_a, mean_b = line_a[i], line_b[i]
+        variances = line_squares[i] - (mean_a * mean_a + mean_b * mean_b)
+        covariance = line_product[i] - mean_a * mean_b
+        mean_a += _CENTRE
+        mean_b += _CENTRE
+        numerator = (_TWO * mean_a * mean_b + _C1) * (_TWO * covariance + _C2)
+        totals[i] += numerator / ((mean_a * mean_a + mean_b * mean_b + _C1) * (variances + _C2))

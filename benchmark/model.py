@@ -1,0 +1,160 @@
+"""What the benchmark asks of a model, and how a model is found by name, entry point or path."""
+
+import importlib
+import inspect
+import json
+from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from benchmark.episodes import Episodes
+from benchmark.protocol import EvaluationProtocol
+from loopcraft.cli import UserError
+
+ENTRY_POINTS = "loopcraft.models"
+
+
+class ContractError(UserError):
+    """A model broke its contract: the message says what came and what was expected."""
+
+
+@runtime_checkable
+class RolloutModel(Protocol):
+    """A world model: frames and actions in, the frames that follow out. Any class of this shape is one.
+
+    Two more attributes are read where they exist: `checkpoint_sha256` (str) goes into the result, and
+    `role = "bound"` marks a reference that no table ranks.
+    """
+
+    @property
+    def name(self) -> str:
+        """What tables call the model."""
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int] | None:
+        """The shape (3, H, W) of its frames; None if it takes any."""
+
+    @property
+    def max_context(self) -> int:
+        """The most frames of context that it can use; it is given the last of them."""
+
+    def rollout(
+        self,
+        context: UInt8[Tensor, "B C 3 H W"],
+        actions: Int64[Tensor, "B C+horizon"],
+        *,
+        seeds: Sequence[int],
+    ) -> Iterator[Tensor]:
+        """Yield what follows `context`, (B, n, 3, H, W) for any n >= 1, until the horizon is exactly full.
+
+        `actions` starts with the context's own: action t leads to frame t. Chunks are uint8, or floating in
+        [0, 1]. `seeds` holds one integer a video; a video's frames depend on its own inputs and seed alone.
+        """
+
+
+@runtime_checkable
+class Playback(Protocol):
+    """Frames that exist already and are looked up by the video's key: bounds, and videos made elsewhere.
+
+    Unlike a `RolloutModel` it may be shown the answer, and results say so.
+    """
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int] | None:
+        """The shape (3, H, W) of its frames; None if it takes any."""
+
+    def play(self, episodes: Episodes, protocol: EvaluationProtocol, keys: Sequence[str]) -> Iterator[Tensor]:
+        """Yield the frames of the horizon of each of `keys`, in chunks as `RolloutModel.rollout` does."""
+
+
+FrameSource = RolloutModel | Playback
+
+
+def load_model(spec: str, model_args: str = "{}") -> FrameSource:
+    """The model called `spec`: a registered name, or `package.module:factory`.
+
+    The factory (a class is one) is called with the JSON object `model_args` as keyword arguments.
+    """
+    arguments = parse_model_args(model_args)
+    factory = _import_factory(spec) if ":" in spec else _registered_factory(spec)
+    try:
+        inspect.signature(factory).bind(**arguments)
+    except TypeError as error:
+        raise UserError(f"--model-args {model_args} do not fit {spec}: {error}") from error
+    return check_members(factory(**arguments), spec)
+
+
+def parse_model_args(text: str) -> dict[str, Any]:
+    """Read the JSON object of `--model-args`."""
+    try:
+        arguments = json.loads(text)
+    except ValueError as error:
+        raise UserError(
+            f"--model-args {text!r} is not JSON ({error}): write it as '{{\"size\": 2}}'"
+        ) from error
+    if not isinstance(arguments, dict):
+        raise UserError(f"--model-args {text!r} must be a JSON object, as in '{{\"size\": 2}}'")
+    return arguments
+
+
+def _registered_factory(name: str) -> Any:
+    registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name not in registered:
+        known = ", ".join(sorted(registered))
+        raise UserError(f"unknown model {name!r}: choose one of {known}, or give package.module:factory")
+    return registered[name].load()
+
+
+def _import_factory(path: str) -> Any:
+    module_name, _, attribute = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        raise UserError(
+            f"--model {path}: no module {error.name!r}; is it installed or on PYTHONPATH?"
+        ) from error
+    if not callable(getattr(module, attribute, None)):
+        raise UserError(f"--model {path}: {module_name} has no callable {attribute!r}")
+    return getattr(module, attribute)
+
+
+def check_members(model: Any, spec: str) -> FrameSource:
+    """Raise `ContractError` unless `model` has what the contract names, of the right types."""
+    methods = [name for name in ("rollout", "play") if callable(getattr(model, name, None))]
+    if len(methods) != 1:
+        raise ContractError(f"{spec}: a model has one of the methods rollout and play, this has {methods}")
+    if not isinstance(getattr(model, "name", None), str):
+        raise ContractError(f"{spec}: the model's `name` must be a string")
+    shape: Any = getattr(model, "frame_shape", 0)
+    if shape is not None and not (isinstance(shape, Sequence) and len(shape) == 3 and shape[0] == 3):
+        raise ContractError(
+            f"{spec}: the model's `frame_shape` must be (3, height, width) or None, not {shape}"
+        )
+    if methods == ["rollout"] and not _is_positive_integer(getattr(model, "max_context", None)):
+        raise ContractError(f"{spec}: the model's `max_context` must be a positive number of frames")
+    checked: FrameSource = model
+    return checked
+
+
+def _is_positive_integer(value: object) -> bool:
+    return isinstance(value, int) and value >= 1
+
+
+def role_of(model: FrameSource) -> Literal["model", "bound"]:
+    """Whether tables rank it ("model") or show it for reference ("bound")."""
+    return "bound" if getattr(model, "role", "model") == "bound" else "model"
+
+
+def checkpoint_of(model: FrameSource) -> str | None:
+    """The SHA-256 of the model's checkpoint, where it tells one."""
+    checkpoint: str | None = getattr(model, "checkpoint_sha256", None)
+    return checkpoint

@@ -1,0 +1,83 @@
+"""What a model is asked to do, as data: every protocol has an id that never changes its meaning, and a hash.
+
+A changed number is a new protocol under a new id; the old one stays.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+
+from loopcraft.cli import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A stretch of the horizon that is averaged: generated frames `first` to `last`, counted from 1."""
+
+    name: str
+    first: int
+    last: int
+
+    @property
+    def frames(self) -> slice:
+        """The window as a slice of the generated frames."""
+        return slice(self.first - 1, self.last)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationProtocol:
+    """The task (`context` true frames, then `horizon` frames to generate) and how it is scored."""
+
+    id: str
+    context: int
+    horizon: int
+    windows: tuple[Window, ...]
+    metrics: tuple[str, ...]
+
+    @property
+    def num_frames(self) -> int:
+        """The frames that an episode must have."""
+        return self.context + self.horizon
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON of all fields."""
+        canonical = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+LOOPCRAFT_V1 = EvaluationProtocol(
+    id="loopcraft-v1",
+    context=256,
+    horizon=768,
+    windows=(
+        Window(name="short", first=1, last=64),
+        Window(name="medium", first=65, last=256),
+        Window(name="long", first=257, last=768),
+    ),
+    metrics=("psnr", "ssim"),
+)
+"""The paper's protocol."""
+
+LOOPCRAFT_MINI = dataclasses.replace(
+    LOOPCRAFT_V1,
+    id="loopcraft-mini",
+    context=64,
+    horizon=192,
+    windows=(
+        Window(name="short", first=1, last=16),
+        Window(name="medium", first=17, last=64),
+        Window(name="long", first=65, last=192),
+    ),
+)
+"""A quarter of everything: for demonstrations and tests, not for publication."""
+
+PROTOCOLS = {protocol.id: protocol for protocol in (LOOPCRAFT_V1, LOOPCRAFT_MINI)}
+
+
+def get_protocol(protocol_id: str) -> EvaluationProtocol:
+    """The protocol of that id; raises `UserError` for an unknown one."""
+    if protocol_id not in PROTOCOLS:
+        raise UserError(f"unknown protocol {protocol_id!r}: choose one of {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[protocol_id]

@@ -1,0 +1,142 @@
+"""Play a model over episodes: context and actions in, checked 8-bit blocks of the horizon out, as they come.
+
+Everything that a model yields is checked here and quantised once: floating values are rounded to the nearest
+of the 256 levels (half to even), never truncated, and the result is what is scored and stored. Memory is
+bounded by one chunk and one block a video.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from benchmark.episodes import Episodes, load_actions, load_frames, to_array, to_tensor
+from benchmark.model import ContractError, FrameSource, RolloutModel
+from benchmark.protocol import EvaluationProtocol
+from loopcraft.cli import UserError
+from loopcraft.seeding import integer_seed
+
+BLOCK = 64
+"""Frames of the horizon that are scored at a time, however a model chunks them."""
+
+
+def rollout_blocks(
+    model: FrameSource,
+    episodes: Episodes,
+    protocol: EvaluationProtocol,
+    keys: Sequence[str],
+    *,
+    seed: int,
+    device: torch.device,
+) -> Iterator[UInt8[np.ndarray, "B n H W 3"]]:
+    """The horizon of each of `keys` in blocks of `BLOCK` frames (the last may be shorter).
+
+    Raises `ContractError` when the model yields anything but the promised frames.
+    """
+    first = episodes.frames(keys[0], 0, 1)
+    chunks = _chunks(model, episodes, protocol, keys, seed=seed, device=device)
+    expected = (len(keys), protocol.horizon, 3, *first.shape[1:3])
+    return _blocks(_checked(chunks, expected), protocol.horizon)
+
+
+def context_frames(model: FrameSource, protocol: EvaluationProtocol) -> int:
+    """How much of the protocol's context the model is given."""
+    return min(int(model.max_context), protocol.context) if isinstance(model, RolloutModel) else 0
+
+
+def video_seed(seed: int, key: str) -> int:
+    """A video's own seed: it depends on nothing but the run's seed and the video's key."""
+    return integer_seed(seed, "rollout", *key.encode())
+
+
+@torch.inference_mode()
+def _chunks(
+    model: FrameSource,
+    episodes: Episodes,
+    protocol: EvaluationProtocol,
+    keys: Sequence[str],
+    *,
+    seed: int,
+    device: torch.device,
+) -> Iterator[Tensor]:
+    """What the model yields, unchecked; its exceptions become `ContractError`s unless meant for the user."""
+    try:
+        if isinstance(model, RolloutModel):
+            context, actions = model_inputs(model, episodes, protocol, keys, device)
+            yield from model.rollout(context, actions, seeds=[video_seed(seed, key) for key in keys])
+        else:
+            yield from model.play(episodes, protocol, keys)
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        raise ContractError(f"{model.name} raised {type(error).__name__}: {error}") from error
+
+
+def model_inputs(
+    model: RolloutModel,
+    episodes: Episodes,
+    protocol: EvaluationProtocol,
+    keys: Sequence[str],
+    device: torch.device,
+) -> tuple[UInt8[Tensor, "B C 3 H W"], Int64[Tensor, "B C+horizon"]]:
+    """The context and the actions of some videos, as a model gets them: of the future, the actions alone."""
+    start = protocol.context - context_frames(model, protocol)
+    context = to_tensor(load_frames(episodes, keys, start, protocol.context))
+    actions = torch.from_numpy(load_actions(episodes, keys, start, protocol.num_frames))
+    return context.to(device), actions.to(device)
+
+
+def _checked(
+    chunks: Iterator[Tensor], expected: tuple[int, int, int, int, int]
+) -> Iterator[UInt8[np.ndarray, "B n H W 3"]]:
+    """Quantise chunk by chunk until the horizon is full; `expected` is the shape of the whole horizon."""
+    batch, horizon, *frame = expected
+    received = 0
+    for chunk in chunks:
+        shape = tuple(chunk.shape) if isinstance(chunk, Tensor) else None
+        if shape is None:
+            raise ContractError(f"frame {received}: expected a torch.Tensor, got {type(chunk).__name__}")
+        if len(shape) != 5 or shape[0] != batch or shape[1] < 1 or list(shape[2:]) != frame:
+            raise ContractError(f"frame {received}: expected a chunk {(batch, 'n', *frame)}, got {shape}")
+        if received + shape[1] > horizon:
+            raise ContractError(f"too many frames: {received + shape[1]} of a horizon of {horizon}")
+        yield to_array(quantise(chunk))
+        received += shape[1]
+    if received < horizon:
+        raise ContractError(f"too few frames: {received} of a horizon of {horizon}")
+
+
+def quantise(chunk: Tensor) -> UInt8[Tensor, "..."]:
+    """The 8-bit levels nearest to values in [0, 1] (uint8 passes as it is); `ContractError` for the rest."""
+    if chunk.dtype == torch.uint8:
+        return chunk
+    if not chunk.dtype.is_floating_point:
+        raise ContractError(f"expected uint8 or floating frames, got {chunk.dtype}")
+    values = chunk.float()
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(low + high):
+        raise ContractError("frames hold NaN or infinite values")
+    if low < 0.0 or high > 1.0:
+        raise ContractError(
+            f"frames hold values from {low:.4g} to {high:.4g}: rescale or clip them to [0, 1]"
+        )
+    return (values * 255.0).round().to(torch.uint8)
+
+
+def _blocks(
+    chunks: Iterator[UInt8[np.ndarray, "B n H W 3"]], horizon: int
+) -> Iterator[UInt8[np.ndarray, "B n H W 3"]]:
+    """Cut a stream of chunks of any lengths into blocks of `BLOCK` frames."""
+    parts: list[np.ndarray] = []
+    start = held = 0
+    for chunk in chunks:
+        while chunk.shape[1]:
+            room = min(BLOCK, horizon - start) - held
+            parts.append(chunk[:, :room])
+            held += parts[-1].shape[1]
+            chunk = chunk[:, room:]
+            if held == min(BLOCK, horizon - start):
+                yield np.concatenate(parts, axis=1)
+                start, held, parts = start + held, 0, []

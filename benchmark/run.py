@@ -1,0 +1,147 @@
+"""Score a model on a data set: rollouts of every video, per-frame scores, one result file.
+
+A killed run goes on where it was when the same command is given again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark.contestant import find_contestant, require_whole
+from benchmark.device import find_device
+from benchmark.episodes import Episodes, frame_shape
+from benchmark.evaluation import Evaluation, collect
+from benchmark.metrics import check_fit, get_metrics
+from benchmark.metrics.base import Resources
+from benchmark.model import FrameSource
+from benchmark.progress import plan_line, score_with_progress
+from benchmark.protocol import EvaluationProtocol, get_protocol
+from benchmark.score import Scorer
+from benchmark.workspace import Workspace
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from loopcraft.dataset import open_dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What is scored, on what, and where the result goes."""
+
+    data: Path
+    """The data set's folder."""
+    out: Path
+    """The run's folder; result.json appears in it."""
+    model: str | None = None
+    """A registered model, or package.module:factory."""
+    model_args: str = "{}"
+    """A JSON object of arguments for the model's factory."""
+    predictions: Path | None = None
+    """Instead of a model: a folder with the frames of the horizon in KEY.mp4, KEY.npz or KEY/*.png."""
+    name: str | None = None
+    """What tables call the model that made the predictions."""
+    allow_partial: bool = False
+    """Score predictions even if some are missing or of another length; the result names those."""
+    protocol: str = "loopcraft-v1"
+    """loopcraft-v1 (256 frames of context, 768 generated) or loopcraft-mini (64, 192)."""
+    metrics: str = ""
+    """Names separated by commas; the protocol's own if empty."""
+    max_videos: int | None = None
+    """Score only the first so many videos."""
+    batch_size: int = 1
+    """Videos that the model rolls out at a time."""
+    device: str = "cpu"
+    """Where the model gets its context and the metrics compute: cpu, cuda, cuda:1 ..."""
+    seed: int = 0
+    """Root of every video's sampling noise."""
+    retry_failed: bool = False
+    """Try the videos again that failed before."""
+    save_videos: int = 4
+    """Keep the generated frames of the first so many videos, lossless, for the report."""
+
+
+def evaluate(flags: Flags) -> int:
+    """Score what is missing, then write the result."""
+    console = Console(stderr=True, highlight=False)
+    evaluation = prepare(flags)
+    workspace = Workspace(flags.out, evaluation.identity)
+    if flags.retry_failed:
+        workspace.forget_failures(evaluation.keys)
+    console.print(plan_line(evaluation, workspace, flags.batch_size), markup=False, soft_wrap=True)
+    score_with_progress(evaluation, workspace, flags.batch_size, console)
+    result = collect(evaluation, workspace)
+    workspace.save_result(result)
+    for name, reason in {**result.absent, **result.failed}.items():
+        console.print(f"{name}: {reason}", style="red", markup=False, soft_wrap=True)
+    if result.failed:
+        console.print(
+            f"{len(result.failed)} videos are left out: see {workspace.root / 'failures'}", soft_wrap=True
+        )
+    print(f"wrote {workspace.result_path}")
+    return EXIT_FAILED if result.failed and not flags.allow_partial else EXIT_OK
+
+
+def prepare(flags: Flags) -> Evaluation:
+    """Check everything that can be checked before the first rollout."""
+    protocol = get_protocol(flags.protocol)
+    metrics = get_metrics(flags.metrics.split(",") if flags.metrics else protocol.metrics)
+    if flags.batch_size < 1 or (flags.max_videos is not None and flags.max_videos < 1):
+        raise UserError("--batch-size and --max-videos must be at least 1")
+    device = find_device(flags.device)
+    episodes = open_dataset(flags.data)
+    contestant = find_contestant(
+        model=flags.model,
+        model_args=flags.model_args,
+        predictions=flags.predictions,
+        name=flags.name,
+        episodes=episodes,
+    )
+    keys = choose_videos(episodes, protocol, flags.data, flags.max_videos)
+    shape = frame_shape(episodes)
+    _check_frame_shape(contestant.model, shape)
+    check_fit(metrics, protocol, shape)
+    if not flags.allow_partial:
+        require_whole(contestant.model, protocol, keys)
+    return Evaluation(
+        contestant=contestant,
+        episodes=episodes,
+        keys=keys,
+        protocol=protocol,
+        scorer=Scorer(metrics, Resources(device=device)),
+        seed=flags.seed,
+        device=device,
+        recorded=frozenset(keys[: flags.save_videos]),
+    )
+
+
+def choose_videos(
+    episodes: Episodes, protocol: EvaluationProtocol, data: Path, max_videos: int | None
+) -> tuple[str, ...]:
+    """The first `max_videos` keys (None: all); raises `UserError` if one of them is too short."""
+    keys = tuple(episodes.keys[:max_videos])
+    if not keys:
+        raise UserError(f"{data}: holds no videos; generate some with python -m loopcraft.generate")
+    for key in keys:
+        if episodes.num_frames(key) < protocol.num_frames:
+            raise UserError(
+                f"{data}: video {key} has {episodes.num_frames(key)} frames and {protocol.id} needs "
+                f"{protocol.num_frames}: choose another --protocol or generate longer videos"
+            )
+    return keys
+
+
+def _check_frame_shape(model: FrameSource, found: tuple[int, int, int]) -> None:
+    if model.frame_shape is not None and tuple(model.frame_shape) != found:
+        raise UserError(
+            f"{model.name} makes frames of shape {tuple(model.frame_shape)} and the data set's are {found}: "
+            f"choose a data set of that resolution"
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    return run(Flags, evaluate, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

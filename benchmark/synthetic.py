@@ -1,0 +1,64 @@
+"""Episodes made of nothing but numbers: what the contract checker shows to a model."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from loopcraft.actions import draw_walk
+from loopcraft.seeding import generator
+
+_COARSE = 8
+"""Side of the random grid that is enlarged to a frame: blotches, so that patches see structure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticEpisodes:
+    """Videos of drifting blotches with walks of the data set's law.
+
+    Frames from `future_starts` on depend on `future`, and actions from `later_starts` on depend on `later`:
+    two sets that differ in one of them alone show what a model looks at.
+    """
+
+    height: int
+    width: int
+    length: int
+    keys: Sequence[str] = ("000/000", "000/001")
+    future_starts: int = 0
+    future: int = 0
+    later_starts: int = 0
+    later: int = 0
+    world_id: str | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The numbers that determine everything."""
+        return repr(self)
+
+    def num_frames(self, key: str) -> int:
+        """The length of every episode."""
+        return self.length
+
+    def actions(self, key: str) -> Int64[np.ndarray, " T"]:
+        """A walk a video, and another from `later_starts` on."""
+        walk = draw_walk(generator(0, "synthetic walk", *key.encode()), self.length).astype(np.int64)
+        if self.later:
+            other = draw_walk(generator(self.later, "synthetic walk", *key.encode()), self.length)
+            walk[self.later_starts :] = (other[self.later_starts :] + 1) % 3
+        return walk
+
+    def frames(self, key: str, start: int, stop: int) -> UInt8[np.ndarray, "T H W 3"]:
+        """The frames start to stop - 1."""
+        return np.stack(list(self.iterate_frames(key, start, stop)))
+
+    def iterate_frames(self, key: str, start: int, stop: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """The same frames one at a time."""
+        for frame in range(start, stop):
+            future = self.future if frame >= self.future_starts else 0
+            blotches = generator(future, "synthetic frame", *key.encode())
+            grid = blotches.integers(0, 256, (_COARSE, _COARSE, 3), dtype=np.uint8)
+            rows = (np.arange(self.height) * _COARSE // self.height + frame) % _COARSE
+            columns = np.arange(self.width) * _COARSE // self.width
+            yield grid[rows][:, columns]

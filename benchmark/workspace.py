@@ -1,0 +1,93 @@
+"""The folder of one run, made so that a killed run goes on where it was.
+
+run.json              what is run: a second run into the folder must be the same one
+scores/KEY.safetensors  per-frame scores of a finished video
+videos/KEY.mp4        the generated frames of some videos, lossless: --predictions takes the folder
+failures/KEY.txt      why a video failed: a line, then the traceback
+result.json           the result, written last
+"""
+
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.results import Result, write_result
+from benchmark.score import VideoScores, write_scores
+from loopcraft.cli import UserError
+from loopcraft.storage import read_json, sweep_partials, whole_file, write_json
+
+
+class Workspace:
+    """The folder `root`, claimed by the run that `identity` describes."""
+
+    def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
+        """Raises `UserError` if the folder holds another run."""
+        self.root = root
+        claim = root / "run.json"
+        if claim.exists():
+            _require_same(root, read_json(claim), identity)
+            sweep_partials(root)
+        elif root.exists() and any(root.iterdir()):
+            raise UserError(f"{root}: holds other files and no run; choose another --out")
+        else:
+            write_json(claim, identity)
+
+    @property
+    def result_path(self) -> Path:
+        """Where the result goes."""
+        return self.root / "result.json"
+
+    def scores_path(self, key: str) -> Path:
+        """Where the scores of a video lie."""
+        return self.root / "scores" / f"{key}.safetensors"
+
+    def video_path(self, key: str) -> Path:
+        """Where the generated frames of a video lie, if they are kept."""
+        return self.root / "videos" / f"{key}.mp4"
+
+    def failure_path(self, key: str) -> Path:
+        """Where the traceback of a failed video lies."""
+        return self.root / "failures" / f"{key}.txt"
+
+    def unfinished(self, keys: Sequence[str]) -> list[str]:
+        """Those of `keys` that have neither scores nor a failure yet."""
+        return [k for k in keys if not (self.scores_path(k).exists() or self.failure_path(k).exists())]
+
+    def finished(self, keys: Sequence[str]) -> list[str]:
+        """Those of `keys` that have scores."""
+        return [key for key in keys if self.scores_path(key).exists()]
+
+    def failures(self, keys: Sequence[str]) -> dict[str, str]:
+        """Why each failed video failed, in one line."""
+        failed = [key for key in keys if self.failure_path(key).exists()]
+        return {key: self.failure_path(key).read_text().partition("\n")[0] for key in failed}
+
+    def forget_failures(self, keys: Sequence[str]) -> None:
+        """Let failed videos be tried again."""
+        for key in keys:
+            self.failure_path(key).unlink(missing_ok=True)
+
+    def save_scores(self, key: str, scores: VideoScores, *, seconds: float) -> None:
+        """A video is finished."""
+        write_scores(self.scores_path(key), scores, seconds=seconds)
+
+    def save_failure(self, key: str, error: Exception) -> None:
+        """A video failed."""
+        reason = " ".join(str(error).split())
+        with whole_file(self.failure_path(key)) as temporary:
+            temporary.write_text("".join([f"{reason}\n\n", *traceback.format_exception(error)]))
+
+    def save_result(self, result: Result) -> None:
+        """The run is finished."""
+        write_result(self.result_path, result)
+
+
+def _require_same(root: Path, there: Any, here: Mapping[str, Any]) -> None:
+    for name, value in here.items():
+        found = there.get(name) if isinstance(there, dict) else None
+        if found != value:
+            raise UserError(
+                f"{root}: holds another run ({name} is {found!r} there and {value!r} here); "
+                f"choose another --out or delete the folder"
+            )

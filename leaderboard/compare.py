@@ -1,0 +1,47 @@
+"""Print results side by side: a table a window, the best model in bold, bounds shown but not ranked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from benchmark.results import read_result
+from benchmark.tables import paired_tables, window_tables
+from leaderboard.formats import FORMATS
+from loopcraft.cli import UserError, run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """Which results, and how."""
+
+    results: tyro.conf.Positional[tuple[Path, ...]]
+    """Result files of one protocol on one data set (or the folders of their runs)."""
+    format: Literal["text", "markdown", "latex", "csv"] = "text"
+    """How the table is written."""
+    pairs: bool = False
+    """Print the mean difference of every two results over the same videos instead."""
+
+
+def compare(flags: Flags) -> int:
+    """Print the tables."""
+    if not flags.results or (flags.pairs and len(flags.results) < 2):
+        raise UserError("name the result files to compare: one at least, and two for --pairs")
+    paths = [path / "result.json" if path.is_dir() else path for path in flags.results]
+    if len(set(paths)) < len(paths):
+        raise UserError(f"name each result once, not {' '.join(map(str, flags.results))}")
+    results = {str(path): read_result(path) for path in paths}
+    tables = paired_tables(results) if flags.pairs else window_tables(results)
+    print(FORMATS[flags.format](tables), end="")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    return run(Flags, compare, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,65 @@
+"""Look at an episode: a sheet of its frames, a map of its walk, and a preview with frame, action and place.
+
+Writes KEY-frames.png, KEY-map.png and KEY-preview.mp4 (with "-" for the "/" of the key).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from loopcraft import cli
+from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.maps import draw_map
+from loopcraft.preview import write_preview
+from loopcraft.recipe import default_context
+from loopcraft.sheet import write_sheet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The flags of `python -m loopcraft.view`."""
+
+    data: tyro.conf.Positional[Path]
+    """Folder of the data set."""
+    key: tyro.conf.Positional[str | None] = None
+    """Which episode, like 000/003; the first by default."""
+    out: Path
+    """Folder for the pictures."""
+    context: int | None = None
+    """Frames that count as context; by default 256, or a quarter of fewer than 1024."""
+
+
+def view(dataset: LoopcraftDataset, key: str, out: Path, *, num_context: int | None = None) -> list[Path]:
+    """Write the three views of one episode; return where they are."""
+    states = dataset.states(key)
+    num_frames = dataset.num_frames(key)
+    context = default_context(num_frames) if num_context is None else num_context
+    if not 0 < context < num_frames:
+        raise cli.UserError(
+            f"--context {context}: choose 1 to {num_frames - 1}, as episode {key} is that long"
+        )
+    name = key.replace("/", "-")
+    title = " · ".join(part for part in (f"episode {key}", dataset.world_id) if part)
+    sheet, walk, preview = (out / f"{name}-{what}" for what in ("frames.png", "map.png", "preview.mp4"))
+    write_sheet(sheet, dataset.iterate_frames(key), num_frames, context, title=title)
+    draw_map(walk, states[:, 1:], context, title=title)
+    write_preview(preview, dataset.iterate_frames(key), states, context, title=title)
+    return [sheet, walk, preview]
+
+
+def run(flags: Flags) -> None:
+    """Write the views and say where they are."""
+    dataset = open_dataset(flags.data)
+    for path in view(dataset, flags.key or dataset.keys[0], flags.out, num_context=flags.context):
+        print(path)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return cli.run(Flags, run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

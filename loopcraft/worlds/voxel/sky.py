@@ -1,0 +1,153 @@
+"""The sky of one episode: gradient, a square sun and a layer of blocky clouds, all fixed by the episode's seed."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int32, UInt8
+
+from loopcraft.seeding import generator
+from loopcraft.worlds.voxel.jit import inlined
+from loopcraft.worlds.voxel.lanes import blend, pack
+
+GRADIENT_STEPS = 256
+CLOUD_HEIGHT_BLOCKS = np.float32(118)
+CLOUD_CELL_BLOCKS = 12.0
+CLOUD_CELLS = 64
+CLOUD_FADE_BLOCKS = 700.0
+"""Clouds thin out from half this distance and end there."""
+CLOUD_OPACITY = np.float32(190)
+LOWEST_CLOUD = np.float32(0.03)
+"""Sine of the elevation below which no cloud is drawn."""
+SUN_HALF_WIDTH = np.float32(0.085)
+"""Half the side of the sun's square on a plane at distance 1."""
+SUN_GLOW = np.float32(0.42)
+"""How far from its middle, on that plane, the sun brightens the sky."""
+GLOW_SHARE = np.float32(110)
+
+PACKET = 64
+"""Samples that are traced and shaded together."""
+# Rows of the shader's scratch that this module reads or fills.
+RIGHT, RISE, LENGTH = (PACKET * row for row in range(3))
+SUN_SHARE, CLOUD_SHARE, CLOUD_CELL, GRADIENT = (PACKET * row for row in range(4))
+
+CELLS_PER_BLOCK, FADE_PER_BLOCK = np.float32(1 / CLOUD_CELL_BLOCKS), np.float32(2 / CLOUD_FADE_BLOCKS)
+GLOW_PER_SLOPE = np.float32(1 / (0.42 - 0.085))
+CELL_MASK, FULL = np.int32(CLOUD_CELLS - 1), np.int32(256)
+F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Palette:
+    """Colours (RGB) of one kind of day."""
+
+    zenith: tuple[int, int, int]
+    horizon: tuple[int, int, int]
+    sun: tuple[int, int, int]
+    cloud: tuple[int, int, int]
+
+
+PALETTES = (
+    Palette(zenith=(98, 148, 245), horizon=(184, 211, 255), sun=(255, 252, 224), cloud=(255, 255, 255)),
+    Palette(zenith=(84, 136, 226), horizon=(196, 216, 240), sun=(255, 246, 205), cloud=(248, 250, 255)),
+    Palette(zenith=(118, 160, 232), horizon=(226, 220, 208), sun=(255, 236, 170), cloud=(255, 246, 232)),
+    Palette(zenith=(126, 150, 190), horizon=(200, 208, 218), sun=(252, 248, 236), cloud=(232, 235, 240)),
+    Palette(zenith=(104, 126, 206), horizon=(245, 205, 168), sun=(255, 224, 150), cloud=(255, 228, 205)),
+)
+
+
+class Sky(NamedTuple):
+    """What the shader reads for a ray that meets no block, and for fog."""
+
+    gradient: Int32[np.ndarray, " 256"]
+    """Packed colours by the sine of the elevation, from -1 to 1."""
+    sun_axes: Float32[np.ndarray, "3 3"]
+    """Unit vectors: the sun's right, its up, towards the sun (x, y, z)."""
+    sun_color: np.int32
+    cloud_color: np.int32
+    clouds: UInt8[np.ndarray, "64 64"]
+    """1 where the layer has a cloud; repeats every 64 cells."""
+
+
+def make_sky(seed: int) -> Sky:
+    """The sky of an episode's seed."""
+    rng = generator(seed, "voxel-v1/sky")
+    palette = PALETTES[rng.integers(len(PALETTES))]
+    return Sky(
+        gradient=_gradient(palette),
+        sun_axes=_sun_axes(rng.uniform(-1, 1), rng.uniform(0.22, 0.5), int(rng.integers(4))),
+        sun_color=np.int32(pack(np.array(palette.sun, np.uint8))),
+        cloud_color=np.int32(pack(np.array(palette.cloud, np.uint8))),
+        clouds=_clouds(rng, cover=rng.uniform(0.12, 0.42)),
+    )
+
+
+def _gradient(palette: Palette) -> Int32[np.ndarray, " 256"]:
+    """Horizon colour at and below the horizon, easing to the zenith colour by about 35 degrees up."""
+    sine = np.linspace(-1, 1, GRADIENT_STEPS)[:, None]
+    share = np.clip(sine / 0.58, 0, 1)
+    share = share * (2 - share)
+    color = np.array(palette.horizon) * (1 - share) + np.array(palette.zenith) * share
+    return pack(np.round(color).astype(np.uint8))
+
+
+def _sun_axes(across: float, height: float, quarter: int) -> Float32[np.ndarray, "3 3"]:
+    """A sun at slope `height` above the horizon, in one of four quarters of the compass."""
+    toward = np.array([across, height * np.sqrt(1 + across * across), 1.0])
+    for _ in range(quarter):
+        toward = np.array([toward[2], toward[1], -toward[0]])
+    toward /= np.sqrt((toward * toward).sum())
+    right = np.array([toward[2], 0.0, -toward[0]])
+    right /= np.sqrt((right * right).sum())
+    return np.stack([right, np.cross(toward, right), toward]).astype(np.float32)
+
+
+def _clouds(rng: np.random.Generator, *, cover: float) -> UInt8[np.ndarray, "64 64"]:
+    """A repeating mask of clumps that covers about the given share of the layer."""
+    noise = rng.random((CLOUD_CELLS, CLOUD_CELLS))
+    for _ in range(3):
+        noise = sum(np.roll(noise, shift, axis) for axis in (0, 1) for shift in (-1, 0, 1))  # type: ignore[assignment]
+    return (noise > np.quantile(noise, 1 - cover)).astype(np.uint8)
+
+
+@inlined
+def gradient_step(sine):
+    """Place in the gradient of a sine of elevation."""
+    return np.int32((sine + np.float32(1)) * np.float32(127.5))
+
+
+@inlined
+def shade_sky(sky, x0, z0, view, floats, ints, colors):
+    """Colours of the sky for one packet of samples, whose `RIGHT`, `RISE` and `LENGTH` rows are set."""
+    ex, ey, ez, basis, _, _ = view
+    wx, wz = np.float32(ex + x0), np.float32(ez + z0)
+    rx, ry, rz = basis[0]
+    ux, uy, uz = basis[1]
+    fx, fy, fz = basis[2]
+    sun_right_x, sun_right_y, sun_right_z = sky.sun_axes[0]
+    sun_up_x, sun_up_y, sun_up_z = sky.sun_axes[1]
+    sun_x, sun_y, sun_z = sky.sun_axes[2]
+    gradient, clouds = sky.gradient, sky.clouds.reshape(-1)
+    sun_color, cloud_color = sky.sun_color, sky.cloud_color
+    for k in range(PACKET):
+        a, b, per_length = floats[RIGHT + k], floats[RISE + k], F1 / floats[LENGTH + k]
+        dx, dy, dz = (a * rx + b * ux + fx) * per_length, (a * ry + b * uy + fy) * per_length, (a * rz + b * uz + fz) * per_length
+        toward = dx * sun_x + dy * sun_y + dz * sun_z
+        right = abs(dx * sun_right_x + dy * sun_right_y + dz * sun_right_z)
+        up = abs(dx * sun_up_x + dy * sun_up_y + dz * sun_up_z)
+        off = max(right, up) / toward if toward > HALF else SUN_GLOW
+        glow = max(SUN_GLOW - off, F0) * GLOW_PER_SLOPE
+        ints[SUN_SHARE + k] = FULL if off < SUN_HALF_WIDTH else np.int32(glow * glow * GLOW_SHARE)
+        reach = (CLOUD_HEIGHT_BLOCKS - ey) / max(dy, LOWEST_CLOUD)
+        fade = min(max(F2 - reach * FADE_PER_BLOCK, F0), F1) if dy > LOWEST_CLOUD else F0
+        ints[CLOUD_SHARE + k] = np.int32(fade * CLOUD_OPACITY)
+        cell_x = np.int32(np.floor((wx + reach * dx) * CELLS_PER_BLOCK)) & CELL_MASK
+        cell_z = np.int32(np.floor((wz + reach * dz) * CELLS_PER_BLOCK)) & CELL_MASK
+        ints[CLOUD_CELL + k] = np.int32(cell_x * CLOUD_CELLS + cell_z)
+        ints[GRADIENT + k] = gradient_step(dy)
+    for k in range(PACKET):
+        ints[GRADIENT + k] = gradient[np.uint32(ints[GRADIENT + k])]
+        ints[CLOUD_SHARE + k] *= clouds[np.uint32(ints[CLOUD_CELL + k])]
+    for k in range(PACKET):
+        color = blend(ints[GRADIENT + k], sun_color, ints[SUN_SHARE + k])
+        colors[k] = blend(color, cloud_color, ints[CLOUD_SHARE + k])

@@ -1,0 +1,81 @@
+"""Frames a second from seed to finished files, where the time goes, and what a second worker adds.
+
+Each worker first makes one episode that is not counted (compilation, start of the process). Run it on an
+idle machine with two cores: the ratio of two workers to one is only then about the program.
+"""
+
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from loopcraft import cli
+from loopcraft.actions import draw_walk
+from loopcraft.production import make_episode
+from loopcraft.recipe import Recipe
+from loopcraft.seeding import generator
+from loopcraft.video import video_writer
+from loopcraft.workers import run_jobs
+from loopcraft.worlds.voxel.world import VoxelWorld
+
+NUM_FRAMES = 1024
+RESOLUTION = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """How long it is measured."""
+
+    episodes: int = 3
+    """Episodes that each worker makes."""
+
+
+def print_stages(folder: Path) -> None:
+    """One episode in this process: path, pictures, encoding, each by itself."""
+    world = VoxelWorld(resolution=RESOLUTION)
+    actions = draw_walk(generator(0, "perf"), NUM_FRAMES)
+    world.path(1, actions[:8])
+    list(world.play(1, actions[:8]))
+    begin = time.perf_counter()
+    world.path(1, actions)
+    planned = time.perf_counter()
+    frames = [seen.frame for seen in world.play(1, actions)]
+    played = time.perf_counter()
+    with video_writer(folder / "stage.mp4", height=RESOLUTION, width=RESOLUTION) as writer:
+        for frame in frames:
+            writer.write(frame)
+    written = time.perf_counter()
+    stages = {"path": planned - begin, "path and pictures": played - planned, "encoding": written - played}
+    for stage, seconds in stages.items():
+        print(f"  {stage:20s}{1000 * seconds / NUM_FRAMES:6.2f} ms a frame")
+
+
+def frames_per_second(folder: Path, num_workers: int, num_episodes: int) -> float:
+    """Steady rate of `num_workers` processes that make `num_episodes` each, after one each to warm up."""
+    total = num_workers * (num_episodes + 1)
+    recipe = Recipe(
+        world="voxel-v1", split="train", num_episodes=total, num_frames=NUM_FRAMES, resolution=RESOLUTION
+    )
+    job = partial(make_episode, root=folder, recipe=recipe, chosen=None)
+    world = partial(VoxelWorld, resolution=RESOLUTION)
+    ends = []
+    for _ in run_jobs(job, range(total), make_world=world, num_workers=num_workers):
+        ends.append(time.perf_counter())
+    return (total - num_workers) * NUM_FRAMES / (ends[-1] - ends[num_workers - 1])
+
+
+def measure(flags: Flags) -> None:
+    """Print rates and ratio."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        print(f"voxel-v1, {RESOLUTION}x{RESOLUTION}, default quality, {NUM_FRAMES} frames an episode")
+        print_stages(folder)
+        one = frames_per_second(folder / "one", 1, flags.episodes)
+        print(f"1 worker   {one:6.0f} frames/s   (target: at least 250)")
+        two = frames_per_second(folder / "two", 2, flags.episodes)
+        print(f"2 workers  {two:6.0f} frames/s   {two / one:.2f} times one")
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(Flags, measure, None))

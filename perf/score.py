@@ -1,0 +1,67 @@
+"""How fast frames are scored on one core: PSNR + SSIM against torchmetrics, in one run on the same frames."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from benchmark.metrics.psnr import psnr
+from benchmark.metrics.ssim import ssim
+from loopcraft.cli import run
+from loopcraft.seeding import generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What is measured."""
+
+    side: int = 256
+    """Height and width of the frames in pixels."""
+    num_frames: int = 16
+    """Frames a call."""
+    rounds: int = 7
+    """Calls of each; the fastest counts."""
+
+
+def measure(flags: Flags) -> None:
+    """Print milliseconds a frame and the ratio."""
+    torch.set_num_threads(1)
+    shape = (flags.num_frames, flags.side, flags.side, 3)
+    predicted, true = generator(0, "perf score").integers(0, 256, (2, *shape), dtype=np.uint8)
+    ours = fastest(lambda: (psnr(predicted, true), ssim(predicted, true)), flags)
+    theirs = fastest(lambda: torchmetrics_scores(predicted, true), flags)
+    print(f"PSNR + SSIM, {flags.side}x{flags.side}, one core, fastest of {flags.rounds}")
+    print(f"  torchmetrics  {theirs:7.2f} ms a frame")
+    print(f"  ours          {ours:7.2f} ms a frame   {theirs / ours:.1f} x (goal 10 x)")
+
+
+def torchmetrics_scores(predicted: np.ndarray, true: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """What torchmetrics needs for the same numbers, conversion from 8 bits included."""
+    a, b = (torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255 for frames in (predicted, true))
+    return (
+        peak_signal_noise_ratio(a, b, data_range=1.0, reduction="none", dim=(1, 2, 3)),
+        structural_similarity_index_measure(a, b, data_range=(0.0, 1.0), reduction="none"),
+    )
+
+
+def fastest(call: Callable[[], object], flags: Flags) -> float:
+    """Milliseconds a frame of the fastest round, after one to warm up."""
+    call()
+    seconds = []
+    for _ in range(flags.rounds):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return 1e3 * min(seconds) / flags.num_frames
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    return run(Flags, measure, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,90 @@
+"""A tiny data set on disk and results made by hand, for the tests of the benchmark and the leaderboard."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.protocol import LOOPCRAFT_MINI
+from benchmark.results import (
+    Curve,
+    Data,
+    Estimate,
+    MetricCard,
+    MetricResult,
+    Model,
+    Provenance,
+    Result,
+)
+from loopcraft.storage import episode_key, write_json
+from loopcraft.video import video_writer
+
+NUM_FRAMES = LOOPCRAFT_MINI.num_frames
+SIDE = 16
+
+
+def make_frames(video: int, num_frames: int = NUM_FRAMES, side: int = SIDE) -> np.ndarray:
+    """A coloured wave that drifts, another for each video: uint8 (T, H, W, 3)."""
+    t, y, x, c = np.ogrid[:num_frames, :side, :side, :3]
+    wave = np.sin(0.05 * t * (video + 1) + 0.7 * x + 0.4 * y * (video + 1) + 1.3 * c)
+    return np.uint8(127.5 + 120.0 * wave)
+
+
+def write_dataset(root: Path, *, num_videos: int = 3, num_frames: int = NUM_FRAMES, side: int = SIDE) -> Path:
+    """Lossless videos of `make_frames` in the layout of the paper."""
+    rng = np.random.default_rng(0)
+    for video in range(num_videos):
+        key = episode_key(video)
+        with video_writer(root / f"{key}.mp4", height=side, width=side, lossless=True) as writer:
+            for frame in make_frames(video, num_frames, side):
+                writer.write(frame)
+        states = np.zeros((num_frames, 6), np.float32)
+        states[:, 0] = rng.integers(0, 3, num_frames)
+        np.save(root / f"{key}.npy", states)
+    write_json(root / "index.json", {episode_key(video): num_frames for video in range(num_videos)})
+    return root
+
+
+def make_result(name: str = "dreamer", psnr: float = 20.0, **changes: object) -> Result:
+    """A result of one metric over four videos; `changes` are further fields of `Result`."""
+    offsets = (-1.0, 0.0, 0.5, 0.5)
+    windows = [window.name for window in LOOPCRAFT_MINI.windows]
+    metric = MetricResult(
+        card=MetricCard(
+            name="psnr",
+            version=1,
+            title="PSNR",
+            unit="dB",
+            higher_is_better=True,
+            decimals=2,
+            kind="paired",
+            weights={},
+        ),
+        windows={window: Estimate(mean=psnr, interval=(psnr - 1.0, psnr + 1.0)) for window in windows},
+        curve=Curve(step=1, mean=(psnr,) * LOOPCRAFT_MINI.horizon, low=None, high=None),
+        videos={window: tuple(psnr + offset for offset in offsets) for window in windows},
+    )
+    result = Result(
+        protocol=LOOPCRAFT_MINI,
+        protocol_hash=LOOPCRAFT_MINI.hash,
+        data=Data(
+            fingerprint="f" * 64,
+            world_id="voxel-v1",
+            frame_shape=(3, SIDE, SIDE),
+            keys=tuple(episode_key(video) for video in range(4)),
+        ),
+        model=Model(
+            name=name,
+            spec=name,
+            arguments="{}",
+            role="model",
+            source="rollout",
+            context_frames=64,
+            checkpoint_sha256=None,
+        ),
+        metrics={"psnr": metric},
+        absent={},
+        failed={},
+        provenance=Provenance(seed=0, code="0.1.0", packages={}, hardware="a processor", seconds=1.0),
+    )
+    return dataclasses.replace(result, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,205 @@
+"""The contract checker, with a mutant for every clause: each is caught with its stated message, and alone."""
+
+import inspect
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from benchmark import check
+from benchmark.bounds import CopyLast, GroundTruth
+from benchmark.checks import CHECKS, TrialSize, check_model
+from benchmark.model import load_model
+from benchmark.synthetic import SyntheticEpisodes
+
+SIZE = TrialSize(context=8, horizon=12, side=16)
+
+
+class Honest:
+    """Fades into noise of the video's own seed, faster while turning."""
+
+    name, frame_shape, max_context = "honest", (3, 16, 24), 4
+
+    def rollout(self, context: Tensor, actions: Tensor, *, seeds: Sequence[int]) -> Iterator[Tensor]:
+        horizon = actions.shape[1] - context.shape[1]
+        noise = torch.stack([self.noise(seed, horizon) for seed in seeds])
+        amount = self.amounts(actions)[:, context.shape[1] :, None, None, None]
+        frames = context[:, -1:] / 255 * (1 - amount) + noise * amount
+        yield from frames.split(5, dim=1)
+
+    def noise(self, seed: int, horizon: int) -> Tensor:
+        return torch.rand(horizon, 3, 16, 24, generator=torch.Generator().manual_seed(seed))
+
+    def amounts(self, actions: Tensor) -> Tensor:
+        return 0.3 + 0.01 * (actions > 0).cumsum(dim=1)
+
+
+class TooFew(Honest):
+    def rollout(self, context, actions, *, seeds):
+        return itertools.islice(super().rollout(context, actions, seeds=seeds), 2)
+
+
+class Endless(Honest):
+    def rollout(self, context, actions, *, seeds):
+        return itertools.cycle(super().rollout(context, actions, seeds=seeds))
+
+
+class WrongShape(Honest):
+    def rollout(self, context, actions, *, seeds):
+        return (chunk.mT for chunk in super().rollout(context, actions, seeds=seeds))
+
+
+class WrongType(Honest):
+    def rollout(self, context, actions, *, seeds):
+        return (chunk.round().int() for chunk in super().rollout(context, actions, seeds=seeds))
+
+
+class WrongRange(Honest):
+    def rollout(self, context, actions, *, seeds):
+        return (2 * chunk - 1 for chunk in super().rollout(context, actions, seeds=seeds))
+
+
+class NotANumber(Honest):
+    def rollout(self, context, actions, *, seeds):
+        return (chunk.log().sqrt() for chunk in super().rollout(context, actions, seeds=seeds))
+
+
+class Raises(Honest):
+    def rollout(self, context, actions, *, seeds):
+        raise ValueError("no such layer")
+
+
+class Scribbles(Honest):
+    def rollout(self, context, actions, *, seeds):
+        yield from super().rollout(context.clone(), actions.clone(), seeds=seeds)
+        context[:, 0] = 0
+        actions += 1
+
+
+class GlobalNoise(Honest):
+    def noise(self, seed, horizon):
+        return torch.rand(horizon, 3, 16, 24)
+
+
+class NoiseByPlace(Honest):
+    def rollout(self, context, actions, *, seeds):
+        return super().rollout(context, actions, seeds=range(len(seeds)))
+
+
+class NoiseOfTheBatch(Honest):
+    def rollout(self, context, actions, *, seeds):
+        return super().rollout(context, actions, seeds=[sum(seeds) % 2**31 for _ in seeds])
+
+
+class MeanOverTheBatch(Honest):
+    def rollout(self, context, actions, *, seeds):
+        shared = context.float().mean(dim=0, keepdim=True).to(torch.uint8).expand_as(context)
+        return super().rollout(shared, actions, seeds=[0 for _ in seeds])
+
+
+class ReadsAhead(Honest):
+    def amounts(self, actions):
+        return super().amounts(actions).flip(1)
+
+
+class LooksUp(GroundTruth):
+    name, role = "looks-up", "model"
+
+
+class ReadsTheStack(Honest):
+    """Climbs from its caller to the harness and takes the true frames from there."""
+
+    def rollout(self, context, actions, *, seeds):
+        caller = inspect.currentframe()
+        while caller is not None and "episodes" not in caller.f_locals:
+            caller = caller.f_back
+        assert caller is not None
+        episodes, keys = caller.f_locals["episodes"], caller.f_locals["keys"]
+        yield from GroundTruth().play(episodes, caller.f_locals["protocol"], keys)
+
+
+def outcomes(name: str, size: TrialSize = SIZE) -> dict[str, tuple[str, str]]:
+    return check_model(load_model(f"{__name__}:{name}"), size, torch.device("cpu"))
+
+
+def test_an_honest_model_passes_everything() -> None:
+    found = outcomes("Honest")
+    assert list(found) == list(CHECKS)
+    assert {status for status, _ in found.values()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("mutant", "failures"),
+    [
+        ("TooFew", {"frames": "too few frames: 10 of a horizon of 12"}),
+        ("Endless", {"frames": "too many frames: 17 of a horizon of 12"}),
+        ("WrongShape", {"frames": "expected a chunk (2, 'n', 3, 16, 24), got (2, 5, 3, 24, 16)"}),
+        ("WrongType", {"frames": "expected uint8 or floating frames, got torch.int32"}),
+        ("WrongRange", {"frames": "rescale or clip them to [0, 1]"}),
+        ("NotANumber", {"frames": "NaN or infinite"}),
+        ("Raises", {"frames": "honest raised ValueError: no such layer"}),
+        ("Scribbles", {"inputs": "wrote into its context and actions"}),
+        ("GlobalNoise", {"same seeds": "second rollout", "batch order": "place", "batch size": "batch size"}),
+        ("NoiseByPlace", {"batch order": "place in the batch", "batch size": "depend on the batch size"}),
+        ("NoiseOfTheBatch", {"batch size": "frames depend on the batch size, first at frame"}),
+        ("MeanOverTheBatch", {"batch size": "frames depend on the batch size, first at frame 0"}),
+        ("LooksUp", {"future": "frames follow the true frames to come, first at frame 0"}),
+        ("ReadsTheStack", {"future": "the model sees the answer"}),
+    ],
+)
+def test_a_mutant_is_caught_and_told_why(mutant: str, failures: dict[str, str]) -> None:
+    failed = {name: message for name, (status, message) in outcomes(mutant).items() if status == "FAILED"}
+    for name, message in failures.items():
+        assert message in failed.pop(name)
+    if mutant == "GlobalNoise":  # nothing that it does is the same twice
+        failed.pop("future")
+    assert failed == {}
+
+
+def test_reading_ahead_in_the_actions_is_said_and_fails_only_where_asked() -> None:
+    status, message = outcomes("ReadsAhead")["later actions"]
+    assert (status, message[:36]) == ("note", "frames depend on actions after them,")
+    assert outcomes("ReadsAhead", replace(SIZE, causal=True))["later actions"][0] == "FAILED"
+
+
+@pytest.mark.parametrize("bound", ["ground-truth", "other-video"])
+def test_bounds_may_see_the_answer(bound: str) -> None:
+    found = check_model(load_model(bound), SIZE, torch.device("cpu"))
+    assert found["future"][0] == "note"
+    assert {status for name, (status, _) in found.items() if name != "future"} == {"ok"}
+
+
+def test_small_differences_are_tolerated_as_far_as_stated() -> None:
+    class Rounds(CopyLast):
+        def rollout(self, context, actions, *, seeds):
+            brighter = (context.clamp(max=250) + len(seeds) * 2).to(torch.uint8)
+            return super().rollout(brighter, actions, seeds=seeds)
+
+    def status(tolerance: int) -> str:
+        return check_model(Rounds(), replace(SIZE, tolerance=tolerance), torch.device("cpu"))["batch size"][0]
+
+    assert (status(1), status(2)) == ("FAILED", "ok")
+
+
+def test_the_made_up_videos_differ_where_they_say() -> None:
+    plain = SyntheticEpisodes(height=16, width=24, length=20)
+    changed = replace(plain, future_starts=12, future=1, later_starts=15, later=1)
+    np.testing.assert_array_equal(plain.frames("000/000", 0, 12), changed.frames("000/000", 0, 12))
+    assert (plain.frames("000/000", 12, 20) != changed.frames("000/000", 12, 20)).mean() > 0.9
+    same = plain.actions("000/000") == changed.actions("000/000")
+    assert same[:15].all()
+    assert not same[15:].all()
+    assert (plain.frames("000/000", 0, 1) != plain.frames("000/001", 0, 1)).mean() > 0.9
+
+
+def test_the_command(capsys) -> None:
+    size = ["--context", "8", "--horizon", "12", "--side", "16"]
+    assert check.main(["--model", "copy-last", *size]) == 0
+    assert "copy-last: keeps the contract" in capsys.readouterr().out
+    assert check.main(["--model", f"{__name__}:NoiseByPlace", *size]) == 1
+    assert "2 of 7 checks failed" in capsys.readouterr().out
+    assert check.main(["--model", "copy-last", "--horizon", "1"]) == 2

@@ -1,0 +1,97 @@
+"""Finding a model by name and by path, and refusing what is none."""
+
+import pytest
+
+from benchmark.bounds import CopyLast, GroundTruth, OtherVideo
+from benchmark.model import ContractError, Playback, RolloutModel, load_model, role_of
+from loopcraft.cli import UserError
+
+
+class Sized(CopyLast):
+    role = "model"
+
+    def __init__(self, size: int = 8) -> None:
+        self.frame_shape = (3, size, size)
+
+
+class WithoutRollout:
+    name, frame_shape, max_context = "mute", None, 1
+
+
+class WithoutName(CopyLast):
+    name = None  # type: ignore[assignment]
+
+
+class WithoutContext(CopyLast):
+    max_context = 0
+
+
+class GreyFrames(CopyLast):
+    frame_shape = (1, 8, 8)  # type: ignore[assignment]
+
+
+class Undecided(CopyLast, GroundTruth):
+    pass
+
+
+not_callable = 3
+
+
+@pytest.mark.parametrize("name", ["ground-truth", "copy-last", "other-video"])
+def test_bounds_are_registered_and_marked(name: str) -> None:
+    model = load_model(name)
+    assert (model.name, role_of(model)) == (name, "bound")
+
+
+def test_only_bounds_that_see_the_answer_are_playback() -> None:
+    assert isinstance(CopyLast(), RolloutModel)
+    assert not isinstance(CopyLast(), Playback)
+    for seer in (GroundTruth(), OtherVideo()):
+        assert isinstance(seer, Playback)
+        assert not isinstance(seer, RolloutModel)
+
+
+def test_a_model_by_path_with_arguments() -> None:
+    model = load_model(f"{__name__}:Sized", '{"size": 24}')
+    assert model.frame_shape == (3, 24, 24)
+    assert role_of(model) == "model"
+
+
+@pytest.mark.parametrize(
+    ("spec", "arguments", "message"),
+    [
+        ("dreamer", "{}", "unknown model 'dreamer': choose one of .*copy-last.*ground-truth.*other-video"),
+        ("no_such_package:Model", "{}", "no module 'no_such_package'"),
+        ("benchmark.nothing:Model", "{}", "no module 'benchmark.nothing'"),
+        (f"{__name__}:Missing", "{}", "no callable 'Missing'"),
+        (f"{__name__}:not_callable", "{}", "no callable 'not_callable'"),
+        (f"{__name__}:Sized", "{size: 3}", "is not JSON"),
+        (f"{__name__}:Sized", "[3]", "must be a JSON object"),
+        (f"{__name__}:Sized", '{"width": 3}', "do not fit .*width"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded(spec: str, arguments: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_model(spec, arguments)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "message"),
+    [
+        ("WithoutRollout", "one of the methods rollout and play, this has"),
+        ("Undecided", "one of the methods rollout and play, this has"),
+        ("WithoutName", "`name` must be a string"),
+        ("WithoutContext", "`max_context` must be a positive number"),
+        ("GreyFrames", r"`frame_shape` must be \(3, height, width\) or None, not \(1, 8, 8\)"),
+    ],
+)
+def test_an_object_that_is_no_model(mutant: str, message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        load_model(f"{__name__}:{mutant}")
+
+
+def test_a_model_keeps_its_own_import_errors(tmp_path, monkeypatch) -> None:
+    (tmp_path / "broken_model.py").write_text("import a_package_it_lacks\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="a_package_it_lacks"):
+        load_model("broken_model:Model")
