@@ -67,7 +67,7 @@ def read_pyramid(
     latents, offset = [], 0
     for tokens in grid.tokens_per_level[first_level:]:
         part = raw[:, offset : offset + 2 * grid.channels * tokens].copy()
-        bits = torch.from_numpy(part).view(torch.bfloat16)
+        bits = torch.from_numpy(part.view(np.int16)).view(torch.bfloat16)
         latents.append(bits.view(stop - start, grid.channels, tokens).mT.contiguous())
         offset += part.shape[1]
     return latents, raw[:, offset:].copy().view("<f4")
