@@ -10,10 +10,11 @@ from loopcraft.cli import UserError
 from models.autoencoder import AutoencoderConfig
 from models.denoiser import TokenDenoiser
 from models.diffusion import Sampling
+from models.frame_sampler import FrameSampler
 from models.framepack import FramePackDenoiser, FramePackWindow
 from models.layers import SIZES
 from models.plans import PlanConfig, plan_config
-from models.sampler import FrameSampler, Sampler, TokenSampler
+from models.sampler import Sampler, TokenSampler
 from models.tokens import Grid
 
 VideoNetwork = TokenDenoiser | FramePackDenoiser

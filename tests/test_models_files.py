@@ -1,4 +1,4 @@
-"""File formats and the choice of clips: round trips, damaged files, and the published rules on small cases."""
+"""File formats and the choice of clips: round trips, damaged files, the published rules on small cases."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,6 @@ def test_any_stretch_of_a_pyramid_reads_back(tmp_path_factory, num_frames, data)
 
 def test_bytes_of_a_pyramid(tmp_path):
     """Channel before cell, bfloat16 little-endian, coarser levels and states behind, once a start level."""
-    grid = Grid(side=2, levels=2, channels=2)
     latents = [torch.tensor([[[1.0, 5], [2, 6], [3, 7], [4, 8]]]), torch.tensor([[[9.0, 10]]])]
     write_pyramid(tmp_path / "a.pyramid", latents, np.full((1, 6), 0.5, np.float32))
     tail = b"\x10\x41\x20\x41" + 6 * b"\x00\x00\x00\x3f"

@@ -153,8 +153,9 @@ def data(tmp_path_factory) -> Path:
 def test_the_whole_benchmark_runs(data, tmp_path, factory):
     arguments = {"preset": "tiny", "frame_size": SIZE} | ({"steps": 1} if factory == "millivid" else {})
     code = benchmark([
-        "--model", f"models.rollouts:{factory}", "--model-args", json.dumps(arguments), "--data", str(data),
-        "--out", str(tmp_path / "run"), "--protocol", "loopcraft-mini", "--metrics", "psnr", "--max-videos", "1",
+        "--model", f"models.rollouts:{factory}", "--model-args", json.dumps(arguments),
+        "--data", str(data), "--out", str(tmp_path / "run"),
+        "--protocol", "loopcraft-mini", "--metrics", "psnr", "--max-videos", "1",
     ])  # fmt: skip
     assert code == 0
     assert "random weights" in (tmp_path / "run" / "result.json").read_text()

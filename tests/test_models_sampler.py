@@ -9,11 +9,12 @@ import torch
 from loopcraft.cli import UserError
 from models.denoiser import NO_ACTION, Condition, TokenDenoiser
 from models.diffusion import Sampling
+from models.frame_sampler import FrameSampler
 from models.framepack import FramePackDenoiser, FramePackWindow
 from models.layers import TransformerSize
 from models.plan import CONTEXT, DENOISED, UNSEEN
 from models.plans import framepack, framepack_mirrored, full_resolution, millivid, rollout_upscale, upscale
-from models.sampler import FrameSampler, TokenSampler, consecutive_runs, keyed_noise
+from models.sampler import TokenSampler, consecutive_runs, keyed_noise
 from models.tokens import Grid
 from tests.golden import reference
 

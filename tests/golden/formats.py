@@ -150,6 +150,8 @@ def check_videos(folder: Folder, test: dict, expected: dict, grid: Grid, index: 
     items = clip_index(split_videos(index, 0)[1], None)
     folder.equal("test: videos", [list(item) for item in items], test["all_index"])
     for number, (key, _) in enumerate(items):
+        if f"test_item{number}" not in test:
+            continue
         real = min(end, index[key])
         latents, rows = read_pyramid(folder.path / f"files/{key}.pyramid", grid, index[key], stop=real)
         rows = extend_actions(

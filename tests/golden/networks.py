@@ -72,10 +72,13 @@ def check_universal_forward(folder: Folder) -> None:
                 SIZES[test["model_size"]], channels=test["latent_channels"], num_levels=test["num_levels"]
             )
             fill(network, rule, manifest["salt"])
-            check_one_universal(folder, f"{name} {rule}", network, golden, rule)
+            schedule = Schedule(shift=test.get("shift", 1.0))
+            check_one_universal(folder, f"{name} {rule}", network, golden, rule, schedule)
 
 
-def check_one_universal(folder: Folder, name: str, network, golden: dict, rule: str) -> None:
+def check_one_universal(
+    folder: Folder, name: str, network: TokenDenoiser, golden: dict, rule: str, schedule: Schedule
+) -> None:
     """All outputs of one forward file under one weight rule."""
     address, action = golden["indices_flhw"], golden["actions"][..., 0].long()
     level = address[..., LEVEL]
@@ -88,14 +91,17 @@ def check_one_universal(folder: Folder, name: str, network, golden: dict, rule: 
     for mask in ("all", "first_false"):
         v = predict(golden["x"], golden["t_any"], golden[f"mask_{mask}"])
         folder.close(f"{name} v, mask {mask}", v, golden[f"{out}/v_t_any_mask_{mask}"], FORWARD)
+    if f"{out}/inter_first6tokens/c" in golden:
+        condition = Condition.per_token(golden["t_any"], level, action)
+        check_inside(folder, name, network, golden, f"{out}/inter_first6tokens", condition)
 
     x, eps, time, target = golden["x"], golden["eps"], golden["t_role"], golden["roles"][..., None] == 2
     everyone = torch.ones(len(x), dtype=torch.bool)
-    alpha, sigma = (w[..., None] for w in Schedule().alpha_sigma(time))
+    alpha, sigma = (w[..., None] for w in schedule.alpha_sigma(time))
     noisy = alpha * x + sigma * eps
     v = predict(noisy, time, everyone)
     blind_time = torch.where(target[..., 0], time, torch.ones(()))
-    blind_alpha, blind_sigma = (w[..., None] for w in Schedule().alpha_sigma(blind_time))
+    blind_alpha, blind_sigma = (w[..., None] for w in schedule.alpha_sigma(blind_time))
     blind = predict(blind_alpha * x + blind_sigma * eps, blind_time, ~everyone)
     for key in [key for key in golden if key.startswith(f"{out}/denoise_gs") and key.endswith("_x")]:
         scale = float(key.removeprefix(f"{out}/denoise_gs").removesuffix("_x"))
@@ -107,6 +113,25 @@ def check_one_universal(folder: Folder, name: str, network, golden: dict, rule: 
             result = torch.where(target, predicted, kept)
             label = f"{name} denoise {suffix}, guidance {scale:g}"
             folder.close(label, result, golden[f"{key[:-1]}{suffix}"], FORWARD)
+
+
+def check_inside(
+    folder: Folder, name: str, network: TokenDenoiser, golden: dict, prefix: str, condition: Condition
+) -> None:
+    """Condition vectors, and the residual stream around the first and after the last block."""
+    trunk = network.trunk
+    rows = trunk.embed(condition)
+    x = network.patchify(golden["x"]) + network.positions(golden["indices_flhw"])
+    found = {
+        "c": rows[condition.row],
+        "block0_in": x,
+        "block0_out": trunk.blocks[0](x, rows, condition.row),
+        "last_block_out": trunk(x, rows, condition.row),
+    }
+    for key, values in found.items():
+        expected = golden[f"{prefix}/{key}"]
+        tolerance = FORWARD * max(1.0, expected.abs().max().item())
+        folder.close(f"{name} {key}", values[:, : expected.shape[1]], expected, tolerance)
 
 
 def check_framepack_forward(folder: Folder) -> None:

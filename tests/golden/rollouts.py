@@ -7,9 +7,10 @@ import torch
 
 from models.denoiser import TokenDenoiser
 from models.diffusion import Sampling, Schedule
+from models.frame_sampler import FrameSampler
 from models.framepack import FramePackDenoiser, FramePackWindow
 from models.layers import SIZES
-from models.sampler import FrameSampler, TokenSampler
+from models.sampler import TokenSampler
 from models.tokens import FRAME, LEVEL, Grid, Pyramid
 from tests.golden.folder import Folder, fill
 from tests.golden.plans import plan_from
@@ -125,7 +126,8 @@ def check_frame_rollout(folder: Folder) -> None:
         for rule in "B" if folder.fast else test["variants"]:
             network = fill(FramePackDenoiser(SIZES[test["model_size"]], window, grid), rule, manifest["salt"])
             context = golden["latents"][:, :start].movedim(2, -1).flatten(2, 3)
-            sampler = FrameSampler(network, Sampling(steps=test["sampling_steps"]))
+            schedule = Schedule(shift=test.get("shift", 1.0))
+            sampler = FrameSampler(network, Sampling(steps=test["sampling_steps"], schedule=schedule))
             rollout = sampler.rollout([context], golden["actions"][..., 0].long(), noise)
             parts = [generated.latents for generated in itertools.islice(rollout, 1 if folder.fast else None)]
             latents = torch.cat(parts, dim=1).unflatten(2, (grid.side, grid.side)).movedim(-1, 2)

@@ -27,22 +27,30 @@ def relative(actual: Tensor, expected: Tensor) -> float:
 
 def check_names(folder: Folder) -> None:
     """Published names, shapes and optimiser order of the four published models (without any weights)."""
-    grid = Grid()
-    window = FramePackWindow(context_frames=(3, 12, 48, 192), denoised_frames=3)
-    with torch.device("meta"):
-        universal = TokenDenoiser(SIZES["B"], channels=32, num_levels=4)
-        models = {
-            "autoencoder_main": Autoencoder(AutoencoderConfig()),
-            "video_universal_main_millivid": universal,
-            "video_universal_main_full_resolution_rollout": universal,
-            "video_framepack_main": FramePackDenoiser(SIZES["B"], window, grid),
-        }
     order = folder.json("optimizer_param_order.json")
     for name, keys in folder.json("state_dict_keys.json").items():
-        ours = {published_name(key): list(value.shape) for key, value in models[name].state_dict().items()}
-        folder.equal(f"{name}: names and shapes", ours, {key: value["shape"] for key, value in keys.items()})
-        for half, parameters in zip(("muon", "adamw"), split_parameters(models[name]), strict=True):
+        shapes = {key: value["shape"] for key, value in keys.items()}
+        with torch.device("meta"):
+            model = model_of(shapes)
+        ours = {published_name(key): list(value.shape) for key, value in model.state_dict().items()}
+        folder.equal(f"{name}: names and shapes", ours, shapes)
+        for half, parameters in zip(("muon", "adamw"), split_parameters(model), strict=True):
             folder.equal(f"{name}: order of {half}", [*map(published_name, parameters)], order[name][half])
+
+
+def model_of(shapes: dict[str, list[int]]) -> nn.Module:
+    """The model whose published names and shapes these are."""
+    if "encoder.patchify.weight" in shapes:
+        levels, channels = shapes["encoder.level_embedding.weight"][0], shapes["encoder.bottleneck.weight"][0]
+        return Autoencoder(AutoencoderConfig(levels=levels, channels=channels))
+    levels, width = shapes["dit.dit.level_embedding.weight"]
+    size = next(size for size in SIZES.values() if size.width == width)
+    channels = shapes["dit.unpatchify.linear.weight"][0]
+    if "dit.patchify.weight" in shapes:
+        return TokenDenoiser(size, channels=channels, num_levels=levels)
+    window = FramePackWindow(context_frames=(1,) * levels, denoised_frames=1)
+    bottleneck = shapes["dit.patchify.0.0.weight"][0] if "dit.patchify.0.0.weight" in shapes else None
+    return FramePackDenoiser(size, window, Grid(levels=levels, channels=channels), bottleneck=bottleneck)
 
 
 def check_token_training(folder: Folder) -> None:
