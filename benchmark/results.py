@@ -6,7 +6,7 @@ zero. `version` changes when a reader of the old form would misread the new one.
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -138,6 +138,14 @@ def read_result(path: Path) -> Result:
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); run the benchmark again") from error
     return result
+
+
+def read_results(paths: Sequence[Path]) -> dict[str, Result]:
+    """Several results by the path of their file; a folder stands for the result.json in it."""
+    files = [path / "result.json" if path.is_dir() else path for path in paths]
+    if not files or len(set(files)) < len(files):
+        raise UserError("name at least one result file (or the folder of its run), and each of them once")
+    return {str(file): read_result(file) for file in files}
 
 
 def _refuse_constant(name: str) -> Any:

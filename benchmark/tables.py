@@ -49,7 +49,7 @@ def window_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
     require_comparable(results)
     labels = unique_labels(list(results.values()))
     order = sorted(zip(labels, results.values(), strict=True), key=lambda item: item[1].model.role != "bound")
-    cards = _cards(results.values())
+    cards = headline_cards(results.values())
     protocol = order[0][1].protocol
     return tuple(
         _window_table(window.name, f"{window.name} (frames {window.first}-{window.last})", cards, order)
@@ -90,7 +90,7 @@ def paired_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
     """
     require_comparable(results)
     named = list(zip(unique_labels(list(results.values())), results.values(), strict=True))
-    cards = [card for card in _cards(results.values()) if card.kind == "paired"]
+    cards = [card for card in headline_cards(results.values()) if card.kind == "paired"]
     return tuple(
         Table(
             window=window.name,
@@ -146,7 +146,7 @@ def unique_labels(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def _cards(results: Iterable[Result]) -> list[MetricCard]:
+def headline_cards(results: Iterable[Result]) -> list[MetricCard]:
     """The headline metrics that any of the results has, in the order of their first appearance."""
     cards: dict[str, MetricCard] = {}
     for result in results:
@@ -175,6 +175,12 @@ def _notes(order: Iterable[tuple[str, Result]]) -> tuple[str, ...]:
             total = len(result.failed) + len(result.data.keys)
             notes.append(f"{label}: {len(result.failed)} of {total} videos failed and are left out")
     return tuple(notes)
+
+
+def heading(card: MetricCard) -> str:
+    """As in "PSNR (dB) ↑": the arrow points to better."""
+    unit = f" ({card.unit})" if card.unit else ""
+    return f"{card.title}{unit} {'↑' if card.higher_is_better else '↓'}"
 
 
 def format_estimate(estimate: Estimate, decimals: int, *, signed: bool = False) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from benchmark.results import read_result
+from benchmark.results import read_results
 from benchmark.tables import paired_tables, window_tables
 from leaderboard.formats import FORMATS
 from loopcraft.cli import UserError, run
@@ -27,12 +27,9 @@ class Flags:
 
 def compare(flags: Flags) -> int:
     """Print the tables."""
-    if not flags.results or (flags.pairs and len(flags.results) < 2):
-        raise UserError("name the result files to compare: one at least, and two for --pairs")
-    paths = [path / "result.json" if path.is_dir() else path for path in flags.results]
-    if len(set(paths)) < len(paths):
-        raise UserError(f"name each result once, not {' '.join(map(str, flags.results))}")
-    results = {str(path): read_result(path) for path in paths}
+    results = read_results(flags.results)
+    if flags.pairs and len(results) < 2:
+        raise UserError("--pairs compares two results or more: name another")
     tables = paired_tables(results) if flags.pairs else window_tables(results)
     print(FORMATS[flags.format](tables), end="")
     return 0

@@ -9,8 +9,7 @@ import rich.table
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark.results import MetricCard
-from benchmark.tables import Cell, Row, Table
+from benchmark.tables import Cell, Row, Table, heading
 
 ABSENT = "–"
 BOUND = " (bound)"
@@ -116,12 +115,6 @@ def to_csv(tables: Sequence[Table]) -> str:
                     place = [table.window, row.label, str(row.is_bound).lower(), card.name, card.unit]
                     writer.writerow([*place, cell.estimate.mean, *interval])
     return out.getvalue()
-
-
-def heading(card: MetricCard) -> str:
-    """As in "PSNR (dB) ↑": the arrow points to better."""
-    unit = f" ({card.unit})" if card.unit else ""
-    return f"{card.title}{unit} {'↑' if card.higher_is_better else '↓'}"
 
 
 def _label(row: Row) -> str:

@@ -7,7 +7,8 @@ nothing; a file that was deleted (because verify found it bad) is made again.
 
 --shard 2/8 makes the second eighth of the same data set, on any machine. To merge, copy the shards' folders
 over each other and run the same command once more without --shard: it finds every episode finished and
-writes the table and the index. Shards may also share one folder on a common disk.
+writes the table and the index, and removes what killed shards left behind. Shards may also share one folder
+on a common disk.
 """
 
 import fcntl
@@ -65,8 +66,8 @@ def generate(
 ) -> None:
     """Bring the data set in `root` (or its shard) to its end and print what there is.
 
-    Raises `UserError` for a folder or a flag that cannot be right, `OSError` for a disk that cannot take
-    it.
+    Raises `UserError` for a folder or a flag that cannot be right, `OSError` for a disk that cannot be
+    written.
     """
     indices = _shard_indices(shard, recipe.num_episodes)
     is_whole = len(indices) == recipe.num_episodes
@@ -128,8 +129,8 @@ def summary(root: Path, recipe: Recipe, rows: Sequence[Row]) -> str:
     if rejected:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items()))
         lines[0] += f", {rejected.total()} dropped: {reasons}"
-    if recipe.candidates is not None:
-        lines[0] += f", of the {recipe.num_episodes} among {recipe.candidates} that walked furthest"
+    if recipe.candidates is not None and len(rows) == recipe.num_episodes:
+        lines[0] += f", those of {recipe.candidates} candidates that walked furthest"
     for flag in FLAGS:
         keys = [row["key"] for row in rows if row[flag]]
         if keys:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from loopcraft.storage import whole_file
 from loopcraft.trajectory import find_revisits
@@ -19,6 +20,7 @@ CONTEXT_COLOR = "#2f7ec7"
 HORIZON_COLOR = "#f0932b"
 REVISIT_COLOR = "#c2185b"
 FRAMES_PER_HEADING = 32
+MARGIN_BLOCKS = 8.0
 
 Poses = Float[np.ndarray, "T 5"]
 
@@ -61,10 +63,9 @@ def _draw_walk(axes: Axes, poses: Poses, num_context: int) -> None:
     x, z = poses[:, 0], poses[:, 2]
     revisits = num_context + np.flatnonzero(find_revisits(poses, num_context))
     dark = "#30343b"
-    axes.plot(x[:num_context], z[:num_context], color=CONTEXT_COLOR, lw=3.4, label="context", zorder=3)
-    axes.plot(
-        x[num_context - 1 :], z[num_context - 1 :], color=HORIZON_COLOR, lw=1.8, label="horizon", zorder=2
-    )
+    horizon = slice(num_context - 1, None)  # from the context's last place on
+    _draw_line(axes, x[:num_context], z[:num_context], CONTEXT_COLOR, "context", width=3.4, zorder=3)
+    _draw_line(axes, x[horizon], z[horizon], HORIZON_COLOR, "horizon", width=1.8, zorder=2)
     axes.scatter(x[revisits], z[revisits], s=9, c=REVISIT_COLOR, lw=0, label="revisits the context", zorder=4)
     sparse = slice(None, None, FRAMES_PER_HEADING)
     look_x, look_z = headings(poses[sparse, 3]).T
@@ -73,9 +74,24 @@ def _draw_walk(axes: Axes, poses: Poses, num_context: int) -> None:
     axes.scatter(x[:1], z[:1], s=90, c="white", ec=dark, lw=1.6, label="start", zorder=6)
 
 
+def _draw_line(
+    axes: Axes,
+    x: Float[np.ndarray, " N"],
+    z: Float[np.ndarray, " N"],
+    color: str,
+    label: str,
+    *,
+    width: float,
+    zorder: int,
+) -> None:
+    """A line with a white edge, to be seen on any ground."""
+    edge = withStroke(linewidth=width + 1.8, foreground="white")
+    axes.plot(x, z, color=color, lw=width, label=label, zorder=zorder, path_effects=[edge])
+
+
 def _set_view(axes: Axes, x: Float[np.ndarray, " T"], z: Float[np.ndarray, " T"]) -> None:
     """A square that holds the walk, with north up."""
-    half = max(np.ptp(x), np.ptp(z)) * 0.55 + 2
+    half = max(np.ptp(x), np.ptp(z)) / 2 + MARGIN_BLOCKS
     center_x, center_z = (x.min() + x.max()) / 2, (z.min() + z.max()) / 2
     axes.set_xlim(center_x - half, center_x + half)
     axes.set_ylim(center_z + half, center_z - half)

@@ -1,9 +1,12 @@
 """Which walk in which world each episode gets: a pure function of the recipe.
 
-train: episode i draws walk and world afresh, up to eight times, until the audit of its path passes. val and
-test: every candidate draws a world and the walk that comes back best of 100; kept are the candidates that
-walked furthest, in the order in which they were drawn. The name of the split is part of every seed: no two
-splits share a walk or a world.
+train
+    Episode i draws walk and world afresh, up to eight times, until the audit of its path passes.
+val, test
+    Every candidate draws a world and the walk that comes back best of 100; kept are those that walked
+    furthest, in the order in which they were drawn.
+
+The name of the split is part of every seed: no two splits share a walk or a world.
 """
 
 from collections.abc import Sequence

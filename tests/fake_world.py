@@ -1,6 +1,7 @@
 """A cheap world for tests: open ground, coloured waves to look at; every fifth seed is stuck."""
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,15 @@ class FakeWorld:
             yield Observation(frame=frame.astype(np.uint8), pose=Pose(x, y, z, yaw, pitch))
 
 
+class SlowWorld(FakeWorld):
+    """The same frames, taking their time: something is always under way when the run is killed."""
+
+    def play(self, seed: int, actions: Integer[np.ndarray, " T"]) -> Iterator[Observation]:
+        for seen in super().play(seed, actions):
+            time.sleep(0.01)
+            yield seen
+
+
 def recipe(split: str = "train", num_episodes: int = 4, num_frames: int = 64, **more: object) -> Recipe:
     """A small recipe for the fake world."""
     return Recipe(
@@ -56,4 +66,4 @@ def recipe(split: str = "train", num_episodes: int = 4, num_frames: int = 64, **
 
 
 if __name__ == "__main__":  # a run that a test can kill: FOLDER SPLIT WORKERS
-    generate(Path(sys.argv[1]), recipe(sys.argv[2]), make_world=FakeWorld, num_workers=int(sys.argv[3]))
+    generate(Path(sys.argv[1]), recipe(sys.argv[2]), make_world=SlowWorld, num_workers=int(sys.argv[3]))

@@ -13,6 +13,9 @@ from loopcraft.generate import generate
 from loopcraft.maps import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, Background, draw_map, headings
 from loopcraft.trajectory import find_revisits
 from loopcraft.video import count_frames, read_frames
+from loopcraft.worlds.voxel.blocks import BLOCK_IDS
+from loopcraft.worlds.voxel.region import Region
+from loopcraft.worlds.voxel.topdown import PIXELS_PER_BLOCK, topdown
 
 NUM_FRAMES = 96
 NUM_CONTEXT = 24
@@ -127,3 +130,17 @@ def test_the_preview_shows_the_frame_and_its_stretch(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         revisits, NUM_CONTEXT + np.flatnonzero(find_revisits(there_and_back(), NUM_CONTEXT))
     )
+
+
+def test_the_ground_from_above_is_the_ground() -> None:
+    """A tower of sand in a field of stone lies where its column is, north up and west left."""
+    blocks = np.zeros((5, 7, 96), np.uint8)
+    blocks[:, :, :10] = BLOCK_IDS["stone"]
+    blocks[1, 4, :20] = BLOCK_IDS["sand"]
+    blocks[3, 3, 10] = BLOCK_IDS["tall_grass"]
+    white = np.full((5, 7, 3), 255, np.uint8)
+    region = Region(x0=0, z0=0, blocks=blocks, grass_tint=white, foliage_tint=white, water_tint=white)
+    picture = topdown(region).reshape(7, PIXELS_PER_BLOCK, 5, PIXELS_PER_BLOCK, 3).mean(axis=(1, 3))
+    is_sand = picture[..., 0] - picture[..., 2] > 30  # stone is grey
+    assert np.argwhere(is_sand).tolist() == [[4, 1]]
+    assert picture[5, 2].mean() < 0.8 * picture[0, 0].mean()  # in the tower's shade, south-east of it

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8, UInt64
 
 from loopcraft.worlds.voxel import tables as t
-from loopcraft.worlds.voxel.jit import kernel
+from loopcraft.worlds.voxel.jit import inlined, kernel
 from loopcraft.worlds.voxel.noise import hash2, noise2
 
 LATTICE = 4
@@ -99,13 +99,13 @@ def _cells(
     return centre, kind
 
 
-@kernel
+@inlined
 def _smooth(u: float) -> float:
     u = min(max(u, 0.0), 1.0)
     return u * u * (3.0 - 2.0 * u)
 
 
-@kernel
+@inlined
 def _ground(relief: np.ndarray, field: np.ndarray, detail: float) -> tuple[float, float]:
     """Height and roughness of a column from its blended relief and its interpolated noises."""
     base, hills, roll, plateau, rough, terrace = relief
@@ -125,6 +125,72 @@ def _ground(relief: np.ndarray, field: np.ndarray, detail: float) -> tuple[float
     return min(height, 76.0), displacement
 
 
+@inlined
+def _interpolate(lattice: np.ndarray, a: int, b: int, u: float, v: float, field: np.ndarray) -> None:
+    for f in range(len(field)):
+        low = lattice[a, b, f] + u * (lattice[a + 1, b, f] - lattice[a, b, f])
+        high = lattice[a, b + 1, f] + u * (lattice[a + 1, b + 1, f] - lattice[a, b + 1, f])
+        field[f] = low + v * (high - low)
+
+
+@inlined
+def _measure(centre: np.ndarray, x: float, z: float, distance: np.ndarray) -> int:
+    """Distances to the centres of 3 x 3 cells; the nearest one's place."""
+    nearest = 0
+    for j in range(9):
+        dx, dz = x - centre[j // 3, j % 3, 0], z - centre[j // 3, j % 3, 1]
+        distance[j] = np.sqrt(dx * dx + dz * dz)
+        if distance[j] < distance[nearest]:
+            nearest = j
+    return nearest
+
+
+@inlined
+def _blend(
+    biomes: t.BiomeArrays,
+    kind: np.ndarray,
+    distance: np.ndarray,
+    nearest: float,
+    relief: np.ndarray,
+    tint: np.ndarray,
+) -> None:
+    """Relief and tints of a column: means over the cells at most `_BLEND` farther than the nearest."""
+    relief[:] = 0.0
+    tint[:] = 0.0
+    total = 0.0
+    for j in range(9):
+        w = max(0.0, 1.0 - (distance[j] - nearest) / _BLEND)
+        if w == 0.0:
+            continue
+        biome, cell = kind[j // 3, j % 3]
+        w *= w
+        total += w
+        for f in range(6):
+            relief[f] += w * biomes.relief[biome, f]
+        # Each cell lies higher or lower, is hillier or flatter, and has a tone of its own.
+        swell = w * biomes.relief[biome, 1]
+        relief[0] += (float(cell & 15) - 7.5) * 0.04 * swell
+        relief[1] += (float((cell >> 20) & 15) - 7.5) * 0.07 * swell
+        for f in range(9):
+            shift = 1.0 + (float((cell >> (4 + f)) & 7) - 3.5) * 0.016
+            tint[f] += w * shift * biomes.tints[biome, f]
+    for f in range(6):
+        relief[f] /= total
+    for f in range(9):
+        tint[f] /= total
+
+
+@inlined
+def _dither(distance: np.ndarray, h: int) -> int:
+    """The place of the cell that is nearest when each is moved off by up to `_DITHER` blocks."""
+    place, best = 0, 1e9
+    for j in range(9):
+        dithered = distance[j] + _DITHER * float((h >> (3 * j)) & 7) / 7.0
+        if dithered < best:
+            place, best = j, dithered
+    return place
+
+
 @kernel
 def _fill(
     seeds: UInt64[np.ndarray, " S"],
@@ -138,62 +204,22 @@ def _fill(
     d0: int,
     out: Columns,
 ) -> None:
-    size_x, size_z = out.height.shape
-    field, relief, tint = np.empty(9), np.empty(6), np.empty(9)
-    distance = np.empty(9)
-    base_x, base_z = x0 // LATTICE, z0 // LATTICE
-    for i in range(size_x):
-        x = x0 + i
-        li = x // LATTICE - base_x
-        u = float(x % LATTICE) / LATTICE
-        for k in range(size_z):
-            z = z0 + k
-            lk = z // LATTICE - base_z
-            v = float(z % LATTICE) / LATTICE
-            for f in range(9):
-                low = lattice[li, lk, f] + u * (lattice[li + 1, lk, f] - lattice[li, lk, f])
-                high = lattice[li, lk + 1, f] + u * (lattice[li + 1, lk + 1, f] - lattice[li, lk + 1, f])
-                field[f] = low + v * (high - low)
+    field, relief, tint, distance = np.empty(9), np.empty(6), np.empty(9), np.empty(9)
+    for i in range(out.height.shape[0]):
+        for k in range(out.height.shape[1]):
+            x, z = x0 + i, z0 + k
+            u, v = float(x % LATTICE) / LATTICE, float(z % LATTICE) / LATTICE
+            _interpolate(lattice, x // LATTICE - x0 // LATTICE, z // LATTICE - z0 // LATTICE, u, v, field)
             px, pz = x + field[_WARP_X], z + field[_WARP_Z]
-            ci, ck = int(np.floor(px / _CELL)) - c0, int(np.floor(pz / _CELL)) - d0
-            nearest = 1e9
-            for j in range(9):
-                a, b = ci + j // 3 - 1, ck + j % 3 - 1
-                dx, dz = px - centre[a, b, 0], pz - centre[a, b, 1]
-                distance[j] = np.sqrt(dx * dx + dz * dz)
-                if distance[j] < nearest:
-                    nearest = distance[j]
-                    out.country[i, k] = kind[a, b, 0]
-            relief[:] = 0.0
-            tint[:] = 0.0
-            total, best = 0.0, 1e9
-            h = hash2(seeds[t.SEED_DITHER], x, z)
-            for j in range(9):
-                w = 1.0 - (distance[j] - nearest) / _BLEND
-                if w <= 0.0:
-                    continue
-                a, b = ci + j // 3 - 1, ck + j % 3 - 1
-                biome, cell = kind[a, b, 0], kind[a, b, 1]
-                w *= w
-                total += w
-                for f in range(6):
-                    relief[f] += w * biomes.relief[biome, f]
-                # Each cell lies higher or lower, is hillier or flatter, and has a tone of its own.
-                swell = w * biomes.relief[biome, 1]
-                relief[0] += (float(cell & 15) - 7.5) * 0.04 * swell
-                relief[1] += (float((cell >> 20) & 15) - 7.5) * 0.07 * swell
-                for f in range(9):
-                    shift = 1.0 + (float((cell >> (4 + f)) & 7) - 3.5) * 0.016
-                    tint[f] += w * shift * biomes.tints[biome, f]
-                dithered = distance[j] + _DITHER * float((h >> (3 * j)) & 7) / 7.0
-                if dithered < best:
-                    best = dithered
-                    out.biome[i, k], out.cell[i, k] = biome, cell
-            for f in range(6):
-                relief[f] /= total
-            tone = (1.0 + 0.10 * field[_TONE]) / total
+            c, d = int(np.floor(px / _CELL)) - c0 - 1, int(np.floor(pz / _CELL)) - d0 - 1
+            cells = kind[c : c + 3, d : d + 3]
+            place = _measure(centre[c : c + 3, d : d + 3], px, pz, distance)
+            out.country[i, k] = cells[place // 3, place % 3, 0]
+            _blend(biomes, cells, distance, distance[place], relief, tint)
+            place = _dither(distance, hash2(seeds[t.SEED_DITHER], x, z))
+            out.biome[i, k], out.cell[i, k] = cells[place // 3, place % 3]
             for f in range(9):
-                out.tints[i, k, f] = min(max(tint[f] * tone, 0.0), 255.0)
+                out.tints[i, k, f] = min(max(tint[f] * (1.0 + 0.10 * field[_TONE]), 0.0), 255.0)
             detail = noise2(seeds[t.SEED_DETAIL], x / 11.0, z / 11.0)
             out.height[i, k], out.rough[i, k] = _ground(relief, field, detail)
             out.woods[i, k] = max(0.0, 1.0 + 2.2 * field[_WOODS])

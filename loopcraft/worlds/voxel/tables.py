@@ -92,10 +92,10 @@ class Bed:
 
 STRATA: dict[str, tuple[Bed, ...]] = {
     "stone": (
-        Bed(block="stone", thickness=(3, 7), weight=10),
+        Bed(block="stone", thickness=(2, 5), weight=8),
         Bed(block="andesite", thickness=(1, 3), weight=3),
         Bed(block="granite", thickness=(1, 3), weight=3),
-        Bed(block="diorite", thickness=(1, 2), weight=2),
+        Bed(block="diorite", thickness=(1, 2), weight=3),
         Bed(block="gravel", thickness=(1, 2), weight=1),
     ),
     "terracotta": (

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Float64, Int16, UInt8, UInt64
 from loopcraft.worlds.voxel import tables as t
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS
 from loopcraft.worlds.voxel.columns import LATTICE, SEA_LEVEL, Columns
-from loopcraft.worlds.voxel.jit import kernel
+from loopcraft.worlds.voxel.jit import inlined, kernel
 from loopcraft.worlds.voxel.noise import hash2, hash3, noise2, noise3
 from loopcraft.worlds.voxel.region import HEIGHT_BLOCKS
 
@@ -55,7 +55,7 @@ def _lattice3(
     for i in range(nx):
         for k in range(nz):
             x, z = float((base_x + i) * LATTICE), float((base_z + k) * LATTICE)
-            low = int((max(lowest[i, k] - _CAVE_DEPTH, _CAVE_LOW)) // LATTICE)
+            low = int(max(lowest[i, k] - _CAVE_DEPTH, _CAVE_LOW)) // LATTICE
             high = min(int(highest[i, k]) // LATTICE + 2, _LAYERS)
             solid = int(lowest[i, k]) // LATTICE
             for layer in range(low, high):
@@ -112,7 +112,7 @@ def _surface(
     return top
 
 
-@kernel
+@inlined
 def _slope(height: Float64[np.ndarray, "X Z"], i: int, k: int) -> tuple[float, float]:
     """Lowest ground within MARGIN blocks along the axes, and the rise from there to the highest."""
     low = high = height[i, k]
@@ -122,7 +122,7 @@ def _slope(height: Float64[np.ndarray, "X Z"], i: int, k: int) -> tuple[float, f
     return low, high - low
 
 
-@kernel
+@inlined
 def _column_noise(lattice: np.ndarray, a: int, b: int, u: float, v: float, out: np.ndarray) -> None:
     for layer in range(_LAYERS):
         for f in range(3):
@@ -164,6 +164,14 @@ def fill(
             )
 
 
+@inlined
+def _at(profile: np.ndarray, y: int, f: int) -> float:
+    """Field f of a column's noises at height y."""
+    layer, w = y // LATTICE, float(y % LATTICE) / LATTICE
+    value: float = profile[layer, f] + w * (profile[layer + 1, f] - profile[layer, f])
+    return value
+
+
 @kernel
 def _fill_column(
     seeds: UInt64[np.ndarray, " S"],
@@ -197,24 +205,16 @@ def _fill_column(
         if biomes.snow_line[biome] < 60.0:
             out[level] = _ICE
     for y in range(top, 0, -1):
-        layer = y // LATTICE
-        w = float(y % LATTICE) / LATTICE
         if rough > 0.0 and y > SEA_LEVEL + 1 and y > height - rough:
-            n = profile[layer, 0] + w * (profile[layer + 1, 0] - profile[layer, 0])
-            if y > height + rough * min(max(n, -1.0), 1.0):
+            displacement = rough * min(max(_at(profile, y, 0), -1.0), 1.0)
+            if y > height + displacement:
                 depth = 0
                 continue
         depth += 1
-        below = height - y
-        if (
-            y > _CAVE_LOW
-            and roof <= below < _CAVE_DEPTH
-            and ((y > low + 0.5 and y > SEA_LEVEL + 1) or y < low - _CAVE_SLAB)
-            and level <= SEA_LEVEL
-        ):
-            p = profile[layer, 1] + w * (profile[layer + 1, 1] - profile[layer, 1])
-            q = profile[layer, 2] + w * (profile[layer + 1, 2] - profile[layer, 2])
-            if p * p + q * q < _CAVE_WIDTH * _CAVE_WIDTH:
+        may_open = y > low + 0.5 and y > SEA_LEVEL + 1
+        if y > _CAVE_LOW and roof <= height - y < _CAVE_DEPTH and (may_open or y < low - _CAVE_SLAB):
+            a, b = _at(profile, y, 1), _at(profile, y, 2)
+            if a * a + b * b < _CAVE_WIDTH * _CAVE_WIDTH:
                 continue
         ground = max(ground, y)
         if depth == 1 and (depth_of_soil >= 0 or y <= level):

@@ -45,12 +45,12 @@ def _disc(
     blocks: UInt8[np.ndarray, "X Z 96"],
     foot: tuple[int, int, int],
     centre: tuple[int, int, int],
-    size: tuple[int, int, int],
+    size: tuple[int, int],
     kind: np.ndarray,
     droop: int,
 ) -> None:
     """One layer of leaves. `foot` = world x, z of the volume's corner and lowest y; `size` = r2, ragged."""
-    radius_sq, ragged, _ = size
+    radius_sq, ragged = size
     x, y, z = centre
     leaves, mix, mix_percent = kind[2], kind[15], kind[16]
     radius = 0
@@ -71,6 +71,33 @@ def _disc(
                 for fall in range(1, 1 + (h >> 18) % (droop + 1)):
                     if y - fall >= foot[2]:
                         _put(blocks, x + dx, y - fall, z + dz, leaves, False)
+
+
+@kernel
+def _branch(
+    seed: np.uint64,
+    blocks: UInt8[np.ndarray, "X Z 96"],
+    kind: np.ndarray,
+    foot: tuple[int, int, int],
+    start: tuple[int, int, int],
+    h: int,
+) -> None:
+    """A branch that slants up in one of eight directions, or an arm that goes out and then up."""
+    (x, y, z), log = start, kind[1]
+    out, arm_height = _between(kind[10], kind[11], h), kind[12] if kind[12] > 1 else 0
+    way = (h >> 4) & 7
+    dx, dz = (1, 1, 0, -1, -1, -1, 0, 1)[way], (0, 1, 1, 1, 0, -1, -1, -1)[way]
+    if arm_height > 0:
+        dx, dz = (1, 0, -1, 0)[way & 3], (0, 1, 0, -1)[way & 3]
+    for step in range(1, out + 1):
+        _put(blocks, x + dx * step, y if arm_height > 0 else y + step, z + dz * step, log, True)
+    x, z = x + dx * out, z + dz * out
+    for up in range(1, arm_height + 1):
+        _put(blocks, x, y + up, z, log, True)
+    y += arm_height if arm_height > 0 else out
+    if kind[13] > 0:
+        _disc(seed, blocks, foot, (x, y + 1, z), (kind[13] - 3, 20), kind, 0)
+        _disc(seed, blocks, foot, (x, y, z), (kind[13], 20), kind, kind[14])
 
 
 @kernel
@@ -101,25 +128,11 @@ def _standing(
     top = ground + height
     for j in range(kind[17]):
         droop = kind[14] if j == kind[17] - 1 else 0
-        _disc(seed, blocks, foot, (bx, top + layers[j, 0], bz), (layers[j, 1], layers[j, 2], 0), kind, droop)
+        _disc(seed, blocks, foot, (bx, top + layers[j, 0], bz), (layers[j, 1], layers[j, 2]), kind, droop)
     for j in range(_between(kind[8], kind[9], h >> 10)):
         g = hash3(seed, corner[0] + x, 1000 + j, corner[1] + z)
-        out = _between(kind[10], kind[11], g)
-        way = (g >> 4) & 7
-        dx, dz = (1, 1, 0, -1, -1, -1, 0, 1)[way], (0, 1, 1, 1, 0, -1, -1, -1)[way]
-        if kind[12] > 1:  # arms keep to the axes
-            dx, dz = (1, 0, -1, 0)[way & 3], (0, 1, 0, -1)[way & 3]
-        y = ground + max(1, height - 1 - kind[12] - (g >> 8) % max(1, height // 3))
-        for step in range(1, out + 1):
-            _put(blocks, x + dx * step, y + (step if kind[12] == 1 else 0), z + dz * step, kind[1], True)
-        y += out if kind[12] == 1 else kind[12]
-        if kind[12] > 1:
-            for up in range(1, kind[12] + 1):
-                _put(blocks, x + dx * out, y - kind[12] + up, z + dz * out, kind[1], True)
-        if kind[13] > 0:
-            end = (x + dx * out, y, z + dz * out)
-            _disc(seed, blocks, foot, (end[0], y + 1, end[2]), (kind[13] - 3, 20, 0), kind, 0)
-            _disc(seed, blocks, foot, end, (kind[13], 20, 0), kind, kind[14])
+        start = ground + max(1, height - 1 - kind[12] - (g >> 8) % max(1, height // 3))
+        _branch(seed, blocks, kind, foot, (x, start, z), g)
 
 
 @kernel

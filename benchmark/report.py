@@ -1,0 +1,125 @@
+"""One self-contained page of results: tables, curves, videos and where every number came from.
+
+Writes OUT/report.html, and beside it the figures as PNG and PDF and the example videos.
+"""
+
+import base64
+import importlib.resources
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import tyro
+from matplotlib.figure import Figure
+
+from benchmark.examples import Example, Shown, make_examples
+from benchmark.plots import curve_figures
+from benchmark.results import Result, read_results
+from benchmark.tables import heading, headline_cards, paired_tables, unique_labels, window_tables
+from loopcraft.cli import UserError, run
+from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.storage import whole_file
+
+MIME = {".png": "image/png", ".mp4": "video/mp4"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """Which results are reported, and where."""
+
+    results: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of runs, or their result files, of one protocol on one data set."""
+    out: Path
+    """Folder of the report."""
+    data: Path | None = None
+    """The data set's folder: with it the report shows videos that all runs kept."""
+    videos: int = 2
+    """How many videos it shows at most."""
+
+
+def report(flags: Flags) -> int:
+    """Write the report."""
+    results = read_results(flags.results)
+    dataset = None if flags.data is None else open_dataset(flags.data)
+    if dataset is not None:
+        _require_same_data(dataset, flags.data, results)
+    figures = save_figures(curve_figures(results), flags.out / "figures")
+    examples = (
+        [] if dataset is None else make_examples(_shown(results), dataset, flags.out / "videos", flags.videos)
+    )
+    page = render(results, figures, examples)
+    path = flags.out / "report.html"
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    print(f"wrote {path}")
+    return 0
+
+
+def render(results: Mapping[str, Result], figures: Mapping[str, Path], examples: Sequence[Example]) -> str:
+    """The page; everything that comes from a result is escaped, every picture is inside."""
+    template = importlib.resources.files("benchmark").joinpath("report.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    labels = unique_labels(list(results.values()))
+    first = next(iter(results.values()))
+    return environment.from_string(template).render(
+        protocol=first.protocol,
+        data=first.data,
+        labels=labels,
+        results=list(zip(labels, results.values(), strict=True)),
+        cards=headline_cards(results.values()),
+        heading=heading,
+        tables=window_tables(results),
+        pairs=paired_tables(results) if len(results) > 1 else (),
+        figures=[{"name": name, "source": data_uri(path)} for name, path in figures.items()],
+        examples=[
+            {
+                "key": example.key,
+                "title": example.title,
+                "video": data_uri(example.video),
+                "strip": data_uri(example.strip),
+            }
+            for example in examples
+        ],
+    )
+
+
+def save_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, Path]:
+    """Write every figure as PNG and PDF; returns the PNGs."""
+    paths = {}
+    for name, figure in figures.items():
+        for suffix in (".png", ".pdf"):
+            with whole_file(folder / f"{name}{suffix}") as temporary:
+                figure.savefig(temporary, format=suffix[1:], dpi=160)
+        paths[name] = folder / f"{name}.png"
+    return paths
+
+
+def data_uri(path: Path) -> str:
+    """A file as an address that holds it."""
+    return f"data:{MIME[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _shown(results: Mapping[str, Result]) -> list[Shown]:
+    """The models; where there are only bounds, those."""
+    labels = unique_labels(list(results.values()))
+    runs = [
+        Shown(label=label, result=result, folder=Path(source).parent)
+        for label, (source, result) in zip(labels, results.items(), strict=True)
+    ]
+    return [run for run in runs if run.result.model.role == "model"] or runs
+
+
+def _require_same_data(dataset: LoopcraftDataset, data: Path | None, results: Mapping[str, Result]) -> None:
+    source, first = next(iter(results.items()))
+    if dataset.fingerprint != first.data.fingerprint:
+        raise UserError(f"--data {data}: not the data set of {source}; give that one, or leave --data out")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    return run(Flags, report, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
