@@ -22,14 +22,14 @@ def plan_pixels(plan: Plan, max_steps: int) -> UInt8[np.ndarray, "lines frames 3
     steps = plan.steps[:max_steps, ::-1]
     banded = np.pad(steps, ((0, 0), (0, 1), (0, 0)), constant_values=len(COLORS))
     pixels: UInt8[np.ndarray, "lines frames 3"] = palette[banded.reshape(-1, plan.num_frames)]
-    return pixels
+    return pixels[:-1]
 
 
 def draw_plan(plan: Plan, out: Path, *, title: str, max_steps: int = 85) -> None:
     """Write a picture of the first `max_steps` steps of a chunk."""
     pixels = plan_pixels(plan, max_steps)
     num_steps = min(max_steps, len(plan.steps))
-    figure = Figure(figsize=(9, min(11.0, 1.8 + 0.13 * len(pixels))), layout="constrained")
+    figure = Figure(figsize=(9, min(11.0, 2.2 + 0.12 * len(pixels))), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     first = -plan.denoising_start - 0.5
@@ -42,10 +42,10 @@ def draw_plan(plan: Plan, out: Path, *, title: str, max_steps: int = 85) -> None
     axes.axvline(-0.5, color="black", linewidth=0.8)
     axes.axvline(plan.width - 0.5, color="black", linewidth=0.8, linestyle="--")
     axes.set_xlabel("frame, from the first generated one (dashed: where the next chunk begins)")
-    axes.set_ylabel("step of the chunk (in each: coarsest level on top)")
+    axes.set_ylabel("step (coarsest level on top)")
     more = f" (the first {num_steps} of {len(plan.steps)} steps)" if num_steps < len(plan.steps) else ""
     axes.set_title(title + more)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     handles = [Patch(color=f"#{bytes(color).hex()}", label=NAMES[role]) for role, color in COLORS.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     figure.savefig(out, dpi=110)

@@ -110,7 +110,7 @@ def test_reading_the_future_is_refused():
 def test_picture_has_a_line_a_level_and_coarse_on_top():
     plan = millivid([1, 2], 16, tokens_at_0=16)
     pixels = plan_pixels(plan, max_steps=2)
-    assert pixels.shape == (2 * 3, 7, 3)
+    assert pixels.shape == (2 * 3 - 1, 7, 3)
     assert tuple(pixels[0, 5]) == COLORS[DENOISED]  # step 0, level 1
     assert tuple(pixels[1, 4]) == COLORS[CONTEXT]  # step 0, level 0
     assert tuple(pixels[2, 0]) == (255, 255, 255)
