@@ -79,6 +79,19 @@ def test_context_and_actions_matter():
     assert (frames_of(model, context, 2 - actions, [1, 2]) - frames).abs().max() > 1e-3
 
 
+def test_bfloat16_is_close_and_float32_ignores_an_outer_autocast():
+    results = {}
+    for precision in ("float32", "bfloat16", "auto"):
+        model = tiny("millivid", precision=precision)
+        context, actions = inputs(model, 2)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision != "bfloat16"):
+            results[precision] = frames_of(model, context, actions, [1, 2])
+        assert results[precision].dtype == torch.float32
+    assert torch.equal(results["auto"], results["float32"])
+    difference = (results["bfloat16"] - results["float32"]).abs()
+    assert 0 < difference.mean() < 0.05
+
+
 def test_mistakes_are_one_sentence():
     model = tiny("millivid")
     context, actions = inputs(model, 4)
