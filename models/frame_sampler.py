@@ -66,7 +66,7 @@ class FrameSampler:
         context = alpha * x[:, :count].float() + sigma * eps[:, :count].float()
 
         def predict(noisy: Tensor, index: int) -> Tensor:
-            time = torch.tensor([0.0, times[index]], device=x.device).expand(len(x), 2)
+            time = torch.tensor([[0.0, times[index]]], device=x.device)
             condition = self.network.condition_by_role(time, action)
             with autocast(x.device, self.sampling.bfloat16):
                 v: Tensor = self.network(torch.cat([context, noisy], dim=1), condition)

@@ -93,8 +93,8 @@ class FramePackDenoiser(nn.Module):
         frame, level = self.address[:, FRAME], self.address[:, LEVEL]
         return Condition.per_token(time[:, frame], level.expand(len(time), -1), action[:, frame])
 
-    def condition_by_role(self, time: Float[Tensor, "B 2"], action: Int64[Tensor, "B T"]) -> Condition:
-        """The same for one noise level for all context frames of a sample and one for those to denoise."""
+    def condition_by_role(self, time: Float[Tensor, "#B 2"], action: Int64[Tensor, "B T"]) -> Condition:
+        """The same for one noise level for all context frames (of a sample) and one for those to denoise."""
         frame, level = self.address[:, FRAME], self.address[:, LEVEL]
         first_group = 2 * torch.arange(len(time), device=time.device)[:, None]
         return Condition.per_group(
