@@ -14,8 +14,8 @@ from torch.nn import functional
 from models.layers import SIZES, ConditionedBlock, PlainBlock, TransformerSize, image_position_features
 from models.tokens import LEVEL, Grid
 
-Levels = list[Float[Tensor, "N n C"]]
-"""The latents of N frames, finest level first; n differs from level to level."""
+Levels = list[Float[Tensor, "N _ C"]]
+"""The latents of N frames, finest level first; levels differ in their number of tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)

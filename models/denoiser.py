@@ -49,9 +49,9 @@ class Condition:
     def per_group(
         cls,
         time: Float[Tensor, " groups"],
-        group: Int64[Tensor, "B n"],
-        level: Int64[Tensor, "B n"],
-        action: Int64[Tensor, "B n"],
+        group: Int64[Tensor, "#B n"],
+        level: Int64[Tensor, "#B n"],
+        action: Int64[Tensor, "#B n"],
         num_levels: int,
     ) -> "Condition":
         """A row for each (group, level, action), used or not; the tokens of a group share their time."""

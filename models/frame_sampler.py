@@ -35,7 +35,9 @@ class FrameSampler:
         return -(-horizon // count) * count
 
     @torch.no_grad()
-    def rollout(self, context: Pyramid, actions: Int64[Tensor, "B T"], noise: Noise) -> Iterator[Generated]:
+    def rollout(
+        self, context: Pyramid, actions: Int64[Tensor, "B total"], noise: Noise
+    ) -> Iterator[Generated]:
         """Generate from the end of `context`, of which level 0 is read, as many frames as `actions` cover."""
         window, grid = self.network.window, self.network.grid
         count = window.denoised_frames

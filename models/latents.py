@@ -36,7 +36,7 @@ def video_file(root: Path, key: str) -> Path:
 
 
 def write_video(
-    root: Path, key: str, levels: Sequence[Float[Tensor, "T n C"]], states: Float32[np.ndarray, "T 6"]
+    root: Path, key: str, levels: Sequence[Float[Tensor, "T _ C"]], states: Float32[np.ndarray, "T 6"]
 ) -> None:
     """Write the latents and states of one video, whole."""
     tensors = {f"level{level}": latents.contiguous() for level, latents in enumerate(levels)}
@@ -67,7 +67,7 @@ class OwnLatents:
 
     def read(
         self, key: str, start: int = 0, stop: int | None = None, *, first_level: int = 0
-    ) -> tuple[list[Float[Tensor, "T n C"]], Float32[np.ndarray, "T 6"]]:
+    ) -> tuple[list[Float[Tensor, "T _ C"]], Float32[np.ndarray, "T 6"]]:
         """Latents from `first_level` on, and states, of frames `start` to `stop` - 1: one slice a level."""
         path = video_file(self.root, key)
         try:
@@ -92,7 +92,7 @@ class PublishedLatents:
 
     def read(
         self, key: str, start: int = 0, stop: int | None = None, *, first_level: int = 0
-    ) -> tuple[list[Float[Tensor, "T n C"]], Float32[np.ndarray, "T 6"]]:
+    ) -> tuple[list[Float[Tensor, "T _ C"]], Float32[np.ndarray, "T 6"]]:
         """The same; one contiguous read."""
         return read_pyramid(
             self.root / f"{key}.pyramid",

@@ -42,7 +42,7 @@ SIZES = {
 
 def sinusoid_pairs(
     values: Shaped[Tensor, "*shape axes"], num_frequencies: int
-) -> Float[Tensor, "*shape 2*axes*num_frequencies"]:
+) -> Float[Tensor, "*shape features"]:
     """Sines then cosines of each axis in turn, with wavelengths from 2 pi to exactly 10,000 times that.
 
     The frequencies are rounded to float32 in the order of operations below; another order moves the features

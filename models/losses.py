@@ -13,15 +13,13 @@ from models.diffusion import Schedule
 from models.framepack import FramePackDenoiser
 from models.tokens import LEVEL
 
-PERCEPTUAL_WEIGHT = 0.05
-
-
 def reconstruction_loss(
     model: Autoencoder, images: Float[Tensor, "N 3 H W"], level: Int64[Tensor, " N"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "N tokens patch"]]:
     """Squared error of all patches when frame i is decoded from `level[i]` alone, and the predicted patches.
 
-    A patch of level l weighs 4^l, so that each level has the same say.
+    A patch of level l weighs 4^l, so that each level has the same say. The paper adds 0.05 LPIPS (VGG) of the
+    finest image, for which the patches are returned.
     """
     target = patch_pyramid(images, model.config.patch, model.config.levels)
     predicted = model.decode_patches(model.encode(images), level)

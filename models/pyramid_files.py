@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import BFloat16, Float32
+from jaxtyping import BFloat16, Float, Float32
 from torch import Tensor
 
 from loopcraft.cli import UserError
@@ -21,7 +21,7 @@ from models.tokens import Grid
 
 ACTION_COLUMNS = 6
 
-FrameLatents = list[BFloat16[Tensor, "T n C"]]
+FrameLatents = list[BFloat16[Tensor, "T _ C"]]
 """The latents of consecutive frames of one video, finest read level first."""
 
 
@@ -31,7 +31,9 @@ def record_bytes(grid: Grid, first_level: int) -> int:
     return 2 * grid.channels * tokens + 4 * ACTION_COLUMNS
 
 
-def write_pyramid(path: Path, latents: FrameLatents, actions: Float32[np.ndarray, "T 6"]) -> None:
+def write_pyramid(
+    path: Path, latents: Sequence[Float[Tensor, "T _ C"]], actions: Float32[np.ndarray, "T 6"]
+) -> None:
     """Write the latents of all levels; values are rounded to bfloat16."""
     parts = [
         level.to(torch.bfloat16).mT.contiguous().flatten(1).view(torch.uint8).cpu().numpy()

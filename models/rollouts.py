@@ -7,7 +7,7 @@ A token's way is: frames -> `autoencoder.encode` -> latents -> `sampler.rollout`
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -92,7 +92,7 @@ class VideoRollout:
     def rollout(
         self,
         context: UInt8[Tensor, "B C 3 H W"],
-        actions: Int64[Tensor, "B C+horizon"],
+        actions: Int64[Tensor, "B total"],
         *,
         seeds: Sequence[int],
     ) -> Iterator[Float[Tensor, "B n 3 H W"]]:
@@ -129,6 +129,7 @@ def extend_walk(walk: Int64[Tensor, " T"], num_frames: int, seed: int) -> Int64[
     return torch.from_numpy(extended).to(walk.device)
 
 
+@runtime_checkable
 class Episodes(Protocol):
     """What `Autoencoded` needs of a data set."""
 
@@ -136,6 +137,7 @@ class Episodes(Protocol):
         """Frames `start` to `stop` - 1 of an episode."""
 
 
+@runtime_checkable
 class Horizon(Protocol):
     """What `Autoencoded` needs of a protocol: where the horizon begins and ends."""
 

@@ -7,7 +7,7 @@ is an argument: a function of the rollout step, so that a video does not depend 
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ class Generated:
     latents: Float[Tensor, "B frames n C"]
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """What both samplers are: latents and actions in, generated latents out."""
 
@@ -44,7 +45,9 @@ class Sampler(Protocol):
     def num_future(self, horizon: int) -> int:
         """Frames whose actions a rollout of `horizon` frames needs."""
 
-    def rollout(self, context: Pyramid, actions: Int64[Tensor, "B T"], noise: Noise) -> Iterator[Generated]:
+    def rollout(
+        self, context: Pyramid, actions: Int64[Tensor, "B total"], noise: Noise
+    ) -> Iterator[Generated]:
         """Generate what follows `context`; `actions` begin with those of the context."""
 
 
@@ -140,7 +143,9 @@ class TokenSampler:
         """Frames whose actions a rollout of `horizon` frames needs: whole chunks and their drafts."""
         return self.plan.num_chunks(horizon) * self.plan.width + self.plan.num_drafts
 
-    def rollout(self, context: Pyramid, actions: Int64[Tensor, "B T"], noise: Noise) -> Iterator[Generated]:
+    def rollout(
+        self, context: Pyramid, actions: Int64[Tensor, "B total"], noise: Noise
+    ) -> Iterator[Generated]:
         """Generate from the end of `context` as many whole chunks as `actions` cover, drafts included.
 
         `actions` begin with those of the context frames. Latents are generated in the dtype of the context.
@@ -165,7 +170,7 @@ class TokenSampler:
         chunk: Pyramid,
         layout: Layout,
         first_frame: int,
-        actions: Int64[Tensor, "B T"],
+        actions: Int64[Tensor, "B total"],
         draw: Callable[[tuple[int, ...]], Tensor],
     ) -> list[Generated]:
         """Denoise the targets of one step, in place."""

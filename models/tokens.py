@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-Pyramid = list[Float[Tensor, "B T n C"]]
-"""The latents of a batch of videos, finest level first; n differs from level to level."""
+Pyramid = list[Float[Tensor, "B T _ C"]]
+"""The latents of a batch of videos, finest level first; levels differ in their number of tokens."""
 
 FRAME, LEVEL, ROW, COLUMN = range(4)
 """The columns of an address."""

@@ -22,7 +22,7 @@ class Window:
 
 
 def cut_window(
-    latents: list[Float[Tensor, "T n C"]],
+    latents: list[Float[Tensor, "T _ C"]],
     actions: Float32[np.ndarray, "T 6"],
     plan: Plan,
     step: int,

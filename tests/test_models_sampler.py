@@ -206,7 +206,7 @@ def test_too_little_context_is_one_sentence():
 
 
 def test_runs_are_consecutive():
-    step = np.array([[2, 2, 0, 2], [1, 1, 1, 1], [0, 0, 0, 0]])
+    step = np.array([[2, 2, 0, 2], [1, 1, 1, 1], [0, 0, 0, 0]], np.int8)
     assert consecutive_runs(step, DENOISED) == [(0, 0, 2), (0, 3, 4)]
     assert consecutive_runs(step, CONTEXT) == [(1, 0, 4)]
     assert consecutive_runs(step[:1] * 0 + UNSEEN, CONTEXT) == []
