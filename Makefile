@@ -5,8 +5,19 @@ READY := .venv/.ready
 
 .PHONY: demo test check clean
 
+# A small data set, three bounds scored on it, a table, a report and pictures: about three minutes on two cores.
 demo: $(READY)
-	$(BIN)/python -m loopcraft.demo --out demo
+	$(BIN)/python -m loopcraft.generate --out demo/data --split val --num-episodes 6 --num-frames 256
+	$(BIN)/python -m loopcraft.view demo/data --out demo/views
+	$(BIN)/python -m benchmark.run --model ground-truth --data demo/data --protocol loopcraft-mini --metrics psnr,ssim --out demo/ground-truth
+	$(BIN)/python -m benchmark.run --model other-video --data demo/data --protocol loopcraft-mini --metrics psnr,ssim --out demo/other-video
+	$(BIN)/python -m benchmark.run --model copy-last --data demo/data --protocol loopcraft-mini --metrics psnr,ssim --out demo/copy-last
+	$(BIN)/python -m leaderboard.compare demo/ground-truth demo/other-video demo/copy-last
+	$(BIN)/python -m benchmark.report demo/ground-truth demo/other-video demo/copy-last --data demo/data --out demo/report
+	@echo
+	@echo "data set  demo/data     six episodes of 256 frames: MP4, states, one table"
+	@echo "pictures  demo/views    contact sheet, map of the walk and preview video of the first"
+	@echo "report    demo/report   open report.html in a browser"
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -20,6 +20,10 @@ FeaturePair = tuple[Float[np.ndarray, "V D"], Float[np.ndarray, "V D"]]
 
 ONE_VIDEO = "no intervals: they need at least two videos"
 ONE_SET = "no intervals: the distance is one number over all videos"
+FEW_VIDEOS = (
+    "{} videos are few for features of {} dimensions: the distance is too large, and comparable only between "
+    "equal numbers of videos; its kernel counterpart (kid, kvd) has no such bias"
+)
 
 
 def aggregate_paired(
@@ -65,16 +69,21 @@ def aggregate_set(
 ) -> MetricResult:
     """The result of a set-wise metric from the features of all videos, clip after clip of the horizon."""
     clip = metric.embedding.clip
-    distances = np.array([metric.distance(generated, true) for generated, true in features])
+    distances, notes = [], [ONE_SET]
+    for generated, true in features:
+        distances.append(metric.distance(generated, true))
+        num_videos, num_dimensions = true.shape
+    if metric.biased and num_videos <= num_dimensions:
+        notes.append(FEW_VIDEOS.format(num_videos, num_dimensions))
     return MetricResult(
         card=_card(metric, metric.name),
         windows={
-            window.name: Estimate(mean=number(distances[_clips(window, clip)].mean()), interval=None)
+            window.name: Estimate(mean=number(np.mean(distances[_clips(window, clip)])), interval=None)
             for window in protocol.windows
         },
-        curve=Curve(step=clip, mean=numbers(distances), low=None, high=None),
+        curve=Curve(step=clip, mean=numbers(np.array(distances)), low=None, high=None),
         videos=None,
-        notes=(ONE_SET,),
+        notes=tuple(notes),
     )
 
 

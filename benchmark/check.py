@@ -12,8 +12,8 @@ import rich
 from rich.markup import escape
 
 from benchmark.checks import TrialSize, check_model
-from benchmark.device import find_device
-from benchmark.model import load_model
+from benchmark.device import Compute, Precision, find_device
+from benchmark.loading import load_model
 from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
 
 _STYLES = {"ok": "green", "note": "yellow", "FAILED": "bold red"}
@@ -24,7 +24,7 @@ class Flags:
     """Which model is checked, and on how much."""
 
     model: str
-    """A registered model, or package.module:factory."""
+    """A registered model, package.module:factory, or the http://HOST:PORT of benchmark.serve."""
     model_args: str = "{}"
     """A JSON object of arguments for the model's factory."""
     context: int = 64
@@ -39,6 +39,8 @@ class Flags:
     """Fail a model whose frames depend on the actions after them."""
     device: str = "cpu"
     """Where the model gets its context."""
+    precision: Precision = "float32"
+    """Run the model under torch's autocast to this type; float32 is without."""
 
 
 def check(flags: Flags) -> int:
@@ -53,7 +55,7 @@ def check(flags: Flags) -> int:
         causal=flags.causal,
     )
     model = load_model(flags.model, flags.model_args)
-    outcomes = check_model(model, size, find_device(flags.device))
+    outcomes = check_model(model, size, Compute(device=find_device(flags.device), precision=flags.precision))
     for name, (status, message) in outcomes.items():
         rich.print(f"[{_STYLES[status]}]{status:7}[/] {name}: {escape(message)}")
     failed = sum(status == "FAILED" for status, _ in outcomes.values())

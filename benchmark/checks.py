@@ -11,6 +11,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from benchmark.device import Compute
 from benchmark.model import ContractError, FrameSource, RolloutModel, role_of
 from benchmark.protocol import EvaluationProtocol, Window
 from benchmark.rollout import rollout_blocks
@@ -38,8 +39,8 @@ class TrialSize:
 class Trial:
     """A model and the made-up videos on which it is tried."""
 
-    def __init__(self, model: FrameSource, size: TrialSize, device: torch.device) -> None:
-        self.model, self.size, self.device = model, size, device
+    def __init__(self, model: FrameSource, size: TrialSize, compute: Compute) -> None:
+        self.model, self.size, self.compute = model, size, compute
         _, height, width = model.frame_shape or (3, size.side, size.side)
         self.episodes = SyntheticEpisodes(height=height, width=width, length=size.context + size.horizon)
         self.protocol = EvaluationProtocol(
@@ -59,7 +60,7 @@ class Trial:
     ) -> Frames:
         """The frames that the model generates, checked and quantised as in a run."""
         blocks = rollout_blocks(
-            model or self.model, episodes or self.episodes, self.protocol, keys, seed=0, device=self.device
+            model or self.model, episodes or self.episodes, self.protocol, keys, seed=0, compute=self.compute
         )
         return np.concatenate(list(blocks), axis=1)
 
@@ -147,9 +148,9 @@ CHECKS: Mapping[str, Callable[[Trial], Outcome]] = {
 }
 
 
-def check_model(model: FrameSource, size: TrialSize, device: torch.device) -> dict[str, Outcome]:
+def check_model(model: FrameSource, size: TrialSize, compute: Compute) -> dict[str, Outcome]:
     """The outcome of every check; a model that breaks off its first rollout gets no further."""
-    trial = Trial(model, size, device)
+    trial = Trial(model, size, compute)
     outcomes: dict[str, Outcome] = {}
     for name, check in CHECKS.items():
         try:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.episodes import Episodes
-from benchmark.model import FrameSource, load_model, parse_model_args
+from benchmark.loading import load_model, parse_model_args
+from benchmark.model import FrameSource
 from benchmark.predictions import Predictions
 from benchmark.protocol import EvaluationProtocol
 from loopcraft.cli import UserError

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmark.aggregate import aggregate_paired, aggregate_set
 from benchmark.contestant import Contestant
+from benchmark.device import Compute
 from benchmark.episodes import Episodes, frame_shape
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.model import ContractError, Playback, checkpoint_of, role_of
@@ -34,7 +33,7 @@ class Evaluation:
     protocol: EvaluationProtocol
     scorer: Scorer
     seed: int
-    device: torch.device
+    compute: Compute
     recorded: frozenset[str] = frozenset()
 
     @property
@@ -44,10 +43,13 @@ class Evaluation:
             "protocol_hash": self.protocol.hash,
             "data_fingerprint": self.episodes.fingerprint,
             "model": self.contestant.spec,
+            "name": self.contestant.model.name,
             "arguments": self.contestant.arguments,
             "checkpoint_sha256": checkpoint_of(self.contestant.model),
             "metrics": {metric.name: metric.version for metric in self.scorer.metrics},
+            "weights": {file: sha for metric in self.scorer.metrics for file, sha in metric.weights.items()},
             "seed": self.seed,
+            "precision": self.compute.precision,
         }
 
 
@@ -55,7 +57,7 @@ def score_missing(
     evaluation: Evaluation, workspace: Workspace, batch_size: int, report: Callable[[int], None]
 ) -> None:
     """Score the videos that are neither scored nor failed; `report` is told the videos of each batch done."""
-    todo = workspace.unfinished(evaluation.keys)
+    todo = workspace.unfinished(evaluation.keys, evaluation.recorded)
     for start in range(0, len(todo), batch_size):
         batch = todo[start : start + batch_size]
         _score_batch(evaluation, workspace, batch)
@@ -71,7 +73,7 @@ def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[st
         evaluation.protocol,
         keys,
         seed=evaluation.seed,
-        device=evaluation.device,
+        compute=evaluation.compute,
     )
     paths = [workspace.video_path(key) if key in evaluation.recorded else None for key in keys]
     try:
@@ -97,6 +99,7 @@ def collect(evaluation: Evaluation, workspace: Workspace) -> Result:
         key, reason = next(iter(failed.items()))
         raise UserError(f"no video was scored; {key}: {reason} (traceback in {workspace.failure_path(key)})")
     paths = [workspace.scores_path(key) for key in keys]
+    metrics, too_few = enough_videos(evaluation.scorer.metrics, len(keys))
     return Result(
         protocol=evaluation.protocol,
         protocol_hash=evaluation.protocol.hash,
@@ -107,13 +110,23 @@ def collect(evaluation: Evaluation, workspace: Workspace) -> Result:
             keys=keys,
         ),
         model=_describe_model(evaluation),
-        metrics=_aggregate(evaluation.scorer.metrics, paths, evaluation.protocol),
-        absent=evaluation.scorer.absent,
+        metrics=_aggregate(metrics, paths, evaluation.protocol),
+        absent={**evaluation.scorer.absent, **too_few},
         failed=failed,
         provenance=provenance(
-            seed=evaluation.seed, device=evaluation.device, seconds=sum(map(read_seconds, paths))
+            seed=evaluation.seed, device=evaluation.compute.device, seconds=sum(map(read_seconds, paths))
         ),
     )
+
+
+def enough_videos(metrics: Sequence[Metric], num_videos: int) -> tuple[list[Metric], dict[str, str]]:
+    """The metrics that so many videos suffice for, and why each of the others is absent."""
+    too_few = {
+        metric.name: f"needs at least {metric.fewest_videos} videos, and {num_videos} were scored"
+        for metric in metrics
+        if isinstance(metric, SetMetric) and num_videos < metric.fewest_videos
+    }
+    return [metric for metric in metrics if metric.name not in too_few], too_few
 
 
 def _describe_model(evaluation: Evaluation) -> Model:
@@ -124,6 +137,7 @@ def _describe_model(evaluation: Evaluation) -> Model:
         arguments=evaluation.contestant.arguments,
         role=role_of(model),
         source="playback" if isinstance(model, Playback) else "rollout",
+        precision=evaluation.compute.precision,
         context_frames=context_frames(model, evaluation.protocol),
         checkpoint_sha256=checkpoint_of(model),
     )

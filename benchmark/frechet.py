@@ -32,7 +32,9 @@ def covariance_factor(features: Features) -> Float[np.ndarray, "R D"]:
     centred -= centred.mean(axis=0)
     centred /= np.sqrt(len(centred) - 1.0)
     num_samples, num_dimensions = centred.shape
-    return centred if num_samples <= num_dimensions else np.linalg.qr(centred, mode="r")
+    if num_samples <= num_dimensions:
+        return centred
+    return np.asarray(np.linalg.qr(centred, mode="r"))
 
 
 def kernel_distance(generated: Features, true: Features) -> float:
@@ -53,6 +55,8 @@ def _mean_of_pairs(features: Features) -> float:
 
 
 def _kernel(first: Features, second: Features) -> Float[np.ndarray, "N M"]:
-    products = first.astype(np.float64) @ second.astype(np.float64).T
-    values: np.ndarray = (products / first.shape[1] + 1.0) ** 3
+    values: np.ndarray = first.astype(np.float64) @ second.astype(np.float64).T
+    values /= first.shape[1]
+    values += 1.0
+    values *= values * values
     return values

@@ -1,10 +1,6 @@
-"""What the benchmark asks of a model, and how a model is found by name, entry point or path."""
+"""What the benchmark asks of a model; `loading.py` finds one by its name."""
 
-import importlib
-import inspect
-import json
 from collections.abc import Iterator, Sequence
-from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Int64, UInt8
@@ -13,8 +9,6 @@ from torch import Tensor
 from benchmark.episodes import Episodes
 from benchmark.protocol import EvaluationProtocol
 from loopcraft.cli import UserError
-
-ENTRY_POINTS = "loopcraft.models"
 
 
 class ContractError(UserError):
@@ -75,56 +69,6 @@ class Playback(Protocol):
 
 
 FrameSource = RolloutModel | Playback
-
-
-def load_model(spec: str, model_args: str = "{}") -> FrameSource:
-    """The model called `spec`: a registered name, or `package.module:factory`.
-
-    The factory (a class is one) is called with the JSON object `model_args` as keyword arguments.
-    """
-    arguments = parse_model_args(model_args)
-    factory = _import_factory(spec) if ":" in spec else _registered_factory(spec)
-    try:
-        inspect.signature(factory).bind(**arguments)
-    except TypeError as error:
-        raise UserError(f"--model-args {model_args} do not fit {spec}: {error}") from error
-    return check_members(factory(**arguments), spec)
-
-
-def parse_model_args(text: str) -> dict[str, Any]:
-    """Read the JSON object of `--model-args`."""
-    try:
-        arguments = json.loads(text)
-    except ValueError as error:
-        raise UserError(
-            f"--model-args {text!r} is not JSON ({error}): write it as '{{\"size\": 2}}'"
-        ) from error
-    if not isinstance(arguments, dict):
-        raise UserError(f"--model-args {text!r} must be a JSON object, as in '{{\"size\": 2}}'")
-    return arguments
-
-
-def _registered_factory(name: str) -> Any:
-    registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if name not in registered:
-        known = ", ".join(sorted(registered))
-        raise UserError(f"unknown model {name!r}: choose one of {known}, or give package.module:factory")
-    return registered[name].load()
-
-
-def _import_factory(path: str) -> Any:
-    module_name, _, attribute = path.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise
-        raise UserError(
-            f"--model {path}: no module {error.name!r}; is it installed or on PYTHONPATH?"
-        ) from error
-    if not callable(getattr(module, attribute, None)):
-        raise UserError(f"--model {path}: {module_name} has no callable {attribute!r}")
-    return getattr(module, attribute)
 
 
 def check_members(model: Any, spec: str) -> FrameSource:

@@ -15,13 +15,13 @@ def plan_line(evaluation: Evaluation, workspace: Workspace, batch_size: int) -> 
     """What is going to happen, in one line."""
     _, height, width = frame_shape(evaluation.episodes)
     total = len(evaluation.keys)
-    todo = len(workspace.unfinished(evaluation.keys))
+    todo = len(workspace.unfinished(evaluation.keys, evaluation.recorded))
     names = ", ".join(metric.name for metric in evaluation.scorer.metrics)
     done = f", {total - todo} done before" if todo < total else ""
     return (
         f"{evaluation.contestant.model.name} on {evaluation.protocol.id}: {total} videos x "
         f"{evaluation.protocol.horizon} frames of {width}x{height}{done}; "
-        f"batches of {batch_size} on {evaluation.device}; {names}"
+        f"batches of {batch_size} on {evaluation.compute.device}; {names}"
     )
 
 
@@ -29,7 +29,7 @@ def score_with_progress(
     evaluation: Evaluation, workspace: Workspace, batch_size: int, console: Console
 ) -> None:
     """Score what is missing and show how far it is: videos, frames a second, peak memory, time left."""
-    todo = len(workspace.unfinished(evaluation.keys))
+    todo = len(workspace.unfinished(evaluation.keys, evaluation.recorded))
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

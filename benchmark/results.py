@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmark.device import Precision
 from benchmark.protocol import EvaluationProtocol
 from benchmark.schema import SchemaError, decode
 from loopcraft.cli import UserError
@@ -86,6 +87,7 @@ class Model:
     role: Literal["model", "bound"]
     source: Literal["rollout", "playback"]
     context_frames: int
+    precision: Precision
     checkpoint_sha256: str | None
 
 

@@ -5,13 +5,15 @@ of the 256 levels (half to even), never truncated, and the result is what is sco
 bounded by one chunk and one block a video.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from benchmark.device import Compute
 from benchmark.episodes import Episodes, load_actions, load_frames, to_array, to_tensor
 from benchmark.model import ContractError, FrameSource, RolloutModel
 from benchmark.protocol import EvaluationProtocol
@@ -29,16 +31,16 @@ def rollout_blocks(
     keys: Sequence[str],
     *,
     seed: int,
-    device: torch.device,
+    compute: Compute,
 ) -> Iterator[UInt8[np.ndarray, "B n H W 3"]]:
     """The horizon of each of `keys` in blocks of `BLOCK` frames (the last may be shorter).
 
     Raises `ContractError` when the model yields anything but the promised frames.
     """
     first = episodes.frames(keys[0], 0, 1)
-    chunks = _chunks(model, episodes, protocol, keys, seed=seed, device=device)
+    start = partial(_start, model, episodes, protocol, keys, seed=seed, device=compute.device)
     expected = (len(keys), protocol.horizon, 3, *first.shape[1:3])
-    return _blocks(_checked(chunks, expected), protocol.horizon)
+    return _blocks(map(to_array, checked(guarded(model.name, start, compute), expected)), protocol.horizon)
 
 
 def context_frames(model: FrameSource, protocol: EvaluationProtocol) -> int:
@@ -51,8 +53,7 @@ def video_seed(seed: int, key: str) -> int:
     return integer_seed(seed, "rollout", *key.encode())
 
 
-@torch.inference_mode()
-def _chunks(
+def _start(
     model: FrameSource,
     episodes: Episodes,
     protocol: EvaluationProtocol,
@@ -61,17 +62,21 @@ def _chunks(
     seed: int,
     device: torch.device,
 ) -> Iterator[Tensor]:
-    """What the model yields, unchecked; its exceptions become `ContractError`s unless meant for the user."""
+    if not isinstance(model, RolloutModel):
+        return model.play(episodes, protocol, keys)
+    context, actions = model_inputs(model, episodes, protocol, keys, device)
+    return model.rollout(context, actions, seeds=[video_seed(seed, key) for key in keys])
+
+
+@torch.inference_mode()
+def guarded(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Iterator[Tensor]:
+    """The chunks of the model `name`: its exceptions become `ContractError`s unless meant for the user."""
     try:
-        if isinstance(model, RolloutModel):
-            context, actions = model_inputs(model, episodes, protocol, keys, device)
-            yield from model.rollout(context, actions, seeds=[video_seed(seed, key) for key in keys])
-        else:
-            yield from model.play(episodes, protocol, keys)
+        yield from compute.autocast(iter(start()))
     except (UserError, OSError):
         raise
     except Exception as error:
-        raise ContractError(f"{model.name} raised {type(error).__name__}: {error}") from error
+        raise ContractError(f"{name} raised {type(error).__name__}: {error}") from error
 
 
 def model_inputs(
@@ -88,10 +93,11 @@ def model_inputs(
     return context.to(device), actions.to(device)
 
 
-def _checked(
-    chunks: Iterator[Tensor], expected: tuple[int, int, int, int, int]
-) -> Iterator[UInt8[np.ndarray, "B n H W 3"]]:
-    """Quantise chunk by chunk until the horizon is full; `expected` is the shape of the whole horizon."""
+def checked(chunks: Iterator[Tensor], expected: tuple[int, ...]) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
+    """Quantise chunk by chunk until the horizon, of shape `expected` (B, horizon, 3, H, W), is full.
+
+    Raises `ContractError` where a chunk or their number is not as promised.
+    """
     batch, horizon, *frame = expected
     received = 0
     for chunk in chunks:
@@ -102,7 +108,7 @@ def _checked(
             raise ContractError(f"frame {received}: expected a chunk {(batch, 'n', *frame)}, got {shape}")
         if received + shape[1] > horizon:
             raise ContractError(f"too many frames: {received + shape[1]} of a horizon of {horizon}")
-        yield to_array(quantise(chunk))
+        yield quantise(chunk)
         received += shape[1]
     if received < horizon:
         raise ContractError(f"too few frames: {received} of a horizon of {horizon}")

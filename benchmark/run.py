@@ -9,12 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmark.bundle import open_bundle
 from benchmark.contestant import find_contestant, require_whole
-from benchmark.device import find_device
+from benchmark.device import Compute, Precision, find_device
 from benchmark.episodes import Episodes, frame_shape
-from benchmark.evaluation import Evaluation, collect
+from benchmark.evaluation import Evaluation, collect, enough_videos
 from benchmark.metrics import check_fit, get_metrics
-from benchmark.metrics.base import Resources
+from benchmark.metrics.base import Metric, Resources
 from benchmark.model import FrameSource
 from benchmark.progress import plan_line, score_with_progress
 from benchmark.protocol import EvaluationProtocol, get_protocol
@@ -33,7 +34,7 @@ class Flags:
     out: Path
     """The run's folder; result.json appears in it."""
     model: str | None = None
-    """A registered model, or package.module:factory."""
+    """A registered model, package.module:factory, or the http://HOST:PORT of benchmark.serve."""
     model_args: str = "{}"
     """A JSON object of arguments for the model's factory."""
     predictions: Path | None = None
@@ -46,12 +47,18 @@ class Flags:
     """loopcraft-v1 (256 frames of context, 768 generated) or loopcraft-mini (64, 192)."""
     metrics: str = ""
     """Names separated by commas; the protocol's own if empty."""
+    weights: Path | None = None
+    """The folder of pretrained networks that python -m benchmark.weights fetched."""
+    strict: bool = False
+    """Stop if a metric cannot be computed, instead of naming it in the result."""
     max_videos: int | None = None
     """Score only the first so many videos."""
     batch_size: int = 1
     """Videos that the model rolls out at a time."""
     device: str = "cpu"
     """Where the model gets its context and the metrics compute: cpu, cuda, cuda:1 ..."""
+    precision: Precision = "float32"
+    """Run the model under torch's autocast to this type; float32 is without."""
     seed: int = 0
     """Root of every video's sampling noise."""
     retry_failed: bool = False
@@ -73,6 +80,9 @@ def evaluate(flags: Flags) -> int:
     workspace.save_result(result)
     for name, reason in {**result.absent, **result.failed}.items():
         console.print(f"{name}: {reason}", style="red", markup=False, soft_wrap=True)
+    for name, metric in result.headline.items():
+        for note in metric.notes:
+            console.print(f"{name}: {note}", style="yellow", markup=False, soft_wrap=True)
     if result.failed:
         console.print(
             f"{len(result.failed)} videos are left out: see {workspace.root / 'failures'}", soft_wrap=True
@@ -107,11 +117,21 @@ def prepare(flags: Flags) -> Evaluation:
         episodes=episodes,
         keys=keys,
         protocol=protocol,
-        scorer=Scorer(metrics, Resources(device=device)),
+        scorer=load_metrics(metrics, flags, len(keys)),
         seed=flags.seed,
-        device=device,
+        compute=Compute(device=device, precision=flags.precision),
         recorded=frozenset(keys[: flags.save_videos]),
     )
+
+
+def load_metrics(metrics: Sequence[Metric], flags: Flags, num_videos: int) -> Scorer:
+    """The metrics made ready; raises `UserError` for a damaged file, and if strict for any absent metric."""
+    bundle = None if flags.weights is None else open_bundle(flags.weights)
+    scorer = Scorer(metrics, Resources(device=find_device(flags.device), weights=bundle))
+    absent = {**scorer.absent, **enough_videos(metrics, num_videos)[1]}
+    if flags.strict and absent:
+        raise UserError("--strict: " + "; ".join(f"{name} {reason}" for name, reason in absent.items()))
+    return scorer
 
 
 def choose_videos(

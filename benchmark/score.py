@@ -5,6 +5,7 @@ Decoding the true frames and scoring run in a thread of their own while the mode
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ class Scorer:
         for metric in metrics:
             try:
                 self._load(metric, resources)
-                self.metrics.append(metric)
+                self.metrics.append(replace(metric, weights=resources.weights_of(metric.networks)))
             except MetricUnavailableError as error:
                 self.absent[metric.name] = str(error)
 
@@ -60,7 +61,7 @@ class Scorer:
     ) -> dict[str, Float[np.ndarray, "B m columns"]]:
         """The scores of a block: m is n for paired metrics, and the number of whole clips for embeddings."""
         batch, count, *frame = generated.shape
-        scores = {}
+        scores: dict[str, np.ndarray] = {}
         for name, function in self._paired.items():
             values = function(generated.reshape(-1, *frame), true.reshape(-1, *frame))
             scores[name] = values.reshape(batch, count, -1)
@@ -68,6 +69,8 @@ class Scorer:
             clips = (batch * count // embedding.clip, embedding.clip, *frame)
             for name, frames in zip(feature_names(embedding), (generated, true), strict=True):
                 scores[name] = embed(frames.reshape(clips)).reshape(batch, count // embedding.clip, -1)
+        for name, values in scores.items():
+            assert np.isfinite(values).all(), f"{name} gave values that are not finite"
         return scores
 
 

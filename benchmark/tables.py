@@ -62,8 +62,12 @@ def _window_table(
 ) -> Table:
     columns = [_column(card, window, order) for card in cards]
     rows = tuple(
-        Row(label=label, is_bound=result.model.role == "bound", cells=cells)
-        for (label, result), cells in zip(order, zip(*columns, strict=True), strict=True)
+        Row(
+            label=label,
+            is_bound=result.model.role == "bound",
+            cells=tuple(column[place] for column in columns),
+        )
+        for place, (label, result) in enumerate(order)
     )
     return Table(window=window, title=title, cards=tuple(cards), rows=rows, notes=_notes(order))
 

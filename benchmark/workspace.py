@@ -1,21 +1,21 @@
 """The folder of one run, made so that a killed run goes on where it was.
 
-run.json              what is run: a second run into the folder must be the same one
+run.json                what is run: a second run into the folder must be the same one
 scores/KEY.safetensors  per-frame scores of a finished video
-videos/KEY.mp4        the generated frames of some videos, lossless: --predictions takes the folder
-failures/KEY.txt      why a video failed: a line, then the traceback
-result.json           the result, written last
+videos/KEY.mp4          the generated frames of some videos, lossless: --predictions takes the folder
+failures/KEY.txt        why a video failed: a line, then the traceback
+result.json             the result, written last
 """
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmark.results import Result, write_result
 from benchmark.score import VideoScores, write_scores
 from loopcraft.cli import UserError
-from loopcraft.storage import read_json, sweep_partials, whole_file, write_json
+from loopcraft.storage import is_partial, read_json, sweep_partials, whole_file, write_json
 
 
 class Workspace:
@@ -28,7 +28,7 @@ class Workspace:
         if claim.exists():
             _require_same(root, read_json(claim), identity)
             sweep_partials(root)
-        elif root.exists() and any(root.iterdir()):
+        elif root.exists() and not all(is_partial(path) for path in root.iterdir()):
             raise UserError(f"{root}: holds other files and no run; choose another --out")
         else:
             write_json(claim, identity)
@@ -50,9 +50,14 @@ class Workspace:
         """Where the traceback of a failed video lies."""
         return self.root / "failures" / f"{key}.txt"
 
-    def unfinished(self, keys: Sequence[str]) -> list[str]:
-        """Those of `keys` that have neither scores nor a failure yet."""
-        return [k for k in keys if not (self.scores_path(k).exists() or self.failure_path(k).exists())]
+    def unfinished(self, keys: Sequence[str], recorded: Container[str] = ()) -> list[str]:
+        """Those of `keys` that have neither failed nor got their scores, and their video if `recorded`."""
+        return [key for key in keys if not self._is_finished(key, key in recorded)]
+
+    def _is_finished(self, key: str, with_video: bool) -> bool:
+        if self.failure_path(key).exists():
+            return True
+        return self.scores_path(key).exists() and (self.video_path(key).exists() or not with_video)
 
     def finished(self, keys: Sequence[str]) -> list[str]:
         """Those of `keys` that have scores."""

@@ -31,7 +31,7 @@ FRAMES_PER_SECOND = 20
 GROUP_OF_FRAMES = 16
 
 _STRUCTURE = f"keyint={GROUP_OF_FRAMES}:min-keyint={GROUP_OF_FRAMES}:scenecut=0:bframes=0:cpu-independent=1"
-_LOSSY = {"preset": "superfast", "tune": "fastdecode", "crf": "20", "x264-params": _STRUCTURE}
+_LOSSY = {"preset": "ultrafast", "tune": "fastdecode", "crf": "21", "x264-params": _STRUCTURE}
 _LOSSLESS = {"preset": "ultrafast", "qp": "0", "x264-params": _STRUCTURE}
 
 # Codes of H.264's matrix_coefficients: not stated; BT.601 for 625 lines and for 525 lines (the same matrix).

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from jaxtyping import Float32
+from jaxtyping import Float
 
 from loopcraft import cli
 from loopcraft.dataset import LoopcraftDataset, open_dataset
@@ -46,21 +46,23 @@ def view(dataset: LoopcraftDataset, key: str, out: Path, *, num_context: int | N
     title = " · ".join(part for part in (f"episode {key}", dataset.world_id) if part)
     sheet, walk, preview = (out / f"{name}-{what}" for what in ("frames.png", "map.png", "preview.mp4"))
     write_sheet(sheet, dataset.iterate_frames(key), num_frames, context, title=title)
-    draw_map(walk, states[:, 1:], context, title=title, background=_ground(dataset, key, states[:, 1:]))
+    ground = None
+    if dataset.world_id is not None and "world_seed" in dataset.metadata:
+        ground = ground_below(dataset.world_id, int(dataset.metadata["world_seed"].loc[key]), states[:, 1:])
+    draw_map(walk, states[:, 1:], context, title=title, background=ground)
     write_preview(preview, dataset.iterate_frames(key), states, context, title=title)
     return [sheet, walk, preview]
 
 
-def _ground(dataset: LoopcraftDataset, key: str, poses: Float32[np.ndarray, "T 5"]) -> Background | None:
-    """The ground that the walk crossed, where the world can be opened again."""
-    if dataset.world_id != "voxel-v1":
+def ground_below(world_id: str, world_seed: int, poses: Float[np.ndarray, "T 5"]) -> Background | None:
+    """The ground that a walk crossed, where the world can be opened again."""
+    if world_id != "voxel-v1":
         return None
     from loopcraft.worlds.voxel.topdown import PIXELS_PER_BLOCK, topdown
     from loopcraft.worlds.voxel.world import region_around
 
-    seed = dataset.metadata["world_seed"].loc[key]
     reach = float(np.ptp(poses[:, [0, 2]], axis=0).max())
-    region = region_around(int(seed), poses, MARGIN_BLOCKS + reach)  # the map is a square
+    region = region_around(world_seed, poses, MARGIN_BLOCKS + reach)  # the map is a square
     return Background(
         image=topdown(region), west=region.x0, north=region.z0, blocks_per_pixel=1 / PIXELS_PER_BLOCK
     )

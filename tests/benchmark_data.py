@@ -80,6 +80,7 @@ def make_result(name: str = "dreamer", psnr: float = 20.0, **changes: object) ->
             role="model",
             source="rollout",
             context_frames=64,
+            precision="float32",
             checkpoint_sha256=None,
         ),
         metrics={"psnr": metric},

@@ -13,7 +13,8 @@ from torch import Tensor
 from benchmark import check
 from benchmark.bounds import CopyLast, GroundTruth
 from benchmark.checks import CHECKS, TrialSize, check_model
-from benchmark.model import load_model
+from benchmark.device import Compute
+from benchmark.loading import load_model
 from benchmark.synthetic import SyntheticEpisodes
 
 SIZE = TrialSize(context=8, horizon=12, side=16)
@@ -115,15 +116,15 @@ class ReadsTheStack(Honest):
 
     def rollout(self, context, actions, *, seeds):
         caller = inspect.currentframe()
-        while caller is not None and "episodes" not in caller.f_locals:
+        while caller is not None and "start" not in caller.f_locals:
             caller = caller.f_back
         assert caller is not None
-        episodes, keys = caller.f_locals["episodes"], caller.f_locals["keys"]
-        yield from GroundTruth().play(episodes, caller.f_locals["protocol"], keys)
+        _, episodes, protocol, keys = caller.f_locals["start"].args
+        yield from GroundTruth().play(episodes, protocol, keys)
 
 
 def outcomes(name: str, size: TrialSize = SIZE) -> dict[str, tuple[str, str]]:
-    return check_model(load_model(f"{__name__}:{name}"), size, torch.device("cpu"))
+    return check_model(load_model(f"{__name__}:{name}"), size, Compute())
 
 
 def test_an_honest_model_passes_everything() -> None:
@@ -168,7 +169,7 @@ def test_reading_ahead_in_the_actions_is_said_and_fails_only_where_asked() -> No
 
 @pytest.mark.parametrize("bound", ["ground-truth", "other-video"])
 def test_bounds_may_see_the_answer(bound: str) -> None:
-    found = check_model(load_model(bound), SIZE, torch.device("cpu"))
+    found = check_model(load_model(bound), SIZE, Compute())
     assert found["future"][0] == "note"
     assert {status for name, (status, _) in found.items() if name != "future"} == {"ok"}
 
@@ -180,7 +181,7 @@ def test_small_differences_are_tolerated_as_far_as_stated() -> None:
             return super().rollout(brighter, actions, seeds=seeds)
 
     def status(tolerance: int) -> str:
-        return check_model(Rounds(), replace(SIZE, tolerance=tolerance), torch.device("cpu"))["batch size"][0]
+        return check_model(Rounds(), replace(SIZE, tolerance=tolerance), Compute())["batch size"][0]
 
     assert (status(1), status(2)) == ("FAILED", "ok")
 

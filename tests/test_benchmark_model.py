@@ -3,7 +3,8 @@
 import pytest
 
 from benchmark.bounds import CopyLast, GroundTruth, OtherVideo
-from benchmark.model import ContractError, Playback, RolloutModel, load_model, role_of
+from benchmark.loading import load_model
+from benchmark.model import ContractError, Playback, RolloutModel, role_of
 from loopcraft.cli import UserError
 
 
@@ -90,8 +91,9 @@ def test_an_object_that_is_no_model(mutant: str, message: str) -> None:
         load_model(f"{__name__}:{mutant}")
 
 
-def test_a_model_keeps_its_own_import_errors(tmp_path, monkeypatch) -> None:
-    (tmp_path / "broken_model.py").write_text("import a_package_it_lacks\n")
+@pytest.mark.parametrize("lacking", ["a_package_it_lacks", "broken"])
+def test_a_model_keeps_its_own_import_errors(tmp_path, monkeypatch, lacking: str) -> None:
+    (tmp_path / "broken_model.py").write_text(f"import {lacking}\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match="a_package_it_lacks"):
+    with pytest.raises(ModuleNotFoundError, match=lacking):
         load_model("broken_model:Model")

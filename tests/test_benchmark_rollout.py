@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from benchmark.bounds import CopyLast, GroundTruth, OtherVideo
+from benchmark.device import Compute
 from benchmark.model import ContractError
 from benchmark.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.rollout import BLOCK, quantise, rollout_blocks, video_seed
@@ -19,7 +20,6 @@ from loopcraft.cli import UserError
 from loopcraft.dataset import open_dataset
 
 KEYS = ("000/000", "000/002")
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ class Scripted:
 
 
 def play(model, episodes, keys=KEYS) -> list[np.ndarray]:
-    return list(rollout_blocks(model, episodes, MINI, keys, seed=5, device=CPU))
+    return list(rollout_blocks(model, episodes, MINI, keys, seed=5, compute=Compute()))
 
 
 def frames(count: int, batch: int = 2, side: int = 16, value: float = 0.5) -> Tensor:
@@ -151,3 +151,20 @@ def test_another_video_needs_another_video(tmp_path) -> None:
     alone = open_dataset(write_dataset(tmp_path, num_videos=1))
     with pytest.raises(UserError, match="at least two videos"):
         play(OtherVideo(), alone, keys=("000/000",))
+
+
+def test_autocast_covers_the_model_and_nothing_else(episodes) -> None:
+    inside, outside = [], []
+
+    class Product(Scripted):
+        def rollout(self, context, actions, *, seeds):
+            for _ in range(3):
+                inside.append((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
+                yield frames(64)
+
+    for _ in rollout_blocks(Product(), episodes, MINI, KEYS, seed=0, compute=Compute(precision="bfloat16")):
+        outside.append((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
+    assert set(inside) == {torch.bfloat16}
+    assert set(outside) == {torch.float32}
+    play(Product(), episodes)
+    assert inside[3:] == [torch.float32] * 3

@@ -41,19 +41,22 @@ class Shimmer:
 
     name, frame_shape, max_context = "shimmer", (3, 16, 16), 8
 
-    def __init__(self, chunk: int = 7, pause: float = 0.0) -> None:
-        self.chunk, self.pause = chunk, pause
+    def __init__(self, chunk: int = 7) -> None:
+        self.chunk = chunk
+        self.rollouts = 0
 
     def between_chunks(self) -> None:
-        """Where tests interrupt."""
+        """Where tests interrupt: a process with STALL in its environment stands still in its second video."""
+        if self.rollouts == 2 and "STALL" in os.environ:
+            time.sleep(600)
 
     def rollout(self, context: Tensor, actions: Tensor, *, seeds: Sequence[int]) -> Iterator[Tensor]:
+        self.rollouts += 1
         left = actions.shape[1] - context.shape[1]
         noise = [torch.Generator().manual_seed(seed) for seed in seeds]
         while left:
             count = min(self.chunk, left)
             left -= count
-            time.sleep(self.pause)
             self.between_chunks()
             drawn = torch.stack([torch.rand(count, 3, 16, 16, generator=g) for g in noise])
             yield (0.9 * context[:, -1:] / 255 + 0.1 * drawn).clamp(0, 1)
@@ -123,6 +126,20 @@ def test_a_second_run_does_nothing_and_more_videos_go_on(data, tmp_path, monkeyp
     assert numbers(whole) == numbers(score(SHIMMER, data, tmp_path / "fresh"))
 
 
+def test_videos_asked_for_later_are_made_later(data, tmp_path) -> None:
+    first = score(SHIMMER, data, tmp_path / "out", "--save-videos", "1")
+    later = score(SHIMMER, data, tmp_path / "out", "--save-videos", "2")
+    assert numbers(first) == numbers(later)
+    saved = sorted(path.name for path in (tmp_path / "out" / "videos").rglob("*.mp4"))
+    assert saved == ["000.mp4", "001.mp4"]
+
+
+def test_a_folder_with_the_rest_of_a_killed_start_is_free(data, tmp_path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".run.json.0.partial").write_text("{")
+    score("copy-last", data, tmp_path / "out", "--max-videos", "1")
+
+
 def test_another_run_may_not_use_the_folder(data, tmp_path, capsys) -> None:
     score(SHIMMER, data, tmp_path / "out", "--max-videos", "1")
     for change in (["--seed", "1"], ["--metrics", "psnr"], ["--model-args", '{"chunk": 9}']):
@@ -141,20 +158,20 @@ def test_another_run_may_not_use_the_folder(data, tmp_path, capsys) -> None:
 
 
 def test_killed_it_goes_on_to_the_same_numbers(data, tmp_path) -> None:
-    killed, arguments = tmp_path / "killed", ["--model-args", '{"pause": 0.03}']
+    killed = tmp_path / "killed"
     command = [
         sys.executable, "-m", "benchmark.run", "--model", SHIMMER, "--data", str(data), "--out", str(killed),
-        "--protocol", "loopcraft-mini", *arguments,
+        "--protocol", "loopcraft-mini",
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(HERE)}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    wait_for(lambda: list(killed.glob("scores/*/*.safetensors")))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "STALL": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for(lambda: list(killed.glob("scores/*/*.safetensors")))
+        finally:
+            process.send_signal(signal.SIGKILL)
     assert not (killed / "result.json").exists()
     (killed / "scores" / "000" / ".002.safetensors.0.partial").write_text("half of it")
-    resumed = score(SHIMMER, data, killed, *arguments)
-    assert numbers(resumed) == numbers(score(SHIMMER, data, tmp_path / "fresh", *arguments))
+    assert numbers(score(SHIMMER, data, killed)) == numbers(score(SHIMMER, data, tmp_path / "fresh"))
     assert not list(killed.rglob("*.partial"))
 
 

@@ -66,6 +66,14 @@ def test_an_absent_number_is_a_gap_with_a_reason() -> None:
         assert "fetch the weights" in text
 
 
+def test_results_without_any_number_still_say_why() -> None:
+    empty = dataclasses.replace(make_result("a"), metrics={}, absent={"fid": "fetch the weights"})
+    tables = window_tables(named(empty))
+    for write in (to_text, to_markdown, to_latex):
+        assert "fetch the weights" in write(tables)
+    assert to_csv(tables).count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 
+from benchmark.frechet import frechet_distance, kernel_distance
+from benchmark.metrics import lightglue, lpips, ms_ssim, ssim
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
+from benchmark.metrics.dinov2 import PATCH, load_dinov2
+from benchmark.metrics.i3d import I3D
+from benchmark.metrics.inception import INCEPTION
 from benchmark.metrics.psnr import psnr
-from benchmark.metrics.ssim import SMALLEST_SIDE, ssim
+from benchmark.metrics.sift import sift
 from benchmark.protocol import EvaluationProtocol
 from loopcraft.cli import UserError
 
@@ -24,8 +29,99 @@ METRICS: tuple[Metric, ...] = (
         title="SSIM",
         higher_is_better=True,
         decimals=4,
-        load=lambda resources: ssim,
-        smallest_side=SMALLEST_SIDE,
+        load=lambda resources: ssim.ssim,
+        smallest_side=ssim.SMALLEST_SIDE,
+    ),
+    PairedMetric(
+        name="ms_ssim",
+        version=1,
+        title="MS-SSIM",
+        higher_is_better=True,
+        decimals=4,
+        load=lambda resources: ms_ssim.ms_ssim,
+        smallest_side=ms_ssim.SMALLEST_SIDE,
+    ),
+    PairedMetric(
+        name="lpips",
+        version=1,
+        title="LPIPS",
+        higher_is_better=False,
+        decimals=4,
+        networks=("alexnet",),
+        load=lpips.load_lpips,
+        smallest_side=lpips.SMALLEST_SIDE,
+    ),
+    PairedMetric(
+        name="dinov2",
+        version=1,
+        title="DINOv2",
+        higher_is_better=True,
+        decimals=4,
+        networks=("dinov2",),
+        load=load_dinov2,
+        smallest_side=PATCH,
+    ),
+    PairedMetric(
+        name="lightglue",
+        version=1,
+        title="LightGlue",
+        unit="matches",
+        higher_is_better=True,
+        decimals=1,
+        networks=("lightglue",),
+        load=lightglue.load_lightglue,
+        columns=lightglue.COLUMNS,
+    ),
+    PairedMetric(
+        name="sift",
+        version=1,
+        title="SIFT",
+        unit="matches",
+        higher_is_better=True,
+        decimals=1,
+        load=lambda resources: sift,
+    ),
+    SetMetric(
+        name="fid",
+        version=1,
+        title="FID",
+        higher_is_better=False,
+        decimals=2,
+        networks=("inception",),
+        embedding=INCEPTION,
+        distance=frechet_distance,
+        biased=True,
+    ),
+    SetMetric(
+        name="kid",
+        version=1,
+        title="KID",
+        higher_is_better=False,
+        decimals=5,
+        networks=("inception",),
+        embedding=INCEPTION,
+        distance=kernel_distance,
+    ),
+    SetMetric(
+        name="fvd",
+        version=1,
+        title="FVD",
+        higher_is_better=False,
+        decimals=1,
+        networks=("i3d",),
+        embedding=I3D,
+        distance=frechet_distance,
+        biased=True,
+    ),
+    SetMetric(
+        name="kvd",
+        version=1,
+        title="KVD",
+        higher_is_better=False,
+        decimals=4,
+        networks=("i3d",),
+        embedding=I3D,
+        distance=kernel_distance,
     ),
 )
 

@@ -4,13 +4,15 @@ A paired metric compares each generated frame with the true frame of the same in
 the distributions of the embeddings of generated and of true frames over all videos.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+
+from benchmark.bundle import Bundle, fetch_command
 
 Frames = UInt8[np.ndarray, "N H W 3"]
 Clips = UInt8[np.ndarray, "N n H W 3"]
@@ -31,19 +33,40 @@ class MetricUnavailableError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What loading a metric may need: the device to compute on, and the folder of pretrained weights."""
+    """What loading a metric may need: the device to compute on, and the bundle of pretrained weights."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    weights: Path | None = None
+    weights: Bundle | None = None
+
+    def network(self, name: str) -> Path:
+        """The folder of a pretrained network, its files verified.
+
+        Raises `MetricUnavailableError` if it was never fetched, and `UserError` if a file of it is damaged.
+        """
+        if self.weights is None or name not in self.weights:
+            folder = self.weights.root if self.weights is not None else "DIR"
+            raise MetricUnavailableError(
+                f"needs pretrained weights: {fetch_command(name, folder)}, then --weights {folder}"
+            )
+        return self.weights.verify(name)
+
+    def weights_of(self, names: Sequence[str]) -> Mapping[str, str]:
+        """SHA-256 of every file of some fetched networks."""
+        return {
+            f"{name}/{path}": file.sha256
+            for name in names
+            if self.weights is not None
+            for path, file in self.weights.record(name).files.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
     """What every metric declares.
 
-    `decimals` is how many of them tables show; `version` changes with the meaning of the numbers; `weights`
-    names the pretrained networks (name -> revision or SHA-256), and `load` may raise `MetricUnavailableError`
-    when they are missing.
+    `decimals` is how many of them tables show; `version` changes with the meaning of the numbers; `networks`
+    names the pretrained networks (see weights.toml), and loading may raise `MetricUnavailableError` when they
+    are missing. A loaded metric knows the SHA-256 of their files by `weights`.
     """
 
     name: str
@@ -52,6 +75,7 @@ class Metric:
     unit: str = ""
     higher_is_better: bool
     decimals: int
+    networks: tuple[str, ...] = ()
     weights: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -75,8 +99,12 @@ class Embedding:
 
 @dataclass(frozen=True, kw_only=True)
 class SetMetric(Metric):
-    """A metric of two sets of embeddings, computed for each clip of the horizon over all videos."""
+    """A metric of two sets of embeddings, computed for each clip of the horizon over all videos.
+
+    A `biased` one is too large for few videos: results warn if there are fewer than the features' dimensions.
+    """
 
     embedding: Embedding
     distance: SetFunction
+    biased: bool = False
     fewest_videos: int = 2

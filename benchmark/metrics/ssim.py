@@ -15,14 +15,12 @@ WINDOW = 2 * RADIUS + 1
 SMALLEST_SIDE = RADIUS + 1
 """A reflection needs the border pixels' mirror images: frames must have at least this height and width."""
 
-_TAPS = np.exp(-0.5 * (np.arange(-RADIUS, 1) / SIGMA) ** 2)
-_TAPS = (_TAPS / (2.0 * _TAPS.sum() - _TAPS[RADIUS])).astype(
-    np.float32
-)  # first half and centre: it is symmetric
-_CENTRE = np.float32(128.0)
-_TWO = np.float32(2.0)
-_C1 = np.float32((0.01 * 255.0) ** 2)
-_C2 = np.float32((0.03 * 255.0) ** 2)
+TAPS = np.exp(-0.5 * (np.arange(-RADIUS, 1) / SIGMA) ** 2)
+TAPS = (TAPS / (2.0 * TAPS.sum() - TAPS[RADIUS])).astype(np.float32)  # first half and centre: it is symmetric
+CENTRE = np.float32(128.0)
+TWO = np.float32(2.0)
+C1 = np.float32((0.01 * 255.0) ** 2)
+C2 = np.float32((0.03 * 255.0) ** 2)
 
 
 def ssim(
@@ -33,7 +31,7 @@ def ssim(
         raise ValueError(
             f"SSIM needs frames of at least {SMALLEST_SIDE} pixels a side, got {predicted.shape[1:3]}"
         )
-    return mean_similarity(np.ascontiguousarray(predicted), np.ascontiguousarray(target), _TAPS)
+    return mean_similarity(np.ascontiguousarray(predicted), np.ascontiguousarray(target), TAPS)
 
 
 @njit(cache=True, nogil=True)
@@ -54,26 +52,26 @@ def mean_similarity(
         totals[:] = 0.0
         for newest in range(height + RADIUS):
             if newest < height:
-                _pad_row(predicted[n, newest].ravel(), target[n, newest].ravel(), channels, padded)
-                _filter_row(padded, taps, channels, ring[newest % WINDOW])
+                pad_row(predicted[n, newest].ravel(), target[n, newest].ravel(), channels, padded)
+                filter_row(padded, taps, channels, ring[newest % WINDOW])
             row = newest - RADIUS
             if row >= 0:
-                _filter_column(ring, taps, row, height, moments)
-                _add_similarity(moments, totals)
+                filter_column(ring, taps, row, height, moments)
+                add_similarity(moments, totals)
         result[n] = totals.sum() / (height * row_size)
     return result
 
 
 @njit(cache=True, nogil=True)
-def _pad_row(a: np.ndarray, b: np.ndarray, channels: int, padded: np.ndarray) -> None:
+def pad_row(a: np.ndarray, b: np.ndarray, channels: int, padded: np.ndarray) -> None:
     """The row's a, b, a^2 + b^2 and a b, reflected at both ends (the end pixel itself is not repeated)."""
     pad = RADIUS * channels
     size = a.size
     pa, pb, ps, pp = padded[0, pad:], padded[1, pad:], padded[2, pad:], padded[3, pad:]
     for i in range(size):
-        pa[i] = np.float32(a[i]) - _CENTRE
+        pa[i] = np.float32(a[i]) - CENTRE
     for i in range(size):
-        pb[i] = np.float32(b[i]) - _CENTRE
+        pb[i] = np.float32(b[i]) - CENTRE
     for i in range(size):
         ps[i] = pa[i] * pa[i] + pb[i] * pb[i]
     for i in range(size):
@@ -89,7 +87,7 @@ def _pad_row(a: np.ndarray, b: np.ndarray, channels: int, padded: np.ndarray) ->
 
 
 @njit(cache=True, nogil=True)
-def _filter_row(padded: np.ndarray, taps: np.ndarray, channels: int, out: np.ndarray) -> None:
+def filter_row(padded: np.ndarray, taps: np.ndarray, channels: int, out: np.ndarray) -> None:
     """Convolve each of the four lines with the taps."""
     for moment in range(4):
         line = padded[moment]
@@ -99,7 +97,7 @@ def _filter_row(padded: np.ndarray, taps: np.ndarray, channels: int, out: np.nda
 
 
 @njit(cache=True, nogil=True)
-def _filter_column(ring: np.ndarray, taps: np.ndarray, row: int, height: int, out: np.ndarray) -> None:
+def filter_column(ring: np.ndarray, taps: np.ndarray, row: int, height: int, out: np.ndarray) -> None:
     """Convolve the eleven rows around `row`, mirrored at the image's edges, with the taps."""
     for moment in range(4):
         _start(taps[RADIUS], ring[_slot(row, height), moment], out[moment])
@@ -131,14 +129,14 @@ def _add_pair(weight: np.float32, one: np.ndarray, other: np.ndarray, out: np.nd
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # Python's division by zero would stop the vectoriser
-def _add_similarity(moments: np.ndarray, totals: np.ndarray) -> None:
+def add_similarity(moments: np.ndarray, totals: np.ndarray) -> None:
     """Add the index of every pixel of a row to `totals`, kept per column in float64."""
     line_a, line_b, line_squares, line_product = moments[0], moments[1], moments[2], moments[3]
     for i in range(totals.size):
         mean_a, mean_b = line_a[i], line_b[i]
         variances = line_squares[i] - (mean_a * mean_a + mean_b * mean_b)
         covariance = line_product[i] - mean_a * mean_b
-        mean_a += _CENTRE
-        mean_b += _CENTRE
-        numerator = (_TWO * mean_a * mean_b + _C1) * (_TWO * covariance + _C2)
-        totals[i] += numerator / ((mean_a * mean_a + mean_b * mean_b + _C1) * (variances + _C2))
+        mean_a += CENTRE
+        mean_b += CENTRE
+        numerator = (TWO * mean_a * mean_b + C1) * (TWO * covariance + C2)
+        totals[i] += numerator / ((mean_a * mean_a + mean_b * mean_b + C1) * (variances + C2))

@@ -69,7 +69,7 @@ BIOMES: tuple[Biome, ...] = (
         plateau=5,
         tree_chance=0.012,
         trees={"oak": 4, "oak_large": 3, "bush": 4, "boulder": 2, "hay_bale": 1},
-        plants={"tall_grass": 0.16},
+        plants={"tall_grass": 0.11},
         flowers=("dandelion", "poppy", "cornflower", "daisy", "tulip_pink", "allium"),
         sites={
             "pond": 21,
@@ -128,7 +128,7 @@ BIOMES: tuple[Biome, ...] = (
         foliage=(128, 176, 72),
         tree_chance=0.30,
         trees={"birch": 10, "birch_tall": 7, "bush_birch": 3, "fallen_birch": 2, "boulder_diorite": 1},
-        plants={"tall_grass": 0.12, "fern": 0.01},
+        plants={"tall_grass": 0.09, "fern": 0.01},
         flowers=("daisy", "allium", "cornflower", "dandelion"),
         sites={
             "pond": 20,
@@ -165,7 +165,7 @@ BIOMES: tuple[Biome, ...] = (
             "boulder_mossy": 3,
             "bush_spruce": 2,
         },
-        plants={"fern": 0.16, "tall_grass": 0.05, "mushroom_brown": 0.008, "mushroom_red": 0.003},
+        plants={"fern": 0.11, "tall_grass": 0.05, "mushroom_brown": 0.008, "mushroom_red": 0.003},
         flowers=("blue_orchid", "daisy"),
         flower_share=0.1,
         sites={
@@ -239,7 +239,7 @@ BIOMES: tuple[Biome, ...] = (
             "dead_tree": 1,
         },
         plants={
-            "tall_grass": 0.12,
+            "tall_grass": 0.09,
             "fern": 0.05,
             "mushroom_brown": 0.012,
             "mushroom_red": 0.006,
@@ -296,7 +296,7 @@ BIOMES: tuple[Biome, ...] = (
         snow_line=99,
         tree_chance=0.06,
         trees={"acacia": 9, "acacia_tall": 4, "bush_acacia": 3, "boulder_granite": 2},
-        plants={"tall_grass": 0.30, "dead_bush": 0.006},
+        plants={"tall_grass": 0.19, "dead_bush": 0.006},
         flowers=("poppy", "dandelion"),
         flower_share=0.1,
         sites={

@@ -50,6 +50,7 @@ def flood_levels(padded, shape, glow):
                     roof[x, z] = max(roof[x, z], y)
                     level = max(level - loss[block], 0)
                 levels[x, z, y] = max(level, int(glow[block]))
+            levels[x, z, 0] = MAX_LEVEL  # so that no border cell is ever brightened, and the flood stays inside
     steps = np.array([size_z * size_y, -size_z * size_y, size_y, -size_y, 1, -1])
     queue = np.empty(padded.size, np.int32)
     count = 0

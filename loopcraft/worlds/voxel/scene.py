@@ -21,8 +21,8 @@ SHAPE, VARIED, TEXTURE, TINT = 0, 1, 2, 10
 
 TEXELS = 341
 """Texels of one texture in all its mip levels."""
-OPAQUE_BIT = 24
-"""A texel's bit that says it is not a hole."""
+OPAQUE = 1 << 24
+"""A texel's bit above its colour that says it is not a hole."""
 
 
 class Scene(NamedTuple):
@@ -64,7 +64,7 @@ def block_rules() -> UInt8[np.ndarray, "B 18"]:
 def block_texels() -> Int32[np.ndarray, " N*341"]:
     """Every texture's mip levels in a row."""
     flat = np.concatenate([mip.reshape(len(mip), -1, 4) for mip in mip_chain(draw_textures())], axis=1)
-    opaque = (flat[..., 3] >= 128).astype(np.int32) << OPAQUE_BIT
+    opaque = (flat[..., 3] >= 128).astype(np.int32) * OPAQUE
     return (pack(flat[..., :3]) | opaque).reshape(-1)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from loopcraft.worlds.voxel.jit import inlined, kernel
 from loopcraft.worlds.voxel.lanes import blend, light_up
 from loopcraft.worlds.voxel.scene import BLOCKS_PLANE, LIGHT, SHAPE, TEXELS, TEXTURE, TINT, VARIED
-from loopcraft.worlds.voxel.sky import LENGTH, RIGHT, RISE, gradient_step, shade_sky
+from loopcraft.worlds.voxel.sky import COLOR, LENGTH, RIGHT, RISE, gradient_step, shade_sky
 from loopcraft.worlds.voxel.trace import (
     BELOW_ONE,
     F0,
@@ -46,10 +46,10 @@ T, U, V, WIDTH, ACROSS, UP = (PACKET * row for row in range(3, 9))
 FLOAT_ROWS = 9
 # Rows of the integer scratch. Texels and corners come in fours.
 CELL, COLUMN, CORNER, STEP_ACROSS, STEP_UP, FACE, HASH, FOG, FOG_COLOR, TINTED, FACTOR = (
-    PACKET * row for row in range(11)
+    PACKET * row for row in range(1, 12)
 )
-PLACE, SHARE_X, SHARE_Y, TEXEL, GLOW = (PACKET * row for row in (11, 12, 13, 14, 18))
-INT_ROWS = 22
+PLACE, SHARE_X, SHARE_Y, TEXEL, GLOW = (PACKET * row for row in (12, 13, 14, 15, 19))
+INT_ROWS = 23
 
 FACE_SHADE = np.array([154, 154, 128, 256, 205, 205, 240, 240], np.int32)
 """Brightness of each face in 256ths: x sides 0.6, bottom 0.5, top 1, z sides 0.8."""
@@ -69,58 +69,71 @@ def shade(scene, sky, eye, basis, view_distance, screen, pixel_size, hits, color
     ex, ey, ez = np.float32(eye[0]), np.float32(eye[1]), np.float32(eye[2])
     in_water = scene.rules[scene.voxels[BLOCKS_PLANE, int(ex), int(ez), int(ey)], SHAPE] == LIQUID
     floats, ints = np.empty(FLOAT_ROWS * PACKET, np.float32), np.empty(INT_ROWS * PACKET, np.int32)
-    other = np.empty(PACKET, np.int32)
     view = (ex, ey, ez, basis, view_distance, pixel_size)
+    size, x0, z0 = scene.voxels.shape[1:], scene.x0, scene.z0
+    voxels, rules, tints, texels = scene.voxels.reshape(-1), scene.rules, scene.tints.reshape(-1), scene.texels
+    gradient, clouds, sun_axes, disc_colors = sky.gradient, sky.clouds.reshape(-1), sky.sun_axes, (sky.sun_color, sky.cloud_color)
     for first in range(0, screen.shape[1], PACKET):
-        here = colors[first : first + PACKET]
         num_sky, num_water = 0, 0
-        for sample in range(first, first + PACKET):
-            num_sky += places[sample] == SKY
-            num_water += water_distances[sample] > 0
+        for k in range(PACKET):
+            num_sky += places[first + k] == SKY
+            num_water += water_distances[first + k] > 0
         for row in range(3):
             for k in range(PACKET):
                 floats[RIGHT + PACKET * row + k] = screen[row, first + k]
         if num_sky < PACKET:
-            _shade_faces(scene, sky.gradient, view, places, distances, first, floats, ints, here)
+            _take(places, distances, first, floats, ints)
+            _shade_faces(size, x0, z0, voxels, rules, tints, texels, gradient, view, floats, ints)
+            for k in range(PACKET):
+                colors[first + k] = ints[COLOR + k]
         if num_sky:
-            shade_sky(sky, scene.x0, scene.z0, view, floats, ints, other)
+            shade_sky(gradient, clouds, sun_axes, disc_colors, x0, z0, view, floats, ints)
             for k in range(PACKET):
                 if places[first + k] == SKY:
-                    here[k] = other[k]
+                    colors[first + k] = ints[COLOR + k]
                     distances[first + k] = view_distance
         if num_water:
-            _shade_faces(scene, sky.gradient, view, water_places, water_distances, first, floats, ints, other)
+            _take(water_places, water_distances, first, floats, ints)
+            _shade_faces(size, x0, z0, voxels, rules, tints, texels, gradient, view, floats, ints)
             for k in range(PACKET):
                 t = water_distances[first + k]
                 if t > 0:
                     depth = min((distances[first + k] - t) / WATER_SIGHT_BLOCKS, F1)
-                    here[k] = blend(here[k], other[k], WATER_VEIL + np.int32(depth * WATER_DEEPENING))
+                    share = WATER_VEIL + np.int32(depth * WATER_DEEPENING)
+                    colors[first + k] = blend(colors[first + k], ints[COLOR + k], share)
         if in_water:
             for k in range(PACKET):
                 murk = min(distances[first + k] / (2 * WATER_SIGHT_BLOCKS), F1)
-                here[k] = blend(here[k], DEEP_WATER, WATER_MURK + np.int32(murk * WATER_DEEPENING))
+                share = WATER_MURK + np.int32(murk * WATER_DEEPENING)
+                colors[first + k] = blend(colors[first + k], DEEP_WATER, share)
 
 
 @inlined
-def _shade_faces(scene, gradient, view, places, distances, first, floats, ints, colors):
-    """The textured, lit and fogged colours of one packet's faces; samples of the sky get a meaningless one."""
-    size = scene.voxels.shape[1:]
+def _take(places, distances, first, floats, ints):
+    """Copy a packet's places and distances into the scratch."""
     for k in range(PACKET):
         ints[PLACE + k] = places[first + k]
     for k in range(PACKET):
         floats[T + k] = distances[first + k]
-    _locate(size, scene.x0, scene.z0, view, floats, ints)
-    _look_up_blocks(size, scene.voxels.reshape(-1), scene.rules, scene.tints.reshape(-1), gradient, ints)
+
+
+@kernel
+def _shade_faces(size, x0, z0, voxels, rules, tints, texels, gradient, view, floats, ints):
+    """The textured, lit and fogged colours of one packet's faces; samples of the sky get a meaningless one."""
+    _locate(size, x0, z0, view, floats, ints)
+    _look_up_blocks(size, voxels, rules, tints, gradient, ints)
     _find_texels(floats, ints)
-    texels = scene.texels
     for k in range(4 * PACKET):
         ints[TEXEL + k] = texels[np.uint32(ints[TEXEL + k])]
-    _mix(floats, ints, colors)
+    _mix(floats, ints)
 
 
 @inlined
 def _locate(size, x0, z0, view, floats, ints):
-    """Stage 1, arithmetic: where on which face, how wide a pixel is there, how much fog lies between."""
+    """Stage 1, arithmetic: where on which face, how wide a pixel is there, how much fog lies between.
+
+    Choices are between values computed beforehand: a branch that is left in the loop stops the vectoriser.
+    """
     ex, ey, ez, basis, view_distance, pixel_size = view
     stride_z = np.int32(size[2])
     stride_x = np.int32(size[1] * size[2])
@@ -147,19 +160,23 @@ def _locate(size, x0, z0, view, floats, ints):
         lz = min(max(ez + t * dz - np.float32(z), F0), BELOW_ONE)
         along_x, flat, plant = axis == 0, axis == 1, axis == 3
         floats[U + k] = lz if along_x else lx
-        floats[V + k] = lz if flat else BELOW_ONE - ly
+        down = BELOW_ONE - ly
+        floats[V + k] = lz if flat else down
         floats[ACROSS + k] = lz if along_x else lx
         floats[UP + k] = lz if flat else ly
         along = abs(dx if along_x else (dy if flat else dz))
-        along = length if plant else max(along, SMALL)
+        along = max(along, SMALL)
+        along = length if plant else along
         floats[WIDTH + k] = t * pixel_size * np.sqrt(length / along)
         cell = np.int32(x * stride_x + z * stride_z + y)
         side = stride_x if along_x else (I1 if flat else stride_z)
-        side = side if face & I1 else np.int32(-side)
+        other_side = np.int32(-side)
+        side = side if face & I1 else other_side
+        side = I0 if plant else side
         plane = np.int32(LIGHT + axis)
         ints[CELL + k] = cell
         ints[COLUMN + k] = np.int32(x * columns_x + z)
-        ints[CORNER + k] = np.int32(plane * volume + cell + (I0 if plant else side))
+        ints[CORNER + k] = np.int32(plane * volume + cell + side)
         ints[STEP_ACROSS + k] = I0 if plant else (stride_z if along_x else stride_x)
         ints[STEP_UP + k] = I0 if plant else (stride_z if flat else I1)
         ints[FACE + k] = face
@@ -228,7 +245,7 @@ def _find_texels(floats, ints):
 
 
 @inlined
-def _mix(floats, ints, colors):
+def _mix(floats, ints):
     """Stage 4, arithmetic: filter the texels, light and tint them, add fog."""
     for k in range(PACKET):
         share_x, share_y = ints[SHARE_X + k], ints[SHARE_Y + k]
@@ -241,4 +258,4 @@ def _mix(floats, ints, colors):
         low, high = a + across * (b - a), c + across * (d - c)
         light = np.int32(low + up * (high - low) + HALF)
         factor = np.int32(ints[FACTOR + k] * np.int32(light + I1) >> np.int32(8))
-        colors[k] = blend(light_up(color, ints[TINTED + k], factor), ints[FOG_COLOR + k], ints[FOG + k])
+        ints[COLOR + k] = blend(light_up(color, ints[TINTED + k], factor), ints[FOG_COLOR + k], ints[FOG + k])

@@ -29,7 +29,7 @@ PACKET = 64
 """Samples that are traced and shaded together."""
 # Rows of the shader's scratch that this module reads or fills.
 RIGHT, RISE, LENGTH = (PACKET * row for row in range(3))
-SUN_SHARE, CLOUD_SHARE, CLOUD_CELL, GRADIENT = (PACKET * row for row in range(4))
+COLOR, SUN_SHARE, CLOUD_SHARE, CLOUD_CELL, GRADIENT = (PACKET * row for row in range(5))
 
 CELLS_PER_BLOCK, FADE_PER_BLOCK = np.float32(1 / CLOUD_CELL_BLOCKS), np.float32(2 / CLOUD_FADE_BLOCKS)
 GLOW_PER_SLOPE = np.float32(1 / (0.42 - 0.085))
@@ -117,18 +117,17 @@ def gradient_step(sine):
 
 
 @inlined
-def shade_sky(sky, x0, z0, view, floats, ints, colors):
-    """Colours of the sky for one packet of samples, whose `RIGHT`, `RISE` and `LENGTH` rows are set."""
+def shade_sky(gradient, clouds, sun_axes, disc_colors, x0, z0, view, floats, ints):
+    """Colours (row `COLOR`) of the sky for a packet of samples whose `RIGHT`, `RISE` and `LENGTH` rows are set."""
     ex, ey, ez, basis, _, _ = view
     wx, wz = np.float32(ex + x0), np.float32(ez + z0)
     rx, ry, rz = basis[0]
     ux, uy, uz = basis[1]
     fx, fy, fz = basis[2]
-    sun_right_x, sun_right_y, sun_right_z = sky.sun_axes[0]
-    sun_up_x, sun_up_y, sun_up_z = sky.sun_axes[1]
-    sun_x, sun_y, sun_z = sky.sun_axes[2]
-    gradient, clouds = sky.gradient, sky.clouds.reshape(-1)
-    sun_color, cloud_color = sky.sun_color, sky.cloud_color
+    sun_right_x, sun_right_y, sun_right_z = sun_axes[0]
+    sun_up_x, sun_up_y, sun_up_z = sun_axes[1]
+    sun_x, sun_y, sun_z = sun_axes[2]
+    sun_color, cloud_color = disc_colors
     for k in range(PACKET):
         a, b, per_length = floats[RIGHT + k], floats[RISE + k], F1 / floats[LENGTH + k]
         dx, dy, dz = (a * rx + b * ux + fx) * per_length, (a * ry + b * uy + fy) * per_length, (a * rz + b * uz + fz) * per_length
@@ -150,4 +149,4 @@ def shade_sky(sky, x0, z0, view, floats, ints, colors):
         ints[CLOUD_SHARE + k] *= clouds[np.uint32(ints[CLOUD_CELL + k])]
     for k in range(PACKET):
         color = blend(ints[GRADIENT + k], sun_color, ints[SUN_SHARE + k])
-        colors[k] = blend(color, cloud_color, ints[CLOUD_SHARE + k])
+        ints[COLOR + k] = blend(color, cloud_color, ints[CLOUD_SHARE + k])

@@ -13,7 +13,7 @@ import numpy as np
 from loopcraft.worlds.voxel.blocks import Shape
 from loopcraft.worlds.voxel.fields import HIT
 from loopcraft.worlds.voxel.jit import inlined, kernel
-from loopcraft.worlds.voxel.scene import OPAQUE_BIT, SHAPE, TEXELS, TEXTURE
+from loopcraft.worlds.voxel.scene import OPAQUE, SHAPE, TEXELS, TEXTURE
 
 PACKET = 64
 
@@ -37,6 +37,8 @@ FACE_CROSS_A, FACE_CROSS_B = 6, 7
 """Faces 0 to 5 are -x, +x, -y, +y, -z, +z; 6 and 7 are the diagonal planes of a plant."""
 
 CUBE, CUTOUT, CROSS, LIQUID = int(Shape.CUBE), int(Shape.CUTOUT), int(Shape.CROSS), int(Shape.LIQUID)
+SOLID_LEAVES_WIDTH = np.float32(0.175)
+"""Leaves have no holes where a pixel is wider than this (in blocks; 32 blocks away at 256 pixels): they would flicker."""
 WATER_SIGHT_BLOCKS = np.float32(5)
 """How far one sees through water; the rest of such a ray counts as sky, which the water hides."""
 TINY = np.float32(1e-9)
@@ -63,13 +65,19 @@ def trace(scene, eye, basis, view_distance, screen, pixel_size, hits):
     # Zeros, as a packet that is not full advances its empty lanes too.
     waiting_floats, waiting_ints = np.zeros_like(floats), np.zeros_like(ints)
     passed = np.empty(PACKET, np.int64)
-    size = scene.voxels.shape[1:]
+    size, field = scene.voxels.shape[1:], scene.voxels.reshape(-1)
+    rules, texels = scene.rules, scene.texels
+    places, distances, water_places, water_distances = hits
     num_waiting = 0
-    hits.water_distances[: screen.shape[1]] = 0
+    water_distances[: screen.shape[1]] = 0
     for first in range(0, screen.shape[1], PACKET):
         _aim(size, eye, basis, view_distance, screen, first, floats, ints)
-        num_passed = _travel(scene, pixel_size, floats, ints, PACKET, hits, passed)
+        num_passed = _travel(
+            size, field, rules, texels, pixel_size, floats, ints, PACKET,
+            places, distances, water_places, water_distances, passed,
+        )  # fmt: skip
         for item in range(num_passed):
+            _step(floats, ints, passed[item])
             _copy(floats, ints, passed[item], waiting_floats, waiting_ints, num_waiting)
             num_waiting += 1
             while num_waiting == PACKET:
@@ -83,62 +91,55 @@ def _send_on(scene, pixel_size, floats, ints, num_rays, hits):
     """Let waiting rays travel to their next stop; those that pass there too move to the front, and are counted."""
     passed = np.empty(PACKET, np.int64)
     floats[T_MAX + num_rays : T_MAX + PACKET] = -F1
-    num_passed = _travel(scene, pixel_size, floats, ints, num_rays, hits, passed)
+    num_passed = _travel(
+        scene.voxels.shape[1:], scene.voxels.reshape(-1), scene.rules, scene.texels, pixel_size, floats, ints, num_rays,
+        hits.places, hits.distances, hits.water_places, hits.water_distances, passed,
+    )  # fmt: skip
     for item in range(num_passed):
+        _step(floats, ints, passed[item])
         _copy(floats, ints, passed[item], floats, ints, item)
     return num_passed
 
 
-@kernel
-def _travel(scene, pixel_size, floats, ints, num_rays, hits, passed):
-    """Advance a packet and write what its rays see; lists the rays that pass through a hole (moved a cell further)."""
-    size = scene.voxels.shape[1:]
-    rules, texels = scene.rules, scene.texels
-    places, distances, water_places, water_distances = hits
-    _advance(scene.voxels.reshape(-1), size[1], size[2], floats, ints)
+@inlined
+def _travel(
+    size, field, rules, texels, pixel_size, floats, ints, num_rays,
+    places, distances, water_places, water_distances, passed,
+):  # fmt: skip
+    """Advance a packet and write what its rays see; lists and counts those that pass through a hole or into water."""
+    _advance(field, size[1], size[2], floats, ints)
     _find_places(size, floats, ints)
     examined = False
     num_passed = 0
     for ray in range(num_rays):
         sample, t, place = ints[SAMPLE + ray], floats[T + ray], ints[PLACE + ray]
-        block = ints[VALUE + ray] - HIT
-        if place == SKY:
-            places[sample] = SKY
+        block = np.uint32(max(ints[VALUE + ray] - HIT, 0))
+        shape = rules[block, SHAPE]
+        if place == SKY or shape == CUBE or (shape == CUTOUT and t * pixel_size > SOLID_LEAVES_WIDTH):
+            places[sample], distances[sample] = place, t
             continue
-        shape = rules[np.uint32(block), SHAPE]
-        if shape == CUBE:
-            places[sample] = place
-            distances[sample] = t
+        if shape == LIQUID:
+            if water_distances[sample] == 0 and t > 0:
+                water_places[sample], water_distances[sample] = place, t
+            places[sample] = SKY
+            passed[num_passed] = ray
+            num_passed += t <= water_distances[sample] + WATER_SIGHT_BLOCKS
             continue
         if not examined:
             _examine(pixel_size, floats, ints)
             examined = True
-        if shape == CUTOUT:
-            if _opaque(rules, texels, block, place & 7, ints[TEXEL + ray]):
-                places[sample] = place
-                distances[sample] = t
-                continue
-        elif shape == CROSS:
-            near = FACE_CROSS_A + ints[FACE_NEAR + ray]
-            if floats[T_NEAR + ray] >= 0 and _opaque(rules, texels, block, near, ints[TEXEL_NEAR + ray]):
-                places[sample] = place & ~I7 | near
-                distances[sample] = floats[T_NEAR + ray]
-                continue
-            far = FACE_CROSS_B - ints[FACE_NEAR + ray]
-            if floats[T_FAR + ray] >= 0 and _opaque(rules, texels, block, far, ints[TEXEL_FAR + ray]):
-                places[sample] = place & ~I7 | far
-                distances[sample] = floats[T_FAR + ray]
-                continue
-        else:
-            if water_distances[sample] == 0 and t > 0:
-                water_places[sample] = place
-                water_distances[sample] = t
-            if t > water_distances[sample] + WATER_SIGHT_BLOCKS:
-                places[sample] = SKY
-                continue
-        _step(floats, ints, ray)
+        # Which of these comes true looks random to the processor: values are chosen, not branched on.
+        near = FACE_CROSS_A + ints[FACE_NEAR + ray]
+        t_near, t_far = floats[T_NEAR + ray], floats[T_FAR + ray]
+        in_face = _opaque(rules, texels, block, place & I7, ints[TEXEL + ray])
+        in_near = _opaque(rules, texels, block, near, ints[TEXEL_NEAR + ray]) & (t_near >= F0)
+        in_far = _opaque(rules, texels, block, near ^ I1, ints[TEXEL_FAR + ray]) & (t_far >= F0)
+        is_plant = shape == CROSS
+        plane = near if in_near else near ^ I1
+        places[sample] = (place & ~I7) | plane if is_plant else place
+        distances[sample] = (t_near if in_near else t_far) if is_plant else t
         passed[num_passed] = ray
-        num_passed += 1
+        num_passed += not ((in_near | in_far) if is_plant else in_face)
     return num_passed
 
 
@@ -317,4 +318,4 @@ def place_parts(place):
 @inlined
 def _opaque(rules, texels, block, face, texel):
     """Whether a texel of a block's face is not a hole."""
-    return texels[np.uint32(rules[np.uint32(block), np.uint32(TEXTURE + face)] * TEXELS + texel)] >> OPAQUE_BIT
+    return texels[np.uint32(rules[block, np.uint32(TEXTURE + face)] * TEXELS + texel)] >= OPAQUE

@@ -1,0 +1,50 @@
+"""Inception features as clean-fid computes them: what FID and KID compare.
+
+The network is TensorFlow's of 2015, ported to TorchScript; frames are resized to 299 x 299 by Pillow's
+bicubic filter in floating point, without rounding ("clean"), and reach the network's layers in [-1, 1).
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from PIL import Image
+from torch import Tensor
+
+from benchmark.metrics.base import Clips, Embedding, EmbeddingFunction, Resources
+from benchmark.metrics.networks import in_batches, load_torchscript
+
+WEIGHTS_FILE = "inception-2015-12-05.pt"
+SIDE = 299
+
+_BATCH = 16
+
+
+def load_inception(resources: Resources) -> EmbeddingFunction:
+    """Clips of one frame -> 2048 features, with the bundle's network."""
+    path = resources.network("inception") / WEIGHTS_FILE
+    network = load_torchscript(path, resources.device)
+
+    def features(clips: Clips) -> Tensor:
+        levels = torch.from_numpy(np.ascontiguousarray(clips[:, 0])).to(resources.device)
+        resized = resize(levels.permute(0, 3, 1, 2).float())
+        return network.layers((resized - 128.0) / 128.0).flatten(1)  # type: ignore[no-any-return]
+
+    def embed(clips: Clips) -> Float32[np.ndarray, "N 2048"]:
+        return in_batches(features, clips, size=_BATCH)
+
+    return embed
+
+
+def resize(frames: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C 299 299"]:
+    """Frames of levels 0 to 255 at the network's size, still in floating point, clipped to 0 to 255."""
+    rows, columns = (torch.from_numpy(filter_matrix(side)).to(frames) for side in frames.shape[-2:])
+    return (rows @ (frames @ columns.T)).clamp(0.0, 255.0)
+
+
+def filter_matrix(side: int) -> Float[np.ndarray, "299 side"]:
+    """Pillow's antialiased bicubic filter from `side` pixels to 299: what it makes of the unit vectors."""
+    unit_columns = Image.fromarray(np.eye(side, dtype=np.float32))
+    return np.array(unit_columns.resize((side, SIDE), Image.Resampling.BICUBIC))
+
+
+INCEPTION = Embedding(name="inception", clip=1, load=load_inception)

@@ -1,0 +1,107 @@
+"""Multi-scale structural similarity as torchmetrics defines it: five scales of 2 x 2 means, Wang's weights.
+
+Each scale but the last gives its contrast term, averaged over the whole windows only; the last gives its full
+similarity, averaged over all pixels as in ssim.py. Negative terms count as zero.
+"""
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from numba import njit
+
+from benchmark.metrics.ssim import (
+    C2,
+    RADIUS,
+    TAPS,
+    TWO,
+    WINDOW,
+    add_similarity,
+    filter_column,
+    filter_row,
+    pad_row,
+)
+
+WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
+SMALLEST_SIDE = WINDOW * 2 ** (len(WEIGHTS) - 1)
+"""The smallest scale must hold a whole window."""
+
+
+def ms_ssim(
+    predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]
+) -> Float32[np.ndarray, " N"]:
+    """MS-SSIM of each frame with data range 1; 1 means identical, 0 is the least."""
+    if min(predicted.shape[1:3]) < SMALLEST_SIDE:
+        raise ValueError(
+            f"MS-SSIM needs frames of at least {SMALLEST_SIDE} pixels a side, got {predicted.shape[1:3]}"
+        )
+    return multiscale_similarity(np.ascontiguousarray(predicted), np.ascontiguousarray(target), TAPS, WEIGHTS)
+
+
+@njit(cache=True, nogil=True)
+def multiscale_similarity(
+    predicted: UInt8[np.ndarray, "N H W C"],
+    target: UInt8[np.ndarray, "N H W C"],
+    taps: Float32[np.ndarray, " R"],
+    weights: np.ndarray,
+) -> Float32[np.ndarray, " N"]:
+    """The product of every frame's terms, each to the power of its scale's weight."""
+    result = np.empty(predicted.shape[0], np.float32)
+    for n in range(predicted.shape[0]):
+        a, b = predicted[n].astype(np.float32), target[n].astype(np.float32)
+        value = 1.0
+        for scale in range(weights.size):
+            last = scale == weights.size - 1
+            value *= max(_mean_term(a, b, taps, last), 0.0) ** weights[scale]
+            if not last:
+                a, b = _halve(a), _halve(b)
+        result[n] = value
+    return result
+
+
+@njit(cache=True, nogil=True)
+def _halve(image: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels; an odd row or column at the end is dropped."""
+    height, width, channels = image.shape[0] // 2, image.shape[1] // 2, image.shape[2]
+    half = np.empty((height, width, channels), np.float32)
+    for y in range(height):
+        for x in range(width):
+            for c in range(channels):
+                above = image[2 * y, 2 * x, c] + image[2 * y, 2 * x + 1, c]
+                below = image[2 * y + 1, 2 * x, c] + image[2 * y + 1, 2 * x + 1, c]
+                half[y, x, c] = np.float32(0.25) * (above + below)
+    return half
+
+
+@njit(cache=True, nogil=True)
+def _mean_term(a: np.ndarray, b: np.ndarray, taps: np.ndarray, full: bool) -> float:
+    """The mean of the similarity (`full`) or of the contrast term of one scale of one frame."""
+    height, width, channels = a.shape
+    row_size = width * channels
+    padded = np.empty((4, row_size + 2 * RADIUS * channels), np.float32)
+    ring = np.empty((WINDOW, 4, row_size), np.float32)
+    moments = np.empty((4, row_size), np.float32)
+    totals = np.zeros(row_size, np.float64)
+    for newest in range(height + RADIUS):
+        if newest < height:
+            pad_row(a[newest].ravel(), b[newest].ravel(), channels, padded)
+            filter_row(padded, taps, channels, ring[newest % WINDOW])
+        row = newest - RADIUS
+        if full and row >= 0:
+            filter_column(ring, taps, row, height, moments)
+            add_similarity(moments, totals)
+        if not full and RADIUS <= row < height - RADIUS:
+            filter_column(ring, taps, row, height, moments)
+            _add_contrast(moments, totals)
+    if full:
+        return float(totals.sum() / (height * row_size))
+    inside = totals[RADIUS * channels : row_size - RADIUS * channels]
+    return float(inside.sum() / ((height - 2 * RADIUS) * inside.size))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_contrast(moments: np.ndarray, totals: np.ndarray) -> None:
+    """Add the contrast term of every pixel of a row to `totals`."""
+    line_a, line_b, line_squares, line_product = moments[0], moments[1], moments[2], moments[3]
+    for i in range(totals.size):
+        variances = line_squares[i] - (line_a[i] * line_a[i] + line_b[i] * line_b[i])
+        covariance = line_product[i] - line_a[i] * line_b[i]
+        totals[i] += (TWO * covariance + C2) / (variances + C2)

@@ -1,0 +1,43 @@
+"""What metrics by pretrained networks share: frames as tensors, and batches of bounded size."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+
+def ready(model: Any, device: torch.device) -> Any:
+    """A network for inference on that device."""
+    return model.to(device).eval()
+
+
+def load_torchscript(path: Path, device: torch.device) -> Any:
+    """A TorchScript file's network, ready: the form in which Inception and I3D are published."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PyTorch would rather see other forms
+        return ready(torch.jit.load(path, map_location=device), device)  # type: ignore[no-untyped-call]
+
+
+def unit_frames(
+    frames: UInt8[np.ndarray, "*batch H W 3"], device: torch.device
+) -> Float[Tensor, "*batch 3 H W"]:
+    """Frames in [0, 1], channels first."""
+    levels = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
+    return levels.movedim(-1, -3).float() / 255.0
+
+
+def in_batches(
+    function: Callable[..., Tensor], *arrays: UInt8[np.ndarray, "N ..."], size: int
+) -> Float[np.ndarray, "N ..."]:
+    """`function` on `size` items at a time: what it needs of memory does not grow with N."""
+    with torch.inference_mode():
+        parts = [
+            function(*(array[start : start + size] for array in arrays)).float().cpu()
+            for start in range(0, len(arrays[0]), size)
+        ]
+    return torch.cat(parts).numpy()

@@ -1,0 +1,120 @@
+"""Serve a model over HTTP, so that the benchmark can score it from another environment or machine.
+
+    python -m benchmark.serve --model my_package:MyModel          # where the model's own packages are
+    python -m benchmark.run --model http://127.0.0.1:8000 ...     # where the benchmark is
+
+One rollout is done at a time. There is no encryption and no password: the default address is reachable from
+this machine alone. `wire.py` describes the messages.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from benchmark.device import Compute, Precision, find_device
+from benchmark.loading import load_model
+from benchmark.model import RolloutModel
+from benchmark.rollout import checked, guarded
+from benchmark.wire import RequestError, decode_request, describe, write_records
+from loopcraft.cli import UserError, run
+
+SILENCE_S = 60.0
+"""How long a client may take over the next bytes of its request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """Which model is served, and where."""
+
+    model: str
+    """A registered model, or package.module:factory."""
+    model_args: str = "{}"
+    """A JSON object of arguments for the model's factory."""
+    host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 lets other machines in."""
+    port: int = 8000
+    """The port to listen on; 0 takes a free one."""
+    device: str = "cpu"
+    """Where the model gets its context."""
+    precision: Precision = "float32"
+    """Run the model under torch's autocast to this type; float32 is without."""
+    max_request_mib: int = 1024
+    """The largest request that is read: 256 frames of 256x256 are 48 MiB a video."""
+
+
+def serve(flags: Flags) -> None:
+    """Serve until interrupted."""
+    model = load_model(flags.model, flags.model_args)
+    if not isinstance(model, RolloutModel):
+        raise UserError(f"{flags.model} looks frames up and generates none: it cannot be served")
+    compute = Compute(device=find_device(flags.device), precision=flags.precision)
+    with make_server(model, compute, flags.host, flags.port, flags.max_request_mib << 20) as server:
+        host, port = server.server_address[:2]
+        print(f"serving {model.name} on http://{host!s}:{port}", flush=True)
+        server.serve_forever()
+
+
+def make_server(
+    model: RolloutModel, compute: Compute, host: str, port: int, max_request_bytes: int
+) -> HTTPServer:
+    """A server for `model`, listening but not yet serving."""
+    card = describe(model)
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = SILENCE_S
+
+        def do_GET(self) -> None:
+            if self.path == "/model":
+                self.answer(HTTPStatus.OK, dataclasses.asdict(card))
+            else:
+                self.answer(HTTPStatus.NOT_FOUND, {"error": f"no {self.path}: there is GET /model"})
+
+        def do_POST(self) -> None:
+            if self.path != "/rollout":
+                self.answer(HTTPStatus.NOT_FOUND, {"error": f"no {self.path}: there is POST /rollout"})
+                return
+            length = self.headers.get("Content-Length", "")
+            if not length.isascii() or not length.isdigit():
+                self.answer(HTTPStatus.LENGTH_REQUIRED, {"error": "a Content-Length is required"})
+            elif int(length) > max_request_bytes:
+                message = f"{length} bytes are more than the {max_request_bytes} that this server reads"
+                self.answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": message})
+            else:
+                self.roll_out(self.rfile.read(int(length)))
+
+        def roll_out(self, body: bytes) -> None:
+            try:
+                request = decode_request(body, card)
+            except RequestError as error:
+                self.answer(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+                return
+            context, actions = request.context.to(compute.device), request.actions.to(compute.device)
+            start = partial(model.rollout, context, actions, seeds=request.seeds)
+            chunks = guarded(model.name, start, compute)
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", "application/octet-stream")
+            self.end_headers()
+            write_records(checked(chunks, request.horizon_shape), self.wfile.write)
+
+        def answer(self, status: HTTPStatus, content: dict[str, object]) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    return HTTPServer((host, port), Handler)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    return run(Flags, serve, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,115 @@
+"""Octant fields and light against their definitions, on small random volumes."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loopcraft.worlds.voxel.blocks import BLOCK_IDS, rule_array
+from loopcraft.worlds.voxel.fields import HIT, MAX_SKIP, fill_octant_fields
+from loopcraft.worlds.voxel.light import BRIGHTNESS, fill_corner_light, flood_levels
+
+STONE, LEAVES, WATER, FLOWER = (BLOCK_IDS[name] for name in ("stone", "oak_leaves", "water", "poppy"))
+SHAPE = rule_array("shape").astype(np.uint8)
+GLOW = rule_array("light").astype(np.uint8)
+
+
+def random_volume(seed: int, share: float, size: tuple[int, int, int]) -> np.ndarray:
+    """A padded volume (X, Z, Y) with a share of random blocks."""
+    rng = np.random.default_rng(seed)
+    kinds = rng.choice([STONE, LEAVES, WATER, FLOWER, BLOCK_IDS["glowstone"]], size)
+    return np.pad(np.where(rng.random(size) < share, kinds, 0).astype(np.uint8), 1)
+
+
+def largest_cube(volume: np.ndarray, x: int, z: int, y: int) -> int:
+    """Side of the largest empty cube from a voxel towards +x, +z, +y that stays off the border."""
+    side = 0
+    limits = [size - 1 for size in volume.shape]
+    while side < MAX_SKIP:
+        grown = side + 1
+        ends = (x + grown, z + grown, y + grown)
+        if any(end > limit for end, limit in zip(ends, limits, strict=True)):
+            break
+        if volume[x : ends[0], z : ends[1], y : ends[2]].any():
+            break
+        side = grown
+    return side
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(seed=st.integers(0, 10**6), share=st.sampled_from([0.0, 0.02, 0.2, 0.6]))
+def test_every_octant_field_holds_the_largest_empty_cube(seed: int, share: float) -> None:
+    padded = random_volume(seed, share, (5, 7, 6))
+    fields = np.empty((8, *padded.shape), np.uint8)
+    fill_octant_fields(padded, fields)
+    for octant in range(8):
+        flips = tuple(slice(None, None, -1 if octant & bit else 1) for bit in (1, 2, 4))
+        mirrored = padded[flips]
+        for x, z, y in np.ndindex(*padded.shape):
+            inside = all(0 < v < size - 1 for v, size in zip((x, z, y), padded.shape, strict=True))
+            if not inside:
+                expected = HIT
+            elif mirrored[x, z, y]:
+                expected = HIT + mirrored[x, z, y]
+            else:
+                expected = largest_cube(mirrored, x, z, y)
+            assert fields[octant, x, z, y] == expected
+
+
+def relaxed_levels(padded: np.ndarray) -> np.ndarray:
+    """Light levels by repeating the rule everywhere until nothing changes."""
+    cost = np.array([1, 15, 2, 1, 3])[SHAPE]
+    levels = np.zeros(padded.shape, int)
+    for x, z in np.ndindex(*padded.shape[:2]):
+        level = 15
+        for y in range(padded.shape[2] - 1, -1, -1):
+            if SHAPE[padded[x, z, y]] in (1, 2, 4):
+                level = max(level - cost[padded[x, z, y]], 0)
+            levels[x, z, y] = max(level, GLOW[padded[x, z, y]])
+    inner = (slice(1, -1),) * 3
+    while True:
+        best = levels.copy()
+        for axis in range(3):
+            for shift in (-1, 1):
+                neighbour = np.roll(levels, shift, axis)[inner]
+                lit = neighbour - cost[padded[inner]]
+                # Light from the border counts only where the column pass has put it: the border is open sky.
+                ok = np.ones_like(lit, bool)
+                edge = [slice(None)] * 3
+                edge[axis] = slice(0, 1) if shift == 1 else slice(-1, None)
+                ok[tuple(edge)] = False
+                best[inner] = np.where(ok, np.maximum(best[inner], lit), best[inner])
+        if np.array_equal(best, levels):
+            return levels
+        levels = best
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(seed=st.integers(0, 10**6), share=st.sampled_from([0.1, 0.4, 0.7]))
+def test_light_floods_as_the_rule_says(seed: int, share: float) -> None:
+    padded = random_volume(seed, share, (6, 6, 7))
+    padded[1:-1, 1:-1, 5] = np.where(padded[1:-1, 1:-1, 5] == 0, STONE, padded[1:-1, 1:-1, 5])
+    inner = (slice(1, -1),) * 3
+    assert np.array_equal(flood_levels(padded, SHAPE, GLOW)[inner], relaxed_levels(padded)[inner])
+
+
+def test_a_corner_is_darker_the_more_it_is_hemmed_in() -> None:
+    padded = np.zeros((6, 6, 6), np.uint8)
+    padded[1:5, 1:5, 1] = STONE
+    for blocks, expected in (((), 1.0), (((2, 2),), 0.8), (((2, 2), (1, 1)), 0.6), (((2, 2), (1, 1), (1, 2)), 0.4)):
+        volume = padded.copy()
+        for x, z in blocks:
+            volume[x, z, 2] = STONE
+        light = np.empty((4, *volume.shape), np.uint8)
+        fill_corner_light(volume, SHAPE, GLOW, light)
+        brightest = BRIGHTNESS[flood_levels(volume, SHAPE, GLOW)][1:3, 1:3, 2].max()
+        assert abs(int(light[1, 2, 2, 2]) - expected * brightest) <= 3
+
+
+def test_glowstone_lights_a_closed_room() -> None:
+    padded = np.full((9, 9, 9), STONE, np.uint8)
+    padded[2:7, 2:7, 2:7] = 0
+    levels = flood_levels(padded, SHAPE, GLOW)
+    assert levels[4, 4, 4] == 0
+    padded[2, 4, 4] = BLOCK_IDS["glowstone"]
+    levels = flood_levels(padded, SHAPE, GLOW)
+    assert levels[3:7, 4, 4].tolist() == [14, 13, 12, 11]

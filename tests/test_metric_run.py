@@ -1,0 +1,157 @@
+"""Whole runs with network metrics: absent with the command that helps, strict, verified, and recorded."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_networks
+import torch
+from benchmark_data import write_dataset
+from tiny_networks import fill, save_script
+
+from benchmark import bundle, run
+from benchmark.bundle import Bundle, Network, PublishedFile
+from benchmark.results import Result, read_result
+
+SIDE = 32
+METRICS = "psnr,lpips,fid,kid,fvd,kvd"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"), num_videos=2, side=SIDE)
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, Network]:
+    """The table, without what is known in advance of the published files."""
+    return {
+        name: Network(
+            title=network.title,
+            licence=network.licence,
+            source=network.source,
+            revision=network.revision,
+            files=tuple(PublishedFile(path=file.path) for file in network.files),
+        )
+        for name, network in bundle.load_networks().items()
+    }
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory, networks: dict[str, Network]) -> Path:
+    """A bundle of tiny networks under the published names."""
+    root = tmp_path_factory.mktemp("weights")
+    torch.set_num_threads(1)
+    (root / "alexnet").mkdir()
+    torch.save(tiny_networks.tiny_alexnet(), root / "alexnet" / "alexnet-owt-7be5be79.pth")
+    save_script(fill(tiny_networks.TinyInception()), root / "inception" / "inception-2015-12-05.pt")
+    save_script(fill(tiny_networks.TinyI3D()), root / "i3d" / "metrics_models" / "i3d_torchscript.pt")
+    there = Bundle(root, networks)
+    for name in ("alexnet", "inception", "i3d"):
+        there.add(name, "tiny")
+    return root
+
+
+def score(data: Path, out: Path, *more: str, model: str = "copy-last", code: int = 0) -> Result | None:
+    flags = ["--model", model, "--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini"]
+    assert run.main([*flags, "--metrics", METRICS, "--save-videos", "0", *more]) == code
+    return read_result(out / "result.json") if code == 0 else None
+
+
+@pytest.fixture(scope="module")
+def scored(data: Path, weights: Path, networks, tmp_path_factory) -> Result:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle, "load_networks", lambda: networks)
+        result = score(data, tmp_path_factory.mktemp("out") / "run", "--weights", str(weights))
+    assert result is not None
+    return result
+
+
+def test_without_weights_metrics_are_absent_with_the_command(data: Path, tmp_path: Path, capsys) -> None:
+    result = score(data, tmp_path / "run", "--max-videos", "1")
+    assert result is not None
+    assert set(result.metrics) == {"psnr"}
+    assert "python -m benchmark.weights fetch --only inception --to DIR" in result.absent["fid"]
+    assert "fetch --only alexnet --to DIR, then --weights DIR" in capsys.readouterr().err
+
+
+def test_strict_stops_before_the_first_rollout(data: Path, tmp_path: Path, capsys) -> None:
+    score(data, tmp_path / "run", "--strict", code=2)
+    assert "--strict: lpips needs pretrained weights" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_weights_is_refused(data: Path, tmp_path: Path, capsys) -> None:
+    score(data, tmp_path / "run", "--weights", str(tmp_path), code=2)
+    assert "holds no weights.json" in capsys.readouterr().err
+
+
+def test_everything_is_scored_and_recorded(scored: Result, weights: Path) -> None:
+    assert set(scored.metrics) == set(METRICS.split(","))
+    assert not scored.absent
+    digest = hashlib.sha256((weights / "inception" / "inception-2015-12-05.pt").read_bytes()).hexdigest()
+    for name in ("fid", "kid"):
+        assert scored.metrics[name].card.weights == {"inception/inception-2015-12-05.pt": digest}
+    assert scored.metrics["psnr"].card.weights == {}
+    assert scored.metrics["fid"].curve.step == 1
+    assert scored.metrics["fvd"].curve.step == 16
+    assert len(scored.metrics["fvd"].curve.mean) == 12
+    assert min(scored.metrics["fid"].curve.mean) > 0
+
+
+def test_few_videos_are_warned_of_where_it_matters(scored: Result) -> None:
+    assert any("2 videos are few for features of 8 dim" in note for note in scored.metrics["fid"].notes)
+    assert any("2 videos are few for features of 5 dim" in note for note in scored.metrics["fvd"].notes)
+    for name in ("kid", "kvd"):
+        assert not any("few" in note for note in scored.metrics[name].notes)
+
+
+def test_batches_do_not_matter_and_the_truth_is_at_distance_zero(
+    data: Path, weights: Path, networks, scored: Result, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(bundle, "load_networks", lambda: networks)
+    together = score(data, tmp_path / "two", "--weights", str(weights), "--batch-size", "2")
+    assert together is not None
+    for name, metric in together.metrics.items():
+        curve = scored.metrics[name].curve.mean
+        np.testing.assert_allclose(metric.curve.mean, curve, rtol=1e-4, atol=1e-6)
+    truth = score(data, tmp_path / "truth", "--weights", str(weights), model="ground-truth")
+    assert truth is not None
+    assert max(truth.metrics["fid"].curve.mean) < 1e-9
+    assert max(truth.metrics["lpips"].curve.mean) == 0.0
+
+
+def test_one_video_is_too_few_for_sets(
+    data: Path, weights: Path, networks, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(bundle, "load_networks", lambda: networks)
+    flags = ("--weights", str(weights), "--max-videos", "1")
+    result = score(data, tmp_path / "run", *flags)
+    assert result is not None
+    assert result.absent["kvd"] == "needs at least 2 videos, and 1 were scored"
+    assert set(result.metrics) == {"psnr", "lpips"}
+    score(data, tmp_path / "strict", *flags, "--strict", code=2)
+    assert "fid needs at least 2 videos" in capsys.readouterr().err
+
+
+def test_damaged_weights_stop_the_run_by_name(
+    data: Path, weights: Path, networks, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(bundle, "load_networks", lambda: networks)
+    path = weights / "i3d" / "metrics_models" / "i3d_torchscript.pt"
+    sound = path.read_bytes()
+    try:
+        path.write_bytes(sound[:-1])
+        score(data, tmp_path / "run", "--weights", str(weights), code=2)
+    finally:
+        path.write_bytes(sound)
+    assert f"i3d_torchscript.pt: {len(sound) - 1} bytes where {len(sound)}" in capsys.readouterr().err
+
+
+def test_foreign_weights_under_the_published_name_are_refused(
+    data: Path, weights: Path, tmp_path: Path, capsys
+) -> None:
+    """With the real table, whose hashes are known in advance, the tiny networks are not what they claim."""
+    score(data, tmp_path / "run", "--weights", str(weights), code=2)
+    assert "alexnet-owt-7be5be79.pth: its SHA-256 is" in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""The README's example model, taken from the page and scored in all three ways: the same numbers."""
+
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from benchmark_data import SIDE, write_dataset
+
+from benchmark import check, run
+from benchmark.device import Compute
+from benchmark.loading import load_model
+from benchmark.model import RolloutModel
+from benchmark.protocol import LOOPCRAFT_MINI
+from benchmark.results import read_result
+from benchmark.serve import make_server
+from loopcraft.dataset import open_dataset
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+SPEC = "my_model:FadeToMean"
+ARGUMENTS = f'{{"resolution": {SIDE}}}'
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The example's source, saved as my_model.py in a folder on the path."""
+    found = re.search(r"<!-- example -->\n```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert found
+    (tmp_path / "my_model.py").write_text(found[1])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return found[1]
+
+
+def score(data: Path, out: Path, *flags: str) -> dict[str, float]:
+    """Run the benchmark; the means of both metrics in every window."""
+    common = [
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--protocol",
+        "loopcraft-mini",
+        "--metrics",
+        "psnr,ssim",
+    ]
+    assert run.main([*common, *flags]) == 0
+    headline = read_result(out / "result.json").headline
+    return {
+        f"{name} {window}": estimate.mean
+        for name, metric in headline.items()
+        for window, estimate in metric.windows.items()
+    }
+
+
+def generate_by_hand(model: RolloutModel, data: Path, folder: Path) -> Path:
+    """What a stranger would do in a framework of their own: make the frames and save them."""
+    dataset = open_dataset(data)
+    context_length, length = LOOPCRAFT_MINI.context, LOOPCRAFT_MINI.num_frames
+    for key in dataset.keys:
+        frames = dataset.frames(key, context_length - model.max_context, context_length)
+        context = torch.from_numpy(frames).permute(0, 3, 1, 2)[None]
+        actions = torch.from_numpy(dataset.states(key)[context_length - model.max_context : length, 0])
+        chunks = list(model.rollout(context, actions.long()[None], seeds=[0]))
+        generated = (torch.cat(chunks, dim=1)[0] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        path = folder / f"{key}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, frames=generated)
+    return folder
+
+
+def test_it_is_scored_alike_in_all_three_ways(example: str, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    in_process = score(data, tmp_path / "a", "--model", SPEC, "--model-args", ARGUMENTS)
+    model = load_model(SPEC, ARGUMENTS)
+    assert isinstance(model, RolloutModel)
+    videos = generate_by_hand(model, data, tmp_path / "videos")
+    finished = score(data, tmp_path / "b", "--predictions", str(videos), "--name", "fade-to-mean")
+    with make_server(model, Compute(), "127.0.0.1", 0, 1 << 24) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        over_http = score(data, tmp_path / "c", "--model", f"http://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+    assert in_process == finished == over_http
+    assert len(in_process) == 6
+
+
+def test_it_keeps_the_contract(example: str) -> None:
+    assert check.main(["--model", SPEC, "--model-args", ARGUMENTS]) == 0
+
+
+def test_it_is_as_short_as_we_say(example: str) -> None:
+    lines = [
+        line
+        for line in example.splitlines()
+        if line.strip() and not line.strip().startswith(("import", '"""'))
+    ]
+    assert len(lines) <= 15

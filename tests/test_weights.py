@@ -1,0 +1,178 @@
+"""Weights: fetched once and whole, recorded, and refused by name when they are cut short, damaged or foreign."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmark import bundle, weights
+from benchmark.bundle import Bundle, Network, PublishedFile, load_networks
+from benchmark.metrics import METRICS
+from benchmark.metrics.base import MetricUnavailableError, Resources
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError
+
+CONTENT = {"model.pt": b"weights" * 1000, "extra/config.json": b"{}"}
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch) -> dict[str, Network]:
+    """A published network, and one on the Hub."""
+    source = tmp_path / "published"
+    for path, content in CONTENT.items():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_bytes(content)
+    files = (
+        PublishedFile(path="model.pt", size=7000, sha256=digest(CONTENT["model.pt"])[:8]),
+        PublishedFile(path="extra/config.json"),
+    )
+    networks = {
+        "plain": Network(title="", licence="MIT", source=f"{source.as_uri()}/", revision="1", files=files),
+        "hub": Network(title="", licence="MIT", source="hub:some/repo", revision="main", files=files),
+    }
+    monkeypatch.setattr(bundle, "load_networks", lambda: networks)
+    return networks
+
+
+@pytest.fixture
+def there(tmp_path: Path, table: dict[str, Network]) -> Path:
+    """A folder with the plain network."""
+    root = tmp_path / "weights"
+    assert weights.main(["fetch", "--only", "plain", "--to", str(root)]) == EXIT_OK
+    return root
+
+
+def test_the_table_is_sound() -> None:
+    networks = load_networks()
+    for network in networks.values():
+        assert network.source.startswith(("https://", "hub:"))
+        assert network.licence
+        assert network.files
+        assert all(set(file.sha256) <= set("0123456789abcdef") for file in network.files)
+    assert {name for metric in METRICS for name in metric.networks} == set(networks)
+
+
+def test_fetching_records_what_came(there: Path) -> None:
+    document = json.loads((there / "weights.json").read_text())
+    assert document["networks"]["plain"]["files"] == {
+        path: {"size": len(content), "sha256": digest(content)} for path, content in CONTENT.items()
+    }
+    assert [file.read_bytes() for file in (there / "plain" / path for path in CONTENT)] == [*CONTENT.values()]
+    assert weights.main(["verify", "--only", "plain", "--to", str(there)]) == EXIT_OK
+
+
+def test_a_sound_network_is_not_fetched_again(there: Path, monkeypatch) -> None:
+    monkeypatch.setattr(weights, "download", lambda *arguments: pytest.fail("fetched again"))
+    assert weights.main(["fetch", "--only", "plain", "--to", str(there)]) == EXIT_OK
+
+
+def test_a_damaged_network_is_fetched_again(there: Path) -> None:
+    (there / "plain" / "model.pt").write_bytes(b"")
+    assert weights.main(["fetch", "--only", "plain", "--to", str(there)]) == EXIT_OK
+    assert weights.main(["verify", "--only", "plain", "--to", str(there)]) == EXIT_OK
+
+
+def test_the_hub_is_asked_for_one_commit(tmp_path: Path, table: dict[str, Network], monkeypatch) -> None:
+    asked = []
+
+    def hub(repository: str, path: str, *, revision: str) -> str:
+        asked.append((repository, path, revision))
+        cached = tmp_path / "cache" / "snapshots" / "c0ffee" / path
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        cached.write_bytes(CONTENT[path])
+        return str(cached)
+
+    monkeypatch.setattr(weights, "hf_hub_download", hub)
+    root = tmp_path / "weights"
+    assert weights.main(["fetch", "--only", "hub", "--to", str(root)]) == EXIT_OK
+    assert asked == [("some/repo", "model.pt", "main"), ("some/repo", "extra/config.json", "c0ffee")]
+    assert Bundle(root, table).record("hub").revision == "c0ffee"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(CONTENT["model.pt"][:-1], "6999 bytes where 7000 are published"), (b"x" * 7000, "is published")],
+)
+def test_a_download_that_is_not_the_published_file_is_refused(
+    tmp_path: Path, table: dict[str, Network], capsys, content: bytes, reason: str
+) -> None:
+    (tmp_path / "published" / "model.pt").write_bytes(content)
+    root = tmp_path / "weights"
+    assert weights.main(["fetch", "--only", "plain", "--to", str(root)]) == EXIT_USAGE
+    error = capsys.readouterr().err
+    assert "model.pt" in error
+    assert reason in error
+    assert not (root / "plain" / "model.pt").exists()
+    assert "plain" not in Bundle(root, table)
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (lambda path: path.unlink(), "missing"),
+        (lambda path: path.write_bytes(CONTENT["model.pt"][:100]), "100 bytes where 7000 were fetched"),
+        (lambda path: path.write_bytes(b"w" + b"x" * 6999), "damaged"),
+    ],
+)
+def test_harmed_files_are_refused_by_name(there: Path, table, capsys, harm, reason: str) -> None:
+    harm(there / "plain" / "model.pt")
+    with pytest.raises(UserError, match=rf"model.pt: {reason}.*fetch --only plain --to") as caught:
+        Bundle(there, table).verify("plain")
+    assert str(there) in str(caught.value)
+    assert weights.main(["verify", "--only", "plain", "--to", str(there)]) == EXIT_FAILED
+    assert reason in capsys.readouterr().out
+
+
+def test_a_record_cannot_vouch_for_a_foreign_file(there: Path, table: dict[str, Network]) -> None:
+    foreign = b"x" * 7000
+    (there / "plain" / "model.pt").write_bytes(foreign)
+    manifest = there / "weights.json"
+    manifest.write_text(manifest.read_text().replace(digest(CONTENT["model.pt"]), digest(foreign)))
+    with pytest.raises(UserError, match="is published"):
+        Bundle(there, table).verify("plain")
+
+
+def test_missing_weights_name_the_command(there: Path, table: dict[str, Network]) -> None:
+    with pytest.raises(
+        MetricUnavailableError, match=r"python -m benchmark.weights fetch --only hub --to DIR"
+    ):
+        Resources().network("hub")
+    with pytest.raises(MetricUnavailableError, match=f"fetch --only hub --to {there}"):
+        Resources(weights=Bundle(there, table)).network("hub")
+
+
+def test_resources_give_verified_folders_and_hashes(there: Path, table: dict[str, Network]) -> None:
+    resources = Resources(weights=Bundle(there, table))
+    assert resources.network("plain") == there / "plain"
+    assert resources.weights_of(["plain"]) == {
+        f"plain/{path}": digest(content) for path, content in CONTENT.items()
+    }
+
+
+@pytest.mark.parametrize("content", ["{}x", '{"format": "other", "version": 1}'])
+def test_a_broken_manifest_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "weights.json").write_text(content)
+    with pytest.raises(UserError, match=r"weights.json"):
+        Bundle(tmp_path)
+
+
+def test_the_list_tells_licences_and_state(there: Path, capsys) -> None:
+    assert weights.main(["list", "--to", str(there)]) == EXIT_OK
+    printed = capsys.readouterr().out
+    assert "licence   MIT" in printed
+    assert f"{there / 'plain'}: fetched at 1" in printed
+    assert f"{there / 'hub'}: not fetched" in printed
+
+
+def test_unknown_networks_are_refused(table, tmp_path: Path, capsys) -> None:
+    assert weights.main(["fetch", "--only", "vgg", "--to", str(tmp_path)]) == EXIT_USAGE
+    assert "choose from plain, hub" in capsys.readouterr().err
+
+
+def test_verify_says_what_was_never_fetched(there: Path, capsys) -> None:
+    assert weights.main(["verify", "--to", str(there)]) == EXIT_FAILED
+    assert "hub: not fetched" in capsys.readouterr().out

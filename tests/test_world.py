@@ -1,0 +1,85 @@
+"""The voxel world as a whole: what is played does not depend on when, where or after what it is played."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from loopcraft.actions import draw_walk
+from loopcraft.cli import UserError
+from loopcraft.seeding import generator
+from loopcraft.worlds import make_world
+from loopcraft.worlds.base import PathWorld, World
+from loopcraft.worlds.voxel.world import VoxelWorld
+
+GOLDEN_EPISODE = ""
+"""SHA-256 of the frames and poses of 40 ticks in world 5 at 32 pixels: everything of voxel-v1 in one number."""
+
+PLAY = """
+import hashlib
+from loopcraft.actions import draw_walk
+from loopcraft.seeding import generator
+from loopcraft.worlds.voxel.world import VoxelWorld
+digest = hashlib.sha256()
+for seen in VoxelWorld(resolution=32).play(5, draw_walk(generator(0, "test"), 40)):
+    digest.update(seen.frame.tobytes())
+    digest.update(repr(tuple(seen.pose)).encode())
+print(digest.hexdigest())
+"""
+
+
+def walk(num_ticks: int) -> np.ndarray:
+    return draw_walk(generator(0, "test"), num_ticks)
+
+
+def digest(world: VoxelWorld, seed: int, num_ticks: int) -> str:
+    total = hashlib.sha256()
+    for seen in world.play(seed, walk(num_ticks)):
+        total.update(seen.frame.tobytes())
+        total.update(repr(tuple(seen.pose)).encode())
+    return total.hexdigest()
+
+
+def test_it_is_a_world_that_knows_its_paths() -> None:
+    world: World = make_world("voxel-v1", resolution=32)
+    assert isinstance(world, PathWorld)
+    assert (world.world_id, world.resolution) == ("voxel-v1", 32)
+
+
+def test_play_follows_path() -> None:
+    world = VoxelWorld(resolution=32)
+    actions = walk(60)
+    poses = np.array([seen.pose for seen in world.play(9, actions)])
+    assert np.array_equal(poses, world.path(9, actions))
+    turned = (np.diff(poses[:, 3]) + 180) % 360 - 180
+    assert np.array_equal(turned, np.choose(actions[1:], [0, -10, 10]))
+
+
+def test_the_same_frames_after_another_episode_and_in_another_process() -> None:
+    world = VoxelWorld(resolution=32)
+    digest(world, 6, 20)
+    here = digest(world, 5, 40)
+    there = subprocess.run([sys.executable, "-c", PLAY], capture_output=True, text=True, check=True).stdout
+    assert here == there.strip() == GOLDEN_EPISODE
+
+
+def test_a_longer_walk_begins_with_the_same_pictures() -> None:
+    world = VoxelWorld(resolution=64)
+    short = np.stack([seen.frame for seen in world.play(7, walk(30))])
+    long = np.stack([seen.frame for _, seen in zip(range(30), world.play(7, walk(300)), strict=False)])
+    assert (short != long).any(axis=-1).mean() < 2e-3
+
+
+def test_surfaces_on_request() -> None:
+    world = VoxelWorld(resolution=32)
+    seen = next(world.play(5, walk(1), surfaces=True))
+    assert seen.surface is not None
+    assert (seen.surface.shape, seen.surface.dtype) == ((32, 32), np.uint64)
+    assert next(world.play(5, walk(1))).surface is None
+
+
+def test_unknown_worlds_are_told() -> None:
+    with pytest.raises(UserError, match=r"unknown world 'moon-v1': choose one of voxel-v1"):
+        make_world("moon-v1", resolution=64)
