@@ -13,6 +13,7 @@ from models.diffusion import Schedule
 from models.framepack import FramePackDenoiser
 from models.tokens import LEVEL
 
+
 def reconstruction_loss(
     model: Autoencoder, images: Float[Tensor, "N 3 H W"], level: Int64[Tensor, " N"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "N tokens patch"]]:

@@ -21,7 +21,8 @@ def check_splits(folder: Folder) -> None:
     golden = folder.json("split_index.json")
     for name, expected in golden["split"].items():
         split, fraction = name.split("@")
-        folder.equal(f"split {name}", choose(golden["index"], split, float(fraction)), expected)
+        found = [list(item) for item in choose(golden["index"], split, float(fraction))]
+        folder.equal(f"split {name}", found, expected)
     for name, expected in golden["video_index"].items():
         split, rest = name.split("@")
         fraction, length = rest.split(",frames_per_clip=")
@@ -32,11 +33,10 @@ def check_splits(folder: Folder) -> None:
         folder.equal(f"clips {name}: number", len(clips), expected["len"])
 
 
-def choose(index: dict, split: str, fraction: float) -> list[list]:
+def choose(index: dict, split: str, fraction: float) -> list[tuple[str, int]]:
     """One split by its published name."""
     test, train = split_videos(index, fraction)
-    chosen = {"test": test, "vis": test, "train": train, "all": test + train}[split]
-    return [list(item) for item in chosen]
+    return {"test": test, "vis": test, "train": train, "all": test + train}[split]
 
 
 def check_invented_actions(folder: Folder) -> None:
@@ -109,7 +109,7 @@ def check_items(folder: Folder) -> None:
     check_videos(folder, formats["universal_dataset"], expected, grid, index)
     dense = formats["dense_dataset"]
     for split, length in (("train", dense["train_num_frames"]), ("all", dense["test_num_frames"])):
-        clips = clip_index(split_videos(index, 0)[1], length)
+        clips = clip_index(split_videos(index, 0.0)[1], length)
         folder.equal(f"dense {split}: clips", [list(clip) for clip in clips], dense[split]["items"])
         key, start = clips[0]
         path = folder.path / f"files/{key}.pyramid"
@@ -122,7 +122,7 @@ def check_items(folder: Folder) -> None:
 def check_windows(folder: Folder, test: dict, expected: dict, grid: Grid, index: dict) -> None:
     """The item that training reads for every step of a plan."""
     plan = plan_from(test["strategy"], grid.tokens_at(0))
-    clips = clip_index(split_videos(index, 0)[1], plan.num_frames)
+    clips = clip_index(split_videos(index, 0.0)[1], plan.num_frames)
     folder.equal("train: clips", [list(clip) for clip in clips], test["train_index"])
     for step in range(len(plan.steps)):
         prefix = f"train/step{step}"
@@ -147,7 +147,7 @@ def check_videos(folder: Folder, test: dict, expected: dict, grid: Grid, index: 
     chunks = plan.num_chunks(test["test_num_frames"] - start)
     end = start + chunks * plan.width + plan.num_drafts
     folder.equal("test: buffer end", end, test["buffer_end"])
-    items = clip_index(split_videos(index, 0)[1], None)
+    items = clip_index(split_videos(index, 0.0)[1], None)
     folder.equal("test: videos", [list(item) for item in items], test["all_index"])
     for number, (key, _) in enumerate(items):
         if f"test_item{number}" not in test:
