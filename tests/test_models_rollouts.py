@@ -13,6 +13,7 @@ from benchmark.run import main as benchmark
 from loopcraft.cli import UserError
 from loopcraft.video import video_writer
 from models import rollouts
+from models.autoencoder import Autoencoder
 from models.demo import main as demo
 from models.encode import main as encode
 from models.latents import open_latents
@@ -133,6 +134,10 @@ def test_every_model_is_registered():
         assert getattr(rollouts, attribute).args == (name,)
 
 
+def num_parameters(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
 def test_presets_are_the_papers():
     for name in NAMES:
         assert PRESETS["ablation"](name, 256).autoencoder.cascaded == name.endswith("cascaded")
@@ -142,6 +147,10 @@ def test_presets_are_the_papers():
     assert main["full-resolution"].video.plan.build(grid).num_tokens(grid)[0] == 3584
     assert len(main["framepack"].video.window.addresses(grid)) == 3840
     assert all(preset.video.size == "B" and preset.sampling.steps == 50 for preset in main.values())
+    with torch.device("meta"):
+        sizes = {name: num_parameters(preset.video.network(grid)) for name, preset in main.items()}
+        assert num_parameters(Autoencoder(main["millivid"].autoencoder)) == 213_798_176
+    assert sizes == {"millivid": 129_566_240, "full-resolution": 129_566_240, "framepack": 131_632_928}
 
 
 @pytest.fixture(scope="module")
