@@ -28,7 +28,7 @@ FRAMES_AT_ONCE = 32
 """Frames that the autoencoder works on at a time."""
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""auto: bfloat16 autocast on CUDA, float32 elsewhere."""
+"""auto: bfloat16 autocast on CUDA; elsewhere float32, or what an autocast around the model says."""
 
 
 def uses_bfloat16(precision: Precision, device: torch.device) -> bool:

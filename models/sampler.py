@@ -6,6 +6,7 @@ is an argument: a function of the rollout step, so that a video does not depend 
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -61,9 +62,9 @@ def keyed_noise(seeds: Sequence[int]) -> Noise:
     return draw
 
 
-def autocast(device: torch.device, bfloat16: bool) -> torch.autocast:
-    """The context in which networks run: float32, or bfloat16 where PyTorch deems it safe."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
+def autocast(device: torch.device, bfloat16: bool) -> AbstractContextManager[object]:
+    """The context in which networks run: bfloat16 autocast if asked for, else as the caller has it."""
+    return torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext()
 
 
 def require_context(latents: Float[Tensor, "B T n C"], needed: int) -> int:

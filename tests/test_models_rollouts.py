@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.model import load_model as load_registered
+from benchmark.loading import load_model as load_registered
 from benchmark.run import main as benchmark
 from loopcraft.cli import UserError
 from loopcraft.video import video_writer
@@ -80,17 +80,17 @@ def test_context_and_actions_matter():
     assert (frames_of(model, context, 2 - actions, [1, 2]) - frames).abs().max() > 1e-3
 
 
-def test_bfloat16_is_close_and_float32_ignores_an_outer_autocast():
-    results = {}
-    for precision in ("float32", "bfloat16", "auto"):
+def test_bfloat16_is_close_by_either_way():
+    def generate(precision: str, outer: bool) -> torch.Tensor:
         model = tiny("millivid", precision=precision)
         context, actions = inputs(model, 2)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision != "bfloat16"):
-            results[precision] = frames_of(model, context, actions, [1, 2])
-        assert results[precision].dtype == torch.float32
-    assert torch.equal(results["auto"], results["float32"])
-    difference = (results["bfloat16"] - results["float32"]).abs()
-    assert 0 < difference.mean() < 0.05
+        with torch.autocast("cpu", torch.bfloat16, enabled=outer):
+            return frames_of(model, context, actions, [1, 2])
+
+    exact, inner, outer = generate("auto", False), generate("bfloat16", False), generate("auto", True)
+    assert exact.dtype == inner.dtype == torch.float32
+    assert 0 < (inner - exact).abs().mean() < 0.05
+    assert (outer - exact).abs().mean() < 0.05
 
 
 def test_mistakes_are_one_sentence():
