@@ -1,14 +1,14 @@
-"""The renderer's plain twin, for tests and for perf/render.py: one ray after another, float64, no skipping, no packets.
+"""The renderer's plain twin for tests and perf/render.py: ray after ray in float64, no skipping, no packets.
 
-Amanatides and Woo's walk from voxel to voxel, then the same picture's formulas written out for one sample. It reads the
-same scene and constants as the real renderer and shares none of its code.
+Amanatides and Woo's walk from voxel to voxel, then the same picture's formulas written out for one sample. It
+reads the same scene and constants as the real renderer and shares none of its code.
 """
 
 import math
 
 import numpy as np
-from numba import njit
 
+from loopcraft.worlds.voxel.jit import kernel as plain
 from loopcraft.worlds.voxel.scene import BLOCKS_PLANE, LIGHT, SHAPE, TEXELS, TEXTURE, TINT, VARIED
 from loopcraft.worlds.voxel.shade import FACE_SHADE, FOG_END, FOG_START
 from loopcraft.worlds.voxel.sky import (
@@ -21,11 +21,10 @@ from loopcraft.worlds.voxel.sky import (
 
 STARTS = (0, 256, 320, 336, 340)
 WATER_SIGHT = 5.0
+SOLID_LEAVES = 0.175
 AIR, CUBE, CUTOUT, CROSS, LIQUID = range(5)
 SKY = -1
 BELOW_ONE = 0.9999999
-
-plain = njit(cache=True, error_model="numpy")
 
 
 @plain
@@ -49,14 +48,28 @@ def render(scene, sky, eye, basis, view_distance, resolution):
             length = math.sqrt(way[0] ** 2 + way[1] ** 2 + way[2] ** 2)
             t_max = view_distance / length
             place, t, water, water_t = walk(voxels, rules, texels, origin, way, t_max, pixel)
-            surface = (voxels, rules, texels, tints, sky.gradient, place0, origin, way, length, view_distance, pixel)
+            surface = (
+                voxels,
+                rules,
+                texels,
+                tints,
+                sky.gradient,
+                place0,
+                origin,
+                way,
+                length,
+                view_distance,
+                pixel,
+            )
             if place == SKY:
                 color = sky_color(sky, origin, place0, way, length)
             else:
                 color = face_color(place, t, *surface)
             if water_t > 0:
                 depth = min(((view_distance if place == SKY else t) - water_t) / WATER_SIGHT, 1.0)
-                color = mix(color, face_color(water, water_t, *surface), (150 + math.floor(depth * 100)) / 256)
+                color = mix(
+                    color, face_color(water, water_t, *surface), (150 + math.floor(depth * 100)) / 256
+                )
             picture[row, column, 0], picture[row, column, 1], picture[row, column, 2] = color
             places[row, column] = place
     return picture, places
@@ -64,7 +77,7 @@ def render(scene, sky, eye, basis, view_distance, resolution):
 
 @plain
 def walk(voxels, rules, texels, origin, way, t_max, pixel):
-    """From voxel to voxel until something opaque: (place, distance, place of the first water, its distance or 0)."""
+    """From voxel to voxel until something opaque: place and distance, and those of the first water (or 0)."""
     ox, oy, oz = origin
     dx, dy, dz = way
     x, y, z = int(ox), int(oy), int(oz)
@@ -81,7 +94,7 @@ def walk(voxels, rules, texels, origin, way, t_max, pixel):
             break
         block = voxels[BLOCKS_PLANE, x, z, y]
         shape = rules[block, SHAPE]
-        if shape == CUBE:
+        if shape == CUBE or (shape == CUTOUT and t * pixel > SOLID_LEAVES):
             return pack(x, y, z, face), t, water, water_t
         if shape == LIQUID:
             if water_t == 0 and t > 0:
@@ -131,7 +144,7 @@ def texture_point(face, lx, ly, lz):
 
 @plain
 def mip(width):
-    """Mip level of a pixel this many blocks wide: the first whose texels are wider than the pixel over 1.4."""
+    """Mip level of a pixel this many blocks wide: the first whose texels are wider than 1 / 1.4 of it."""
     level = 0
     while level < 4 and width * 16 > 1.4 * 2**level:
         level += 1

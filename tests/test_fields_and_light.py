@@ -95,7 +95,12 @@ def test_light_floods_as_the_rule_says(seed: int, share: float) -> None:
 def test_a_corner_is_darker_the_more_it_is_hemmed_in() -> None:
     padded = np.zeros((6, 6, 6), np.uint8)
     padded[1:5, 1:5, 1] = STONE
-    for blocks, expected in (((), 1.0), (((2, 2),), 0.8), (((2, 2), (1, 1)), 0.6), (((2, 2), (1, 1), (1, 2)), 0.4)):
+    for blocks, expected in (
+        ((), 1.0),
+        (((2, 2),), 0.8),
+        (((2, 2), (1, 1)), 0.6),
+        (((2, 2), (1, 1), (1, 2)), 0.4),
+    ):
         volume = padded.copy()
         for x, z in blocks:
             volume[x, z, 2] = STONE

@@ -22,7 +22,7 @@ def pack(rgb: UInt8[np.ndarray, "... 3"]) -> Int32[np.ndarray, "..."]:
 
 
 @inlined
-def blend(first, second, share):
+def blend(first: np.int32, second: np.int32, share: np.int32) -> np.int32:
     """From `first` (share 0) to `second` (share 256), rounded."""
     rest = np.int32(_256 - share)
     red_blue = np.int32(np.int32((first & _RED_BLUE) * rest) + np.int32((second & _RED_BLUE) * share))
@@ -32,7 +32,7 @@ def blend(first, second, share):
 
 
 @inlined
-def light_up(color, tint, factor):
+def light_up(color: np.int32, tint: np.int32, factor: np.int32) -> np.int32:
     """Channel by channel, color * tint / 255 * factor / 256; 0 <= factor <= 256."""
     red = (color & _BYTE) * ((tint & _BYTE) + 1) * factor >> _16
     green = (color >> _8 & _BYTE) * ((tint >> _8 & _BYTE) + 1) * factor >> _16

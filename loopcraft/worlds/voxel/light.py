@@ -1,12 +1,13 @@
-"""Light as the game keeps it: skylight that floods into caves and under trees, smoothed at the corners of faces.
+"""Light as the game keeps it: it floods into caves and under trees, and is smoothed at the corners of faces.
 
-Each cell has a level of 0 to 15. Columns open to the sky have 15; from there, and from glowing blocks, light spreads
-losing one level a step (two inside leaves, three inside water). A face's corner takes the mean of the four cells that
-touch it in the layer in front of the face, opaque ones counting little: light and ambient occlusion in one number.
+Each cell has a level of 0 to 15. Columns open to the sky have 15; from there, and from glowing blocks, light
+spreads losing one level a step (two inside leaves, three inside water). A face's corner takes the mean of the
+four cells that touch it in the layer in front of the face, opaque ones counting little: light and ambient
+occlusion in one number.
 """
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int32, Int64, UInt8
 
 from loopcraft.worlds.voxel.blocks import Shape
 from loopcraft.worlds.voxel.jit import kernel
@@ -26,8 +27,8 @@ def fill_corner_light(
 ) -> None:
     """Compute brightness at cell corners in the planes across x, y and z, then of the cells themselves.
 
-    Entry [a, x, z, y] for a plane across axis a is the corner at the low end of cell (x, z, y) in both other axes, within
-    that cell's own layer along a. `shape` and `glow` are block rules indexed by block id.
+    Entry [a, x, z, y] for a plane across axis a is the corner at the low end of cell (x, z, y) in both other
+    axes, within that cell's own layer along a. `shape` and `glow` are block rules indexed by block id.
     """
     levels = flood_levels(padded, shape, glow)
     cells = np.where(shape[padded] == CUBE, np.uint8(0), BRIGHTNESS[levels])
@@ -35,7 +36,9 @@ def fill_corner_light(
 
 
 @kernel
-def flood_levels(padded, shape, glow):
+def flood_levels(
+    padded: UInt8[np.ndarray, "X Z Y"], shape: UInt8[np.ndarray, " B"], glow: UInt8[np.ndarray, " B"]
+) -> UInt8[np.ndarray, "X Z Y"]:
     """The light level of every cell, uint8 (X, Z, Y). The border is air under an open sky."""
     size_x, size_z, size_y = padded.shape
     loss = _loss_per_step(shape)
@@ -50,7 +53,8 @@ def flood_levels(padded, shape, glow):
                     roof[x, z] = max(roof[x, z], y)
                     level = max(level - loss[block], 0)
                 levels[x, z, y] = max(level, int(glow[block]))
-            levels[x, z, 0] = MAX_LEVEL  # so that no border cell is ever brightened, and the flood stays inside
+            # So that no border cell is ever brightened, and the flood stays inside.
+            levels[x, z, 0] = MAX_LEVEL
     steps = np.array([size_z * size_y, -size_z * size_y, size_y, -size_y, 1, -1])
     queue = np.empty(padded.size, np.int32)
     count = 0
@@ -66,7 +70,7 @@ def flood_levels(padded, shape, glow):
 
 
 @kernel
-def _loss_per_step(shape):
+def _loss_per_step(shape: UInt8[np.ndarray, " B"]) -> Int64[np.ndarray, " B"]:
     """How much light is lost on entering a block of each shape."""
     loss = np.ones(len(shape), np.int64)
     loss[shape == CUBE] = MAX_LEVEL
@@ -76,8 +80,15 @@ def _loss_per_step(shape):
 
 
 @kernel
-def _spread(padded, levels, loss, steps, queue, count):
-    """Flood from the queued cells, ring by ring, until nothing brightens; a cell waits at most once in a ring."""
+def _spread(
+    padded: UInt8[np.ndarray, " V"],
+    levels: UInt8[np.ndarray, " V"],
+    loss: Int64[np.ndarray, " B"],
+    steps: Int64[np.ndarray, " 6"],
+    queue: Int32[np.ndarray, " V"],
+    count: int,
+) -> None:
+    """Flood from the queued cells, ring by ring, until nothing brightens; a cell waits once in a ring."""
     waiting = np.zeros(levels.size, np.uint8)
     upcoming = np.empty_like(queue)
     while count:
@@ -100,11 +111,11 @@ def _spread(padded, levels, loss, steps, queue, count):
 
 
 @kernel
-def _average_corners(cells, light):
+def _average_corners(cells: UInt8[np.ndarray, "X Z Y"], light: UInt8[np.ndarray, "4 X Z Y"]) -> None:
     """Fill the three corner planes and the cells.
 
-    A corner is 0.2 of the brightest of its four cells plus 0.2 of their sum: with equal light, 1.0, 0.8, 0.6 and 0.4 for
-    none, one, two and three opaque cells.
+    A corner is 0.2 of the brightest of its four cells plus 0.2 of their sum: with equal light, 1.0, 0.8, 0.6
+    and 0.4 for none, one, two and three opaque cells.
     """
     size_x, size_z, size_y = cells.shape
     light[:3] = 0
@@ -120,7 +131,7 @@ def _average_corners(cells, light):
 
 
 @kernel
-def _corner(a, b, c, d):
+def _corner(a: np.uint8, b: np.uint8, c: np.uint8, d: np.uint8) -> np.uint8:
     """0.2 max + 0.2 sum in integers (x 51 / 255)."""
     total = np.int32(a) + np.int32(b) + np.int32(c) + np.int32(d)
     brightest = max(max(np.int32(a), np.int32(b)), max(np.int32(c), np.int32(d)))

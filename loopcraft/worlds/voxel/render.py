@@ -1,10 +1,9 @@
 """One picture of a scene: trace, shade, and anti-alias by tracing again only where it shows.
 
-Quality "fast" takes one sample a pixel and "best" the mean of 2x2 everywhere, which is what the paper's 512 to 256 box
-filter gives. "default" adds two samples on a diagonal, only at pixels whose neighbour sees another face of another colour.
+Quality "fast" takes one sample a pixel and "best" the mean of 2x2 everywhere, which is what the paper's 512
+to 256 box filter gives. "default" adds two samples on a diagonal, only at pixels whose neighbour sees another
+face of another colour.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64, UInt8, UInt64
@@ -12,16 +11,19 @@ from jaxtyping import Float32, Float64, Int32, Int64, UInt8, UInt64
 from loopcraft.cli import UserError
 from loopcraft.worlds.base import Pose
 from loopcraft.worlds.voxel.jit import inlined, kernel
+from loopcraft.worlds.voxel.packet import I0, I1, PACKET, SKY, Hits, View, new_hits, place_parts
 from loopcraft.worlds.voxel.scene import Scene
 from loopcraft.worlds.voxel.shade import shade
 from loopcraft.worlds.voxel.sky import Sky
-from loopcraft.worlds.voxel.trace import PACKET, SKY, place_parts, trace
+from loopcraft.worlds.voxel.trace import trace
 
 QUALITIES = ("fast", "default", "best")
 EYE_HEIGHT_BLOCKS = 1.62
 HALF_FIELD_OF_VIEW_TANGENT = 0.7002075382097097
 """tan(35 degrees): the vertical field of view is 70 degrees."""
-TILE = 8
+I8, I16, BYTE = np.int32(8), np.int32(16), np.int32(255)
+TILE, PIXELS = 8, 64
+"""Pixels along a side of a tile and in all of it."""
 EDGE_CONTRAST = 128
 """Neighbours on different faces count as an edge if their channels differ by more than this in sum."""
 DIAGONAL = np.array([[-0.3, -0.3], [0.3, 0.3]], np.float32)
@@ -29,22 +31,8 @@ BOX = np.array([[-0.25, -0.25], [0.25, -0.25], [-0.25, 0.25], [0.25, 0.25]], np.
 """Where in a pixel (in pixels from its centre) further samples lie."""
 
 
-class Hits(NamedTuple):
-    """What each of N samples sees (see `trace`)."""
-
-    places: Int32[np.ndarray, " N"]
-    distances: Float32[np.ndarray, " N"]
-    water_places: Int32[np.ndarray, " N"]
-    water_distances: Float32[np.ndarray, " N"]
-
-
-def new_hits(num_samples: int) -> Hits:
-    """Buffers for `num_samples` samples."""
-    return Hits(*(np.zeros(num_samples, kind) for kind in (np.int32, np.float32, np.int32, np.float32)))
-
-
 class Renderer:
-    """Draws square pictures of scenes. It keeps buffers between pictures but no state that a picture shows."""
+    """Draws square pictures of scenes. It keeps buffers between pictures, nothing that a picture shows."""
 
     def __init__(self, *, resolution: int, quality: str = "default", view_distance: float = 64.0):
         if quality not in QUALITIES:
@@ -67,9 +55,10 @@ class Renderer:
 
     def render(self, scene: Scene, sky: Sky, pose: Pose) -> UInt8[np.ndarray, "H W 3"]:
         """The picture seen from a pose."""
-        view = (*camera(scene, pose), self.view_distance)
-        trace(scene, *view, self._centres, self.pixel_size, self._hits)
-        shade(scene, sky, *view, self._centres, self.pixel_size, self._hits, self._colors)
+        eye, axes = camera(scene, pose)
+        view = View(eye.astype(np.float32), axes, self.view_distance, self.pixel_size)
+        trace(scene, view, self._centres, self._hits)
+        shade(scene, sky, view, self._centres, self._hits, self._colors)
         if self.quality != "fast":
             contrast = -1 if self.quality == "best" else EDGE_CONTRAST
             count = find_edges(self._hits.places, self._colors, self.resolution, contrast, self._edges)
@@ -77,27 +66,21 @@ class Renderer:
         return assemble(self._colors, self.resolution)
 
     def surface(self, scene: Scene) -> UInt64[np.ndarray, "H W"]:
-        """Ids of the block faces at the pixel centres of the last picture; the sky is 0 and water hides its ground."""
+        """Ids of the faces at the last picture's pixel centres; the sky is 0 and water hides its ground."""
         return surface_ids(scene.x0, scene.z0, self._hits, self.resolution)
 
-    def _resample(
-        self,
-        scene: Scene,
-        sky: Sky,
-        view: tuple[Float64[np.ndarray, " 3"], Float32[np.ndarray, "3 3"], np.float32],
-        edges: Int64[np.ndarray, " E"],
-    ) -> None:
+    def _resample(self, scene: Scene, sky: Sky, view: View, edges: Int64[np.ndarray, " E"]) -> None:
         """Replace the colours of the listed pixels by means of more samples."""
         fine = self._fine_screen[:, : -(-len(self._offsets) * len(edges) // PACKET) * PACKET]
         spread_samples(self._centres, edges, self._offsets * self.pixel_size, fine)
-        pixel_size = np.float32(self.pixel_size / 2)
-        trace(scene, *view, fine, pixel_size, self._fine_hits)
-        shade(scene, sky, *view, fine, pixel_size, self._fine_hits, self._fine_colors)
+        view = view._replace(pixel_size=np.float32(self.pixel_size / 2))
+        trace(scene, view, fine, self._fine_hits)
+        shade(scene, sky, view, fine, self._fine_hits, self._fine_colors)
         average_samples(self._fine_colors, edges, len(self._offsets), self.quality == "default", self._colors)
 
 
 def pixel_centres(resolution: int) -> Float32[np.ndarray, "3 N"]:
-    """Every pixel's right and up on the plane at distance 1, and length, tile by tile (8x8) so that a packet stays close."""
+    """Every pixel's right and up at distance 1, and length; tile by tile, so that a packet stays close."""
     steps = ((np.arange(resolution) + 0.5) * (2 / resolution) - 1) * HALF_FIELD_OF_VIEW_TANGENT
     right, up = np.meshgrid(steps, -steps, indexing="xy")
     grid = np.stack([right, up, np.sqrt(1 + right * right + up * up)])
@@ -124,35 +107,29 @@ def camera(scene: Scene, pose: Pose) -> tuple[Float64[np.ndarray, " 3"], Float32
 
 
 @inlined
-def _tile_order(row, column, tiles):
+def _tile_order(row: int, column: int, tiles: int) -> int:
     """Place of a pixel in tile order, in a picture `tiles` tiles wide."""
     return ((row >> 3) * tiles + (column >> 3) << 6) + ((row & 7) << 3) + (column & 7)
 
 
 @kernel
-def find_edges(places, colors, resolution, contrast, edges):
+def find_edges(
+    places: Int32[np.ndarray, " N"],
+    colors: Int32[np.ndarray, " N"],
+    resolution: int,
+    contrast: int,
+    edges: Int64[np.ndarray, " N"],
+) -> int:
     """List (in `edges`, in tile order) the pixels to sample more finely and return their number.
 
-    Those are the pixels with a neighbour on another face whose colour differs by more than `contrast`; a negative contrast
-    lists all.
+    Those are the pixels with a neighbour on another face whose colour differs by more than `contrast`; a
+    negative contrast lists all.
     """
-    tiles = resolution // TILE
-    marked = np.zeros(resolution * resolution, np.uint8)
+    marked = np.zeros(resolution * resolution, np.int32)
     if contrast < 0:
         marked[:] = 1
     else:
-        for here in range(resolution * resolution):
-            tile, inside = here >> 6, here & 63
-            right = here + 1 if inside & 7 != 7 else here + 64 - 7
-            below = here + 8 if inside < 56 else here + 64 * tiles - 56
-            if inside & 7 == 7 and tile % tiles == tiles - 1:
-                right = here
-            if inside >= 56 and tile >= tiles * (tiles - 1):
-                below = here
-            if places[here] != places[right] and _contrast(colors[here], colors[right]) > contrast:
-                marked[here] = marked[right] = 1
-            if places[here] != places[below] and _contrast(colors[here], colors[below]) > contrast:
-                marked[here] = marked[below] = 1
+        _mark_edges(places, colors, resolution // TILE, np.int32(contrast), marked)
     count = 0
     for pixel in range(len(marked)):
         edges[count] = pixel
@@ -160,20 +137,62 @@ def find_edges(places, colors, resolution, contrast, edges):
     return count
 
 
+@kernel
+def _mark_edges(
+    places: Int32[np.ndarray, " N"],
+    colors: Int32[np.ndarray, " N"],
+    tiles: int,
+    contrast: np.int32,
+    marked: Int32[np.ndarray, " N"],
+) -> None:
+    """Set `marked` to 1 at edges: tile by tile, without branches but at the tiles' right borders."""
+    # A tile's pixels and the row below; edges to the right and below, each with a row of zeros in front.
+    tile_places, tile_colors = np.empty(PIXELS + TILE, np.int32), np.empty(PIXELS + TILE, np.int32)
+    to_right, to_below = np.zeros(TILE + PIXELS, np.int32), np.zeros(TILE + PIXELS, np.int32)
+    for tile in range(tiles * tiles):
+        first = tile * PIXELS
+        below = first + tiles * PIXELS if tile < tiles * (tiles - 1) else first + PIXELS - TILE
+        for k in range(PIXELS):
+            tile_places[k], tile_colors[k] = places[first + k], colors[first + k]
+        for k in range(TILE):
+            tile_places[PIXELS + k], tile_colors[PIXELS + k] = places[below + k], colors[below + k]
+        for k in range(PIXELS):
+            place, color = tile_places[k], tile_colors[k]
+            differs = (place != tile_places[k + 1]) & (_contrast(color, tile_colors[k + 1]) > contrast)
+            to_right[TILE + k] = I1 if differs & (k & 7 != 7) else I0
+            differs = (place != tile_places[k + TILE]) & (_contrast(color, tile_colors[k + TILE]) > contrast)
+            to_below[TILE + k] = I1 if differs else I0
+        for k in range(PIXELS):
+            beside = to_right[TILE + k] | to_right[TILE - 1 + k]
+            marked[first + k] |= beside | to_below[TILE + k] | to_below[k]
+        for k in range(TILE):
+            marked[below + k] |= to_below[PIXELS + k]
+        if (tile + 1) % tiles:
+            for here in range(first + TILE - 1, first + PIXELS, TILE):
+                right = here + PIXELS - TILE + 1
+                if places[here] != places[right] and _contrast(colors[here], colors[right]) > contrast:
+                    marked[here] = marked[right] = 1
+
+
 @inlined
-def _contrast(first, second):
+def _contrast(first: np.int32, second: np.int32) -> np.int32:
     """Sum of the absolute differences of three channels."""
-    red = abs((first & 0xFF) - (second & 0xFF))
-    green = abs((first >> 8 & 0xFF) - (second >> 8 & 0xFF))
-    return red + green + abs((first >> 16) - (second >> 16))
+    red = abs(np.int32((first & BYTE) - (second & BYTE)))
+    green = abs(np.int32((first >> I8 & BYTE) - (second >> I8 & BYTE)))
+    return np.int32(red + green + abs(np.int32((first >> I16) - (second >> I16))))
 
 
 @kernel
-def spread_samples(centres, edges, offsets, fine):
+def spread_samples(
+    centres: Float32[np.ndarray, "3 N"],
+    edges: Int64[np.ndarray, " E"],
+    offsets: Float32[np.ndarray, "S 2"],
+    fine: Float32[np.ndarray, "3 M"],
+) -> None:
     """Samples around each listed pixel's centre; the last pixel's are repeated to fill the last packet.
 
-    The pattern is mirrored from pixel to pixel like the colours of a chessboard, so that no slope of edge is at a
-    disadvantage everywhere.
+    The pattern is mirrored from pixel to pixel like the colours of a chessboard, so that no slope of edge is
+    at a disadvantage everywhere.
     """
     for sample in range(fine.shape[1]):
         pixel = edges[min(sample // len(offsets), len(edges) - 1)]
@@ -185,7 +204,13 @@ def spread_samples(centres, edges, offsets, fine):
 
 
 @kernel
-def average_samples(fine, edges, num_each, with_centre, colors):
+def average_samples(
+    fine: Int32[np.ndarray, " M"],
+    edges: Int64[np.ndarray, " E"],
+    num_each: int,
+    with_centre: bool,
+    colors: Int32[np.ndarray, " N"],
+) -> None:
     """The rounded mean of each listed pixel's samples, its centre among them or not."""
     count = num_each + int(with_centre)
     for place in range(len(edges)):
@@ -200,7 +225,7 @@ def average_samples(fine, edges, num_each, with_centre, colors):
 
 
 @kernel
-def assemble(colors, resolution):
+def assemble(colors: Int32[np.ndarray, " N"], resolution: int) -> UInt8[np.ndarray, "H W 3"]:
     """Colours in tile order as an RGB picture, uint8 (H, W, 3)."""
     frame = np.empty((resolution, resolution, 3), np.uint8)
     for row in range(resolution):
@@ -213,8 +238,8 @@ def assemble(colors, resolution):
 
 
 @kernel
-def surface_ids(x0, z0, hits, resolution):
-    """World-wide ids of the faces in `hits`, uint64 (H, W): x and z (24 bits each), y (8), face + 1 (4); 0 is the sky."""
+def surface_ids(x0: int, z0: int, hits: Hits, resolution: int) -> UInt64[np.ndarray, "H W"]:
+    """World-wide ids of what `hits` holds: x and z (24 bits each), y (8), face + 1 (4); 0 is the sky."""
     places, _, water_places, water_distances = hits
     ids = np.zeros((resolution, resolution), np.uint64)
     for row in range(resolution):
@@ -222,6 +247,7 @@ def surface_ids(x0, z0, hits, resolution):
             sample = _tile_order(row, column, resolution // TILE)
             place = water_places[sample] if water_distances[sample] > 0 else places[sample]
             if place != SKY:
-                x, y, z, face = place_parts(np.int64(place))
-                ids[row, column] = (x + x0 & 0xFFFFFF) << 36 | (z + z0 & 0xFFFFFF) << 12 | y - 1 << 4 | face + 1
+                x, y, z, face = place_parts(place)
+                cell = (x + x0 & 0xFFFFFF) << 36 | (z + z0 & 0xFFFFFF) << 12 | y - 1 << 4
+                ids[row, column] = cell | face + 1
     return ids

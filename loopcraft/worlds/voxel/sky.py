@@ -1,4 +1,4 @@
-"""The sky of one episode: gradient, a square sun and a layer of blocky clouds, all fixed by the episode's seed."""
+"""The sky of an episode, fixed by its seed: a gradient, a square sun and a layer of blocky clouds."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from jaxtyping import Float32, Int32, UInt8
 from loopcraft.seeding import generator
 from loopcraft.worlds.voxel.jit import inlined
 from loopcraft.worlds.voxel.lanes import blend, pack
+from loopcraft.worlds.voxel.packet import F0, F1, PACKET, Floats, Ints, View
 
 GRADIENT_STEPS = 256
 CLOUD_HEIGHT_BLOCKS = np.float32(118)
@@ -25,8 +26,6 @@ SUN_GLOW = np.float32(0.42)
 """How far from its middle, on that plane, the sun brightens the sky."""
 GLOW_SHARE = np.float32(110)
 
-PACKET = 64
-"""Samples that are traced and shaded together."""
 # Rows of the shader's scratch that this module reads or fills.
 RIGHT, RISE, LENGTH = (PACKET * row for row in range(3))
 COLOR, SUN_SHARE, CLOUD_SHARE, CLOUD_CELL, GRADIENT = (PACKET * row for row in range(5))
@@ -34,7 +33,7 @@ COLOR, SUN_SHARE, CLOUD_SHARE, CLOUD_CELL, GRADIENT = (PACKET * row for row in r
 CELLS_PER_BLOCK, FADE_PER_BLOCK = np.float32(1 / CLOUD_CELL_BLOCKS), np.float32(2 / CLOUD_FADE_BLOCKS)
 GLOW_PER_SLOPE = np.float32(1 / (0.42 - 0.085))
 CELL_MASK, FULL = np.int32(CLOUD_CELLS - 1), np.int32(256)
-F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
+F2, HALF = np.float32(2), np.float32(0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,29 +110,28 @@ def _clouds(rng: np.random.Generator, *, cover: float) -> UInt8[np.ndarray, "64 
 
 
 @inlined
-def gradient_step(sine):
+def gradient_step(sine: np.float32) -> np.int32:
     """Place in the gradient of a sine of elevation."""
     return np.int32((sine + np.float32(1)) * np.float32(127.5))
 
 
 @inlined
-def shade_sky(gradient, clouds, sun_axes, disc_colors, x0, z0, view, floats, ints):
-    """Colours (row `COLOR`) of the sky for a packet of samples whose `RIGHT`, `RISE` and `LENGTH` rows are set."""
-    ex, ey, ez, basis, _, _ = view
-    wx, wz = np.float32(ex + x0), np.float32(ez + z0)
-    rx, ry, rz = basis[0]
-    ux, uy, uz = basis[1]
-    fx, fy, fz = basis[2]
-    sun_right_x, sun_right_y, sun_right_z = sun_axes[0]
-    sun_up_x, sun_up_y, sun_up_z = sun_axes[1]
-    sun_x, sun_y, sun_z = sun_axes[2]
-    sun_color, cloud_color = disc_colors
+def shade_sky(sky: Sky, origin: tuple[int, int], view: View, floats: Floats, ints: Ints) -> None:
+    """The sky's colours (row `COLOR`) for a packet whose `RIGHT`, `RISE` and `LENGTH` rows are set."""
+    gradient, clouds, axes = sky.gradient, sky.clouds.reshape(-1), sky.sun_axes
+    sun_color, cloud_color = sky.sun_color, sky.cloud_color
+    ex, ey, ez = view.eye
+    wx, wz = np.float32(ex + origin[0]), np.float32(ez + origin[1])
+    rx, ry, rz = view.axes[0]
+    ux, uy, uz = view.axes[1]
+    fx, fy, fz = view.axes[2]
     for k in range(PACKET):
         a, b, per_length = floats[RIGHT + k], floats[RISE + k], F1 / floats[LENGTH + k]
-        dx, dy, dz = (a * rx + b * ux + fx) * per_length, (a * ry + b * uy + fy) * per_length, (a * rz + b * uz + fz) * per_length
-        toward = dx * sun_x + dy * sun_y + dz * sun_z
-        right = abs(dx * sun_right_x + dy * sun_right_y + dz * sun_right_z)
-        up = abs(dx * sun_up_x + dy * sun_up_y + dz * sun_up_z)
+        dx, dy = (a * rx + b * ux + fx) * per_length, (a * ry + b * uy + fy) * per_length
+        dz = (a * rz + b * uz + fz) * per_length
+        right = abs(dx * axes[0, 0] + dy * axes[0, 1] + dz * axes[0, 2])
+        up = abs(dx * axes[1, 0] + dy * axes[1, 1] + dz * axes[1, 2])
+        toward = dx * axes[2, 0] + dy * axes[2, 1] + dz * axes[2, 2]
         off = max(right, up) / toward if toward > HALF else SUN_GLOW
         glow = max(SUN_GLOW - off, F0) * GLOW_PER_SLOPE
         ints[SUN_SHARE + k] = FULL if off < SUN_HALF_WIDTH else np.int32(glow * glow * GLOW_SHARE)

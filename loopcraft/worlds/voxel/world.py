@@ -1,7 +1,7 @@
 """The world `voxel-v1`: terrain, player and renderer behind the World protocol.
 
-An episode is played in two strokes. Its path comes first, in a box of terrain just large enough for the walk; the picture
-comes second, from the terrain around that path as far as the view reaches.
+An episode is played in two strokes. Its path comes first, in a box of terrain just large enough for the walk;
+the picture comes second, from the terrain around that path as far as the view reaches.
 """
 
 from collections.abc import Iterator

@@ -1,0 +1,172 @@
+"""How every metric moves when true frames are spoilt in six controlled ways: a table in Markdown.
+
+Anyone who reads a score can hold it against these. The last 64 frames of each episode stand for what a model
+generated. Metrics that cannot be computed here, for want of weights, keep their column and say why below it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from benchmark.bundle import open_bundle
+from benchmark.device import find_device
+from benchmark.episodes import load_frames
+from benchmark.metrics import METRICS
+from benchmark.metrics.base import Metric, PairedMetric, Resources, SetMetric
+from benchmark.score import Scorer, feature_names
+from loopcraft.cli import UserError, run
+from loopcraft.dataset import open_dataset
+from loopcraft.storage import whole_file
+
+Videos = UInt8[np.ndarray, "B T H W 3"]
+
+NUM_FRAMES = 64
+BEGIN, END = "<!-- made by benchmark.perturbations: -->", "<!-- end -->"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What is spoilt, and where the table goes."""
+
+    data: Path
+    """The data set's folder."""
+    num_videos: int = 8
+    """The first so many episodes; set-wise metrics compare these."""
+    weights: Path | None = None
+    """The folder of pretrained networks that python -m benchmark.weights fetched."""
+    device: str = "cpu"
+    """Where the metrics compute."""
+    out: Path | None = None
+    """A Markdown file with two marks, between which the table is put; printed if not given."""
+
+
+def shift(videos: Videos) -> Videos:
+    """The image moves right by 1/64 of its width; the left edge repeats."""
+    step = max(1, videos.shape[3] // 64)
+    moved = videos.copy()
+    moved[:, :, :, step:] = videos[:, :, :, :-step]
+    moved[:, :, :, :step] = videos[:, :, :, :1]
+    return moved
+
+
+def blur(videos: Videos) -> Videos:
+    """A Gaussian of standard deviation 1/128 of the width."""
+    return _each_frame(videos, lambda frame: cv2.GaussianBlur(frame, (0, 0), frame.shape[1] / 128))
+
+
+def color(videos: Videos) -> Videos:
+    """Red a fifth stronger, blue a fifth weaker."""
+    levels: np.ndarray = np.rint(np.minimum(videos * np.array([1.2, 1.0, 0.8], np.float32), 255.0))
+    return levels.astype(np.uint8)
+
+
+def delete_object(videos: Videos) -> Videos:
+    """What a disc in the middle, a quarter of the width across, shows is painted over from around it."""
+    height, width = videos.shape[2:4]
+    mask = np.zeros((height, width), np.uint8)
+    cv2.circle(mask, (width // 2, height // 2), width // 8, 255, thickness=-1)
+    return _each_frame(videos, lambda frame: cv2.inpaint(frame, mask, 3, cv2.INPAINT_TELEA))
+
+
+def swap_video(videos: Videos) -> Videos:
+    """The same frames of the next episode."""
+    return np.roll(videos, -1, axis=0)
+
+
+def freeze(videos: Videos) -> Videos:
+    """The first frame all along."""
+    return np.repeat(videos[:, :1], videos.shape[1], axis=1)
+
+
+PERTURBATIONS: Mapping[str, Callable[[Videos], Videos]] = {
+    "none": lambda videos: videos,
+    "shift": shift,
+    "blur": blur,
+    "colour": color,
+    "delete object": delete_object,
+    "swap video": swap_video,
+    "freeze": freeze,
+}
+
+
+def _each_frame(videos: Videos, change: Callable[[np.ndarray], np.ndarray]) -> Videos:
+    frames = videos.reshape(-1, *videos.shape[2:])
+    return np.stack([change(frame) for frame in frames]).reshape(videos.shape)
+
+
+def tabulate(flags: Flags) -> None:
+    """Score every perturbation and write the table."""
+    episodes = open_dataset(flags.data)
+    keys = episodes.keys[: flags.num_videos]
+    if len(keys) < 2:
+        raise UserError(f"{flags.data}: two episodes are needed, to swap them; it has {len(episodes.keys)}")
+    lengths = {episodes.num_frames(key) for key in keys}
+    true = load_frames(episodes, keys, min(lengths) - NUM_FRAMES, min(lengths))
+    metrics = [metric for metric in METRICS if _fits(metric, min(true.shape[2:4]))]
+    bundle = None if flags.weights is None else open_bundle(flags.weights)
+    scorer = Scorer(metrics, Resources(device=find_device(flags.device), weights=bundle))
+    rows = {name: evaluate(scorer, change(true), true) for name, change in PERTURBATIONS.items()}
+    table = to_markdown(metrics, rows, scorer.absent, len(keys))
+    if flags.out is None:
+        print(table)
+    else:
+        put_between_marks(flags.out, table)
+
+
+def _fits(metric: Metric, side: int) -> bool:
+    return not isinstance(metric, PairedMetric) or side >= metric.smallest_side
+
+
+def evaluate(scorer: Scorer, generated: Videos, true: Videos) -> dict[str, float]:
+    """The mean of every metric that can be computed: over all frames, or over the places in time of clips."""
+    scores = scorer.score(generated, true)
+    values = {}
+    for metric in scorer.metrics:
+        if isinstance(metric, PairedMetric):
+            values[metric.name] = float(scores[metric.name][:, :, 0].mean(dtype=np.float64))
+        elif isinstance(metric, SetMetric):
+            first, second = (scores[name].swapaxes(0, 1) for name in feature_names(metric.embedding))
+            values[metric.name] = float(
+                np.mean([metric.distance(a, b) for a, b in zip(first, second, strict=True)])
+            )
+    return values
+
+
+def to_markdown(
+    metrics: Sequence[Metric],
+    rows: Mapping[str, Mapping[str, float]],
+    absent: Mapping[str, str],
+    num_videos: int,
+) -> str:
+    """A row a perturbation, a column a metric, and what is absent below."""
+    titles = [f"{metric.title} {'↑' if metric.higher_is_better else '↓'}" for metric in metrics]
+    lines = [f"| | {' | '.join(titles)} |", f"|---|{'---:|' * len(metrics)}"]
+    for name, values in rows.items():
+        cells = [f"{values[m.name]:.{m.decimals}f}" if m.name in values else "–" for m in metrics]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", f"Means over {num_videos} videos and {NUM_FRAMES} frames of each."]
+    lines += [f"- {name} is absent: it {reason}." for name, reason in absent.items()]
+    return "\n".join(lines)
+
+
+def put_between_marks(path: Path, text: str) -> None:
+    """Replace what a file has between the two marks; raises `UserError` if it lacks them."""
+    before, begin, rest = path.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise UserError(f"{path}: lacks the lines {BEGIN} and {END}, between which the table goes")
+    with whole_file(path) as temporary:
+        temporary.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    return run(Flags, tabulate, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,99 @@
+"""Checkpoints: our own safetensors files, which carry their configuration, and the published ones.
+
+Nothing here executes code from a file: published files are read with `weights_only`, and ours are
+safetensors.
+"""
+
+import dataclasses
+import json
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Shaped
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from loopcraft.cli import UserError
+from loopcraft.storage import whole_file
+
+FORMAT = "loopcraft-model"
+FORMAT_VERSION = 1
+
+PUBLISHED_NAMES = [
+    (r"^trunk\.blocks\.", "dit.dit.dit.blocks."),
+    (r"^trunk\.action_embedding\.", "dit.dit.action_encoder.action_embedding."),
+    (r"^trunk\.", "dit.dit."),
+    (r"^patchify\.", "dit.patchify."),
+    (r"^(encoder|decoder)\.blocks\.", r"\1.transformer.blocks."),
+    (r"^head\.", "dit.unpatchify."),
+    (r"\.modulation\.linear\.", ".adaLN_modulation.1."),
+]
+"""How our parameter names become the published ones, rule after rule."""
+
+Weights = dict[str, Shaped[Tensor, "..."]]
+
+
+def published_name(name: str) -> str:
+    """The published key of one of our parameters."""
+    for pattern, replacement in PUBLISHED_NAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def save_checkpoint(path: Path, weights: Weights, config: Any) -> None:
+    """Write weights with the dataclass that describes them."""
+    header = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "kind": type(config).__name__,
+        "config": dataclasses.asdict(config),
+    }
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    with whole_file(path) as temporary:
+        save_file(contiguous, temporary, metadata={FORMAT: json.dumps(header)})
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], Weights]:
+    """The header (format, version, kind, config) and the weights of one of our files."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(FORMAT, "{}"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a whole safetensors file ({error}); copy it again") from error
+    if header.get("format") != FORMAT or header.get("version") != FORMAT_VERSION:
+        raise UserError(f"{path}: no {FORMAT} of version {FORMAT_VERSION}; save it with this project")
+    return header, weights
+
+
+def read_published(path: Path) -> Weights:
+    """The model's weights in one of the published .ckpt files, under their published names."""
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        weights: Weights = stored["model"]
+    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a whole published checkpoint ({reason}); fetch it again") from error
+    return weights
+
+
+def load_weights(model: nn.Module, weights: Weights, path: Path, *, published: bool = False) -> None:
+    """Load strictly; raises `UserError` with the differing names where the file is of another model."""
+    wanted = {published_name(key) if published else key: key for key in model.state_dict()}
+    shapes = {name: tuple(model.state_dict()[key].shape) for name, key in wanted.items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    differing = sorted(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name))
+    if differing:
+        shown = "; ".join(
+            f"{name} is {found.get(name, 'missing')}, expected {shapes.get(name, 'none')}"
+            for name in differing[:3]
+        )
+        raise UserError(
+            f"{path}: {len(differing)} weights do not fit this model ({shown}); choose another checkpoint or "
+            "preset"
+        )
+    model.load_state_dict({wanted[name]: value for name, value in weights.items()})

@@ -1,0 +1,145 @@
+"""Watch models remember: `python -m models.demo DATA --out DIR --checkpoint published --baselines`.
+
+Writes one mp4 a video: the truth and every model side by side, labelled; context frames first, then what was
+generated.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw
+from rich.progress import Progress
+
+from loopcraft.cli import UserError, run
+from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.seeding import integer_seed
+from loopcraft.video import video_writer
+from models.rollouts import VideoRollout, build_rollout
+
+BASELINES = ("framepack", "full-resolution")
+HEADER = 24
+"""Pixels above the frames, for labels."""
+TRUTH_COLOR, CONTEXT_COLOR, GENERATED_COLOR = (40, 40, 40), (92, 128, 188), (232, 142, 64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """Which videos, which models, and where the pictures go."""
+
+    data: Annotated[Path, tyro.conf.Positional]
+    """The data set's folder."""
+    out: Path
+    """The folder of the mp4 files."""
+    checkpoint: str | None = None
+    """"published", or a folder of weights."""
+    preset: str | None = None
+    """main, ablation or tiny: random weights, for trying things out."""
+    baselines: bool = False
+    """Also run FramePack and full-resolution rollout."""
+    videos: str = ""
+    """Keys separated by commas, as in "000/000,000/003"; the first --num-videos if empty."""
+    num_videos: int = 2
+    context: int = 256
+    """Frames that are given."""
+    horizon: int = 768
+    """Frames that are generated."""
+    steps: int | None = None
+    """Network calls a window."""
+    device: str = "cpu"
+    seed: int = 0
+
+
+def side_by_side(
+    panels: Sequence[tuple[str, tuple[int, int, int], UInt8[np.ndarray, "H W 3"]]],
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Frames in a row, each under a coloured bar with its label; sides are even, as video needs."""
+    height, width, _ = panels[0][2].shape
+    canvas = Image.new("RGB", (len(panels) * width, HEADER + height))
+    draw = ImageDraw.Draw(canvas)
+    for column, (label, color, frame) in enumerate(panels):
+        draw.rectangle((column * width, 0, (column + 1) * width - 1, HEADER - 1), fill=color)
+        draw.text((column * width + 4, 6), label, fill="white")
+        canvas.paste(Image.fromarray(frame), (column * width, HEADER))
+    return np.asarray(canvas)
+
+
+def generate(
+    model: VideoRollout, frames: UInt8[np.ndarray, "T H W 3"], actions: torch.Tensor, context: int, seed: int
+) -> UInt8[np.ndarray, "horizon H W 3"]:
+    """What the model makes of the frames after `context`."""
+    first = context - model.max_context
+    if first < 0:
+        raise UserError(f"{model.name} needs {model.max_context} context frames; give --context that or more")
+    device = actions.device
+    given = torch.from_numpy(frames[first:context]).movedim(-1, 1)[None].to(device)
+    parts = [
+        (chunk[0] * 255).round().byte().movedim(1, -1).cpu()
+        for chunk in model.rollout(given, actions[None, first:], seeds=[seed])
+    ]
+    return torch.cat(parts).numpy()
+
+
+def write_comparison(
+    flags: Flags, dataset: LoopcraftDataset, key: str, models: Sequence[VideoRollout], progress: Progress
+) -> Path:
+    """Generate one video with every model and write them beside the truth."""
+    end = flags.context + flags.horizon
+    if dataset.num_frames(key) < end:
+        raise UserError(
+            f"{flags.data}: video {key} has fewer than {end} frames; lower --context or --horizon"
+        )
+    frames = dataset.frames(key, 0, end)
+    actions = torch.from_numpy(dataset.actions(key)[:end]).to(flags.device)
+    task = progress.add_task(key, total=len(models))
+    generated = {}
+    for model in models:
+        seed = integer_seed(flags.seed, "demo", *key.encode())
+        generated[model.name] = generate(model, frames, actions, flags.context, seed)
+        progress.advance(task)
+    out = flags.out / f"{key.replace('/', '-')}.mp4"
+    height, width = frames.shape[1:3]
+    with video_writer(out, height=HEADER + height, width=(1 + len(models)) * width) as writer:
+        for index, frame in enumerate(frames):
+            after = index - flags.context
+            color = CONTEXT_COLOR if after < 0 else GENERATED_COLOR
+            made = [(name, color, frame if after < 0 else made[after]) for name, made in generated.items()]
+            writer.write(side_by_side([(f"truth, frame {index}", TRUTH_COLOR, frame), *made]))
+    return out
+
+
+def show(flags: Flags) -> None:
+    """Run the demo."""
+    dataset = open_dataset(flags.data)
+    keys = flags.videos.split(",") if flags.videos else dataset.keys[: flags.num_videos]
+    size = dataset.frames(keys[0], 0, 1).shape[1]
+    names = ("millivid", *BASELINES) if flags.baselines else ("millivid",)
+    models = [
+        build_rollout(
+            name,
+            checkpoint=flags.checkpoint,
+            preset=flags.preset,
+            frame_size=size,
+            steps=flags.steps,
+            seed=flags.seed,
+        )
+        for name in names
+    ]
+    flags.out.mkdir(parents=True, exist_ok=True)
+    with Progress() as progress:
+        for key in keys:
+            progress.console.print(write_comparison(flags, dataset, key, models, progress))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return run(Flags, show, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,82 @@
+"""Encode a data set's frames: `python -m models.encode DATA --out DIR --checkpoint published`.
+
+A video that is there already is skipped, so an interrupted run goes on where it was; index.json comes last.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+from rich.progress import track
+
+from loopcraft.cli import UserError, run
+from loopcraft.dataset import open_dataset
+from loopcraft.storage import INDEX, read_json, sweep_partials, write_json
+from models.latents import MANIFEST, manifest_of, video_file, write_video
+from models.rollouts import FRAMES_AT_ONCE, FrameCodec, Precision
+from models.weights import Source, load_autoencoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What is encoded, with what, and where the latents go."""
+
+    data: Annotated[Path, tyro.conf.Positional]
+    """The data set's folder."""
+    out: Path
+    """The folder of the latents."""
+    checkpoint: str | None = None
+    """"published", or a folder with an autoencoder."""
+    preset: str | None = None
+    """main, ablation or tiny: random weights, for trying things out."""
+    model: str = "millivid"
+    """Whose autoencoder: millivid, or millivid-cascaded."""
+    dtype: Literal["float16", "bfloat16"] = "bfloat16"
+    """How latents are stored."""
+    device: str = "cpu"
+    precision: Precision = "auto"
+    max_videos: int | None = None
+    """Encode only the first so many videos."""
+
+
+def encode(flags: Flags) -> None:
+    """Encode what is missing."""
+    dataset = open_dataset(flags.data)
+    keys = dataset.keys[: flags.max_videos]
+    size = dataset.frames(keys[0], 0, 1).shape[1]
+    source = Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=size)
+    autoencoder, sha256 = load_autoencoder(flags.model, source)
+    codec = FrameCodec(autoencoder.to(flags.device), flags.precision)
+    dtype = getattr(torch, flags.dtype)
+    manifest = manifest_of(
+        autoencoder.grid, dtype, autoencoder_sha256=sha256, data_fingerprint=dataset.fingerprint
+    )
+    flags.out.mkdir(parents=True, exist_ok=True)
+    sweep_partials(flags.out)
+    if (flags.out / MANIFEST).exists() and read_json(flags.out / MANIFEST) != manifest:
+        raise UserError(f"{flags.out}: holds latents of other frames or weights; choose another --out")
+    write_json(flags.out / MANIFEST, manifest)
+    for key in track(keys, description="videos"):
+        if video_file(flags.out, key).exists():
+            continue
+        parts = []
+        for start in range(0, dataset.num_frames(key), FRAMES_AT_ONCE):
+            stop = min(start + FRAMES_AT_ONCE, dataset.num_frames(key))
+            frames = torch.from_numpy(dataset.frames(key, start, stop)).movedim(-1, 1)
+            parts.append([level[0].to(dtype).cpu() for level in codec.encode(frames[None].to(flags.device))])
+        levels = [torch.cat(level) for level in zip(*parts, strict=True)]
+        write_video(flags.out, key, levels, dataset.states(key))
+    write_json(flags.out / INDEX, {key: dataset.num_frames(key) for key in keys})
+    print(f"wrote the latents of {len(keys)} videos to {flags.out}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return run(Flags, encode, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

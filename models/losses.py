@@ -1,0 +1,83 @@
+"""What training minimises: reconstruction of the whole patch pyramid, and v-prediction on the targets.
+
+Every random draw is an argument, so that a loss is a pure function; models/train draws them.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from models.autoencoder import Autoencoder, patch_pyramid
+from models.denoiser import Condition, TokenDenoiser, mask_actions
+from models.diffusion import Schedule
+from models.framepack import FramePackDenoiser
+from models.tokens import LEVEL
+
+
+def reconstruction_loss(
+    model: Autoencoder, images: Float[Tensor, "N 3 H W"], level: Int64[Tensor, " N"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, "N tokens patch"]]:
+    """Squared error of all patches when frame i is decoded from `level[i]` alone, and the predicted patches.
+
+    A patch of level l weighs 4^l, so that each level has the same say. The paper adds 0.05 LPIPS (VGG) of the
+    finest image, for which the patches are returned.
+    """
+    target = patch_pyramid(images, model.config.patch, model.config.levels)
+    predicted = model.decode_patches(model.encode(images), level)
+    weight = 4.0 ** model.decoder.address[:, LEVEL]
+    return ((predicted - target).square() * weight[:, None]).mean(), predicted
+
+
+def token_loss(
+    network: TokenDenoiser,
+    x: Float[Tensor, "B n C"],
+    address: Int64[Tensor, "B n 4"],
+    action: Int64[Tensor, "B n"],
+    target: Bool[Tensor, "B n"],
+    *,
+    eps: Float[Tensor, "B n C"],
+    time: Float[Tensor, " B"],
+    conditioned: Bool[Tensor, " B"],
+    schedule: Schedule,
+) -> Float[Tensor, ""]:
+    """Mean squared v error over the target tokens of the batch.
+
+    Targets have the noise level of their sample. Context is clean, or, in samples that are not conditioned,
+    pure noise without actions.
+    """
+    times = torch.stack([(~conditioned).to(time.dtype), time], dim=1)  # (B, 2): context, target
+    group = 2 * torch.arange(len(time), device=time.device)[:, None] + target
+    condition = Condition.per_group(
+        times.flatten(),
+        group,
+        address[..., LEVEL],
+        mask_actions(action, conditioned),
+        network.trunk.num_levels,
+    )
+    alpha, sigma = schedule.alpha_sigma(times.flatten()[group][..., None])
+    v = network(alpha * x + sigma * eps, network.positions(address), condition)
+    error: Tensor = v - (alpha * eps - sigma * x)
+    return error[target].square().mean()
+
+
+def frame_loss(
+    network: FramePackDenoiser,
+    latents: Float[Tensor, "B T C side side"],
+    action: Int64[Tensor, "B T"],
+    *,
+    eps: Float[Tensor, "B T C side side"],
+    time: Float[Tensor, " B"],
+    conditioned: Bool[Tensor, " B"],
+    schedule: Schedule,
+) -> Float[Tensor, ""]:
+    """Mean squared v error over the newest frames; context is clean or pure noise, actions always given."""
+    times = torch.stack([(~conditioned).to(time.dtype), time], dim=1)
+    count = network.window.denoised_frames
+    condition = network.condition_by_role(times, action)
+    frame_times = times.repeat_interleave(
+        torch.tensor([network.window.num_context, count], device=time.device), dim=1
+    )
+    alpha, sigma = schedule.alpha_sigma(frame_times[..., None, None, None])
+    v = network(alpha * latents + sigma * eps, condition)
+    error: Tensor = v - (alpha * eps - sigma * latents)[:, -count:]
+    return error.square().mean()

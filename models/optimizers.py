@@ -1,0 +1,58 @@
+"""The optimiser of all models: Muon for the weights of linear layers, AdamW for everything else."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Learning rate and decay, the same for both halves; the defaults are the paper's."""
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_steps: int = 2000
+    """The rate grows linearly from 0 at step 0 to its full value at this step, and stays there."""
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of the update number `step`, counted from 0."""
+        return self.learning_rate * min(step / self.warmup_steps, 1)
+
+
+def split_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
+    """(the weights of linear layers, all other parameters) by name, each in the order of the model.
+
+    Fused matrices (qkv, adaLN) count as one matrix.
+    """
+    linear = {
+        f"{name}.weight".lstrip(".")
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+    }
+    parameters = dict(model.named_parameters())
+    matrices = {name: value for name, value in parameters.items() if name in linear}
+    return matrices, {name: value for name, value in parameters.items() if name not in linear}
+
+
+def build_optimizers(model: nn.Module, config: OptimizerConfig) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
+    """Both optimisers; their updates have comparable size (Muon's is scaled to AdamW's rms)."""
+    matrices, others = split_parameters(model)
+    muon = torch.optim.Muon(
+        matrices.values(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        momentum=0.95,
+        nesterov=True,
+        ns_steps=5,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    adamw = torch.optim.AdamW(others.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    return muon, adamw
+
+
+def set_learning_rate(optimizers: tuple[torch.optim.Optimizer, ...], rate: float) -> None:
+    """Give every parameter the same rate."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate

@@ -1,0 +1,144 @@
+"""Configurations of every model: the paper's main and ablation settings, and small ones for a CPU.
+
+A preset is a function of the model's name and of the side of its frames in pixels (256 in the paper).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from loopcraft.cli import UserError
+from models.autoencoder import AutoencoderConfig
+from models.denoiser import TokenDenoiser
+from models.diffusion import Sampling
+from models.frame_sampler import FrameSampler
+from models.framepack import FramePackDenoiser, FramePackWindow
+from models.layers import SIZES
+from models.plans import PlanConfig, plan_config
+from models.sampler import Sampler, TokenSampler
+from models.tokens import Grid
+
+VideoNetwork = TokenDenoiser | FramePackDenoiser
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenModelConfig:
+    """A token denoiser and the plan that it was trained for."""
+
+    plan: PlanConfig
+    size: str = "B"
+    levels: int = 4
+    """Rows of the level table; a plan may use fewer."""
+
+    def network(self, grid: Grid) -> TokenDenoiser:
+        """The network, freshly initialised."""
+        return TokenDenoiser(SIZES[self.size], channels=grid.channels, num_levels=self.levels)
+
+    def sampler(self, network: VideoNetwork, grid: Grid, sampling: Sampling) -> Sampler:
+        """What rolls it out."""
+        assert isinstance(network, TokenDenoiser)
+        return TokenSampler(network, self.plan.build(grid), grid, sampling)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramePackConfig:
+    """A FramePack denoiser."""
+
+    window: FramePackWindow
+    size: str = "B"
+    bottleneck: int | None = None
+
+    def network(self, grid: Grid) -> FramePackDenoiser:
+        """The network, freshly initialised."""
+        return FramePackDenoiser(SIZES[self.size], self.window, grid, bottleneck=self.bottleneck)
+
+    def sampler(self, network: VideoNetwork, grid: Grid, sampling: Sampling) -> Sampler:
+        """What rolls it out."""
+        assert isinstance(network, FramePackDenoiser)
+        return FrameSampler(network, sampling)
+
+
+VideoConfig = TokenModelConfig | FramePackConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Everything that defines a model but its weights."""
+
+    autoencoder: AutoencoderConfig
+    video: VideoConfig
+    sampling: Sampling
+
+
+def main(name: str, frame_size: int = 256) -> Preset:
+    """The settings of the paper's main table: 3840 tokens a step (full-resolution: 3584)."""
+    videos: dict[str, VideoConfig] = {
+        "millivid": TokenModelConfig(
+            plan=plan_config("millivid", windows=[3, 12, 48, 192], extra_budget=768)
+        ),
+        "framepack": FramePackConfig(
+            window=FramePackWindow(context_frames=(3, 12, 48, 192), denoised_frames=3)
+        ),
+        "full-resolution": TokenModelConfig(plan=plan_config("full-resolution", num_frames=14)),
+    }
+    if name not in videos:
+        raise UserError(f"the paper has no main setting of {name}; choose the preset ablation or tiny")
+    return Preset(
+        autoencoder=AutoencoderConfig(frame_size=frame_size), video=videos[name], sampling=Sampling()
+    )
+
+
+def ablation(name: str, frame_size: int = 256) -> Preset:
+    """The settings of the paper's ablations: about 1280 tokens a step."""
+    millivid = TokenModelConfig(plan=plan_config("millivid", windows=[1, 4, 16, 64], extra_budget=256))
+    in_latent_space = TokenModelConfig(plan=plan_config("framepack", context=[1, 4, 16, 64], denoised=1))
+    mirrored = plan_config("framepack-mirrored", context=[1, 2, 8, 32], denoised=[1, 2, 8, 32])
+    videos: dict[str, VideoConfig] = {
+        "millivid": millivid,
+        "millivid-cascaded": millivid,
+        "framepack": FramePackConfig(
+            window=FramePackWindow(context_frames=(1, 4, 16, 64), denoised_frames=1)
+        ),
+        "framepack-hierarchical": in_latent_space,
+        "framepack-cascaded": in_latent_space,
+        "framepack-mirrored": TokenModelConfig(plan=mirrored),
+        "full-resolution": TokenModelConfig(plan=plan_config("full-resolution", num_frames=4)),
+        "rollout-upscale": TokenModelConfig(plan=plan_config("rollout-upscale", base_frames=4, num_levels=4)),
+        "upscale": TokenModelConfig(plan=plan_config("upscale", base_frames=4, num_levels=4)),
+    }
+    autoencoder = AutoencoderConfig(frame_size=frame_size, cascaded=name.endswith("-cascaded"))
+    return Preset(autoencoder=autoencoder, video=videos[name], sampling=Sampling())
+
+
+def tiny(name: str, frame_size: int = 256) -> Preset:
+    """Settings that run on a CPU in seconds: 8 x 8 tokens a frame, two blocks, four sampling steps."""
+    millivid = plan_config("millivid", windows=[2, 8, 32], extra_budget=64)
+    in_latent_space = plan_config("framepack", context=[2, 4, 16], denoised=2)
+    mirrored = plan_config("framepack-mirrored", context=[2, 4, 8], denoised=[2, 4, 8])
+    plans = {
+        "millivid": millivid,
+        "millivid-cascaded": millivid,
+        "framepack-hierarchical": in_latent_space,
+        "framepack-cascaded": in_latent_space,
+        "framepack-mirrored": mirrored,
+        "full-resolution": plan_config("full-resolution", num_frames=8),
+        "rollout-upscale": plan_config("rollout-upscale", base_frames=4, num_levels=3),
+        "upscale": plan_config("upscale", base_frames=4, num_levels=3),
+    }
+    autoencoder = AutoencoderConfig(
+        frame_size=frame_size,
+        patch=frame_size // 8,
+        levels=3,
+        channels=8,
+        size="nano",
+        cascaded=name.endswith("-cascaded"),
+    )
+    video: VideoConfig
+    if name == "framepack":
+        window = FramePackWindow(context_frames=(2, 4, 16), denoised_frames=2)
+        video = FramePackConfig(window=window, size="nano")
+    else:
+        video = TokenModelConfig(plan=plans[name], size="nano", levels=3)
+    return Preset(autoencoder=autoencoder, video=video, sampling=Sampling(steps=4, solver="dpm++2m"))
+
+
+PRESETS: dict[str, Callable[[str, int], Preset]] = {"main": main, "ablation": ablation, "tiny": tiny}

@@ -1,0 +1,53 @@
+"""What training reads: the tokens of one plan step, cut out of a clip of latents."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
+
+from models.plan import UNSEEN, Plan
+from models.tokens import Grid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Tokens of one sample, level by level; frames count from the start of the chunk."""
+
+    tokens: Float[Tensor, "n C"]
+    address: Int64[Tensor, "n 4"]
+    actions: Float[Tensor, "n 6"]
+    roles: Int64[Tensor, " n"]
+
+
+def cut_window(
+    latents: list[Float[Tensor, "T _ C"]],
+    actions: Float32[np.ndarray, "T 6"],
+    plan: Plan,
+    step: int,
+    grid: Grid,
+) -> Window:
+    """The tokens that `step` of `plan` reads or denoises in a clip as long as a chunk.
+
+    Steps smaller than the plan's largest are padded at the end with zeros of role UNSEEN, as published.
+    """
+    parts = []
+    for level, roles in enumerate(plan.steps[step]):
+        frames = torch.from_numpy(np.flatnonzero(roles != UNSEEN))
+        address = grid.addresses(frames, level)
+        frame = address[:, 0]
+        role = torch.from_numpy(roles).long()[frame]
+        parts.append((latents[level][frames].flatten(0, 1), address, torch.from_numpy(actions)[frame], role))
+    missing = int(plan.num_tokens(grid).max()) - sum(len(part[0]) for part in parts)
+    padded = (
+        torch.nn.functional.pad(values, (0, 0) * (values.ndim - 1) + (0, missing))
+        for values in (torch.cat(columns) for columns in zip(*parts, strict=True))
+    )
+    tokens, address, rows, role = padded
+    return Window(tokens=tokens, address=address, actions=rows, roles=role)
+
+
+def choose_step(plan: Plan, uniform: float) -> int:
+    """The step that a uniform draw from [0, 1) stands for, by the plan's distribution."""
+    return min(int(np.searchsorted(plan.step_cdf(), uniform)), len(plan.steps) - 1)

@@ -1,0 +1,195 @@
+"""How fast windows are denoised: `python -m perf.sample`, with `--device cuda` for a GPU.
+
+On the CPU both implementations denoise the same window with the same weights and noise, in turns, and must
+agree to 1e-5. On CUDA a few rollout steps of the paper's MilliVid setting are timed and scaled up to the
+whole rollout, and the arithmetic reached is set against the matrix-multiply ceiling measured in the same run.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from models.denoiser import TokenDenoiser
+from models.diffusion import Sampling
+from models.layers import SIZES, TransformerSize
+from models.plan import Plan
+from models.plans import NAMED_PLANS
+from models.sampler import TokenSampler, keyed_noise
+from models.tokens import Grid
+from tests.golden.reference import sample_window
+
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What is measured."""
+
+    device: str = "cpu"
+    plan: str = "millivid"
+    """One of the paper's plans."""
+    size: str = "S"
+    """The transformer: S on a CPU; the paper's is B."""
+    videos: int = 1
+    frames: int = 768
+    """Horizon that the CUDA measurement is scaled up to."""
+    steps: int = 2
+    """Network calls a window (the paper: 50)."""
+    rollout_steps: int = 1
+    """Plan steps that are timed."""
+    repeats: int = 3
+    compile: bool = False
+
+
+class Workload:
+    """Random weights, latents and actions for the first steps of a plan."""
+
+    def __init__(self, flags: Flags) -> None:
+        self.grid = Grid()
+        self.plan = NAMED_PLANS[flags.plan].build(self.grid)
+        self.size = SIZES[flags.size]
+        self.network = TokenDenoiser(self.size, channels=self.grid.channels, num_levels=self.grid.levels)
+        generator = torch.Generator().manual_seed(0)
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(False)
+            if parameter.ndim == 2:
+                fan_in = parameter.shape[1]
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) / fan_in**0.5)
+        self.network.to(flags.device)
+        if flags.compile:
+            self.network.trunk.compile()
+        frames = self.plan.denoising_start
+        self.context = [
+            torch.randn(flags.videos, frames, tokens, self.grid.channels, generator=generator).to(
+                flags.device
+            )
+            for tokens in self.grid.tokens_per_level[: self.plan.num_levels]
+        ]
+        self.actions = torch.randint(0, 3, (flags.videos, self.plan.num_frames), generator=generator)
+        self.actions = self.actions.to(flags.device)
+        self.noise = keyed_noise(range(flags.videos))
+        bfloat16 = flags.device != "cpu"
+        sampling = Sampling(steps=flags.steps, bfloat16=bfloat16)
+        self.sampler = TokenSampler(self.network, self.plan, self.grid, sampling)
+
+    def run(self, rollout_steps: int) -> torch.Tensor:
+        """Denoise the first windows; the tokens of the last one."""
+        rollout = self.sampler.rollout(self.context, self.actions, self.noise)
+        for layout in self.sampler.layouts[:rollout_steps]:
+            parts = [next(rollout).latents.flatten(1, 2) for _ in layout.targets]
+        rollout.close()
+        return torch.cat(parts, dim=1)
+
+    def run_plainly(self) -> torch.Tensor:
+        """The first window by the plain implementation."""
+        layout = self.sampler.layouts[0]
+        chunk = [
+            torch.cat([level, level.new_zeros(len(level), self.plan.width, *level.shape[2:])], dim=1)
+            for level in self.context
+        ]
+        x = layout.gather(chunk)
+        eps = self.noise(0, tuple(x.shape[1:]))
+        action = self.actions[:, layout.address[:, 0]]
+        weights = dict(self.network.state_dict())
+        steps = self.sampler.sampling.steps
+        out = sample_window(
+            weights, self.size.heads, x, eps, layout.address[None], action, layout.is_target, steps
+        )
+        return out[:, layout.is_target]
+
+
+def timed(work: Callable[[], torch.Tensor], device: str) -> tuple[float, torch.Tensor]:
+    """Seconds of one run, and its result."""
+    start = time.perf_counter()
+    result = work()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start, result
+
+
+@torch.no_grad()
+def compare_on_cpu(flags: Flags) -> int:
+    """Both implementations in turns: agreement and the ratio of the best times."""
+    torch.set_num_threads(1)
+    workload = Workload(flags)
+    ours, plain = [], []
+    for _ in range(flags.repeats):
+        seconds, fast = timed(lambda: workload.run(1), "cpu")
+        ours.append(seconds)
+        seconds, slow = timed(workload.run_plainly, "cpu")
+        plain.append(seconds)
+    difference = (fast - slow).abs().max().item()
+    tokens = workload.sampler.layouts[0].address.shape[0]
+    print(
+        f"{flags.plan}, DiT-{flags.size}, {tokens} tokens, {flags.steps} calls, one thread: "
+        f"plain {min(plain):.2f} s, ours {min(ours):.2f} s, ratio {min(plain) / min(ours):.3f}; "
+        f"largest difference {difference:.1e} (of {slow.abs().max():.1f})"
+    )
+    return EXIT_OK if difference <= TOLERANCE * max(1.0, slow.abs().max().item()) else EXIT_FAILED
+
+
+def flops_per_call(size: TransformerSize, num_tokens: int, num_targets: int) -> float:
+    """Floating-point operations of one network call on one video: matrix products and attention."""
+    width = size.width
+    linear = 2 * 12 * width**2  # of a token in a block: qkv 3, proj 1, mlp 8
+    attention = 4 * num_tokens * width
+    last = 2 * 2 * width**2 * num_tokens + num_targets * (2 * 10 * width**2 + attention)
+    return (size.depth - 1) * num_tokens * (linear + attention) + last
+
+
+def measure_ceiling(size: int = 8192) -> float:
+    """FLOP a second of a large bfloat16 matrix product."""
+    a = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
+    for _ in range(3):
+        a @ a
+    seconds, _ = timed(lambda: [a @ a for _ in range(10)][-1], "cuda")
+    return 10 * 2 * size**3 / seconds
+
+
+def scaled_rollout_steps(plan: Plan, frames: int) -> int:
+    """Plan steps of a whole rollout."""
+    return plan.num_chunks(frames) * len(plan.steps)
+
+
+@torch.no_grad()
+def measure_on_cuda(flags: Flags) -> int:
+    """Time a few plan steps and scale up."""
+    if not torch.cuda.is_available():
+        raise UserError(f"--device {flags.device}: this machine has no CUDA GPU; use --device cpu")
+    workload = Workload(flags)
+    workload.run(flags.rollout_steps)
+    seconds = min(timed(lambda: workload.run(flags.rollout_steps), "cuda")[0] for _ in range(flags.repeats))
+    layouts = workload.sampler.layouts[: flags.rollout_steps]
+    flops = (
+        flags.videos
+        * flags.steps
+        * sum(flops_per_call(workload.size, len(layout.address), layout.num_targets) for layout in layouts)
+    )
+    whole = scaled_rollout_steps(workload.plan, flags.frames)
+    ceiling = measure_ceiling()
+    print(
+        f"{flags.plan}, DiT-{flags.size}, {flags.videos} videos, {flags.steps} calls: "
+        f"{flags.rollout_steps} of {whole} plan steps took {seconds:.2f} s; "
+        f"scaled up to {flags.frames} frames: {seconds * whole / flags.rollout_steps / 60:.1f} min; "
+        f"{flops / seconds / 1e12:.0f} of {ceiling / 1e12:.0f} TFLOP/s ({flops / seconds / ceiling:.0%})"
+    )
+    return EXIT_OK
+
+
+def measure(flags: Flags) -> int:
+    """Measure on the device that was asked for."""
+    if flags.plan not in NAMED_PLANS or flags.size not in SIZES:
+        raise UserError(f"choose --plan from {', '.join(NAMED_PLANS)} and --size from {', '.join(SIZES)}")
+    return compare_on_cpu(flags) if flags.device == "cpu" else measure_on_cuda(flags)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return run(Flags, measure, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The checker of golden vectors: `python -m tests.golden DIR [--fast]`."""

@@ -1,0 +1,86 @@
+"""Check the models against a folder of golden vectors: `python -m tests.golden DIR [--fast]`.
+
+A line a group with its largest error and what that may be, then a summary. Exits 1 if a tolerance is
+exceeded, or if a file of a known kind was not looked at.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from tests.golden import autoencoder, formats, networks, plans, rollouts, training, weights
+from tests.golden.folder import Folder
+
+GROUPS = [
+    check
+    for module in (weights, plans, formats, networks, autoencoder, training, rollouts)
+    for check in module.CHECKS
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """Which folder to check, and how thoroughly."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """The folder of golden vectors."""
+    fast: bool = False
+    """One weight rule and the first steps of long rollouts only."""
+    threads: int | None = None
+    """Threads that PyTorch uses; all cores if not given."""
+
+
+def check_folder(flags: Flags) -> int:
+    """Run every group that the folder has files for."""
+    if not flags.folder.is_dir():
+        raise UserError(f"{flags.folder}: no such folder; give one with golden vectors")
+    if flags.threads is not None:
+        torch.set_num_threads(flags.threads)
+    folder = Folder(flags.folder, fast=flags.fast)
+    for group in GROUPS:
+        first, start, read = len(folder.checks), time.perf_counter(), set(folder.read)
+        try:
+            group(folder)
+        except FileNotFoundError as error:
+            print(f"skip {group.__name__}: no {Path(error.filename).name}")
+            folder.read = read  # what only this group looks at counts as not checked
+            continue
+        print_group(group.__name__, folder, first, time.perf_counter() - start)
+    failed = [check for check in folder.checks if not check.passed]
+    unread = folder.unread()
+    for name in unread:
+        print(f"FAIL {name} was not checked")
+    print(f"{len(folder.checks)} checks, {len(failed)} failed, {len(unread)} files not checked")
+    return EXIT_FAILED if failed or unread or not folder.checks else EXIT_OK
+
+
+def print_group(name: str, folder: Folder, first: int, seconds: float) -> None:
+    """The worst check of a group, relative to its tolerance, and every failed one."""
+    checks = folder.checks[first:]
+    if not checks:
+        print(f"skip {name}: no files")
+        return
+    worst = max(checks, key=lambda check: (not check.passed, check.error / (check.tolerance or 1)))
+    verdict = "ok  " if worst.passed else "FAIL"
+    print(
+        f"{verdict} {name}: {len(checks)} checks, largest error {worst.error:.2g} "
+        f"(tolerance {worst.tolerance:.2g}) in {worst.name}; {seconds:.1f} s"
+    )
+    for check in checks:
+        if not check.passed:
+            print(f"     {check.name}: {check.error:.3g} > {check.tolerance:.2g}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return run(Flags, check_folder, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

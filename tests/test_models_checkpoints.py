@@ -1,0 +1,222 @@
+"""Checkpoints: what is saved is what is loaded, and every wrong file is one sentence."""
+
+import json
+import sys
+import types
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from loopcraft.cli import UserError
+from models import hub
+from models.autoencoder import Autoencoder
+from models.checkpoints import (
+    FORMAT,
+    load_weights,
+    published_name,
+    read_checkpoint,
+    read_published,
+    save_checkpoint,
+)
+from models.hub import PUBLISHED, HubFile, fetch, require_sha256
+from models.presets import Preset, tiny
+from models.weights import Source, config_from, find_weights, load_autoencoder, load_model
+
+NAMES = ["millivid", "framepack", "millivid-cascaded", "framepack-mirrored", "full-resolution"]
+
+
+def save_tiny(folder: Path, name: str) -> Preset:
+    """Both networks of a tiny model, in our format."""
+    model = load_model(name, Source(preset="tiny", frame_size=32, seed=1))
+    stem = "autoencoder-cascaded" if name.endswith("cascaded") else "autoencoder"
+    for path, module, config in (
+        (folder / f"{stem}.safetensors", model.autoencoder, model.preset.autoencoder),
+        (folder / f"{name}.safetensors", model.network, model.preset.video),
+    ):
+        save_checkpoint(path, module.state_dict(), config)
+    return model.preset
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_models_come_back(tmp_path, name):
+    preset = save_tiny(tmp_path, name)
+    model = load_model(name, Source(checkpoint=str(tmp_path)))
+    assert model.preset.autoencoder == preset.autoencoder
+    assert model.preset.video == preset.video
+    original = load_model(name, Source(preset="tiny", frame_size=32, seed=1))
+    for ours, theirs in ((model.network, original.network), (model.autoencoder, original.autoencoder)):
+        assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in ours.state_dict().items())
+    assert len(model.sha256) == 64
+    assert original.sha256 is None
+
+
+def test_random_weights_depend_on_their_seed_alone():
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    first, again, other = (
+        load_autoencoder("millivid", Source(preset="tiny", frame_size=32, seed=seed))[0] for seed in (1, 1, 2)
+    )
+    assert torch.equal(torch.random.get_rng_state(), before)
+    name = "encoder.patchify.weight"
+    assert torch.equal(first.state_dict()[name], again.state_dict()[name])
+    assert not torch.equal(first.state_dict()[name], other.state_dict()[name])
+
+
+def test_another_architecture_is_refused_with_the_names(tmp_path):
+    save_tiny(tmp_path, "millivid")
+    _, weights = read_checkpoint(tmp_path / "millivid.safetensors")
+    weights["extra"] = torch.zeros(3)
+    del weights["patchify.bias"]
+    network = tiny("millivid", 32).video.network(tiny("millivid", 32).autoencoder.grid)
+    with pytest.raises(
+        UserError, match=r"2 weights do not fit.*extra is \(3,\), expected none; patchify.bias is missing"
+    ):
+        load_weights(network, weights, tmp_path / "x")
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    save_tiny(tmp_path, "framepack")
+    (tmp_path / "framepack.safetensors").rename(tmp_path / "millivid.safetensors")
+    with pytest.raises(UserError, match="holds a FramePack denoiser, not millivid"):
+        load_model("millivid", Source(checkpoint=str(tmp_path)))
+    save_tiny(tmp_path, "full-resolution")
+    (tmp_path / "full-resolution.safetensors").rename(tmp_path / "millivid.safetensors")
+    with pytest.raises(UserError, match="token denoiser for full-resolution plans, not millivid"):
+        load_model("millivid", Source(checkpoint=str(tmp_path)))
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    save_tiny(tmp_path, "millivid")
+    path = tmp_path / "millivid.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(UserError, match="not a whole safetensors file"):
+        read_checkpoint(path)
+
+
+def test_foreign_headers_are_refused(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(UserError, match="no loopcraft-model of version 1"):
+        read_checkpoint(path)
+    header = {
+        "kind": "TokenModelConfig",
+        "config": {"plan": {"kind": "millivid", "arguments": {}}, "depth": 3},
+    }
+    with pytest.raises(UserError, match=r"configuration is not one of ours.*depth"):
+        config_from(header, path)
+    with pytest.raises(UserError, match="unknown kind of model, 'Surprise'"):
+        config_from({"kind": "Surprise", "config": {}}, path)
+
+
+def test_the_header_is_plain_json(tmp_path):
+    save_tiny(tmp_path, "millivid")
+    header, _ = read_checkpoint(tmp_path / "millivid.safetensors")
+    assert header["format"] == FORMAT
+    assert json.loads(json.dumps(header)) == header
+    assert header["config"]["plan"] == {
+        "kind": "millivid",
+        "arguments": {"windows": [2, 8, 32], "extra_budget": 64},
+    }
+
+
+def publish(path: Path, module: torch.nn.Module) -> None:
+    """A file as the paper's code writes it."""
+    model = {published_name(key): value for key, value in module.state_dict().items()}
+    torch.save({"model": model, "optimizer": {}, "scheduler": {}, "train_loader": {}, "step": 3}, path)
+
+
+def test_published_files_load_strictly(tmp_path):
+    model = load_model("millivid", Source(preset="tiny", frame_size=32, seed=4))
+    path = tmp_path / "model.ckpt"
+    publish(path, model.network)
+    assert "dit.dit.dit.blocks.0.adaLN_modulation.1.weight" in read_published(path)
+    fresh = model.preset.video.network(model.autoencoder.grid)
+    load_weights(fresh, read_published(path), path, published=True)
+    assert all(
+        torch.equal(value, model.network.state_dict()[key]) for key, value in fresh.state_dict().items()
+    )
+    with pytest.raises(UserError, match="weights do not fit this model"):
+        load_weights(model.autoencoder, read_published(path), path, published=True)
+
+
+def test_a_folder_of_published_files_is_recognised(tmp_path):
+    autoencoder = Autoencoder(replace(tiny("millivid").autoencoder, frame_size=32, patch=4))
+    publish(tmp_path / PUBLISHED["autoencoder"].name, autoencoder)
+    stored = find_weights("autoencoder", str(tmp_path))
+    assert stored.config is None
+    with pytest.raises(UserError, match="weights do not fit this model"):  # it has not the published shape
+        load_autoencoder("millivid", Source(checkpoint=str(tmp_path)))
+    with pytest.raises(UserError, match=r"holds no upscale\.safetensors"):
+        find_weights("upscale", str(tmp_path))
+
+
+class Bomb:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def test_code_in_a_file_is_never_run(tmp_path, capsys):
+    path = tmp_path / "bomb.ckpt"
+    torch.save({"model": Bomb()}, path)
+    with pytest.raises(UserError, match="not a whole published checkpoint"):
+        read_published(path)
+    assert "executed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04cut"])
+def test_damaged_published_files_are_refused(tmp_path, content):
+    path = tmp_path / "damaged.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="not a whole published checkpoint"):
+        read_published(path)
+
+
+def test_without_network_there_is_one_sentence(monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("no route")
+
+    fake = types.ModuleType("huggingface_hub")
+    fake.hf_hub_download = fail
+    errors = types.ModuleType("huggingface_hub.errors")
+    errors.HfHubHTTPError = errors.LocalEntryNotFoundError = OSError
+    monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
+    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", errors)
+    with pytest.raises(
+        UserError, match="cannot be fetched from the Hugging Face Hub; connect to the network"
+    ):
+        load_model("millivid", Source(checkpoint="published"))
+    with pytest.raises(UserError, match="no weights of upscale are published; choose autoencoder, millivid"):
+        find_weights("upscale", "published")
+
+
+def test_fetch_pins_the_revision_and_checks_the_content(monkeypatch, tmp_path):
+    calls = []
+    file = tmp_path / "weights"
+    file.write_bytes(b"weights")
+    fake = types.ModuleType("huggingface_hub")
+    fake.hf_hub_download = lambda *args, **kwargs: calls.append((args, kwargs)) or str(file)
+    errors = types.ModuleType("huggingface_hub.errors")
+    errors.HfHubHTTPError = errors.LocalEntryNotFoundError = OSError
+    monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
+    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", errors)
+    assert fetch(HubFile(name="a.ckpt", revision="abc")) == file
+    assert calls == [(("charatan/millivid", "a.ckpt"), {"revision": "abc"})]
+    with pytest.raises(UserError, match="expected 00; delete it"):
+        fetch(replace(hub.PUBLISHED["millivid"], sha256="00"))
+    require_sha256(file, None)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"preset": "tiny", "checkpoint": "published"}])
+def test_weights_must_come_from_one_place(arguments):
+    with pytest.raises(UserError, match=r"give either a checkpoint .* or a preset"):
+        Source(**arguments)
+
+
+def test_unknown_presets_are_named():
+    with pytest.raises(UserError, match="no preset 'huge'; choose one of main, ablation, tiny"):
+        Source(preset="huge")
+    with pytest.raises(UserError, match="no main setting of upscale; choose the preset ablation or tiny"):
+        load_model("upscale", Source(preset="main"))

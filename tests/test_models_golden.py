@@ -1,0 +1,74 @@
+"""The models against the golden vectors, fast subset; the whole set is `python -m tests.golden DIR`."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.golden.__main__ import GROUPS, main
+from tests.golden.folder import Folder
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def golden() -> Path:
+    torch.set_num_threads(1)
+    for place in (os.environ.get("LOOPCRAFT_GOLDEN"), ROOT.parent / "shared" / "golden"):
+        if place and Path(place).is_dir():
+            return Path(place)
+    pytest.skip("no golden vectors here; LOOPCRAFT_GOLDEN names their folder")
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)
+def test_group(golden, group):
+    folder = Folder(golden, fast=True)
+    group(folder)
+    assert folder.checks
+    assert [check for check in folder.checks if not check.passed] == []
+
+
+@pytest.fixture
+def small_copy(golden, tmp_path) -> Path:
+    for name in ("noise_schedule.npz", "plans.npz", "plans.json"):
+        shutil.copy(golden / name, tmp_path)
+        (tmp_path / name).chmod(0o644)
+    return tmp_path
+
+
+def test_checker_accepts_what_is_there(small_copy, capsys):
+    assert main([str(small_copy)]) == 0
+    assert "0 failed, 0 files not checked" in capsys.readouterr().out
+
+
+def test_checker_names_a_wrong_value(small_copy, capsys):
+    arrays = dict(np.load(small_copy / "noise_schedule.npz"))
+    arrays["alpha_shift_1.0"][7] += 1e-3
+    np.savez(small_copy / "noise_schedule.npz", **arrays)
+    assert main([str(small_copy)]) == 1
+    assert "alpha, shift 1.0: 0.001 > 3e-07" in capsys.readouterr().out
+
+
+def test_checker_names_a_wrong_plan(small_copy, capsys):
+    arrays = dict(np.load(small_copy / "plans.npz"))
+    arrays["millivid_main/selections"][3, 0, 9] ^= 1
+    np.savez(small_copy / "plans.npz", **arrays)
+    assert main([str(small_copy)]) == 1
+    assert "plan millivid_main: steps" in capsys.readouterr().out
+
+
+def test_checker_names_a_file_that_it_does_not_know(small_copy, capsys):
+    np.savez(small_copy / "e2e_surprise.npz", x=np.zeros(1))
+    assert main([str(small_copy)]) == 1
+    assert "FAIL e2e_surprise.npz was not checked" in capsys.readouterr().out
+
+
+def test_checker_counts_nan_as_failure():
+    folder = Folder(Path())
+    folder.close("nan", torch.tensor([float("nan")]), torch.zeros(1), 1.0)
+    folder.close("shape", torch.zeros(2), torch.zeros(1), 1.0)
+    folder.record("nan", float("nan"), 1.0)
+    assert not any(check.passed for check in folder.checks)
