@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+MINERL_PIP := .venv-minerl/bin/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check clean
+.PHONY: demo test test-minerl check clean
 
 # A small data set, three bounds scored on it, a table, a report and pictures: about three minutes on two cores.
 demo: $(READY)
@@ -22,6 +23,10 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# Our Minecraft mission against minerl's own classes and schema: fetches its sources (70 MB), needs Python 3.11 and no game.
+test-minerl: .venv-minerl/.ready
+	PYTHONPATH=.:.venv-minerl/minerl-0.4.4 .venv-minerl/bin/python -m pytest tests/minerl_contract.py
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,5 +38,14 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+.venv-minerl/.ready: constraints.txt
+	$(PYTHON) -m venv --clear .venv-minerl
+	$(MINERL_PIP) install pip==21.3.1 setuptools==65.5.0 wheel==0.38.4
+	$(MINERL_PIP) install --no-build-isolation gym==0.19.0
+	$(MINERL_PIP) download minerl==0.4.4 --no-deps --no-binary :all: --no-build-isolation -d .venv-minerl
+	tar -xzf .venv-minerl/minerl-0.4.4.tar.gz -C .venv-minerl
+	$(MINERL_PIP) install -c constraints.txt -r .venv-minerl/minerl-0.4.4/requirements.txt jaxtyping numba numpy pytest tyro
+	touch $@
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .venv-minerl demo

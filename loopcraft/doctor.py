@@ -1,4 +1,4 @@
-"""Can this machine make videos? Checks all that a world needs and prints, for each failure, the command that mends it.
+"""Can this machine make videos? Checks all that a world needs and prints what mends each failure.
 
 Exit code 0 says that the world can run. Commands are those of Debian and Ubuntu; docs/minerl.md has the whole
 recipe for Minecraft, and a Dockerfile.

@@ -105,9 +105,7 @@ def generate(
 def _shard_indices(shard: str, total: int) -> range:
     """The episodes (or candidates, where they are rendered) of shard "i/n": n parts, as even as can be."""
     part, slash, parts = shard.partition("/")
-    if not (
-        slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) <= total
-    ):
+    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) <= total):
         raise UserError(f"--shard {shard}: choose i/n with 1 <= i <= n <= {total} episodes, like 2/8")
     start, stop = (number * total // int(parts) for number in (int(part) - 1, int(part)))
     return range(start, stop)

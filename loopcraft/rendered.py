@@ -1,9 +1,9 @@
 """From a recipe to episodes in a world whose paths are known only once they are played, like real Minecraft.
 
-What costs nothing elsewhere costs rendering here. A train walk that turns out stuck is rendered in vain; a val
-or test split renders every candidate (by default ten times its episodes, as the paper did) into candidates/,
-keeps those that walked furthest and deletes the others at the end. Shards of such a split are shards of its
-candidates. An episode whose game fails leaves no file: it is played again, three times at most.
+What costs nothing elsewhere costs rendering here. A train walk that turns out stuck is rendered in vain; a
+val or test split renders every candidate (by default ten times its episodes, as the paper did) into
+candidates/, keeps those that walked furthest and deletes the others at the end. Shards of such a split are
+shards of its candidates. An episode whose game fails leaves no file: its walk is played three times at most.
 """
 
 import shutil
@@ -61,7 +61,9 @@ def record(
     if not missing:
         return rows
     check_versions(root)
-    draws = None if recipe.candidates is None else {index: rows[episode_key(index)]["draw"] for index in missing}
+    draws = (
+        None if recipe.candidates is None else {index: rows[episode_key(index)]["draw"] for index in missing}
+    )
     job = partial(make_episode, root=root, recipe=recipe, draws=draws)
     with progress_bar("episodes", len(indices), "episodes", len(indices) - len(missing)) as advance:
         for _, row in run_jobs(job, missing, make_world=make_world, num_workers=num_workers):
@@ -82,7 +84,9 @@ def make_episode(
     )
     plan, recorded = _play_until_sound(world, plans, root / key, recipe)
     if recorded is None:
-        raise UserError(f"{root / key}: could not be played ({', '.join(plan.rejected)}); run again to try again")
+        raise UserError(
+            f"{root / key}: could not be played ({', '.join(plan.rejected)}); run again to try again"
+        )
     row = episode_row(key, recipe, plan, recorded)
     write_row(root, row)
     return row
@@ -119,7 +123,7 @@ def are_chosen(root: Path, recipe: Recipe) -> bool:
 
 
 def adopt_best(root: Path, recipe: Recipe) -> None:
-    """Make the candidates that walked furthest the episodes of `root`; what was done before is not done again."""
+    """Make the candidates that walked furthest the episodes of `root`, where that is not done yet."""
     assert recipe.candidates is not None
     folder = root / _CANDIDATES
     rows = read_rows(folder, [episode_key(candidate) for candidate in range(recipe.candidates)])

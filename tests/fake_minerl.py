@@ -40,10 +40,10 @@ FAILING_STEP = 5
 
 @dataclass(frozen=True)
 class StandIn:
-    """Makes stand-ins whose failures are told by number: of the start, and of the world built, over all processes.
+    """Makes stand-ins that fail by number: of the start, or of the world built, over all processes.
 
     starts: "hang", "raise". plays: "hang in reset", "raise in reset", or at step 5 "hang", "raise", "exit",
-    "kill", "done", "lost" (MineRL's own time-out), "black", "meet" (wait until the next world has been built).
+    "kill", "done", "lost" (MineRL's own time-out), "black", "meet" (wait until the next world is built).
     """
 
     folder: Path

@@ -1,6 +1,6 @@
 """Our specification on the real minerl package (`make test-minerl`): its mission, its spaces, its protocol.
 
-The game is played by a thread that speaks Malmo's protocol, so everything up to the socket is MineRL's own code.
+The game is played by a thread that speaks Malmo's protocol: all up to the socket is MineRL's own code.
 """
 
 import json
@@ -67,7 +67,12 @@ def test_the_mission_holds_every_option_of_the_world(mission: etree._Element) ->
     off += ("WaterLakes", "LavaLakes", "LavaOceans")
     assert {name for name, value in options.items() if value is False} == {f"use{name}" for name in off}
     wanted = {
-        **{"coordinateScale": 684.412, "heightScale": 684.412, "lowerLimitScale": 512, "upperLimitScale": 512},
+        **{
+            "coordinateScale": 684.412,
+            "heightScale": 684.412,
+            "lowerLimitScale": 512,
+            "upperLimitScale": 512,
+        },
         **{"depthNoiseScaleX": 200, "depthNoiseScaleZ": 200, "depthNoiseScaleExponent": 0.5},
         **{"mainNoiseScaleX": 80, "mainNoiseScaleY": 160, "mainNoiseScaleZ": 80, "baseSize": 8.5},
         **{"stretchY": 12, "biomeDepthWeight": 1, "biomeDepthOffset": 0, "biomeScaleWeight": 1},
@@ -120,7 +125,7 @@ def test_our_actions_lie_in_the_real_space(environment: Any) -> None:
 
 
 class Malmo(threading.Thread):
-    """The game's end of the socket: a world in which the agent turns on the spot; `end` hangs up or ends it at a step."""
+    """The game's end of the socket: the agent turns on the spot; `end` tells how a step ends it all."""
 
     def __init__(self, end: dict[int, str]) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""Data sets of a world whose games fail and whose paths are known only once played: whole episodes or none."""
+"""Data sets of a world whose games fail and whose paths show only in play: whole episodes or none."""
 
 import json
 import shutil
@@ -40,7 +40,7 @@ def games(script: StandIn, turns: object = None) -> MineRLWorld:
 
 
 class PlayedWorld:
-    """The fake world without its `path`: it must be rendered to be known; `fails` plays of it fail half-way."""
+    """The fake world without its `path`; the plays `fails` and the worlds `seeds` fail half-way."""
 
     world_id, resolution = "minerl", 16
 
@@ -63,10 +63,14 @@ def make(root: Path, recipe: Recipe, world: PlayedWorld | None = None, **options
 
 
 def content(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
+    }
 
 
-def test_through_every_failure_to_a_whole_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_through_every_failure_to_a_whole_data_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cues = dict(enumerate(("hang", "done", "ok", "lost", "kill", "ok", "black", "raise in reset")))
     (tmp_path / "script").mkdir()
     script = StandIn(tmp_path / "script", plays={number: cue for number, cue in cues.items() if cue != "ok"})
@@ -115,7 +119,7 @@ def test_it_plays_three_times_then_draws_again(tmp_path: Path) -> None:
 
 
 def test_an_episode_that_never_plays_leaves_nothing_and_says_so(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="could not be played.*run again"):
+    with pytest.raises(UserError, match=r"could not be played .*; run again"):
         make(tmp_path, recipe(), PlayedWorld(fails=tuple(range(100))))
     assert list(content(tmp_path)) == ["dataset.json"]
     make(tmp_path, recipe())
@@ -180,7 +184,7 @@ def test_killed_between_any_two_files(split: str, tmp_path: Path, monkeypatch: p
 
 
 def dies_at(moment: int, root: Path, small: Recipe, monkeypatch: pytest.MonkeyPatch) -> int | None:
-    """How many episodes were played before the `moment`-th change of the folder, where the run ends; None: whole."""
+    """Episodes played before the `moment`-th change of the folder, where the run ends; None: it was whole."""
     left = moment
 
     def dying(change):  # type: ignore[no-untyped-def]
@@ -232,7 +236,9 @@ def test_the_command_asks_the_doctor_first(
 def test_the_command_line_makes_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "require_minerl", lambda: None)
     factory = partial(games, StandIn(tmp_path))
-    monkeypatch.setattr(generate, "make_world", lambda world, *, resolution, quality, turns=None: factory(turns))
+    monkeypatch.setattr(
+        generate, "make_world", lambda world, *, resolution, quality, turns=None: factory(turns)
+    )
     monkeypatch.setattr(rendered, "take_turns", lambda make_world, num_workers: (make_world, 1))
     flags = ["--out", str(tmp_path / "set"), "--split", "train", "--num-episodes", "1", "--world", "minerl"]
     assert generate.main([*flags, "--num-frames", "32", "--resolution", "16"]) == 0

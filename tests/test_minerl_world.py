@@ -1,4 +1,4 @@
-"""The MineRL world on a stand-in: every way in which a game fails is told apart, ends the game, and is survived."""
+"""The MineRL world on a stand-in: every way in which a game fails is told apart, and survived."""
 
 import logging
 import os
@@ -118,13 +118,19 @@ def test_after_a_failure_it_plays_on(tmp_path: Path) -> None:
     assert living_java(tmp_path) == []
 
 
-@pytest.mark.parametrize(("cue", "reason"), [("raise", "crash: RuntimeError: no Java here"), ("hang", "timeout: starting")])
-def test_a_game_that_never_starts_ends_the_run_with_one_sentence(cue: str, reason: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("cue", "reason"), [("raise", "crash: RuntimeError: no Java here"), ("hang", "timeout: starting")]
+)
+def test_a_game_that_never_starts_ends_the_run_with_one_sentence(
+    cue: str, reason: str, tmp_path: Path
+) -> None:
     patience = Patience(start_seconds=2, first_pause_seconds=0, max_failures=2)
     games = world(StandIn(tmp_path, starts={0: cue, 1: cue}), patience)
     with pytest.raises(PlayError):
         list(games.play(3, ACTIONS))
-    with pytest.raises(UserError, match=rf"failed 2 times in a row, last with {reason}.*doctor --world minerl"):
+    with pytest.raises(
+        UserError, match=rf"failed 2 times in a row, last with {reason}.*doctor --world minerl"
+    ):
         list(games.play(3, ACTIONS))
 
 

@@ -1,7 +1,8 @@
 """The process that a game lives in: it makes the environment, resets it and steps it, and says what it saw.
 
-The parent sends ("reset", seed) and ("play", actions); `serve` answers with `Ready`, or with one `Seen` for each
-action, or with a `Failure` that ends the process. Frames are reduced here, so that a quarter of the bytes travel.
+The parent sends ("reset", seed) and ("play", actions); `serve` answers with `Ready`, or with one `Seen` for
+each action, or with a `Failure`, after which it only waits to be killed. Frames are reduced here, so that a
+quarter of the bytes travel.
 """
 
 import os
@@ -93,7 +94,8 @@ def box_filter(frame: UInt8[np.ndarray, "2*H 2*W 3"]) -> UInt8[np.ndarray, "H W 
     """Half the height and width: each pixel the rounded mean of four."""
     height, width = (size // OVERSAMPLING for size in frame.shape[:2])
     sums = frame.reshape(height, OVERSAMPLING, width, OVERSAMPLING, 3).sum(axis=(1, 3), dtype=np.uint16)
-    return ((sums + OVERSAMPLING**2 // 2) // OVERSAMPLING**2).astype(np.uint8)
+    mean: UInt8[np.ndarray, "H W 3"] = ((sums + OVERSAMPLING**2 // 2) // OVERSAMPLING**2).astype(np.uint8)
+    return mean
 
 
 def pose_of(location_stats: dict[str, Any]) -> Pose:

@@ -29,11 +29,11 @@ class Environment(Protocol):
 
 
 EnvironmentFactory = Callable[[int], Environment]
-"""Makes the environment that gives frames for a resolution; it is sent to another process, so it must pickle."""
+"""Makes the environment whose frames give a resolution; sent to another process, so it must pickle."""
 
 
 def make_environment(resolution: int) -> Environment:
-    """The real game, drawing squares of `OVERSAMPLING` times `resolution` pixels; it starts at the first reset."""
+    """The real game, drawing `OVERSAMPLING` times `resolution` pixels a side; it starts when first reset."""
     restore_numpy_names()
     from loopcraft.worlds.minerl.specification import LoopcraftSpecification
 

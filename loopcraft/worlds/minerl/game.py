@@ -1,4 +1,4 @@
-"""One game as its owner sees it: a process of its own that can be killed at any moment, and time-outs on every answer."""
+"""One game as its owner sees it: a process that can be killed at any time, a time-out on every answer."""
 
 import multiprocessing
 import shutil
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from loopcraft.worlds.base import Observation, PlayError
-from loopcraft.worlds.minerl.child import LOG, Failure, Seen, kill_descendants, serve
+from loopcraft.worlds.minerl.child import LOG, Failure, Seen, serve
 from loopcraft.worlds.minerl.environment import EnvironmentFactory
 from loopcraft.worlds.minerl.processes import kill_tree
 
@@ -42,7 +42,7 @@ class Patience:
 
 
 class Game:
-    """An environment in a process of its own. Every method raises `PlayError` when the process does not do its part."""
+    """An environment in a process of its own; methods raise `PlayError` when it does not do its part."""
 
     def __init__(self, make_environment: EnvironmentFactory, resolution: int, patience: Patience) -> None:
         context = multiprocessing.get_context("spawn")
@@ -53,7 +53,7 @@ class Game:
         self._process = context.Process(target=serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
-        # Runs when the owner's process ends, too: a plain exit hook does not in multiprocessing's own processes.
+        # Runs when the owner's process ends, too; `atexit` does not in multiprocessing's own processes.
         ends = (self._process, self._connection, self._scratch, patience.close_seconds)
         self._end = Finalize(self, _end, ends, exitpriority=1)
 

@@ -1,4 +1,4 @@
-"""What the paper's Minecraft is told, as data: the world generator's options, the actions and the picture's size."""
+"""What the paper's Minecraft is told, as data: the generator's options, the actions, the picture's size."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ OVERSAMPLING: Final = 2
 """The game draws frames of twice the height and width (512 for 256); a box filter reduces them."""
 
 KEYS: Final = ("forward", "back", "left", "right", "jump", "sneak", "sprint", "attack")
-"""MineRL's simple keyboard; an action gives 0 or 1 for each, and the camera's turn (pitch, yaw) in degrees."""
+"""MineRL's simple keyboard: an action gives 0 or 1 for each, and the camera's turn (pitch, yaw)."""
 
 POSE_KEYS: Final = ("xpos", "ypos", "zpos", "yaw", "pitch")
 """The location statistics that make a pose."""

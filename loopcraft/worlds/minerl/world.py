@@ -1,8 +1,8 @@
 """The world `minerl` behind the World protocol: games that may fail at any moment, replaced when they do.
 
-A failure ends the episode with a `PlayError`: whoever records it throws away what there is and plays again, in
-a fresh game after a pause. A game that plays well is kept for the next episode: only its world is built anew.
-The same seed does not always give the same frames here: the game's own threads decide some of it.
+A failure ends the episode with a `PlayError`: whoever records it throws away what there is and plays again,
+in a fresh game after a pause. A game that plays well is kept for the next episode: only its world is built
+anew. The same seed does not always give the same frames here: the game's own threads decide some of it.
 """
 
 import logging
@@ -24,8 +24,8 @@ _log = logging.getLogger(__name__)
 class MineRLWorld:
     """Plays walks in Minecraft. Its game starts with the first episode and ends with `close` or the process.
 
-    `turns`, where given, is held while frames are drawn: worlds that share it take turns, so that one builds its
-    next world and finishes its last video while another draws.
+    `turns`, where given, is held while frames are drawn: worlds that share it take turns, so that one builds
+    its next world and finishes its last video while another draws.
     """
 
     world_id = "minerl"

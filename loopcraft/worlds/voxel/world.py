@@ -23,6 +23,7 @@ BLOCKS_PER_TICK = 0.22
 """Walking speed, a little above 0.2159: the first guess of how far a walk goes."""
 PATH_MARGIN_BLOCKS = 8
 YAW_STEP_DEG = 10
+VIEW_DISTANCE_BLOCKS = 64.0
 
 
 class VoxelWorld:
@@ -30,7 +31,9 @@ class VoxelWorld:
 
     world_id = "voxel-v1"
 
-    def __init__(self, *, resolution: int, quality: str = "default", view_distance_blocks: float = 64.0):
+    def __init__(
+        self, *, resolution: int, quality: str = "default", view_distance_blocks: float = VIEW_DISTANCE_BLOCKS
+    ):
         self.resolution = resolution
         self.view_distance_blocks = view_distance_blocks
         self._renderer = Renderer(resolution=resolution, quality=quality, view_distance=view_distance_blocks)
@@ -50,9 +53,7 @@ class VoxelWorld:
 
     def path(self, seed: int, actions: Integer[np.ndarray, " T"]) -> Float64[np.ndarray, "T 5"]:
         """The poses (x, y, z, yaw_deg, pitch_deg) after each action, without rendering."""
-        x, y, z = find_spawn(seed)
-        yaw_deg = YAW_STEP_DEG * float(generator(seed, "voxel-v1/start").integers(-18, 18))
-        start = (x + 0.5, float(y), z + 0.5, yaw_deg)
+        start = find_start(seed)
         reach = BLOCKS_PER_TICK * float(np.abs(simulate_flat(actions)).max()) + PATH_MARGIN_BLOCKS
         while True:
             region = region_around(seed, np.array([start]), reach)
@@ -60,6 +61,13 @@ class VoxelWorld:
             if num_played == len(actions):
                 return poses
             reach *= 1.5
+
+
+def find_start(seed: int) -> tuple[float, float, float, float]:
+    """Where an episode starts: x, y, z of the feet and yaw in degrees."""
+    x, y, z = find_spawn(seed)
+    yaw_deg = YAW_STEP_DEG * float(generator(seed, "voxel-v1/start").integers(-18, 18))
+    return x + 0.5, float(y), z + 0.5, yaw_deg
 
 
 def region_around(seed: int, poses: Float64[np.ndarray, "T _"], margin_blocks: float) -> Region:
