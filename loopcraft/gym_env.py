@@ -1,8 +1,9 @@
 """The voxel world as a Gymnasium environment, `loopcraft/Voxel-v1`, so that policies can walk in it.
 
 `gymnasium.make("loopcraft/Voxel-v1")` finds it through an entry point; nothing needs to be imported. Frames
-and poses are those of `VoxelWorld.play` for the same world and actions. There is no task: the reward is 0 and
-an episode never terminates; it is truncated after 1024 steps. The world is drawn from the environment's own
+and poses are those of `VoxelWorld.play` for the same world and actions; single pixels may differ by rounding,
+as coordinates count from another corner of the terrain. There is no task: the reward is 0 and an
+episode never terminates; it is truncated after 1024 steps. The world is drawn from the environment's own
 generator, or given: `reset(options={"world_seed": 7})` starts in the world of a data set's episode.
 """
 
