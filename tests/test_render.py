@@ -10,8 +10,9 @@ from voxel_scenes import SEEDS, pose_at_spawn, scene_at_spawn
 from loopcraft.cli import UserError
 from loopcraft.worlds.base import Pose
 from loopcraft.worlds.voxel.blocks import BLOCKS, Shape
+from loopcraft.worlds.voxel.region import Region
 from loopcraft.worlds.voxel.render import Renderer, camera
-from loopcraft.worlds.voxel.scene import BLOCKS_PLANE, Scene
+from loopcraft.worlds.voxel.scene import BLOCKS_PLANE, Scene, build_scene
 from loopcraft.worlds.voxel.sky import make_sky
 
 GOLDEN = {
@@ -157,6 +158,15 @@ def test_any_resolution(resolution: int) -> None:
     assert frame.shape == (resolution, resolution, 3)
     assert frame.dtype == np.uint8
     assert frame.std() > 10
+
+
+def test_a_region_too_large_for_a_place_is_refused() -> None:
+    for size in ((2100, 8), (1400, 1400)):
+        blocks = np.broadcast_to(np.uint8(0), (*size, 96))
+        tint = np.broadcast_to(np.uint8(255), (*size, 3))
+        region = Region(x0=0, z0=0, blocks=blocks, grass_tint=tint, foliage_tint=tint, water_tint=tint)
+        with pytest.raises(UserError, match="play fewer frames"):
+            build_scene(region)
 
 
 def test_mistakes_are_told() -> None:
