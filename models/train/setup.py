@@ -274,8 +274,8 @@ def require_patches(config: AutoencoderConfig) -> None:
     coarsest = config.patch * 2 ** (config.levels - 1)
     if config.patch < 1 or config.frame_size % coarsest:
         raise UserError(
-            f"frames of {config.frame_size} x {config.frame_size} cannot be cut into patches of {config.patch} "
-            f"at {config.levels} levels; choose a resolution that {max(coarsest, 8)} divides"
+            f"frames of {config.frame_size} x {config.frame_size} cannot be cut into patches of "
+            f"{config.patch} at {config.levels} levels; choose a resolution that {max(coarsest, 8)} divides"
         )
 
 
@@ -284,7 +284,7 @@ def _require_levels(preset: Preset, grid: Grid, flags: Flags) -> None:
     if (grid.levels, grid.channels) != (wanted.levels, wanted.channels):
         raise UserError(
             f"--data {flags.data}: latents have {grid.levels} levels of {grid.channels} channels, and the "
-            f"preset {flags.preset} takes {wanted.levels} of {wanted.channels}; choose the preset of the autoencoder"
+            f"preset {flags.preset} takes {wanted.levels} of {wanted.channels}; choose the autoencoder's"
         )
 
 
