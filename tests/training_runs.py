@@ -1,4 +1,4 @@
-"""Tiny training runs for tests, and the golden losses: `PYTHONPATH=. python tests/training_runs.py` writes them."""
+"""Tiny training runs for tests; `PYTHONPATH=. python tests/training_runs.py` writes the golden losses."""
 
 import json
 import tempfile
