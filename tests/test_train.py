@@ -230,7 +230,7 @@ def test_two_processes_train_as_one(tmp_path, latents):
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (("--episode-frames", "32"), "a sample of millivid spans 106 frames and an episode has 32; raise"),
+        (("--episode-frames", "32"), "a sample of millivid spans 58 frames and an episode has 32; raise"),
         (("--batch-size", "3", "--accumulate", "2"), "choose a multiple of 2"),
         (("--learning-rate", "0"), "--learning-rate 0.0: choose a number above 0"),
         (("--save-every", "0"), "--save-every 0: choose 1 or more"),
@@ -260,7 +260,7 @@ def test_data_that_do_not_fit_are_refused(tmp_path, latents, capsys):
     short = write_latents(tmp_path / "short")
     (short / "index.json").write_text('{"000/000": 40}')
     assert train("millivid", short, tmp_path / "out") == 2
-    assert "longest episode has 40 frames, and a sample needs 106" in capsys.readouterr().err
+    assert "longest episode has 40 frames, and a sample needs 58" in capsys.readouterr().err
     (short / "index.json").write_text("{}")
     assert train("millivid", short, tmp_path / "out") == 2
     assert "longest episode has 0 frames" in capsys.readouterr().err

@@ -106,6 +106,7 @@ def _prepare_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Setup
 
 
 def _prepare_video(flags: VideoFlags, processes: Processes) -> Setup:
+    _preset(flags, flags.model, USUAL_FRAME_SIZE[flags.preset])  # an unknown model is said first
     autoencoder, sha256 = _load_autoencoder(flags)
     is_latent = not is_world(flags.data) and holds_latents(Path(flags.data))
     size = USUAL_FRAME_SIZE[flags.preset] if autoencoder is None else autoencoder.config.frame_size
@@ -280,7 +281,7 @@ def require_patches(config: AutoencoderConfig) -> None:
 
 
 def _require_levels(preset: Preset, grid: Grid, flags: Flags) -> None:
-    wanted = preset.autoencoder.grid
+    wanted = preset.autoencoder
     if (grid.levels, grid.channels) != (wanted.levels, wanted.channels):
         raise UserError(
             f"--data {flags.data}: latents have {grid.levels} levels of {grid.channels} channels, and the "
