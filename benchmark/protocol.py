@@ -56,9 +56,9 @@ LOOPCRAFT_V1 = EvaluationProtocol(
         Window(name="medium", first=65, last=256),
         Window(name="long", first=257, last=768),
     ),
-    metrics=("psnr", "ssim"),
+    metrics=("psnr", "ssim", "lpips", "dinov2", "lightglue", "fid", "fvd"),
 )
-"""The paper's protocol."""
+"""The paper's protocol and metrics."""
 
 LOOPCRAFT_MINI = dataclasses.replace(
     LOOPCRAFT_V1,
@@ -70,8 +70,9 @@ LOOPCRAFT_MINI = dataclasses.replace(
         Window(name="medium", first=17, last=64),
         Window(name="long", first=65, last=192),
     ),
+    metrics=("psnr", "ssim"),
 )
-"""A quarter of everything: for demonstrations and tests, not for publication."""
+"""A quarter of everything, and no pretrained weights: for demonstrations and tests, not for publication."""
 
 PROTOCOLS = {protocol.id: protocol for protocol in (LOOPCRAFT_V1, LOOPCRAFT_MINI)}
 

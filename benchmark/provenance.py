@@ -10,7 +10,18 @@ import torch
 import benchmark
 from benchmark.results import Provenance
 
-PACKAGES = ("av", "numba", "numpy", "opencv-python-headless", "scipy", "torch", "torchvision")
+PACKAGES = (
+    "av",
+    "lpips",
+    "numba",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "scipy",
+    "torch",
+    "torchvision",
+    "transformers",
+)
 """Packages whose versions can move a number."""
 
 

@@ -3,6 +3,7 @@
 A killed run goes on where it was when the same command is given again.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from benchmark.contestant import find_contestant, require_whole
 from benchmark.device import Compute, Precision, find_device
 from benchmark.episodes import Episodes, frame_shape
 from benchmark.evaluation import Evaluation, collect, enough_videos
+from benchmark.loading import parse_model_args
 from benchmark.metrics import check_fit, get_metrics
 from benchmark.metrics.base import Metric, Resources
 from benchmark.model import FrameSource
@@ -37,6 +39,8 @@ class Flags:
     """A registered model, package.module:factory, or the http://HOST:PORT of benchmark.serve."""
     model_args: str = "{}"
     """A JSON object of arguments for the model's factory."""
+    checkpoint: str | None = None
+    """Short for "checkpoint" among --model-args: "published", or where trained weights lie."""
     predictions: Path | None = None
     """Instead of a model: a folder with the frames of the horizon in KEY.mp4, KEY.npz or KEY/*.png."""
     name: str | None = None
@@ -101,7 +105,7 @@ def prepare(flags: Flags) -> Evaluation:
     episodes = open_dataset(flags.data)
     contestant = find_contestant(
         model=flags.model,
-        model_args=flags.model_args,
+        model_args=model_arguments(flags.model_args, flags.checkpoint),
         predictions=flags.predictions,
         name=flags.name,
         episodes=episodes,
@@ -122,6 +126,16 @@ def prepare(flags: Flags) -> Evaluation:
         compute=Compute(device=device, precision=flags.precision),
         recorded=frozenset(keys[: flags.save_videos]),
     )
+
+
+def model_arguments(model_args: str, checkpoint: str | None) -> str:
+    """--model-args with --checkpoint among them; raises `UserError` if both name one."""
+    arguments = parse_model_args(model_args)
+    if checkpoint is not None:
+        if "checkpoint" in arguments:
+            raise UserError("--checkpoint and --model-args both name a checkpoint: leave one out")
+        arguments["checkpoint"] = checkpoint
+    return json.dumps(arguments)
 
 
 def load_metrics(metrics: Sequence[Metric], flags: Flags, num_videos: int) -> Scorer:

@@ -1,4 +1,8 @@
-"""How fast frames are scored on one core: PSNR + SSIM against torchmetrics, in one run on the same frames."""
+"""How fast frames are scored on one core: `OPENBLAS_NUM_THREADS=1 python -m perf.score`.
+
+PSNR + SSIM against torchmetrics on the same frames, then the Frechet distance against scipy's matrix root on
+the same features (see frechet.py).
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +16,7 @@ from benchmark.metrics.psnr import psnr
 from benchmark.metrics.ssim import ssim
 from loopcraft.cli import run
 from loopcraft.seeding import generator
+from perf import frechet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +29,8 @@ class Flags:
     """Frames a call."""
     rounds: int = 7
     """Calls of each; the fastest counts."""
+    indices: int = 4
+    """Frame indices that the Frechet distance is timed on."""
 
 
 def measure(flags: Flags) -> None:
@@ -36,6 +43,7 @@ def measure(flags: Flags) -> None:
     print(f"PSNR + SSIM, {flags.side}x{flags.side}, one core, fastest of {flags.rounds}")
     print(f"  torchmetrics  {theirs:7.2f} ms a frame")
     print(f"  ours          {ours:7.2f} ms a frame   {theirs / ours:.1f} x (goal 10 x)")
+    frechet.measure(frechet.Flags(measured=flags.indices))
 
 
 def torchmetrics_scores(predicted: np.ndarray, true: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,10 +1,13 @@
 """Finding a model by name and by path, and refusing what is none."""
 
+import json
+
 import pytest
 
 from benchmark.bounds import CopyLast, GroundTruth, OtherVideo
 from benchmark.loading import load_model
 from benchmark.model import ContractError, Playback, RolloutModel, role_of
+from benchmark.run import model_arguments
 from loopcraft.cli import UserError
 
 
@@ -97,3 +100,10 @@ def test_a_model_keeps_its_own_import_errors(tmp_path, monkeypatch, lacking: str
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match=lacking):
         load_model("broken_model:Model")
+
+
+def test_a_checkpoint_is_an_argument_of_the_model():
+    assert json.loads(model_arguments('{"k": 1}', "published")) == {"k": 1, "checkpoint": "published"}
+    assert json.loads(model_arguments("{}", None)) == {}
+    with pytest.raises(UserError, match="both name a checkpoint"):
+        model_arguments('{"checkpoint": "a"}', "b")

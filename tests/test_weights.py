@@ -1,4 +1,4 @@
-"""Weights: fetched once and whole, recorded, and refused by name when they are cut short, damaged or foreign."""
+"""Weights: fetched once and whole, recorded, and refused by name when cut short, damaged or foreign."""
 
 import hashlib
 import json

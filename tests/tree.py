@@ -18,7 +18,9 @@ FOLDERS = {
     "benchmark": "any model in, scores out",
     "benchmark/metrics": "one file a metric",
     "models": "reference models",
+    "docs/plans": "rollout plans, drawn",
     "models/train": "training",
+    "tests/golden": "reference vectors: the checker",
     "leaderboard": "comparison of results",
     "tests": "proofs",
     "perf": "speed, as ratios within one run",
@@ -59,6 +61,8 @@ def describe(name: str) -> str:
         return " ".join(doc.split("\n\n")[0].split()).split(". ")[0].rstrip(".") + "."
     if path.suffix == ".md":
         return path.read_text().split("\n", 1)[0].lstrip("# ") + "."
+    if path.parent == ROOT / "docs" / "plans":
+        return f"The plan {path.stem}, drawn by python -m models.plans."
     raise KeyError(f"{name}: give it a line in tests/tree.py")
 
 

@@ -2,7 +2,8 @@
 
 Frames are enlarged to 1024 pixels on their long side first, and the 1024 strongest features above 0.0005
 are kept: the defaults of the original `lightglue` package, which transformers' port leaves to its caller.
-Pairs go through the network one at a time, as there: a batch would be padded to its longest list of features.
+Pairs go through the network one at a time, as there: when the pairs of a batch stop at different depths, the
+port (5.23) hands their matches back in a wrong order: it applies the order of stopping, not its inverse.
 The network drops matches below a confidence of 0.1, so the counts above 0.0 and 0.1 are equal.
 """
 

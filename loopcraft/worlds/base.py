@@ -11,7 +11,8 @@ from jaxtyping import Float64, Integer, UInt8, UInt64
 class Pose(NamedTuple):
     """Where the agent stands (feet) and looks. Positions in blocks, y up; yaw positive to the right.
 
-    As in Minecraft, yaw 0 looks along +z and yaw 90 along -x; yaw lies in [-180, 180). Pitch is positive downwards.
+    As in Minecraft, yaw 0 looks along +z and yaw 90 along -x; yaw lies in [-180, 180). Pitch is positive
+    downwards.
     """
 
     x: float
@@ -25,8 +26,8 @@ class Pose(NamedTuple):
 class Observation:
     """What one tick gives: the picture and the pose AFTER its action.
 
-    `surface` holds, where the world knows it, an id of the block face seen by each pixel (0 is the sky): the same
-    face of the same block has the same id in every frame of an episode.
+    `surface` holds, where the world knows it, an id of the block face seen by each pixel (0 is the sky): the
+    same face of the same block has the same id in every frame of an episode.
     """
 
     frame: UInt8[np.ndarray, "H W 3"]

@@ -1,7 +1,7 @@
 """The table of blocks: shape, textures and rules as data.
 
-Ids are positions in `BLOCKS` and part of `voxel-v1`: append, never reorder. At most 190 blocks (the tracer keeps a
-block id and a flag in one byte).
+Ids are positions in `BLOCKS` and part of `voxel-v1`: append, never reorder. At most 190 blocks (the tracer
+keeps a block id and a flag in one byte).
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Block:
     solid: bool = True
     """Whether the player collides with it."""
     varied: bool = False
-    """Whether top and bottom textures are turned and flipped by a hash of the position (grass, sand, stone)."""
+    """Whether top and bottom textures are turned and flipped by a hash of the position (grass, sand)."""
     light: int = 0
     """Light emitted, 0 to 15."""
 

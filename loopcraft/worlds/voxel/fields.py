@@ -12,11 +12,12 @@ tracer needs neither bounds checks nor a second look-up to know what it has met.
 import numpy as np
 from jaxtyping import UInt8
 
-from loopcraft.worlds.voxel.jit import kernel
+from loopcraft.worlds.voxel.jit import inlined, kernel
 
 HIT = 64
 """Bytes from here on are hits: block id + HIT."""
 MAX_SKIP = HIT - 1
+NONE = np.uint8(0)
 
 Column = UInt8[np.ndarray, " Y"]
 
@@ -28,7 +29,8 @@ def fill_octant_fields(padded: UInt8[np.ndarray, "X Z Y"], fields: UInt8[np.ndar
     Octant bits: 1 for a ray towards -x, 2 for -z, 4 for -y. One dynamic-programming sweep each: the cube at a
     voxel is one larger than the smallest cube at its seven neighbours further along.
     """
-    size_x, size_z = padded.shape[:2]
+    size_x, size_z, size_y = padded.shape
+    beside = np.empty(size_y, np.uint8)
     for octant in range(8):
         field = fields[octant]
         flip_x, flip_z, flip_y = octant & 1, octant & 2, octant & 4
@@ -42,26 +44,31 @@ def fill_octant_fields(padded: UInt8[np.ndarray, "X Z Y"], fields: UInt8[np.ndar
                 if x == 0 or z == 0:
                     field[x, z, :] = HIT
                 else:
-                    _sweep_column(column, field[x, z], field[x + 1, z], field[x, z + 1], field[x + 1, z + 1])
+                    nexts = field[x + 1, z], field[x, z + 1], field[x + 1, z + 1]
+                    _sweep_column(column, field[x, z], *nexts, beside)
 
 
 @kernel
-def _sweep_column(column: Column, out: Column, next_x: Column, next_z: Column, next_xz: Column) -> None:
-    """Fill one column of a field from the three columns further along and its own upper neighbours."""
+def _sweep_column(
+    column: Column, out: Column, next_x: Column, next_z: Column, next_xz: Column, beside: Column
+) -> None:
+    """Fill one column of a field from the three columns further along and its own upper neighbours.
+
+    `beside` is scratch: the smallest cube among the three columns at each height, which needs no order.
+    """
     size = column.size
+    for y in range(size):
+        beside[y] = min(_skip(next_x[y]), _skip(next_z[y]), _skip(next_xz[y]))
     out[size - 1] = HIT
     above = 0
     for y in range(size - 2, 0, -1):
         block = column[y]
-        if block:
-            out[y] = HIT + block
-            above = 0
-            continue
-        smallest = above
-        for value in (next_x[y], next_z[y], next_xz[y], next_x[y + 1], next_z[y + 1], next_xz[y + 1]):
-            skip = 0 if value >= HIT else value
-            if skip < smallest:
-                smallest = skip
-        above = min(smallest + 1, MAX_SKIP)
-        out[y] = above
+        above = 0 if block else min(min(above, beside[y], beside[y + 1]) + 1, MAX_SKIP)
+        out[y] = HIT + block if block else above
     out[0] = HIT
+
+
+@inlined
+def _skip(value: np.uint8) -> np.uint8:
+    """The side of the empty cube that a byte stands for; none at a hit."""
+    return NONE if value >= HIT else value

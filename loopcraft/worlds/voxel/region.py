@@ -13,7 +13,8 @@ HEIGHT_BLOCKS = 96
 class Region:
     """Blocks of the columns x0 <= x < x0 + X, z0 <= z < z0 + Z, all heights.
 
-    A column's content depends on the world seed and its coordinates alone, never on the box that was asked for.
+    A column's content depends on the world seed and its coordinates alone, never on the box that was asked
+    for.
     Arrays are C-contiguous with y fastest.
     """
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32, UInt8
 
+from loopcraft.cli import UserError
 from loopcraft.worlds.voxel.blocks import BLOCKS, TEXTURE_NAMES, Shape, Tint, rule_array
 from loopcraft.worlds.voxel.fields import HIT, fill_octant_fields
 from loopcraft.worlds.voxel.lanes import pack
@@ -15,6 +16,9 @@ from loopcraft.worlds.voxel.textures import draw_textures, mip_chain
 
 LIGHT, BLOCKS_PLANE = 8, 12
 """Planes of `Scene.voxels`: octant fields 0 to 7, light 8 to 11 (see light.py), block ids 12."""
+NUM_PLANES = 13
+MAX_SIDE_BLOCKS = 2046
+"""What a packed place (see packet.py) has room for."""
 SHAPE, VARIED, TEXTURE, TINT = 0, 1, 2, 10
 """Columns of `Scene.rules`; TEXTURE and TINT have one for each face (see packet.py)."""
 TEXELS = 341
@@ -101,10 +105,19 @@ def block_ranks() -> tuple[UInt8[np.ndarray, " B"], UInt8[np.ndarray, " B"]]:
 
 
 def build_scene(region: Region) -> Scene:
-    """Prepare a region for drawing: pad, octant fields, light, tints."""
+    """Prepare a region for drawing: pad, octant fields, light, tints.
+
+    Raises `UserError` where a cell's place would not fit the 32 bits that the kernels have for it.
+    """
+    size_x, size_z, size_y = (side + 2 for side in region.blocks.shape)
+    if max(size_x, size_z) > MAX_SIDE_BLOCKS or NUM_PLANES * size_x * size_z * size_y >= 2**31:
+        raise UserError(
+            f"the walk and its view span {size_x} x {size_z} blocks, more than voxel-v1 can draw in one "
+            f"piece (about 1290 x 1290): play fewer frames at a time"
+        )
     padded = np.pad(region.blocks, 1)
     rules = block_rules()
-    voxels = np.empty((13, *padded.shape), np.uint8)
+    voxels = np.empty((NUM_PLANES, *padded.shape), np.uint8)
     stops, ranks = block_ranks()
     fill_octant_fields(ranks[padded], voxels[:LIGHT])
     glow = rule_array("light").astype(np.uint8)

@@ -53,7 +53,7 @@ INT_ROWS = 14
 
 UNDERWAY = np.int32(-2)
 """In place of a place: the ray has not stopped yet."""
-STRAGGLERS = 8
+STRAGGLERS = 16
 """A packet's last rays leave it once no more than one in so many is underway."""
 SOLID_LEAVES_WIDTH = np.float32(0.175)
 """Leaves have no holes where a pixel is wider than this (in blocks; 32 blocks away at 256 pixels)."""
@@ -336,10 +336,11 @@ def _examine(pixel_size: np.float32, floats: Floats, ints: Ints) -> None:
             v = min(max(ly + step * dy, F0), BELOW_ONE)
             u = BELOW_ONE - u if flip_x else u
             v = v if flip_y else BELOW_ONE - v
-            floats[T_NEAR + far * PACKET + k] = t + step if met else -F1
-            ints[TEXEL_NEAR + far * PACKET + k] = np.int32(
-                start + np.int32(v * size) * np.int32(size) + np.int32(u * size)
-            )
+            texel = np.int32(start + np.int32(v * size) * np.int32(size) + np.int32(u * size))
+            if far:
+                floats[T_FAR + k], ints[TEXEL_FAR + k] = (t + step if met else -F1), texel
+            else:
+                floats[T_NEAR + k], ints[TEXEL_NEAR + k] = (t + step if met else -F1), texel
 
 
 @inlined
