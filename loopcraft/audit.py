@@ -18,7 +18,6 @@ from jaxtyping import Float, Integer, UInt8
 from loopcraft.actions import TURN_DEGREES_PER_TICK, Action
 from loopcraft.cli import UserError
 from loopcraft.trajectory import distance_walked
-from loopcraft.video import count_frames, read_frames
 
 FLAGS: Final = ("stuck", "fell", "misaligned", "short", "black", "constant", "undecodable")
 
@@ -99,6 +98,8 @@ def _is_one_colour(frame: UInt8[np.ndarray, "H W 3"]) -> bool:
 
 def audit_video(path: Path, num_frames: int, last_frame: UInt8[np.ndarray, "H W 3"]) -> tuple[str, ...]:
     """The flag that reading the written file back decides: undecodable."""
+    from loopcraft.video import count_frames, read_frames  # needs PyAV, which an audit of paths does without
+
     try:
         read = read_frames(path, num_frames - 1, num_frames)[0]
         is_whole = count_frames(path) == num_frames

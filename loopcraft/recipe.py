@@ -6,8 +6,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import av
-
 from loopcraft.cli import UserError
 from loopcraft.storage import FORMAT, FORMAT_VERSION, MANIFEST, is_partial, read_json, write_json
 
@@ -77,6 +75,8 @@ def default_context(num_frames: int) -> int:
 
 def versions() -> dict[str, str]:
     """The versions that decide the bytes of a data set."""
+    import av  # a recipe that only plans episodes does without
+
     codec = ".".join(str(part) for part in av.library_versions["libavcodec"])
     return {name: metadata.version(name) for name in _DECIDING_PACKAGES} | {"libavcodec": codec}
 

@@ -44,13 +44,14 @@ def published_name(name: str) -> str:
     return name
 
 
-def save_checkpoint(path: Path, weights: Weights, config: Any) -> None:
-    """Write weights with the dataclass that describes them."""
+def save_checkpoint(path: Path, weights: Weights, config: Any, **origin: Any) -> None:
+    """Write weights with the dataclass that describes them; the header holds `origin` too."""
     header = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "kind": type(config).__name__,
         "config": dataclasses.asdict(config),
+        **origin,
     }
     contiguous = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     with whole_file(path) as temporary:

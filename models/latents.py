@@ -64,6 +64,8 @@ class OwnLatents:
     grid: Grid
     num_frames: dict[str, int]
     """The length of every video, by key."""
+    autoencoder_sha256: str | None = None
+    """The file of the autoencoder that made them (None: random weights)."""
 
     def read(
         self, key: str, start: int = 0, stop: int | None = None, *, first_level: int = 0
@@ -120,4 +122,9 @@ def open_latents(root: Path, published_grid: Grid | None = None) -> Latents:
     manifest = read_json(root / MANIFEST)
     if (manifest.get("format"), manifest.get("version")) != (FORMAT, FORMAT_VERSION):
         raise UserError(f"{root / MANIFEST}: no {FORMAT} of version {FORMAT_VERSION}; encode again")
-    return OwnLatents(root=root, grid=Grid(**manifest["grid"]), num_frames=num_frames)
+    return OwnLatents(
+        root=root,
+        grid=Grid(**manifest["grid"]),
+        num_frames=num_frames,
+        autoencoder_sha256=manifest.get("autoencoder_sha256"),
+    )

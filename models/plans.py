@@ -15,7 +15,6 @@ from jaxtyping import Int8
 
 from loopcraft.cli import UserError, run
 from models.plan import CONTEXT, DENOISED, UNSEEN, Plan
-from models.plan_picture import draw_plan
 from models.tokens import Grid
 
 
@@ -201,6 +200,8 @@ class Flags:
 
 def draw(flags: Flags) -> None:
     """Draw one plan and say what it costs."""
+    from models.plan_picture import draw_plan  # needs matplotlib, which training does without
+
     if flags.name not in NAMED_PLANS:
         raise UserError(f"there is no plan {flags.name!r}; choose one of {', '.join(NAMED_PLANS)}")
     plan = NAMED_PLANS[flags.name].build(Grid())

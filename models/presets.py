@@ -141,4 +141,29 @@ def tiny(name: str, frame_size: int = 256) -> Preset:
     return Preset(autoencoder=autoencoder, video=video, sampling=Sampling(steps=4, solver="dpm++2m"))
 
 
-PRESETS: dict[str, Callable[[str, int], Preset]] = {"main": main, "ablation": ablation, "tiny": tiny}
+def nano(name: str, frame_size: int = 64) -> Preset:
+    """Small enough to train in one sitting: 64 / 16 / 4 / 1 tokens a frame, at most 288 tokens a step.
+
+    53 frames of context, so that the mini protocol, which gives 64, can be played. Full-resolution rollout
+    has 256 tokens, the nearest whole frame below.
+    """
+    autoencoder = AutoencoderConfig(frame_size=frame_size, patch=8, channels=16, size="micro")
+    millivid = plan_config("millivid", windows=[1, 4, 16, 64], extra_budget=32)
+    videos: dict[str, VideoConfig] = {
+        "millivid": TokenModelConfig(plan=millivid, size="micro"),
+        "framepack": FramePackConfig(
+            window=FramePackWindow(context_frames=(1, 4, 16, 32), denoised_frames=1), size="micro"
+        ),
+        "full-resolution": TokenModelConfig(plan=plan_config("full-resolution", num_frames=4), size="micro"),
+    }
+    if name not in videos:
+        raise UserError(f"there is no nano setting of {name}; choose {', '.join(videos)}, or the preset tiny")
+    return Preset(autoencoder=autoencoder, video=videos[name], sampling=Sampling(steps=10, solver="dpm++2m"))
+
+
+PRESETS: dict[str, Callable[[str, int], Preset]] = {
+    "main": main,
+    "ablation": ablation,
+    "tiny": tiny,
+    "nano": nano,
+}

@@ -41,6 +41,7 @@ OTHERS = {
     "docs/Dockerfile.minerl": "Loopcraft with Minecraft, as an image.",
     "docs/episode.jpg": "An episode: the same places hundreds of frames apart, and the map.",
     "docs/seeds.jpg": "Twelve worlds.",
+    "tests/golden_losses.json": "50 losses of each kind of training on a CPU; training_runs.py writes them.",
     "pyproject.toml": "The distribution, its dependencies and the tools' settings.",
     "py.typed": "Marks the package as typed.",
 }

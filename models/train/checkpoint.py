@@ -1,0 +1,92 @@
+"""The state of a run on disk: one file that appears whole, and beside it the model that the benchmark loads.
+
+MODEL.training.pt holds the configuration, the step, the network, its average, and both optimisers. There is
+no generator state to hold: every draw is keyed by (seed, purpose, step, process), and the place in the data
+follows from the step; both are written for the reader.
+"""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from loopcraft.cli import UserError, describe_os_error
+from loopcraft.storage import whole_file
+from models.checkpoints import save_checkpoint
+from models.train.config import TrainingConfig, differences
+
+FORMAT = "loopcraft-training"
+FORMAT_VERSION = 1
+
+
+def state_file(out: Path, model: str) -> Path:
+    """Where the state of a model's run lies."""
+    return out / f"{model}.training.pt"
+
+
+def save_state(
+    out: Path,
+    config: TrainingConfig,
+    step: int,
+    network: nn.Module,
+    average: AveragedModel | None,
+    optimizers: tuple[torch.optim.Optimizer, ...],
+) -> None:
+    """Write both files; raises `UserError` where the disk is full, and the earlier checkpoint stays."""
+    state = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "config": config.as_json(),
+        "step": step,
+        "model": network.state_dict(),
+        "ema": None if average is None else average.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "rng": {"seed": config.seed, "step": step},
+        "data": {"first_episode": config.pool.first_episode(step)},
+    }
+    origin = {name: value for name, value in config.as_json().items() if name != "network"}
+    best = network if average is None else average.module
+    try:
+        with whole_file(state_file(out, config.model)) as temporary:
+            torch.save(state, temporary)
+        save_checkpoint(
+            out / f"{config.model}.safetensors",
+            best.state_dict(),
+            config.network,
+            training={**origin, "step": step},
+        )
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+        reason = describe_os_error(error) if isinstance(error, OSError) else str(error).splitlines()[0]
+        raise UserError(
+            f"{out}: step {step} could not be saved ({reason}); {last_good(out, config.model)}; make "
+            "room and run the same command again"
+        ) from error
+
+
+def read_state(out: Path, config: TrainingConfig) -> dict[str, Any] | None:
+    """The state to go on from (None: there is none); raises `UserError` where it is of another run."""
+    path = state_file(out, config.model)
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        stored = state["config"]
+    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path}: not a whole training state; remove it to start anew") from error
+    if found := differences(config.as_json(), stored):
+        raise UserError(
+            f"{path}: is of a run with another configuration ({'; '.join(found[:3])}); choose another --out"
+        )
+    return state
+
+
+def last_good(out: Path, model: str) -> str:
+    """Which checkpoint a stopped run leaves."""
+    path = state_file(out, model)
+    if not path.exists():
+        return "no checkpoint was saved before"
+    step = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["step"]
+    return f"the last good checkpoint is {path}, of step {step}"

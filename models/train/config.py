@@ -1,0 +1,117 @@
+"""What decides the losses of a training run, and the published and small settings of it."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from models.autoencoder import AutoencoderConfig
+from models.optimizers import OptimizerConfig
+from models.presets import VideoConfig
+from models.tokens import Grid
+
+Detail = Literal["lpips", "gradient"]
+"""The term beside the squared error: LPIPS (VGG), or the difference of image gradients."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolConfig:
+    """Which episodes a process draws its samples from.
+
+    A pool of episodes slides over the data: while step k is drawn it holds the episodes int(k * fresh) and
+    the `episodes` - 1 that follow. So the data of a step depends on its number alone, and a resumed run
+    refills the pool.
+    """
+
+    episodes: int = 64
+    fresh: float = 1.0
+    """New episodes a step; an episode serves batch_size / processes / fresh samples on average."""
+
+    def first_episode(self, step: int) -> int:
+        """The oldest episode of the pool while `step` is drawn."""
+        return int(step * self.fresh)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Everything that the losses follow from; a run is only resumed under an equal one."""
+
+    model: str
+    """"autoencoder", "autoencoder-cascaded", or the name of a video model."""
+    network: AutoencoderConfig | VideoConfig
+    grid: Grid
+    """The latents of a frame."""
+    data: str
+    """What the episodes are: a world and its settings, or the SHA-256 of a folder's index."""
+    autoencoder: str | None = None
+    """The SHA-256 of the autoencoder that encodes the episodes, where one does."""
+    batch_size: int
+    """Samples an update, over all processes and accumulated batches."""
+    accumulate: int = 1
+    processes: int = 1
+    pool: PoolConfig
+    optimizer: OptimizerConfig
+    clip_norm: float = 1.0
+    """The largest norm of the whole gradient."""
+    context_dropout: float = 0.1
+    """Share of video samples whose context is pure noise (video models only)."""
+    detail: Detail = "gradient"
+    detail_weight: float = 0.05
+    ema_decay: float | None = None
+    bfloat16: bool = False
+    seed: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The configuration as a file holds it."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @property
+    def micro_batch(self) -> int:
+        """Samples that one process works on at a time."""
+        return self.batch_size // (self.accumulate * self.processes)
+
+
+def differences(ours: dict[str, Any], stored: dict[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two configurations, as "name is A here and B there"."""
+    found = []
+    for name in sorted(ours.keys() | stored.keys()):
+        here, there = ours.get(name), stored.get(name)
+        if isinstance(here, dict) and isinstance(there, dict):
+            found += differences(here, there, f"{prefix}{name}.")
+        elif here != there:
+            found.append(f"{prefix}{name} is {here} here and {there} there")
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long a preset trains, and on how much at a time."""
+
+    steps: int
+    batch_size: int
+    warmup_steps: int = 2000
+    pool: PoolConfig = PoolConfig()
+    episode_frames: int = 1024
+    """Frames of a simulated episode."""
+
+
+def schedule_of(preset: str, command: str) -> Schedule:
+    """The paper's schedules (per update over all GPUs), and those of the small presets."""
+    is_video = command == "video"
+    match preset:
+        case "main":
+            return (
+                Schedule(steps=192_000, batch_size=384)
+                if is_video
+                else Schedule(steps=128_000, batch_size=1792)
+            )
+        case "ablation":
+            return (
+                Schedule(steps=256_000, batch_size=384)
+                if is_video
+                else Schedule(steps=128_000, batch_size=1792)
+            )
+        case "nano":
+            return Schedule(steps=40_000 if is_video else 20_000, batch_size=64, episode_frames=512)
+    small = PoolConfig(episodes=4, fresh=0.25)
+    return Schedule(steps=50, batch_size=4, warmup_steps=10, pool=small, episode_frames=128)

@@ -1,0 +1,144 @@
+"""Where training data comes from: episodes by number, out of a world, a data set or a folder of latents.
+
+Every source is a torch data set without end (finite ones repeat, each time in another order), so that
+DataLoader workers can read ahead. `values` are uint8 frames (T, H, W, 3), or latents (T, tokens, C) of all
+levels, finest first. Only what a source needs is imported: a world needs no video decoder and no tables.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int64, Shaped
+from torch.utils.data import Dataset
+
+from loopcraft.cli import UserError
+from loopcraft.plan import plan_train_episode
+from loopcraft.recipe import Recipe
+from loopcraft.seeding import generator
+from loopcraft.storage import INDEX
+from loopcraft.worlds import WORLD_IDS, make_world
+from loopcraft.worlds.base import PathWorld
+from models.latents import MANIFEST, PUBLISHED_INDEX, Latents
+
+
+class LoadedEpisode(NamedTuple):
+    """An episode, and how long it took to get."""
+
+    values: Shaped[np.ndarray, "T *value"]
+    actions: Int64[np.ndarray, " T"]
+    seconds: float
+
+
+@dataclass(kw_only=True)
+class WorldEpisodes(Dataset[LoadedEpisode]):
+    """Freshly simulated episodes: number i is that of `loopcraft.generate --split train` with this recipe."""
+
+    recipe: Recipe
+    world: PathWorld | None = None
+    """Made in the process that plays."""
+
+    def __post_init__(self) -> None:
+        self.max_frames = self.recipe.num_frames
+        self.identity = (
+            f"{self.recipe.world}, {self.recipe.num_frames} frames of {self.recipe.resolution}, "
+            f"seed {self.recipe.seed}"
+        )
+
+    def __getitem__(self, index: int) -> LoadedEpisode:
+        begin = time.perf_counter()
+        if self.world is None:
+            world = make_world(
+                self.recipe.world, resolution=self.recipe.resolution, quality=self.recipe.quality
+            )
+            assert isinstance(world, PathWorld)
+            self.world = world
+        plan = plan_train_episode(self.world, self.recipe, index)
+        frames = np.stack([seen.frame for seen in self.world.play(plan.world_seed, plan.actions)])
+        actions = plan.actions[: len(frames)].astype(np.int64)
+        return LoadedEpisode(frames, actions, time.perf_counter() - begin)
+
+
+class StoredEpisodes(Dataset[LoadedEpisode]):
+    """What stored sources share: their keys, repeated in ever new orders."""
+
+    def __init__(self, root: Path, num_frames: dict[str, int], *, min_frames: int, seed: int) -> None:
+        self._keys = [key for key, frames in sorted(num_frames.items()) if frames >= min_frames]
+        if not self._keys:
+            longest = max(num_frames.values(), default=0)
+            raise UserError(
+                f"{root}: its longest episode has {longest} frames, and a sample needs {min_frames}; "
+                "give longer episodes, or a model with a smaller budget"
+            )
+        self._seed = seed
+        self.max_frames = max(num_frames[key] for key in self._keys)
+        content = [
+            (root / name).read_bytes()
+            for name in (INDEX, PUBLISHED_INDEX, MANIFEST)
+            if (root / name).is_file()
+        ]
+        self.identity = hashlib.sha256(b"".join(content)).hexdigest()
+
+    def key(self, index: int) -> str:
+        """The episode that number `index` is."""
+        epoch, place = divmod(index, len(self._keys))
+        order = generator(self._seed, "order of episodes", epoch).permutation(len(self._keys))
+        return self._keys[int(order[place])]
+
+
+class DatasetEpisodes(StoredEpisodes):
+    """The episodes of a data set on disk."""
+
+    def __init__(self, root: Path, *, min_frames: int, seed: int) -> None:
+        from loopcraft.dataset import open_dataset  # tables and video, which the world does without
+
+        self._dataset = open_dataset(root)
+        super().__init__(
+            self._dataset.root,
+            {key: self._dataset.num_frames(key) for key in self._dataset.keys},
+            min_frames=min_frames,
+            seed=seed,
+        )
+        height, width = self._dataset.frames(self._keys[0], 0, 1).shape[1:3]
+        if height != width:
+            raise UserError(
+                f"{root}: frames are {height} x {width}, and must be square; make the data set again"
+            )
+        self.frame_size = int(height)
+
+    def __getitem__(self, index: int) -> LoadedEpisode:
+        begin = time.perf_counter()
+        key = self.key(index)
+        frames, actions = self._dataset.frames(key), self._dataset.actions(key)
+        return LoadedEpisode(frames, actions, time.perf_counter() - begin)
+
+
+class LatentEpisodes(StoredEpisodes):
+    """The videos of a folder of latents."""
+
+    def __init__(self, latents: Latents, *, min_frames: int, seed: int) -> None:
+        super().__init__(latents.root, latents.num_frames, min_frames=min_frames, seed=seed)
+        self._latents = latents
+
+    def __getitem__(self, index: int) -> LoadedEpisode:
+        begin = time.perf_counter()
+        levels, states = self._latents.read(self.key(index))
+        values = torch.cat(levels, dim=1).float().numpy()
+        return LoadedEpisode(values, states[:, 0].astype(np.int64), time.perf_counter() - begin)
+
+
+Source = WorldEpisodes | DatasetEpisodes | LatentEpisodes
+
+
+def is_world(data: str) -> bool:
+    """Whether `--data` names a world and not a folder."""
+    return data in WORLD_IDS
+
+
+def holds_latents(root: Path) -> bool:
+    """Whether a folder holds latents and not frames."""
+    return (root / MANIFEST).is_file() or next(root.rglob("*.pyramid"), None) is not None

@@ -1,0 +1,106 @@
+"""The flags of `python -m models.train autoencoder` and `... video`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from loopcraft.cli import UserError
+from models.rollouts import Precision
+
+PresetName = Literal["main", "ablation", "tiny", "nano"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What both commands take; what is None is as the preset has it."""
+
+    data: str
+    """"voxel-v1", or a folder."""
+    out: Path
+    """The folder of checkpoints, logs and pictures; all models of a set may share one."""
+    preset: PresetName = "nano"
+    steps: int | None = None
+    """Updates in all. A finished run goes on when this is raised."""
+    batch_size: int | None = None
+    """Samples an update, over all processes."""
+    accumulate: int = 1
+    """Backward passes an update."""
+    learning_rate: float = 1e-3
+    warmup_steps: int | None = None
+    clip_norm: float = 1.0
+    """Largest norm of the gradient."""
+    ema: float | None = None
+    """Decay of an average of the weights, as in 0.999; the average is then what is shipped."""
+    seed: int = 0
+    """Root of all randomness: weights, worlds, samples and noise."""
+    pool: int | None = None
+    """Episodes, for each process, that samples are drawn from at a time."""
+    fresh: float | None = None
+    """New episodes an update, for each process."""
+    resolution: int | None = None
+    """Worlds only: height and width of a frame."""
+    episode_frames: int | None = None
+    """Worlds only: frames of an episode."""
+    workers: int = 1
+    """Processes that load or simulate episodes, for each training process; 0: none but itself."""
+    device: str = "auto"
+    """cpu, cuda, or auto."""
+    precision: Precision = "auto"
+    compile: bool | None = None
+    """torch.compile; on CUDA unless told otherwise."""
+    save_every: int = 1000
+    """Updates between checkpoints."""
+    picture_every: int = 1000
+    """Updates between pictures; 0 is none."""
+    log_every: int = 50
+    """Updates between printed lines."""
+    tensorboard: bool = False
+    """Log to TensorBoard as well."""
+
+    def check(self) -> None:
+        """Refuse numbers that make no sense; raises `UserError`."""
+        least = {
+            "steps": 1,
+            "batch_size": 1,
+            "accumulate": 1,
+            "warmup_steps": 1,
+            "pool": 1,
+            "resolution": 8,
+            "episode_frames": 8,
+            "workers": 0,
+            "save_every": 1,
+            "picture_every": 0,
+            "log_every": 1,
+            "seed": 0,
+        }
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < smallest:
+                raise UserError(f"--{name.replace('_', '-')} {value}: choose {smallest} or more")
+        for name in ("learning_rate", "clip_norm", "fresh"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UserError(f"--{name.replace('_', '-')} {value}: choose a number above 0")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise UserError(f"--ema {self.ema}: choose a number between 0 and 1, as in 0.999")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderFlags(Flags):
+    """Train an autoencoder on frames."""
+
+    cascaded: bool = False
+    """The ablation whose coarse latents are means of the finer ones."""
+    vgg: Path | None = None
+    """torchvision's file of vgg16 weights, for the LPIPS term; without it, image gradients are compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoFlags(Flags):
+    """Train a video model on latents, or on frames that an autoencoder encodes as they arrive."""
+
+    model: str = "millivid"
+    autoencoder: Path | None = None
+    """Folder with a trained autoencoder; frames need it, and with latents it serves the pictures."""
+    context_dropout: float = 0.1
+    """Share of samples whose context is pure noise."""

@@ -1,0 +1,151 @@
+"""The loop: draw, update, log, draw pictures, save; until all steps are done or the run is told to stop."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from loopcraft.cli import UserError
+from models.train.checkpoint import last_good, save_state, state_file
+from models.train.journal import Journal
+from models.train.pictures import write_png
+from models.train.pool import EpisodePool
+from models.train.processes import StopRequest
+from models.train.trainer import Trainer
+
+Draw = Callable[[Trainer, EpisodePool], Tensor]
+"""From the trainer and its pool to a picture, uint8 (H, W, 3)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """When what is done; changes nothing about the losses."""
+
+    out: Path
+    steps: int
+    save_every: int
+    picture_every: int
+    """0: no pictures."""
+    log_every: int
+    tensorboard: bool = False
+
+
+class Loop:
+    """Runs a trainer from `first_step` to the end."""
+
+    def __init__(
+        self, config: LoopConfig, trainer: Trainer, pool: EpisodePool, first_step: int, draw: Draw | None
+    ) -> None:
+        self.config, self.trainer, self.pool, self.draw = config, trainer, pool, draw
+        self.model = trainer.config.model
+        self.is_first = trainer.processes.rank == 0
+        self._first_step = first_step
+        self._pending: list[tuple[int, Tensor]] = []
+        self._since = time.perf_counter()
+
+    def run(self) -> None:
+        """Train; raises `UserError` when a loss is not finite or a checkpoint cannot be saved."""
+        journal = None
+        if self.is_first:
+            path = self.config.out / f"{self.model}.jsonl"
+            journal = Journal(path, first_step=self._first_step, tensorboard=self.config.tensorboard)
+        try:
+            with StopRequest() as stop:
+                self._run(journal, stop)
+        finally:
+            if journal is not None:
+                journal.close()
+
+    def _run(self, journal: Journal | None, stop: StopRequest) -> None:
+        config, processes = self.config, self.trainer.processes
+        step = self._first_step
+        while step < config.steps:
+            self.pool.advance(step, stop)
+            if processes.any(stop()):
+                self._flush(journal)
+                self._save(step)
+                self._say(f"told to stop: saved step {step}; the same command goes on from there")
+                return
+            if step == self._first_step:
+                self._start_clock()
+            self._pending.append((step, self.trainer.update(step, self.pool)))
+            step += 1
+            is_last = step == config.steps
+            if step % config.log_every == 0 or step % config.save_every == 0 or is_last:
+                self._flush(journal)
+            if step % config.save_every == 0 or is_last:
+                self._save(step)
+            if config.picture_every and (step % config.picture_every == 0 or is_last):
+                self._picture(step)
+        self._say(f"trained {config.steps} steps: {config.out / f'{self.model}.safetensors'}")
+
+    def _start_clock(self) -> None:
+        self._since, self.pool.seconds_waited = time.perf_counter(), 0.0
+
+    def _flush(self, journal: Journal | None) -> None:
+        """Log the steps since the last time; here, and not in every step, the GPU is waited for."""
+        if not self._pending:
+            return
+        values = self.trainer.processes.average(torch.stack([value for _, value in self._pending])).tolist()
+        seconds = time.perf_counter() - self._since
+        config = self.trainer.config
+        records: list[dict[str, Any]] = [
+            {
+                "step": step,
+                "loss": loss,
+                "gradient_norm": norm,
+                "learning_rate": config.optimizer.rate_at(step),
+            }
+            for (step, _), (loss, norm) in zip(self._pending, values, strict=True)
+        ]
+        trained = len(records) * config.batch_size / seconds
+        loaded = self.pool.episodes_per_second / config.pool.fresh * config.batch_size
+        records[-1] |= {"trained_per_second": trained, "loaded_per_second": loaded}
+        if journal is not None:
+            journal.write(records)
+        self._refuse_nan(records)
+        self._say(
+            f"step {records[-1]['step'] + 1}/{self.config.steps}: loss {records[-1]['loss']:.5g}; "
+            f"trains {trained:.3g} samples/s, loading can give {loaded:.3g} samples/s, "
+            f"waited {self.pool.seconds_waited / seconds:.0%} of the time"
+        )
+        self._pending = []
+        self._start_clock()
+
+    def _refuse_nan(self, records: list[dict[str, Any]]) -> None:
+        for record in records:
+            if not torch.tensor([record["loss"], record["gradient_norm"]]).isfinite().all():
+                raise UserError(
+                    f"{self.config.out}: step {record['step']} has loss {record['loss']:g} and gradient norm "
+                    f"{record['gradient_norm']:g}; {last_good(self.config.out, self.model)}; "
+                    "start anew in another folder with a lower --learning-rate"
+                )
+
+    def _save(self, step: int) -> None:
+        if self.is_first:
+            trainer = self.trainer
+            save_state(
+                self.config.out, trainer.config, step, trainer.network, trainer.average, trainer.optimizers
+            )
+
+    def _picture(self, step: int) -> None:
+        if self.is_first and self.draw is not None:
+            write_png(
+                self.config.out / f"{self.model}-pictures" / f"{step:07d}.png",
+                self.draw(self.trainer, self.pool),
+            )
+
+    def _say(self, line: str) -> None:
+        if self.is_first:
+            print(line, flush=True)
+
+
+def describe_start(out: Path, model: str, first_step: int) -> str:
+    """Where a run begins, in one line."""
+    if first_step:
+        return f"going on from step {first_step} of {state_file(out, model)}"
+    return f"starting {model} in {out}"

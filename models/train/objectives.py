@@ -1,0 +1,162 @@
+"""The three training objectives as modules: what a sample is, which draws it needs, and its loss.
+
+`draw` reads the pool, `forward` computes the loss; torch's DDP wraps the latter. Draws come in the published
+order from generators keyed by the step, so nothing is left to restore when a run is resumed.
+"""
+
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64, Shaped
+from torch import Tensor, nn
+
+from models.autoencoder import Autoencoder, join_patches
+from models.denoiser import TokenDenoiser
+from models.diffusion import Schedule
+from models.framepack import FramePackDenoiser
+from models.losses import frame_loss, reconstruction_loss, token_loss
+from models.plan import DENOISED, Plan
+from models.presets import VideoNetwork
+from models.tokens import Grid
+from models.train.details import DetailLoss
+from models.train.pool import EpisodePool
+from models.windows import WindowTable, choose_step
+
+Batch = dict[str, Shaped[Tensor, "..."]]
+
+
+class AutoencoderObjective(nn.Module):
+    """Reconstruct a frame from one random level: squared error of the pyramid, and detail of the finest."""
+
+    clip_length = 1
+
+    def __init__(self, network: Autoencoder, detail: DetailLoss, detail_weight: float) -> None:
+        super().__init__()
+        self.network, self.detail, self.detail_weight = network, detail, detail_weight
+
+    def draw(self, pool: EpisodePool, count: int, rng: np.random.Generator, noise: torch.Generator) -> Batch:
+        """Random frames of the pool, and the level that each is decoded from."""
+        slot, frame = pool.draw(rng, count, 1)
+        images = pool.values[slot, frame].to(noise.device).movedim(-1, 1)
+        levels = self.network.config.levels
+        return {
+            "images": images,
+            "level": torch.randint(levels, (count,), generator=noise, device=noise.device),
+        }
+
+    def forward(self, images: Shaped[Tensor, "N 3 H W"], level: Int64[Tensor, " N"]) -> Float[Tensor, ""]:
+        """The loss of 8-bit frames."""
+        target = images.float() / 255
+        loss, predicted = reconstruction_loss(self.network, target, level)
+        finest = predicted[:, : self.network.grid.tokens_at(0)]
+        detail = self.detail(join_patches(finest, self.network.config.patch), target)
+        return loss + self.detail_weight * detail
+
+
+class TokenObjective(nn.Module):
+    """Predict v of the tokens that a random step of the plan denoises."""
+
+    def __init__(self, network: TokenDenoiser, plan: Plan, grid: Grid, context_dropout: float) -> None:
+        super().__init__()
+        self.network, self.plan, self.context_dropout = network, plan, context_dropout
+        self.table = WindowTable(plan, grid)
+        self.clip_length = plan.num_frames
+
+    def draw(self, pool: EpisodePool, count: int, rng: np.random.Generator, noise: torch.Generator) -> Batch:
+        """Random clips of the pool, one step of the plan cut out of each."""
+        slot, start = pool.draw(rng, count, self.clip_length)
+        step = torch.tensor([choose_step(self.plan, uniform) for uniform in rng.random(count)])
+        window = self.table.cut(pool.values, pool.actions, slot, start, step)
+        x = window.tokens.to(noise.device)
+        return {
+            "x": x,
+            "address": window.address.to(noise.device),
+            "action": window.actions.to(noise.device),
+            "target": (window.roles == DENOISED).to(noise.device),
+            "eps": torch.randn(x.shape, generator=noise, device=noise.device),
+            "conditioned": torch.rand(count, generator=noise, device=noise.device) > self.context_dropout,
+            "time": torch.rand(count, 1, generator=noise, device=noise.device)[:, 0],
+        }
+
+    def forward(
+        self,
+        x: Float[Tensor, "B n C"],
+        address: Int64[Tensor, "B n 4"],
+        action: Int64[Tensor, "B n"],
+        target: Bool[Tensor, "B n"],
+        eps: Float[Tensor, "B n C"],
+        conditioned: Bool[Tensor, " B"],
+        time: Float[Tensor, " B"],
+    ) -> Float[Tensor, ""]:
+        """The loss."""
+        return token_loss(
+            self.network,
+            x,
+            address,
+            action,
+            target,
+            eps=eps,
+            time=time,
+            conditioned=conditioned,
+            schedule=Schedule(),
+        )
+
+
+class FrameObjective(nn.Module):
+    """Predict v of the newest frames of a FramePack window."""
+
+    def __init__(self, network: FramePackDenoiser, context_dropout: float) -> None:
+        super().__init__()
+        self.network, self.context_dropout = network, context_dropout
+        self.clip_length = network.window.num_frames
+
+    def draw(self, pool: EpisodePool, count: int, rng: np.random.Generator, noise: torch.Generator) -> Batch:
+        """Random clips of level-0 latents."""
+        slot, start = pool.draw(rng, count, self.clip_length)
+        frame = start[:, None] + torch.arange(self.clip_length)
+        grid = self.network.grid
+        finest = pool.values[slot[:, None], frame, : grid.tokens_at(0)].to(noise.device).float()
+        latents = finest.view(count, -1, grid.side, grid.side, grid.channels).movedim(-1, 2)
+        return {
+            "latents": latents,
+            "action": pool.actions[slot[:, None], frame].to(noise.device),
+            "eps": torch.randn(latents.shape, generator=noise, device=noise.device),
+            "time": torch.rand(count, generator=noise, device=noise.device),
+            "conditioned": torch.rand(count, 1, generator=noise, device=noise.device)[:, 0]
+            >= self.context_dropout,
+        }
+
+    def forward(
+        self,
+        latents: Float[Tensor, "B T C side side"],
+        action: Int64[Tensor, "B T"],
+        eps: Float[Tensor, "B T C side side"],
+        time: Float[Tensor, " B"],
+        conditioned: Bool[Tensor, " B"],
+    ) -> Float[Tensor, ""]:
+        """The loss."""
+        return frame_loss(
+            self.network, latents, action, eps=eps, time=time, conditioned=conditioned, schedule=Schedule()
+        )
+
+
+Objective = AutoencoderObjective | TokenObjective | FrameObjective
+
+
+def video_objective(
+    network: VideoNetwork, plan: Plan | None, grid: Grid, context_dropout: float
+) -> Objective:
+    """The objective of a video network; token denoisers have a plan."""
+    if plan is None:
+        return FrameObjective(cast(FramePackDenoiser, network), context_dropout)
+    return TokenObjective(cast(TokenDenoiser, network), plan, grid, context_dropout)
+
+
+def compile_networks(network: nn.Module) -> None:
+    """Compile the heavy parts in place; parameter names stay."""
+    if isinstance(network, Autoencoder):
+        network.encoder.compile()
+        network.decoder.compile()
+    else:
+        cast(TokenDenoiser | FramePackDenoiser, network).trunk.compile()

@@ -1,0 +1,115 @@
+"""The pool of episodes that a process draws samples from, refilled by DataLoader workers that read ahead."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from models.train.config import PoolConfig
+from models.train.episodes import LoadedEpisode, Source
+
+ENDLESS = 2**40
+READ_AHEAD = 2
+"""Episodes that each worker has ready or under way."""
+
+
+class EpisodePool:
+    """A ring of episodes; `keep` turns what a source gives into what is kept (latents, on a device).
+
+    Process r of n has the episodes r, r + n, r + 2n, ...
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        config: PoolConfig,
+        *,
+        keep: Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]],
+        first_step: int,
+        workers: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.config, self._keep = config, keep
+        self._max_frames = source.max_frames
+        self._workers = max(workers, 1)
+        self.next_episode = config.first_episode(first_step)
+        self.values = torch.empty(0)  # (episodes, T, *kept), made when the first episode says its shape
+        self.actions = torch.zeros(config.episodes, source.max_frames, dtype=torch.int64)
+        self.lengths = np.zeros(config.episodes, np.int64)
+        self.seconds_waited = 0.0
+        self._load_seconds: list[float] = []
+        numbers = range(self.next_episode * processes + rank, ENDLESS, processes)
+        self._arriving = _read_ahead(source, numbers, workers)
+
+    def advance(self, step: int, should_stop: Callable[[], bool]) -> None:
+        """Take in what `step` draws from, older episodes making room, unless the run is to stop."""
+        begin = time.perf_counter()
+        while self.next_episode < self.config.first_episode(step) + self.config.episodes:
+            if should_stop():
+                break
+            self._take_in(next(self._arriving), self.next_episode % self.config.episodes)
+            self.next_episode += 1
+        self.seconds_waited += time.perf_counter() - begin
+
+    @property
+    def episodes_per_second(self) -> float:
+        """How fast the workers load, were they never kept waiting."""
+        return self._workers / float(np.mean(self._load_seconds[-100:]))
+
+    def _take_in(self, episode: LoadedEpisode, slot: int) -> None:
+        kept = self._keep(torch.from_numpy(episode.values))
+        if not self.values.numel():
+            self.values = kept.new_zeros(self.config.episodes, self._max_frames, *kept.shape[1:])
+            self.actions = self.actions.to(kept.device)
+        self.values[slot, : len(kept)] = kept
+        self.actions[slot, : len(kept)] = torch.from_numpy(episode.actions).to(kept.device)
+        self.lengths[slot] = len(kept)
+        self._load_seconds.append(episode.seconds)
+
+    def draw(
+        self, rng: np.random.Generator, count: int, clip_length: int
+    ) -> tuple[Int64[Tensor, " count"], Int64[Tensor, " count"]]:
+        """Slots and first frames of random clips: every clip in the pool is equally likely."""
+        ends = np.cumsum(np.maximum(self.lengths - clip_length + 1, 0))
+        clip = rng.integers(ends[-1], size=count)
+        slot = np.searchsorted(ends, clip, side="right")
+        start = clip - np.concatenate([[0], ends])[slot]
+        return torch.from_numpy(slot), torch.from_numpy(start)
+
+
+def _read_ahead(source: Source, numbers: range, workers: int) -> Iterator[LoadedEpisode]:
+    """The episodes in the order of their numbers.
+
+    Workers are spawned (forked ones would share CUDA and compiled threads) and hand arrays over by pipe, for
+    containers have little shared memory.
+    """
+    loader = DataLoader(
+        source,
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        collate_fn=_unchanged,
+        multiprocessing_context="spawn" if workers else None,
+        prefetch_factor=READ_AHEAD if workers else None,
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # or the loader would draw from the global one
+    )
+    return iter(loader)
+
+
+def _unchanged(episode: Any) -> Any:
+    return episode
+
+
+def _start_worker(_: int) -> None:
+    """Leave signals to the trainer: a worker ends with it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    torch.set_num_threads(1)

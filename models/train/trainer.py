@@ -1,0 +1,83 @@
+"""The network, its optimisers and its average: one update at a time, from a pool of episodes."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from loopcraft.seeding import generator, integer_seed
+from models.optimizers import build_optimizers, set_learning_rate
+from models.sampler import autocast
+from models.train.config import TrainingConfig
+from models.train.objectives import Objective, compile_networks
+from models.train.pool import EpisodePool
+from models.train.processes import Processes
+
+
+class Trainer:
+    """What a checkpoint holds, and the update that changes it."""
+
+    def __init__(
+        self, config: TrainingConfig, objective: Objective, processes: Processes, *, compiled: bool
+    ) -> None:
+        self.config, self.processes = config, processes
+        self.objective = objective.to(processes.device)
+        self.network: nn.Module = objective.network
+        self.optimizers = build_optimizers(self.network, config.optimizer)
+        self.average: AveragedModel | None = None
+        if config.ema_decay is not None:
+            ema = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(self.network, multi_avg_fn=ema)
+        if compiled:
+            compile_networks(self.network)
+        self._parallel: nn.Module = self.objective
+        if processes.count > 1:
+            self._parallel = DistributedDataParallel(self.objective)
+
+    @property
+    def best(self) -> nn.Module:
+        """The network to show and to ship: the average, where there is one."""
+        return self.network if self.average is None else self.average.module
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a stored state."""
+        self.network.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["ema"])
+        for optimizer, stored in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(stored)
+
+    def update(self, step: int, pool: EpisodePool) -> Float[Tensor, " 2"]:
+        """Update number `step`: (mean loss of this process, norm of the gradient before clipping)."""
+        config = self.config
+        loss = torch.zeros((), device=self.processes.device)
+        for micro in range(config.accumulate):
+            is_last = micro == config.accumulate - 1
+            key = step, self.processes.rank, micro
+            noise = torch.Generator(self.processes.device)
+            noise.manual_seed(integer_seed(config.seed, "training noise", *key))
+            rng = generator(config.seed, "training samples", *key)
+            batch = self.objective.draw(pool, config.micro_batch, rng, noise)
+            with self._without_exchange(not is_last):
+                with autocast(self.processes.device, config.bfloat16):
+                    part = self._parallel(**batch) / config.accumulate
+                part.backward()
+            loss += part.detach()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
+        set_learning_rate(self.optimizers, config.optimizer.rate_at(step))
+        for optimizer in self.optimizers:
+            optimizer.step()  # type: ignore[no-untyped-call]
+            optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return torch.stack([loss, norm])
+
+    def _without_exchange(self, skipped: bool) -> Any:
+        """Gradients are exchanged between processes once an update."""
+        if skipped and isinstance(self._parallel, DistributedDataParallel):
+            return self._parallel.no_sync()
+        return nullcontext()

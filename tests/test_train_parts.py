@@ -1,0 +1,161 @@
+"""The parts of training: what a sample is, where episodes come from, and what must not be imported."""
+
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fake_world import FakeWorld
+from training_runs import write_latents
+
+from loopcraft.cli import UserError
+from loopcraft.plan import plan_train_episode
+from loopcraft.recipe import Recipe
+from loopcraft.worlds import make_world
+from models.latents import open_latents
+from models.presets import tiny
+from models.train.config import PoolConfig, differences, schedule_of
+from models.train.details import gradient_difference, load_vgg
+from models.train.episodes import LatentEpisodes, WorldEpisodes
+from models.train.pool import EpisodePool
+from models.windows import WindowTable, cut_window
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("name", ["millivid", "framepack-mirrored", "full-resolution", "upscale"])
+def test_a_batch_of_windows_is_what_single_windows_are(name):
+    preset = tiny(name, 16)
+    grid = preset.autoencoder.grid
+    plan = preset.video.plan.build(grid)
+    draws = torch.Generator().manual_seed(0)
+    frames = plan.num_frames + 5
+    pool = torch.rand(2, frames, sum(grid.tokens_per_level), grid.channels, generator=draws)
+    actions = torch.randint(3, (2, frames), generator=draws)
+    steps = torch.arange(len(plan.steps))
+    video, start = steps % 2, steps % 5
+    batch = WindowTable(plan, grid).cut(pool, actions, video, start, steps)
+    for i in range(len(steps)):
+        clip = slice(int(start[i]), int(start[i]) + plan.num_frames)
+        levels = [*pool[video[i], clip].split(grid.tokens_per_level, dim=1)]
+        states = np.zeros((plan.num_frames, 6), np.float32)
+        states[:, 0] = actions[video[i], clip]
+        window = cut_window(levels, states, plan, i, grid)
+        assert torch.equal(batch.tokens[i], window.tokens)
+        assert torch.equal(batch.address[i], window.address)
+        assert torch.equal(batch.actions[i], window.actions[:, 0].long())
+        assert torch.equal(batch.roles[i], window.roles)
+
+
+def pool_of(latents: Path, first_step: int, **more) -> EpisodePool:
+    source = LatentEpisodes(open_latents(latents), min_frames=1, seed=0)
+    config = PoolConfig(episodes=2, fresh=0.5)
+    more = {"workers": 0, **more}
+    return EpisodePool(source, config, keep=lambda values: values, first_step=first_step, **more)
+
+
+def test_the_pool_depends_on_the_step_alone(tmp_path):
+    latents = write_latents(tmp_path)
+    gone_through, resumed = pool_of(latents, 0), pool_of(latents, 7, workers=1)
+    for step in range(8):
+        gone_through.advance(step, lambda: False)
+    resumed.advance(7, lambda: False)
+    assert gone_through.next_episode == resumed.next_episode == 5
+    assert torch.equal(gone_through.values, resumed.values)
+    assert torch.equal(gone_through.actions, resumed.actions)
+    drawn = [pool.draw(np.random.default_rng(1), 6, 100) for pool in (gone_through, resumed)]
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*drawn, strict=True))
+    assert int(drawn[0][1].max()) <= 20
+
+
+def test_processes_share_the_episodes(tmp_path):
+    latents = write_latents(tmp_path)
+    pools = [pool_of(latents, 0, rank=rank, processes=2) for rank in range(2)]
+    for pool in pools:
+        pool.advance(0, lambda: False)
+    source = LatentEpisodes(open_latents(latents), min_frames=1, seed=0)
+    expected = [source[number].values for number in range(4)]
+    found = [pools[number % 2].values[number // 2].numpy() for number in range(4)]
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
+
+
+def test_every_clip_is_equally_likely(tmp_path):
+    pool = pool_of(write_latents(tmp_path), 0)
+    pool.lengths[:] = 5, 8
+    slot, start = pool.draw(np.random.default_rng(0), 7000, 4)
+    pairs, counts = torch.unique(torch.stack([slot, start]), dim=1, return_counts=True)
+    assert pairs.T.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1], [1, 2], [1, 3], [1, 4]]
+    assert counts.min() > 880
+
+
+def test_simulated_episodes_are_those_of_the_train_split():
+    recipe = Recipe(world="voxel-v1", split="train", num_episodes=9, num_frames=24, resolution=16, seed=3)
+    world = make_world("voxel-v1", resolution=16)
+    plan = plan_train_episode(world, recipe, 5)
+    expected = [seen.frame for seen in islice(world.play(plan.world_seed, plan.actions), 24)]
+    episode = WorldEpisodes(recipe=recipe)[5]
+    assert np.array_equal(episode.values, np.stack(expected))
+    assert episode.actions.tolist() == plan.actions.tolist()
+    assert episode.seconds > 0
+
+
+def test_stuck_walks_are_drawn_again():
+    recipe = Recipe(world="voxel-v1", split="train", num_episodes=1, num_frames=40, resolution=16)
+    episodes = [WorldEpisodes(recipe=recipe, world=FakeWorld(16))[i] for i in range(20)]
+    assert all(len(episode.values) == 40 for episode in episodes)
+
+
+def test_training_from_the_world_needs_few_packages(tmp_path):
+    code = (
+        "import sys\n"
+        "for name in ('pandas', 'pyarrow', 'av', 'cv2', 'matplotlib', 'PIL', 'torchvision', 'lpips',\n"
+        "             'huggingface_hub', 'torchmetrics'):\n"
+        "    sys.modules[name] = None\n"
+        "from models.train.__main__ import main\n"
+        "flags = '--data voxel-v1 --preset tiny --resolution 16 --episode-frames 8 --pool 1 --steps 1'\n"
+        "more = ['--workers', '0', '--device', 'cpu', '--out', sys.argv[1]]\n"
+        "raise SystemExit(main(['autoencoder', *flags.split(), *more]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "trained 1 steps" in done.stdout
+
+
+def test_gradient_difference_on_a_cartoon():
+    flat = torch.zeros(1, 3, 4, 4)
+    assert gradient_difference(flat + 0.3, flat) == pytest.approx(0, abs=1e-6)
+    step = flat.clone()
+    step[..., 2:] = 1  # one of three differences to the right is 1
+    assert gradient_difference(step, flat) == pytest.approx(1 / 3)
+
+
+def test_vgg_weights_are_checked(tmp_path):
+    network = torch.nn.ModuleDict({"slice1": torch.nn.ModuleDict({"0": torch.nn.Conv2d(3, 4, 3)})})
+    weight, bias = torch.rand(4, 3, 3, 3), torch.rand(4)
+    path = tmp_path / "vgg.pth"
+    with pytest.raises(UserError, match="no such file"):
+        load_vgg(network, path)
+    torch.save({"features.0.weight": weight}, path)
+    with pytest.raises(UserError, match=r"lacks features\.0\.bias"):
+        load_vgg(network, path)
+    torch.save({"features.0.weight": weight, "features.0.bias": bias, "classifier.0.bias": bias}, path)
+    load_vgg(network, path)
+    assert torch.equal(network["slice1"]["0"].weight, weight)
+
+
+def test_the_papers_schedules():
+    assert [schedule_of("main", command).batch_size for command in ("autoencoder", "video")] == [1792, 384]
+    assert schedule_of("main", "autoencoder").steps == 128_000
+    assert [schedule_of(preset, "video").steps for preset in ("main", "ablation")] == [192_000, 256_000]
+
+
+def test_differences_are_found_at_any_depth():
+    assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}) == [
+        "a.c is 2 here and 3 there",
+        "d is None here and 4 there",
+    ]
