@@ -179,7 +179,7 @@ def list_files(repository: str, revision: str | None = None) -> Listing:
 
 
 def is_same(content: bytes, file: RepoFile | None) -> bool:
-    """Whether the Hub's `file` has this content: large files are known by SHA-256, small ones by git's hash."""
+    """Whether the Hub's `file` has this content (large files are known by SHA-256, small ones by git's)."""
     if file is None:
         return False
     if file.lfs is not None:

@@ -48,20 +48,20 @@ class Flags:
     """The Hub's identifier of the data's licence."""
     jobs: int = 2
     """Episodes checked at a time."""
-    shard_mb: int = SHARD_BYTES // 1_000_000
+    shard_mb: float = SHARD_BYTES / 1e6
     """About how large a shard becomes, in megabytes."""
 
 
 def run(flags: Flags) -> None:
     """Check data and rights, upload what is missing, switch over to it, check what arrived."""
-    if flags.jobs < 1 or flags.shard_mb < 1:
-        raise UserError(f"--jobs {flags.jobs} and --shard-mb {flags.shard_mb}: choose 1 or more")
+    if flags.jobs < 1 or flags.shard_mb <= 0:
+        raise UserError(f"--jobs {flags.jobs}, --shard-mb {flags.shard_mb}: choose a positive number of each")
     datasets = find_datasets(flags.data)
     listing = hub.claim(flags.repo, private=flags.private, is_ours=is_ours)
     for dataset in datasets.values():
         _refuse([*check_table(dataset), *check_strays(dataset)], dataset)
     published = {} if listing is None else read_catalog(flags.repo, listing)
-    parts = plan(datasets, published, shard_bytes=flags.shard_mb * 1_000_000)
+    parts = plan(datasets, published, shard_bytes=round(flags.shard_mb * 1e6))
     verify_missing(parts, listing, jobs=flags.jobs)
     print_plan(parts, listing)
     if flags.dry_run:
@@ -156,7 +156,7 @@ def print_plan(parts: list[Part], listing: hub.Listing | None) -> None:
     for part in parts:
         missing = part.missing(listing)
         print(
-            f"{part.name}: {part.table.num_rows} episodes in {len(part.shards)} shards, {_size(part.shards)}; "
+            f"{part.name}: {part.table.num_rows} episodes, {len(part.shards)} shards, {_size(part.shards)}; "
             f"to send: {len(missing)} shards, {_size(missing)}"
         )
 
