@@ -1,7 +1,7 @@
 """Publish result files on the Hugging Face Hub, with a card whose tables hold all that the repository has.
 
-A result goes to results/PROTOCOL/MODEL-DIGEST.json: the same file again changes nothing, another run of the same
-model stands beside it. Only results that answer one question (protocol, data, metric versions) share a table.
+A result goes to results/PROTOCOL/MODEL-DIGEST.json: the same file again changes nothing, another run of the
+same model stands beside it. Only results that answer one question (protocol, data, metrics) share a table.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ configs: []
 
 # Loopcraft results
 
-Result files of the Loopcraft benchmark: how well video world models remember what they saw. Download a file and
-compare it with yours: `python -m leaderboard.compare theirs.json yours.json`. Brackets hold 95 % bootstrap
-intervals over videos; bounds are shown, not ranked.
+Result files of the Loopcraft benchmark: how well video world models remember what they saw. Download a file
+and compare it with yours: `python -m leaderboard.compare theirs.json yours.json`. Brackets hold 95 %
+bootstrap intervals over videos; bounds are shown, not ranked.
 """
 
 

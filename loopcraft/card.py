@@ -75,9 +75,9 @@ Data sets that came without a table of episodes have `key`, `frames` and the che
 {recipes}
 
 The walk is an endless row of bundles: 1 to 4 turns of 90 degrees (with probability 0.1, 0.3, 0.1, 0.5), all
-to one side, shuffled with forward steps; each entry is held for 9 frames, so that the agent keeps coming back.
-For `test` and `val`, walks are chosen whose horizon stays close to their context, and of those the ones that go
-furthest.
+to one side, shuffled with forward steps; each entry is held for 9 frames: the agent keeps coming back.
+For `test` and `val`, walks are chosen whose horizon stays close to their context, and of those the ones that
+go furthest.
 
 ## Licence
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from huggingface_hub import HfApi, HfFileSystem, cached_assets_path, hf_hub_download
+from huggingface_hub import HfApi, HfFileSystem, cached_assets_path, constants, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFolder
 
@@ -130,7 +130,8 @@ def _catalog_path(repository: _Repository) -> Path | None:
 def _open_shards(repository: _Repository, name: str, found: Configuration) -> tuple[Path, Source]:
     """Write the folder's index, table and manifest from the repository's."""
     owner = repository.name.replace("/", "--")
-    root = cached_assets_path("loopcraft", owner, f"{name}-{found.folder.rsplit('/', 1)[1]}")
+    content = f"{name}-{found.folder.rsplit('/', 1)[1]}"
+    root = cached_assets_path("loopcraft", owner, content, assets_dir=constants.HF_ASSETS_CACHE)
     table = pq.read_table(repository.download(found.table))
     columns = table.select(["key", "frames", "mp4_sha256", SHARD, ROW]).to_pydict()
     paths = [found.shards[number].path for number in columns[SHARD]]

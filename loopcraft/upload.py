@@ -44,28 +44,31 @@ class Part:
 
 
 def digests(listing: hub.Listing) -> dict[str, str]:
-    """The path of every shard in the repository by the digest of its rows."""
+    """A path of each shard in the repository by the digest of its rows."""
     matches = ((path, SHARD_PATH.fullmatch(path)) for path in listing.files)
     return {match[1]: path for path, match in matches if match}
 
 
 def upload_shards(repository: str, parts: Sequence[Part]) -> None:
     """Put every shard in its place. Raises `UserError` where an episode's file is not what it should be."""
-    work = [(part, shard) for part in parts for shard in part.shards]
-    with progress_bar("upload", len(work), "shards") as advance:
-        for start in range(0, len(work), COMMIT_SHARDS):
-            batch = work[start : start + COMMIT_SHARDS]
+    batches = [
+        (part, part.shards[start : start + COMMIT_SHARDS])
+        for part in parts  # a commit holds shards of one: another's may be copies of them
+        for start in range(0, len(part.shards), COMMIT_SHARDS)
+    ]
+    with progress_bar("upload", sum(len(part.shards) for part in parts), "shards") as advance:
+        for part, batch in batches:
             with tempfile.TemporaryDirectory(prefix="loopcraft-") as folder:
-                hub.persistently(lambda: _commit_batch(repository, batch, Path(folder)))  # noqa: B023
+                hub.persistently(lambda: _commit_batch(repository, part, batch, Path(folder)))  # noqa: B023
             for _ in batch:
                 advance()
 
 
-def _commit_batch(repository: str, batch: Sequence[tuple[Part, Shard]], folder: Path) -> None:
+def _commit_batch(repository: str, part: Part, batch: Sequence[Shard], folder: Path) -> None:
     listing = hub.list_files(repository)
     present = digests(listing)
     operations: list[hub.Operation] = []
-    for part, shard in batch:
+    for shard in batch:
         if shard.path in listing.files:
             continue
         if shard.digest in present:
@@ -75,7 +78,6 @@ def _commit_batch(repository: str, batch: Sequence[tuple[Part, Shard]], folder: 
         if not path.exists():
             build_shard(path, part.dataset, part.table, shard)
         operations.append(CommitOperationAdd(shard.path, path))
-        present[shard.digest] = shard.path
     if operations:
         hub.commit(repository, operations, f"Add {len(operations)} shards", listing.commit)
 
@@ -129,7 +131,7 @@ def switch(repository: str, files: Mapping[str, bytes], catalog: Catalog) -> str
             for path, content in wanted.items()
             if not hub.is_same(content, listing.files.get(path))
         ]
-        stale = sorted(set(digests(listing).values()) - kept)
+        stale = sorted(path for path in listing.files if SHARD_PATH.fullmatch(path) and path not in kept)
         operations += [CommitOperationDelete(path) for path in stale]
         if not operations:
             return listing.commit

@@ -1,7 +1,7 @@
 """A Hugging Face Hub on the loopback address: enough of its API for the real clients, and faults on demand.
 
-Repositories are lists of commits; large files lie in a store by SHA-256, as at the Hub. `Fault`s make the next
-matching requests fail: with a status, by dropping the connection, or after they have been carried out.
+Repositories are lists of commits; large files lie in a store by SHA-256, as at the Hub. A `Fault` makes the
+next matching requests fail: with a status, by dropping the connection, or after they have been carried out.
 """
 
 import base64
@@ -89,7 +89,7 @@ class Hub:
         return None
 
 
-class _Refusal(Exception):
+class _RefusalError(Exception):
     def __init__(self, status: int, code: str = "", message: str = "") -> None:
         self.status, self.code, self.message = status, code, message
 
@@ -104,6 +104,7 @@ def _git_hash(data: bytes) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body in one packet: in two, the second waits for the first's receipt
     server: "_Server"
 
     def log_message(self, *_: object) -> None:
@@ -112,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    do_HEAD = do_POST = do_PUT = do_GET
+    do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815
 
     def _answer(self) -> None:
         hub = self.server.hub
@@ -123,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             fault = hub.fault(line)
             try:
                 if isinstance(fault, int):
-                    raise _Refusal(fault)
+                    raise _RefusalError(fault)
                 if fault == "drop":
                     self.close_connection = True
                     return
@@ -131,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if fault == "lose":
                     self.close_connection = True
                     return
-            except _Refusal as refusal:
+            except _RefusalError as refusal:
                 status, content = refusal.status, b"{}"
                 headers = {"X-Error-Code": refusal.code, "X-Error-Message": refusal.message}
         self.send_response(status)
@@ -159,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         account = self._account()
         if path == "/api/whoami-v2":
             if account is None:
-                raise _Refusal(401)
+                raise _RefusalError(401)
             auth = {"accessToken": {"role": account["role"]}}
             return _json({"type": "user", "name": account["name"], "orgs": account["orgs"], "auth": auth})
         if path == "/api/validate-yaml":
@@ -173,12 +174,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self._resolve(*self._revision(match[1], match[2], account), match[3])
         if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(?:/(.+))?", path):
             return self._api(match[1], (match[2] or "revision/main").split("/", 2), body, account)
-        raise _Refusal(404)
+        raise _RefusalError(404)
 
     def _account(self) -> dict[str, Any] | None:
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if token and token not in ACCOUNTS:
-            raise _Refusal(401, message="Invalid credentials in Authorization header")
+            raise _RefusalError(401, message="Invalid credentials in Authorization header")
         return ACCOUNTS.get(token)
 
     def _may_write(self, name: str, account: dict[str, Any] | None) -> bool:
@@ -190,15 +191,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _repository(self, name: str, account: dict[str, Any] | None, *, write: bool = False) -> Repository:
         repository = self.server.hub.repositories.get(name)
         if repository is None or (repository.private and not self._may_write(name, account)):
-            raise _Refusal(404 if account else 401, "RepoNotFound")
+            raise _RefusalError(404 if account else 401, "RepoNotFound")
         if write and not self._may_write(name, account):
-            raise _Refusal(403, message="forbidden")
+            raise _RefusalError(403, message="forbidden")
         return repository
 
     def _revision(self, name: str, revision: str, account: dict[str, Any] | None) -> tuple[str, Files]:
         found = self._repository(name, account).at(revision)
         if found is None:
-            raise _Refusal(404, "RevisionNotFound")
+            raise _RefusalError(404, "RevisionNotFound")
         return found
 
     def _create(
@@ -206,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> tuple[int, dict[str, str], bytes]:
         name = f"{wanted.get('organization') or (account or {}).get('name')}/{wanted['name']}"
         if not self._may_write(name, account):
-            raise _Refusal(403, message="forbidden")
+            raise _RefusalError(403, message="forbidden")
         answer = {"url": f"{self.server.hub.url}/datasets/{name}", "name": name}
         if name in self.server.hub.repositories:
             return 409, {"Content-Type": "application/json"}, json.dumps(answer).encode()
@@ -240,13 +241,13 @@ class _Handler(BaseHTTPRequestHandler):
             return _json(
                 [found for path in wanted for found in _entries(files, "", True) if found["path"] == path]
             )
-        raise _Refusal(404)
+        raise _RefusalError(404)
 
     def _tree(self, files: Files, folder: str) -> tuple[int, dict[str, str], bytes]:
         query = parse_qs(urlsplit(self.path).query)
         entries = _entries(files, folder, query.get("recursive", [""])[0].lower() in ("1", "true"))
         if folder and not entries:
-            raise _Refusal(404, "EntryNotFound")
+            raise _RefusalError(404, "EntryNotFound")
         start = int(query.get("cursor", ["0"])[0])
         status, headers, content = _json(entries[start : start + PAGE])
         if start + PAGE < len(entries):
@@ -277,7 +278,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _stored(self, sha256: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         if self.command == "PUT":
             if _sha256(body) != sha256:
-                raise _Refusal(400)
+                raise _RefusalError(400)
             self.server.hub.store[sha256] = body
             return 200, {}, b""
         return self._content(self.server.hub.store[sha256], {})
@@ -294,12 +295,12 @@ class _Handler(BaseHTTPRequestHandler):
                 files[value["path"]] = base64.b64decode(value["content"])
             elif kind == "lfsFile":
                 if value["oid"] not in self.server.hub.store:
-                    raise _Refusal(400, message="large file was not uploaded")
+                    raise _RefusalError(400, message="large file was not uploaded")
                 files[value["path"]] = self.server.hub.store[value["oid"]]
             elif files.pop(value["path"], None) is None:
-                raise _Refusal(404, "EntryNotFound", "A file with this name doesn't exist")
+                raise _RefusalError(404, "EntryNotFound", "A file with this name doesn't exist")
         if header.get("parentCommit") not in (None, repository.commits[-1][0]):
-            raise _Refusal(412)
+            raise _RefusalError(412)
         commit = repository.commit(files)
         return _json(
             {"commitUrl": f"{self.server.hub.url}/datasets/{name}/commit/{commit}", "commitOid": commit}
@@ -307,7 +308,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _resolve(self, commit: str, files: Files, path: str) -> tuple[int, dict[str, str], bytes]:
         if path not in files:
-            raise _Refusal(404, "EntryNotFound")
+            raise _RefusalError(404, "EntryNotFound")
         data = files[path]
         headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
         if not path.endswith(LARGE):
