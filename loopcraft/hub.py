@@ -23,7 +23,7 @@ from huggingface_hub import (
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
-    HTTPError,  # of the HTTP library that the client uses
+    HTTPError,  # type: ignore[attr-defined]  # the HTTP library's
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,

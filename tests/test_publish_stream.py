@@ -1,4 +1,4 @@
-"""A published set through its users' own door: `datasets` streams it, with no variable but the client's own."""
+"""A published set as its users meet it: `datasets` streams it, told where by the client's own variables."""
 
 import base64
 import json
