@@ -20,10 +20,10 @@ from huggingface_hub import (
     constants,
     get_token,
 )
-from huggingface_hub.errors import (
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is the HTTP library's
     EntryNotFoundError,
     HfHubHTTPError,
-    HTTPError,  # type: ignore[attr-defined]  # the HTTP library's
+    HTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
