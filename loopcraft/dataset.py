@@ -4,16 +4,18 @@
     frames = dataset.frames("000/003", 256, 273)     # uint8 (17, H, W, 3), exactly those frames
     states = dataset.states("000/003")               # float32 (T, 6): action, x, y, z, yaw, pitch
 
+So is one on the Hugging Face Hub, `open_dataset("hf://ORG/NAME")`: episodes are fetched when first used.
+
 Nothing large is kept in memory, so one object serves many processes. For torch views see `dataset_torch`.
 """
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -36,11 +38,19 @@ class Episode:
     states: Float32[np.ndarray, "T 6"]
 
 
-class LoopcraftDataset:
-    """A folder with an index.json and its episodes; opened by `open_dataset`."""
+class Source(Protocol):
+    """Where the files of a data set that is not all here come from."""
 
-    def __init__(self, root: Path) -> None:
+    def fetch(self, key: str) -> None:
+        """Put video and states of an episode in their place."""
+
+
+class LoopcraftDataset:
+    """A folder with an index.json and its episodes, which may come from a `source`; see `open_dataset`."""
+
+    def __init__(self, root: Path, source: Source | None = None) -> None:
         self.root = root
+        self._source = source
         self._num_frames = read_index(root)
         self.keys = tuple(self._num_frames)
         """The names of the episodes, sorted."""
@@ -55,11 +65,17 @@ class LoopcraftDataset:
 
     def video_path(self, key: str) -> Path:
         """Where the episode's video lies."""
-        return self.root / f"{key}.mp4"
+        return self._fetched(key, ".mp4")
 
     def states_path(self, key: str) -> Path:
         """Where the episode's states lie."""
-        return self.root / f"{key}.npy"
+        return self._fetched(key, ".npy")
+
+    def _fetched(self, key: str, suffix: str) -> Path:
+        path = self.root / f"{key}{suffix}"
+        if self._source is not None and self.num_frames(key) and not path.exists():
+            self._source.fetch(key)
+        return path
 
     def states(self, key: str) -> Float32[np.ndarray, "T 6"]:
         """Rows of action, x, y, z (blocks), yaw, pitch (degrees)."""
@@ -117,12 +133,18 @@ class LoopcraftDataset:
 
         Without episodes.parquet every file is read for it.
         """
-        digest = hashlib.sha256()
-        for key in self.keys:
-            paths = (self.video_path(key), self.states_path(key))
-            checksums = [self.recorded_sha256(path) or file_sha256(path) for path in paths]
-            digest.update(f"{key} {self.num_frames(key)} {' '.join(checksums)}\n".encode())
-        return digest.hexdigest()
+        return fingerprint(
+            (
+                key,
+                self.num_frames(key),
+                *(
+                    self.recorded_sha256(self.root / f"{key}{suffix}")
+                    or file_sha256(self._fetched(key, suffix))
+                    for suffix in (".mp4", ".npy")
+                ),
+            )
+            for key in self.keys
+        )
 
     def recorded_sha256(self, path: Path) -> str | None:
         """The checksum of a video or states file as episodes.parquet gives it, if it does."""
@@ -133,10 +155,15 @@ class LoopcraftDataset:
 
 
 def open_dataset(path: str | Path) -> LoopcraftDataset:
-    """Open the data set in `path`, or in the one folder below it that holds an index.json.
+    """Open the data set in `path`, or in the one folder below it that holds an index.json, or on the Hub.
 
-    Raises `UserError` where there is none, several, or an index that cannot be right.
+    An address is hf://ORG/NAME[@REVISION][/CONFIGURATION]. Raises `UserError` where there is no data set,
+    several, or an index that cannot be right.
     """
+    if str(path).startswith("hf:/"):  # a Path has only one of the two slashes left
+        from loopcraft.mirror import open_mirror
+
+        return LoopcraftDataset(*open_mirror(str(path)))
     root = Path(path)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; give the folder that holds {INDEX}")
@@ -152,6 +179,14 @@ def open_dataset(path: str | Path) -> LoopcraftDataset:
     if (root / MANIFEST).exists():
         raise UserError(f"{root}: is unfinished (no {INDEX}); run the same loopcraft.generate command again")
     raise UserError(f"{root}: holds no {INDEX}; give the folder of a data set")
+
+
+def fingerprint(episodes: Iterable[tuple[str | int, ...]]) -> str:
+    """SHA-256 over (key, frames, checksum of the video, checksum of the states) of episodes sorted by key."""
+    digest = hashlib.sha256()
+    for episode in episodes:
+        digest.update(f"{' '.join(str(part) for part in episode)}\n".encode())
+    return digest.hexdigest()
 
 
 def read_index(root: Path) -> dict[str, int]:

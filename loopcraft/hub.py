@@ -1,0 +1,200 @@
+"""The Hugging Face Hub through its own client: rights, listings, commits that may be repeated, plain errors.
+
+The endpoint is the client's own (`HF_ENDPOINT`), and so is the token (`HF_TOKEN` or `hf auth login`): it is
+never read, shown or stored here, only asked for.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationCopy,
+    CommitOperationDelete,
+    HfApi,
+    constants,
+    get_token,
+)
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is the HTTP library's
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils.sha import git_hash
+
+from loopcraft.cli import UserError
+
+Operation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete
+Result = TypeVar("Result")
+
+REPO_TYPE = "dataset"
+RETRY_WAITS_S = (5.0, 30.0, 120.0, 300.0)
+"""How long to wait before each further attempt, after the client's own have failed."""
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+_AGAIN = "run the same command again later, it goes on where it stopped"
+
+
+class UnavailableError(UserError):
+    """The Hub could not answer now: the same request may succeed later."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What a repository holds: its commit, and each file by its path."""
+
+    commit: str
+    files: dict[str, RepoFile]
+
+
+@contextmanager
+def plain_errors(repository: str) -> Iterator[None]:
+    """What the client raises for `repository` becomes a `UserError` of one sentence."""
+    try:
+        yield
+    except LocalEntryNotFoundError as error:  # a file that is not in the cache, and no connection
+        raise UnavailableError(
+            f"{constants.ENDPOINT} cannot be reached; check the network; {_AGAIN}"
+        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
+        what = {RevisionNotFoundError: "no such revision", RepositoryNotFoundError: "no such data set"}
+        found = next((text for kind, text in what.items() if isinstance(error, kind)), "lacks a file")
+        raise UserError(
+            f"{repository}: {found} at {constants.ENDPOINT}, or it is private and the token may not read it; "
+            "check the name, or run `hf auth login`"
+        ) from error
+    except HfHubHTTPError as error:
+        raise _explain(repository, error.response.status_code) from error
+    except HTTPError as error:
+        raise UnavailableError(
+            f"{constants.ENDPOINT} cannot be reached ({type(error).__name__}); check the network; {_AGAIN}"
+        ) from error
+    except RuntimeError as error:  # how the client wraps what its upload threads meet
+        cause = error.__cause__
+        if isinstance(cause, HfHubHTTPError):
+            raise _explain(repository, cause.response.status_code) from error
+        if isinstance(cause, HTTPError):
+            raise UnavailableError(
+                f"{constants.ENDPOINT}: the upload broke off ({type(cause).__name__}); {_AGAIN}"
+            ) from error
+        raise
+
+
+def _explain(repository: str, status: int) -> UserError:
+    if status == 401:
+        return UserError(
+            f"{constants.ENDPOINT} refuses the token (401); make one with write access in its settings, then "
+            "run `hf auth login` or set HF_TOKEN"
+        )
+    if status == 403:
+        return UserError(
+            f"{repository}: the token may not do this (403); run `hf auth login` with one that may write here"
+        )
+    if status == 412:
+        return UnavailableError(f"{repository}: was changed by somebody else meanwhile (412); {_AGAIN}")
+    if status == 429:
+        return UnavailableError(f"{constants.ENDPOINT} takes no more requests for now (429); {_AGAIN}")
+    if status >= 500:
+        return UnavailableError(f"{constants.ENDPOINT} failed ({status}); {_AGAIN}")
+    return UserError(f"{repository}: {constants.ENDPOINT} refused the request ({status}); check the name")
+
+
+def persistently(step: Callable[[], Result]) -> Result:
+    """The result of `step`, which may be repeated: tried again after waits while the Hub is unavailable."""
+    for wait_s in RETRY_WAITS_S:
+        try:
+            return step()
+        except UnavailableError:
+            time.sleep(wait_s)
+    return step()
+
+
+def claim(repository: str, *, private: bool, is_ours: Callable[[str], bool]) -> Listing | None:
+    """Check that we may write to `repository` and return its listing; None if it does not exist yet.
+
+    It is ours if `is_ours` says so of every path that it holds. Nothing is written. Raises `UserError`.
+    """
+    if not _REPOSITORY.fullmatch(repository):
+        raise UserError(f"--repo {repository}: must look like ORG/NAME")
+    if get_token() is None:
+        raise UserError("no Hugging Face token; run `hf auth login` or set HF_TOKEN")
+    api = HfApi()
+    with plain_errors(repository):
+        _check_account(repository, api.whoami())
+        try:
+            info = api.repo_info(repository, repo_type=REPO_TYPE)
+        except RepositoryNotFoundError:
+            return None
+        api.auth_check(repository, repo_type=REPO_TYPE, write=True)
+    if private and not info.private:
+        raise UserError(
+            f"{repository}: exists and is public; make it private in its settings or choose another"
+        )
+    listing = list_files(repository, info.sha)
+    for path in listing.files:
+        if not is_ours(path):
+            raise UserError(
+                f"{repository}: exists and holds {path!r}, which is not ours; choose another --repo"
+            )
+    return listing
+
+
+def _check_account(repository: str, account: dict[str, Any]) -> None:
+    """The owner must be the user or an organization that the user may write to, the token not read-only."""
+    owner, user = repository.split("/")[0], account["name"]
+    writable = [org["name"] for org in account.get("orgs", ()) if org.get("roleInOrg") != "read"]
+    if owner not in (user, *writable):
+        raise UserError(
+            f"{repository}: belongs to {owner}, where {user} may not write; "
+            f"choose --repo {user}/{repository.split('/')[1]}"
+        )
+    if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
+        raise UserError(
+            f"the token of {user} may only read; make one with write access and run `hf auth login`"
+        )
+
+
+def create(repository: str, *, private: bool) -> None:
+    """Make the repository unless it exists."""
+    with plain_errors(repository):
+        HfApi().create_repo(repository, repo_type=REPO_TYPE, private=private, exist_ok=True)
+
+
+def list_files(repository: str, revision: str | None = None) -> Listing:
+    """Everything in the repository at `revision` (the newest by default)."""
+    api = HfApi()
+    with plain_errors(repository):
+        commit = str(api.repo_info(repository, repo_type=REPO_TYPE, revision=revision).sha)
+        entries = api.list_repo_tree(repository, repo_type=REPO_TYPE, revision=commit, recursive=True)
+        return Listing(commit=commit, files={e.path: e for e in entries if isinstance(e, RepoFile)})
+
+
+def is_same(content: bytes, file: RepoFile | None) -> bool:
+    """Whether the Hub's `file` has this content (large files are known by SHA-256, small ones by git's)."""
+    if file is None:
+        return False
+    if file.lfs is not None:
+        return bool(file.lfs.sha256 == hashlib.sha256(content).hexdigest())
+    return bool(file.blob_id == git_hash(content))
+
+
+def commit(repository: str, operations: Sequence[Operation], message: str, parent: str) -> str:
+    """Make one commit on top of `parent`; return its id. Content that the Hub has is not sent again."""
+    with plain_errors(repository):
+        info = HfApi().create_commit(
+            repository,
+            operations,
+            commit_message=message,
+            repo_type=REPO_TYPE,
+            parent_commit=parent,
+        )
+    return str(info.oid)

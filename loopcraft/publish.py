@@ -1,0 +1,202 @@
+"""Publish data sets on the Hugging Face Hub: Parquet shards with videos and states, and a card.
+
+DIR is a data set or a folder of several (train, val, test). Each becomes a configuration of the repository;
+those that are there and not in DIR stay. Broken off and run again, it sends only what is missing.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import tyro
+from huggingface_hub import constants, hf_hub_download
+
+from loopcraft import cli, hub
+from loopcraft.card import FIGURE, make_card
+from loopcraft.catalog import CATALOG, TINY, Catalog, decode_catalog
+from loopcraft.cli import UserError
+from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.packing import SHARD_BYTES, SHARD_PATH, Shard, episode_table, plan_shards
+from loopcraft.progress import progress_bar
+from loopcraft.recipe import Split, default_context
+from loopcraft.sheet import write_sheet
+from loopcraft.storage import INDEX
+from loopcraft.upload import Part, check, describe, switch, upload_shards, write_located_table
+from loopcraft.verify import Fault, check_episode, check_strays, check_table
+
+TINY_EPISODES = 4
+TINY_SOURCES: tuple[Split, ...] = ("test", "val", "train")
+"""The configuration `tiny` is the beginning of the first of these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The flags of `python -m loopcraft.publish`."""
+
+    data: tyro.conf.Positional[Path]
+    """Folder of the data set, or of several."""
+    repo: str
+    """ORG/NAME at the Hub; made if it does not exist."""
+    private: bool = False
+    """Make the repository private."""
+    dry_run: bool = False
+    """Check everything, say what would be sent, and send nothing."""
+    licence: str = "mit"
+    """The Hub's identifier of the data's licence."""
+    jobs: int = 2
+    """Episodes checked at a time."""
+    shard_mb: float = SHARD_BYTES / 1e6
+    """About how large a shard becomes, in megabytes."""
+
+
+def run(flags: Flags) -> None:
+    """Check data and rights, upload what is missing, switch over to it, check what arrived."""
+    if flags.jobs < 1 or flags.shard_mb <= 0:
+        raise UserError(f"--jobs {flags.jobs}, --shard-mb {flags.shard_mb}: choose a positive number of each")
+    datasets = find_datasets(flags.data)
+    listing = hub.claim(flags.repo, private=flags.private, is_ours=is_ours)
+    for dataset in datasets.values():
+        _refuse([*check_table(dataset), *check_strays(dataset)], dataset)
+    published = {} if listing is None else read_catalog(flags.repo, listing)
+    parts = plan(datasets, published, shard_bytes=round(flags.shard_mb * 1e6))
+    verify_missing(parts, listing, jobs=flags.jobs)
+    print_plan(parts, listing)
+    if flags.dry_run:
+        print(f"{flags.repo}: nothing was sent (--dry-run)")
+        return
+    hub.create(flags.repo, private=flags.private)
+    commit = release(flags.repo, parts, published, licence=flags.licence)
+    print(f"{constants.ENDPOINT}/datasets/{flags.repo} at {commit[:12]}: complete and checked")
+    print(f"open_dataset('hf://{flags.repo}@{commit[:12]}') reads this revision")
+
+
+def find_datasets(folder: Path) -> dict[str, LoopcraftDataset]:
+    """The data sets in `folder`, or right below it, by the name of their split."""
+    below = sorted(path.parent for path in folder.glob(f"*/{INDEX}"))
+    if (folder / INDEX).exists() or len(below) < 2:
+        datasets = [open_dataset(folder)]
+    else:
+        datasets = [open_dataset(path) for path in below]
+    found: dict[str, LoopcraftDataset] = {}
+    for dataset in datasets:
+        split = _split_of(dataset)
+        if split in found:
+            raise UserError(f"{found[split].root} and {dataset.root}: are both {split}; publish one of them")
+        found[split] = dataset
+    return found
+
+
+def _split_of(dataset: LoopcraftDataset) -> str:
+    if dataset.manifest is not None:
+        return str(dataset.manifest["split"])
+    for split in get_args(Split):
+        if dataset.root.resolve().name.startswith(split):
+            return str(split)
+    raise UserError(
+        f"{dataset.root}: does not say which split it is; rename the folder to begin with train, val or test"
+    )
+
+
+def is_ours(path: str) -> bool:
+    """Whether this command could have written `path`, or the Hub itself when the repository was made."""
+    known = path in (".gitattributes", "README.md", CATALOG, FIGURE)
+    return known or SHARD_PATH.fullmatch(path) is not None or path.startswith("episodes/")
+
+
+def read_catalog(repository: str, listing: hub.Listing) -> Catalog:
+    """What the repository says that it holds."""
+    if CATALOG not in listing.files:
+        return {}
+    with hub.plain_errors(repository):
+        path = hf_hub_download(repository, CATALOG, repo_type=hub.REPO_TYPE, revision=listing.commit)
+    return decode_catalog(Path(path).read_text(), repository)
+
+
+def plan(datasets: dict[str, LoopcraftDataset], published: Catalog, *, shard_bytes: int) -> list[Part]:
+    """The configurations to publish; `tiny` among them if what it is the beginning of is."""
+    parts = []
+    for split, dataset in datasets.items():
+        table = episode_table(dataset)
+        shards = plan_shards(dataset, table, split, shard_bytes=shard_bytes)
+        parts.append(Part(name=split, split=split, dataset=dataset, table=table, shards=shards))
+    names = {*datasets, *published}
+    source = next(split for split in TINY_SOURCES if split in names)
+    for part in [part for part in parts if part.name == source]:
+        table = part.table.slice(0, TINY_EPISODES)
+        shards = plan_shards(part.dataset, table, TINY, shard_bytes=shard_bytes)
+        parts.append(Part(name=TINY, split=source, dataset=part.dataset, table=table, shards=shards))
+    return parts
+
+
+def verify_missing(parts: list[Part], listing: hub.Listing | None, *, jobs: int) -> None:
+    """Check each episode that will be sent, as `loopcraft.verify` does; raises `UserError` at a fault."""
+    work = {
+        (part.dataset.root, key): part.dataset
+        for part in parts
+        for shard in part.missing(listing)
+        for key in part.table["key"].to_pylist()[shard.start : shard.stop]
+    }
+    with ThreadPoolExecutor(jobs) as pool, progress_bar("verify", len(work), "episodes") as advance:
+        checks = pool.map(lambda item: (item[1], check_episode(item[1], item[0][1])), work.items())
+        for dataset, faults in checks:
+            _refuse(faults, dataset)
+            advance()
+
+
+def _refuse(faults: Sequence[Fault], dataset: LoopcraftDataset) -> None:
+    if faults:
+        raise UserError(f"{faults[0]}; see all faults with `python -m loopcraft.verify {dataset.root}`")
+
+
+def print_plan(parts: list[Part], listing: hub.Listing | None) -> None:
+    """Say what each configuration holds and how much of it must be sent."""
+    for part in parts:
+        missing = part.missing(listing)
+        print(
+            f"{part.name}: {part.table.num_rows} episodes, {len(part.shards)} shards, {_size(part.shards)}; "
+            f"to send: {len(missing)} shards, {_size(missing)}"
+        )
+
+
+def _size(shards: Sequence[Shard]) -> str:
+    return f"{sum(shard.num_bytes for shard in shards) / 1e6:.1f} MB"
+
+
+def release(repository: str, parts: list[Part], published: Catalog, *, licence: str) -> str:
+    """Upload the parts, make them the repository's content, check it; return the commit."""
+    upload_shards(repository, parts)
+    listing = hub.list_files(repository)
+    catalog = published | {part.name: describe(part, listing) for part in parts}
+    files = {"README.md": make_card(repository, catalog, licence=licence).encode()}
+    with tempfile.TemporaryDirectory(prefix="loopcraft-") as folder:
+        for part in parts:
+            path = Path(folder) / part.name
+            write_located_table(path, part)
+            files[catalog[part.name].table] = path.read_bytes()
+        is_new = TINY not in published or catalog[TINY].shards != published[TINY].shards
+        if is_new or FIGURE not in listing.files:
+            files[FIGURE] = draw_figure(parts[-1], Path(folder) / FIGURE)
+    commit = switch(repository, files, catalog)
+    check(repository, commit, parts, files, catalog)
+    return commit
+
+
+def draw_figure(part: Part, path: Path) -> bytes:
+    """The card's figure: frames of the part's first episode."""
+    key, num_frames = part.table["key"][0].as_py(), part.table["frames"][0].as_py()
+    title = " · ".join(text for text in (f"episode {key}", part.dataset.world_id) if text)
+    frames = part.dataset.iterate_frames(key)
+    write_sheet(path, frames, num_frames, default_context(num_frames), title=title)
+    return path.read_bytes()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return cli.run(Flags, run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,161 @@
+"""Bring a repository to a wanted state: shards in commits of a few, then all that names them in one commit.
+
+Until that last commit readers see the old data set, whole. Each step begins by asking the Hub what it has, so
+it may be repeated: what broke off goes on, and what is there is not sent again.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
+
+from loopcraft import hub
+from loopcraft.catalog import CATALOG, Catalog, Configuration, ShardEntry, encode_catalog
+from loopcraft.cli import UserError
+from loopcraft.dataset import LoopcraftDataset, fingerprint
+from loopcraft.mirror import ROW, SHARD, read_content
+from loopcraft.packing import SHARD_PATH, Shard, build_shard
+from loopcraft.progress import progress_bar
+
+COMMIT_SHARDS = 8
+"""How many shards are built, sent and committed together: 4 GB of temporary space."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A configuration to publish: the episodes in `table`, whose files are the data set's."""
+
+    name: str
+    split: str
+    dataset: LoopcraftDataset
+    table: pa.Table
+    shards: tuple[Shard, ...]
+
+    def missing(self, listing: hub.Listing | None) -> list[Shard]:
+        """The shards that the Hub has nowhere."""
+        present = () if listing is None else [*digests(listing)]
+        return [shard for shard in self.shards if shard.digest not in present]
+
+
+def digests(listing: hub.Listing) -> dict[str, str]:
+    """A path of each shard in the repository by the digest of its rows."""
+    matches = ((path, SHARD_PATH.fullmatch(path)) for path in listing.files)
+    return {match[1]: path for path, match in matches if match}
+
+
+def upload_shards(repository: str, parts: Sequence[Part]) -> None:
+    """Put every shard in its place. Raises `UserError` where an episode's file is not what it should be."""
+    batches = [
+        (part, part.shards[start : start + COMMIT_SHARDS])
+        for part in parts  # a commit holds shards of one: another's may be copies of them
+        for start in range(0, len(part.shards), COMMIT_SHARDS)
+    ]
+    with progress_bar("upload", sum(len(part.shards) for part in parts), "shards") as advance:
+        for part, batch in batches:
+            with tempfile.TemporaryDirectory(prefix="loopcraft-") as folder:
+                hub.persistently(lambda: _commit_batch(repository, part, batch, Path(folder)))  # noqa: B023
+            for _ in batch:
+                advance()
+
+
+def _commit_batch(repository: str, part: Part, batch: Sequence[Shard], folder: Path) -> None:
+    listing = hub.list_files(repository)
+    present = digests(listing)
+    operations: list[hub.Operation] = []
+    for shard in batch:
+        if shard.path in listing.files:
+            continue
+        if shard.digest in present:
+            operations.append(CommitOperationCopy(present[shard.digest], shard.path))
+            continue
+        path = folder / f"{shard.digest}.parquet"
+        if not path.exists():
+            build_shard(path, part.dataset, part.table, shard)
+        operations.append(CommitOperationAdd(shard.path, path))
+    if operations:
+        hub.commit(repository, operations, f"Add {len(operations)} shards", listing.commit)
+
+
+def describe(part: Part, listing: hub.Listing) -> Configuration:
+    """The catalog's entry of a part whose shards are all on the Hub."""
+    manifest = part.dataset.manifest
+    rows = part.table.select(["key", "frames", "mp4_sha256", "npy_sha256"]).to_pylist()
+    return Configuration(
+        split=part.split,
+        frames=sum(row["frames"] for row in rows),
+        num_bytes=sum(shard.num_bytes for shard in part.shards),
+        fingerprint=fingerprint(tuple(row.values()) for row in rows),
+        manifest=manifest,
+        table=f"episodes/{part.name}.parquet",
+        shards=tuple(
+            ShardEntry(
+                path=shard.path, sha256=_stored_sha256(listing, shard.path), episodes=shard.stop - shard.start
+            )
+            for shard in part.shards
+        ),
+    )
+
+
+def _stored_sha256(listing: hub.Listing, path: str) -> str:
+    file = listing.files.get(path)
+    if file is None or file.lfs is None:
+        raise UserError(f"{path}: is not on the Hub as a large file; run the same command again")
+    return str(file.lfs.sha256)
+
+
+def write_located_table(path: Path, part: Part) -> None:
+    """Write the table of a part's episodes with where each lies: number of its shard, row in it."""
+    places = [(number, row) for number, s in enumerate(part.shards) for row in range(s.stop - s.start)]
+    shards, rows = (pa.array(column, pa.int32()) for column in zip(*places, strict=True))
+    pq.write_table(part.table.append_column(SHARD, shards).append_column(ROW, rows), path)
+
+
+def switch(repository: str, files: Mapping[str, bytes], catalog: Catalog) -> str:
+    """In one commit, which is returned: put `files` and the catalog, remove the shards that it does not name.
+
+    A repository that is so already gets no commit.
+    """
+    wanted = dict(files) | {CATALOG: encode_catalog(catalog)}
+    kept = {shard.path for found in catalog.values() for shard in found.shards}
+
+    def step() -> str:
+        listing = hub.list_files(repository)
+        operations: list[hub.Operation] = [
+            CommitOperationAdd(path, content)
+            for path, content in wanted.items()
+            if not hub.is_same(content, listing.files.get(path))
+        ]
+        stale = sorted(path for path in listing.files if SHARD_PATH.fullmatch(path) and path not in kept)
+        operations += [CommitOperationDelete(path) for path in stale]
+        if not operations:
+            return listing.commit
+        return hub.commit(repository, operations, "Publish the data set", listing.commit)
+
+    return hub.persistently(step)
+
+
+def check(
+    repository: str, commit: str, parts: Sequence[Part], files: Mapping[str, bytes], catalog: Catalog
+) -> None:
+    """Compare what the Hub has now with what it should have, and read an episode of each part back.
+
+    Raises `UserError` naming the first file that differs.
+    """
+    listing = hub.list_files(repository, commit)
+    shards = {shard.path: shard.sha256 for found in catalog.values() for shard in found.shards}
+    wrong = [path for path, sha256 in shards.items() if _stored_sha256(listing, path) != sha256]
+    wrong += [path for path, content in files.items() if not hub.is_same(content, listing.files.get(path))]
+    for part in parts:
+        row: dict[str, Any] = part.table.slice(0, 1).to_pylist()[0]
+        content = hub.persistently(lambda: read_content(repository, commit, part.shards[0].path, 0))  # noqa: B023
+        sums = [hashlib.sha256(data).hexdigest() for data in (content.mp4, content.npy)]
+        if sums != [row["mp4_sha256"], row["npy_sha256"]]:
+            wrong.append(part.shards[0].path)
+    if wrong:
+        raise UserError(f"{repository}: {wrong[0]} did not arrive as it was sent; run the same command again")

@@ -1,0 +1,370 @@
+"""A Hugging Face Hub on the loopback address: enough of its API for the real clients, and faults on demand.
+
+Repositories are lists of commits; large files lie in a store by SHA-256, as at the Hub. A `Fault` makes the
+next matching requests fail: with a status, by dropping the connection, or after they have been carried out.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+WRITER, READER, STRANGER = "hf_writer", "hf_reader", "hf_stranger"
+ACCOUNTS = {
+    WRITER: {"name": "ada", "orgs": [{"name": "lab", "roleInOrg": "write"}], "role": "write"},
+    READER: {"name": "ada", "orgs": [], "role": "read"},
+    STRANGER: {"name": "eve", "orgs": [{"name": "lab", "roleInOrg": "read"}], "role": "write"},
+}
+LARGE = (".parquet", ".png", ".mp4", ".npy")
+PAGE = 3
+"""Entries of one page of a listing: few, so that every client must turn pages."""
+
+Files = dict[str, bytes]
+
+
+@dataclass
+class Repository:
+    """Commits, oldest first: an id and the files."""
+
+    private: bool = False
+    commits: list[tuple[str, Files]] = field(default_factory=list)
+
+    @property
+    def files(self) -> Files:
+        return self.commits[-1][1]
+
+    def commit(self, files: Files) -> str:
+        seed = f"{len(self.commits)} {sorted((path, _sha256(data)) for path, data in files.items())}"
+        self.commits.append((hashlib.sha1(seed.encode()).hexdigest(), files))
+        return self.commits[-1][0]
+
+    def at(self, revision: str) -> tuple[str, Files] | None:
+        if revision == "main":
+            return self.commits[-1]
+        return next((found for found in self.commits if found[0].startswith(revision)), None)
+
+
+@dataclass
+class Fault:
+    """The next `times` requests whose line matches `pattern` fail: with a status, "drop", or "lose"."""
+
+    pattern: str
+    how: int | str
+    times: int = 1
+
+
+@dataclass
+class Hub:
+    """The whole state, and what was asked of it."""
+
+    url: str = ""
+    store_url: str = ""
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    store: dict[str, bytes] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, name: str, files: Files, *, private: bool = False) -> Repository:
+        repository = self.repositories[name] = Repository(private=private)
+        repository.commit(files)
+        return repository
+
+    def count(self, pattern: str) -> int:
+        """How many requests matched `pattern`."""
+        return sum(re.search(pattern, line) is not None for line in self.requests)
+
+    def fault(self, line: str) -> int | str | None:
+        for fault in self.faults:
+            if fault.times > 0 and re.search(fault.pattern, line):
+                fault.times -= 1
+                return fault.how
+        return None
+
+
+class _RefusalError(Exception):
+    def __init__(self, status: int, code: str = "", message: str = "") -> None:
+        self.status, self.code, self.message = status, code, message
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _git_hash(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body in one packet: in two, the second waits for the first's receipt
+    server: "_Server"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815
+
+    def _answer(self) -> None:
+        hub = self.server.hub
+        body = self._body()
+        line = f"{self.command} {unquote(self.path)}"
+        with hub.lock:
+            hub.requests.append(line)
+            fault = hub.fault(line)
+            try:
+                if isinstance(fault, int):
+                    raise _RefusalError(fault)
+                if fault == "drop":
+                    self.close_connection = True
+                    return
+                status, headers, content = self._route(body)
+                if fault == "lose":
+                    self.close_connection = True
+                    return
+            except _RefusalError as refusal:
+                status, content = refusal.status, b"{}"
+                headers = {"X-Error-Code": refusal.code, "X-Error-Message": refusal.message}
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            parts = []
+            while size := int(self.rfile.readline(), 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(parts)
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _route(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        path = unquote(urlsplit(self.path).path)
+        if match := re.fullmatch(r"/store/(\w+)", path):
+            return self._stored(match[1], body)
+        account = self._account()
+        if path == "/api/whoami-v2":
+            if account is None:
+                raise _RefusalError(401)
+            auth = {"accessToken": {"role": account["role"]}}
+            return _json({"type": "user", "name": account["name"], "orgs": account["orgs"], "auth": auth})
+        if path == "/api/validate-yaml":
+            return _json({"errors": [], "warnings": []})
+        if path == "/api/repos/create":
+            return self._create(json.loads(body), account)
+        if match := re.fullmatch(r"/datasets/([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
+            self._repository(match[1], account, write=True)
+            return self._batch(json.loads(body))
+        if match := re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            return self._resolve(*self._revision(match[1], match[2], account), match[3])
+        if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(?:/(.+))?", path):
+            return self._api(match[1], (match[2] or "revision/main").split("/", 2), body, account)
+        raise _RefusalError(404)
+
+    def _account(self) -> dict[str, Any] | None:
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token and token not in ACCOUNTS:
+            raise _RefusalError(401, message="Invalid credentials in Authorization header")
+        return ACCOUNTS.get(token)
+
+    def _may_write(self, name: str, account: dict[str, Any] | None) -> bool:
+        if account is None or account["role"] != "write":
+            return False
+        orgs = [org["name"] for org in account["orgs"] if org["roleInOrg"] == "write"]
+        return name.split("/")[0] in (account["name"], *orgs)
+
+    def _repository(self, name: str, account: dict[str, Any] | None, *, write: bool = False) -> Repository:
+        repository = self.server.hub.repositories.get(name)
+        if repository is None or (repository.private and not self._may_write(name, account)):
+            raise _RefusalError(404 if account else 401, "RepoNotFound")
+        if write and not self._may_write(name, account):
+            raise _RefusalError(403, message="forbidden")
+        return repository
+
+    def _revision(self, name: str, revision: str, account: dict[str, Any] | None) -> tuple[str, Files]:
+        found = self._repository(name, account).at(revision)
+        if found is None:
+            raise _RefusalError(404, "RevisionNotFound")
+        return found
+
+    def _create(
+        self, wanted: dict[str, Any], account: dict[str, Any] | None
+    ) -> tuple[int, dict[str, str], bytes]:
+        name = f"{wanted.get('organization') or (account or {}).get('name')}/{wanted['name']}"
+        if not self._may_write(name, account):
+            raise _RefusalError(403, message="forbidden")
+        answer = {"url": f"{self.server.hub.url}/datasets/{name}", "name": name}
+        if name in self.server.hub.repositories:
+            return 409, {"Content-Type": "application/json"}, json.dumps(answer).encode()
+        private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
+        self.server.hub.add(name, {".gitattributes": b"*.parquet filter=lfs\n"}, private=private)
+        return _json(answer)
+
+    def _api(
+        self, name: str, parts: list[str], body: bytes, account: dict[str, Any] | None
+    ) -> tuple[int, dict[str, str], bytes]:
+        what, rest = parts[0], parts[1:]
+        if what == "auth-check":
+            self._repository(name, account, write=rest == ["write"])
+            return _json({})
+        if what in ("preupload", "commit"):
+            repository = self._repository(name, account, write=True)
+            return (
+                self._preupload(repository, body)
+                if what == "preupload"
+                else self._commit(name, repository, body)
+            )
+        commit, files = self._revision(name, rest[0], account)
+        if what == "revision":
+            siblings = [{"rfilename": path} for path in files]
+            private = self.server.hub.repositories[name].private
+            return _json({"id": name, "sha": commit, "private": private, "siblings": siblings, "tags": []})
+        if what == "tree":
+            return self._tree(files, rest[1] if len(rest) > 1 else "")
+        if what == "paths-info":
+            wanted = parse_qs(body.decode()).get("paths", [])
+            return _json(
+                [found for path in wanted for found in _entries(files, "", True) if found["path"] == path]
+            )
+        raise _RefusalError(404)
+
+    def _tree(self, files: Files, folder: str) -> tuple[int, dict[str, str], bytes]:
+        query = parse_qs(urlsplit(self.path).query)
+        entries = _entries(files, folder, query.get("recursive", [""])[0].lower() in ("1", "true"))
+        if folder and not entries:
+            raise _RefusalError(404, "EntryNotFound")
+        start = int(query.get("cursor", ["0"])[0])
+        status, headers, content = _json(entries[start : start + PAGE])
+        if start + PAGE < len(entries):
+            path = self.path.split("?")[0]
+            rest = "&".join(f"{k}={v[0]}" for k, v in query.items() if k != "cursor")
+            headers["Link"] = f'<{self.server.hub.url}{path}?{rest}&cursor={start + PAGE}>; rel="next"'
+        return status, headers, content
+
+    def _preupload(self, repository: Repository, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        answers = []
+        for wanted in json.loads(body)["files"]:
+            path = wanted["path"]
+            large = path.endswith(LARGE)
+            data = repository.files.get(path)
+            oid = None if data is None else (_sha256(data) if large else _git_hash(data))
+            mode = "lfs" if large else "regular"
+            answers.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
+        return _json({"files": answers})
+
+    def _batch(self, wanted: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        objects = []
+        for item in wanted["objects"]:
+            if item["oid"] not in self.server.hub.store:
+                item = item | {"actions": {"upload": {"href": f"{self.server.hub.url}/store/{item['oid']}"}}}
+            objects.append(item)
+        return _json({"transfer": "basic", "objects": objects})
+
+    def _stored(self, sha256: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        if self.command == "PUT":
+            if _sha256(body) != sha256:
+                raise _RefusalError(400)
+            self.server.hub.store[sha256] = body
+            return 200, {}, b""
+        return self._content(self.server.hub.store[sha256], {})
+
+    def _commit(self, name: str, repository: Repository, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """All of a commit or nothing of it."""
+        files, header = dict(repository.files), {}
+        for line in body.splitlines():
+            item = json.loads(line)
+            kind, value = item["key"], item["value"]
+            if kind == "header":
+                header = value
+            elif kind == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif kind == "lfsFile":
+                if value["oid"] not in self.server.hub.store:
+                    raise _RefusalError(400, message="large file was not uploaded")
+                files[value["path"]] = self.server.hub.store[value["oid"]]
+            elif files.pop(value["path"], None) is None:
+                raise _RefusalError(404, "EntryNotFound", "A file with this name doesn't exist")
+        if header.get("parentCommit") not in (None, repository.commits[-1][0]):
+            raise _RefusalError(412)
+        commit = repository.commit(files)
+        return _json(
+            {"commitUrl": f"{self.server.hub.url}/datasets/{name}/commit/{commit}", "commitOid": commit}
+        )
+
+    def _resolve(self, commit: str, files: Files, path: str) -> tuple[int, dict[str, str], bytes]:
+        if path not in files:
+            raise _RefusalError(404, "EntryNotFound")
+        data = files[path]
+        headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+        if not path.endswith(LARGE):
+            return self._content(data, headers | {"ETag": f'"{_git_hash(data)}"'})
+        sha256 = _sha256(data)
+        self.server.hub.store[sha256] = data
+        linked = {"X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(data))}
+        location = {"Location": f"{self.server.hub.store_url}/store/{sha256}"}
+        return 302, headers | linked | location | {"ETag": f'"{sha256}"'}, b""
+
+    def _content(self, data: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        if match := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            start, end = int(match[1]), min(int(match[2] or len(data) - 1), len(data) - 1)
+            headers = headers | {"Content-Range": f"bytes {start}-{end}/{len(data)}"}
+            return 206, headers, data[start : end + 1]
+        return 200, headers, data
+
+
+def _json(value: Any) -> tuple[int, dict[str, str], bytes]:
+    return 200, {"Content-Type": "application/json"}, json.dumps(value).encode()
+
+
+def _entries(files: Files, folder: str, recursive: bool) -> list[dict[str, Any]]:
+    """Files and folders below `folder`, as the Hub lists them."""
+    prefix = f"{folder}/" if folder else ""
+    found: dict[str, dict[str, Any]] = {}
+    for path, data in sorted(files.items()):
+        if not path.startswith(prefix):
+            continue
+        parts = path.removeprefix(prefix).split("/")
+        for depth in range(1, len(parts) if recursive else min(2, len(parts))):
+            name = prefix + "/".join(parts[:depth])
+            found[name] = {"type": "directory", "path": name, "oid": "0" * 40, "size": 0}
+        if recursive or len(parts) == 1:
+            found[path] = {"type": "file", "path": path, "oid": _git_hash(data), "size": len(data)}
+            if path.endswith(LARGE):
+                found[path]["lfs"] = {"oid": _sha256(data), "size": len(data), "pointerSize": 130}
+    return list(found.values())
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.hub = hub
+        hub.url = f"http://127.0.0.1:{self.server_address[1]}"
+        hub.store_url = f"http://localhost:{self.server_address[1]}"  # another host, as the Hub's store is
+
+
+@contextmanager
+def serving() -> Iterator[Hub]:
+    """A hub that answers while the block runs."""
+    with _Server(Hub()) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server.hub
+        server.shutdown()
+        thread.join()
