@@ -5,6 +5,8 @@ to 256 box filter gives. "default" adds two samples on a diagonal, only at pixel
 face of another colour.
 """
 
+from functools import cache
+
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64, UInt8, UInt64
 
@@ -89,6 +91,7 @@ def pixel_centres(resolution: int) -> Float32[np.ndarray, "3 N"]:
     return np.ascontiguousarray(ordered.reshape(3, -1), np.float32)
 
 
+@cache
 def exact_sin_cos(angle_deg: float) -> tuple[float, float]:
     """Sine and cosine rounded to 12 digits, so that no two machines disagree."""
     angle = np.deg2rad(angle_deg)
