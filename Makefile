@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 MINERL_PIP := .venv-minerl/bin/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test test-minerl check clean
+.PHONY: demo test test-torchrun test-minerl check clean
 
 # A small data set, three bounds scored on it, a table, a report and pictures: about three minutes on two cores.
 demo: $(READY)
@@ -26,6 +26,10 @@ test: $(READY)
 # Our Minecraft mission against minerl's own classes and schema: fetches its sources (70 MB), needs Python 3.11 and no game.
 test-minerl: .venv-minerl/.ready
 	PYTHONPATH=.:.venv-minerl/minerl-0.4.4 .venv-minerl/bin/python -m pytest tests/minerl_contract.py
+
+# Training in two processes; apart, as its processes were once seen to die while ending on a loaded machine.
+test-torchrun: $(READY)
+	$(BIN)/python -m pytest -m torchrun
 
 check: $(READY)
 	$(BIN)/ruff check .

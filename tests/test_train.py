@@ -213,6 +213,7 @@ def make_pool(latents: Path, rank: int, processes: int, clip_length: int) -> Epi
     )
 
 
+@pytest.mark.torchrun
 def test_two_processes_train_as_one(tmp_path, latents):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     flags = ["video", "--data", str(latents), *QUICK[:-1], "4", "--out", str(tmp_path), "--steps", "3"]

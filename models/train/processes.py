@@ -51,6 +51,7 @@ def join_processes(device: str) -> Iterator[Processes]:
     distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
     try:
         yield Processes(rank=rank, count=count, device=place)
+        distributed.barrier()  # who leaves first takes its peers' connections away while they still save
     finally:
         distributed.destroy_process_group()
 
