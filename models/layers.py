@@ -32,13 +32,14 @@ class TransformerSize:
 SIZES = {
     "nano": TransformerSize(depth=2, width=96, heads=3),
     "micro": TransformerSize(depth=3, width=144, heads=3),
+    "pico": TransformerSize(depth=4, width=120, heads=3),
     "tiny": TransformerSize(depth=6, width=192, heads=6),
     "S": TransformerSize(depth=12, width=384, heads=6),
     "B": TransformerSize(depth=12, width=768, heads=12),
     "L": TransformerSize(depth=24, width=1024, heads=16),
     "XL": TransformerSize(depth=28, width=1152, heads=16),
 }
-"""The paper's four sizes (all its models are B) and three smaller ones."""
+"""The paper's four sizes (all its models are B) and four smaller ones."""
 
 
 def sinusoid_pairs(

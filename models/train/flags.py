@@ -7,7 +7,7 @@ from typing import Literal
 from loopcraft.cli import UserError
 from models.rollouts import Precision
 
-PresetName = Literal["main", "ablation", "tiny", "nano"]
+PresetName = Literal["main", "ablation", "tiny", "nano", "pico"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ from models.train.trainer import Trainer
 from models.weights import Source as WeightSource
 from models.weights import find_weights, load_autoencoder, seeded
 
-USUAL_FRAME_SIZE = {"main": 256, "ablation": 256, "nano": 64, "tiny": 32}
+USUAL_FRAME_SIZE = {"main": 256, "ablation": 256, "nano": 64, "pico": 64, "tiny": 32}
 WORLD_ONLY = ("resolution", "episode_frames")
 
 
