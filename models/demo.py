@@ -37,7 +37,7 @@ class Flags:
     out: Path
     """The folder of the mp4 files."""
     checkpoint: str | None = None
-    """"published", or a folder of weights."""
+    """"pretrained" (the default), "published", or a folder of weights."""
     preset: str | None = None
     """main, ablation or tiny: random weights, for trying things out."""
     baselines: bool = False

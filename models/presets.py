@@ -164,8 +164,8 @@ def nano(name: str, frame_size: int = 64) -> Preset:
 def pico(name: str, frame_size: int = 64) -> Preset:
     """Small enough to train on a laptop's processor: 16 / 4 / 1 tokens a frame, 224 tokens a step.
 
-    52 frames of context for millivid and framepack, as the mini protocol gives 64; full-resolution rollout has
-    the same tokens in 7 frames of context and 7 to denoise.
+    52 frames of context for millivid and framepack, as the mini protocol gives 64; full-resolution rollout
+    has the same tokens in 7 frames of context and 7 to denoise.
     """
     autoencoder = AutoencoderConfig(
         frame_size=frame_size, patch=frame_size // 4, levels=3, channels=64, size="micro"

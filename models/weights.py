@@ -1,9 +1,9 @@
-"""Where a model's weights come from: a folder of ours, the published files, or a random draw."""
+"""Where a model's weights come from: the box, a folder of ours, the published files, or a random draw."""
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,17 @@ from models.plans import PlanConfig
 from models.presets import PRESETS, FramePackConfig, Preset, TokenModelConfig, VideoConfig, VideoNetwork, tiny
 
 SUFFIX = ".safetensors"
+PRETRAINED = "pretrained"
+"""The name of the checkpoints that come with the project."""
+PRETRAINED_FOLDER = Path(__file__).parent / PRETRAINED
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where weights come from: a checkpoint ("published" or a folder), or a preset with random weights."""
+    """Where weights come from: a checkpoint ("pretrained", "published" or a folder), or a preset, at random.
+
+    With neither they are the pretrained ones.
+    """
 
     checkpoint: str | None = None
     preset: str | None = None
@@ -35,13 +41,18 @@ class Source:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (self.checkpoint is None) == (self.preset is None):
+        if self.checkpoint is not None and self.preset is not None:
             raise UserError(
-                "give either a checkpoint ('published' or a folder) or a preset "
+                f"give either a checkpoint ('{PRETRAINED}', 'published' or a folder) or a preset "
                 f"({', '.join(PRESETS)}: random weights), and not both"
             )
         if self.preset is not None and self.preset not in PRESETS:
             raise UserError(f"there is no preset {self.preset!r}; choose one of {', '.join(PRESETS)}")
+
+    @property
+    def folder(self) -> str:
+        """The checkpoint; asked for only where no preset is named."""
+        return self.checkpoint or PRETRAINED
 
     @property
     def label(self) -> str:
@@ -66,6 +77,8 @@ class Stored:
     path: Path
     config: AutoencoderConfig | VideoConfig | None
     weights: Weights
+    sampling: Sampling = field(default_factory=Sampling)
+    """How the model is sampled unless told otherwise."""
 
     def fill(self, module: nn.Module) -> None:
         """Load the weights strictly."""
@@ -80,8 +93,7 @@ def load_model(name: str, source: Source) -> LoadedModel:
         with seeded(source.seed):
             network = preset.video.network(autoencoder.grid)
         return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=None)
-    assert source.checkpoint is not None
-    stored = find_weights(name, source.checkpoint)
+    stored = find_weights(name, source.folder)
     if stored.config is not None and _family(stored.config) != _family(tiny(name).video):
         raise UserError(
             f"{stored.path}: holds {_family(stored.config)}, not {name}; choose another checkpoint"
@@ -91,7 +103,7 @@ def load_model(name: str, source: Source) -> LoadedModel:
     network = video.network(autoencoder.grid)
     stored.fill(network)
     digest = hashlib.sha256(f"{autoencoder_sha256}{file_sha256(stored.path)}".encode()).hexdigest()
-    preset = Preset(autoencoder=autoencoder.config, video=video, sampling=Sampling())
+    preset = Preset(autoencoder=autoencoder.config, video=video, sampling=stored.sampling)
     return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=digest)
 
 
@@ -100,9 +112,8 @@ def load_autoencoder(name: str, source: Source) -> tuple[Autoencoder, str | None
     if source.preset is not None:
         with seeded(source.seed):
             return Autoencoder(PRESETS[source.preset](name, source.frame_size or 256).autoencoder), None
-    assert source.checkpoint is not None
     cascaded = tiny(name).autoencoder.cascaded
-    stored = find_weights("autoencoder-cascaded" if cascaded else "autoencoder", source.checkpoint)
+    stored = find_weights("autoencoder-cascaded" if cascaded else "autoencoder", source.folder)
     config = stored.config or AutoencoderConfig()
     if not isinstance(config, AutoencoderConfig) or config.cascaded != cascaded:
         raise UserError(f"{stored.path}: does not hold the autoencoder of {name}; choose another checkpoint")
@@ -112,19 +123,26 @@ def load_autoencoder(name: str, source: Source) -> tuple[Autoencoder, str | None
 
 
 def find_weights(stem: str, checkpoint: str) -> Stored:
-    """The weights called `stem`: STEM.safetensors or a published file in a folder, or from the Hub."""
+    """The weights called `stem`: STEM.safetensors or a published file in a folder, or on the Hub."""
     published = PUBLISHED.get(stem)
     if checkpoint == "published":
         if published is None:
             raise UserError(f"no weights of {stem} are published; choose {', '.join(PUBLISHED)}, or train it")
         path = fetch(published)
         return Stored(path=path, config=None, weights=read_published(path))
-    folder = Path(checkpoint)
+    folder = PRETRAINED_FOLDER if checkpoint == PRETRAINED else Path(checkpoint)
     if (own := folder / f"{stem}{SUFFIX}").is_file():
         header, weights = read_checkpoint(own)
-        return Stored(path=own, config=config_from(header, own), weights=weights)
+        sampling = Sampling(**header.get("sampling", {}))
+        return Stored(path=own, config=config_from(header, own), weights=weights, sampling=sampling)
     if published is not None and (path := folder / published.name).is_file():
         return Stored(path=path, config=None, weights=read_published(path))
+    if checkpoint == PRETRAINED:
+        boxed = ", ".join(sorted(path.stem for path in folder.glob(f"*{SUFFIX}")))
+        raise UserError(
+            f"no weights of {stem} come with the project, only {boxed}; give a checkpoint (a folder, or "
+            f"'published'), or a preset with random weights ({', '.join(PRESETS)})"
+        )
     raise UserError(f"{folder}: holds no {stem}{SUFFIX}; give the folder of a checkpoint")
 
 

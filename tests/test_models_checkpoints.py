@@ -209,10 +209,14 @@ def test_fetch_pins_the_revision_and_checks_the_content(monkeypatch, tmp_path):
     require_sha256(file, None)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"preset": "tiny", "checkpoint": "published"}])
-def test_weights_must_come_from_one_place(arguments):
+def test_weights_must_come_from_one_place():
     with pytest.raises(UserError, match=r"give either a checkpoint .* or a preset"):
-        Source(**arguments)
+        Source(preset="tiny", checkpoint="published")
+
+
+def test_models_that_do_not_come_with_the_project_are_said_so():
+    with pytest.raises(UserError, match=r"no weights of upscale come with the project, only autoencoder, "):
+        load_model("upscale", Source())
 
 
 def test_unknown_presets_are_named():
