@@ -19,7 +19,16 @@ from models.diffusion import Sampling
 from models.framepack import FramePackWindow
 from models.hub import PUBLISHED, fetch
 from models.plans import PlanConfig
-from models.presets import PRESETS, FramePackConfig, Preset, TokenModelConfig, VideoConfig, VideoNetwork, tiny
+from models.presets import (
+    PRESETS,
+    CausalModelConfig,
+    FramePackConfig,
+    Preset,
+    TokenModelConfig,
+    VideoConfig,
+    VideoNetwork,
+    tiny,
+)
 
 SUFFIX = ".safetensors"
 PRETRAINED = "pretrained"
@@ -161,6 +170,8 @@ def _family(config: AutoencoderConfig | VideoConfig) -> str:
             return "an autoencoder"
         case FramePackConfig():
             return "a FramePack denoiser"
+        case CausalModelConfig():
+            return f"a causal token denoiser for {config.plan.kind} plans"
     return f"a token denoiser for {config.plan.kind} plans"
 
 
@@ -173,6 +184,8 @@ def config_from(header: dict[str, Any], path: Path) -> AutoencoderConfig | Video
                 return AutoencoderConfig(**fields)
             case "TokenModelConfig":
                 return TokenModelConfig(**{**fields, "plan": PlanConfig(**fields["plan"])})
+            case "CausalModelConfig":
+                return CausalModelConfig(**{**fields, "plan": PlanConfig(**fields["plan"])})
             case "FramePackConfig":
                 window = dict(fields["window"])
                 window["context_frames"] = tuple(window["context_frames"])

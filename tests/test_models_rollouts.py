@@ -23,8 +23,8 @@ from tests.test_models_sampler import randomise
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = [
-    "millivid", "millivid-cascaded", "framepack", "framepack-hierarchical", "framepack-cascaded",
-    "framepack-mirrored", "full-resolution", "rollout-upscale", "upscale",
+    "millivid", "millivid-cascaded", "millivid-causal", "framepack", "framepack-hierarchical",
+    "framepack-cascaded", "framepack-mirrored", "full-resolution", "rollout-upscale", "upscale",
 ]  # fmt: skip
 SIZE = 16
 
