@@ -26,7 +26,7 @@ from models.reconstruction import Estimate, Score, choose_examples, choose_frame
 from models.reconstruction_picture import draw_reconstructions
 from models.rollouts import FrameCodec, Precision
 from models.tokens import Grid
-from models.weights import SUFFIX, Source, load_autoencoder
+from models.weights import PRETRAINED, SUFFIX, Source, folder_of, load_autoencoder
 
 FORMAT, FORMAT_VERSION = "loopcraft-reconstruction", 1
 COLUMNS = 6
@@ -42,12 +42,12 @@ class Flags:
     """What is scored, on what, and where the results go."""
 
     what: tyro.conf.Positional[Literal["autoencoder"]]
-    checkpoint: str
-    """A folder with autoencoder.safetensors and maybe autoencoder-cascaded.safetensors, or "published"."""
     data: Path
     """The data set's folder."""
     out: Path
     """The folder of reconstruction.json and reconstruction.png."""
+    checkpoint: str = PRETRAINED
+    """"pretrained", "published", or a folder: autoencoder.safetensors, maybe autoencoder-cascaded.safetensors."""
     metrics: str = ""
     """Paired metrics of the benchmark, separated by commas; psnr,ssim if empty, and lpips with --weights."""
     weights: Path | None = None
@@ -138,7 +138,7 @@ def load_scores(metrics: Sequence[PairedMetric], resources: Resources) -> dict[s
 def load_autoencoders(checkpoint: str, precision: Precision, device: torch.device) -> Loaded:
     """The hierarchical autoencoder and, where the folder has it, the cascaded one, of the same grid."""
     models = {HIERARCHICAL: "millivid"}
-    if (Path(checkpoint) / CASCADED_FILE).is_file():
+    if (folder_of(checkpoint) / CASCADED_FILE).is_file():
         models[CASCADED] = "millivid-cascaded"
     codecs, sha256 = {}, {}
     for name, model in models.items():
