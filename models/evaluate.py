@@ -47,7 +47,7 @@ class Flags:
     out: Path
     """The folder of reconstruction.json and reconstruction.png."""
     checkpoint: str = PRETRAINED
-    """"pretrained", "published", or a folder: autoencoder.safetensors, maybe autoencoder-cascaded.safetensors."""
+    """"pretrained", "published", or a folder with autoencoder.safetensors and maybe the cascaded one."""
     metrics: str = ""
     """Paired metrics of the benchmark, separated by commas; psnr,ssim if empty, and lpips with --weights."""
     weights: Path | None = None
