@@ -131,6 +131,11 @@ def load_autoencoder(name: str, source: Source) -> tuple[Autoencoder, str | None
     return autoencoder, file_sha256(stored.path)
 
 
+def folder_of(checkpoint: str) -> Path:
+    """Where the files of a checkpoint lie, unless it is the published one."""
+    return PRETRAINED_FOLDER if checkpoint == PRETRAINED else Path(checkpoint)
+
+
 def find_weights(stem: str, checkpoint: str) -> Stored:
     """The weights called `stem`: STEM.safetensors or a published file in a folder, or on the Hub."""
     published = PUBLISHED.get(stem)
@@ -139,7 +144,7 @@ def find_weights(stem: str, checkpoint: str) -> Stored:
             raise UserError(f"no weights of {stem} are published; choose {', '.join(PUBLISHED)}, or train it")
         path = fetch(published)
         return Stored(path=path, config=None, weights=read_published(path))
-    folder = PRETRAINED_FOLDER if checkpoint == PRETRAINED else Path(checkpoint)
+    folder = folder_of(checkpoint)
     if (own := folder / f"{stem}{SUFFIX}").is_file():
         header, weights = read_checkpoint(own)
         sampling = Sampling(**header.get("sampling", {}))
