@@ -20,6 +20,8 @@ FOLDERS = {
     "benchmark/metrics": "one file a metric",
     "models": "reference models",
     "docs/plans": "rollout plans, drawn",
+    "models/pretrained": "the models in the box",
+    "models/pretrained/results": "their scores on 64 held-out videos",
     "models/train": "training",
     "tests/golden": "reference vectors: the checker",
     "leaderboard": "comparison of results",
@@ -65,6 +67,12 @@ def describe(name: str) -> str:
         return path.read_text().split("\n", 1)[0].lstrip("# ") + "."
     if path.parent == ROOT / "docs" / "plans":
         return f"The plan {path.stem}, drawn by python -m models.plans."
+    if path.is_relative_to(ROOT / "models" / "pretrained"):
+        return {
+            ".safetensors": f"Weights of {path.stem}, in float16.",
+            ".jsonl": "The log of its training: every tenth step.",
+            ".json": f"The result of {path.parent.name}.",
+        }[path.suffix]
     raise KeyError(f"{name}: give it a line in tests/tree.py")
 
 

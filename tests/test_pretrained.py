@@ -1,0 +1,97 @@
+"""The models in the box: light, really trained, and the ones whose results are committed beside them."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.results import read_result
+from loopcraft.plan import plan_train_episode
+from loopcraft.recipe import Recipe
+from loopcraft.worlds import make_world
+from models.checkpoints import read_checkpoint
+from models.diffusion import Sampling
+from models.rollouts import build_rollout
+from models.weights import PRETRAINED_FOLDER, Source, load_autoencoder
+
+RESULTS = PRETRAINED_FOLDER / "results"
+MODELS = ("millivid", "framepack", "full-resolution")
+BOUNDS = ("copy-last", "other-video")
+SEED = 1_000_003  # of no committed data
+
+
+@pytest.fixture(scope="module")
+def episode():
+    """Frames (T, 3, 64, 64) and actions that nobody has trained on."""
+    recipe = Recipe(world="voxel-v1", split="train", num_episodes=1, num_frames=80, resolution=64, seed=SEED)
+    world = make_world(recipe.world, resolution=recipe.resolution, quality=recipe.quality)
+    plan = plan_train_episode(world, recipe, 0)
+    frames = np.stack([seen.frame for seen in world.play(plan.world_seed, plan.actions)])
+    return torch.from_numpy(frames).movedim(-1, 1), torch.from_numpy(plan.actions.astype(np.int64))
+
+
+def psnr(a, b):
+    return -10 * (a - b).square().mean(dim=(-3, -2, -1)).log10()
+
+
+def test_the_box_is_light():
+    assert sum(path.stat().st_size for path in PRETRAINED_FOLDER.glob("*.safetensors")) < 12e6
+
+
+def test_every_level_gives_the_frame_back_and_finer_ones_better(episode):
+    frames, _ = episode
+    images = frames[::8].float() / 255
+    autoencoder, _ = load_autoencoder("millivid", Source())
+    with torch.no_grad():
+        levels = autoencoder.encode(images)
+        quality = [
+            psnr(autoencoder.decode(latents, level).clamp(0, 1), images).mean().item()
+            for level, latents in enumerate(levels)
+        ]
+    assert quality[0] > 23
+    assert quality[0] > quality[1] + 1 > quality[2] + 2
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_without_named_weights_is_the_one_in_the_box(name, episode):
+    frames, actions = episode
+    model = build_rollout(name)
+    assert model.name == name
+    assert model._sampling == Sampling(steps=10, solver="dpm++2m")
+    context = frames[None, :64]
+    generated = next(model.rollout(context, actions[None, :68], seeds=[0]))[0]
+    truth = frames[64 : 64 + len(generated)].float() / 255
+    noise = torch.rand(truth.shape, generator=torch.Generator().manual_seed(0))
+    assert psnr(generated, truth).mean() > psnr(noise, truth).mean() + 4
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_results_are_of_the_models_in_the_box(name):
+    result = read_result(RESULTS / name / "result.json")
+    assert result.model.checkpoint_sha256 == build_rollout(name).checkpoint_sha256
+    assert len(result.data.keys) >= 64
+
+
+def test_all_results_are_of_the_same_test_videos():
+    results = [read_result(RESULTS / name / "result.json") for name in (*MODELS, *BOUNDS)]
+    assert len({result.data.fingerprint for result in results}) == 1
+    assert {result.data.frame_shape for result in results} == {(3, 64, 64)}
+
+
+@pytest.mark.parametrize("metric", ["psnr", "ssim"])
+@pytest.mark.parametrize("name", MODELS)
+def test_models_beat_the_bounds_on_the_short_window(name, metric):
+    def short(of):
+        return read_result(RESULTS / of / "result.json").metrics[metric].windows["short"].mean
+
+    assert short(name) > max(short(bound) for bound in BOUNDS)
+
+
+@pytest.mark.parametrize("stem", ["autoencoder", *MODELS])
+def test_checkpoints_say_how_they_were_trained_and_logs_agree(stem):
+    header, _ = read_checkpoint(PRETRAINED_FOLDER / f"{stem}.safetensors")
+    log = [json.loads(line) for line in (PRETRAINED_FOLDER / f"{stem}.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] + 1 == header["training"]["step"]
+    first, last = (np.mean([record["loss"] for record in part]) for part in (log[:5], log[-20:]))
+    assert last < 0.4 * first
