@@ -36,17 +36,20 @@ def all_results(
     repository: str, listing: hub.Listing, files: Mapping[str, Path], repo_type: hub.RepoType
 ) -> dict[str, Result]:
     """The results of the repository and those of `files`, by path."""
+    places = dict(files)
     with tempfile.TemporaryDirectory(prefix="loopcraft-") as folder:
-        with hub.plain_errors(repository, repo_type):
-            snapshot_download(
-                repository,
-                repo_type=repo_type,
-                revision=listing.commit,
-                allow_patterns="results/*",
-                local_dir=folder,
-            )
-        present = {path: Path(folder) / path for path in listing.files if is_result(path)}
-        return {path: read_result(place) for path, place in sorted({**present, **files}.items())}
+        there = [path for path in listing.files if is_result(path) and path not in files]
+        if there:
+            with hub.plain_errors(repository, repo_type):
+                snapshot_download(
+                    repository,
+                    repo_type=repo_type,
+                    revision=listing.commit,
+                    allow_patterns=there,
+                    local_dir=folder,
+                )
+        places |= {path: Path(folder) / path for path in there}
+        return {path: read_result(place) for path, place in sorted(places.items())}
 
 
 def sections(results: Mapping[str, Result]) -> list[str]:

@@ -83,14 +83,16 @@ go furthest.
 
 {licence}
 
+{citation}"""
+CITATION = """\
 ## Citation
 
 ```bibtex
-@article{{millivid2026,
-  title   = {{MilliVid: Hierarchical Latents for Long-Range Consistency in Video Generation}},
-  journal = {{arXiv preprint arXiv:2606.09056}},
-  year    = {{2026}}
-}}
+@article{millivid2026,
+  title   = {MilliVid: Hierarchical Latents for Long-Range Consistency in Video Generation},
+  journal = {arXiv preprint arXiv:2606.09056},
+  year    = {2026}
+}
 ```
 """
 
@@ -124,6 +126,7 @@ def make_card(repository: str, catalog: Catalog, *, licence: str) -> str:
         columns="\n".join(_column_rows()),
         recipes="\n".join(_recipe(name, catalog) for name in sorted(catalog) if name != TINY),
         licence=f"`{licence}`",
+        citation=CITATION,
     )
     return str(DatasetCard(f"---\n{header.to_yaml()}\n---\n\n{body}"))
 

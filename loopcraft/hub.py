@@ -190,6 +190,14 @@ def list_files(repository: str, revision: str | None = None, repo_type: RepoType
         return Listing(commit=commit, files={e.path: e for e in entries if isinstance(e, RepoFile)})
 
 
+def stored_sha256(listing: Listing, path: str) -> str:
+    """The SHA-256 of a large file; raises `UserError` where the Hub keeps none of that name."""
+    file = listing.files.get(path)
+    if file is None or file.lfs is None:
+        raise UserError(f"{path}: is not on the Hub as a large file; run the same command again")
+    return str(file.lfs.sha256)
+
+
 def is_same(content: bytes | Path, file: RepoFile | None) -> bool:
     """Whether the Hub's `file` has this content (large files are known by SHA-256, small ones by git's)."""
     if file is None:

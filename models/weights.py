@@ -17,7 +17,7 @@ from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.checkpoints import Weights, load_weights, read_checkpoint, read_published
 from models.diffusion import Sampling
 from models.framepack import FramePackWindow
-from models.hub import PUBLISHED, fetch
+from models.hub import PUBLISHED, fetch, fetch_first, is_address
 from models.plans import PlanConfig
 from models.presets import PRESETS, FramePackConfig, Preset, TokenModelConfig, VideoConfig, VideoNetwork, tiny
 
@@ -26,7 +26,10 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where weights come from: a checkpoint ("published" or a folder), or a preset with random weights."""
+    """Where weights come from: a checkpoint, or a preset with random weights.
+
+    A checkpoint is "published", the folder of one, or hf://ORG/NAME[@REVISION].
+    """
 
     checkpoint: str | None = None
     preset: str | None = None
@@ -37,7 +40,7 @@ class Source:
     def __post_init__(self) -> None:
         if (self.checkpoint is None) == (self.preset is None):
             raise UserError(
-                "give either a checkpoint ('published' or a folder) or a preset "
+                "give either a checkpoint ('published', a folder or hf://ORG/NAME) or a preset "
                 f"({', '.join(PRESETS)}: random weights), and not both"
             )
         if self.preset is not None and self.preset not in PRESETS:
@@ -82,10 +85,8 @@ def load_model(name: str, source: Source) -> LoadedModel:
         return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=None)
     assert source.checkpoint is not None
     stored = find_weights(name, source.checkpoint)
-    if stored.config is not None and _family(stored.config) != _family(tiny(name).video):
-        raise UserError(
-            f"{stored.path}: holds {_family(stored.config)}, not {name}; choose another checkpoint"
-        )
+    if stored.config is not None:
+        require_kind(name, stored.config, stored.path)
     video = stored.config or PRESETS["main"](name, 256).video
     assert not isinstance(video, AutoencoderConfig)
     network = video.network(autoencoder.grid)
@@ -101,14 +102,18 @@ def load_autoencoder(name: str, source: Source) -> tuple[Autoencoder, str | None
         with seeded(source.seed):
             return Autoencoder(PRESETS[source.preset](name, source.frame_size or 256).autoencoder), None
     assert source.checkpoint is not None
-    cascaded = tiny(name).autoencoder.cascaded
-    stored = find_weights("autoencoder-cascaded" if cascaded else "autoencoder", source.checkpoint)
+    stored = find_weights(autoencoder_stem(name), source.checkpoint)
     config = stored.config or AutoencoderConfig()
-    if not isinstance(config, AutoencoderConfig) or config.cascaded != cascaded:
+    if not isinstance(config, AutoencoderConfig) or config.cascaded != tiny(name).autoencoder.cascaded:
         raise UserError(f"{stored.path}: does not hold the autoencoder of {name}; choose another checkpoint")
     autoencoder = Autoencoder(config)
     stored.fill(autoencoder)
     return autoencoder, file_sha256(stored.path)
+
+
+def autoencoder_stem(name: str) -> str:
+    """What the file of the autoencoder of the model called `name` is called."""
+    return "autoencoder-cascaded" if tiny(name).autoencoder.cascaded else "autoencoder"
 
 
 def find_weights(stem: str, checkpoint: str) -> Stored:
@@ -119,7 +124,11 @@ def find_weights(stem: str, checkpoint: str) -> Stored:
             raise UserError(f"no weights of {stem} are published; choose {', '.join(PUBLISHED)}, or train it")
         path = fetch(published)
         return Stored(path=path, config=None, weights=read_published(path))
-    folder = Path(checkpoint)
+    if is_address(checkpoint):
+        names = [f"{stem}{SUFFIX}", *([] if published is None else [published.name])]
+        folder = fetch_first(checkpoint, names).parent
+    else:
+        folder = Path(checkpoint)
     if (own := folder / f"{stem}{SUFFIX}").is_file():
         header, weights = read_checkpoint(own)
         return Stored(path=own, config=config_from(header, own), weights=weights)
@@ -134,6 +143,13 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer_seed(seed, "initial weights"))
         yield
+
+
+def require_kind(stem: str, config: AutoencoderConfig | VideoConfig, path: Path) -> None:
+    """Raise `UserError` if a file called `stem` holds a model of another architecture."""
+    wanted = "an autoencoder" if stem.startswith("autoencoder") else _family(tiny(stem).video)
+    if _family(config) != wanted:
+        raise UserError(f"{path}: holds {_family(config)}, not {stem}; choose another checkpoint")
 
 
 def _family(config: AutoencoderConfig | VideoConfig) -> str:

@@ -13,6 +13,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "leaderboard": ("benchmark.results", "benchmark.tables", "benchmark.plots", "loopcraft.cli"),
 }
 """What each room may import of its siblings."""
+ONE_MODULE_MORE = {"models/publish.py": "benchmark.published"}
+"""The card of published checkpoints shows tables of results; nothing else in models/ knows the benchmark."""
 
 
 def imported_modules(source: str) -> list[str]:
@@ -43,7 +45,9 @@ def modules() -> list[tuple[str, Path]]:
 
 @pytest.mark.parametrize(("room", "path"), modules(), ids=lambda value: str(value).removeprefix(f"{ROOT}/"))
 def test_imports_follow_the_arrow(room: str, path: Path) -> None:
-    assert forbidden_imports(room, path.read_text()) == []
+    more = ONE_MODULE_MORE.get(path.relative_to(ROOT).as_posix(), "no.module")
+    found = forbidden_imports(room, path.read_text())
+    assert [name for name in found if not f"{name}.".startswith(f"{more}.")] == []
 
 
 def test_modules_inside_a_room_form_no_cycle() -> None:

@@ -38,7 +38,7 @@ from models.train.pool import EpisodePool
 from models.train.processes import Processes
 from models.train.trainer import Trainer
 from models.weights import Source as WeightSource
-from models.weights import find_weights, load_autoencoder, seeded
+from models.weights import autoencoder_stem, find_weights, load_autoencoder, seeded
 
 USUAL_FRAME_SIZE = {"main": 256, "ablation": 256, "nano": 64, "pico": 64, "tiny": 32}
 WORLD_ONLY = ("resolution", "episode_frames")
@@ -292,7 +292,7 @@ def _require_levels(preset: Preset, grid: Grid, flags: Flags) -> None:
 def _load_autoencoder(flags: VideoFlags) -> tuple[Autoencoder | None, str | None]:
     if flags.autoencoder is None:
         return None, None
-    return load_autoencoder(flags.model, WeightSource(checkpoint=str(flags.autoencoder)))
+    return load_autoencoder(flags.model, WeightSource(checkpoint=flags.autoencoder))
 
 
 def _require_same_autoencoder(flags: VideoFlags, latents: OwnLatents, sha256: str | None) -> None:
@@ -305,8 +305,8 @@ def _require_same_autoencoder(flags: VideoFlags, latents: OwnLatents, sha256: st
 
 def _copy_autoencoder(flags: VideoFlags) -> None:
     """Put the autoencoder beside the model, as `models.weights` expects."""
-    stem = "autoencoder-cascaded" if flags.model.endswith("-cascaded") else "autoencoder"
-    path = find_weights(stem, str(flags.autoencoder)).path
+    assert flags.autoencoder is not None
+    path = find_weights(autoencoder_stem(flags.model), flags.autoencoder).path
     if path.resolve() != (flags.out / path.name).resolve():
         with whole_file(flags.out / path.name) as temporary:
             shutil.copyfile(path, temporary)
