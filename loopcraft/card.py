@@ -23,7 +23,21 @@ _CONTENT = {
         "action (0 forward, 1 left, 2 right), x, y, z, yaw (positive to the right), pitch; row t holds the "
         "action that made frame t and the pose after it",
     ),
-    "seen_npz": ("binary", "", "recall masks as an NPZ file; null where there are none"),
+    "seen": (
+        "bool, flat (T, H, W)",
+        "",
+        "recall mask: the surface that the pixel shows was visible in the context; null if there are none",
+    ),
+    "age": (
+        "uint16, flat (T, H, W)",
+        "frames",
+        "since that surface was last visible, 0 where it never was; or null",
+    ),
+    "masks_shape": (
+        "int32 (3,)",
+        "",
+        "T, H, W of `seen` and `age`: `np.reshape(row['seen'], row['masks_shape'])`",
+    ),
 }
 _BODY = """\
 # {title}

@@ -22,6 +22,7 @@ from huggingface_hub.hf_api import RepoFolder
 from loopcraft.catalog import CATALOG, Configuration, decode_catalog, preferred
 from loopcraft.cli import UserError
 from loopcraft.hub import DATASET, plain_errors
+from loopcraft.masks import SUFFIX, encode_masks
 from loopcraft.shards import Content, read_row
 from loopcraft.storage import EPISODES, INDEX, MANIFEST, read_json, whole_file, write_json
 
@@ -72,11 +73,12 @@ class ShardSource:
         content = read_content(self.repository.name, self.repository.commit, shard, row)
         if hashlib.sha256(content.mp4).hexdigest() != sha256:
             raise UserError(f"hf://{self.repository.name}: {shard} is damaged at {key}; publish it again")
-        files = {".seen.npz": content.seen_npz, ".npy": content.npy, ".mp4": content.mp4}
+        files = {".npy": content.npy, ".mp4": content.mp4}
+        if content.masks is not None:  # first: that the others are there says that all is
+            files = {SUFFIX: encode_masks(content.masks), **files}
         for suffix, data in files.items():
-            if data is not None:
-                with whole_file(self.root / f"{key}{suffix}") as temporary:
-                    temporary.write_bytes(data)
+            with whole_file(self.root / f"{key}{suffix}") as temporary:
+                temporary.write_bytes(data)
 
 
 Source = FolderSource | ShardSource
