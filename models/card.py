@@ -144,6 +144,9 @@ def _details(stem: str, found: Checkpoint) -> str:
         sentence += (
             f" Its log, [{stem}.jsonl]({stem}.jsonl), ends with step {step:,} at a loss of {loss:.4g}."
         )
+    if "sampling" in found.header:
+        steps, solver = found.header["sampling"]["steps"], found.header["sampling"]["solver"]
+        sentence += f" Unless told otherwise it is sampled in {steps} calls of the network ({solver})."
     return "\n".join([*lines, sentence, "", *_json(training), ""])
 
 

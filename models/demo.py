@@ -25,6 +25,8 @@ from models.rollouts import VideoRollout, build_rollout
 BASELINES = ("framepack", "full-resolution")
 HEADER = 24
 """Pixels above the frames, for labels."""
+LEAST_WIDTH = 192
+"""Smaller frames are shown enlarged, each pixel as a square."""
 TRUTH_COLOR, CONTEXT_COLOR, GENERATED_COLOR = (40, 40, 40), (92, 128, 188), (232, 142, 64)
 
 
@@ -37,7 +39,7 @@ class Flags:
     out: Path
     """The folder of the mp4 files."""
     checkpoint: str | None = None
-    """"published", a folder of weights, or hf://ORG/NAME."""
+    """"pretrained" (the default), "published", a folder of weights, or hf://ORG/NAME."""
     preset: str | None = None
     """main, ablation or tiny: random weights, for trying things out."""
     baselines: bool = False
@@ -59,14 +61,22 @@ def side_by_side(
     panels: Sequence[tuple[str, tuple[int, int, int], UInt8[np.ndarray, "H W 3"]]],
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Frames in a row, each under a coloured bar with its label; sides are even, as video needs."""
-    height, width, _ = panels[0][2].shape
+    scale = enlargement(panels[0][2].shape[1])
+    height, width = (scale * side for side in panels[0][2].shape[:2])
     canvas = Image.new("RGB", (len(panels) * width, HEADER + height))
     draw = ImageDraw.Draw(canvas)
     for column, (label, color, frame) in enumerate(panels):
         draw.rectangle((column * width, 0, (column + 1) * width - 1, HEADER - 1), fill=color)
         draw.text((column * width + 4, 6), label, fill="white")
-        canvas.paste(Image.fromarray(frame), (column * width, HEADER))
+        canvas.paste(
+            Image.fromarray(frame.repeat(scale, axis=0).repeat(scale, axis=1)), (column * width, HEADER)
+        )
     return np.asarray(canvas)
+
+
+def enlargement(width: int) -> int:
+    """How many times frames of this width are enlarged."""
+    return -(-LEAST_WIDTH // width)
 
 
 def generate(
@@ -103,7 +113,7 @@ def write_comparison(
         generated[model.name] = generate(model, frames, actions, flags.context, seed)
         progress.advance(task)
     out = flags.out / f"{key.replace('/', '-')}.mp4"
-    height, width = frames.shape[1:3]
+    height, width = (enlargement(frames.shape[2]) * side for side in frames.shape[1:3])
     with video_writer(out, height=HEADER + height, width=(1 + len(models)) * width) as writer:
         for index, frame in enumerate(frames):
             after = index - flags.context

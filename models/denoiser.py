@@ -1,9 +1,12 @@
 """The video denoiser: a transformer over a set of tokens, each with its own noise level, level and action.
 
-It serves MilliVid, full-resolution rollout and every in-latent-space variant. There is no attention mask and
-no role embedding: context and targets are told apart by their noise level alone.
+It serves MilliVid, full-resolution rollout and every in-latent-space variant. There is no role embedding:
+context and targets are told apart by their noise level alone. All tokens attend to all, except in a causal
+denoiser, whose context attends to context only: so it can be read once, and remembered while the targets are
+denoised.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +17,7 @@ from torch.nn import functional
 from models.layers import (
     NUM_TIME_FEATURES,
     ConditionedBlock,
+    KeysValues,
     Modulation,
     TransformerSize,
     modulate,
@@ -26,6 +30,9 @@ from models.tokens import FRAME
 NUM_ACTIONS = 3
 NO_ACTION = NUM_ACTIONS
 """The action id of tokens that must not know their action (its embedding is zero)."""
+
+Memory = list[KeysValues]
+"""Of every block, what its attention reads of the context."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +112,29 @@ class Trunk(nn.Module):
         rows: Float[Tensor, "R D"],
         row: Int64[Tensor, "B n"],
         num_outputs: int | None = None,
+        mask: Bool[Tensor, "B n n"] | None = None,
+        memory: Memory | None = None,
     ) -> Float[Tensor, "B m D"]:
         """Run all blocks; the last one works for the last `num_outputs` tokens only (default: for all)."""
-        *blocks, last = self.blocks
-        for block in blocks:
-            x = block(x, rows, row)
-        out: Tensor = last(x, rows, row, num_outputs)
+        remembered: Sequence[KeysValues | None] = memory or [None] * len(self.blocks)
+        *blocks, last = zip(self.blocks, remembered, strict=True)
+        for block, seen in blocks:
+            x = block(x, rows, row, None, mask, seen)
+        block, seen = last
+        out: Tensor = block(x, rows, row, num_outputs, mask, seen)
         return out
+
+    def remember(
+        self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Int64[Tensor, "B n"]
+    ) -> Memory:
+        """Run all blocks and keep what later tokens may attend to."""
+        memory: Memory = []
+        for block in self.blocks:
+            assert isinstance(block, ConditionedBlock)
+            is_last = block is self.blocks[-1]  # its keys and values are wanted, its output is not
+            x, seen = block.update(x, rows, row, num_outputs=1 if is_last else None)
+            memory.append(seen)
+        return memory
 
 
 class Head(nn.Module):
@@ -133,10 +156,16 @@ class Head(nn.Module):
 
 
 class TokenDenoiser(nn.Module):
-    """Predicts v for noisy latent tokens at any addresses."""
+    """Predicts v for noisy latent tokens at any addresses.
 
-    def __init__(self, size: TransformerSize, *, channels: int, num_levels: int) -> None:
+    A causal one has the same weights; it is trained with the mask `visible_from` and sampled with `remember`.
+    """
+
+    def __init__(
+        self, size: TransformerSize, *, channels: int, num_levels: int, causal: bool = False
+    ) -> None:
         super().__init__()
+        self.causal = causal
         self.trunk = Trunk(size, num_levels)
         self.patchify = nn.Linear(channels, size.width)
         self.head = Head(size.width, channels)
@@ -156,12 +185,28 @@ class TokenDenoiser(nn.Module):
         positions: Float[Tensor, "*#B n D"],
         condition: Condition,
         num_outputs: int | None = None,
+        mask: Bool[Tensor, "B n n"] | None = None,
+        memory: Memory | None = None,
     ) -> Float[Tensor, "B m C"]:
-        """Predict v of the last `num_outputs` tokens (default: of all)."""
+        """Predict v of the last `num_outputs` tokens (default: of all).
+
+        They see each other, as far as `mask` allows, and the context in `memory`.
+        """
         rows = self.trunk.embed(condition)
-        out = self.trunk(self.patchify(x) + positions, rows, condition.row, num_outputs)
+        out = self.trunk(self.patchify(x) + positions, rows, condition.row, num_outputs, mask, memory)
         v: Tensor = self.head(out, rows, condition.row[:, -out.shape[1] :])
         return v
+
+    def remember(
+        self, x: Float[Tensor, "B n C"], positions: Float[Tensor, "*#B n D"], condition: Condition
+    ) -> Memory:
+        """What targets may read of the context `x`, for any number of `forward` calls."""
+        return self.trunk.remember(self.patchify(x) + positions, self.trunk.embed(condition), condition.row)
+
+
+def visible_from(target: Bool[Tensor, "B n"]) -> Bool[Tensor, "B n n"]:
+    """Which token (last axis) each token sees in a causal denoiser: targets all, context only context."""
+    return target[:, :, None] | ~target[:, None, :]
 
 
 def mask_actions(action: Int64[Tensor, "B n"], conditioned: Bool[Tensor, " B"]) -> Int64[Tensor, "B n"]:

@@ -29,7 +29,7 @@ class Flags:
     out: Path
     """The folder of the latents."""
     checkpoint: str | None = None
-    """"published", or a folder with an autoencoder, or hf://ORG/NAME."""
+    """"pretrained" (the default), "published", a folder with an autoencoder, or hf://ORG/NAME."""
     preset: str | None = None
     """main, ablation or tiny: random weights, for trying things out."""
     model: str = "millivid"

@@ -8,13 +8,16 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
 LAYER_NORM_EPS = 1e-6
 RMS_NORM_EPS = 2.0**-23
 """The float32 machine epsilon: PyTorch's `eps=None`, with which the published weights were trained."""
+
+KeysValues = tuple[Float[Tensor, "B H _ d"], Float[Tensor, "B H _ d"]]
+"""What a layer's attention reads of some tokens."""
 
 MAX_PERIOD = 10_000
 NUM_TIME_FEATURES = 256
@@ -96,7 +99,7 @@ class HeadNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention of all tokens to all, without mask or rotary embedding; queries and keys are normalised."""
+    """Attention without rotary embedding; queries and keys are normalised."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -108,6 +111,16 @@ class Attention(nn.Module):
 
     def forward(self, x: Float[Tensor, "B n D"], num_outputs: int | None = None) -> Float[Tensor, "B m D"]:
         """Attend from the last `num_outputs` tokens (default: from all) to all tokens."""
+        return self.attend(x, num_outputs)[0]
+
+    def attend(
+        self,
+        x: Float[Tensor, "B n D"],
+        num_outputs: int | None = None,
+        mask: Bool[Tensor, "B m n"] | None = None,
+        memory: KeysValues | None = None,
+    ) -> tuple[Float[Tensor, "B m D"], KeysValues]:
+        """The same where `mask` is true, or to those in `memory` too; and the keys and values of all."""
         if num_outputs is None:
             q, k, v = (self._split_heads(part) for part in self.qkv(x).chunk(3, dim=-1))
         else:
@@ -116,9 +129,12 @@ class Attention(nn.Module):
             kv = functional.linear(x, weight[width:], bias[width:])
             k, v = (self._split_heads(part) for part in kv.chunk(2, dim=-1))
         q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
-        attended = functional.scaled_dot_product_attention(q, k, v)
+        if memory is not None:
+            k, v = (torch.cat(parts, dim=2) for parts in zip(memory, (k, v), strict=True))
+        visible = None if mask is None else mask[:, None]
+        attended = functional.scaled_dot_product_attention(q, k, v, visible)
         out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
-        return out
+        return out, (k, v)
 
     def _split_heads(self, x: Float[Tensor, "B n D"]) -> Float[Tensor, "B H n d"]:
         return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
@@ -196,14 +212,28 @@ class ConditionedBlock(nn.Module):
         rows: Float[Tensor, "R D"],
         row: Int64[Tensor, "B #n"],
         num_outputs: int | None = None,
+        mask: Bool[Tensor, "B m n"] | None = None,
+        memory: KeysValues | None = None,
     ) -> Float[Tensor, "B m D"]:
-        """Update the last `num_outputs` tokens (default: all) and return them; all tokens are attended to."""
+        """Update the last `num_outputs` tokens (default: all) and return them; see `attend` for the rest."""
+        return self.update(x, rows, row, num_outputs, mask, memory)[0]
+
+    def update(
+        self,
+        x: Float[Tensor, "B n D"],
+        rows: Float[Tensor, "R D"],
+        row: Int64[Tensor, "B #n"],
+        num_outputs: int | None = None,
+        mask: Bool[Tensor, "B m n"] | None = None,
+        memory: KeysValues | None = None,
+    ) -> tuple[Float[Tensor, "B m D"], KeysValues]:
+        """The same, and the keys and values of all tokens."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(rows, row)
-        attended = self.attn(modulate(x, shift1, scale1), num_outputs)
+        attended, seen = self.attn.attend(modulate(x, shift1, scale1), num_outputs, mask, memory)
         if num_outputs is not None and row.shape[1] > 1:
             gate1, shift2, scale2, gate2 = (m[:, -num_outputs:] for m in (gate1, shift2, scale2, gate2))
         x = torch.addcmul(x[:, -attended.shape[1] :], gate1, attended)
-        return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))
+        return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2))), seen
 
 
 def xavier_linear(module: nn.Module) -> None:

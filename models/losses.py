@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from models.autoencoder import Autoencoder, patch_pyramid
-from models.denoiser import Condition, TokenDenoiser, mask_actions
+from models.denoiser import Condition, TokenDenoiser, mask_actions, visible_from
 from models.diffusion import Schedule
 from models.framepack import FramePackDenoiser
 from models.tokens import LEVEL
@@ -55,7 +55,8 @@ def token_loss(
         network.trunk.num_levels,
     )
     alpha, sigma = schedule.alpha_sigma(times.flatten()[group][..., None])
-    v = network(alpha * x + sigma * eps, network.positions(address), condition)
+    mask = visible_from(target) if network.causal else None
+    v = network(alpha * x + sigma * eps, network.positions(address), condition, mask=mask)
     error: Tensor = v - (alpha * eps - sigma * x)
     return error[target].square().mean()
 

@@ -40,6 +40,15 @@ class TokenModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CausalModelConfig(TokenModelConfig):
+    """A token denoiser whose context attends to context only, so that it is read once for all its calls."""
+
+    def network(self, grid: Grid) -> TokenDenoiser:
+        """The network, freshly initialised."""
+        return TokenDenoiser(SIZES[self.size], channels=grid.channels, num_levels=self.levels, causal=True)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FramePackConfig:
     """A FramePack denoiser."""
 
@@ -89,12 +98,14 @@ def main(name: str, frame_size: int = 256) -> Preset:
 
 def ablation(name: str, frame_size: int = 256) -> Preset:
     """The settings of the paper's ablations: about 1280 tokens a step."""
-    millivid = TokenModelConfig(plan=plan_config("millivid", windows=[1, 4, 16, 64], extra_budget=256))
+    plan = plan_config("millivid", windows=[1, 4, 16, 64], extra_budget=256)
+    millivid = TokenModelConfig(plan=plan)
     in_latent_space = TokenModelConfig(plan=plan_config("framepack", context=[1, 4, 16, 64], denoised=1))
     mirrored = plan_config("framepack-mirrored", context=[1, 2, 8, 32], denoised=[1, 2, 8, 32])
     videos: dict[str, VideoConfig] = {
         "millivid": millivid,
         "millivid-cascaded": millivid,
+        "millivid-causal": CausalModelConfig(plan=plan),
         "framepack": FramePackConfig(
             window=FramePackWindow(context_frames=(1, 4, 16, 64), denoised_frames=1)
         ),
@@ -117,6 +128,7 @@ def tiny(name: str, frame_size: int = 256) -> Preset:
     plans = {
         "millivid": millivid,
         "millivid-cascaded": millivid,
+        "millivid-causal": millivid,
         "framepack-hierarchical": in_latent_space,
         "framepack-cascaded": in_latent_space,
         "framepack-mirrored": mirrored,
@@ -137,7 +149,8 @@ def tiny(name: str, frame_size: int = 256) -> Preset:
         window = FramePackWindow(context_frames=(2, 4, 16), denoised_frames=2)
         video = FramePackConfig(window=window, size="nano")
     else:
-        video = TokenModelConfig(plan=plans[name], size="nano", levels=3)
+        kind = CausalModelConfig if name.endswith("-causal") else TokenModelConfig
+        video = kind(plan=plans[name], size="nano", levels=3)
     return Preset(autoencoder=autoencoder, video=video, sampling=Sampling(steps=4, solver="dpm++2m"))
 
 
@@ -151,6 +164,7 @@ def nano(name: str, frame_size: int = 64) -> Preset:
     millivid = plan_config("millivid", windows=[1, 4, 16, 64], extra_budget=32)
     videos: dict[str, VideoConfig] = {
         "millivid": TokenModelConfig(plan=millivid, size="micro"),
+        "millivid-causal": CausalModelConfig(plan=millivid, size="micro"),
         "framepack": FramePackConfig(
             window=FramePackWindow(context_frames=(1, 4, 16, 32), denoised_frames=1), size="micro"
         ),
@@ -164,8 +178,8 @@ def nano(name: str, frame_size: int = 64) -> Preset:
 def pico(name: str, frame_size: int = 64) -> Preset:
     """Small enough to train on a laptop's processor: 16 / 4 / 1 tokens a frame, 224 tokens a step.
 
-    52 frames of context for millivid and framepack, as the mini protocol gives 64; full-resolution rollout has
-    the same tokens in 7 frames of context and 7 to denoise.
+    52 frames of context for millivid and framepack, as the mini protocol gives 64; full-resolution rollout
+    has the same tokens in 7 frames of context and 7 to denoise.
     """
     autoencoder = AutoencoderConfig(
         frame_size=frame_size, patch=frame_size // 4, levels=3, channels=64, size="micro"
@@ -173,6 +187,7 @@ def pico(name: str, frame_size: int = 64) -> Preset:
     millivid = plan_config("millivid", windows=[4, 16, 64], extra_budget=32)
     videos: dict[str, VideoConfig] = {
         "millivid": TokenModelConfig(plan=millivid, size="pico", levels=3),
+        "millivid-causal": CausalModelConfig(plan=millivid, size="pico", levels=3),
         "framepack": FramePackConfig(
             window=FramePackWindow(context_frames=(4, 16, 32), denoised_frames=4), size="pico"
         ),

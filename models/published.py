@@ -114,7 +114,7 @@ def require_autoencoders(checkpoints: Mapping[str, Checkpoint], folder: Path) ->
                 f"{folder}: holds {stem}{SUFFIX} but not its {needed}{SUFFIX}; put it there as well"
             )
         trained_on, there = found.training.get("autoencoder"), checkpoints[needed].sha256
-        if trained_on not in (None, there):
+        if trained_on not in (None, there, checkpoints[needed].header.get("packed_from")):
             raise UserError(
                 f"{folder}: {stem} was trained on an autoencoder of SHA-256 {trained_on[:12]}..., and "
                 f"{needed}{SUFFIX} has {there[:12]}...; publish the one that it was trained on, or choose "

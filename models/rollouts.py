@@ -213,6 +213,7 @@ def autoencoded(
 
 millivid = partial(build_rollout, "millivid")
 millivid_cascaded = partial(build_rollout, "millivid-cascaded")
+millivid_causal = partial(build_rollout, "millivid-causal")
 framepack = partial(build_rollout, "framepack")
 framepack_hierarchical = partial(build_rollout, "framepack-hierarchical")
 framepack_cascaded = partial(build_rollout, "framepack-cascaded")

@@ -209,6 +209,8 @@ class TokenSampler:
             context = (
                 alpha.item() * x[:, :first_target].float() + sigma.item() * eps[:, :first_target].float()
             )
+            if self.network.causal:
+                return self._recall(layout, context, context_time, positions, action)
 
             def predict(noisy: Tensor, index: int) -> Tensor:
                 time = torch.tensor([context_time, times[index]], device=x.device)
@@ -227,3 +229,32 @@ class TokenSampler:
         return lambda noisy, index: torch.lerp(
             blind(noisy, index), conditional(noisy, index), self.sampling.guidance
         )
+
+    def _recall(
+        self,
+        layout: Layout,
+        context: Float[Tensor, "B m C"],
+        context_time: float,
+        positions: Float[Tensor, "n D"],
+        action: Int64[Tensor, "B n"],
+    ) -> Velocity:
+        """A causal network on one window: it reads the context now, and remembers it in every call."""
+        times = self.sampling.times().to(context.device)
+        known, targets = slice(context.shape[1]), slice(context.shape[1], None)
+
+        def condition(time: Float[Tensor, "1"], part: slice) -> Condition:
+            level = layout.address[part, LEVEL].expand(len(context), -1)
+            group = torch.zeros_like(level)
+            return Condition.per_group(time, group, level, action[:, part], self.network.trunk.num_levels)
+
+        with autocast(context.device, self.sampling.bfloat16):
+            at_context = condition(times.new_tensor([context_time]), known)
+            memory = self.network.remember(context, positions[known], at_context)
+
+        def predict(noisy: Tensor, index: int) -> Tensor:
+            at_targets = condition(times[index : index + 1], targets)
+            with autocast(context.device, self.sampling.bfloat16):
+                v: Tensor = self.network(noisy, positions[targets], at_targets, memory=memory)
+            return v
+
+        return predict

@@ -1,9 +1,9 @@
-"""Where a model's weights come from: a folder of ours, the published files, or a random draw."""
+"""Where a model's weights come from: the box, a folder of ours, the published files, or a random draw."""
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,28 @@ from models.diffusion import Sampling
 from models.framepack import FramePackWindow
 from models.hub import PUBLISHED, fetch, fetch_first, is_address
 from models.plans import PlanConfig
-from models.presets import PRESETS, FramePackConfig, Preset, TokenModelConfig, VideoConfig, VideoNetwork, tiny
+from models.presets import (
+    PRESETS,
+    CausalModelConfig,
+    FramePackConfig,
+    Preset,
+    TokenModelConfig,
+    VideoConfig,
+    VideoNetwork,
+    tiny,
+)
 
 SUFFIX = ".safetensors"
+PRETRAINED = "pretrained"
+"""The name of the checkpoints that come with the project."""
+PRETRAINED_FOLDER = Path(__file__).parent / PRETRAINED
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """Where weights come from: a checkpoint, or a preset with random weights.
 
-    A checkpoint is "published", the folder of one, or hf://ORG/NAME[@REVISION].
+    A checkpoint is "pretrained" (the default), "published", a folder, or hf://ORG/NAME[@REVISION].
     """
 
     checkpoint: str | None = None
@@ -38,13 +50,18 @@ class Source:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (self.checkpoint is None) == (self.preset is None):
+        if self.checkpoint is not None and self.preset is not None:
             raise UserError(
-                "give either a checkpoint ('published', a folder or hf://ORG/NAME) or a preset "
-                f"({', '.join(PRESETS)}: random weights), and not both"
+                f"give either a checkpoint ('{PRETRAINED}', 'published', a folder or hf://ORG/NAME) or a "
+                f"preset ({', '.join(PRESETS)}: random weights), and not both"
             )
         if self.preset is not None and self.preset not in PRESETS:
             raise UserError(f"there is no preset {self.preset!r}; choose one of {', '.join(PRESETS)}")
+
+    @property
+    def folder(self) -> str:
+        """The checkpoint; asked for only where no preset is named."""
+        return self.checkpoint or PRETRAINED
 
     @property
     def label(self) -> str:
@@ -69,6 +86,8 @@ class Stored:
     path: Path
     config: AutoencoderConfig | VideoConfig | None
     weights: Weights
+    sampling: Sampling = field(default_factory=Sampling)
+    """How the model is sampled unless told otherwise."""
 
     def fill(self, module: nn.Module) -> None:
         """Load the weights strictly."""
@@ -83,8 +102,7 @@ def load_model(name: str, source: Source) -> LoadedModel:
         with seeded(source.seed):
             network = preset.video.network(autoencoder.grid)
         return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=None)
-    assert source.checkpoint is not None
-    stored = find_weights(name, source.checkpoint)
+    stored = find_weights(name, source.folder)
     if stored.config is not None:
         require_kind(name, stored.config, stored.path)
     video = stored.config or PRESETS["main"](name, 256).video
@@ -92,7 +110,7 @@ def load_model(name: str, source: Source) -> LoadedModel:
     network = video.network(autoencoder.grid)
     stored.fill(network)
     digest = hashlib.sha256(f"{autoencoder_sha256}{file_sha256(stored.path)}".encode()).hexdigest()
-    preset = Preset(autoencoder=autoencoder.config, video=video, sampling=Sampling())
+    preset = Preset(autoencoder=autoencoder.config, video=video, sampling=stored.sampling)
     return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=digest)
 
 
@@ -101,8 +119,7 @@ def load_autoencoder(name: str, source: Source) -> tuple[Autoencoder, str | None
     if source.preset is not None:
         with seeded(source.seed):
             return Autoencoder(PRESETS[source.preset](name, source.frame_size or 256).autoencoder), None
-    assert source.checkpoint is not None
-    stored = find_weights(autoencoder_stem(name), source.checkpoint)
+    stored = find_weights(autoencoder_stem(name), source.folder)
     config = stored.config or AutoencoderConfig()
     if not isinstance(config, AutoencoderConfig) or config.cascaded != tiny(name).autoencoder.cascaded:
         raise UserError(f"{stored.path}: does not hold the autoencoder of {name}; choose another checkpoint")
@@ -117,7 +134,7 @@ def autoencoder_stem(name: str) -> str:
 
 
 def find_weights(stem: str, checkpoint: str) -> Stored:
-    """The weights called `stem`: STEM.safetensors or a published file in a folder, or from the Hub."""
+    """The weights called `stem`: STEM.safetensors or a published file in a folder, or on the Hub."""
     published = PUBLISHED.get(stem)
     if checkpoint == "published":
         if published is None:
@@ -128,12 +145,19 @@ def find_weights(stem: str, checkpoint: str) -> Stored:
         names = [f"{stem}{SUFFIX}", *([] if published is None else [published.name])]
         folder = fetch_first(checkpoint, names).parent
     else:
-        folder = Path(checkpoint)
+        folder = PRETRAINED_FOLDER if checkpoint == PRETRAINED else Path(checkpoint)
     if (own := folder / f"{stem}{SUFFIX}").is_file():
         header, weights = read_checkpoint(own)
-        return Stored(path=own, config=config_from(header, own), weights=weights)
+        sampling = Sampling(**header.get("sampling", {}))
+        return Stored(path=own, config=config_from(header, own), weights=weights, sampling=sampling)
     if published is not None and (path := folder / published.name).is_file():
         return Stored(path=path, config=None, weights=read_published(path))
+    if checkpoint == PRETRAINED:
+        boxed = ", ".join(sorted(path.stem for path in folder.glob(f"*{SUFFIX}")))
+        raise UserError(
+            f"no weights of {stem} come with the project, only {boxed}; give a checkpoint (a folder, or "
+            f"'published'), or a preset with random weights ({', '.join(PRESETS)})"
+        )
     raise UserError(f"{folder}: holds no {stem}{SUFFIX}; give the folder of a checkpoint")
 
 
@@ -159,6 +183,8 @@ def _family(config: AutoencoderConfig | VideoConfig) -> str:
             return "an autoencoder"
         case FramePackConfig():
             return "a FramePack denoiser"
+        case CausalModelConfig():
+            return f"a causal token denoiser for {config.plan.kind} plans"
     return f"a token denoiser for {config.plan.kind} plans"
 
 
@@ -171,6 +197,8 @@ def config_from(header: dict[str, Any], path: Path) -> AutoencoderConfig | Video
                 return AutoencoderConfig(**fields)
             case "TokenModelConfig":
                 return TokenModelConfig(**{**fields, "plan": PlanConfig(**fields["plan"])})
+            case "CausalModelConfig":
+                return CausalModelConfig(**{**fields, "plan": PlanConfig(**fields["plan"])})
             case "FramePackConfig":
                 window = dict(fields["window"])
                 window["context_frames"] = tuple(window["context_frames"])

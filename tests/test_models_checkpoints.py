@@ -25,7 +25,9 @@ from models.hub import PUBLISHED, HubFile, fetch, require_sha256
 from models.presets import Preset, tiny
 from models.weights import Source, config_from, find_weights, load_autoencoder, load_model
 
-NAMES = ["millivid", "framepack", "millivid-cascaded", "framepack-mirrored", "full-resolution"]
+NAMES = [
+    "millivid", "framepack", "millivid-cascaded", "millivid-causal", "framepack-mirrored", "full-resolution",
+]  # fmt: skip
 
 
 def save_tiny(folder: Path, name: str) -> Preset:
@@ -85,6 +87,10 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     save_tiny(tmp_path, "full-resolution")
     (tmp_path / "full-resolution.safetensors").rename(tmp_path / "millivid.safetensors")
     with pytest.raises(UserError, match="token denoiser for full-resolution plans, not millivid"):
+        load_model("millivid", Source(checkpoint=str(tmp_path)))
+    save_tiny(tmp_path, "millivid-causal")
+    (tmp_path / "millivid-causal.safetensors").rename(tmp_path / "millivid.safetensors")
+    with pytest.raises(UserError, match="a causal token denoiser for millivid plans, not millivid"):
         load_model("millivid", Source(checkpoint=str(tmp_path)))
 
 
@@ -209,10 +215,14 @@ def test_fetch_pins_the_revision_and_checks_the_content(monkeypatch, tmp_path):
     require_sha256(file, None)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"preset": "tiny", "checkpoint": "published"}])
-def test_weights_must_come_from_one_place(arguments):
+def test_weights_must_come_from_one_place():
     with pytest.raises(UserError, match=r"give either a checkpoint .* or a preset"):
-        Source(**arguments)
+        Source(preset="tiny", checkpoint="published")
+
+
+def test_models_that_do_not_come_with_the_project_are_said_so():
+    with pytest.raises(UserError, match=r"no weights of upscale come with the project, only autoencoder, "):
+        load_model("upscale", Source())
 
 
 def test_unknown_presets_are_named():

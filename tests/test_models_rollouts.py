@@ -23,8 +23,8 @@ from tests.test_models_sampler import randomise
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = [
-    "millivid", "millivid-cascaded", "framepack", "framepack-hierarchical", "framepack-cascaded",
-    "framepack-mirrored", "full-resolution", "rollout-upscale", "upscale",
+    "millivid", "millivid-cascaded", "millivid-causal", "framepack", "framepack-hierarchical",
+    "framepack-cascaded", "framepack-mirrored", "full-resolution", "rollout-upscale", "upscale",
 ]  # fmt: skip
 SIZE = 16
 
@@ -215,6 +215,6 @@ def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):
     from loopcraft.video import read_frames
 
     frames = read_frames(tmp_path / "000-000.mp4", 0, 43)
-    assert frames.shape == (43, SIZE + 24, 4 * SIZE, 3)
+    assert frames.shape == (43, 192 + 24, 4 * 192, 3)  # frames of 32 are enlarged six times
     assert demo([*arguments, "--context", "10", "--horizon", "3"]) == 2
     assert "context frames; give --context" in capsys.readouterr().err

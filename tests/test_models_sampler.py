@@ -47,8 +47,8 @@ def randomise(network: torch.nn.Module) -> torch.nn.Module:
     return network.requires_grad_(False)
 
 
-def token_sampler(name: str, **sampling) -> TokenSampler:
-    network = randomise(TokenDenoiser(SIZE, channels=GRID.channels, num_levels=GRID.levels))
+def token_sampler(name: str, *, causal: bool = False, **sampling) -> TokenSampler:
+    network = randomise(TokenDenoiser(SIZE, channels=GRID.channels, num_levels=GRID.levels, causal=causal))
     return TokenSampler(network, PLANS[name](), GRID, Sampling(**{"steps": 3, **sampling}))
 
 
@@ -97,7 +97,7 @@ def plain_rollout(sampler: TokenSampler, context, actions, noise, num_chunks: in
         action[:, split : split + padding] = 0
         out = reference.sample_window(
             weights, SIZE.heads, x, noise(index, tuple(x.shape[1:])), torch.tensor([address]), action,
-            torch.tensor(target), sampler.sampling.steps,
+            torch.tensor(target), sampler.sampling.steps, causal=sampler.network.causal,
         )  # fmt: skip
         offset = split + padding
         for place, role in zip(places, roles, strict=True):
@@ -108,9 +108,10 @@ def plain_rollout(sampler: TokenSampler, context, actions, noise, num_chunks: in
     return video
 
 
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("name", PLANS)
-def test_equal_to_the_plain_implementation(name):
-    sampler = token_sampler(name)
+def test_equal_to_the_plain_implementation(name, causal):
+    sampler = token_sampler(name, causal=causal)
     chunks = 2
     start = sampler.num_context + 3  # more context than is needed
     context, actions = inputs(start, sampler.num_future(chunks * sampler.plan.width))

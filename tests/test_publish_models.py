@@ -19,7 +19,7 @@ import loopcraft.hub
 from benchmark.results import write_result
 from loopcraft.cli import UserError
 from loopcraft.storage import file_sha256
-from models import publish
+from models import pack, publish
 from models.checkpoints import read_checkpoint, save_checkpoint
 from models.hub import PUBLISHED, fetch_first
 from models.weights import Source, find_weights, load_autoencoder, load_model
@@ -141,6 +141,14 @@ def test_an_autoencoder_alone_has_an_example_too(hub, trained, tmp_path) -> None
     names: dict[str, object] = {}
     exec(example, names)
     assert [level.shape[1] for level in names["levels"]] == [64, 16, 4]  # type: ignore[attr-defined]
+
+
+def test_packed_checkpoints_are_published_like_others(hub, trained, tmp_path) -> None:
+    """Their autoencoder has other bytes than the one that the video model was trained on, and says whose."""
+    assert pack.main([str(trained), "--out", str(tmp_path / "packed"), "--steps", "7"]) == 0
+    assert publish_to("lab/packed", tmp_path / "packed") == 0
+    assert "sampled in 7 calls of the network (ddim)" in files_of(hub, "lab/packed")["README.md"].decode()
+    assert load_model("millivid", Source(checkpoint="hf://lab/packed")).preset.sampling.steps == 7
 
 
 def test_a_second_run_sends_nothing(hub, trained) -> None:

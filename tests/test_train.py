@@ -87,15 +87,17 @@ def test_framepack_reproduces_its_golden_losses(tmp_path, latents):
     )
 
 
-def test_trained_models_run_in_the_benchmark(tmp_path, latents):
+@pytest.mark.parametrize("name", ["millivid", "millivid-causal"])
+def test_trained_models_run_in_the_benchmark(tmp_path, latents, name):
     assert train("autoencoder", latents, tmp_path, "--steps", "2", "--picture-every", "2") == 0
     header, _ = read_checkpoint(tmp_path / "autoencoder.safetensors")
     assert (header["training"]["detail"], header["training"]["step"]) == ("gradient", 2)
     flags = ("video", *WORLD[:2], "--episode-frames", "120", *QUICK, "--autoencoder", str(tmp_path))
     flags = (*flags, "--out", str(tmp_path), "--steps", "1", "--picture-every", "1", "--pool", "1")
-    assert main([*flags, "--model", "millivid"]) == 0
-    model = load_model("millivid", json.dumps({"checkpoint": str(tmp_path), "steps": 2}))
-    assert (model.name, len(model.checkpoint_sha256)) == ("millivid", 64)
+    assert main([*flags, "--model", name]) == 0
+    factory = f"models.rollouts:{name.replace('-', '_')}"
+    model = load_model(factory, json.dumps({"checkpoint": str(tmp_path), "steps": 2}))
+    assert (model.name, len(model.checkpoint_sha256)) == (name, 64)
     context = torch.zeros(1, model.max_context, 3, 16, 16, dtype=torch.uint8)
     walk = torch.zeros(1, model.max_context + 3, dtype=torch.int64)
     assert torch.cat(list(model.rollout(context, walk, seeds=[0])), dim=1).shape == (1, 3, 3, 16, 16)
@@ -103,7 +105,7 @@ def test_trained_models_run_in_the_benchmark(tmp_path, latents):
     assert picture.shape == (4 * 16, 8 * 16, 3)  # the frames, and three levels
     first_row = np.concatenate([picture[:16, 16 * i : 16 * (i + 1)] for i in range(8)])
     assert first_row.std() > 10
-    assert np.asarray(Image.open(tmp_path / "millivid-pictures" / "0000001.png")).shape == (32, 128, 3)
+    assert np.asarray(Image.open(tmp_path / f"{name}-pictures" / "0000001.png")).shape == (32, 128, 3)
 
 
 def test_sigterm_saves_and_ends_well(tmp_path, latents, monkeypatch, capsys):

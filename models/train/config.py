@@ -114,7 +114,11 @@ def schedule_of(preset: str, command: str) -> Schedule:
         case "pico":
             pool = PoolConfig(episodes=64, fresh=0.25)
             return Schedule(
-                steps=3_000, batch_size=32 if is_video else 64, warmup_steps=200, pool=pool, episode_frames=256
+                steps=3_000,
+                batch_size=32 if is_video else 64,
+                warmup_steps=200,
+                pool=pool,
+                episode_frames=256,
             )
         case "nano":
             return Schedule(steps=40_000 if is_video else 20_000, batch_size=64, episode_frames=512)

@@ -21,20 +21,20 @@ def norm(x: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], eps=1e-6)
 
 
-def attention(weights: Weights, name: str, x: Tensor, heads: int) -> Tensor:
+def attention(weights: Weights, name: str, x: Tensor, heads: int, visible: Tensor | None) -> Tensor:
     batch, count, width = x.shape
     qkv = (
         linear(weights, f"{name}.qkv", x).view(batch, count, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
     )
     q = F.rms_norm(qkv[0], (width // heads,), weights[f"{name}.q_norm.weight"], 2**-23)
     k = F.rms_norm(qkv[1], (width // heads,), weights[f"{name}.k_norm.weight"], 2**-23)
-    out = F.scaled_dot_product_attention(q, k, qkv[2])
+    out = F.scaled_dot_product_attention(q, k, qkv[2], visible)
     return linear(weights, f"{name}.proj", out.transpose(1, 2).reshape(batch, count, width))
 
 
-def block(weights: Weights, name: str, x: Tensor, c: Tensor, heads: int) -> Tensor:
+def block(weights: Weights, name: str, x: Tensor, c: Tensor, heads: int, visible: Tensor | None) -> Tensor:
     m = linear(weights, f"{name}.modulation.linear", F.silu(c)).chunk(6, -1)
-    x = x + m[2] * attention(weights, f"{name}.attn", norm(x) * (1 + m[1]) + m[0], heads)
+    x = x + m[2] * attention(weights, f"{name}.attn", norm(x) * (1 + m[1]) + m[0], heads, visible)
     hidden = linear(weights, f"{name}.mlp.fc1", norm(x) * (1 + m[4]) + m[3])
     return x + m[5] * linear(weights, f"{name}.mlp.fc2", F.gelu(hidden, approximate="tanh"))
 
@@ -55,8 +55,16 @@ def condition(weights: Weights, time: Tensor, level: Tensor, action: Tensor) -> 
     )
 
 
-def predict(weights: Weights, heads: int, x: Tensor, address: Tensor, time: Tensor, action: Tensor) -> Tensor:
-    """The predicted v of every token."""
+def predict(
+    weights: Weights,
+    heads: int,
+    x: Tensor,
+    address: Tensor,
+    time: Tensor,
+    action: Tensor,
+    visible: Tensor | None = None,
+) -> Tensor:
+    """The predicted v of every token, which sees (last two axes of `visible`) all tokens or some."""
     frame = address[..., 0] - address[..., 0].amin(-1, keepdim=True)
     width = weights["patchify.weight"].shape[0]
     position = torch.cat([sinusoids(v, width // 6) for v in (frame, address[..., 2], address[..., 3])], -1)
@@ -64,7 +72,7 @@ def predict(weights: Weights, heads: int, x: Tensor, address: Tensor, time: Tens
     c = condition(weights, time, address[..., 1], action)
     depth = 1 + max(int(key.split(".")[2]) for key in weights if key.startswith("trunk.blocks."))
     for index in range(depth):
-        h = block(weights, f"trunk.blocks.{index}", h, c, heads)
+        h = block(weights, f"trunk.blocks.{index}", h, c, heads, visible)
     shift, scale = linear(weights, "head.modulation.linear", F.silu(c)).chunk(2, -1)
     return linear(weights, "head.linear", norm(h) * (1 + scale) + shift)
 
@@ -85,13 +93,16 @@ def sample_window(
     action: Tensor,
     target: Tensor,
     steps: int,
+    *,
+    causal: bool = False,
 ) -> Tensor:
     """Denoise the target tokens of one window by DDIM; returns all tokens."""
+    visible = torch.where(target[:, None], True, ~target) if causal else None
     for t in torch.linspace(1, 0, steps):
         time = torch.where(target, t, torch.zeros(())).expand(x.shape[:2])
         alpha, sigma = (w[..., None] for w in alpha_sigma(time))
         noisy = alpha * x + sigma * eps
-        v = predict(weights, heads, noisy, address.expand(len(x), -1, -1), time, action)
+        v = predict(weights, heads, noisy, address.expand(len(x), -1, -1), time, action, visible)
         x = torch.where(target[..., None], alpha * noisy - sigma * v, x)
         eps = torch.where(target[..., None], alpha * v + sigma * noisy, eps)
     return x

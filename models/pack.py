@@ -1,0 +1,77 @@
+"""Make trained checkpoints small enough to hand on: `python -m models.pack RUN --out DIR`.
+
+Weights take half the bits; how the model is to be sampled and the log of its training go with them.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+
+from loopcraft.cli import UserError, run
+from loopcraft.storage import file_sha256, whole_file
+from models.checkpoints import read_checkpoint, save_checkpoint
+from models.diffusion import Solver
+from models.weights import SUFFIX, config_from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """Which checkpoints are packed, and how they are to be sampled."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The folder of trained checkpoints."""
+    out: Path
+    """The folder of the small ones."""
+    dtype: Literal["float16", "bfloat16", "float32"] = "float16"
+    """How weights are stored; networks compute in float32 or autocast as ever."""
+    steps: int = 50
+    """Network calls of a rollout step, unless the user says otherwise."""
+    solver: Solver = "ddim"
+    log_every: int = 10
+    """Keep every so manieth line of the logs."""
+
+
+def pack(flags: Flags) -> None:
+    """Pack all checkpoints of a folder."""
+    paths = sorted(flags.run.glob(f"*{SUFFIX}"))
+    if not paths:
+        raise UserError(f"{flags.run}: holds no {SUFFIX} file; give the folder of trained checkpoints")
+    if flags.out.resolve() == flags.run.resolve():
+        raise UserError(f"--out {flags.out} holds the trained checkpoints themselves; choose another folder")
+    flags.out.mkdir(parents=True, exist_ok=True)
+    dtype = getattr(torch, flags.dtype)
+    for path in paths:
+        header, weights = read_checkpoint(path)
+        config = config_from(header, path)
+        origin: dict[str, Any] = {"packed_from": file_sha256(path)}
+        if "training" in header:
+            origin["training"] = header["training"]
+        if not path.stem.startswith("autoencoder"):
+            origin["sampling"] = {"steps": flags.steps, "solver": flags.solver}
+        packed = flags.out / path.name
+        save_checkpoint(packed, {name: value.to(dtype) for name, value in weights.items()}, config, **origin)
+        if (log := path.with_suffix(".jsonl")).exists():
+            _thin_log(log, packed.with_suffix(".jsonl"), flags.log_every)
+        print(f"{packed}: {packed.stat().st_size / 1e6:.2f} MB")
+
+
+def _thin_log(log: Path, out: Path, every: int) -> None:
+    """Every so manieth step, and the last."""
+    lines = log.read_text().splitlines()
+    kept = [line for line in lines if json.loads(line)["step"] % every == 0 or line is lines[-1]]
+    with whole_file(out) as temporary:
+        temporary.write_text("\n".join(kept) + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return run(Flags, pack, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

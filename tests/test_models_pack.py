@@ -1,0 +1,78 @@
+import json
+
+import pytest
+import torch
+
+from models.checkpoints import read_checkpoint, save_checkpoint
+from models.diffusion import Sampling
+from models.pack import main
+from models.presets import tiny
+from models.rollouts import build_rollout
+from models.weights import Source, load_model
+
+SIZE = 32
+STEPS = 25
+
+
+@pytest.fixture
+def trained(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    model = load_model("millivid", Source(preset="tiny", frame_size=SIZE))
+    preset = tiny("millivid", SIZE)
+    for stem, module, config in (
+        ("autoencoder", model.autoencoder, preset.autoencoder),
+        ("millivid", model.network, preset.video),
+    ):
+        torch.nn.init.normal_(next(module.parameters()))
+        training = {"step": STEPS, "seed": 7}
+        save_checkpoint(folder / f"{stem}.safetensors", module.state_dict(), config, training=training)
+        lines = [json.dumps({"step": step, "loss": 1 / (1 + step)}) for step in range(STEPS)]
+        (folder / f"{stem}.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "millivid.training.pt").write_bytes(b"state")
+    return folder
+
+
+def test_packed_models_load_with_the_same_weights_in_half_the_bits(trained, tmp_path):
+    out = tmp_path / "packed"
+    assert main([str(trained), "--out", str(out), "--steps", "7", "--solver", "dpm++2m"]) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "autoencoder.jsonl",
+        "autoencoder.safetensors",
+        "millivid.jsonl",
+        "millivid.safetensors",
+    ]
+    full = load_model("millivid", Source(checkpoint=str(trained)))
+    packed = load_model("millivid", Source(checkpoint=str(out)))
+    assert packed.preset.video == full.preset.video
+    assert full.preset.sampling == Sampling()
+    assert packed.preset.sampling == Sampling(steps=7, solver="dpm++2m")
+    for name, value in full.network.state_dict().items():
+        assert torch.equal(packed.network.state_dict()[name], value.half().float()), name
+    assert (out / "millivid.safetensors").stat().st_size < 0.65 * (
+        trained / "millivid.safetensors"
+    ).stat().st_size
+    header, weights = read_checkpoint(out / "autoencoder.safetensors")
+    assert "sampling" not in header
+    assert header["training"] == {"step": STEPS, "seed": 7}
+    assert {value.dtype for value in weights.values()} == {torch.float16}
+    assert build_rollout("millivid", checkpoint=str(out), steps=3)._sampling == Sampling(
+        steps=3, solver="dpm++2m"
+    )
+
+
+def test_every_tenth_line_of_the_log_and_the_last_are_kept(trained, tmp_path):
+    out = tmp_path / "packed"
+    assert main([str(trained), "--out", str(out)]) == 0
+    steps = [json.loads(line)["step"] for line in (out / "millivid.jsonl").read_text().splitlines()]
+    assert steps == [0, 10, 20, 24]
+
+
+@pytest.mark.parametrize("mistake", ["empty", "same"])
+def test_nothing_to_pack_and_the_same_folder_are_refused(mistake, trained, tmp_path, capsys):
+    if mistake == "empty":
+        assert main([str(tmp_path), "--out", str(tmp_path / "packed")]) == 2
+        assert "holds no .safetensors file" in capsys.readouterr().err
+    else:
+        assert main([str(trained), "--out", str(trained)]) == 2
+        assert "holds the trained checkpoints themselves" in capsys.readouterr().err
