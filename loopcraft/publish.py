@@ -70,7 +70,7 @@ def run(flags: Flags) -> None:
     hub.create(flags.repo, private=flags.private)
     commit = release(flags.repo, parts, published, licence=flags.licence)
     print(f"{hub.page(flags.repo, hub.DATASET)} at {commit[:12]}: complete and checked")
-    print(f"open_dataset('hf://{flags.repo}@{commit[:12]}') reads this revision")
+    print(f"open_dataset('hf://{flags.repo}@{commit}') reads this revision")
 
 
 def find_datasets(folder: Path) -> dict[str, LoopcraftDataset]:

@@ -49,7 +49,7 @@ class Repository:
     def at(self, revision: str) -> tuple[str, Files] | None:
         if revision == "main":
             return self.commits[-1]
-        return next((found for found in self.commits if found[0].startswith(revision)), None)
+        return next((found for found in self.commits if found[0] == revision), None)  # never by a part of it
 
 
 @dataclass
