@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.errors import SafetensorsParsingError
 
 from loopcraft import hub
 from loopcraft.cli import UserError
@@ -79,8 +80,13 @@ def describe(
 
 
 def _describe_remote(repository: str, name: str, listing: hub.Listing) -> tuple[dict[str, Any], int]:
-    with hub.plain_errors(repository, hub.MODEL):
-        stored = HfApi().parse_safetensors_file_metadata(repository, name, revision=listing.commit)
+    try:
+        with hub.plain_errors(repository, hub.MODEL):
+            stored = HfApi().parse_safetensors_file_metadata(repository, name, revision=listing.commit)
+    except SafetensorsParsingError as error:
+        raise UserError(
+            f"{repository}: its {name} is damaged; remove it there, or publish it again"
+        ) from error
     return header_of(stored.metadata, f"{repository}/{name}"), sum(stored.parameter_count.values())
 
 

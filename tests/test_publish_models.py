@@ -175,6 +175,13 @@ def test_models_that_are_not_in_the_folder_stay_and_are_described(hub, trained, 
     assert files_of(hub, "lab/two")["README.md"] == card
 
 
+@pytest.mark.parametrize("content", [b"cut", b"x" * 40, b"\x02" + b"\0" * 7 + b"{}"])
+def test_a_damaged_file_that_is_there_is_named(hub, trained, capsys, content) -> None:
+    hub.add("models/lab/damaged", {"framepack.safetensors": content})
+    assert publish_to("lab/damaged", trained) == 2
+    assert re.search(r"error: lab/damaged.*framepack\.safetensors", capsys.readouterr().err)
+
+
 @pytest.mark.parametrize("how", [429, 500, "drop", "lose"])
 def test_broken_off_and_run_again_it_sends_only_what_is_missing(hub, trained, capsys, how) -> None:
     name = f"lab/broken-{how}"

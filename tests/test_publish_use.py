@@ -1,6 +1,7 @@
 """Published data sets and checkpoints train, encode and score exactly like the folders they came from."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def weights(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An autoencoder and MilliVid, trained on the folder."""
+    return trained(tmp_path_factory.mktemp("weights"), str(made / "train"))
+
+
 def train(out: Path, data: str, *more: str) -> None:
     """A few updates of the autoencoder, or with `more` of MilliVid on it, on one thread."""
     torch.set_num_threads(1)
@@ -46,10 +53,9 @@ def trained(root: Path, data: str) -> Path:
     return root
 
 
-def test_a_published_set_trains_like_its_folder(hub, made, tmp_path) -> None:
+def test_a_published_set_trains_like_its_folder(hub, made, weights, tmp_path) -> None:
     assert loopcraft.publish.main([str(made), "--repo", "lab/walks", *SHARD]) == 0
-    here = trained(tmp_path / "here", str(made / "train"))
-    there = trained(tmp_path / "there", "hf://lab/walks/train")
+    here, there = weights, trained(tmp_path / "there", "hf://lab/walks/train")
     for kind in ("autoencoder", "millivid"):
         assert losses(there, kind) == losses(here, kind)
         assert len(set(losses(here, kind))) == 4
@@ -60,17 +66,18 @@ def test_a_published_set_trains_like_its_folder(hub, made, tmp_path) -> None:
     assert losses(other, "autoencoder") != losses(here, "autoencoder")
 
 
-def test_a_run_begun_on_the_folder_goes_on_from_the_hub(hub, made, tmp_path) -> None:
+def test_a_run_begun_on_the_folder_goes_on_from_the_hub(hub, made, weights, tmp_path) -> None:
     assert loopcraft.publish.main([str(made / "train"), "--repo", "lab/onwards", *SHARD]) == 0
-    train(tmp_path / "out", str(made / "train"))
+    shutil.copytree(weights, tmp_path / "out")
     more = ["--data", "hf://lab/onwards", *QUICK, "--out", str(tmp_path / "out"), "--steps", "6"]
     assert main(["autoencoder", *more]) == 0
     assert len(losses(tmp_path / "out", "autoencoder")) == 6
 
 
-def test_a_published_set_scores_like_its_folder_and_so_do_published_weights(hub, made, tmp_path) -> None:
+def test_a_published_set_scores_like_its_folder_and_so_do_published_weights(
+    hub, made, weights, tmp_path
+) -> None:
     assert loopcraft.publish.main([str(made), "--repo", "lab/scored", *SHARD]) == 0
-    weights = trained(tmp_path / "weights", str(made / "train"))
     assert publish.main([str(weights), "--repo", "lab/weights"]) == 0
     results = {}
     for out, data, checkpoint in (
@@ -88,9 +95,8 @@ def test_a_published_set_scores_like_its_folder_and_so_do_published_weights(hub,
     assert len(set(here.metrics["psnr"].videos["long"])) == 2
 
 
-def test_latents_and_pictures_come_from_the_hub_too(hub, made, tmp_path) -> None:
+def test_latents_and_pictures_come_from_the_hub_too(hub, made, weights, tmp_path) -> None:
     assert loopcraft.publish.main([str(made / "val"), "--repo", "lab/seen", *SHARD]) == 0
-    weights = trained(tmp_path / "weights", str(made / "train"))
     assert publish.main([str(weights), "--repo", "lab/eyes"]) == 0
     for out, data, checkpoint in (
         ("a", str(made / "val"), str(weights)),
@@ -114,7 +120,7 @@ def test_latents_and_pictures_come_from_the_hub_too(hub, made, tmp_path) -> None
     assert list((tmp_path / "d").glob("*.mp4"))
 
 
-def test_workers_read_from_the_hub(made, tmp_path) -> None:
+def test_workers_read_from_the_hub(made, weights, tmp_path) -> None:
     """Processes of their own, told where the Hub is by the client's own variables."""
     with fake_hub.serving() as hub:
         own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": fake_hub.WRITER, "HF_HOME": str(tmp_path / "hf")}
@@ -130,5 +136,4 @@ def test_workers_read_from_the_hub(made, tmp_path) -> None:
             )
             assert done.returncode == 0, done.stderr
             assert fake_hub.WRITER not in done.stdout + done.stderr
-    train(tmp_path / "here", str(made / "train"))
-    assert losses(out, "autoencoder") == pytest.approx(losses(tmp_path / "here", "autoencoder"), rel=1e-5)
+    assert losses(out, "autoencoder") == pytest.approx(losses(weights, "autoencoder"), rel=1e-5)
