@@ -36,10 +36,11 @@ def is_address(checkpoint: str) -> bool:
     return checkpoint.startswith("hf:/")
 
 
-def fetch_first(address: str, names: Sequence[str]) -> Path:
+def fetch_first(address: str, names: Sequence[str]) -> Path | None:
     """The first of the files `names` that hf://ORG/NAME[@REVISION] holds, in the Hub's own cache.
 
-    Raises `UserError` for what is no address, a repository without these files, and an unreachable Hub.
+    None if it holds none of them. Raises `UserError` for what is no address, a repository that is not there,
+    and an unreachable Hub.
     """
     match = ADDRESS.fullmatch(address)
     if match is None:
@@ -61,7 +62,7 @@ def fetch_first(address: str, names: Sequence[str]) -> Path:
                 raise
             except EntryNotFoundError:
                 continue
-    raise UserError(f"{address}: holds no {names[0]}; choose another model or repository")
+    return None
 
 
 def fetch(file: HubFile) -> Path:

@@ -133,6 +133,18 @@ def autoencoder_stem(name: str) -> str:
     return "autoencoder-cascaded" if tiny(name).autoencoder.cascaded else "autoencoder"
 
 
+def holds(stem: str, checkpoint: str) -> bool:
+    """Whether a checkpoint, published ones apart, has a file STEM.safetensors."""
+    name = f"{stem}{SUFFIX}"
+    if is_address(checkpoint):
+        return fetch_first(checkpoint, [name]) is not None
+    return (_folder_of(checkpoint) / name).is_file()
+
+
+def _folder_of(checkpoint: str) -> Path:
+    return PRETRAINED_FOLDER if checkpoint == PRETRAINED else Path(checkpoint)
+
+
 def find_weights(stem: str, checkpoint: str) -> Stored:
     """The weights called `stem`: STEM.safetensors or a published file in a folder, or on the Hub."""
     published = PUBLISHED.get(stem)
@@ -143,9 +155,12 @@ def find_weights(stem: str, checkpoint: str) -> Stored:
         return Stored(path=path, config=None, weights=read_published(path))
     if is_address(checkpoint):
         names = [f"{stem}{SUFFIX}", *([] if published is None else [published.name])]
-        folder = fetch_first(checkpoint, names).parent
+        fetched = fetch_first(checkpoint, names)
+        if fetched is None:
+            raise UserError(f"{checkpoint}: holds no {names[0]}; choose another model or repository")
+        folder = fetched.parent
     else:
-        folder = PRETRAINED_FOLDER if checkpoint == PRETRAINED else Path(checkpoint)
+        folder = _folder_of(checkpoint)
     if (own := folder / f"{stem}{SUFFIX}").is_file():
         header, weights = read_checkpoint(own)
         sampling = Sampling(**header.get("sampling", {}))

@@ -122,8 +122,9 @@ def test_the_card_says_what_a_stranger_must_know(hub, trained, tmp_path, capsys)
     assert hub.count("/commit/") == 0
 
 
-def test_the_cards_example_runs(hub, trained) -> None:
-    assert publish_to("lab/example", trained) == 0
+def test_the_cards_example_runs(hub, trained, tmp_path) -> None:
+    assert pack.main([str(trained), "--out", str(tmp_path / "quick"), "--steps", "2"]) == 0
+    assert publish_to("lab/example", tmp_path / "quick") == 0
     card = files_of(hub, "lab/example")["README.md"].decode()
     (example,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     assert len(example.strip().splitlines()) <= 6

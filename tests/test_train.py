@@ -108,14 +108,15 @@ def test_trained_models_run_in_the_benchmark(tmp_path, latents, name):
     assert np.asarray(Image.open(tmp_path / f"{name}-pictures" / "0000001.png")).shape == (32, 128, 3)
 
 
-def test_sigterm_saves_and_ends_well(tmp_path, latents, monkeypatch, capsys):
-    previous = signal.getsignal(signal.SIGTERM)
-    before_step(monkeypatch, 2, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_stop_saves_and_ends_well(tmp_path, latents, monkeypatch, capsys, number):
+    previous = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    before_step(monkeypatch, 2, lambda _: os.kill(os.getpid(), number))
     assert train("millivid", latents, tmp_path, "--steps", "9") == 0
     assert "told to stop: saved step 3" in capsys.readouterr().out
     state = torch.load(tmp_path / "millivid.training.pt", weights_only=True)
     assert (state["step"], len(losses(tmp_path, "millivid"))) == (3, 3)
-    assert signal.getsignal(signal.SIGTERM) == previous
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == previous
 
 
 def test_nan_stops_and_names_the_last_good_checkpoint(tmp_path, latents, monkeypatch, capsys):

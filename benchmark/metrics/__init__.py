@@ -141,12 +141,8 @@ def check_fit(
     metrics: Sequence[Metric], protocol: EvaluationProtocol, frame_shape: tuple[int, int, int]
 ) -> None:
     """Raise `UserError` before any rollout if a metric's clips or windows do not fit the task."""
+    check_sides(metrics, frame_shape)
     for metric in metrics:
-        if isinstance(metric, PairedMetric) and min(frame_shape[1:]) < metric.smallest_side:
-            raise UserError(
-                f"{metric.name} needs frames of at least {metric.smallest_side} pixels a side and the data "
-                f"set has {frame_shape[1]}x{frame_shape[2]}: leave it out of --metrics"
-            )
         if isinstance(metric, SetMetric):
             clip = metric.embedding.clip
             bounds = [protocol.horizon, *(edge for w in protocol.windows for edge in (w.first - 1, w.last))]
@@ -155,3 +151,13 @@ def check_fit(
                     f"{metric.name} sees {clip} frames at a time, and the windows of {protocol.id} are no "
                     f"multiples of that: leave it out of --metrics"
                 )
+
+
+def check_sides(metrics: Sequence[Metric], frame_shape: tuple[int, int, int]) -> None:
+    """Raise `UserError` if the frames (3, H, W) are too small for a paired metric."""
+    for metric in metrics:
+        if isinstance(metric, PairedMetric) and min(frame_shape[1:]) < metric.smallest_side:
+            raise UserError(
+                f"{metric.name} needs frames of at least {metric.smallest_side} pixels a side and the data "
+                f"set has {frame_shape[1]}x{frame_shape[2]}: leave it out of --metrics"
+            )

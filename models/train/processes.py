@@ -61,7 +61,7 @@ TORCHRUN = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
 
 
 class StopRequest:
-    """Whether SIGTERM has come, within the block; the handler of before is put back."""
+    """Whether SIGTERM or SIGINT (Ctrl-C) has come, within the block; the handlers of before are put back."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -71,11 +71,14 @@ class StopRequest:
         return self.requested
 
     def __enter__(self) -> "StopRequest":
-        self._previous = signal.signal(signal.SIGTERM, self._note)
+        self._previous = {
+            number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
+        }
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.requested = True

@@ -1,0 +1,225 @@
+"""Watch reconstruction: `python -m models.evaluate autoencoder --checkpoint DIR --data DATA --out OUT`.
+
+Scores what each level of an autoencoder gives back of the true frames, the hierarchical one beside the
+cascaded. Writes reconstruction.json and reconstruction.png, and prints a table for each metric.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmark.bundle import open_bundle
+from benchmark.device import find_device
+from benchmark.metrics import check_sides, get_metrics
+from benchmark.metrics.base import MetricUnavailableError, PairedMetric, Resources
+from loopcraft.cli import UserError, run
+from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.storage import write_json
+from models.reconstruction import Estimate, Score, choose_examples, choose_frames, collect, reconstruct
+from models.reconstruction_picture import draw_reconstructions
+from models.rollouts import FrameCodec, Precision
+from models.tokens import Grid
+from models.weights import PRETRAINED, SUFFIX, Source, holds, load_autoencoder
+
+FORMAT, FORMAT_VERSION = "loopcraft-reconstruction", 1
+COLUMNS = 6
+"""Frames in the picture."""
+HIERARCHICAL, CASCADED = "hierarchical", "mean-pooled"
+CASCADED_FILE = f"autoencoder-cascaded{SUFFIX}"
+
+Estimates = Mapping[str, Mapping[str, Sequence[Estimate]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What is scored, on what, and where the results go."""
+
+    what: tyro.conf.Positional[Literal["autoencoder"]]
+    data: Path
+    """The data set: a folder, or hf://ORG/NAME."""
+    out: Path
+    """The folder of reconstruction.json and reconstruction.png."""
+    checkpoint: str = PRETRAINED
+    """"pretrained", "published", or what holds autoencoder.safetensors and maybe the cascaded one: a folder,
+    or hf://ORG/NAME."""
+    metrics: str = ""
+    """Paired metrics of the benchmark, separated by commas; psnr,ssim if empty, and lpips with --weights."""
+    weights: Path | None = None
+    """The folder of pretrained networks that python -m benchmark.weights fetched."""
+    num_frames: int = 16
+    """Frames of each video, evenly spaced."""
+    device: str = "cpu"
+    precision: Precision = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """The autoencoders by name, and the SHA-256 of their files."""
+
+    codecs: Mapping[str, FrameCodec]
+    sha256: Mapping[str, str | None]
+    grid: Grid
+
+
+def evaluate(flags: Flags) -> None:
+    """Score, print and write."""
+    if flags.num_frames < 1:
+        raise UserError(f"--num-frames {flags.num_frames}: choose 1 or more")
+    device = find_device(flags.device)
+    metrics = choose_metrics(flags.metrics, flags.weights)
+    data = open_dataset(flags.data)
+    loaded = load_autoencoders(flags.checkpoint, flags.precision, device)
+    _require_frames(flags, data, loaded, metrics)
+    resources = Resources(
+        device=device, weights=None if flags.weights is None else open_bundle(flags.weights)
+    )
+    scores = load_scores(metrics, resources)
+    flags.out.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    if CASCADED not in loaded.codecs:
+        console.print(
+            f"{flags.checkpoint} holds no {CASCADED_FILE}: only the hierarchical autoencoder is scored",
+            soft_wrap=True,
+        )
+    chosen = choose_frames(data, flags.num_frames)
+    shown = choose_examples(chosen, COLUMNS)
+    videos, examples = [], []
+    steps = reconstruct(data, chosen, shown, loaded.codecs, scores, device)
+    for video, shown_here in track(steps, total=len(chosen), description="videos"):
+        videos.append(video)
+        examples += shown_here
+    estimates = collect(videos)
+    num_frames = sum(map(len, chosen.values()))
+    report = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "data": {"fingerprint": data.fingerprint, "videos": list(chosen), "frames": num_frames},
+        "settings": _settings(flags, metrics, resources),
+        "autoencoders": _autoencoders(loaded, estimates),
+    }
+    write_json(flags.out / "reconstruction.json", report)
+    draw_reconstructions(flags.out / "reconstruction.png", examples, loaded.grid.tokens_per_level)
+    for metric in metrics:
+        console.print(metric_table(metric, estimates, loaded.grid))
+    console.print(f"mean ± standard error over {len(videos)} videos ({num_frames} frames)")
+    console.print(f"wrote {flags.out / 'reconstruction.json'} and reconstruction.png", soft_wrap=True)
+
+
+def choose_metrics(names: str, weights: Path | None) -> list[PairedMetric]:
+    """The metrics asked for; raises `UserError` for unknown ones and those that compare sets."""
+    usual = "psnr,ssim" if weights is None else "psnr,ssim,lpips"
+    metrics = []
+    for metric in get_metrics((names or usual).split(",")):
+        if not isinstance(metric, PairedMetric):
+            raise UserError(
+                f"--metrics {metric.name}: compares sets of videos, not a frame with another; leave it out"
+            )
+        metrics.append(metric)
+    return metrics
+
+
+def load_scores(metrics: Sequence[PairedMetric], resources: Resources) -> dict[str, Score]:
+    """The functions behind the metrics; raises `UserError` where pretrained weights are missing."""
+    scores = {}
+    for metric in metrics:
+        try:
+            scores[metric.name] = metric.load(resources)
+        except MetricUnavailableError as error:
+            raise UserError(f"--metrics {metric.name} {error}") from error
+    return scores
+
+
+def load_autoencoders(checkpoint: str, precision: Precision, device: torch.device) -> Loaded:
+    """The hierarchical autoencoder and, where the folder has it, the cascaded one, of the same grid."""
+    models = {HIERARCHICAL: "millivid"}
+    if holds("autoencoder-cascaded", checkpoint):
+        models[CASCADED] = "millivid-cascaded"
+    codecs, sha256 = {}, {}
+    for name, model in models.items():
+        autoencoder, sha256[name] = load_autoencoder(model, Source(checkpoint=checkpoint))
+        codecs[name] = FrameCodec(autoencoder.to(device), precision)
+    shapes = {(codec.frame_shape, *codec.autoencoder.grid.tokens_per_level) for codec in codecs.values()}
+    if len(shapes) > 1:
+        raise UserError(
+            f"{checkpoint}: its two autoencoders differ in frame size or tokens a level; train both with one "
+            "preset and resolution, or move one away"
+        )
+    return Loaded(codecs=codecs, sha256=sha256, grid=codecs[HIERARCHICAL].autoencoder.grid)
+
+
+def _require_frames(
+    flags: Flags, data: LoopcraftDataset, loaded: Loaded, metrics: Sequence[PairedMetric]
+) -> None:
+    height, width = data.frames(data.keys[0], 0, 1).shape[1:3]
+    expected = loaded.codecs[HIERARCHICAL].frame_shape
+    if (3, height, width) != expected:
+        raise UserError(
+            f"--data {flags.data}: has frames of {height} x {width}, and the autoencoder of "
+            f"{flags.checkpoint} takes {expected[1]} x {expected[2]}; give a data set of that resolution"
+        )
+    check_sides(metrics, expected)
+
+
+def _settings(flags: Flags, metrics: Sequence[PairedMetric], resources: Resources) -> dict[str, Any]:
+    """What moves the numbers, beside the data and the networks."""
+    return {
+        "num_frames": flags.num_frames,
+        "device": flags.device,
+        "precision": flags.precision,
+        "metrics": {
+            metric.name: {"version": metric.version, "weights": resources.weights_of(metric.networks)}
+            for metric in metrics
+        },
+    }
+
+
+def _autoencoders(loaded: Loaded, estimates: Estimates) -> dict[str, Any]:
+    """The checkpoints by name, and the estimates of every level."""
+    return {
+        name: {
+            "sha256": loaded.sha256[name],
+            "frame_size": loaded.codecs[name].frame_shape[1],
+            "levels": [
+                {
+                    "level": level,
+                    "tokens": tokens,
+                    "metrics": {metric: asdict(levels[level]) for metric, levels in of_metrics.items()},
+                }
+                for level, tokens in enumerate(loaded.grid.tokens_per_level)
+            ],
+        }
+        for name, of_metrics in estimates.items()
+    }
+
+
+def metric_table(metric: PairedMetric, estimates: Estimates, grid: Grid) -> Table:
+    """A row a level, finest first, and a column an autoencoder."""
+    unit = f" ({metric.unit})" if metric.unit else ""
+    better = "higher" if metric.higher_is_better else "lower"
+    title = f"{metric.title}{unit}, {better} is better"
+    table = Table("level", "tokens a frame", *estimates, title=title, title_justify="left")
+    for level, tokens in enumerate(grid.tokens_per_level):
+        cells = (_cell(of_metrics[metric.name][level], metric.decimals) for of_metrics in estimates.values())
+        table.add_row(str(level), str(tokens), *cells)
+    return table
+
+
+def _cell(estimate: Estimate, decimals: int) -> str:
+    error = "" if estimate.standard_error is None else f" ± {estimate.standard_error:.{decimals}f}"
+    return f"{estimate.mean:.{decimals}f}{error}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return run(Flags, evaluate, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
