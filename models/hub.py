@@ -54,14 +54,18 @@ def fetch_first(address: str, names: Sequence[str]) -> Path | None:
         from loopcraft.hub import MODEL, plain_errors
     except ImportError as error:
         raise UserError(f"{address} needs huggingface_hub; pip install huggingface_hub") from error
+    unreachable = None
     for name in names:
         with plain_errors(match["repository"], MODEL):
             try:
                 return Path(hf_hub_download(match["repository"], name, revision=match["revision"]))
-            except LocalEntryNotFoundError:
-                raise
+            except LocalEntryNotFoundError as error:  # no network; another of the names may be in the cache
+                unreachable = error
             except EntryNotFoundError:
                 continue
+    if unreachable is not None:
+        with plain_errors(match["repository"], MODEL):
+            raise unreachable
     return None
 
 

@@ -303,10 +303,7 @@ def test_reading_says_what_is_wrong_with_an_address(hub, trained, monkeypatch) -
     with pytest.raises(UserError, match="hf://lab: no address of checkpoints; write hf://ORG/NAME"):
         find_weights("millivid", "hf://lab")
     cached = find_weights("autoencoder", "hf://lab/read").path
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
-    )
+    disconnect(monkeypatch)
     assert find_weights("autoencoder", "hf://lab/read").path == cached, (
         "what was fetched before needs no network"
     )
@@ -314,7 +311,19 @@ def test_reading_says_what_is_wrong_with_an_address(hub, trained, monkeypatch) -
         find_weights("millivid", "hf://lab/read")
 
 
-def test_the_papers_files_are_found_at_an_address_too(hub) -> None:
+def disconnect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody answers at the Hub's address from now on."""
+    nowhere = "http://127.0.0.1:9"
+    monkeypatch.setattr(constants, "ENDPOINT", nowhere)
+    template = nowhere + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+def test_the_papers_files_are_found_at_an_address_too(hub, monkeypatch) -> None:
     hub.add("models/lab/paper", {PUBLISHED["millivid"].name: b"weights"})
     names = ["millivid.safetensors", PUBLISHED["millivid"].name]
     assert fetch_first("hf://lab/paper", names).read_bytes() == b"weights"
+    disconnect(monkeypatch)
+    assert fetch_first("hf://lab/paper", names).read_bytes() == b"weights"
+    with pytest.raises(UserError, match="cannot be reached"):
+        fetch_first("hf://lab/paper", names[:1])
