@@ -126,7 +126,8 @@ def test_workers_read_from_the_hub(made, weights, tmp_path) -> None:
     """Processes of their own, told where the Hub is by the client's own variables."""
     with fake_hub.serving() as hub:
         own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": fake_hub.WRITER, "HF_HOME": str(tmp_path / "hf")}
-        environment = os.environ | own | {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+        quiet = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
+        environment = os.environ | own | quiet
         out = tmp_path / "out"
         several = ["2" if flag == "--workers" else value for flag, value in pairwise(("", *QUICK))]
         run = [*several, "--steps", "4", "--out", str(out), "--data", "hf://lab/set"]
