@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lpips
 import numpy as np
 import pytest
 import torch
@@ -19,7 +20,7 @@ from loopcraft.seeding import generator, integer_seed
 from models.checkpoints import read_checkpoint, save_checkpoint
 from models.latents import open_latents
 from models.optimizers import OptimizerConfig, build_optimizers, set_learning_rate
-from models.presets import nano, tiny
+from models.presets import nano, pico, tiny
 from models.train import checkpoint, episodes
 from models.train.__main__ import main
 from models.train.config import PoolConfig
@@ -299,6 +300,40 @@ def test_unknown_flags_fail(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["video", "--data", "voxel-v1", "--out", str(tmp_path), "--vgg", "x"])
     capsys.readouterr()
+
+
+def test_the_lpips_term_replaces_that_of_gradients(tmp_path, latents):
+    with seeded(0):
+        network = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False).net
+    vgg = {f"features.{name.split('.', 1)[1]}": value for name, value in network.state_dict().items()}
+    torch.save(vgg, tmp_path / "vgg16.pth")
+    for folder, more in (("plain", ()), ("lpips", ("--vgg", str(tmp_path / "vgg16.pth")))):
+        assert train("autoencoder", latents, tmp_path / folder, "--steps", "2", *more) == 0
+    header, _ = read_checkpoint(tmp_path / "lpips" / "autoencoder.safetensors")
+    assert header["training"]["detail"] == "lpips"
+    with_lpips, plain = losses(tmp_path / "lpips", "autoencoder"), losses(tmp_path / "plain", "autoencoder")
+    # The same squared error; beside it 0.05 of a distance that random features put elsewhere.
+    assert with_lpips[0] != plain[0]
+    assert abs(with_lpips[0] - plain[0]) < 0.1
+
+
+def test_scalars_are_logged_to_tensorboard(tmp_path, latents):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    assert train("millivid", latents, tmp_path, "--steps", "3", "--tensorboard") == 0
+    accumulator = events.EventAccumulator(str(tmp_path / "millivid.tensorboard"))
+    accumulator.Reload()
+    logged = [event.value for event in accumulator.Scalars("loss")]
+    assert logged == pytest.approx(losses(tmp_path, "millivid"))
+
+
+def test_pico_models_have_equal_budgets():
+    grid = pico("millivid").autoencoder.grid
+    assert grid.tokens_per_level == [16, 4, 1]
+    plan = pico("millivid").video.plan.build(grid)
+    window = pico("framepack").video.window
+    full = pico("full-resolution").video.plan.build(grid)
+    assert {*plan.num_tokens(grid), len(window.addresses(grid)), *full.num_tokens(grid)} == {224}
+    assert plan.denoising_start == window.num_context == 52
 
 
 def test_nano_models_have_equal_budgets():

@@ -112,12 +112,11 @@ def schedule_of(preset: str, command: str) -> Schedule:
                 else Schedule(steps=128_000, batch_size=1792)
             )
         case "pico":
-            pool = PoolConfig(episodes=64, fresh=0.25)
             return Schedule(
-                steps=3_000,
-                batch_size=32 if is_video else 64,
-                warmup_steps=200,
-                pool=pool,
+                steps=4_500 if is_video else 2_500,
+                batch_size=16 if is_video else 64,
+                warmup_steps=100,
+                pool=PoolConfig(episodes=256, fresh=0.2) if is_video else PoolConfig(),
                 episode_frames=256,
             )
         case "nano":

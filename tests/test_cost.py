@@ -1,0 +1,35 @@
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from models.presets import PRESETS
+from perf.cost import count_cost, main, video_cost
+
+
+def test_a_pair_of_linear_layers_costs_what_arithmetic_says():
+    with FakeTensorMode():
+        network = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 4))
+        x = torch.zeros(10, 8)
+        cost = count_cost(network, lambda: network(x))
+    forward = 2 * 10 * (8 * 32 + 32 * 4)
+    backward = forward + 2 * 10 * 32 * 4  # gradients of both weights, and of the second layer's input
+    assert cost.parameters == 8 * 32 + 32 + 32 * 4 + 4
+    assert cost.operations == forward + backward
+    # Both inputs in bfloat16, and the second weight's cast, which its input's gradient needs.
+    assert cost.activation_bytes == 2 * (10 * 8 + 10 * 32 + 32 * 4)
+
+
+def test_the_published_model_costs_about_six_operations_a_weight_and_token_and_its_attention():
+    with FakeTensorMode():
+        cost = video_cost(PRESETS["main"]("millivid", 256))
+    assert cost.parameters == 129_566_240
+    tokens, width, depth = 3840, 768, 12
+    linear = 6 * 12 * width**2 * tokens * depth
+    attention = 3 * 4 * tokens**2 * width * depth  # two products forwards, four backwards
+    assert cost.operations == pytest.approx(linear + attention, rel=0.1)
+
+
+def test_senseless_rates_are_refused(capsys):
+    assert main(["--utilisation", "1.5"]) == 2
+    assert "--utilisation in (0, 1]" in capsys.readouterr().err
