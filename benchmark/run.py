@@ -32,7 +32,7 @@ class Flags:
     """What is scored, on what, and where the result goes."""
 
     data: Path
-    """The data set's folder."""
+    """The data set: a folder, or hf://ORG/NAME."""
     out: Path
     """The run's folder; result.json appears in it."""
     model: str | None = None
@@ -40,7 +40,7 @@ class Flags:
     model_args: str = "{}"
     """A JSON object of arguments for the model's factory."""
     checkpoint: str | None = None
-    """Short for "checkpoint" among --model-args: "published", or where trained weights lie."""
+    """Short for "checkpoint" among --model-args: "published", a folder of trained weights, or hf://ORG/NAME."""
     predictions: Path | None = None
     """Instead of a model: a folder with the frames of the horizon in KEY.mp4, KEY.npz or KEY/*.png."""
     name: str | None = None

@@ -23,7 +23,21 @@ _CONTENT = {
         "action (0 forward, 1 left, 2 right), x, y, z, yaw (positive to the right), pitch; row t holds the "
         "action that made frame t and the pose after it",
     ),
-    "seen_npz": ("binary", "", "recall masks as an NPZ file; null where there are none"),
+    "seen": (
+        "bool, flat (T, H, W)",
+        "",
+        "recall mask: the surface that the pixel shows was visible in the context; null if there are none",
+    ),
+    "age": (
+        "uint16, flat (T, H, W)",
+        "frames",
+        "since that surface was last visible, 0 where it never was; or null",
+    ),
+    "masks_shape": (
+        "int32 (3,)",
+        "",
+        "T, H, W of `seen` and `age`: `np.reshape(row['seen'], row['masks_shape'])`",
+    ),
 }
 _BODY = """\
 # {title}
@@ -83,14 +97,16 @@ go furthest.
 
 {licence}
 
+{citation}"""
+CITATION = """\
 ## Citation
 
 ```bibtex
-@article{{millivid2026,
-  title   = {{MilliVid: Hierarchical Latents for Long-Range Consistency in Video Generation}},
-  journal = {{arXiv preprint arXiv:2606.09056}},
-  year    = {{2026}}
-}}
+@article{millivid2026,
+  title   = {MilliVid: Hierarchical Latents for Long-Range Consistency in Video Generation},
+  journal = {arXiv preprint arXiv:2606.09056},
+  year    = {2026}
+}
 ```
 """
 
@@ -124,6 +140,7 @@ def make_card(repository: str, catalog: Catalog, *, licence: str) -> str:
         columns="\n".join(_column_rows()),
         recipes="\n".join(_recipe(name, catalog) for name in sorted(catalog) if name != TINY),
         licence=f"`{licence}`",
+        citation=CITATION,
     )
     return str(DatasetCard(f"---\n{header.to_yaml()}\n---\n\n{body}"))
 

@@ -22,6 +22,7 @@ import pandas as pd
 from jaxtyping import Float32, Int64, UInt8
 
 from loopcraft.cli import UserError
+from loopcraft.masks import SUFFIX, Masks, read_masks
 from loopcraft.recipe import read_manifest
 from loopcraft.storage import EPISODES, INDEX, MANIFEST, STATE_COLUMNS, file_sha256, read_json
 from loopcraft.video import iterate_frames, read_frames
@@ -70,6 +71,16 @@ class LoopcraftDataset:
     def states_path(self, key: str) -> Path:
         """Where the episode's states lie."""
         return self._fetched(key, ".npy")
+
+    def masks_path(self, key: str) -> Path:
+        """Where the episode's recall masks lie, if it has any."""
+        self._fetched(key, ".npy")  # they come with it
+        return self.root / f"{key}{SUFFIX}"
+
+    def masks(self, key: str) -> Masks | None:
+        """The episode's recall masks (see masks.py); None if it has none."""
+        path = self.masks_path(key)
+        return read_masks(path, self.num_frames(key)) if path.exists() else None
 
     def _fetched(self, key: str, suffix: str) -> Path:
         path = self.root / f"{key}{suffix}"

@@ -7,13 +7,12 @@ recipe for Minecraft, and a Dockerfile.
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 
 import av
@@ -22,6 +21,7 @@ import numpy as np
 from loopcraft import cli
 from loopcraft.cli import UserError
 from loopcraft.worlds import WORLD_IDS, make_world
+from loopcraft.worlds.minerl.installed import java_version, output_of, package_version
 
 MINERL_VERSION, GYM_VERSION = "0.4.4", "0.19.0"
 FREE_BYTES = 2 * 10**9
@@ -37,7 +37,6 @@ _INSTALL_JAVA = "apt-get install -y openjdk-8-jdk"
 _INSTALL_DISPLAY = "apt-get install -y xvfb xauth && export MINERL_HEADLESS=1"
 _INSTALL_GL = "apt-get install -y mesa-utils libgl1-mesa-dri"
 _VIRTUAL_DISPLAY = ("xvfb-run", "-a", "-s", "-screen 0 1024x768x24")
-_COMMAND_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,12 +143,11 @@ def check_drawing(world_id: str) -> Check:
 
 def check_java() -> Check:
     """Minecraft 1.11 and its build run on Java 8 alone."""
-    printed = _output("java", "-version")
-    version = re.search(r'version "([^"]+)"', printed or "")
+    version = java_version()
     if version is None:
         return Check(name="Java 8", found="no java on the PATH", remedy=_INSTALL_JAVA)
-    found = f"Java {version[1]}"
-    if version[1].startswith("1.8."):
+    found = f"Java {version}"
+    if version.startswith("1.8."):
         return Check(name="Java 8", found=found)
     choose = 'update-alternatives --set java "$(update-alternatives --list java | grep java-8)"'
     return Check(name="Java 8", found=found, remedy=f"{_INSTALL_JAVA} && {choose}")
@@ -170,7 +168,7 @@ def check_display() -> Check:
 def check_gl() -> Check:
     """Who draws OpenGL on the display that the game would get?"""
     prefix = _VIRTUAL_DISPLAY if os.environ.get("MINERL_HEADLESS") == "1" else ()
-    printed = _output(*prefix, "glxinfo", "-B")
+    printed = output_of(*prefix, "glxinfo", "-B")
     renderer = re.search(r"OpenGL renderer string: (.+)", printed or "")
     if renderer is None:
         found = "glxinfo is not there or finds no OpenGL"
@@ -180,10 +178,7 @@ def check_gl() -> Check:
 
 def check_package(name: str, wanted: str) -> Check:
     """Is the package installed in this environment, in the version that the world is defined by?"""
-    try:
-        found = metadata.version(name)
-    except metadata.PackageNotFoundError:
-        found = "not installed"
+    found = package_version(name) or "not installed"
     return Check(name=name, found=found, remedy=None if found == wanted else _INSTALL_MINERL)
 
 
@@ -195,15 +190,6 @@ def check_game() -> Check:
         return Check(name="game", found="built")
     remedy = f"pip uninstall -y minerl; {_INSTALL_MINERL}"
     return Check(name="game", found=f"minerl/{GAME_JAR} is missing", remedy=remedy)
-
-
-def _output(*command: str) -> str | None:
-    """What a command prints on either stream; None where it is missing or hangs."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout + done.stderr
 
 
 def run(flags: Flags) -> int:

@@ -7,10 +7,11 @@ never read, shown or stored here, only asked for.
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -32,11 +33,14 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash
 
 from loopcraft.cli import UserError
+from loopcraft.storage import file_sha256
 
 Operation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete
 Result = TypeVar("Result")
 
-REPO_TYPE = "dataset"
+RepoType = Literal["dataset", "model"]
+DATASET: RepoType = "dataset"
+MODEL: RepoType = "model"
 RETRY_WAITS_S = (5.0, 30.0, 120.0, 300.0)
 """How long to wait before each further attempt, after the client's own have failed."""
 
@@ -56,8 +60,13 @@ class Listing:
     files: dict[str, RepoFile]
 
 
+def page(repository: str, repo_type: RepoType) -> str:
+    """The repository's address in a browser."""
+    return f"{constants.ENDPOINT}/{'datasets/' if repo_type == DATASET else ''}{repository}"
+
+
 @contextmanager
-def plain_errors(repository: str) -> Iterator[None]:
+def plain_errors(repository: str, repo_type: RepoType = DATASET) -> Iterator[None]:
     """What the client raises for `repository` becomes a `UserError` of one sentence."""
     try:
         yield
@@ -66,7 +75,8 @@ def plain_errors(repository: str) -> Iterator[None]:
             f"{constants.ENDPOINT} cannot be reached; check the network; {_AGAIN}"
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
-        what = {RevisionNotFoundError: "no such revision", RepositoryNotFoundError: "no such data set"}
+        kind = "data set" if repo_type == DATASET else "model"
+        what = {RevisionNotFoundError: "no such revision", RepositoryNotFoundError: f"no such {kind}"}
         found = next((text for kind, text in what.items() if isinstance(error, kind)), "lacks a file")
         raise UserError(
             f"{repository}: {found} at {constants.ENDPOINT}, or it is private and the token may not read it; "
@@ -118,7 +128,9 @@ def persistently(step: Callable[[], Result]) -> Result:
     return step()
 
 
-def claim(repository: str, *, private: bool, is_ours: Callable[[str], bool]) -> Listing | None:
+def claim(
+    repository: str, *, private: bool, is_ours: Callable[[str], bool], repo_type: RepoType = DATASET
+) -> Listing | None:
     """Check that we may write to `repository` and return its listing; None if it does not exist yet.
 
     It is ours if `is_ours` says so of every path that it holds. Nothing is written. Raises `UserError`.
@@ -128,18 +140,18 @@ def claim(repository: str, *, private: bool, is_ours: Callable[[str], bool]) -> 
     if get_token() is None:
         raise UserError("no Hugging Face token; run `hf auth login` or set HF_TOKEN")
     api = HfApi()
-    with plain_errors(repository):
+    with plain_errors(repository, repo_type):
         _check_account(repository, api.whoami())
         try:
-            info = api.repo_info(repository, repo_type=REPO_TYPE)
+            info = api.repo_info(repository, repo_type=repo_type)
         except RepositoryNotFoundError:
             return None
-        api.auth_check(repository, repo_type=REPO_TYPE, write=True)
+        api.auth_check(repository, repo_type=repo_type, write=True)
     if private and not info.private:
         raise UserError(
             f"{repository}: exists and is public; make it private in its settings or choose another"
         )
-    listing = list_files(repository, info.sha)
+    listing = list_files(repository, info.sha, repo_type)
     for path in listing.files:
         if not is_ours(path):
             raise UserError(
@@ -163,38 +175,81 @@ def _check_account(repository: str, account: dict[str, Any]) -> None:
         )
 
 
-def create(repository: str, *, private: bool) -> None:
+def create(repository: str, *, private: bool, repo_type: RepoType = DATASET) -> None:
     """Make the repository unless it exists."""
-    with plain_errors(repository):
-        HfApi().create_repo(repository, repo_type=REPO_TYPE, private=private, exist_ok=True)
+    with plain_errors(repository, repo_type):
+        HfApi().create_repo(repository, repo_type=repo_type, private=private, exist_ok=True)
 
 
-def list_files(repository: str, revision: str | None = None) -> Listing:
+def list_files(repository: str, revision: str | None = None, repo_type: RepoType = DATASET) -> Listing:
     """Everything in the repository at `revision` (the newest by default)."""
     api = HfApi()
-    with plain_errors(repository):
-        commit = str(api.repo_info(repository, repo_type=REPO_TYPE, revision=revision).sha)
-        entries = api.list_repo_tree(repository, repo_type=REPO_TYPE, revision=commit, recursive=True)
+    with plain_errors(repository, repo_type):
+        commit = str(api.repo_info(repository, repo_type=repo_type, revision=revision).sha)
+        entries = api.list_repo_tree(repository, repo_type=repo_type, revision=commit, recursive=True)
         return Listing(commit=commit, files={e.path: e for e in entries if isinstance(e, RepoFile)})
 
 
-def is_same(content: bytes, file: RepoFile | None) -> bool:
+def stored_sha256(listing: Listing, path: str) -> str:
+    """The SHA-256 of a large file; raises `UserError` where the Hub keeps none of that name."""
+    file = listing.files.get(path)
+    if file is None or file.lfs is None:
+        raise UserError(f"{path}: is not on the Hub as a large file; run the same command again")
+    return str(file.lfs.sha256)
+
+
+def is_same(content: bytes | Path, file: RepoFile | None) -> bool:
     """Whether the Hub's `file` has this content (large files are known by SHA-256, small ones by git's)."""
     if file is None:
         return False
+    if file.lfs is not None and isinstance(content, Path):
+        return bool(file.lfs.sha256 == file_sha256(content))
+    data = content.read_bytes() if isinstance(content, Path) else content
     if file.lfs is not None:
-        return bool(file.lfs.sha256 == hashlib.sha256(content).hexdigest())
-    return bool(file.blob_id == git_hash(content))
+        return bool(file.lfs.sha256 == hashlib.sha256(data).hexdigest())
+    return bool(file.blob_id == git_hash(data))
 
 
-def commit(repository: str, operations: Sequence[Operation], message: str, parent: str) -> str:
+def commit(
+    repository: str,
+    operations: Sequence[Operation],
+    message: str,
+    parent: str,
+    repo_type: RepoType = DATASET,
+) -> str:
     """Make one commit on top of `parent`; return its id. Content that the Hub has is not sent again."""
-    with plain_errors(repository):
+    with plain_errors(repository, repo_type):
         info = HfApi().create_commit(
             repository,
             operations,
             commit_message=message,
-            repo_type=REPO_TYPE,
+            repo_type=repo_type,
             parent_commit=parent,
         )
     return str(info.oid)
+
+
+def put(
+    repository: str,
+    files: Mapping[str, bytes | Path],
+    message: str,
+    listing: Listing,
+    repo_type: RepoType = DATASET,
+) -> str:
+    """In one commit, which is returned: those of `files` that `listing`, the newest, lacks or has otherwise.
+
+    Where it lacks none there is no commit. Raises `UserError` if a file did not arrive as it was sent.
+    """
+    operations = [
+        CommitOperationAdd(path, content)
+        for path, content in files.items()
+        if not is_same(content, listing.files.get(path))
+    ]
+    if not operations:
+        return listing.commit
+    made = commit(repository, operations, message, listing.commit, repo_type)
+    arrived = list_files(repository, made, repo_type).files
+    for path, content in files.items():
+        if not is_same(content, arrived.get(path)):
+            raise UserError(f"{repository}: {path} did not arrive as it was sent; run the same command again")
+    return made

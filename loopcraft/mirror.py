@@ -21,7 +21,8 @@ from huggingface_hub.hf_api import RepoFolder
 
 from loopcraft.catalog import CATALOG, Configuration, decode_catalog, preferred
 from loopcraft.cli import UserError
-from loopcraft.hub import REPO_TYPE, plain_errors
+from loopcraft.hub import DATASET, plain_errors
+from loopcraft.masks import SUFFIX, encode_masks
 from loopcraft.shards import Content, read_row
 from loopcraft.storage import EPISODES, INDEX, MANIFEST, read_json, whole_file, write_json
 
@@ -42,7 +43,7 @@ class _Repository:
     def download(self, path: str) -> Path:
         """The local path of one of its files."""
         with plain_errors(self.name):
-            return Path(hf_hub_download(self.name, path, repo_type=REPO_TYPE, revision=self.commit))
+            return Path(hf_hub_download(self.name, path, repo_type=DATASET, revision=self.commit))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +73,12 @@ class ShardSource:
         content = read_content(self.repository.name, self.repository.commit, shard, row)
         if hashlib.sha256(content.mp4).hexdigest() != sha256:
             raise UserError(f"hf://{self.repository.name}: {shard} is damaged at {key}; publish it again")
-        files = {".seen.npz": content.seen_npz, ".npy": content.npy, ".mp4": content.mp4}
+        files = {".npy": content.npy, ".mp4": content.mp4}
+        if content.masks is not None:  # first: that the others are there says that all is
+            files = {SUFFIX: encode_masks(content.masks), **files}
         for suffix, data in files.items():
-            if data is not None:
-                with whole_file(self.root / f"{key}{suffix}") as temporary:
-                    temporary.write_bytes(data)
+            with whole_file(self.root / f"{key}{suffix}") as temporary:
+                temporary.write_bytes(data)
 
 
 Source = FolderSource | ShardSource
@@ -104,7 +106,7 @@ def open_mirror(address: str | Path) -> tuple[Path, Source]:
         )
     name, wanted = match["repository"], match["name"]
     with plain_errors(name):
-        info = HfApi().repo_info(name, repo_type=REPO_TYPE, revision=match["revision"])
+        info = HfApi().repo_info(name, repo_type=DATASET, revision=match["revision"])
     repository = _Repository(name=name, commit=str(info.sha))
     catalog = _catalog_path(repository)
     if catalog is None:
@@ -119,7 +121,7 @@ def open_mirror(address: str | Path) -> tuple[Path, Source]:
 def _catalog_path(repository: _Repository) -> Path | None:
     with plain_errors(repository.name):
         try:
-            path = hf_hub_download(repository.name, CATALOG, repo_type=REPO_TYPE, revision=repository.commit)
+            path = hf_hub_download(repository.name, CATALOG, repo_type=DATASET, revision=repository.commit)
         except LocalEntryNotFoundError:
             raise
         except EntryNotFoundError:
@@ -173,7 +175,7 @@ def _rank(folder: str) -> int:
 
 def _top_folders(repository: _Repository) -> list[str]:
     with plain_errors(repository.name):
-        entries = HfApi().list_repo_tree(repository.name, repo_type=REPO_TYPE, revision=repository.commit)
+        entries = HfApi().list_repo_tree(repository.name, repo_type=DATASET, revision=repository.commit)
         return [entry.path for entry in entries if isinstance(entry, RepoFolder)]
 
 
@@ -182,6 +184,6 @@ def _existing(repository: _Repository, folders: list[str], name: str) -> list[st
     paths = {f"{folder}/{name}".removeprefix("/"): folder for folder in folders}
     with plain_errors(repository.name):
         infos = HfApi().get_paths_info(
-            repository.name, list(paths), repo_type=REPO_TYPE, revision=repository.commit
+            repository.name, list(paths), repo_type=DATASET, revision=repository.commit
         )
     return [paths[info.path] for info in infos]

@@ -65,7 +65,7 @@ def plan_shards(
     sizes = [sum(path.stat().st_size for path in _files(dataset, row["key"])) for row in episodes]
     ends = list(shard_ends(sizes, max(shard_bytes, -(-sum(sizes) // MOST_SHARDS))))
     starts = [0, *ends[:-1]]
-    rows = [json.dumps([row, _seen_sha256(dataset, row["key"])]) for row in episodes]
+    rows = [json.dumps([row, _masks_sha256(dataset, row["key"])]) for row in episodes]
     digests = [_digest(rows[start:stop]) for start, stop in zip(starts, ends, strict=True)]
     folder = f"data/{configuration}/{_digest(digests)}"
     return tuple(
@@ -101,11 +101,10 @@ def build_shard(path: Path, dataset: LoopcraftDataset, table: pa.Table, shard: S
 
 
 def _content(dataset: LoopcraftDataset, row: dict[str, Any]) -> Content:
-    seen = _seen_path(dataset, row["key"])
     return Content(
         mp4=_checked(dataset.video_path(row["key"]), row["mp4_sha256"]),
         npy=_checked(dataset.states_path(row["key"]), row["npy_sha256"]),
-        seen_npz=seen.read_bytes() if seen.exists() else None,
+        masks=dataset.masks(row["key"]),
     )
 
 
@@ -117,14 +116,10 @@ def _checked(path: Path, sha256: str) -> bytes:
 
 
 def _files(dataset: LoopcraftDataset, key: str) -> list[Path]:
-    seen = _seen_path(dataset, key)
-    return [dataset.video_path(key), dataset.states_path(key), *([seen] if seen.exists() else [])]
+    masks = dataset.masks_path(key)
+    return [dataset.video_path(key), dataset.states_path(key), *([masks] if masks.exists() else [])]
 
 
-def _seen_path(dataset: LoopcraftDataset, key: str) -> Path:
-    return dataset.root / f"{key}.seen.npz"
-
-
-def _seen_sha256(dataset: LoopcraftDataset, key: str) -> str | None:
-    path = _seen_path(dataset, key)
+def _masks_sha256(dataset: LoopcraftDataset, key: str) -> str | None:
+    path = dataset.masks_path(key)
     return file_sha256(path) if path.exists() else None

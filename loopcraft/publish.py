@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 import tyro
-from huggingface_hub import constants, hf_hub_download
+from huggingface_hub import hf_hub_download
 
 from loopcraft import cli, hub
 from loopcraft.card import FIGURE, make_card
@@ -69,8 +69,8 @@ def run(flags: Flags) -> None:
         return
     hub.create(flags.repo, private=flags.private)
     commit = release(flags.repo, parts, published, licence=flags.licence)
-    print(f"{constants.ENDPOINT}/datasets/{flags.repo} at {commit[:12]}: complete and checked")
-    print(f"open_dataset('hf://{flags.repo}@{commit[:12]}') reads this revision")
+    print(f"{hub.page(flags.repo, hub.DATASET)} at {commit[:12]}: complete and checked")
+    print(f"open_dataset('hf://{flags.repo}@{commit}') reads this revision")
 
 
 def find_datasets(folder: Path) -> dict[str, LoopcraftDataset]:
@@ -111,7 +111,7 @@ def read_catalog(repository: str, listing: hub.Listing) -> Catalog:
     if CATALOG not in listing.files:
         return {}
     with hub.plain_errors(repository):
-        path = hf_hub_download(repository, CATALOG, repo_type=hub.REPO_TYPE, revision=listing.commit)
+        path = hf_hub_download(repository, CATALOG, repo_type=hub.DATASET, revision=listing.commit)
     return decode_catalog(Path(path).read_text(), repository)
 
 

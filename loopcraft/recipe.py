@@ -81,6 +81,15 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in _DECIDING_PACKAGES} | {"libavcodec": codec}
 
 
+def world_versions(world: str) -> dict[str, str]:
+    """The versions of what a world runs on beyond our own packages: minerl's and Java's for `minerl`."""
+    if world != "minerl":
+        return {}
+    from loopcraft.worlds.minerl.installed import minerl_versions
+
+    return minerl_versions()
+
+
 def manifest(recipe: Recipe) -> dict[str, Any]:
     """The content of dataset.json."""
     return {
@@ -90,7 +99,7 @@ def manifest(recipe: Recipe) -> dict[str, Any]:
         "split": recipe.split,
         "num_context": recipe.num_context,
         "generator": dataclasses.asdict(recipe),
-        "versions": versions(),
+        "versions": versions() | world_versions(recipe.world),
     }
 
 
@@ -129,10 +138,15 @@ def claim_folder(root: Path, recipe: Recipe) -> None:
 
 
 def check_versions(root: Path) -> None:
-    """Refuse to add files to a folder begun with other versions: they could differ in their bytes."""
-    for name, begun_with in read_manifest(root)["versions"].items():
-        if versions().get(name) != begun_with:
+    """Refuse to add files to a folder begun with other versions: they could differ in their bytes.
+
+    Java may be updated on the way: any Java 8 runs the same game.
+    """
+    begun = read_manifest(root)
+    here = versions() | world_versions(begun["world"])
+    for name, begun_with in begun["versions"].items():
+        if here.get(name) != begun_with and name != "java":
             raise UserError(
-                f"{root}: was begun with {name} {begun_with}, and this is {versions().get(name)}; "
+                f"{root}: was begun with {name} {begun_with}, and this is {here.get(name)}; "
                 "go on with the same version or use another folder"
             )

@@ -73,7 +73,12 @@ def sweep_partials(root: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON, in the order of its keys."""
     with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n")
+        temporary.write_bytes(encode_json(value))
+
+
+def encode_json(value: Any) -> bytes:
+    """The content of a JSON file of ours."""
+    return (json.dumps(value, indent=1) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:

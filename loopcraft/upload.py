@@ -95,18 +95,13 @@ def describe(part: Part, listing: hub.Listing) -> Configuration:
         table=f"episodes/{part.name}.parquet",
         shards=tuple(
             ShardEntry(
-                path=shard.path, sha256=_stored_sha256(listing, shard.path), episodes=shard.stop - shard.start
+                path=shard.path,
+                sha256=hub.stored_sha256(listing, shard.path),
+                episodes=shard.stop - shard.start,
             )
             for shard in part.shards
         ),
     )
-
-
-def _stored_sha256(listing: hub.Listing, path: str) -> str:
-    file = listing.files.get(path)
-    if file is None or file.lfs is None:
-        raise UserError(f"{path}: is not on the Hub as a large file; run the same command again")
-    return str(file.lfs.sha256)
 
 
 def write_located_table(path: Path, part: Part) -> None:
@@ -149,7 +144,7 @@ def check(
     """
     listing = hub.list_files(repository, commit)
     shards = {shard.path: shard.sha256 for found in catalog.values() for shard in found.shards}
-    wrong = [path for path, sha256 in shards.items() if _stored_sha256(listing, path) != sha256]
+    wrong = [path for path, sha256 in shards.items() if hub.stored_sha256(listing, path) != sha256]
     wrong += [path for path, content in files.items() if not hub.is_same(content, listing.files.get(path))]
     for part in parts:
         row: dict[str, Any] = part.table.slice(0, 1).to_pylist()[0]

@@ -1,7 +1,8 @@
 """Check every file of a data set against its index, its table and itself, and name each that is bad.
 
 For each episode: both files are there, their SHA-256 is the table's, video and states have as many frames
-as the index says, the video decodes to its end, and each turn of yaw is its own action's. For the folder:
+as the index says, the video decodes to its end, each turn of yaw is its own action's, and masks, where there
+are any, have their types and shape. For the folder:
 index and table name the same episodes, and nothing lies there that does not belong. A bad file that is
 deleted is made again by the loopcraft.generate command that made the set.
 """
@@ -19,11 +20,12 @@ from loopcraft.actions import Action
 from loopcraft.audit import is_misaligned
 from loopcraft.cli import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset, read_states
+from loopcraft.masks import SUFFIX, read_masks
 from loopcraft.progress import progress_bar
 from loopcraft.storage import EPISODES, file_sha256, is_partial
 from loopcraft.video import count_decodable
 
-_EPISODE_SUFFIXES = (".mp4", ".npy", ".seen.npz")
+_EPISODE_SUFFIXES = (".mp4", ".npy", SUFFIX)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,8 @@ def check_strays(dataset: LoopcraftDataset) -> Iterator[Fault]:
 def check_episode(dataset: LoopcraftDataset, key: str) -> list[Fault]:
     """Everything that is wrong with one episode's files."""
     checks = {dataset.video_path(key): _check_video, dataset.states_path(key): _check_states}
+    if dataset.masks_path(key).exists():
+        checks[dataset.masks_path(key)] = _check_masks
     faults = []
     for path, check in checks.items():
         if not path.is_file():
@@ -130,6 +134,13 @@ def _check_states(path: Path, num_frames: int) -> Iterator[str]:
         yield "holds numbers that are not finite"
     elif is_misaligned(states[:, 4], actions.astype(np.int64)):
         yield "some turn of yaw is not its own action's: the rows are shifted or damaged"
+
+
+def _check_masks(path: Path, num_frames: int) -> Iterator[str]:
+    try:
+        read_masks(path, num_frames)
+    except UserError as error:
+        yield str(error).removeprefix(f"{path}: ")
 
 
 def run(flags: Flags) -> int:

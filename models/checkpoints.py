@@ -6,8 +6,11 @@ safetensors.
 
 import dataclasses
 import json
+import math
 import pickle
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +63,35 @@ def save_checkpoint(path: Path, weights: Weights, config: Any, **origin: Any) ->
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], Weights]:
     """The header (format, version, kind, config) and the weights of one of our files."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(FORMAT, "{}"))
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise UserError(f"{path}: not a whole safetensors file ({error}); copy it again") from error
+    with _opened(path) as file:
+        header = header_of(file.metadata(), path)
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return header, weights
+
+
+def describe_checkpoint(path: Path) -> tuple[dict[str, Any], int]:
+    """The header of one of our files, and how many parameters it holds; none of them is read."""
+    with _opened(path) as file:
+        header = header_of(file.metadata(), path)
+        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    return header, sum(math.prod(shape) for shape in shapes)
+
+
+def header_of(metadata: dict[str, str] | None, path: str | Path) -> dict[str, Any]:
+    """Our header among a safetensors file's metadata; raises `UserError` if it is none of ours."""
+    header: dict[str, Any] = json.loads((metadata or {}).get(FORMAT, "{}"))
     if header.get("format") != FORMAT or header.get("version") != FORMAT_VERSION:
         raise UserError(f"{path}: no {FORMAT} of version {FORMAT_VERSION}; save it with this project")
-    return header, weights
+    return header
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a whole safetensors file ({error}); copy it again") from error
 
 
 def read_published(path: Path) -> Weights:

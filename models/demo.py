@@ -35,11 +35,11 @@ class Flags:
     """Which videos, which models, and where the pictures go."""
 
     data: Annotated[Path, tyro.conf.Positional]
-    """The data set's folder."""
+    """The data set: a folder, or hf://ORG/NAME."""
     out: Path
     """The folder of the mp4 files."""
     checkpoint: str | None = None
-    """"pretrained" (the default), "published", or a folder of weights."""
+    """"pretrained" (the default), "published", a folder of weights, or hf://ORG/NAME."""
     preset: str | None = None
     """main, ablation or tiny: random weights, for trying things out."""
     baselines: bool = False

@@ -25,11 +25,11 @@ class Flags:
     """What is encoded, with what, and where the latents go."""
 
     data: Annotated[Path, tyro.conf.Positional]
-    """The data set's folder."""
+    """The data set: a folder, or hf://ORG/NAME."""
     out: Path
     """The folder of the latents."""
     checkpoint: str | None = None
-    """"pretrained" (the default), "published", or a folder with an autoencoder."""
+    """"pretrained" (the default), "published", a folder with an autoencoder, or hf://ORG/NAME."""
     preset: str | None = None
     """main, ablation or tiny: random weights, for trying things out."""
     model: str = "millivid"

@@ -26,7 +26,7 @@ from models.reconstruction import Estimate, Score, choose_examples, choose_frame
 from models.reconstruction_picture import draw_reconstructions
 from models.rollouts import FrameCodec, Precision
 from models.tokens import Grid
-from models.weights import PRETRAINED, SUFFIX, Source, folder_of, load_autoencoder
+from models.weights import PRETRAINED, SUFFIX, Source, holds, load_autoencoder
 
 FORMAT, FORMAT_VERSION = "loopcraft-reconstruction", 1
 COLUMNS = 6
@@ -43,11 +43,12 @@ class Flags:
 
     what: tyro.conf.Positional[Literal["autoencoder"]]
     data: Path
-    """The data set's folder."""
+    """The data set: a folder, or hf://ORG/NAME."""
     out: Path
     """The folder of reconstruction.json and reconstruction.png."""
     checkpoint: str = PRETRAINED
-    """"pretrained", "published", or a folder with autoencoder.safetensors and maybe the cascaded one."""
+    """"pretrained", "published", or what holds autoencoder.safetensors and maybe the cascaded one: a folder,
+    or hf://ORG/NAME."""
     metrics: str = ""
     """Paired metrics of the benchmark, separated by commas; psnr,ssim if empty, and lpips with --weights."""
     weights: Path | None = None
@@ -138,7 +139,7 @@ def load_scores(metrics: Sequence[PairedMetric], resources: Resources) -> dict[s
 def load_autoencoders(checkpoint: str, precision: Precision, device: torch.device) -> Loaded:
     """The hierarchical autoencoder and, where the folder has it, the cascaded one, of the same grid."""
     models = {HIERARCHICAL: "millivid"}
-    if (folder_of(checkpoint) / CASCADED_FILE).is_file():
+    if holds("autoencoder-cascaded", checkpoint):
         models[CASCADED] = "millivid-cascaded"
     codecs, sha256 = {}, {}
     for name, model in models.items():

@@ -1,5 +1,7 @@
-"""The published checkpoints on the Hugging Face Hub: which files there are, and how one is fetched."""
+"""Checkpoints on the Hugging Face Hub: the paper's, those at any hf://ORG/NAME, and how a file is fetched."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,47 @@ PUBLISHED = {
     "full-resolution": HubFile(name="full_resolution_rollout_192k.ckpt"),
 }
 """The checkpoints behind the paper's main table."""
+
+
+ADDRESS = re.compile(r"hf:/{1,2}(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/]+))?/?", re.ASCII)
+
+
+def is_address(checkpoint: str) -> bool:
+    """Whether a checkpoint is on the Hub, not in a folder (a Path has only one of the two slashes left)."""
+    return checkpoint.startswith("hf:/")
+
+
+def fetch_first(address: str, names: Sequence[str]) -> Path | None:
+    """The first of the files `names` that hf://ORG/NAME[@REVISION] holds, in the Hub's own cache.
+
+    None if it holds none of them. Raises `UserError` for what is no address, a repository that is not there,
+    and an unreachable Hub.
+    """
+    match = ADDRESS.fullmatch(address)
+    if match is None:
+        raise UserError(
+            f"{address}: no address of checkpoints; write hf://ORG/NAME or hf://ORG/NAME@REVISION"
+        )
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+        from loopcraft.hub import MODEL, plain_errors
+    except ImportError as error:
+        raise UserError(f"{address} needs huggingface_hub; pip install huggingface_hub") from error
+    unreachable = None
+    for name in names:
+        with plain_errors(match["repository"], MODEL):
+            try:
+                return Path(hf_hub_download(match["repository"], name, revision=match["revision"]))
+            except LocalEntryNotFoundError as error:  # no network; another of the names may be in the cache
+                unreachable = error
+            except EntryNotFoundError:
+                continue
+    if unreachable is not None:
+        with plain_errors(match["repository"], MODEL):
+            raise unreachable
+    return None
 
 
 def fetch(file: HubFile) -> Path:

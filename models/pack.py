@@ -7,13 +7,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 
 from loopcraft.cli import UserError, run
-from loopcraft.storage import whole_file
+from loopcraft.storage import file_sha256, whole_file
 from models.checkpoints import read_checkpoint, save_checkpoint
 from models.diffusion import Solver
 from models.weights import SUFFIX, config_from
@@ -48,7 +48,9 @@ def pack(flags: Flags) -> None:
     for path in paths:
         header, weights = read_checkpoint(path)
         config = config_from(header, path)
-        origin = {"training": header["training"]} if "training" in header else {}
+        origin: dict[str, Any] = {"packed_from": file_sha256(path)}
+        if "training" in header:
+            origin["training"] = header["training"]
         if not path.stem.startswith("autoencoder"):
             origin["sampling"] = {"steps": flags.steps, "solver": flags.solver}
         packed = flags.out / path.name

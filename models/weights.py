@@ -17,7 +17,7 @@ from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.checkpoints import Weights, load_weights, read_checkpoint, read_published
 from models.diffusion import Sampling
 from models.framepack import FramePackWindow
-from models.hub import PUBLISHED, fetch
+from models.hub import PUBLISHED, fetch, fetch_first, is_address
 from models.plans import PlanConfig
 from models.presets import (
     PRESETS,
@@ -38,9 +38,9 @@ PRETRAINED_FOLDER = Path(__file__).parent / PRETRAINED
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where weights come from: a checkpoint ("pretrained", "published" or a folder), or a preset, at random.
+    """Where weights come from: a checkpoint, or a preset with random weights.
 
-    With neither they are the pretrained ones.
+    A checkpoint is "pretrained" (the default), "published", a folder, or hf://ORG/NAME[@REVISION].
     """
 
     checkpoint: str | None = None
@@ -52,8 +52,8 @@ class Source:
     def __post_init__(self) -> None:
         if self.checkpoint is not None and self.preset is not None:
             raise UserError(
-                f"give either a checkpoint ('{PRETRAINED}', 'published' or a folder) or a preset "
-                f"({', '.join(PRESETS)}: random weights), and not both"
+                f"give either a checkpoint ('{PRETRAINED}', 'published', a folder or hf://ORG/NAME) or a "
+                f"preset ({', '.join(PRESETS)}: random weights), and not both"
             )
         if self.preset is not None and self.preset not in PRESETS:
             raise UserError(f"there is no preset {self.preset!r}; choose one of {', '.join(PRESETS)}")
@@ -103,10 +103,8 @@ def load_model(name: str, source: Source) -> LoadedModel:
             network = preset.video.network(autoencoder.grid)
         return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=None)
     stored = find_weights(name, source.folder)
-    if stored.config is not None and _family(stored.config) != _family(tiny(name).video):
-        raise UserError(
-            f"{stored.path}: holds {_family(stored.config)}, not {name}; choose another checkpoint"
-        )
+    if stored.config is not None:
+        require_kind(name, stored.config, stored.path)
     video = stored.config or PRESETS["main"](name, 256).video
     assert not isinstance(video, AutoencoderConfig)
     network = video.network(autoencoder.grid)
@@ -121,18 +119,29 @@ def load_autoencoder(name: str, source: Source) -> tuple[Autoencoder, str | None
     if source.preset is not None:
         with seeded(source.seed):
             return Autoencoder(PRESETS[source.preset](name, source.frame_size or 256).autoencoder), None
-    cascaded = tiny(name).autoencoder.cascaded
-    stored = find_weights("autoencoder-cascaded" if cascaded else "autoencoder", source.folder)
+    stored = find_weights(autoencoder_stem(name), source.folder)
     config = stored.config or AutoencoderConfig()
-    if not isinstance(config, AutoencoderConfig) or config.cascaded != cascaded:
+    if not isinstance(config, AutoencoderConfig) or config.cascaded != tiny(name).autoencoder.cascaded:
         raise UserError(f"{stored.path}: does not hold the autoencoder of {name}; choose another checkpoint")
     autoencoder = Autoencoder(config)
     stored.fill(autoencoder)
     return autoencoder, file_sha256(stored.path)
 
 
-def folder_of(checkpoint: str) -> Path:
-    """Where the files of a checkpoint lie, unless it is the published one."""
+def autoencoder_stem(name: str) -> str:
+    """What the file of the autoencoder of the model called `name` is called."""
+    return "autoencoder-cascaded" if tiny(name).autoencoder.cascaded else "autoencoder"
+
+
+def holds(stem: str, checkpoint: str) -> bool:
+    """Whether a checkpoint, published ones apart, has a file STEM.safetensors."""
+    name = f"{stem}{SUFFIX}"
+    if is_address(checkpoint):
+        return fetch_first(checkpoint, [name]) is not None
+    return (_folder_of(checkpoint) / name).is_file()
+
+
+def _folder_of(checkpoint: str) -> Path:
     return PRETRAINED_FOLDER if checkpoint == PRETRAINED else Path(checkpoint)
 
 
@@ -144,7 +153,14 @@ def find_weights(stem: str, checkpoint: str) -> Stored:
             raise UserError(f"no weights of {stem} are published; choose {', '.join(PUBLISHED)}, or train it")
         path = fetch(published)
         return Stored(path=path, config=None, weights=read_published(path))
-    folder = folder_of(checkpoint)
+    if is_address(checkpoint):
+        names = [f"{stem}{SUFFIX}", *([] if published is None else [published.name])]
+        fetched = fetch_first(checkpoint, names)
+        if fetched is None:
+            raise UserError(f"{checkpoint}: holds no {names[0]}; choose another model or repository")
+        folder = fetched.parent
+    else:
+        folder = _folder_of(checkpoint)
     if (own := folder / f"{stem}{SUFFIX}").is_file():
         header, weights = read_checkpoint(own)
         sampling = Sampling(**header.get("sampling", {}))
@@ -166,6 +182,13 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer_seed(seed, "initial weights"))
         yield
+
+
+def require_kind(stem: str, config: AutoencoderConfig | VideoConfig, path: Path) -> None:
+    """Raise `UserError` if a file called `stem` holds a model of another architecture."""
+    wanted = "an autoencoder" if stem.startswith("autoencoder") else _family(tiny(stem).video)
+    if _family(config) != wanted:
+        raise UserError(f"{path}: holds {_family(config)}, not {stem}; choose another checkpoint")
 
 
 def _family(config: AutoencoderConfig | VideoConfig) -> str:

@@ -22,7 +22,8 @@ ACCOUNTS = {
     READER: {"name": "ada", "orgs": [], "role": "read"},
     STRANGER: {"name": "eve", "orgs": [{"name": "lab", "roleInOrg": "read"}], "role": "write"},
 }
-LARGE = (".parquet", ".png", ".mp4", ".npy")
+LARGE = (".parquet", ".png", ".mp4", ".npy", ".safetensors")
+MODELS = "models/"
 PAGE = 3
 """Entries of one page of a listing: few, so that every client must turn pages."""
 
@@ -48,7 +49,7 @@ class Repository:
     def at(self, revision: str) -> tuple[str, Files] | None:
         if revision == "main":
             return self.commits[-1]
-        return next((found for found in self.commits if found[0].startswith(revision)), None)
+        return next((found for found in self.commits if found[0] == revision), None)  # never by a part of it
 
 
 @dataclass
@@ -67,6 +68,7 @@ class Hub:
     url: str = ""
     store_url: str = ""
     repositories: dict[str, Repository] = field(default_factory=dict)
+    """Data sets by their name, models by "models/" and their name."""
     store: dict[str, bytes] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
@@ -167,13 +169,15 @@ class _Handler(BaseHTTPRequestHandler):
             return _json({"errors": [], "warnings": []})
         if path == "/api/repos/create":
             return self._create(json.loads(body), account)
-        if match := re.fullmatch(r"/datasets/([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
-            self._repository(match[1], account, write=True)
+        if match := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
+            self._repository(_key(match[2], match[1]), account, write=True)
             return self._batch(json.loads(body))
-        if match := re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-            return self._resolve(*self._revision(match[1], match[2], account), match[3])
-        if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(?:/(.+))?", path):
-            return self._api(match[1], (match[2] or "revision/main").split("/", 2), body, account)
+        if match := re.fullmatch(r"/api/(datasets|models)/([^/]+/[^/]+)(?:/(.+))?", path):
+            name = _key(match[2], match[1] == "datasets")
+            return self._api(name, (match[3] or "revision/main").split("/", 2), body, account)
+        if match := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            name = _key(match[2], match[1])
+            return self._resolve(*self._revision(name, match[3], account), match[4])
         raise _RefusalError(404)
 
     def _account(self) -> dict[str, Any] | None:
@@ -186,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
         if account is None or account["role"] != "write":
             return False
         orgs = [org["name"] for org in account["orgs"] if org["roleInOrg"] == "write"]
-        return name.split("/")[0] in (account["name"], *orgs)
+        return name.removeprefix(MODELS).split("/")[0] in (account["name"], *orgs)
 
     def _repository(self, name: str, account: dict[str, Any] | None, *, write: bool = False) -> Repository:
         repository = self.server.hub.repositories.get(name)
@@ -208,7 +212,9 @@ class _Handler(BaseHTTPRequestHandler):
         name = f"{wanted.get('organization') or (account or {}).get('name')}/{wanted['name']}"
         if not self._may_write(name, account):
             raise _RefusalError(403, message="forbidden")
-        answer = {"url": f"{self.server.hub.url}/datasets/{name}", "name": name}
+        prefix = "datasets/" if wanted.get("type") == "dataset" else ""
+        answer = {"url": f"{self.server.hub.url}/{prefix}{name}", "name": name}
+        name = _key(name, prefix)
         if name in self.server.hub.repositories:
             return 409, {"Content-Type": "application/json"}, json.dumps(answer).encode()
         private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
@@ -233,7 +239,15 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "revision":
             siblings = [{"rfilename": path} for path in files]
             private = self.server.hub.repositories[name].private
-            return _json({"id": name, "sha": commit, "private": private, "siblings": siblings, "tags": []})
+            return _json(
+                {
+                    "id": name.removeprefix(MODELS),
+                    "sha": commit,
+                    "private": private,
+                    "siblings": siblings,
+                    "tags": [],
+                }
+            )
         if what == "tree":
             return self._tree(files, rest[1] if len(rest) > 1 else "")
         if what == "paths-info":
@@ -302,9 +316,9 @@ class _Handler(BaseHTTPRequestHandler):
         if header.get("parentCommit") not in (None, repository.commits[-1][0]):
             raise _RefusalError(412)
         commit = repository.commit(files)
-        return _json(
-            {"commitUrl": f"{self.server.hub.url}/datasets/{name}/commit/{commit}", "commitOid": commit}
-        )
+        prefix = "" if name.startswith(MODELS) else "datasets/"
+        url = f"{self.server.hub.url}/{prefix}{name.removeprefix(MODELS)}/commit/{commit}"
+        return _json({"commitUrl": url, "commitOid": commit})
 
     def _resolve(self, commit: str, files: Files, path: str) -> tuple[int, dict[str, str], bytes]:
         if path not in files:
@@ -325,6 +339,11 @@ class _Handler(BaseHTTPRequestHandler):
             headers = headers | {"Content-Range": f"bytes {start}-{end}/{len(data)}"}
             return 206, headers, data[start : end + 1]
         return 200, headers, data
+
+
+def _key(name: str, is_data: object) -> str:
+    """How a repository is kept."""
+    return name if is_data else f"{MODELS}{name}"
 
 
 def _json(value: Any) -> tuple[int, dict[str, str], bytes]:

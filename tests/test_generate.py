@@ -52,6 +52,7 @@ def test_a_set_has_its_files_and_no_others(whole: dict[str, dict[str, bytes]]) -
     assert (manifest["world"], manifest["split"], manifest["num_context"]) == ("fake-v1", "val", 16)
     assert manifest["generator"]["candidates"] == 40
     assert manifest["versions"]["numpy"] == np.__version__
+    assert not {"minerl", "java"} & manifest["versions"].keys()
 
 
 def test_the_table_describes_the_files(whole: dict[str, dict[str, bytes]], tmp_path: Path) -> None:

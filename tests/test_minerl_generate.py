@@ -245,6 +245,44 @@ def test_the_command_line_makes_a_data_set(tmp_path: Path, monkeypatch: pytest.M
     assert verify(open_dataset(tmp_path / "set")) == []
 
 
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment that has minerl 0.4.4 and a Java, as far as one can tell from outside."""
+    metadata = tmp_path / "packages" / "minerl-0.4.4.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: minerl\nVersion: 0.4.4\n")
+    monkeypatch.syspath_prepend(metadata.parents[1])
+    java = tmp_path / "packages" / "java"
+    java.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_402\"' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("PATH", str(java.parent), prepend=":")
+    return java.parent
+
+
+def test_the_data_set_says_which_minecraft_made_it(tmp_path: Path, installed: Path) -> None:
+    root = tmp_path / "set"
+    make(root, recipe(num_episodes=1))
+    recorded = json.loads((root / "dataset.json").read_text())["versions"]
+    assert {"minerl": "0.4.4", "java": "1.8.0_402"}.items() <= recorded.items()
+    assert recorded["numpy"] == np.__version__
+
+
+def test_it_goes_on_under_another_java_8_but_no_other_minerl(tmp_path: Path, installed: Path) -> None:
+    root = tmp_path / "set"
+    make(root, recipe())
+    (root / "000/001.npy").unlink()
+    (installed / "java").write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_432\"' >&2\n")
+    make(root, recipe())
+    assert (root / "000/001.npy").exists()
+    (root / "000/001.npy").unlink()
+    (installed / "minerl-0.4.4.dist-info").rename(installed / "minerl-1.0.0.dist-info")
+    (installed / "minerl-1.0.0.dist-info/METADATA").write_text("Name: minerl\nVersion: 1.0.0\n")
+    with pytest.raises(
+        UserError, match=r"was begun with minerl 0\.4\.4, and this is 1\.0\.0; go on with the same"
+    ):
+        make(root, recipe())
+
+
 def test_games_end_with_a_killed_run(tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path

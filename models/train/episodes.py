@@ -20,7 +20,7 @@ from loopcraft.cli import UserError
 from loopcraft.plan import plan_train_episode
 from loopcraft.recipe import Recipe
 from loopcraft.seeding import generator
-from loopcraft.storage import INDEX
+from loopcraft.storage import INDEX, encode_json
 from loopcraft.worlds import WORLD_IDS, make_world
 from loopcraft.worlds.base import PathWorld
 from models.latents import MANIFEST, PUBLISHED_INDEX, Latents
@@ -66,7 +66,9 @@ class WorldEpisodes(Dataset[LoadedEpisode]):
 class StoredEpisodes(Dataset[LoadedEpisode]):
     """What stored sources share: their keys, repeated in ever new orders."""
 
-    def __init__(self, root: Path, num_frames: dict[str, int], *, min_frames: int, seed: int) -> None:
+    def __init__(
+        self, root: Path, num_frames: dict[str, int], *, identity: str, min_frames: int, seed: int
+    ) -> None:
         self._keys = [key for key, frames in sorted(num_frames.items()) if frames >= min_frames]
         if not self._keys:
             longest = max(num_frames.values(), default=0)
@@ -76,12 +78,7 @@ class StoredEpisodes(Dataset[LoadedEpisode]):
             )
         self._seed = seed
         self.max_frames = max(num_frames[key] for key in self._keys)
-        content = [
-            (root / name).read_bytes()
-            for name in (INDEX, PUBLISHED_INDEX, MANIFEST)
-            if (root / name).is_file()
-        ]
-        self.identity = hashlib.sha256(b"".join(content)).hexdigest()
+        self.identity = identity
 
     def key(self, index: int) -> str:
         """The episode that number `index` is."""
@@ -91,15 +88,17 @@ class StoredEpisodes(Dataset[LoadedEpisode]):
 
 
 class DatasetEpisodes(StoredEpisodes):
-    """The episodes of a data set on disk."""
+    """The episodes of a data set on disk or, as hf://ORG/NAME, on the Hub."""
 
-    def __init__(self, root: Path, *, min_frames: int, seed: int) -> None:
+    def __init__(self, root: str | Path, *, min_frames: int, seed: int) -> None:
         from loopcraft.dataset import open_dataset  # tables and video, which the world does without
 
         self._dataset = open_dataset(root)
+        index = {key: self._dataset.num_frames(key) for key in self._dataset.keys}
         super().__init__(
             self._dataset.root,
-            {key: self._dataset.num_frames(key) for key in self._dataset.keys},
+            index,
+            identity=hashlib.sha256(encode_json(index)).hexdigest(),  # of index.json as we write it
             min_frames=min_frames,
             seed=seed,
         )
@@ -121,7 +120,15 @@ class LatentEpisodes(StoredEpisodes):
     """The videos of a folder of latents."""
 
     def __init__(self, latents: Latents, *, min_frames: int, seed: int) -> None:
-        super().__init__(latents.root, latents.num_frames, min_frames=min_frames, seed=seed)
+        names = [name for name in (INDEX, PUBLISHED_INDEX, MANIFEST) if (latents.root / name).is_file()]
+        content = b"".join((latents.root / name).read_bytes() for name in names)
+        super().__init__(
+            latents.root,
+            latents.num_frames,
+            identity=hashlib.sha256(content).hexdigest(),
+            min_frames=min_frames,
+            seed=seed,
+        )
         self._latents = latents
 
     def __getitem__(self, index: int) -> LoadedEpisode:
@@ -135,7 +142,7 @@ Source = WorldEpisodes | DatasetEpisodes | LatentEpisodes
 
 
 def is_world(data: str) -> bool:
-    """Whether `--data` names a world and not a folder."""
+    """Whether `--data` names a world and not stored episodes."""
     return data in WORLD_IDS
 
 

@@ -15,7 +15,7 @@ class Flags:
     """What both commands take; what is None is as the preset has it."""
 
     data: str
-    """"voxel-v1", or a folder."""
+    """"voxel-v1", a folder, or a data set at hf://ORG/NAME."""
     out: Path
     """The folder of checkpoints, logs and pictures; all models of a set may share one."""
     preset: PresetName = "nano"
@@ -100,7 +100,7 @@ class VideoFlags(Flags):
     """Train a video model on latents, or on frames that an autoencoder encodes as they arrive."""
 
     model: str = "millivid"
-    autoencoder: Path | None = None
-    """Folder with a trained autoencoder; frames need it, and with latents it serves the pictures."""
+    autoencoder: str | None = None
+    """Folder or hf://ORG/NAME of a trained autoencoder: frames need it, for latents it draws the pictures."""
     context_dropout: float = 0.1
     """Share of samples whose context is pure noise."""

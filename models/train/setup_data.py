@@ -21,7 +21,7 @@ def open_frames(
             raise UserError(
                 f"--data {flags.data} holds latents, and an autoencoder needs frames; give a data set"
             )
-        stored = DatasetEpisodes(Path(flags.data), min_frames=min_frames, seed=flags.seed)
+        stored = DatasetEpisodes(flags.data, min_frames=min_frames, seed=flags.seed)
         return stored, stored.frame_size
     num_frames = flags.episode_frames or schedule_for(flags).episode_frames
     if num_frames < min_frames:

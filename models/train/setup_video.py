@@ -28,7 +28,7 @@ from models.train.run_setup import USUAL_FRAME_SIZE, Setup, config_of, preset_of
 from models.train.setup_data import open_frames, refuse_world_flags
 from models.train.trainer import Trainer
 from models.weights import Source as WeightSource
-from models.weights import find_weights, load_autoencoder, seeded
+from models.weights import autoencoder_stem, find_weights, load_autoencoder, seeded
 
 
 def prepare_video(flags: VideoFlags, processes: Processes) -> Setup:
@@ -129,7 +129,7 @@ def _require_levels(preset: Preset, grid: Grid, flags: VideoFlags) -> None:
 def _load_autoencoder(flags: VideoFlags) -> tuple[Autoencoder | None, str | None]:
     if flags.autoencoder is None:
         return None, None
-    return load_autoencoder(flags.model, WeightSource(checkpoint=str(flags.autoencoder)))
+    return load_autoencoder(flags.model, WeightSource(checkpoint=flags.autoencoder))
 
 
 def _require_same_autoencoder(flags: VideoFlags, latents: OwnLatents, sha256: str | None) -> None:
@@ -142,8 +142,8 @@ def _require_same_autoencoder(flags: VideoFlags, latents: OwnLatents, sha256: st
 
 def _copy_autoencoder(flags: VideoFlags) -> None:
     """Put the autoencoder beside the model, as `models.weights` expects."""
-    stem = "autoencoder-cascaded" if flags.model.endswith("-cascaded") else "autoencoder"
-    path = find_weights(stem, str(flags.autoencoder)).path
+    assert flags.autoencoder is not None
+    path = find_weights(autoencoder_stem(flags.model), flags.autoencoder).path
     if path.resolve() != (flags.out / path.name).resolve():
         with whole_file(flags.out / path.name) as temporary:
             shutil.copyfile(path, temporary)

@@ -1,0 +1,84 @@
+"""Publish checkpoints on the Hugging Face Hub: `python -m models.publish DIR --repo ORG/NAME`.
+
+Sent are the autoencoders and video models in DIR (autoencoder.safetensors, millivid.safetensors, ...), the
+logs of their training (millivid.jsonl), result files if any are given, and a card of all that is there then.
+MODEL.training.pt, which only a run that goes on needs, stays here. What the Hub has is not sent again, and
+checkpoints that are there and not in DIR stay. `--checkpoint hf://ORG/NAME` reads them back.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from benchmark.published import all_results, is_result, result_files, sections
+from loopcraft import cli, hub
+from models.card import make_card
+from models.published import describe, find_files, is_checkpoint_file, require_autoencoders
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The flags of `python -m models.publish`."""
+
+    folder: tyro.conf.Positional[Path]
+    """The folder of the checkpoints."""
+    repo: str
+    """ORG/NAME of a model repository at the Hub; made if it does not exist."""
+    private: bool = False
+    """Make the repository private."""
+    dry_run: bool = False
+    """Check everything, say what would be sent, and send nothing."""
+    results: tuple[Path, ...] = ()
+    """Result files (or the folders of their runs) whose tables the card shows."""
+    datasets: tuple[str, ...] = ()
+    """ORG/NAME of the data sets at the Hub that the models were trained on, for the card's header."""
+    licence: str = "mit"
+    """The Hub's identifier of the weights' licence."""
+
+
+def run(flags: Flags) -> None:
+    """Check files and rights, put what is missing in one commit, check what arrived."""
+    files = find_files(flags.folder)
+    results = result_files(flags.results) if flags.results else {}
+    listing = hub.claim(flags.repo, private=flags.private, is_ours=is_ours, repo_type=hub.MODEL)
+    require_autoencoders(describe(flags.repo, files, listing), flags.folder)
+    for path, place in {**files, **results}.items():
+        is_there = listing is not None and hub.is_same(place, listing.files.get(path))
+        print(
+            f"{path}: {'is there already' if is_there else f'to send, {place.stat().st_size / 1e6:.1f} MB'}"
+        )
+    for state in sorted(flags.folder.glob("*.training.pt")):
+        print(f"{state.name}: stays here; only a training run that goes on needs it")
+    if flags.dry_run:
+        print(f"{flags.repo}: nothing was sent (--dry-run)")
+        return
+    hub.create(flags.repo, private=flags.private, repo_type=hub.MODEL)
+    commit = hub.persistently(lambda: put(flags, files, results))
+    print(f"{hub.page(flags.repo, hub.MODEL)} at {commit[:12]}: complete and checked")
+    print(f"--checkpoint hf://{flags.repo}@{commit} reads this revision")
+
+
+def is_ours(path: str) -> bool:
+    """Whether this command could have written `path`, or the Hub itself when the repository was made."""
+    return path in (".gitattributes", "README.md") or is_checkpoint_file(path) or is_result(path)
+
+
+def put(flags: Flags, files: Mapping[str, Path], results: dict[str, Path]) -> str:
+    """Commit what is missing and a card of all; check what arrived; return the commit."""
+    listing = hub.list_files(flags.repo, repo_type=hub.MODEL)
+    tables = sections(all_results(flags.repo, listing, results, hub.MODEL))
+    checkpoints = describe(flags.repo, files, listing)
+    card = make_card(flags.repo, checkpoints, tables, licence=flags.licence, datasets=flags.datasets)
+    wanted: dict[str, bytes | Path] = {**files, **results, "README.md": card.encode()}
+    return hub.put(flags.repo, wanted, f"Publish {', '.join(files)}", listing, hub.MODEL)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return cli.run(Flags, run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,128 @@
+"""Checkpoints for a Hub repository: which files of a folder they are, and what it will hold with them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.errors import SafetensorsParsingError
+
+from loopcraft import hub
+from loopcraft.cli import UserError
+from loopcraft.storage import file_sha256
+from models.card import AUTOENCODERS, Checkpoint
+from models.checkpoints import describe_checkpoint, header_of
+from models.presets import tiny
+from models.weights import SUFFIX, autoencoder_stem, config_from, require_kind
+
+LOG = ".jsonl"
+
+
+def find_files(folder: Path) -> dict[str, Path]:
+    """The checkpoints and logs in `folder` by name; raises `UserError` if one is damaged or there is none."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the folder of a checkpoint (--out of models.train)")
+    checkpoints = [path for path in sorted(folder.glob(f"*{SUFFIX}")) if is_model(path.stem)]
+    if not checkpoints:
+        raise UserError(
+            f"{folder}: holds no checkpoint (autoencoder{SUFFIX}, millivid{SUFFIX}, ...); give the folder of "
+            "one"
+        )
+    for path in checkpoints:
+        header, _ = describe_checkpoint(path)
+        require_kind(path.stem, config_from(header, path), path)
+    logs = [path for path in sorted(folder.glob(f"*{LOG}")) if is_model(path.stem)]
+    return {path.name: path for path in [*checkpoints, *logs]}
+
+
+def is_model(stem: str) -> bool:
+    """Whether a file of weights called `stem` is one that models are loaded from."""
+    try:
+        return stem in AUTOENCODERS or tiny(stem) is not None
+    except KeyError:
+        return False
+
+
+def is_checkpoint_file(path: str) -> bool:
+    """Whether a checkpoint or its log could lie at `path`."""
+    return path.endswith((SUFFIX, LOG)) and "/" not in path and is_model(Path(path).stem)
+
+
+def describe(
+    repository: str, files: Mapping[str, Path], listing: hub.Listing | None
+) -> dict[str, Checkpoint]:
+    """All checkpoints that the repository will hold, by stem: autoencoders first."""
+    there = {} if listing is None else listing.files
+    names = {path for path in {*there, *files} if path.endswith(SUFFIX)}
+    order = sorted(
+        names, key=lambda path: (Path(path).stem not in AUTOENCODERS, path != "millivid" + SUFFIX, path)
+    )
+    found = {}
+    for name in order:
+        stem = name.removesuffix(SUFFIX)
+        if name in files:
+            header, parameters = describe_checkpoint(files[name])
+            num_bytes, sha256 = files[name].stat().st_size, file_sha256(files[name])
+        else:
+            assert listing is not None
+            header, parameters = _describe_remote(repository, name, listing)
+            num_bytes, sha256 = there[name].size, hub.stored_sha256(listing, name)
+        log = _log(repository, stem + LOG, files, listing)
+        found[stem] = Checkpoint(
+            header=header,
+            parameters=parameters,
+            num_bytes=num_bytes,
+            sha256=sha256,
+            last_record=None if log is None else last_record(log),
+        )
+    return found
+
+
+def _describe_remote(repository: str, name: str, listing: hub.Listing) -> tuple[dict[str, Any], int]:
+    try:
+        with hub.plain_errors(repository, hub.MODEL):
+            stored = HfApi().parse_safetensors_file_metadata(repository, name, revision=listing.commit)
+    except SafetensorsParsingError as error:
+        raise UserError(
+            f"{repository}: its {name} is damaged; remove it there, or publish it again"
+        ) from error
+    return header_of(stored.metadata, f"{repository}/{name}"), sum(stored.parameter_count.values())
+
+
+def _log(repository: str, name: str, files: Mapping[str, Path], listing: hub.Listing | None) -> Path | None:
+    if name in files or listing is None or name not in listing.files:
+        return files.get(name)
+    with hub.plain_errors(repository, hub.MODEL):
+        return Path(hf_hub_download(repository, name, revision=listing.commit))
+
+
+def last_record(log: Path) -> dict[str, Any] | None:
+    """The last whole line of a training's log; None if it has none. Raises `UserError` for what is no log."""
+    lines = [line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    try:
+        record: dict[str, Any] | None = json.loads(lines[-1]) if lines else None
+        if record is not None:
+            float(record["step"]), float(record["loss"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{log}: not the log of a training run ({error}); move it away") from error
+    return record
+
+
+def require_autoencoders(checkpoints: Mapping[str, Checkpoint], folder: Path) -> None:
+    """Raise `UserError` unless each video model comes with the autoencoder that it was trained on."""
+    for stem, found in checkpoints.items():
+        if stem in AUTOENCODERS:
+            continue
+        needed = autoencoder_stem(stem)
+        if needed not in checkpoints:
+            raise UserError(
+                f"{folder}: holds {stem}{SUFFIX} but not its {needed}{SUFFIX}; put it there as well"
+            )
+        trained_on, there = found.training.get("autoencoder"), checkpoints[needed].sha256
+        if trained_on not in (None, there, checkpoints[needed].header.get("packed_from")):
+            raise UserError(
+                f"{folder}: {stem} was trained on an autoencoder of SHA-256 {trained_on[:12]}..., and "
+                f"{needed}{SUFFIX} has {there[:12]}...; publish the one that it was trained on, or choose "
+                "another --repo"
+            )

@@ -1,0 +1,329 @@
+"""Publishing checkpoints: what is sent is read back, the card tells how to use it, mistakes send nothing."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import fake_hub
+import pytest
+import torch
+import yaml
+from benchmark_data import make_result
+from fake_hub import Fault
+from huggingface_hub import constants
+from safetensors.torch import save_file
+from training_runs import train, use_fake_world
+
+import loopcraft.hub
+from benchmark.results import write_result
+from loopcraft.cli import UserError
+from loopcraft.storage import file_sha256
+from models import pack, publish
+from models.checkpoints import read_checkpoint, save_checkpoint
+from models.hub import PUBLISHED, fetch_first
+from models.weights import Source, find_weights, load_autoencoder, load_model
+
+pytest_plugins = ["hub_client"]
+pytestmark = pytest.mark.usefixtures("hub")
+
+SENT = ("autoencoder.safetensors", "autoencoder.jsonl", "millivid.safetensors", "millivid.jsonl")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that two updates of an autoencoder and of MilliVid on its latents leave."""
+    root = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.train.episodes.make_world", None)
+        use_fake_world()
+        assert train("autoencoder", root, root / "out", "--steps", "2") == 0
+        world = ("--data", "voxel-v1", "--episode-frames", "120", "--autoencoder", str(root / "out"))
+        assert train("millivid", root, root / "out", "--steps", "2", *world) == 0
+    return root / "out"
+
+
+def publish_to(repository: str, folder: Path, *more: str) -> int:
+    return publish.main([str(folder), "--repo", repository, *more])
+
+
+def files_of(hub: fake_hub.Hub, repository: str) -> dict[str, bytes]:
+    return hub.repositories[f"models/{repository}"].files
+
+
+def test_what_is_read_back_is_what_was_published(hub, trained, capsys) -> None:
+    assert publish_to("lab/round", trained) == 0
+    assert "millivid.training.pt: stays here" in capsys.readouterr().out
+    files = files_of(hub, "lab/round")
+    assert sorted(files) == sorted([".gitattributes", "README.md", *SENT])
+    for name in SENT:
+        assert files[name] == (trained / name).read_bytes()
+    here, there = (
+        load_model("millivid", Source(checkpoint=place)) for place in (str(trained), "hf://lab/round")
+    )
+    assert there.sha256 == here.sha256
+    assert all(
+        torch.equal(value, here.network.state_dict()[name])
+        for name, value in there.network.state_dict().items()
+    )
+
+
+def test_only_the_files_that_are_needed_are_fetched_and_once(hub, trained) -> None:
+    assert publish_to("lab/lazy", trained) == 0
+    hub.requests.clear()
+    load_autoencoder("millivid", Source(checkpoint="hf://lab/lazy"))
+    assert hub.count(f"GET /store/{file_sha256(trained / 'autoencoder.safetensors')}") == 1
+    assert hub.count("millivid|jsonl|README") == 0
+    find_weights("autoencoder", "hf:/lab/lazy")  # what a Path leaves of the address
+    assert hub.count("GET /store/") == 1
+
+
+def test_a_revision_stays_what_it_was(hub, trained, tmp_path) -> None:
+    assert publish_to("lab/revised", trained) == 0
+    first = hub.repositories["models/lab/revised"].commits[-1][0]
+    folder = Path(shutil.copytree(trained, tmp_path / "next"))
+    header, weights = read_checkpoint(folder / "millivid.safetensors")
+    changed = {name: value + 1 for name, value in weights.items()}
+    config = find_weights("millivid", str(folder)).config
+    save_checkpoint(folder / "millivid.safetensors", changed, config, training=header["training"])
+    assert publish_to("lab/revised", folder) == 0
+    sha256 = [file_sha256(find_weights("millivid", f"hf://lab/revised{at}").path) for at in ("", f"@{first}")]
+    assert sha256 == [file_sha256(place / "millivid.safetensors") for place in (folder, trained)]
+
+
+def test_the_card_says_what_a_stranger_must_know(hub, trained, tmp_path, capsys) -> None:
+    write_result(tmp_path / "result.json", make_result("millivid", psnr=21.0))
+    flags = ("--results", str(tmp_path / "result.json"), "--datasets", "lab/walks", "--licence", "cc0-1.0")
+    assert publish_to("lab/card", trained, *flags) == 0
+    files = files_of(hub, "lab/card")
+    card = files["README.md"].decode()
+    header = yaml.safe_load(card.split("---")[1])
+    assert header["license"] == "cc0-1.0"
+    assert header["library_name"] == "loopcraft"
+    assert header["datasets"] == ["lab/walks"]
+    assert header["pipeline_tag"] == "image-to-video"
+    assert "world-model" in header["tags"]
+    for stem in ("autoencoder", "millivid"):
+        stored, weights = read_checkpoint(trained / f"{stem}.safetensors")
+        parameters = sum(value.numel() for value in weights.values())
+        assert f"| {parameters:,} |" in card
+        assert file_sha256(trained / f"{stem}.safetensors") in card
+        assert json.dumps(stored["config"], indent=1) in card
+        last = json.loads((trained / f"{stem}.jsonl").read_text().splitlines()[-1])
+        assert f"ends with step 1 at a loss of {last['loss']:.4g}" in card
+    assert "2 updates of 2 samples, seed 0, on `voxel-v1, 120 frames of 16, seed 0`" in card
+    assert "| millivid | **21.00 [20.00, 22.00]** |" in card
+    result = next(path for path in files if path.startswith("results/loopcraft-mini/millivid-"))
+    assert files[result] == (tmp_path / "result.json").read_bytes()
+    assert "@article{millivid2026" in card
+    assert "--resolution 16" in card
+    hub.requests.clear()
+    assert publish_to("lab/card", trained, *flags[2:]) == 0, "the tables of results that are there stay"
+    assert hub.count("/commit/") == 0
+
+
+def test_the_cards_example_runs(hub, trained, tmp_path) -> None:
+    assert pack.main([str(trained), "--out", str(tmp_path / "quick"), "--steps", "2"]) == 0
+    assert publish_to("lab/example", tmp_path / "quick") == 0
+    card = files_of(hub, "lab/example")["README.md"].decode()
+    (example,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert len(example.strip().splitlines()) <= 6
+    names: dict[str, object] = {}
+    exec(example, names)
+    assert names["frames"].shape == (1, 64, 3, 16, 16)  # type: ignore[attr-defined]
+
+
+def test_an_autoencoder_alone_has_an_example_too(hub, trained, tmp_path) -> None:
+    shutil.copy(trained / "autoencoder.safetensors", tmp_path)
+    assert publish_to("lab/alone", tmp_path) == 0
+    (example,) = re.findall(
+        r"```python\n(.*?)```", files_of(hub, "lab/alone")["README.md"].decode(), re.DOTALL
+    )
+    names: dict[str, object] = {}
+    exec(example, names)
+    assert [level.shape[1] for level in names["levels"]] == [64, 16, 4]  # type: ignore[attr-defined]
+
+
+def test_packed_checkpoints_are_published_like_others(hub, trained, tmp_path) -> None:
+    """Their autoencoder has other bytes than the one that the video model was trained on, and says whose."""
+    assert pack.main([str(trained), "--out", str(tmp_path / "packed"), "--steps", "7"]) == 0
+    assert publish_to("lab/packed", tmp_path / "packed") == 0
+    assert "sampled in 7 calls of the network (ddim)" in files_of(hub, "lab/packed")["README.md"].decode()
+    assert load_model("millivid", Source(checkpoint="hf://lab/packed")).preset.sampling.steps == 7
+
+
+def test_a_second_run_sends_nothing(hub, trained) -> None:
+    assert publish_to("lab/twice", trained) == 0
+    commits = len(hub.repositories["models/lab/twice"].commits)
+    hub.requests.clear()
+    assert publish_to("lab/twice", trained) == 0
+    assert hub.count("/commit/|PUT ") == 0
+    assert len(hub.repositories["models/lab/twice"].commits) == commits
+
+
+def test_a_dry_run_sends_nothing(hub, trained, capsys) -> None:
+    assert publish_to("lab/dry", trained, "--dry-run") == 0
+    assert hub.count("/commit/|PUT |repos/create") == 0
+    assert "millivid.safetensors: to send, " in capsys.readouterr().out
+
+
+def test_models_that_are_not_in_the_folder_stay_and_are_described(hub, trained, tmp_path) -> None:
+    assert publish_to("lab/two", trained) == 0
+    card = files_of(hub, "lab/two")["README.md"]
+    shutil.copy(trained / "autoencoder.safetensors", tmp_path)
+    assert publish_to("lab/two", tmp_path) == 0
+    assert set(SENT) <= set(files_of(hub, "lab/two"))
+    assert files_of(hub, "lab/two")["README.md"] == card
+
+
+@pytest.mark.parametrize("content", [b"cut", b"x" * 40, b"\x02" + b"\0" * 7 + b"{}"])
+def test_a_damaged_file_that_is_there_is_named(hub, trained, capsys, content) -> None:
+    hub.add("models/lab/damaged", {"framepack.safetensors": content})
+    assert publish_to("lab/damaged", trained) == 2
+    assert re.search(r"error: lab/damaged.*framepack\.safetensors", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("how", [429, 500, "drop", "lose"])
+def test_broken_off_and_run_again_it_sends_only_what_is_missing(hub, trained, capsys, how) -> None:
+    name = f"lab/broken-{how}"
+    hub.faults.append(Fault("/commit/", how))
+    assert publish_to(name, trained) == 2
+    assert re.search(r"error: .* run the same command again", capsys.readouterr().err)
+    assert publish_to(name, trained) == 0
+    uploads = [line for line in hub.requests if line.startswith("PUT ")]
+    assert len(uploads) == len(set(uploads)) == 2
+    assert load_model("millivid", Source(checkpoint=f"hf://{name}")).sha256
+
+
+def test_passing_trouble_is_waited_out(hub, trained, monkeypatch) -> None:
+    monkeypatch.setattr(loopcraft.hub, "RETRY_WAITS_S", (0.0, 0.0))
+    hub.faults.append(Fault("/commit/", 500, times=2))
+    assert publish_to("lab/trouble", trained) == 0
+
+
+def test_what_did_not_arrive_is_found(hub, trained, monkeypatch, capsys) -> None:
+    commit = fake_hub.Repository.commit
+
+    def damage(repository: fake_hub.Repository, files: fake_hub.Files) -> str:
+        return commit(repository, files | ({"millivid.safetensors": b"cut"} if len(files) > 1 else {}))
+
+    monkeypatch.setattr(fake_hub.Repository, "commit", damage)
+    assert publish_to("lab/cut", trained) == 2
+    assert "millivid.safetensors did not arrive as it was sent" in capsys.readouterr().err
+
+
+def _cut(root: Path) -> Path:
+    path = root / "millivid.safetensors"
+    path.write_bytes(path.read_bytes()[:-7])
+    return root
+
+
+def _renamed(root: Path) -> Path:
+    (root / "millivid.safetensors").rename(root / "framepack.safetensors")
+    return root
+
+
+def _foreign(root: Path) -> Path:
+    save_file({"a": torch.zeros(1)}, root / "millivid.safetensors")
+    return root
+
+
+def _without_autoencoder(root: Path) -> Path:
+    (root / "autoencoder.safetensors").unlink()
+    return root
+
+
+def _other_autoencoder(root: Path) -> Path:
+    stored = find_weights("autoencoder", str(root))
+    weights = {name: value + 1 for name, value in stored.weights.items()}
+    save_checkpoint(root / "autoencoder.safetensors", weights, stored.config)
+    return root
+
+
+def _no_log(root: Path) -> Path:
+    (root / "millivid.jsonl").write_text("{}\n")
+    return root
+
+
+MISTAKES = {
+    "no token": ({"token": None}, r"no Hugging Face token; run `hf auth login` or set HF_TOKEN"),
+    "wrong token": ({"token": "hf_wrong"}, r"refuses the token \(401\); make one with write access"),
+    "read token": ({"name": "ada/set", "token": fake_hub.READER}, r"the token of ada may only read"),
+    "stranger": ({"token": fake_hub.STRANGER}, r"belongs to lab, where eve may not write"),
+    "foreign repository": (
+        {"files": {"model.safetensors": b"1"}},
+        r"exists and holds 'model.safetensors', which",
+    ),
+    "public": ({"files": {"README.md": b""}, "flags": ["--private"]}, r"exists and is public"),
+    "no folder": ({"change": lambda root: root / "nowhere"}, r"nowhere: no such folder"),
+    "empty": ({"change": lambda root: root.parent}, r"holds no checkpoint \(autoencoder.safetensors"),
+    "cut": ({"change": _cut}, r"millivid.safetensors: not a whole safetensors file"),
+    "renamed": ({"change": _renamed}, r"holds a token denoiser for millivid plans, not framepack"),
+    "not ours": ({"change": _foreign}, r"millivid.safetensors: no loopcraft-model of version 1"),
+    "no autoencoder": (
+        {"change": _without_autoencoder},
+        r"millivid.safetensors but not its autoencoder.safetensors",
+    ),
+    "mixed": ({"change": _other_autoencoder}, r"millivid was trained on an autoencoder of SHA-256"),
+    "no log": ({"change": _no_log}, r"millivid.jsonl: not the log of a training run"),
+    "no result": ({"flags": ["--results", "pyproject.toml"]}, r"pyproject.toml: not JSON"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_are_one_sentence_before_anything_is_sent(
+    hub, trained, tmp_path, monkeypatch, capsys, case
+) -> None:
+    what, message = MISTAKES[case]
+    name = what.get("name", f"lab/{case.replace(' ', '-')}")
+    root = Path(shutil.copytree(trained, tmp_path / "copy"))
+    if "token" in what:
+        monkeypatch.delenv("HF_TOKEN") if what["token"] is None else monkeypatch.setenv(
+            "HF_TOKEN", what["token"]
+        )
+    if "files" in what:
+        hub.add(f"models/{name}", what["files"])
+    folder = what.get("change", lambda root: root)(root)
+    assert publish_to(name, folder, *what.get("flags", [])) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert error.strip().splitlines()[-1].startswith("error: ")
+    assert "hf_" not in error
+    assert hub.count("PUT |/commit/|repos/create") == 0
+
+
+def test_reading_says_what_is_wrong_with_an_address(hub, trained, monkeypatch) -> None:
+    assert publish_to("lab/read", trained) == 0
+    with pytest.raises(UserError, match=r"hf://lab/read: holds no framepack\.safetensors; choose another"):
+        load_model("framepack", Source(checkpoint="hf://lab/read"))
+    with pytest.raises(UserError, match="lab/nothing: no such model at"):
+        find_weights("millivid", "hf://lab/nothing")
+    with pytest.raises(UserError, match="lab/read: no such revision"):
+        find_weights("millivid", "hf://lab/read@0123456")
+    with pytest.raises(UserError, match="hf://lab: no address of checkpoints; write hf://ORG/NAME"):
+        find_weights("millivid", "hf://lab")
+    cached = find_weights("autoencoder", "hf://lab/read").path
+    disconnect(monkeypatch)
+    assert find_weights("autoencoder", "hf://lab/read").path == cached, (
+        "what was fetched before needs no network"
+    )
+    with pytest.raises(UserError, match="cannot be reached; check the network"):
+        find_weights("millivid", "hf://lab/read")
+
+
+def disconnect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody answers at the Hub's address from now on."""
+    nowhere = "http://127.0.0.1:9"
+    monkeypatch.setattr(constants, "ENDPOINT", nowhere)
+    template = nowhere + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+def test_the_papers_files_are_found_at_an_address_too(hub, monkeypatch) -> None:
+    hub.add("models/lab/paper", {PUBLISHED["millivid"].name: b"weights"})
+    names = ["millivid.safetensors", PUBLISHED["millivid"].name]
+    assert fetch_first("hf://lab/paper", names).read_bytes() == b"weights"
+    disconnect(monkeypatch)
+    assert fetch_first("hf://lab/paper", names).read_bytes() == b"weights"
+    with pytest.raises(UserError, match="cannot be reached"):
+        fetch_first("hf://lab/paper", names[:1])

@@ -1,0 +1,143 @@
+"""Published data sets and checkpoints train, encode and score exactly like the folders they came from."""
+
+import os
+import shutil
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import fake_hub
+import pytest
+import torch
+from fake_world import FakeWorld, recipe
+from training_runs import QUICK, losses
+
+import loopcraft.publish
+from benchmark import run as benchmark_run
+from benchmark.results import read_result
+from loopcraft.generate import generate
+from loopcraft.storage import file_sha256
+from models import demo, encode, publish
+from models.train.__main__ import main
+
+pytest_plugins = ["hub_client"]
+
+SHARD = ("--shard-mb", "0.05")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A train and a val split of 256 frames each."""
+    root = tmp_path_factory.mktemp("data")
+    generate(root / "train", recipe("train", 4, num_frames=256), make_world=FakeWorld)
+    generate(root / "val", recipe("val", 2, num_frames=256, candidates=3), make_world=FakeWorld)
+    return root
+
+
+@pytest.fixture(scope="module")
+def weights(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An autoencoder and MilliVid, trained on the folder."""
+    return trained(tmp_path_factory.mktemp("weights"), str(made / "train"))
+
+
+def train(out: Path, data: str, *more: str) -> None:
+    """A few updates of the autoencoder, or with `more` of MilliVid on it, on one thread."""
+    torch.set_num_threads(1)
+    command = ["video", *more] if more else ["autoencoder"]
+    assert main([*command, "--data", data, *QUICK, "--steps", "4", "--out", str(out)]) == 0
+
+
+def trained(root: Path, data: str) -> Path:
+    train(root, data)
+    train(root, data, "--autoencoder", str(root))
+    return root
+
+
+def test_a_published_set_trains_like_its_folder(hub, made, weights, tmp_path) -> None:
+    assert loopcraft.publish.main([str(made), "--repo", "lab/walks", *SHARD]) == 0
+    here, there = weights, trained(tmp_path / "there", "hf://lab/walks/train")
+    for kind in ("autoencoder", "millivid"):
+        assert losses(there, kind) == losses(here, kind)
+        assert len(set(losses(here, kind))) == 4
+        name = f"{kind}.safetensors"  # weights and header: the identity of the data among it
+        assert (there / name).read_bytes() == (here / name).read_bytes()
+    other = tmp_path / "other"
+    train(other, "hf://lab/walks/val")
+    assert losses(other, "autoencoder") != losses(here, "autoencoder")
+
+
+def test_a_run_begun_on_the_folder_goes_on_from_the_hub(hub, made, weights, tmp_path) -> None:
+    assert loopcraft.publish.main([str(made / "train"), "--repo", "lab/onwards", *SHARD]) == 0
+    shutil.copytree(weights, tmp_path / "out")
+    more = ["--data", "hf://lab/onwards", *QUICK, "--out", str(tmp_path / "out"), "--steps", "6"]
+    assert main(["autoencoder", *more]) == 0
+    assert len(losses(tmp_path / "out", "autoencoder")) == 6
+
+
+def test_a_published_set_scores_like_its_folder_and_so_do_published_weights(
+    hub, made, weights, tmp_path
+) -> None:
+    assert loopcraft.publish.main([str(made), "--repo", "lab/scored", *SHARD]) == 0
+    assert publish.main([str(weights), "--repo", "lab/weights"]) == 0
+    results = {}
+    for out, data, checkpoint in (
+        ("here", str(made / "val"), str(weights)),
+        ("there", "hf://lab/scored/val", "hf://lab/weights"),
+    ):
+        flags = ["--model", "millivid", "--protocol", "loopcraft-mini", "--metrics", "psnr,ssim"]
+        command = [*flags, "--data", data, "--checkpoint", checkpoint, "--out", str(tmp_path / out)]
+        command += ["--model-args", '{"steps": 2}']
+        assert benchmark_run.main([*command, "--save-videos", "0"]) == 0
+        results[out] = read_result(tmp_path / out / "result.json")
+    here, there = results.values()
+    assert there.metrics == here.metrics
+    assert there.data == here.data
+    assert there.model.checkpoint_sha256 == here.model.checkpoint_sha256 is not None
+    assert len(set(here.metrics["psnr"].videos["long"])) == 2
+
+
+def test_latents_and_pictures_come_from_the_hub_too(hub, made, weights, tmp_path) -> None:
+    assert loopcraft.publish.main([str(made / "val"), "--repo", "lab/seen", *SHARD]) == 0
+    assert publish.main([str(weights), "--repo", "lab/eyes"]) == 0
+    for out, data, checkpoint in (
+        ("a", str(made / "val"), str(weights)),
+        ("b", "hf://lab/seen", "hf://lab/eyes"),
+    ):
+        assert encode.main([data, "--out", str(tmp_path / out), "--checkpoint", checkpoint]) == 0
+    names = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*"))
+    assert len(names) == 4
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    on_hub = ["--data", "hf://lab/seen", "--autoencoder", "hf://lab/eyes", "--steps", "2"]
+    assert main(["video", *on_hub, *QUICK, "--out", str(tmp_path / "c")]) == 0
+    assert file_sha256(tmp_path / "c/autoencoder.safetensors") == file_sha256(
+        weights / "autoencoder.safetensors"
+    )
+    frames = ["--num-videos", "1", "--context", "64", "--horizon", "4", "--steps", "2"]
+    assert (
+        demo.main(["hf://lab/seen", "--out", str(tmp_path / "d"), "--checkpoint", "hf://lab/eyes", *frames])
+        == 0
+    )
+    assert list((tmp_path / "d").glob("*.mp4"))
+
+
+def test_workers_read_from_the_hub(made, weights, tmp_path) -> None:
+    """Processes of their own, told where the Hub is by the client's own variables."""
+    with fake_hub.serving() as hub:
+        own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": fake_hub.WRITER, "HF_HOME": str(tmp_path / "hf")}
+        quiet = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
+        environment = os.environ | own | quiet
+        out = tmp_path / "out"
+        several = ["2" if flag == "--workers" else value for flag, value in pairwise(("", *QUICK))]
+        run = [*several, "--steps", "4", "--out", str(out), "--data", "hf://lab/set"]
+        for command in (
+            ["loopcraft.publish", str(made / "train"), "--repo", "lab/set", *SHARD],
+            ["models.train", "autoencoder", *run],
+        ):
+            done = subprocess.run(
+                [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, timeout=300
+            )
+            assert done.returncode == 0, done.stderr
+            assert fake_hub.WRITER not in done.stdout + done.stderr
+    assert losses(out, "autoencoder") == pytest.approx(losses(weights, "autoencoder"), rel=1e-5)
