@@ -192,6 +192,10 @@ def open_dataset(path: str | Path) -> LoopcraftDataset:
     raise UserError(f"{root}: holds no {INDEX}; give the folder of a data set")
 
 
+open = open_dataset  # loopcraft.dataset.open(...), as of gzip or wave
+"""The same as `open_dataset`, for those who import the module."""
+
+
 def fingerprint(episodes: Iterable[tuple[str | int, ...]]) -> str:
     """SHA-256 over (key, frames, checksum of the video, checksum of the states) of episodes sorted by key."""
     digest = hashlib.sha256()
