@@ -116,7 +116,7 @@ def schedule_of(preset: str, command: str) -> Schedule:
                 steps=4_500 if is_video else 2_500,
                 batch_size=16 if is_video else 64,
                 warmup_steps=100,
-                pool=PoolConfig(episodes=256, fresh=0.2) if is_video else PoolConfig(),
+                pool=PoolConfig(episodes=256, fresh=0.2) if is_video else PoolConfig(fresh=0.25),
                 episode_frames=256,
             )
         case "nano":
