@@ -160,10 +160,14 @@ def nano(name: str, frame_size: int = 64) -> Preset:
     53 frames of context, so that the mini protocol, which gives 64, can be played. Full-resolution rollout
     has 256 tokens, the nearest whole frame below.
     """
-    autoencoder = AutoencoderConfig(frame_size=frame_size, patch=8, channels=16, size="micro")
+    cascaded = name.endswith("-cascaded")
+    autoencoder = AutoencoderConfig(
+        frame_size=frame_size, patch=8, channels=16, size="micro", cascaded=cascaded
+    )
     millivid = plan_config("millivid", windows=[1, 4, 16, 64], extra_budget=32)
     videos: dict[str, VideoConfig] = {
         "millivid": TokenModelConfig(plan=millivid, size="micro"),
+        "millivid-cascaded": TokenModelConfig(plan=millivid, size="micro"),
         "millivid-causal": CausalModelConfig(plan=millivid, size="micro"),
         "framepack": FramePackConfig(
             window=FramePackWindow(context_frames=(1, 4, 16, 32), denoised_frames=1), size="micro"
@@ -182,11 +186,17 @@ def pico(name: str, frame_size: int = 64) -> Preset:
     has the same tokens in 7 frames of context and 7 to denoise.
     """
     autoencoder = AutoencoderConfig(
-        frame_size=frame_size, patch=frame_size // 4, levels=3, channels=64, size="micro"
+        frame_size=frame_size,
+        patch=frame_size // 4,
+        levels=3,
+        channels=64,
+        size="micro",
+        cascaded=name.endswith("-cascaded"),
     )
     millivid = plan_config("millivid", windows=[4, 16, 64], extra_budget=32)
     videos: dict[str, VideoConfig] = {
         "millivid": TokenModelConfig(plan=millivid, size="pico", levels=3),
+        "millivid-cascaded": TokenModelConfig(plan=millivid, size="pico", levels=3),
         "millivid-causal": CausalModelConfig(plan=millivid, size="pico", levels=3),
         "framepack": FramePackConfig(
             window=FramePackWindow(context_frames=(4, 16, 32), denoised_frames=4), size="pico"
