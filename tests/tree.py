@@ -42,6 +42,8 @@ OTHERS = {
     "constraints.txt": "One tested version of every direct dependency.",
     "docs/Dockerfile.minerl": "Loopcraft with Minecraft, as an image.",
     "docs/episode.jpg": "An episode: the same places hundreds of frames apart, and the map.",
+    "docs/models.jpg": "The models in the box beside the truth.",
+    "docs/reconstruction.jpg": "What each level of the autoencoder in the box gives back.",
     "docs/seeds.jpg": "Twelve worlds.",
     "tests/golden_losses.json": "50 losses of each kind of training on a CPU; training_runs.py writes them.",
     "pyproject.toml": "The distribution, its dependencies and the tools' settings.",
