@@ -36,7 +36,9 @@ def psnr(a, b):
 
 
 def test_the_box_is_light():
-    assert sum(path.stat().st_size for path in PRETRAINED_FOLDER.glob("*.safetensors")) < 12e6
+    files = sorted(PRETRAINED_FOLDER.glob("*.safetensors"))
+    assert [path.stem for path in files] == sorted(["autoencoder", *MODELS])
+    assert sum(path.stat().st_size for path in files) < 12e6
 
 
 def test_every_level_gives_the_frame_back_and_finer_ones_better(episode):
