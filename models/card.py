@@ -8,8 +8,8 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from loopcraft.card import CITATION
+from models.weights import AUTOENCODERS
 
-AUTOENCODERS = ("autoencoder", "autoencoder-cascaded")
 _PIPELINE = "image-to-video"
 """The nearest of the Hub's tasks: frames in, the frames that follow out."""
 
@@ -65,6 +65,7 @@ levels = autoencoder.encode(torch.zeros(1, 3, size, size))  # finest first, (N, 
 _SCORE = """\
 python -m loopcraft.generate --out data/test --split test --num-episodes 100{resolution}
 python -m benchmark.run --model {name} --checkpoint hf://{repository} --data data/test --out runs/{name}"""
+_ABOUT_RESULTS = "Brackets hold 95 % bootstrap intervals over videos; bounds are shown, not ranked.\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +120,6 @@ def make_card(
         citation=CITATION,
     )
     return str(ModelCard(f"---\n{header.to_yaml()}\n---\n\n{body}"))
-
-
-_ABOUT_RESULTS = "Brackets hold 95 % bootstrap intervals over videos; bounds are shown, not ranked.\n"
 
 
 def _file_row(stem: str, found: Checkpoint) -> str:

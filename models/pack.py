@@ -16,7 +16,7 @@ from loopcraft.cli import UserError, run
 from loopcraft.storage import file_sha256, whole_file
 from models.checkpoints import read_checkpoint, save_checkpoint
 from models.diffusion import Solver
-from models.weights import SUFFIX, config_from
+from models.weights import AUTOENCODERS, SUFFIX, config_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def pack(flags: Flags) -> None:
         origin: dict[str, Any] = {"packed_from": file_sha256(path)}
         if "training" in header:
             origin["training"] = header["training"]
-        if not path.stem.startswith("autoencoder"):
+        if path.stem not in AUTOENCODERS:
             origin["sampling"] = {"steps": flags.steps, "solver": flags.solver}
         packed = flags.out / path.name
         save_checkpoint(packed, {name: value.to(dtype) for name, value in weights.items()}, config, **origin)

@@ -11,10 +11,10 @@ from huggingface_hub.errors import SafetensorsParsingError
 from loopcraft import hub
 from loopcraft.cli import UserError
 from loopcraft.storage import file_sha256
-from models.card import AUTOENCODERS, Checkpoint
+from models.card import Checkpoint
 from models.checkpoints import describe_checkpoint, header_of
 from models.presets import tiny
-from models.weights import SUFFIX, autoencoder_stem, config_from, require_kind
+from models.weights import AUTOENCODERS, SUFFIX, autoencoder_stem, config_from, require_kind
 
 LOG = ".jsonl"
 

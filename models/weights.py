@@ -31,6 +31,8 @@ from models.presets import (
 )
 
 SUFFIX = ".safetensors"
+AUTOENCODERS = ("autoencoder", "autoencoder-cascaded")
+"""What files of autoencoders are called; all others hold video models."""
 PRETRAINED = "pretrained"
 """The name of the checkpoints that come with the project."""
 PRETRAINED_FOLDER = Path(__file__).parent / PRETRAINED
@@ -186,7 +188,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 def require_kind(stem: str, config: AutoencoderConfig | VideoConfig, path: Path) -> None:
     """Raise `UserError` if a file called `stem` holds a model of another architecture."""
-    wanted = "an autoencoder" if stem.startswith("autoencoder") else _family(tiny(stem).video)
+    wanted = "an autoencoder" if stem in AUTOENCODERS else _family(tiny(stem).video)
     if _family(config) != wanted:
         raise UserError(f"{path}: holds {_family(config)}, not {stem}; choose another checkpoint")
 
