@@ -1,6 +1,5 @@
 """Checkpoints for a Hub repository: which files of a folder they are, and what it will hold with them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,14 @@ from loopcraft.storage import file_sha256
 from models.card import Checkpoint
 from models.checkpoints import describe_checkpoint, header_of
 from models.presets import tiny
+from models.train.journal import read_log
 from models.weights import AUTOENCODERS, SUFFIX, autoencoder_stem, config_from, require_kind
 
 LOG = ".jsonl"
 
 
 def find_files(folder: Path) -> dict[str, Path]:
-    """The checkpoints and logs in `folder` by name; raises `UserError` if one is damaged or there is none."""
+    """The checkpoints in `folder` and their logs, by name; `UserError` if one is damaged or there is none."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the folder of a checkpoint (--out of models.train)")
     checkpoints = [path for path in sorted(folder.glob(f"*{SUFFIX}")) if is_model(path.stem)]
@@ -32,7 +32,7 @@ def find_files(folder: Path) -> dict[str, Path]:
     for path in checkpoints:
         header, _ = describe_checkpoint(path)
         require_kind(path.stem, config_from(header, path), path)
-    logs = [path for path in sorted(folder.glob(f"*{LOG}")) if is_model(path.stem)]
+    logs = [log for path in checkpoints if (log := path.with_suffix(LOG)).is_file()]
     return {path.name: path for path in [*checkpoints, *logs]}
 
 
@@ -68,13 +68,15 @@ def describe(
             assert listing is not None
             header, parameters = _describe_remote(repository, name, listing)
             num_bytes, sha256 = there[name].size, hub.stored_sha256(listing, name)
-        log = _log(repository, stem + LOG, files, listing)
+        log = files.get(stem + LOG)
+        if log is None and (name not in files or hub.is_same(files[name], there.get(name))):
+            log = _remote_log(repository, stem + LOG, listing)
         found[stem] = Checkpoint(
             header=header,
             parameters=parameters,
             num_bytes=num_bytes,
             sha256=sha256,
-            last_record=None if log is None else last_record(log),
+            last_record=None if log is None else last_record(log, header),
         )
     return found
 
@@ -90,23 +92,18 @@ def _describe_remote(repository: str, name: str, listing: hub.Listing) -> tuple[
     return header_of(stored.metadata, f"{repository}/{name}"), sum(stored.parameter_count.values())
 
 
-def _log(repository: str, name: str, files: Mapping[str, Path], listing: hub.Listing | None) -> Path | None:
-    if name in files or listing is None or name not in listing.files:
-        return files.get(name)
+def _remote_log(repository: str, name: str, listing: hub.Listing | None) -> Path | None:
+    if listing is None or name not in listing.files:
+        return None
     with hub.plain_errors(repository, hub.MODEL):
         return Path(hf_hub_download(repository, name, revision=listing.commit))
 
 
-def last_record(log: Path) -> dict[str, Any] | None:
-    """The last whole line of a training's log; None if it has none. Raises `UserError` for what is no log."""
-    lines = [line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    try:
-        record: dict[str, Any] | None = json.loads(lines[-1]) if lines else None
-        if record is not None:
-            float(record["step"]), float(record["loss"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{log}: not the log of a training run ({error}); move it away") from error
-    return record
+def last_record(log: Path, header: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The last record of a training's log; None if the log is not of the weights with this header."""
+    records = read_log(log)
+    ends_with_the_weights = records and records[-1]["step"] + 1 == header.get("training", {}).get("step")
+    return records[-1] if ends_with_the_weights else None
 
 
 def require_autoencoders(checkpoints: Mapping[str, Checkpoint], folder: Path) -> None:

@@ -176,6 +176,33 @@ def test_models_that_are_not_in_the_folder_stay_and_are_described(hub, trained, 
     assert files_of(hub, "lab/two")["README.md"] == card
 
 
+def test_weights_that_replace_others_do_not_get_the_log_of_those(hub, trained, tmp_path) -> None:
+    assert publish_to("lab/anew", trained) == 0
+    folder = Path(shutil.copytree(trained, tmp_path / "next"))
+    header, weights = read_checkpoint(folder / "millivid.safetensors")
+    config = find_weights("millivid", str(folder)).config
+    training = {**header["training"], "step": 999}
+    save_checkpoint(folder / "millivid.safetensors", weights, config, training=training)
+    assert publish_to("lab/anew", folder) == 0
+    card = files_of(hub, "lab/anew")["README.md"].decode()
+    assert "999 updates" in card
+    assert "[millivid.jsonl](millivid.jsonl), ends" not in card, "the log in the folder is of other weights"
+    assert "[autoencoder.jsonl](autoencoder.jsonl), ends with step 1 " in card
+    save_checkpoint(folder / "millivid.safetensors", weights, config, training={**training, "step": 2})
+    (folder / "millivid.jsonl").unlink()
+    assert publish_to("lab/anew", folder) == 0
+    card = files_of(hub, "lab/anew")["README.md"].decode()
+    assert "[millivid.jsonl](millivid.jsonl), ends" not in card, "the log at the Hub is of other weights"
+
+
+def test_a_log_without_its_weights_is_not_sent(hub, trained, tmp_path) -> None:
+    for name in SENT[:2]:
+        shutil.copy(trained / name, tmp_path)
+    (tmp_path / "framepack.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
+    assert publish_to("lab/stray", tmp_path) == 0
+    assert sorted(files_of(hub, "lab/stray")) == sorted([".gitattributes", "README.md", *SENT[:2]])
+
+
 @pytest.mark.parametrize("content", [b"cut", b"x" * 40, b"\x02" + b"\0" * 7 + b"{}"])
 def test_a_damaged_file_that_is_there_is_named(hub, trained, capsys, content) -> None:
     hub.add("models/lab/damaged", {"framepack.safetensors": content})
