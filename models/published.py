@@ -7,6 +7,7 @@ from typing import Any
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import SafetensorsParsingError
 
+from benchmark.results import Result, read_result
 from loopcraft import hub
 from loopcraft.cli import UserError
 from loopcraft.storage import file_sha256
@@ -14,7 +15,15 @@ from models.card import Checkpoint
 from models.checkpoints import describe_checkpoint, header_of
 from models.presets import tiny
 from models.train.journal import read_log
-from models.weights import AUTOENCODERS, SUFFIX, autoencoder_stem, config_from, require_kind
+from models.weights import (
+    AUTOENCODERS,
+    SUFFIX,
+    autoencoder_stem,
+    config_from,
+    model_sha256,
+    require_kind,
+    require_same_autoencoder,
+)
 
 LOG = ".jsonl"
 
@@ -31,7 +40,7 @@ def find_files(folder: Path) -> dict[str, Path]:
         )
     for path in checkpoints:
         header, _ = describe_checkpoint(path)
-        require_kind(path.stem, config_from(header, path), path)
+        _require_described(header, path.stem, str(path))
     logs = [log for path in checkpoints if (log := path.with_suffix(LOG)).is_file()]
     return {path.name: path for path in [*checkpoints, *logs]}
 
@@ -64,14 +73,18 @@ def describe(
         if name in files:
             header, parameters = describe_checkpoint(files[name])
             num_bytes, sha256 = files[name].stat().st_size, file_sha256(files[name])
+            place = str(files[name])
         else:
             assert listing is not None
             header, parameters = _describe_remote(repository, name, listing)
             num_bytes, sha256 = there[name].size, hub.stored_sha256(listing, name)
+            place = f"{repository}/{name}"
+        _require_described(header, stem, place)
         log = files.get(stem + LOG)
         if log is None and (name not in files or hub.is_same(files[name], there.get(name))):
             log = _remote_log(repository, stem + LOG, listing)
         found[stem] = Checkpoint(
+            place=place,
             header=header,
             parameters=parameters,
             num_bytes=num_bytes,
@@ -79,6 +92,15 @@ def describe(
             last_record=None if log is None else last_record(log, header),
         )
     return found
+
+
+def _require_described(header: dict[str, Any], stem: str, place: str) -> None:
+    """Raise `UserError` unless the header has what the card tells."""
+    require_kind(stem, config_from(header, place), place)
+    training = header.get("training", {})
+    lacking = [name for name in ("step", "batch_size", "seed", "data") if training and name not in training]
+    if lacking:
+        raise UserError(f"{place}: its training lacks {', '.join(lacking)}; save it with models.train")
 
 
 def _describe_remote(repository: str, name: str, listing: hub.Listing) -> tuple[dict[str, Any], int]:
@@ -116,10 +138,34 @@ def require_autoencoders(checkpoints: Mapping[str, Checkpoint], folder: Path) ->
             raise UserError(
                 f"{folder}: holds {stem}{SUFFIX} but not its {needed}{SUFFIX}; put it there as well"
             )
-        trained_on, there = found.training.get("autoencoder"), checkpoints[needed].sha256
-        if trained_on not in (None, there, checkpoints[needed].header.get("packed_from")):
-            raise UserError(
-                f"{folder}: {stem} was trained on an autoencoder of SHA-256 {trained_on[:12]}..., and "
-                f"{needed}{SUFFIX} has {there[:12]}...; publish the one that it was trained on, or choose "
-                "another --repo"
-            )
+        autoencoder = checkpoints[needed]
+        require_same_autoencoder(
+            found.header, found.place, autoencoder.header, autoencoder.place, autoencoder.sha256
+        )
+
+
+def split_results(
+    results: Mapping[str, Result], checkpoints: Mapping[str, Checkpoint]
+) -> tuple[dict[str, Result], dict[str, Result]]:
+    """The results that are of these checkpoints, or bounds, and those that are of other weights."""
+    ours = {
+        model_sha256(checkpoints[needed].sha256, found.sha256)
+        for stem, found in checkpoints.items()
+        if stem not in AUTOENCODERS and (needed := autoencoder_stem(stem)) in checkpoints
+    }
+    fitting = {
+        path: result
+        for path, result in results.items()
+        if result.model.role == "bound" or result.model.checkpoint_sha256 in ours
+    }
+    return fitting, {path: result for path, result in results.items() if path not in fitting}
+
+
+def require_own_results(results: Mapping[str, Path], checkpoints: Mapping[str, Checkpoint]) -> None:
+    """Raise `UserError` for the first of these result files that is of other weights than will be there."""
+    _, foreign = split_results({path: read_result(place) for path, place in results.items()}, checkpoints)
+    for path, result in foreign.items():
+        raise UserError(
+            f"{results[path]}: is a result of {result.model.name} with other weights (SHA-256 "
+            f"{str(result.model.checkpoint_sha256)[:12]}...) than are published; score these, or leave it out"
+        )
