@@ -164,7 +164,7 @@ def _details(stem: str, found: Checkpoint) -> str:
 
 def _data(identity: str) -> str:
     """The data of a training configuration: a world with its settings, or a checksum."""
-    return f"`{identity}`" if "," in identity else f"a data set whose index has the SHA-256 `{identity}`"
+    return f"`{identity}`" if "," in identity else f"stored episodes of SHA-256 `{identity}`"
 
 
 def _json(value: dict[str, Any]) -> list[str]:
