@@ -8,8 +8,8 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from loopcraft.card import CITATION
+from models.weights import AUTOENCODERS, autoencoder_stem
 
-AUTOENCODERS = ("autoencoder", "autoencoder-cascaded")
 _PIPELINE = "image-to-video"
 """The nearest of the Hub's tasks: frames in, the frames that follow out."""
 
@@ -29,18 +29,7 @@ Each file carries its configuration in its header and is read by `loopcraft` alo
 
 ## Use
 
-Load it, and let it go on from a context:
-
-```python
-{load}
-```
-
-Score it:
-
-```sh
-{score}
-```
-
+{use}
 ## Configuration and training
 
 {details}
@@ -50,27 +39,45 @@ Score it:
 
 {citation}"""
 _LOAD_MODEL = """\
+Load it, and let it go on from a context:
+
+```python
 import torch
 from models.rollouts import build_rollout
 model = build_rollout("{name}", checkpoint="hf://{repository}")
 context = torch.zeros(1, model.max_context, *model.frame_shape, dtype=torch.uint8)  # your frames
 actions = torch.zeros(1, model.max_context + 64, dtype=torch.int64)  # those of the context, then 64 more
-frames = torch.cat(list(model.rollout(context, actions, seeds=[0])), dim=1)  # (1, 64, 3, H, W) in [0, 1]"""
+frames = torch.cat(list(model.rollout(context, actions, seeds=[0])), dim=1)  # (1, 64, 3, H, W) in [0, 1]
+```
+"""
 _LOAD_AUTOENCODER = """\
+Load it, and encode frames:
+
+```python
 import torch
 from models.weights import Source, load_autoencoder
 autoencoder, _ = load_autoencoder("{name}", Source(checkpoint="hf://{repository}"))
 size = autoencoder.config.frame_size
-levels = autoencoder.encode(torch.zeros(1, 3, size, size))  # finest first, (N, tokens, channels) each"""
-_SCORE = """\
+levels = autoencoder.encode(torch.zeros(1, 3, size, size))  # finest first, (N, tokens, channels) each
+```
+"""
+_SCORE = """
+Score it:
+
+```sh
 python -m loopcraft.generate --out data/test --split test --num-episodes 100{resolution}
-python -m benchmark.run --model {name} --checkpoint hf://{repository} --data data/test --out runs/{name}"""
+python -m benchmark.run --model {name} --checkpoint hf://{repository} --data data/test --out runs/{name}
+```
+"""
+_ABOUT_RESULTS = "Brackets hold 95 % bootstrap intervals over videos; bounds are shown, not ranked.\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """A checkpoint file: its header, its size and, where a log tells, the last record of its training."""
 
+    place: str
+    """Its path here or at the Hub."""
     header: dict[str, Any]
     parameters: int
     num_bytes: int
@@ -101,18 +108,10 @@ def make_card(
         datasets=list(datasets) or None,
     )
     models = [stem for stem in checkpoints if stem not in AUTOENCODERS]
-    autoencoder = next(stem for stem in AUTOENCODERS if stem in checkpoints)
-    size = checkpoints[autoencoder].header["config"]["frame_size"]
-    name = models[0] if models else "autoencoded"
-    load = _LOAD_MODEL if models else _LOAD_AUTOENCODER
-    cascaded = "-cascaded" if autoencoder.endswith("-cascaded") else ""
     body = _BODY.format(
         title=repository.split("/")[1],
         files="\n".join(_file_row(stem, found) for stem, found in checkpoints.items()),
-        load=load.format(name=name if models else f"millivid{cascaded}", repository=repository),
-        score=_SCORE.format(
-            name=name, repository=repository, resolution="" if size == 256 else f" --resolution {size}"
-        ),
+        use=_use(repository, checkpoints, models),
         details="\n".join(_details(stem, found) for stem, found in checkpoints.items()),
         results="\n".join(["# Results\n", _ABOUT_RESULTS, *results, ""]) if results else "",
         licence=licence,
@@ -121,7 +120,20 @@ def make_card(
     return str(ModelCard(f"---\n{header.to_yaml()}\n---\n\n{body}"))
 
 
-_ABOUT_RESULTS = "Brackets hold 95 % bootstrap intervals over videos; bounds are shown, not ranked.\n"
+def _use(repository: str, checkpoints: Mapping[str, Checkpoint], models: Sequence[str]) -> str:
+    """How to load the first model and to score it; the benchmark scores no cascaded autoencoder by itself."""
+    if models:
+        name, autoencoder = models[0], autoencoder_stem(models[0])
+        use = _LOAD_MODEL.format(name=name, repository=repository)
+    else:
+        name, autoencoder = "autoencoded", next(stem for stem in AUTOENCODERS if stem in checkpoints)
+        owner = "millivid" if autoencoder == autoencoder_stem("millivid") else "millivid-cascaded"
+        use = _LOAD_AUTOENCODER.format(name=owner, repository=repository)
+        if autoencoder != autoencoder_stem("millivid"):
+            return use
+    size = checkpoints[autoencoder].header["config"]["frame_size"]
+    resolution = "" if size == 256 else f" --resolution {size}"
+    return use + _SCORE.format(name=name, repository=repository, resolution=resolution)
 
 
 def _file_row(stem: str, found: Checkpoint) -> str:
@@ -152,7 +164,7 @@ def _details(stem: str, found: Checkpoint) -> str:
 
 def _data(identity: str) -> str:
     """The data of a training configuration: a world with its settings, or a checksum."""
-    return f"`{identity}`" if "," in identity else f"a data set whose index has the SHA-256 `{identity}`"
+    return f"`{identity}`" if "," in identity else f"stored episodes of SHA-256 `{identity}`"
 
 
 def _json(value: dict[str, Any]) -> list[str]:

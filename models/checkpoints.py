@@ -79,10 +79,18 @@ def describe_checkpoint(path: Path) -> tuple[dict[str, Any], int]:
 
 def header_of(metadata: dict[str, str] | None, path: str | Path) -> dict[str, Any]:
     """Our header among a safetensors file's metadata; raises `UserError` if it is none of ours."""
-    header: dict[str, Any] = json.loads((metadata or {}).get(FORMAT, "{}"))
-    if header.get("format") != FORMAT or header.get("version") != FORMAT_VERSION:
+    try:
+        header = json.loads((metadata or {}).get(FORMAT, "{}"))
+    except ValueError as error:
+        raise UserError(f"{path}: its header is not JSON ({error}); save it with this project") from error
+    is_ours = isinstance(header, dict) and header.get("format") == FORMAT
+    if not is_ours or header.get("version") != FORMAT_VERSION:
         raise UserError(f"{path}: no {FORMAT} of version {FORMAT_VERSION}; save it with this project")
-    return header
+    for name in ("config", "training", "sampling"):
+        if not isinstance(header.get(name, {}), dict):
+            raise UserError(f"{path}: {name} in its header is no object; save it with this project")
+    found: dict[str, Any] = header
+    return found
 
 
 @contextmanager
@@ -90,7 +98,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
             yield file
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: not a whole safetensors file ({error}); copy it again") from error
 
 

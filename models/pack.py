@@ -14,9 +14,10 @@ import tyro
 
 from loopcraft.cli import UserError, run
 from loopcraft.storage import file_sha256, whole_file
-from models.checkpoints import read_checkpoint, save_checkpoint
+from models.checkpoints import Weights, read_checkpoint, save_checkpoint
 from models.diffusion import Solver
-from models.weights import SUFFIX, config_from
+from models.train.journal import read_log
+from models.weights import AUTOENCODERS, SUFFIX, config_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +34,14 @@ class Flags:
     """Network calls of a rollout step, unless the user says otherwise."""
     solver: Solver = "ddim"
     log_every: int = 10
-    """Keep every so manieth line of the logs."""
+    """Keep every N-th step of the logs, and the last."""
 
 
 def pack(flags: Flags) -> None:
     """Pack all checkpoints of a folder."""
+    for name in ("steps", "log_every"):
+        if getattr(flags, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(flags, name)}: choose 1 or more")
     paths = sorted(flags.run.glob(f"*{SUFFIX}"))
     if not paths:
         raise UserError(f"{flags.run}: holds no {SUFFIX} file; give the folder of trained checkpoints")
@@ -48,24 +52,34 @@ def pack(flags: Flags) -> None:
     for path in paths:
         header, weights = read_checkpoint(path)
         config = config_from(header, path)
-        origin: dict[str, Any] = {"packed_from": file_sha256(path)}
+        origin: dict[str, Any] = {"packed_from": header.get("packed_from", file_sha256(path))}
         if "training" in header:
             origin["training"] = header["training"]
-        if not path.stem.startswith("autoencoder"):
+        if path.stem not in AUTOENCODERS:
             origin["sampling"] = {"steps": flags.steps, "solver": flags.solver}
         packed = flags.out / path.name
-        save_checkpoint(packed, {name: value.to(dtype) for name, value in weights.items()}, config, **origin)
-        if (log := path.with_suffix(".jsonl")).exists():
-            _thin_log(log, packed.with_suffix(".jsonl"), flags.log_every)
+        log = path.with_suffix(".jsonl")
+        records = _thin(read_log(log), flags.log_every) if log.exists() else None
+        save_checkpoint(packed, _convert(weights, dtype, path), config, **origin)
+        if records is not None:
+            with whole_file(packed.with_suffix(".jsonl")) as temporary:
+                temporary.write_text("".join(json.dumps(record) + "\n" for record in records))
         print(f"{packed}: {packed.stat().st_size / 1e6:.2f} MB")
 
 
-def _thin_log(log: Path, out: Path, every: int) -> None:
-    """Every so manieth step, and the last."""
-    lines = log.read_text().splitlines()
-    kept = [line for line in lines if json.loads(line)["step"] % every == 0 or line is lines[-1]]
-    with whole_file(out) as temporary:
-        temporary.write_text("\n".join(kept) + "\n")
+def _convert(weights: Weights, dtype: torch.dtype, path: Path) -> Weights:
+    """The weights in another precision; raises `UserError` where one leaves its range."""
+    converted = {name: value.to(dtype) for name, value in weights.items()}
+    for name, value in converted.items():
+        if not value.isfinite().all():
+            dtype_name = str(dtype).removeprefix("torch.")
+            raise UserError(f"{path}: {name} is not finite in {dtype_name}; choose another --dtype")
+    return converted
+
+
+def _thin(records: list[dict[str, Any]], every: int) -> list[dict[str, Any]]:
+    """Every N-th step, and the last."""
+    return [record for record in records if record["step"] % every == 0 or record is records[-1]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

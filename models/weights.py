@@ -1,11 +1,11 @@
 """Where a model's weights come from: the box, a folder of ours, the published files, or a random draw."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from loopcraft.seeding import integer_seed
 from loopcraft.storage import file_sha256
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.checkpoints import Weights, load_weights, read_checkpoint, read_published
-from models.diffusion import Sampling
+from models.diffusion import Sampling, Solver
 from models.framepack import FramePackWindow
 from models.hub import PUBLISHED, fetch, fetch_first, is_address
 from models.plans import PlanConfig
@@ -31,6 +31,8 @@ from models.presets import (
 )
 
 SUFFIX = ".safetensors"
+AUTOENCODERS = ("autoencoder", "autoencoder-cascaded")
+"""What files of autoencoders are called; all others hold video models."""
 PRETRAINED = "pretrained"
 """The name of the checkpoints that come with the project."""
 PRETRAINED_FOLDER = Path(__file__).parent / PRETRAINED
@@ -88,6 +90,8 @@ class Stored:
     weights: Weights
     sampling: Sampling = field(default_factory=Sampling)
     """How the model is sampled unless told otherwise."""
+    header: Mapping[str, Any] = field(default_factory=dict)
+    """All that the file says of itself; empty for the published ones."""
 
     def fill(self, module: nn.Module) -> None:
         """Load the weights strictly."""
@@ -96,22 +100,34 @@ class Stored:
 
 def load_model(name: str, source: Source) -> LoadedModel:
     """The model called `name`, with its autoencoder."""
-    autoencoder, autoencoder_sha256 = load_autoencoder(name, source)
     if source.preset is not None:
+        autoencoder, _ = load_autoencoder(name, source)
         preset = PRESETS[source.preset](name, source.frame_size or 256)
         with seeded(source.seed):
             network = preset.video.network(autoencoder.grid)
         return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=None)
+    autoencoder_file = find_weights(autoencoder_stem(name), source.folder)
+    autoencoder = _fill_autoencoder(name, autoencoder_file)
     stored = find_weights(name, source.folder)
     if stored.config is not None:
         require_kind(name, stored.config, stored.path)
+    autoencoder_sha256 = file_sha256(autoencoder_file.path)
+    require_same_autoencoder(
+        stored.header, stored.path, autoencoder_file.header, autoencoder_file.path, autoencoder_sha256
+    )
     video = stored.config or PRESETS["main"](name, 256).video
     assert not isinstance(video, AutoencoderConfig)
-    network = video.network(autoencoder.grid)
+    with _described_by(stored.path):
+        network = video.network(autoencoder.grid)
     stored.fill(network)
-    digest = hashlib.sha256(f"{autoencoder_sha256}{file_sha256(stored.path)}".encode()).hexdigest()
+    digest = model_sha256(autoencoder_sha256, file_sha256(stored.path))
     preset = Preset(autoencoder=autoencoder.config, video=video, sampling=stored.sampling)
     return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=digest)
+
+
+def model_sha256(autoencoder_sha256: str, video_sha256: str) -> str:
+    """What identifies a model: one SHA-256 of those of its two files."""
+    return hashlib.sha256(f"{autoencoder_sha256}{video_sha256}".encode()).hexdigest()
 
 
 def load_autoencoder(name: str, source: Source) -> tuple[Autoencoder, str | None]:
@@ -120,12 +136,17 @@ def load_autoencoder(name: str, source: Source) -> tuple[Autoencoder, str | None
         with seeded(source.seed):
             return Autoencoder(PRESETS[source.preset](name, source.frame_size or 256).autoencoder), None
     stored = find_weights(autoencoder_stem(name), source.folder)
+    return _fill_autoencoder(name, stored), file_sha256(stored.path)
+
+
+def _fill_autoencoder(name: str, stored: Stored) -> Autoencoder:
     config = stored.config or AutoencoderConfig()
     if not isinstance(config, AutoencoderConfig) or config.cascaded != tiny(name).autoencoder.cascaded:
         raise UserError(f"{stored.path}: does not hold the autoencoder of {name}; choose another checkpoint")
-    autoencoder = Autoencoder(config)
+    with _described_by(stored.path):
+        autoencoder = Autoencoder(config)
     stored.fill(autoencoder)
-    return autoencoder, file_sha256(stored.path)
+    return autoencoder
 
 
 def autoencoder_stem(name: str) -> str:
@@ -163,8 +184,8 @@ def find_weights(stem: str, checkpoint: str) -> Stored:
         folder = _folder_of(checkpoint)
     if (own := folder / f"{stem}{SUFFIX}").is_file():
         header, weights = read_checkpoint(own)
-        sampling = Sampling(**header.get("sampling", {}))
-        return Stored(path=own, config=config_from(header, own), weights=weights, sampling=sampling)
+        config, sampling = config_from(header, own), sampling_from(header, own)
+        return Stored(path=own, config=config, weights=weights, sampling=sampling, header=header)
     if published is not None and (path := folder / published.name).is_file():
         return Stored(path=path, config=None, weights=read_published(path))
     if checkpoint == PRETRAINED:
@@ -184,11 +205,36 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def require_kind(stem: str, config: AutoencoderConfig | VideoConfig, path: Path) -> None:
+@contextmanager
+def _described_by(path: Path) -> Iterator[None]:
+    """A network that cannot be built is its file's fault: `UserError` with the path."""
+    try:
+        yield
+    except (TypeError, KeyError, ValueError, RuntimeError, ZeroDivisionError) as error:
+        raise UserError(f"{path}: its configuration is not one of ours ({error}); save it again") from error
+
+
+def require_kind(stem: str, config: AutoencoderConfig | VideoConfig, path: str | Path) -> None:
     """Raise `UserError` if a file called `stem` holds a model of another architecture."""
-    wanted = "an autoencoder" if stem.startswith("autoencoder") else _family(tiny(stem).video)
+    wanted = "an autoencoder" if stem in AUTOENCODERS else _family(tiny(stem).video)
     if _family(config) != wanted:
         raise UserError(f"{path}: holds {_family(config)}, not {stem}; choose another checkpoint")
+
+
+def require_same_autoencoder(
+    video: Mapping[str, Any],
+    video_path: str | Path,
+    autoencoder: Mapping[str, Any],
+    autoencoder_path: str | Path,
+    sha256: str,
+) -> None:
+    """Raise `UserError` if the header `video` names another autoencoder than this file, or what it is of."""
+    trained_on = video.get("training", {}).get("autoencoder")
+    if trained_on not in (None, sha256, autoencoder.get("packed_from")):
+        raise UserError(
+            f"{video_path} was trained on an autoencoder of SHA-256 {str(trained_on)[:12]}..., and "
+            f"{autoencoder_path} has {sha256[:12]}...; put the one that it was trained on there"
+        )
 
 
 def _family(config: AutoencoderConfig | VideoConfig) -> str:
@@ -203,10 +249,22 @@ def _family(config: AutoencoderConfig | VideoConfig) -> str:
     return f"a token denoiser for {config.plan.kind} plans"
 
 
-def config_from(header: dict[str, Any], path: Path) -> AutoencoderConfig | VideoConfig:
-    """The configuration in a checkpoint's header; `UserError` for kinds or fields that are not ours."""
-    fields = dict(header["config"])
+def sampling_from(header: dict[str, Any], path: Path) -> Sampling:
+    """How a checkpoint's header says that it is sampled; raises `UserError` for what is no sampling."""
+    fields = header.get("sampling", {})
     try:
+        sampling = Sampling(**fields)
+    except TypeError as error:
+        raise UserError(f"{path}: its sampling is not one of ours ({error}); save it again") from error
+    if not (type(sampling.steps) is int and sampling.steps >= 1 and sampling.solver in get_args(Solver)):
+        raise UserError(f"{path}: its sampling is not one of ours ({fields}); save it again")
+    return sampling
+
+
+def config_from(header: dict[str, Any], path: str | Path) -> AutoencoderConfig | VideoConfig:
+    """The configuration in a checkpoint's header; `UserError` for kinds or fields that are not ours."""
+    try:
+        fields = dict(header["config"])
         match header["kind"]:
             case "AutoencoderConfig":
                 return AutoencoderConfig(**fields)
@@ -218,6 +276,6 @@ def config_from(header: dict[str, Any], path: Path) -> AutoencoderConfig | Video
                 window = dict(fields["window"])
                 window["context_frames"] = tuple(window["context_frames"])
                 return FramePackConfig(**{**fields, "window": FramePackWindow(**window)})
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise UserError(f"{path}: its configuration is not one of ours ({error}); save it again") from error
     raise UserError(f"{path}: holds an unknown kind of model, {header['kind']!r}")

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from loopcraft.cli import run
+from loopcraft.cli import UserError, run
 from models.diffusion import Sampling
 from models.presets import pico
 from models.rollouts import FrameCodec
 from models.sampler import TokenSampler, keyed_noise
+from models.train.run_setup import USUAL_FRAME_SIZE
 from models.weights import Source, load_model
 
 NAMES = ("millivid", "millivid-causal")
@@ -35,7 +36,7 @@ class Rollout:
     """A model of the preset pico at work on one horizon; `seconds` has the time of every plan step."""
 
     def __init__(self, flags: Flags, name: str, sampling: Sampling) -> None:
-        model = load_model(name, Source(preset="pico", frame_size=64))
+        model = load_model(name, Source(preset="pico", frame_size=USUAL_FRAME_SIZE["pico"]))
         self.title = f"{name}, {sampling.steps} calls of {sampling.solver}"
         self.codec = FrameCodec(model.autoencoder, "float32")
         sampler = model.preset.video.sampler(model.network.eval(), model.autoencoder.grid, sampling)
@@ -71,6 +72,9 @@ class Rollout:
 @torch.no_grad()
 def measure(flags: Flags) -> None:
     """Print the times, and how many times as fast as MilliVid each is."""
+    for name in ("videos", "frames"):
+        if getattr(flags, name) < 1:
+            raise UserError(f"--{name} {getattr(flags, name)}: choose 1 or more")
     torch.set_num_threads(1)
     fast = pico("millivid").sampling
     paper = replace(fast, steps=50, solver="ddim")

@@ -22,8 +22,10 @@ from models.framepack import FramePackDenoiser
 from models.presets import PRESETS, Preset, TokenModelConfig
 from models.tokens import LEVEL
 from models.train.config import schedule_of
+from models.train.run_setup import USUAL_FRAME_SIZE
 
-FRAME_SIZES = {"main": 256, "ablation": 256, "nano": 64, "pico": 64}
+SHOWN = ("main", "ablation", "nano", "pico")
+"""The presets that are for more than tests."""
 VIDEO_MODELS = ("millivid", "framepack", "full-resolution")
 STATE_BYTES = 4 + 4 + 8
 """Bytes a parameter: weight, gradient, and two moments (AdamW) in float32; Muon keeps one."""
@@ -125,7 +127,8 @@ def show(flags: Flags) -> None:
     ):
         table.add_column(column, justify="left" if column in ("preset", "model") else "right")
     rate = flags.teraflops * flags.utilisation * 1e12
-    for preset, size in FRAME_SIZES.items():
+    for preset in SHOWN:
+        size = USUAL_FRAME_SIZE[preset]
         with FakeTensorMode():
             costs = {"autoencoder": autoencoder_cost(PRESETS[preset]("millivid", size))}
             costs |= {name: video_cost(PRESETS[preset](name, size)) for name in VIDEO_MODELS}

@@ -4,6 +4,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from models.presets import PRESETS
+from perf import causal
 from perf.cost import count_cost, main, video_cost
 
 
@@ -28,6 +29,24 @@ def test_the_published_model_costs_about_six_operations_a_weight_and_token_and_i
     linear = 6 * 12 * width**2 * tokens * depth
     attention = 3 * 4 * tokens**2 * width * depth  # two products forwards, four backwards
     assert cost.operations == pytest.approx(linear + attention, rel=0.1)
+
+
+def test_the_table_has_the_published_model(capsys):
+    assert main([]) == 0
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    (row,) = (row for row in rows if row[:2] == ["main", "millivid"])
+    assert row[2] == "129.57 M"
+    assert {tuple(row[:2]) for row in rows if len(row) == 10} == {
+        (preset, model)
+        for preset in ("main", "ablation", "nano", "pico")
+        for model in ("autoencoder", "millivid", "framepack", "full-resolution")
+    }
+
+
+@pytest.mark.parametrize("flag", ["--videos", "--frames"])
+def test_nothing_to_measure_is_refused(flag, capsys):
+    assert causal.main([flag, "0"]) == 2
+    assert f"error: {flag} 0: choose 1 or more" in capsys.readouterr().err
 
 
 def test_senseless_rates_are_refused(capsys):

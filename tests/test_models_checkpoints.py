@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from loopcraft.cli import UserError
+from loopcraft.storage import file_sha256
 from models import hub
 from models.autoencoder import Autoencoder
 from models.checkpoints import (
@@ -92,6 +93,73 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     (tmp_path / "millivid-causal.safetensors").rename(tmp_path / "millivid.safetensors")
     with pytest.raises(UserError, match="a causal token denoiser for millivid plans, not millivid"):
         load_model("millivid", Source(checkpoint=str(tmp_path)))
+
+
+def retrain(folder: Path, sha256: str | None, **origin: object) -> None:
+    """Say that MilliVid was trained on an autoencoder with this digest, and more of the autoencoder."""
+    for stem, training in (("millivid", {"training": {"autoencoder": sha256}}), ("autoencoder", origin)):
+        stored = find_weights(stem, str(folder))
+        save_checkpoint(stored.path, stored.weights, stored.config, **training)
+
+
+def test_a_model_with_another_autoencoder_than_it_was_trained_on_is_refused(tmp_path):
+    save_tiny(tmp_path, "millivid")
+    source = Source(checkpoint=str(tmp_path))
+    own = file_sha256(tmp_path / "autoencoder.safetensors")
+    retrain(tmp_path, own)
+    load_model("millivid", source)
+    retrain(tmp_path, None)
+    load_model("millivid", source)
+    retrain(tmp_path, "1" * 64, packed_from="1" * 64)
+    load_model("millivid", source)
+    retrain(tmp_path, "1" * 64, packed_from="2" * 64)
+    message = (
+        rf"{tmp_path}/millivid.safetensors was trained on .* 1{{12}}\.\.\., "
+        rf"and {tmp_path}/autoencoder.safetensors"
+    )
+    with pytest.raises(UserError, match=message):
+        load_model("millivid", source)
+
+
+def write_header(path: Path, header: object) -> Path:
+    text = header if isinstance(header, str) else json.dumps(header)
+    save_file({"a": torch.zeros(1)}, path, metadata={FORMAT: text})
+    return path
+
+
+OURS = {"format": FORMAT, "version": 1, "kind": "AutoencoderConfig", "config": {}}
+FOREIGN = {
+    "no JSON": ("{", "its header is not JSON"),
+    "list": ([OURS], "no loopcraft-model of version 1"),
+    "null": ("null", "no loopcraft-model of version 1"),
+    "config": ({**OURS, "config": [1]}, "config in its header is no object"),
+    "training": ({**OURS, "training": "long"}, "training in its header is no object"),
+    "sampling": ({**OURS, "sampling": 3}, "sampling in its header is no object"),
+    "no config": ({k: v for k, v in OURS.items() if k != "config"}, "configuration is not one of ours"),
+    "no kind": ({k: v for k, v in OURS.items() if k != "kind"}, "configuration is not one of ours"),
+    "unknown size": ({**OURS, "config": {"size": "vast"}}, "configuration is not one of ours.*vast"),
+    "a word for a number": ({**OURS, "config": {"patch": "a"}}, "configuration is not one of ours"),
+    "no patch": ({**OURS, "config": {"patch": 0}}, "configuration is not one of ours"),
+    "unknown sampling": ({**OURS, "sampling": {"colour": 1}}, "sampling is not one of ours.*colour"),
+    "no steps": ({**OURS, "sampling": {"steps": 0}}, "sampling is not one of ours"),
+    "other solver": ({**OURS, "sampling": {"solver": "euler"}}, "sampling is not one of ours"),
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_headers_that_are_not_ours_are_one_sentence(tmp_path, case):
+    header, message = FOREIGN[case]
+    write_header(tmp_path / "autoencoder.safetensors", header)
+    with pytest.raises(UserError, match=rf"autoencoder\.safetensors: .*{message}"):
+        load_autoencoder("millivid", Source(checkpoint=str(tmp_path)))
+
+
+def test_a_folder_that_is_called_like_a_checkpoint_is_refused(tmp_path):
+    (tmp_path / "autoencoder.safetensors").mkdir()
+    with pytest.raises(UserError, match=r"holds no autoencoder\.safetensors"):
+        load_autoencoder("millivid", Source(checkpoint=str(tmp_path)))
+    with pytest.raises(UserError, match=r"autoencoder\.safetensors: not a whole safetensors file"):
+        read_checkpoint(tmp_path / "autoencoder.safetensors")
 
 
 def test_a_truncated_file_is_refused(tmp_path):

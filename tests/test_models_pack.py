@@ -3,12 +3,13 @@ import json
 import pytest
 import torch
 
+from loopcraft.storage import file_sha256
 from models.checkpoints import read_checkpoint, save_checkpoint
 from models.diffusion import Sampling
 from models.pack import main
 from models.presets import tiny
 from models.rollouts import build_rollout
-from models.weights import Source, load_model
+from models.weights import Source, find_weights, load_model
 
 SIZE = 32
 STEPS = 25
@@ -66,6 +67,44 @@ def test_every_tenth_line_of_the_log_and_the_last_are_kept(trained, tmp_path):
     assert main([str(trained), "--out", str(out)]) == 0
     steps = [json.loads(line)["step"] for line in (out / "millivid.jsonl").read_text().splitlines()]
     assert steps == [0, 10, 20, 24]
+
+
+def test_a_torn_last_line_is_left_out(trained, tmp_path):
+    with (trained / "millivid.jsonl").open("a") as file:
+        file.write('{"step": 25, "lo')
+    assert main([str(trained), "--out", str(tmp_path / "packed")]) == 0
+    lines = (tmp_path / "packed" / "millivid.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1]) == {"step": 24, "loss": 1 / 25}
+
+
+def test_packed_twice_they_name_the_first(trained, tmp_path):
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    assert main([str(trained), "--out", str(once), "--dtype", "float32"]) == 0
+    assert main([str(once), "--out", str(twice)]) == 0
+    for stem in ("autoencoder", "millivid"):
+        header, _ = read_checkpoint(twice / f"{stem}.safetensors")
+        assert header["packed_from"] == file_sha256(trained / f"{stem}.safetensors")
+
+
+@pytest.mark.parametrize("value", [1e6, float("inf"), float("nan")])
+def test_weights_that_do_not_stay_finite_are_refused(value, trained, tmp_path, capsys):
+    path = trained / "millivid.safetensors"
+    stored = find_weights("millivid", str(trained))
+    stored.weights["patchify.bias"][0] = value
+    save_checkpoint(path, stored.weights, stored.config)
+    assert main([str(trained), "--out", str(tmp_path / "packed")]) == 2
+    assert f"error: {path}: patchify.bias is not finite in float16" in capsys.readouterr().err
+    assert not (tmp_path / "packed" / path.name).exists()
+    in_range = 2 if value != 1e6 else 0
+    assert main([str(trained), "--out", str(tmp_path / "packed"), "--dtype", "bfloat16"]) == in_range
+
+
+@pytest.mark.parametrize("flag", ["--steps", "--log-every"])
+@pytest.mark.parametrize("value", ["0", "-1"])
+def test_counts_below_one_are_refused(flag, value, trained, tmp_path, capsys):
+    assert main([str(trained), "--out", str(tmp_path / "packed"), flag, value]) == 2
+    assert f"error: {flag} {value}: choose 1 or more" in capsys.readouterr().err
+    assert not (tmp_path / "packed").exists()
 
 
 @pytest.mark.parametrize("mistake", ["empty", "same"])

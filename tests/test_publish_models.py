@@ -1,5 +1,6 @@
 """Publishing checkpoints: what is sent is read back, the card tells how to use it, mistakes send nothing."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -16,12 +17,14 @@ from safetensors.torch import save_file
 from training_runs import train, use_fake_world
 
 import loopcraft.hub
-from benchmark.results import write_result
+from benchmark.results import Result, write_result
 from loopcraft.cli import UserError
 from loopcraft.storage import file_sha256
 from models import pack, publish
+from models.card import Checkpoint, make_card
 from models.checkpoints import read_checkpoint, save_checkpoint
 from models.hub import PUBLISHED, fetch_first
+from models.published import describe, find_files, require_own_results, split_results
 from models.weights import Source, find_weights, load_autoencoder, load_model
 
 pytest_plugins = ["hub_client"]
@@ -49,6 +52,13 @@ def publish_to(repository: str, folder: Path, *more: str) -> int:
 
 def files_of(hub: fake_hub.Hub, repository: str) -> dict[str, bytes]:
     return hub.repositories[f"models/{repository}"].files
+
+
+def result_of(folder: Path, psnr: float) -> Result:
+    """A result of the MilliVid in `folder`."""
+    found = make_result("millivid", psnr=psnr)
+    sha256 = load_model("millivid", Source(checkpoint=str(folder))).sha256
+    return dataclasses.replace(found, model=dataclasses.replace(found.model, checkpoint_sha256=sha256))
 
 
 def test_what_is_read_back_is_what_was_published(hub, trained, capsys) -> None:
@@ -92,7 +102,7 @@ def test_a_revision_stays_what_it_was(hub, trained, tmp_path) -> None:
 
 
 def test_the_card_says_what_a_stranger_must_know(hub, trained, tmp_path, capsys) -> None:
-    write_result(tmp_path / "result.json", make_result("millivid", psnr=21.0))
+    write_result(tmp_path / "result.json", result_of(trained, psnr=21.0))
     flags = ("--results", str(tmp_path / "result.json"), "--datasets", "lab/walks", "--licence", "cc0-1.0")
     assert publish_to("lab/card", trained, *flags) == 0
     files = files_of(hub, "lab/card")
@@ -144,6 +154,60 @@ def test_an_autoencoder_alone_has_an_example_too(hub, trained, tmp_path) -> None
     assert [level.shape[1] for level in names["levels"]] == [64, 16, 4]  # type: ignore[attr-defined]
 
 
+def test_a_cascaded_autoencoder_alone_has_no_command_that_scores_it(hub, trained, tmp_path) -> None:
+    stored = find_weights("autoencoder", str(trained))
+    config = dataclasses.replace(stored.config, cascaded=True)
+    save_checkpoint(tmp_path / "autoencoder-cascaded.safetensors", stored.weights, config)
+    assert publish_to("lab/cascaded", tmp_path) == 0
+    card = files_of(hub, "lab/cascaded")["README.md"].decode()
+    assert 'load_autoencoder("millivid-cascaded"' in card
+    assert "benchmark.run" not in card
+    shutil.copy(trained / "autoencoder.safetensors", tmp_path)
+    assert publish_to("lab/both", tmp_path) == 0
+    assert "--model autoencoded" in files_of(hub, "lab/both")["README.md"].decode()
+
+
+def test_the_size_to_score_at_is_that_of_the_models_own_autoencoder() -> None:
+    def checkpoint(kind: str, **config: int) -> Checkpoint:
+        header = {"kind": kind, "config": config}
+        return Checkpoint(place="", header=header, parameters=1, num_bytes=1, sha256="0" * 64)
+
+    found = {
+        "autoencoder": checkpoint("AutoencoderConfig", frame_size=64),
+        "autoencoder-cascaded": checkpoint("AutoencoderConfig", frame_size=32),
+        "millivid-cascaded": checkpoint("TokenModelConfig"),
+    }
+    card = make_card("lab/x", found, [], licence="mit", datasets=[])
+    assert "--num-episodes 100 --resolution 32\n" in card
+
+
+def test_results_of_other_weights_are_told_apart(trained) -> None:
+    files = find_files(trained)
+    checkpoints = describe("lab/x", files, None)
+    model = make_result("millivid").model
+
+    def result(role: str, sha256: str | None) -> Result:
+        return make_result("millivid", model=dataclasses.replace(model, role=role, checkpoint_sha256=sha256))
+
+    own = load_model("millivid", Source(checkpoint=str(trained))).sha256
+    results = {
+        "own": result("model", own),
+        "old": result("model", "0" * 64),
+        "unknown": result("model", None),
+        "bound": result("bound", None),
+    }
+    fitting, foreign = split_results(results, checkpoints)
+    assert (set(fitting), set(foreign)) == ({"own", "bound"}, {"old", "unknown"})
+
+
+def test_a_result_file_of_other_weights_is_refused(trained, tmp_path) -> None:
+    checkpoints = describe("lab/x", find_files(trained), None)
+    model = dataclasses.replace(make_result("millivid").model, checkpoint_sha256="0" * 64)
+    write_result(tmp_path / "old.json", make_result("millivid", model=model))
+    with pytest.raises(UserError, match=r"old.json: is a result of millivid with other weights .*0{12}"):
+        require_own_results({"results/a.json": tmp_path / "old.json"}, checkpoints)
+
+
 def test_packed_checkpoints_are_published_like_others(hub, trained, tmp_path) -> None:
     """Their autoencoder has other bytes than the one that the video model was trained on, and says whose."""
     assert pack.main([str(trained), "--out", str(tmp_path / "packed"), "--steps", "7"]) == 0
@@ -174,6 +238,33 @@ def test_models_that_are_not_in_the_folder_stay_and_are_described(hub, trained, 
     assert publish_to("lab/two", tmp_path) == 0
     assert set(SENT) <= set(files_of(hub, "lab/two"))
     assert files_of(hub, "lab/two")["README.md"] == card
+
+
+def test_weights_that_replace_others_do_not_get_the_log_of_those(hub, trained, tmp_path) -> None:
+    assert publish_to("lab/anew", trained) == 0
+    folder = Path(shutil.copytree(trained, tmp_path / "next"))
+    header, weights = read_checkpoint(folder / "millivid.safetensors")
+    config = find_weights("millivid", str(folder)).config
+    training = {**header["training"], "step": 999}
+    save_checkpoint(folder / "millivid.safetensors", weights, config, training=training)
+    assert publish_to("lab/anew", folder) == 0
+    card = files_of(hub, "lab/anew")["README.md"].decode()
+    assert "999 updates" in card
+    assert "[millivid.jsonl](millivid.jsonl), ends" not in card, "the log in the folder is of other weights"
+    assert "[autoencoder.jsonl](autoencoder.jsonl), ends with step 1 " in card
+    save_checkpoint(folder / "millivid.safetensors", weights, config, training={**training, "step": 2})
+    (folder / "millivid.jsonl").unlink()
+    assert publish_to("lab/anew", folder) == 0
+    card = files_of(hub, "lab/anew")["README.md"].decode()
+    assert "[millivid.jsonl](millivid.jsonl), ends" not in card, "the log at the Hub is of other weights"
+
+
+def test_a_log_without_its_weights_is_not_sent(hub, trained, tmp_path) -> None:
+    for name in SENT[:2]:
+        shutil.copy(trained / name, tmp_path)
+    (tmp_path / "framepack.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
+    assert publish_to("lab/stray", tmp_path) == 0
+    assert sorted(files_of(hub, "lab/stray")) == sorted([".gitattributes", "README.md", *SENT[:2]])
 
 
 @pytest.mark.parametrize("content", [b"cut", b"x" * 40, b"\x02" + b"\0" * 7 + b"{}"])
@@ -264,7 +355,10 @@ MISTAKES = {
         {"change": _without_autoencoder},
         r"millivid.safetensors but not its autoencoder.safetensors",
     ),
-    "mixed": ({"change": _other_autoencoder}, r"millivid was trained on an autoencoder of SHA-256"),
+    "mixed": (
+        {"change": _other_autoencoder},
+        r"copy/millivid.safetensors was trained on an autoencoder of SHA-256 \w{12}.*copy/autoencoder",
+    ),
     "no log": ({"change": _no_log}, r"millivid.jsonl: not the log of a training run"),
     "no result": ({"flags": ["--results", "pyproject.toml"]}, r"pyproject.toml: not JSON"),
 }

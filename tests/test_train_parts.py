@@ -8,18 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benchmark_data import NUM_FRAMES, make_frames, write_dataset
 from fake_world import FakeWorld
 from training_runs import write_latents
 
 from loopcraft.cli import UserError
+from loopcraft.dataset import open_dataset
 from loopcraft.plan import plan_train_episode
 from loopcraft.recipe import Recipe
+from loopcraft.storage import write_json
+from loopcraft.video import video_writer
 from loopcraft.worlds import make_world
-from models.latents import open_latents
+from models.latents import MANIFEST, manifest_of, open_latents
 from models.presets import tiny
 from models.train.config import PoolConfig, differences, schedule_of
 from models.train.details import gradient_difference, load_vgg
-from models.train.episodes import LatentEpisodes, WorldEpisodes
+from models.train.episodes import DatasetEpisodes, LatentEpisodes, WorldEpisodes
 from models.train.pool import EpisodePool
 from models.windows import WindowTable, cut_window
 
@@ -159,3 +163,27 @@ def test_differences_are_found_at_any_depth():
         "a.c is 2 here and 3 there",
         "d is None here and 4 there",
     ]
+
+
+def test_data_sets_of_the_same_lengths_and_other_pixels_are_other_data(tmp_path):
+    root = write_dataset(tmp_path / "data", num_videos=2)
+    again = write_dataset(tmp_path / "copy", num_videos=2)
+    first, same = (DatasetEpisodes(path, min_frames=1, seed=0).identity for path in (root, again))
+    assert first == same == open_dataset(root).fingerprint
+    with video_writer(again / "000/001.mp4", height=16, width=16, lossless=True) as writer:
+        for frame in 255 - make_frames(1):
+            writer.write(frame)
+    assert open_dataset(again).num_frames("000/001") == NUM_FRAMES
+    assert DatasetEpisodes(again, min_frames=1, seed=0).identity != first
+
+
+@pytest.mark.parametrize("other", [{"data_fingerprint": "b"}, {"autoencoder_sha256": "b"}])
+def test_latents_of_other_frames_or_autoencoders_are_other_data(tmp_path, other):
+    folder = write_latents(tmp_path / "latents")
+    grid = open_latents(folder).grid
+    origin = {"autoencoder_sha256": "a", "data_fingerprint": "a"}
+    identities = []
+    for changes in ({}, {}, other):
+        write_json(folder / MANIFEST, manifest_of(grid, torch.float32, **{**origin, **changes}))
+        identities.append(LatentEpisodes(open_latents(folder), min_frames=1, seed=0).identity)
+    assert identities[0] == identities[1] != identities[2]

@@ -41,7 +41,7 @@ class TrainingConfig:
     grid: Grid
     """The latents of a frame."""
     data: str
-    """What the episodes are: a world and its settings, or the SHA-256 of their index."""
+    """What the episodes are: a world and its settings, or a SHA-256 that follows from their content."""
     autoencoder: str | None = None
     """The SHA-256 of the autoencoder that encodes the episodes, where one does."""
     batch_size: int

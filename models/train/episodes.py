@@ -20,7 +20,7 @@ from loopcraft.cli import UserError
 from loopcraft.plan import plan_train_episode
 from loopcraft.recipe import Recipe
 from loopcraft.seeding import generator
-from loopcraft.storage import INDEX, encode_json
+from loopcraft.storage import INDEX
 from loopcraft.worlds import WORLD_IDS, make_world
 from loopcraft.worlds.base import PathWorld
 from models.latents import MANIFEST, PUBLISHED_INDEX, Latents
@@ -98,7 +98,7 @@ class DatasetEpisodes(StoredEpisodes):
         super().__init__(
             self._dataset.root,
             index,
-            identity=hashlib.sha256(encode_json(index)).hexdigest(),  # of index.json as we write it
+            identity=self._dataset.fingerprint,
             min_frames=min_frames,
             seed=seed,
         )
@@ -120,6 +120,7 @@ class LatentEpisodes(StoredEpisodes):
     """The videos of a folder of latents."""
 
     def __init__(self, latents: Latents, *, min_frames: int, seed: int) -> None:
+        # latents.json says which frames and which autoencoder they were made of.
         names = [name for name in (INDEX, PUBLISHED_INDEX, MANIFEST) if (latents.root / name).is_file()]
         content = b"".join((latents.root / name).read_bytes() for name in names)
         super().__init__(

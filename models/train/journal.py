@@ -37,6 +37,18 @@ class Journal:
             self._board.close()
 
 
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The records of a log, without a last line that is torn; raises `UserError` for what is no log."""
+    lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    try:
+        records: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        for record in records:
+            int(record["step"]), float(record["loss"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not the log of a training run ({error}); move it away") from error
+    return records
+
+
 def _open_board(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
