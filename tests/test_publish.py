@@ -249,6 +249,36 @@ def test_configurations_that_are_not_in_the_folder_stay(hub, made) -> None:
         open_dataset("hf://lab/parts/test")
 
 
+@pytest.mark.parametrize(("first", "second"), [("train", "val"), ("val", "train")])
+def test_two_who_publish_at_once_keep_each_others_data(hub, made, monkeypatch, first, second) -> None:
+    """The second publishes all of its part between the first's look at the repository and its last commit."""
+    name = f"lab/at-once-{first}"
+    send = upload.upload_shards
+
+    def send_and_be_overtaken(repository: str, parts: list[upload.Part]) -> None:
+        send(repository, parts)
+        monkeypatch.setattr(publish, "upload_shards", send)
+        assert publish_to(name, made / second) == 0
+
+    monkeypatch.setattr(publish, "upload_shards", send_and_be_overtaken)
+    assert publish_to(name, made / first) == 0
+    card = hub.repositories[name].files["README.md"].decode()
+    for split in ("train", "val"):
+        there = open_dataset(f"hf://{name}/{split}")
+        assert there.fingerprint == open_dataset(made / split).fingerprint
+        assert there.fingerprint in card
+        for key in there.keys:
+            assert there.video_path(key).read_bytes() == (made / split / f"{key}.mp4").read_bytes()
+    tiny = open_dataset(f"hf://{name}/tiny")
+    assert tiny.keys == open_dataset(made / "val").keys[:4]
+    assert tiny.video_path("000/000").read_bytes() == (made / "val/000/000.mp4").read_bytes()
+    configs = yaml.safe_load(card.split("---")[1])["configs"]
+    assert sorted(config["config_name"] for config in configs) == ["tiny", "train", "val"]
+    shards = {path for path in hub.repositories[name].files if path.startswith("data/")}
+    catalog = publish.read_catalog(name, loopcraft.hub.list_files(name))
+    assert shards == {shard.path for found in catalog.values() for shard in found.shards}
+
+
 def _damage(root: Path) -> Path:
     (root / "000/001.npy").write_bytes(b"no array")
     return root
@@ -306,14 +336,13 @@ def test_what_did_not_arrive_is_found(hub, made) -> None:
     listing = loopcraft.hub.list_files("lab/check")
     catalog = publish.read_catalog("lab/check", listing)
     parts = publish.plan(publish.find_datasets(made / "val"), catalog, shard_bytes=10_000)
-    upload.check("lab/check", listing.commit, parts, {"README.md": repository.files["README.md"]}, catalog)
+    content = upload.Content(files={"README.md": repository.files["README.md"]}, catalog=catalog)
+    upload.check("lab/check", listing.commit, parts, content)
     shard = parts[0].shards[-1].path
     for path in (shard, "README.md"):
         damaged = repository.commit(repository.files | {path: b"something else"})
         with pytest.raises(UserError, match=f"{path} did not arrive"):
-            upload.check(
-                "lab/check", damaged, parts, {"README.md": repository.commits[-2][1]["README.md"]}, catalog
-            )
+            upload.check("lab/check", damaged, parts, content)
         repository.commits.pop()
 
 
