@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import get_args
 
 import tyro
-from huggingface_hub import hf_hub_download
+from huggingface_hub import DatasetCardData, hf_hub_download
 
 from loopcraft import cli, hub
 from loopcraft.card import FIGURE, make_card
 from loopcraft.catalog import CATALOG, TINY, Catalog, decode_catalog
 from loopcraft.cli import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.hub_errors import DATASET, plain_errors
 from loopcraft.packing import SHARD_BYTES, SHARD_PATH, Shard, episode_table, plan_shards
 from loopcraft.progress import progress_bar
 from loopcraft.recipe import Split, default_context
@@ -60,6 +61,11 @@ def run(flags: Flags) -> None:
     listing = hub.claim(flags.repo, private=flags.private, is_ours=is_ours)
     for dataset in datasets.values():
         _refuse([*check_table(dataset), *check_strays(dataset)], dataset)
+    hub.require_card(
+        flags.repo,
+        f"---\n{DatasetCardData(license=flags.licence).to_yaml()}\n---\n",
+        f"--licence {flags.licence}: choose one of the Hub's identifiers, as mit, cc-by-4.0 or other",
+    )
     published = {} if listing is None else read_catalog(flags.repo, listing)
     parts = plan(datasets, published, shard_bytes=round(flags.shard_mb * 1e6))
     verify_missing(parts, listing, jobs=flags.jobs)
@@ -69,7 +75,7 @@ def run(flags: Flags) -> None:
         return
     hub.create(flags.repo, private=flags.private)
     commit = release(flags.repo, parts, licence=flags.licence)
-    print(f"{hub.page(flags.repo, hub.DATASET)} at {commit[:12]}: complete and checked")
+    print(f"{hub.page(flags.repo, DATASET)} at {commit[:12]}: complete and checked")
     print(f"open_dataset('hf://{flags.repo}@{commit}') reads this revision")
 
 
@@ -110,8 +116,8 @@ def read_catalog(repository: str, listing: hub.Listing) -> Catalog:
     """What the repository says that it holds."""
     if CATALOG not in listing.files:
         return {}
-    with hub.plain_errors(repository):
-        path = hf_hub_download(repository, CATALOG, repo_type=hub.DATASET, revision=listing.commit)
+    with plain_errors(repository):
+        path = hf_hub_download(repository, CATALOG, repo_type=DATASET, revision=listing.commit)
     return decode_catalog(Path(path).read_text(), repository)
 
 

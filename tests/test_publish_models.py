@@ -21,7 +21,7 @@ from loopcraft.cli import UserError
 from loopcraft.storage import file_sha256
 from models import pack, publish
 from models.checkpoints import read_checkpoint, save_checkpoint
-from models.hub import PUBLISHED, fetch_first
+from models.hub import PUBLISHED, fetch, fetch_first
 from models.weights import Source, find_weights, load_autoencoder, load_model
 
 pytest_plugins = ["hub_client"]
@@ -266,6 +266,9 @@ MISTAKES = {
     ),
     "mixed": ({"change": _other_autoencoder}, r"millivid was trained on an autoencoder of SHA-256"),
     "no log": ({"change": _no_log}, r"millivid.jsonl: not the log of a training run"),
+    "two hyphens": ({"name": "lab/na--me"}, r"lab/na--me: no name of a repository"),
+    "licence": ({"flags": ["--licence", "MIT License"]}, r"--licence MIT License: choose one of the Hub's"),
+    "dry licence": ({"flags": ["--licence", "gpl", "--dry-run"]}, r"--licence gpl: choose one of"),
     "no result": ({"flags": ["--results", "pyproject.toml"]}, r"pyproject.toml: not JSON"),
 }
 
@@ -300,6 +303,8 @@ def test_reading_says_what_is_wrong_with_an_address(hub, trained, monkeypatch) -
         find_weights("millivid", "hf://lab/nothing")
     with pytest.raises(UserError, match="lab/read: no such revision"):
         find_weights("millivid", "hf://lab/read@0123456")
+    with pytest.raises(UserError, match=r"lab/x\.git: no name of a repository"):
+        find_weights("millivid", "hf://lab/x.git")
     with pytest.raises(UserError, match="hf://lab: no address of checkpoints; write hf://ORG/NAME"):
         find_weights("millivid", "hf://lab")
     cached = find_weights("autoencoder", "hf://lab/read").path
@@ -317,6 +322,28 @@ def disconnect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", nowhere)
     template = nowhere + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (401, "refuses the token"),
+        (429, "takes no more requests"),
+        (500, r"failed \(500\)"),
+        (404, "no such model"),
+    ],
+)
+def test_what_the_hub_answers_for_the_papers_weights_is_said(hub, monkeypatch, how, message) -> None:
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    if how != 404:
+        hub.add("models/charatan/millivid", {PUBLISHED["millivid"].name: b"weights"})
+        hub.faults.append(Fault("resolve", how, times=99))
+    try:
+        with pytest.raises(UserError, match=message):
+            fetch(PUBLISHED["millivid"])
+    finally:
+        hub.repositories.pop("models/charatan/millivid", None)
 
 
 def test_the_papers_files_are_found_at_an_address_too(hub, monkeypatch) -> None:
