@@ -8,6 +8,7 @@ import tyro
 
 from benchmark.published import all_results, is_result, result_files, sections
 from loopcraft import cli, hub
+from loopcraft.hub_errors import DATASET
 
 _HEADER = """\
 ---
@@ -51,7 +52,7 @@ def run(flags: Flags) -> None:
         return
     hub.create(flags.repo, private=flags.private)
     commit = hub.persistently(lambda: put(flags.repo, files))
-    print(f"{hub.page(flags.repo, hub.DATASET)} at {commit[:12]}: complete and checked")
+    print(f"{hub.page(flags.repo, DATASET)} at {commit[:12]}: complete and checked")
 
 
 def is_ours(path: str) -> bool:
@@ -62,7 +63,7 @@ def is_ours(path: str) -> bool:
 def put(repository: str, files: dict[str, Path]) -> str:
     """Commit the files that are missing and a card of all; check what arrived; return the commit."""
     listing = hub.list_files(repository)
-    results = all_results(repository, listing, files, hub.DATASET)
+    results = all_results(repository, listing, files, DATASET)
     wanted = {path: place.read_bytes() for path, place in files.items()}
     wanted["README.md"] = "\n".join([_HEADER, *sections(results)]).encode()
     return hub.put(repository, wanted, f"Add {len(files)} results", listing)

@@ -66,7 +66,8 @@ row = next(iter(rows))
 mp4, states = row["video"]["bytes"], row["states"]
 ```
 
-or, with exact random access to the frames, and cached episode by episode:
+or, with exact random access to the frames, and cached episode by episode (needs Loopcraft: `pip install -e .`
+in a checkout of the project named in its CITATION.cff):
 
 ```python
 from loopcraft.dataset import open_dataset

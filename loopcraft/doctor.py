@@ -142,15 +142,25 @@ def check_drawing(world_id: str) -> Check:
 
 
 def check_java() -> Check:
-    """Minecraft 1.11 and its build run on Java 8 alone."""
+    """Minecraft 1.11 and its build run on Java 8 alone, and the build needs its compiler."""
     version = java_version()
     if version is None:
         return Check(name="Java 8", found="no java on the PATH", remedy=_INSTALL_JAVA)
     found = f"Java {version}"
-    if version.startswith("1.8."):
-        return Check(name="Java 8", found=found)
-    choose = 'update-alternatives --set java "$(update-alternatives --list java | grep java-8)"'
-    return Check(name="Java 8", found=found, remedy=f"{_INSTALL_JAVA} && {choose}")
+    if not version.startswith("1.8."):
+        return Check(name="Java 8", found=found, remedy=f"{_INSTALL_JAVA} && {_choose('java')}")
+    compiler = re.search(r"javac (\S+)", output_of("javac", "-version") or "")
+    if compiler is None:
+        return Check(name="Java 8", found=f"{found}, but no javac on the PATH", remedy=_INSTALL_JAVA)
+    if not compiler[1].startswith("1.8."):
+        found = f"{found}, but javac {compiler[1]}"
+        return Check(name="Java 8", found=found, remedy=f"{_INSTALL_JAVA} && {_choose('javac')}")
+    return Check(name="Java 8", found=found)
+
+
+def _choose(command: str) -> str:
+    """What makes Java 8's the `command` that is on the PATH."""
+    return f'update-alternatives --set {command} "$(update-alternatives --list {command} | grep java-8)"'
 
 
 def check_display() -> Check:

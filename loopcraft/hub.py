@@ -1,4 +1,4 @@
-"""The Hugging Face Hub through its own client: rights, listings, commits that may be repeated, plain errors.
+"""The Hugging Face Hub through its own client: rights, listings, commits that may be repeated.
 
 The endpoint is the client's own (`HF_ENDPOINT`), and so is the token (`HF_TOKEN` or `hf auth login`): it is
 never read, shown or stored here, only asked for.
@@ -6,50 +6,42 @@ never read, shown or stored here, only asked for.
 
 import hashlib
 import re
+import sys
+import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationCopy,
     CommitOperationDelete,
+    DatasetCard,
     HfApi,
+    ModelCard,
     constants,
     get_token,
 )
-from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is the HTTP library's
-    EntryNotFoundError,
-    HfHubHTTPError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash
 
 from loopcraft.cli import UserError
+from loopcraft.hub_errors import AGAIN, DATASET, UnavailableError, require_name
+from loopcraft.hub_errors import MODEL as MODEL
+from loopcraft.hub_errors import RepoType as RepoType
+from loopcraft.hub_errors import plain_errors as plain_errors
 from loopcraft.storage import file_sha256
 
 Operation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete
 Result = TypeVar("Result")
 
-RepoType = Literal["dataset", "model"]
-DATASET: RepoType = "dataset"
-MODEL: RepoType = "model"
 RETRY_WAITS_S = (5.0, 30.0, 120.0, 300.0)
 """How long to wait before each further attempt, after the client's own have failed."""
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
-_AGAIN = "run the same command again later, it goes on where it stopped"
-
-
-class UnavailableError(UserError):
-    """The Hub could not answer now: the same request may succeed later."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,57 +57,19 @@ def page(repository: str, repo_type: RepoType) -> str:
     return f"{constants.ENDPOINT}/{'datasets/' if repo_type == DATASET else ''}{repository}"
 
 
-@contextmanager
-def plain_errors(repository: str, repo_type: RepoType = DATASET) -> Iterator[None]:
-    """What the client raises for `repository` becomes a `UserError` of one sentence."""
+def require_card(repository: str, content: str, remedy: str, repo_type: RepoType = DATASET) -> None:
+    """Raise `UserError` with the `remedy` where the Hub would refuse this README.md for its header."""
+    card = (DatasetCard if repo_type == DATASET else ModelCard)(content)
+
+    def step() -> None:
+        with plain_errors(repository, repo_type):
+            card.validate(repo_type=repo_type)
+
     try:
-        yield
-    except LocalEntryNotFoundError as error:  # a file that is not in the cache, and no connection
-        raise UnavailableError(
-            f"{constants.ENDPOINT} cannot be reached; check the network; {_AGAIN}"
-        ) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
-        kind = "data set" if repo_type == DATASET else "model"
-        what = {RevisionNotFoundError: "no such revision", RepositoryNotFoundError: f"no such {kind}"}
-        found = next((text for kind, text in what.items() if isinstance(error, kind)), "lacks a file")
-        raise UserError(
-            f"{repository}: {found} at {constants.ENDPOINT}, or it is private and the token may not read it; "
-            "check the name, or run `hf auth login`"
-        ) from error
-    except HfHubHTTPError as error:
-        raise _explain(repository, error.response.status_code) from error
-    except HTTPError as error:
-        raise UnavailableError(
-            f"{constants.ENDPOINT} cannot be reached ({type(error).__name__}); check the network; {_AGAIN}"
-        ) from error
-    except RuntimeError as error:  # how the client wraps what its upload threads meet
-        cause = error.__cause__
-        if isinstance(cause, HfHubHTTPError):
-            raise _explain(repository, cause.response.status_code) from error
-        if isinstance(cause, HTTPError):
-            raise UnavailableError(
-                f"{constants.ENDPOINT}: the upload broke off ({type(cause).__name__}); {_AGAIN}"
-            ) from error
-        raise
-
-
-def _explain(repository: str, status: int) -> UserError:
-    if status == 401:
-        return UserError(
-            f"{constants.ENDPOINT} refuses the token (401); make one with write access in its settings, then "
-            "run `hf auth login` or set HF_TOKEN"
-        )
-    if status == 403:
-        return UserError(
-            f"{repository}: the token may not do this (403); run `hf auth login` with one that may write here"
-        )
-    if status == 412:
-        return UnavailableError(f"{repository}: was changed by somebody else meanwhile (412); {_AGAIN}")
-    if status == 429:
-        return UnavailableError(f"{constants.ENDPOINT} takes no more requests for now (429); {_AGAIN}")
-    if status >= 500:
-        return UnavailableError(f"{constants.ENDPOINT} failed ({status}); {_AGAIN}")
-    return UserError(f"{repository}: {constants.ENDPOINT} refused the request ({status}); check the name")
+        persistently(step)
+    except ValueError as error:  # what the client makes of a refusal
+        reason = textwrap.shorten(str(error), 200)
+        raise UserError(f"{repository}: the Hub refuses the card's header ({reason}); {remedy}") from error
 
 
 def persistently(step: Callable[[], Result]) -> Result:
@@ -123,7 +77,9 @@ def persistently(step: Callable[[], Result]) -> Result:
     for wait_s in RETRY_WAITS_S:
         try:
             return step()
-        except UnavailableError:
+        except UnavailableError as error:
+            reason = str(error).removesuffix(f"; {AGAIN}")
+            print(f"{reason}; trying again in {wait_s:.0f} s", file=sys.stderr)
             time.sleep(wait_s)
     return step()
 
@@ -137,6 +93,7 @@ def claim(
     """
     if not _REPOSITORY.fullmatch(repository):
         raise UserError(f"--repo {repository}: must look like ORG/NAME")
+    require_name(repository)
     if get_token() is None:
         raise UserError("no Hugging Face token; run `hf auth login` or set HF_TOKEN")
     api = HfApi()
@@ -177,8 +134,12 @@ def _check_account(repository: str, account: dict[str, Any]) -> None:
 
 def create(repository: str, *, private: bool, repo_type: RepoType = DATASET) -> None:
     """Make the repository unless it exists."""
-    with plain_errors(repository, repo_type):
-        HfApi().create_repo(repository, repo_type=repo_type, private=private, exist_ok=True)
+
+    def step() -> None:
+        with plain_errors(repository, repo_type):
+            HfApi().create_repo(repository, repo_type=repo_type, private=private, exist_ok=True)
+
+    persistently(step)
 
 
 def list_files(repository: str, revision: str | None = None, repo_type: RepoType = DATASET) -> Listing:

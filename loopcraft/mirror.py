@@ -21,7 +21,7 @@ from huggingface_hub.hf_api import RepoFolder
 
 from loopcraft.catalog import CATALOG, Configuration, decode_catalog, preferred
 from loopcraft.cli import UserError
-from loopcraft.hub import DATASET, plain_errors
+from loopcraft.hub_errors import DATASET, plain_errors, require_name
 from loopcraft.masks import SUFFIX, encode_masks
 from loopcraft.shards import Content, read_row
 from loopcraft.storage import EPISODES, INDEX, MANIFEST, read_json, whole_file, write_json
@@ -105,6 +105,7 @@ def open_mirror(address: str | Path) -> tuple[Path, Source]:
             f"{address}: no address of a data set; write hf://ORG/NAME[@REVISION][/CONFIGURATION]"
         )
     name, wanted = match["repository"], match["name"]
+    require_name(name)
     with plain_errors(name):
         info = HfApi().repo_info(name, repo_type=DATASET, revision=match["revision"])
     repository = _Repository(name=name, commit=str(info.sha))

@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import get_args
 
 import tyro
-from huggingface_hub import hf_hub_download
+from huggingface_hub import DatasetCardData, hf_hub_download
 
 from loopcraft import cli, hub
 from loopcraft.card import FIGURE, make_card
 from loopcraft.catalog import CATALOG, TINY, Catalog, decode_catalog
 from loopcraft.cli import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.hub_errors import DATASET, plain_errors
 from loopcraft.packing import SHARD_BYTES, SHARD_PATH, Shard, episode_table, plan_shards
 from loopcraft.progress import progress_bar
 from loopcraft.recipe import Split, default_context
 from loopcraft.sheet import write_sheet
 from loopcraft.storage import INDEX
-from loopcraft.upload import Part, check, describe, switch, upload_shards, write_located_table
+from loopcraft.upload import Content, Part, check, describe, switch, upload_shards, write_located_table
 from loopcraft.verify import Fault, check_episode, check_strays, check_table
 
 TINY_EPISODES = 4
@@ -60,6 +61,11 @@ def run(flags: Flags) -> None:
     listing = hub.claim(flags.repo, private=flags.private, is_ours=is_ours)
     for dataset in datasets.values():
         _refuse([*check_table(dataset), *check_strays(dataset)], dataset)
+    hub.require_card(
+        flags.repo,
+        f"---\n{DatasetCardData(license=flags.licence).to_yaml()}\n---\n",
+        f"--licence {flags.licence}: choose one of the Hub's identifiers, as mit, cc-by-4.0 or other",
+    )
     published = {} if listing is None else read_catalog(flags.repo, listing)
     parts = plan(datasets, published, shard_bytes=round(flags.shard_mb * 1e6))
     verify_missing(parts, listing, jobs=flags.jobs)
@@ -68,8 +74,8 @@ def run(flags: Flags) -> None:
         print(f"{flags.repo}: nothing was sent (--dry-run)")
         return
     hub.create(flags.repo, private=flags.private)
-    commit = release(flags.repo, parts, published, licence=flags.licence)
-    print(f"{hub.page(flags.repo, hub.DATASET)} at {commit[:12]}: complete and checked")
+    commit = release(flags.repo, parts, licence=flags.licence)
+    print(f"{hub.page(flags.repo, DATASET)} at {commit[:12]}: complete and checked")
     print(f"open_dataset('hf://{flags.repo}@{commit}') reads this revision")
 
 
@@ -110,8 +116,8 @@ def read_catalog(repository: str, listing: hub.Listing) -> Catalog:
     """What the repository says that it holds."""
     if CATALOG not in listing.files:
         return {}
-    with hub.plain_errors(repository):
-        path = hf_hub_download(repository, CATALOG, repo_type=hub.DATASET, revision=listing.commit)
+    with plain_errors(repository):
+        path = hf_hub_download(repository, CATALOG, repo_type=DATASET, revision=listing.commit)
     return decode_catalog(Path(path).read_text(), repository)
 
 
@@ -122,13 +128,17 @@ def plan(datasets: dict[str, LoopcraftDataset], published: Catalog, *, shard_byt
         table = episode_table(dataset)
         shards = plan_shards(dataset, table, split, shard_bytes=shard_bytes)
         parts.append(Part(name=split, split=split, dataset=dataset, table=table, shards=shards))
-    names = {*datasets, *published}
-    source = next(split for split in TINY_SOURCES if split in names)
+    source = tiny_source({*datasets, *published})
     for part in [part for part in parts if part.name == source]:
         table = part.table.slice(0, TINY_EPISODES)
         shards = plan_shards(part.dataset, table, TINY, shard_bytes=shard_bytes)
         parts.append(Part(name=TINY, split=source, dataset=part.dataset, table=table, shards=shards))
     return parts
+
+
+def tiny_source(names: set[str]) -> str:
+    """Which of these configurations `tiny` is the beginning of."""
+    return next(split for split in TINY_SOURCES if split in names)
 
 
 def verify_missing(parts: list[Part], listing: hub.Listing | None, *, jobs: int) -> None:
@@ -165,23 +175,33 @@ def _size(shards: Sequence[Shard]) -> str:
     return f"{sum(shard.num_bytes for shard in shards) / 1e6:.1f} MB"
 
 
-def release(repository: str, parts: list[Part], published: Catalog, *, licence: str) -> str:
+def release(repository: str, parts: list[Part], *, licence: str) -> str:
     """Upload the parts, make them the repository's content, check it; return the commit."""
     upload_shards(repository, parts)
-    listing = hub.list_files(repository)
-    catalog = published | {part.name: describe(part, listing) for part in parts}
+    commit, content = switch(
+        repository, parts, lambda listing: content_at(repository, listing, parts, licence=licence)
+    )
+    current = [part for part in parts if part.is_in(content.catalog)]
+    check(repository, commit, current, content)
+    return commit
+
+
+def content_at(repository: str, listing: hub.Listing, parts: list[Part], *, licence: str) -> Content:
+    """The parts among what the repository holds by now; `tiny` only if its source is still the preferred."""
+    published = read_catalog(repository, listing)
+    source = tiny_source({*published, *(part.name for part in parts)})
+    current = [part for part in parts if part.name != TINY or part.split == source]
+    catalog = published | {part.name: describe(part, listing) for part in current}
     files = {"README.md": make_card(repository, catalog, licence=licence).encode()}
     with tempfile.TemporaryDirectory(prefix="loopcraft-") as folder:
-        for part in parts:
+        for part in current:
             path = Path(folder) / part.name
             write_located_table(path, part)
             files[catalog[part.name].table] = path.read_bytes()
         is_new = TINY not in published or catalog[TINY].shards != published[TINY].shards
         if is_new or FIGURE not in listing.files:
-            files[FIGURE] = draw_figure(parts[-1], Path(folder) / FIGURE)
-    commit = switch(repository, files, catalog)
-    check(repository, commit, parts, files, catalog)
-    return commit
+            files[FIGURE] = draw_figure(current[-1], Path(folder) / FIGURE)
+    return Content(files=files, catalog=catalog)
 
 
 def draw_figure(part: Part, path: Path) -> bytes:

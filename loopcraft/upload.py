@@ -6,7 +6,7 @@ it may be repeated: what broke off goes on, and what is there is not sent again.
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,19 @@ class Part:
         """The shards that the Hub has nowhere."""
         present = () if listing is None else [*digests(listing)]
         return [shard for shard in self.shards if shard.digest not in present]
+
+    def is_in(self, catalog: Catalog) -> bool:
+        """Whether the catalog names this part's shards."""
+        found = catalog.get(self.name)
+        return found is not None and [shard.path for shard in found.shards] == [s.path for s in self.shards]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What a repository is to hold beside its shards: files by their path, and the catalog."""
+
+    files: dict[str, bytes]
+    catalog: Catalog
 
 
 def digests(listing: hub.Listing) -> dict[str, str]:
@@ -111,41 +124,49 @@ def write_located_table(path: Path, part: Part) -> None:
     pq.write_table(part.table.append_column(SHARD, shards).append_column(ROW, rows), path)
 
 
-def switch(repository: str, files: Mapping[str, bytes], catalog: Catalog) -> str:
-    """In one commit, which is returned: put `files` and the catalog, remove the shards that it does not name.
+def switch(
+    repository: str, parts: Sequence[Part], content_at: Callable[[hub.Listing], Content]
+) -> tuple[str, Content]:
+    """In one commit: put what `content_at` names, remove those shards of `parts` that its catalog does not.
 
-    A repository that is so already gets no commit.
+    Returns the commit and its content, which is asked for anew at whatever the Hub holds by then: others may
+    publish their parts to the same repository. One that is so already gets no commit.
     """
-    wanted = dict(files) | {CATALOG: encode_catalog(catalog)}
-    kept = {shard.path for found in catalog.values() for shard in found.shards}
+    ours = {part.name for part in parts}
 
-    def step() -> str:
+    def step() -> tuple[str, Content]:
         listing = hub.list_files(repository)
+        lost = [part for part in parts if any(shard.path not in listing.files for shard in part.shards)]
+        if lost:  # another's commit took them for stale ones
+            upload_shards(repository, lost)
+            listing = hub.list_files(repository)
+        content = content_at(listing)
+        wanted = content.files | {CATALOG: encode_catalog(content.catalog)}
         operations: list[hub.Operation] = [
-            CommitOperationAdd(path, content)
-            for path, content in wanted.items()
-            if not hub.is_same(content, listing.files.get(path))
+            CommitOperationAdd(path, data)
+            for path, data in wanted.items()
+            if not hub.is_same(data, listing.files.get(path))
         ]
-        stale = sorted(path for path in listing.files if SHARD_PATH.fullmatch(path) and path not in kept)
+        kept = {shard.path for found in content.catalog.values() for shard in found.shards}
+        shards = (path for path in listing.files if SHARD_PATH.fullmatch(path))
+        stale = sorted(path for path in shards if path.split("/")[1] in ours and path not in kept)
         operations += [CommitOperationDelete(path) for path in stale]
         if not operations:
-            return listing.commit
-        return hub.commit(repository, operations, "Publish the data set", listing.commit)
+            return listing.commit, content
+        return hub.commit(repository, operations, "Publish the data set", listing.commit), content
 
     return hub.persistently(step)
 
 
-def check(
-    repository: str, commit: str, parts: Sequence[Part], files: Mapping[str, bytes], catalog: Catalog
-) -> None:
+def check(repository: str, commit: str, parts: Sequence[Part], wanted: Content) -> None:
     """Compare what the Hub has now with what it should have, and read an episode of each part back.
 
     Raises `UserError` naming the first file that differs.
     """
-    listing = hub.list_files(repository, commit)
-    shards = {shard.path: shard.sha256 for found in catalog.values() for shard in found.shards}
+    listing = hub.persistently(lambda: hub.list_files(repository, commit))
+    shards = {shard.path: shard.sha256 for found in wanted.catalog.values() for shard in found.shards}
     wrong = [path for path, sha256 in shards.items() if hub.stored_sha256(listing, path) != sha256]
-    wrong += [path for path, content in files.items() if not hub.is_same(content, listing.files.get(path))]
+    wrong += [path for path, data in wanted.files.items() if not hub.is_same(data, listing.files.get(path))]
     for part in parts:
         row: dict[str, Any] = part.table.slice(0, 1).to_pylist()[0]
         content = hub.persistently(lambda: read_content(repository, commit, part.shards[0].path, 0))  # noqa: B023

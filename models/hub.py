@@ -51,9 +51,10 @@ def fetch_first(address: str, names: Sequence[str]) -> Path | None:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-        from loopcraft.hub import MODEL, plain_errors
+        from loopcraft.hub_errors import MODEL, plain_errors, require_name
     except ImportError as error:
         raise UserError(f"{address} needs huggingface_hub; pip install huggingface_hub") from error
+    require_name(match["repository"])
     unreachable = None
     for name in names:
         with plain_errors(match["repository"], MODEL):
@@ -73,12 +74,14 @@ def fetch(file: HubFile) -> Path:
     """The local path of a Hub file, downloaded once and kept in the Hub's own cache."""
     try:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+        from loopcraft.hub_errors import MODEL, UnreachableError, plain_errors
     except ImportError as error:
         raise UserError(f"fetching {file.name} needs huggingface_hub; pip install huggingface_hub") from error
     try:
-        path = Path(hf_hub_download(file.repository, file.name, revision=file.revision))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        with plain_errors(file.repository, MODEL):
+            path = Path(hf_hub_download(file.repository, file.name, revision=file.revision))
+    except UnreachableError as error:
         raise UserError(
             f"{file.repository}/{file.name} cannot be fetched from the Hugging Face Hub; connect to the "
             "network, or copy the file into a folder and give that folder as the checkpoint"

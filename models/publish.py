@@ -14,8 +14,16 @@ import tyro
 
 from benchmark.published import all_results, is_result, result_files, sections
 from loopcraft import cli, hub
+from loopcraft.hub_errors import MODEL
 from models.card import make_card
-from models.published import describe, find_files, is_checkpoint_file, require_autoencoders
+from models.published import (
+    describe,
+    find_files,
+    is_checkpoint_file,
+    require_autoencoders,
+    require_own_results,
+    split_results,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +50,16 @@ def run(flags: Flags) -> None:
     """Check files and rights, put what is missing in one commit, check what arrived."""
     files = find_files(flags.folder)
     results = result_files(flags.results) if flags.results else {}
-    listing = hub.claim(flags.repo, private=flags.private, is_ours=is_ours, repo_type=hub.MODEL)
-    require_autoencoders(describe(flags.repo, files, listing), flags.folder)
+    listing = hub.claim(flags.repo, private=flags.private, is_ours=is_ours, repo_type=MODEL)
+    checkpoints = describe(flags.repo, files, listing)
+    require_autoencoders(checkpoints, flags.folder)
+    require_own_results(results, checkpoints)
+    card = make_card(flags.repo, checkpoints, (), licence=flags.licence, datasets=flags.datasets)
+    remedy = (
+        f"--licence {flags.licence}: choose one of the Hub's identifiers, as mit, cc-by-4.0 or other; "
+        "--datasets are ORG/NAME"
+    )
+    hub.require_card(flags.repo, card, remedy, MODEL)
     for path, place in {**files, **results}.items():
         is_there = listing is not None and hub.is_same(place, listing.files.get(path))
         print(
@@ -54,9 +70,9 @@ def run(flags: Flags) -> None:
     if flags.dry_run:
         print(f"{flags.repo}: nothing was sent (--dry-run)")
         return
-    hub.create(flags.repo, private=flags.private, repo_type=hub.MODEL)
+    hub.create(flags.repo, private=flags.private, repo_type=MODEL)
     commit = hub.persistently(lambda: put(flags, files, results))
-    print(f"{hub.page(flags.repo, hub.MODEL)} at {commit[:12]}: complete and checked")
+    print(f"{hub.page(flags.repo, MODEL)} at {commit[:12]}: complete and checked")
     print(f"--checkpoint hf://{flags.repo}@{commit} reads this revision")
 
 
@@ -67,12 +83,13 @@ def is_ours(path: str) -> bool:
 
 def put(flags: Flags, files: Mapping[str, Path], results: dict[str, Path]) -> str:
     """Commit what is missing and a card of all; check what arrived; return the commit."""
-    listing = hub.list_files(flags.repo, repo_type=hub.MODEL)
-    tables = sections(all_results(flags.repo, listing, results, hub.MODEL))
+    listing = hub.list_files(flags.repo, repo_type=MODEL)
     checkpoints = describe(flags.repo, files, listing)
+    fitting, _ = split_results(all_results(flags.repo, listing, results, MODEL), checkpoints)
+    tables = sections(fitting)
     card = make_card(flags.repo, checkpoints, tables, licence=flags.licence, datasets=flags.datasets)
     wanted: dict[str, bytes | Path] = {**files, **results, "README.md": card.encode()}
-    return hub.put(flags.repo, wanted, f"Publish {', '.join(files)}", listing, hub.MODEL)
+    return hub.put(flags.repo, wanted, f"Publish {', '.join(files)}", listing, MODEL)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import yaml
+
 WRITER, READER, STRANGER = "hf_writer", "hf_reader", "hf_stranger"
 ACCOUNTS = {
     WRITER: {"name": "ada", "orgs": [{"name": "lab", "roleInOrg": "write"}], "role": "write"},
@@ -23,6 +25,8 @@ ACCOUNTS = {
     STRANGER: {"name": "eve", "orgs": [{"name": "lab", "roleInOrg": "read"}], "role": "write"},
 }
 LARGE = (".parquet", ".png", ".mp4", ".npy", ".safetensors")
+LICENCES = ("mit", "apache-2.0", "cc-by-4.0", "cc0-1.0", "other")
+"""Those that a card may name: a few of the Hub's."""
 MODELS = "models/"
 PAGE = 3
 """Entries of one page of a listing: few, so that every client must turn pages."""
@@ -166,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             auth = {"accessToken": {"role": account["role"]}}
             return _json({"type": "user", "name": account["name"], "orgs": account["orgs"], "auth": auth})
         if path == "/api/validate-yaml":
-            return _json({"errors": [], "warnings": []})
+            return self._validate(json.loads(body)["content"])
         if path == "/api/repos/create":
             return self._create(json.loads(body), account)
         if match := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
@@ -179,6 +183,13 @@ class _Handler(BaseHTTPRequestHandler):
             name = _key(match[2], match[1])
             return self._resolve(*self._revision(name, match[3], account), match[4])
         raise _RefusalError(404)
+
+    def _validate(self, card: str) -> tuple[int, dict[str, str], bytes]:
+        header = yaml.safe_load(card.split("---")[1])
+        if header.get("license", LICENCES[0]) in LICENCES:
+            return _json({"errors": [], "warnings": []})
+        error = {"message": f'"license" must be one of [{", ".join(LICENCES)}]'}
+        return 400, {"Content-Type": "application/json"}, json.dumps({"errors": [error]}).encode()
 
     def _account(self) -> dict[str, Any] | None:
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")

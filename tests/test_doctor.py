@@ -37,6 +37,17 @@ def test_java_must_be_eight(machine: Path) -> None:
     assert wrong.remedy is not None
     assert "update-alternatives --set java" in wrong.remedy
     install(machine, "java", 'openjdk version "1.8.0_402"')
+    assert doctor.check_java() == Check(
+        name="Java 8",
+        found="Java 1.8.0_402, but no javac on the PATH",
+        remedy="apt-get install -y openjdk-8-jdk",
+    ), "the game is compiled: a runtime alone will not do"
+    install(machine, "javac", "javac 17.0.15")
+    other = doctor.check_java()
+    assert other.found == "Java 1.8.0_402, but javac 17.0.15"
+    assert other.remedy is not None
+    assert "update-alternatives --set javac" in other.remedy
+    install(machine, "javac", "javac 1.8.0_402")
     assert doctor.check_java() == Check(name="Java 8", found="Java 1.8.0_402")
 
 

@@ -1,13 +1,13 @@
 """Checkpoints: what is saved is what is loaded, and every wrong file is one sentence."""
 
 import json
-import sys
-import types
 from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 
 from loopcraft.cli import UserError
@@ -250,14 +250,9 @@ def test_damaged_published_files_are_refused(tmp_path, content):
 
 def test_without_network_there_is_one_sentence(monkeypatch):
     def fail(*args, **kwargs):
-        raise OSError("no route")
+        raise LocalEntryNotFoundError("no route")
 
-    fake = types.ModuleType("huggingface_hub")
-    fake.hf_hub_download = fail
-    errors = types.ModuleType("huggingface_hub.errors")
-    errors.HfHubHTTPError = errors.LocalEntryNotFoundError = OSError
-    monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
-    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", errors)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
     with pytest.raises(
         UserError, match="cannot be fetched from the Hugging Face Hub; connect to the network"
     ):
@@ -270,12 +265,8 @@ def test_fetch_pins_the_revision_and_checks_the_content(monkeypatch, tmp_path):
     calls = []
     file = tmp_path / "weights"
     file.write_bytes(b"weights")
-    fake = types.ModuleType("huggingface_hub")
-    fake.hf_hub_download = lambda *args, **kwargs: calls.append((args, kwargs)) or str(file)
-    errors = types.ModuleType("huggingface_hub.errors")
-    errors.HfHubHTTPError = errors.LocalEntryNotFoundError = OSError
-    monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
-    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", errors)
+    download = lambda *args, **kwargs: calls.append((args, kwargs)) or str(file)  # noqa: E731
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     assert fetch(HubFile(name="a.ckpt", revision="abc")) == file
     assert calls == [(("charatan/millivid", "a.ckpt"), {"revision": "abc"})]
     with pytest.raises(UserError, match="expected 00; delete it"):

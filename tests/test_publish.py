@@ -13,7 +13,7 @@ import pytest
 import yaml
 from fake_hub import Fault, Hub
 from fake_world import FakeWorld, recipe
-from huggingface_hub import constants
+from huggingface_hub import HfApi, constants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +23,7 @@ from loopcraft.cli import UserError
 from loopcraft.dataset import open_dataset
 from loopcraft.episode_table import write_table
 from loopcraft.generate import generate
+from loopcraft.hub_errors import plain_errors
 from loopcraft.packing import MOST_SHARDS, shard_ends
 
 pytest_plugins = ["hub_client"]
@@ -149,6 +150,7 @@ def test_the_card_lists_the_configurations_that_are_there(hub, made) -> None:
         folder = config["data_files"][0]["path"].removesuffix("*.parquet")
         assert any(path.startswith(folder) for path in files)
     assert open_dataset(made / "train").fingerprint in files["README.md"].decode()
+    assert "pip install -e ." in files["README.md"].decode()
     assert files["frames.png"].startswith(b"\x89PNG")
 
 
@@ -201,7 +203,15 @@ def _fault_at(hub: Hub, seen: list[str], line: str, commit: int, how: int | str)
 
 @pytest.mark.parametrize(
     ("pattern", "how"),
-    [("PUT ", 500), ("PUT ", "drop"), ("objects/batch", 429), ("preupload", 503), (COMMIT, 500)],
+    [
+        ("PUT ", 500),
+        ("PUT ", "drop"),
+        ("objects/batch", 429),
+        ("preupload", 503),
+        (COMMIT, 500),
+        ("validate-yaml", 429),
+        ("repos/create", 500),
+    ],
 )
 def test_passing_trouble_is_waited_out(hub, made, monkeypatch, pattern, how) -> None:
     monkeypatch.setattr(loopcraft.hub, "RETRY_WAITS_S", (0.0, 0.0))
@@ -209,6 +219,28 @@ def test_passing_trouble_is_waited_out(hub, made, monkeypatch, pattern, how) -> 
     hub.faults.append(Fault(pattern, how, times=2))
     assert publish_to(name, made / "val") == 0
     assert hub.faults[0].times == 0
+    assert open_dataset(f"hf://{name}").fingerprint == open_dataset(made / "val").fingerprint
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_a_listing_that_fails_is_asked_for_again(hub, made, monkeypatch, capsys, number) -> None:
+    """Those of the two batches' commits, of the last commit, and of the check."""
+    monkeypatch.setattr(loopcraft.hub, "RETRY_WAITS_S", (7.0,))
+    name = f"lab/listing-{number}"
+    listings: list[str] = []
+
+    def fault(line: str) -> int | None:
+        if not re.search(rf"GET /api/datasets/{name}(/revision/\w+)?$", line):
+            return None
+        listings.append(line)
+        return 500 if len(listings) == number + 1 else None  # the first asks whether there is a repository
+
+    hub.fault = fault  # type: ignore[method-assign]
+    try:
+        assert publish_to(name, made / "val") == 0
+    finally:
+        del hub.fault
+    assert f"{hub.url} failed (500); trying again in 7 s\n" in capsys.readouterr().err
     assert open_dataset(f"hf://{name}").fingerprint == open_dataset(made / "val").fingerprint
 
 
@@ -249,6 +281,36 @@ def test_configurations_that_are_not_in_the_folder_stay(hub, made) -> None:
         open_dataset("hf://lab/parts/test")
 
 
+@pytest.mark.parametrize(("first", "second"), [("train", "val"), ("val", "train")])
+def test_two_who_publish_at_once_keep_each_others_data(hub, made, monkeypatch, first, second) -> None:
+    """The second publishes all of its part between the first's look at the repository and its last commit."""
+    name = f"lab/at-once-{first}"
+    send = upload.upload_shards
+
+    def send_and_be_overtaken(repository: str, parts: list[upload.Part]) -> None:
+        send(repository, parts)
+        monkeypatch.setattr(publish, "upload_shards", send)
+        assert publish_to(name, made / second) == 0
+
+    monkeypatch.setattr(publish, "upload_shards", send_and_be_overtaken)
+    assert publish_to(name, made / first) == 0
+    card = hub.repositories[name].files["README.md"].decode()
+    for split in ("train", "val"):
+        there = open_dataset(f"hf://{name}/{split}")
+        assert there.fingerprint == open_dataset(made / split).fingerprint
+        assert there.fingerprint in card
+        for key in there.keys:
+            assert there.video_path(key).read_bytes() == (made / split / f"{key}.mp4").read_bytes()
+    tiny = open_dataset(f"hf://{name}/tiny")
+    assert tiny.keys == open_dataset(made / "val").keys[:4]
+    assert tiny.video_path("000/000").read_bytes() == (made / "val/000/000.mp4").read_bytes()
+    configs = yaml.safe_load(card.split("---")[1])["configs"]
+    assert sorted(config["config_name"] for config in configs) == ["tiny", "train", "val"]
+    shards = {path for path in hub.repositories[name].files if path.startswith("data/")}
+    catalog = publish.read_catalog(name, loopcraft.hub.list_files(name))
+    assert shards == {shard.path for found in catalog.values() for shard in found.shards}
+
+
 def _damage(root: Path) -> Path:
     (root / "000/001.npy").write_bytes(b"no array")
     return root
@@ -267,6 +329,12 @@ MISTAKES = {
     "damaged": ({"change": _damage}, r"001.npy: .*python -m loopcraft.verify"),
     "no set": ({"change": lambda root: root / "000"}, r"holds no index.json"),
     "bad name": ({"name": "set"}, r"--repo set: must look like ORG/NAME"),
+    "two hyphens": ({"name": "lab/na--me"}, r"lab/na--me: no name of a repository"),
+    "hyphen first": ({"name": "lab/-x"}, r"lab/-x: no name of a repository"),
+    "git": ({"name": "lab/x.git"}, r"lab/x\.git: no name of a repository"),
+    "too long": ({"name": f"lab/{'x' * 97}"}, r"lab/x{97}: no name of a repository; .* at most 96"),
+    "licence": ({"flags": ["--licence", "MIT License"]}, r"--licence MIT License: choose one of the Hub's"),
+    "dry licence": ({"flags": ["--licence", "gpl", "--dry-run"]}, r"--licence gpl: choose one of"),
 }
 
 
@@ -300,20 +368,29 @@ def test_an_unreachable_hub_is_said(made, monkeypatch, capsys) -> None:
         open_dataset("hf://lab/set")
 
 
+def test_offline_is_said(hub, made, monkeypatch) -> None:
+    assert publish_to("lab/offline", made / "val") == 0
+    dataset = open_dataset("hf://lab/offline")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="lab/offline: needs the network, and HF_HUB_OFFLINE forbids it"):
+        open_dataset("hf://lab/offline")
+    with pytest.raises(UserError, match="HF_HUB_OFFLINE forbids it"):
+        dataset.frames("000/001", 0, 2)
+
+
 def test_what_did_not_arrive_is_found(hub, made) -> None:
     publish_to("lab/check", made / "val")
     repository = hub.repositories["lab/check"]
     listing = loopcraft.hub.list_files("lab/check")
     catalog = publish.read_catalog("lab/check", listing)
     parts = publish.plan(publish.find_datasets(made / "val"), catalog, shard_bytes=10_000)
-    upload.check("lab/check", listing.commit, parts, {"README.md": repository.files["README.md"]}, catalog)
+    content = upload.Content(files={"README.md": repository.files["README.md"]}, catalog=catalog)
+    upload.check("lab/check", listing.commit, parts, content)
     shard = parts[0].shards[-1].path
     for path in (shard, "README.md"):
         damaged = repository.commit(repository.files | {path: b"something else"})
         with pytest.raises(UserError, match=f"{path} did not arrive"):
-            upload.check(
-                "lab/check", damaged, parts, {"README.md": repository.commits[-2][1]["README.md"]}, catalog
-            )
+            upload.check("lab/check", damaged, parts, content)
         repository.commits.pop()
 
 
@@ -347,6 +424,17 @@ def test_the_papers_layout_is_read(hub, made) -> None:
 def test_addresses_that_are_none_are_refused(address) -> None:
     with pytest.raises(UserError, match="write hf://ORG/NAME"):
         open_dataset(address)
+
+
+@pytest.mark.parametrize("name", ["lab/na--me", "lab/-x", "lab/x.git", f"lab/{'x' * 97}"])
+def test_names_that_the_hub_cannot_have_are_refused(name) -> None:
+    with pytest.raises(UserError, match=f"{re.escape(name)}: no name of a repository; ORG and NAME are"):
+        open_dataset(f"hf://{name}")
+    with (
+        pytest.raises(UserError, match="no name of a repository"),
+        plain_errors(name),
+    ):
+        HfApi().repo_info(name)
 
 
 def test_a_repository_that_is_not_there_is_said() -> None:

@@ -23,7 +23,7 @@ from loopcraft.storage import file_sha256
 from models import pack, publish
 from models.card import Checkpoint, make_card
 from models.checkpoints import read_checkpoint, save_checkpoint
-from models.hub import PUBLISHED, fetch_first
+from models.hub import PUBLISHED, fetch, fetch_first
 from models.published import describe, find_files, require_own_results, split_results
 from models.weights import Source, find_weights, load_autoencoder, load_model
 
@@ -179,6 +179,21 @@ def test_the_size_to_score_at_is_that_of_the_models_own_autoencoder() -> None:
     }
     card = make_card("lab/x", found, [], licence="mit", datasets=[])
     assert "--num-episodes 100 --resolution 32\n" in card
+
+
+def test_results_leave_the_card_with_their_weights(hub, trained, tmp_path, capsys) -> None:
+    write_result(tmp_path / "result.json", result_of(trained, psnr=21.0))
+    flags = ("--results", str(tmp_path / "result.json"))
+    assert publish_to("lab/scored", trained, *flags) == 0
+    assert "21.00" in files_of(hub, "lab/scored")["README.md"].decode()
+    folder = Path(shutil.copytree(trained, tmp_path / "next"))
+    stored = find_weights("millivid", str(folder))
+    weights = {name: value + 1 for name, value in stored.weights.items()}
+    save_checkpoint(stored.path, weights, stored.config, training=stored.header["training"])
+    assert publish_to("lab/scored", folder, *flags) == 2
+    assert re.search(r"error: .*result.json: is a result of millivid with other", capsys.readouterr().err)
+    assert publish_to("lab/scored", folder) == 0
+    assert "21.00" not in files_of(hub, "lab/scored")["README.md"].decode()
 
 
 def test_results_of_other_weights_are_told_apart(trained) -> None:
@@ -360,6 +375,9 @@ MISTAKES = {
         r"copy/millivid.safetensors was trained on an autoencoder of SHA-256 \w{12}.*copy/autoencoder",
     ),
     "no log": ({"change": _no_log}, r"millivid.jsonl: not the log of a training run"),
+    "two hyphens": ({"name": "lab/na--me"}, r"lab/na--me: no name of a repository"),
+    "licence": ({"flags": ["--licence", "MIT License"]}, r"--licence MIT License: choose one of the Hub's"),
+    "dry licence": ({"flags": ["--licence", "gpl", "--dry-run"]}, r"--licence gpl: choose one of"),
     "no result": ({"flags": ["--results", "pyproject.toml"]}, r"pyproject.toml: not JSON"),
 }
 
@@ -394,6 +412,8 @@ def test_reading_says_what_is_wrong_with_an_address(hub, trained, monkeypatch) -
         find_weights("millivid", "hf://lab/nothing")
     with pytest.raises(UserError, match="lab/read: no such revision"):
         find_weights("millivid", "hf://lab/read@0123456")
+    with pytest.raises(UserError, match=r"lab/x\.git: no name of a repository"):
+        find_weights("millivid", "hf://lab/x.git")
     with pytest.raises(UserError, match="hf://lab: no address of checkpoints; write hf://ORG/NAME"):
         find_weights("millivid", "hf://lab")
     cached = find_weights("autoencoder", "hf://lab/read").path
@@ -411,6 +431,28 @@ def disconnect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", nowhere)
     template = nowhere + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (401, "refuses the token"),
+        (429, "takes no more requests"),
+        (500, r"failed \(500\)"),
+        (404, "no such model"),
+    ],
+)
+def test_what_the_hub_answers_for_the_papers_weights_is_said(hub, monkeypatch, how, message) -> None:
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    if how != 404:
+        hub.add("models/charatan/millivid", {PUBLISHED["millivid"].name: b"weights"})
+        hub.faults.append(Fault("resolve", how, times=99))
+    try:
+        with pytest.raises(UserError, match=message):
+            fetch(PUBLISHED["millivid"])
+    finally:
+        hub.repositories.pop("models/charatan/millivid", None)
 
 
 def test_the_papers_files_are_found_at_an_address_too(hub, monkeypatch) -> None:

@@ -1,8 +1,11 @@
 """Every kind of damage is found and its file named; a whole set has none."""
 
+import io
 import json
 import re
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +15,9 @@ import pytest
 from fake_world import FakeWorld, recipe
 
 from loopcraft import verify
+from loopcraft.cli import UserError
 from loopcraft.generate import generate
+from loopcraft.masks import read_masks
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +130,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
     ),
     "no table": (lambda root: (root / "episodes.parquet").unlink(), {"episodes.parquet": "missing"}),
     "a readme": (lambda root: (root / "README.md").touch(), {}),
-    "recall masks": (lambda root: (root / "000/001.seen.npz").touch(), {}),
+    "recall masks": (
+        lambda root: (root / "000/001.seen.npz").touch(),
+        {"000/001.seen.npz": "not a readable NPZ file"},
+    ),
 }
 
 
@@ -141,6 +149,50 @@ def test_damage_is_found_and_named(name: str, root: Path, capsys: pytest.Capture
         found = " ".join(line for line in lines if line.startswith(f"{root / path}:"))
         assert re.search(what, found), found
     assert last.endswith(f"{len(lines) or 'no'} faults")
+
+
+def mask_mutants() -> dict[str, bytes]:
+    """A good file of masks with single bytes changed, cut, or of another kind."""
+    rng = np.random.default_rng(0)
+    file = io.BytesIO()
+    np.savez_compressed(file, seen=rng.random((64, 8, 8)) < 0.5)
+    good = file.getvalue()
+    mutants = {"whole": good, "cut": good[: len(good) // 2], "nothing": b""}
+    for place in range(0, len(good), 5):
+        mutants[f"byte {place}"] = good[:place] + bytes([good[place] ^ 0xFF]) + good[place + 1 :]
+    array = io.BytesIO()
+    np.save(array, np.zeros((64, 8, 8), bool))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as stored:
+        stored.writestr("seen.npy", b"no array")
+    return mutants | {"npy": array.getvalue(), "text in a zip": archive.getvalue()}
+
+
+def is_read(path: Path) -> bool:
+    """Whether the file of masks is good all the same: not every byte of a ZIP matters."""
+    try:
+        read_masks(path, 64)
+    except UserError:
+        return False
+    return True
+
+
+def test_damaged_masks_are_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = root / "000/001.seen.npz"
+    causes = set()
+    for name, content in mask_mutants().items():
+        path.write_bytes(content)
+        if name == "whole" or (name.startswith("byte ") and is_read(path)):
+            continue
+        with pytest.raises(UserError, match=f"^{re.escape(str(path))}: ") as caught:
+            read_masks(path, 64)
+        causes.add(type(caught.value.__cause__))
+    assert {zlib.error, TypeError, EOFError, zipfile.BadZipFile} <= causes
+    with pytest.raises(FileNotFoundError):
+        read_masks(root / "000/009.seen.npz", 64)
+    path.write_bytes(mask_mutants()["npy"])
+    assert verify.main([str(root)]) == 1
+    assert f"{path}: not a readable NPZ file" in capsys.readouterr().out
 
 
 def test_many_jobs_find_the_same(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
