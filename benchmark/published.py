@@ -17,6 +17,7 @@ from benchmark.results import Result, read_result, read_results
 from benchmark.tables import Row, Table, heading, window_tables
 from loopcraft import hub
 from loopcraft.cli import UserError
+from loopcraft.hub_errors import RepoType, plain_errors
 
 _PATH = re.compile(r"results/[^/]+/[^/]+\.json")
 
@@ -33,14 +34,14 @@ def is_result(path: str) -> bool:
 
 
 def all_results(
-    repository: str, listing: hub.Listing, files: Mapping[str, Path], repo_type: hub.RepoType
+    repository: str, listing: hub.Listing, files: Mapping[str, Path], repo_type: RepoType
 ) -> dict[str, Result]:
     """The results of the repository and those of `files`, by path."""
     places = dict(files)
     with tempfile.TemporaryDirectory(prefix="loopcraft-") as folder:
         there = [path for path in listing.files if is_result(path) and path not in files]
         if there:
-            with hub.plain_errors(repository, repo_type):
+            with plain_errors(repository, repo_type):
                 snapshot_download(
                     repository,
                     repo_type=repo_type,

@@ -29,10 +29,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash
 
 from loopcraft.cli import UserError
-from loopcraft.hub_errors import AGAIN, DATASET, UnavailableError, require_name
-from loopcraft.hub_errors import MODEL as MODEL
-from loopcraft.hub_errors import RepoType as RepoType
-from loopcraft.hub_errors import plain_errors as plain_errors
+from loopcraft.hub_errors import AGAIN, DATASET, RepoType, UnavailableError, plain_errors, require_name
 from loopcraft.storage import file_sha256
 
 Operation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete

@@ -29,6 +29,8 @@ Each file carries its configuration in its header and is read by `loopcraft` alo
 
 ## Use
 
+With Loopcraft (`pip install -e .` in a checkout of the project named in its CITATION.cff):
+
 {use}
 ## Configuration and training
 

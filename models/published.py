@@ -10,6 +10,7 @@ from huggingface_hub.errors import SafetensorsParsingError
 from benchmark.results import Result, read_result
 from loopcraft import hub
 from loopcraft.cli import UserError
+from loopcraft.hub_errors import MODEL, plain_errors
 from loopcraft.storage import file_sha256
 from models.card import Checkpoint
 from models.checkpoints import describe_checkpoint, header_of
@@ -105,7 +106,7 @@ def _require_described(header: dict[str, Any], stem: str, place: str) -> None:
 
 def _describe_remote(repository: str, name: str, listing: hub.Listing) -> tuple[dict[str, Any], int]:
     try:
-        with hub.plain_errors(repository, hub.MODEL):
+        with plain_errors(repository, MODEL):
             stored = HfApi().parse_safetensors_file_metadata(repository, name, revision=listing.commit)
     except SafetensorsParsingError as error:
         raise UserError(
@@ -117,7 +118,7 @@ def _describe_remote(repository: str, name: str, listing: hub.Listing) -> tuple[
 def _remote_log(repository: str, name: str, listing: hub.Listing | None) -> Path | None:
     if listing is None or name not in listing.files:
         return None
-    with hub.plain_errors(repository, hub.MODEL):
+    with plain_errors(repository, MODEL):
         return Path(hf_hub_download(repository, name, revision=listing.commit))
 
 
