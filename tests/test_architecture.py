@@ -15,6 +15,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 """What each room may import of its siblings."""
 ALSO: dict[str, tuple[str, ...]] = {
     "models/evaluate.py": ("benchmark.bundle", "benchmark.device", "benchmark.metrics"),
+    "models/published.py": ("benchmark.results",),
     "models/publish.py": ("benchmark.published",),
 }
 """What one module may import beyond its room: commands that score by the benchmark's metrics or show its
