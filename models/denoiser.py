@@ -127,13 +127,13 @@ class Trunk(nn.Module):
     def remember(
         self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Int64[Tensor, "B n"]
     ) -> Memory:
-        """Run all blocks and keep what later tokens may attend to."""
+        """Run all blocks but the last one's update and keep what later tokens may attend to."""
         memory: Memory = []
         for block in self.blocks:
             assert isinstance(block, ConditionedBlock)
-            is_last = block is self.blocks[-1]  # its keys and values are wanted, its output is not
-            x, seen = block.update(x, rows, row, num_outputs=1 if is_last else None)
-            memory.append(seen)
+            memory.append(block.remember(x, rows, row))
+            if len(memory) < len(self.blocks):
+                x = block(x, rows, row)
         return memory
 
 

@@ -109,32 +109,38 @@ class Attention(nn.Module):
         self.k_norm = HeadNorm(width // heads)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Float[Tensor, "B n D"], num_outputs: int | None = None) -> Float[Tensor, "B m D"]:
-        """Attend from the last `num_outputs` tokens (default: from all) to all tokens."""
-        return self.attend(x, num_outputs)[0]
-
-    def attend(
+    def forward(
         self,
         x: Float[Tensor, "B n D"],
         num_outputs: int | None = None,
         mask: Bool[Tensor, "B m n"] | None = None,
         memory: KeysValues | None = None,
-    ) -> tuple[Float[Tensor, "B m D"], KeysValues]:
-        """The same where `mask` is true, or to those in `memory` too; and the keys and values of all."""
+    ) -> Float[Tensor, "B m D"]:
+        """Attend from the last `num_outputs` tokens (default: from all) to all tokens.
+
+        Where there is a `mask`, to those where it is true; where there is a `memory`, to what it holds too.
+        """
         if num_outputs is None:
             q, k, v = (self._split_heads(part) for part in self.qkv(x).chunk(3, dim=-1))
+            k = self.k_norm(k).to(v.dtype)
         else:
             weight, bias, width = self.qkv.weight, self.qkv.bias, x.shape[-1]
             q = self._split_heads(functional.linear(x[:, -num_outputs:], weight[:width], bias[:width]))
-            kv = functional.linear(x, weight[width:], bias[width:])
-            k, v = (self._split_heads(part) for part in kv.chunk(2, dim=-1))
-        q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+            k, v = self.keys_values(x)
+        q = self.q_norm(q).to(v.dtype)
         if memory is not None:
             k, v = (torch.cat(parts, dim=2) for parts in zip(memory, (k, v), strict=True))
         visible = None if mask is None else mask[:, None]
         attended = functional.scaled_dot_product_attention(q, k, v, visible)
         out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
-        return out, (k, v)
+        return out
+
+    def keys_values(self, x: Float[Tensor, "B n D"]) -> KeysValues:
+        """What other tokens read of these."""
+        weight, bias, width = self.qkv.weight, self.qkv.bias, x.shape[-1]
+        kv = functional.linear(x, weight[width:], bias[width:])
+        k, v = (self._split_heads(part) for part in kv.chunk(2, dim=-1))
+        return self.k_norm(k).to(v.dtype), v
 
     def _split_heads(self, x: Float[Tensor, "B n D"]) -> Float[Tensor, "B H n d"]:
         return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
@@ -215,25 +221,20 @@ class ConditionedBlock(nn.Module):
         mask: Bool[Tensor, "B m n"] | None = None,
         memory: KeysValues | None = None,
     ) -> Float[Tensor, "B m D"]:
-        """Update the last `num_outputs` tokens (default: all) and return them; see `attend` for the rest."""
-        return self.update(x, rows, row, num_outputs, mask, memory)[0]
-
-    def update(
-        self,
-        x: Float[Tensor, "B n D"],
-        rows: Float[Tensor, "R D"],
-        row: Int64[Tensor, "B #n"],
-        num_outputs: int | None = None,
-        mask: Bool[Tensor, "B m n"] | None = None,
-        memory: KeysValues | None = None,
-    ) -> tuple[Float[Tensor, "B m D"], KeysValues]:
-        """The same, and the keys and values of all tokens."""
+        """Update the last `num_outputs` tokens (default: all) and return them; the rest is `Attention`'s."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(rows, row)
-        attended, seen = self.attn.attend(modulate(x, shift1, scale1), num_outputs, mask, memory)
+        attended = self.attn(modulate(x, shift1, scale1), num_outputs, mask, memory)
         if num_outputs is not None and row.shape[1] > 1:
             gate1, shift2, scale2, gate2 = (m[:, -num_outputs:] for m in (gate1, shift2, scale2, gate2))
         x = torch.addcmul(x[:, -attended.shape[1] :], gate1, attended)
-        return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2))), seen
+        return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))
+
+    def remember(
+        self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Int64[Tensor, "B #n"]
+    ) -> KeysValues:
+        """What the attention of later tokens reads of these."""
+        shift, scale, *_ = self.modulation(rows, row)
+        return self.attn.keys_values(modulate(x, shift, scale))
 
 
 def xavier_linear(module: nn.Module) -> None:
