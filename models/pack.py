@@ -4,7 +4,7 @@ Weights take half the bits; how the model is to be sampled and the log of its tr
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -59,12 +59,26 @@ def pack(flags: Flags) -> None:
             origin["sampling"] = {"steps": flags.steps, "solver": flags.solver}
         packed = flags.out / path.name
         log = path.with_suffix(".jsonl")
-        records = _thin(read_log(log), flags.log_every) if log.exists() else None
+        records = read_log(log) if log.exists() else []
         save_checkpoint(packed, _convert(weights, dtype, path), config, **origin)
-        if records is not None:
+        said = f"{packed}: {packed.stat().st_size / 1e6:.2f} MB"
+        if records:
             with whole_file(packed.with_suffix(".jsonl")) as temporary:
-                temporary.write_text("".join(json.dumps(record) + "\n" for record in records))
-        print(f"{packed}: {packed.stat().st_size / 1e6:.2f} MB")
+                kept = _thin(records, flags.log_every)
+                temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
+            minutes = training_minutes(records, header.get("training", {}).get("batch_size", 0))
+            said += f", {records[-1]['step'] + 1} steps in {minutes:.0f} minutes"
+        print(said)
+
+
+def training_minutes(records: Sequence[Mapping[str, Any]], batch_size: int) -> float:
+    """How long the steps of a log took, by the throughput that it states now and then."""
+    seconds, last = 0.0, -1
+    for record in records:
+        if "trained_per_second" in record:
+            seconds += (record["step"] - last) * batch_size / record["trained_per_second"]
+            last = record["step"]
+    return seconds / 60
 
 
 def _convert(weights: Weights, dtype: torch.dtype, path: Path) -> Weights:
@@ -78,8 +92,12 @@ def _convert(weights: Weights, dtype: torch.dtype, path: Path) -> Weights:
 
 
 def _thin(records: list[dict[str, Any]], every: int) -> list[dict[str, Any]]:
-    """Every N-th step, and the last."""
-    return [record for record in records if record["step"] % every == 0 or record is records[-1]]
+    """Every N-th step, those that state the throughput, and the last."""
+    return [
+        record
+        for record in records
+        if record["step"] % every == 0 or "trained_per_second" in record or record is records[-1]
+    ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

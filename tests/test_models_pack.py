@@ -6,7 +6,7 @@ import torch
 from loopcraft.storage import file_sha256
 from models.checkpoints import read_checkpoint, save_checkpoint
 from models.diffusion import Sampling
-from models.pack import main
+from models.pack import _thin, main, training_minutes
 from models.presets import tiny
 from models.rollouts import build_rollout
 from models.weights import Source, find_weights, load_model
@@ -115,3 +115,11 @@ def test_nothing_to_pack_and_the_same_folder_are_refused(mistake, trained, tmp_p
     else:
         assert main([str(trained), "--out", str(trained)]) == 2
         assert "holds the trained checkpoints themselves" in capsys.readouterr().err
+
+
+def test_minutes_follow_from_the_stated_throughput():
+    records = [{"step": step, "loss": 1.0} for step in range(30)]
+    records[9]["trained_per_second"] = 2.0  # ten steps of 12 samples: a minute
+    records[29]["trained_per_second"] = 1.0  # twenty more at half the speed: four
+    assert training_minutes(records, 12) == pytest.approx(5)
+    assert [record["step"] for record in _thin(records, 20)] == [0, 9, 20, 29]

@@ -4,8 +4,8 @@ from typing import cast
 
 from models.train.flags import AutoencoderFlags, Flags, VideoFlags
 from models.train.processes import Processes
-from models.train.run_setup import Setup
 from models.train.setup_autoencoder import prepare_autoencoder
+from models.train.setup_common import Setup
 from models.train.setup_video import prepare_video
 
 

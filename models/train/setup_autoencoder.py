@@ -14,7 +14,7 @@ from models.train.objectives import AutoencoderObjective
 from models.train.pictures import COLUMNS, reconstructions
 from models.train.pool import EpisodePool
 from models.train.processes import Processes
-from models.train.run_setup import Setup, config_of, preset_of, schedule_for
+from models.train.setup_common import Setup, config_of, preset_of, schedule_for
 from models.train.setup_data import open_frames
 from models.train.trainer import Trainer
 from models.weights import seeded

@@ -6,7 +6,7 @@ from loopcraft.cli import UserError
 from loopcraft.recipe import Recipe
 from models.train.episodes import DatasetEpisodes, WorldEpisodes, holds_latents, is_world
 from models.train.flags import Flags
-from models.train.run_setup import USUAL_FRAME_SIZE, schedule_for
+from models.train.setup_common import USUAL_FRAME_SIZE, schedule_for
 
 WORLD_ONLY = ("resolution", "episode_frames")
 

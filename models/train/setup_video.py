@@ -24,7 +24,7 @@ from models.train.objectives import video_objective
 from models.train.pictures import rollout
 from models.train.pool import EpisodePool
 from models.train.processes import Processes
-from models.train.run_setup import USUAL_FRAME_SIZE, Setup, config_of, preset_of, schedule_for
+from models.train.setup_common import USUAL_FRAME_SIZE, Setup, config_of, preset_of, schedule_for
 from models.train.setup_data import open_frames, refuse_world_flags
 from models.train.trainer import Trainer
 from models.weights import Source as WeightSource
