@@ -36,7 +36,7 @@ test-torchrun: $(READY)
 	$(BIN)/python -m pytest -m torchrun
 
 check: $(READY)
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_architecture.py

@@ -17,7 +17,7 @@ from models.diffusion import Sampling
 from models.presets import pico
 from models.rollouts import FrameCodec
 from models.sampler import TokenSampler, keyed_noise
-from models.train.run_setup import USUAL_FRAME_SIZE
+from models.train.setup_common import USUAL_FRAME_SIZE
 from models.weights import Source, load_model
 
 NAMES = ("millivid", "millivid-causal")

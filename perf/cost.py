@@ -17,12 +17,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from loopcraft.cli import UserError, run
 from models.autoencoder import Autoencoder
-from models.denoiser import Condition, TokenDenoiser
+from models.denoiser import Condition
 from models.framepack import FramePackDenoiser
 from models.presets import PRESETS, Preset, TokenModelConfig
 from models.tokens import LEVEL
 from models.train.config import schedule_of
-from models.train.run_setup import USUAL_FRAME_SIZE
+from models.train.setup_common import USUAL_FRAME_SIZE
 
 SHOWN = ("main", "ablation", "nano", "pico")
 """The presets that are for more than tests."""
@@ -96,16 +96,15 @@ def video_cost(preset: Preset) -> Cost:
         action = torch.zeros(1, frames, dtype=torch.int64)
         condition = network.condition_by_role(torch.zeros(1, 2), action)
         return count_cost(network, lambda: network(latents, condition))
-    token_network = cast(TokenDenoiser, network)
     config = cast(TokenModelConfig, preset.video)
     num_tokens = int(config.plan.build(grid).num_tokens(grid).max())
     x = torch.zeros(1, num_tokens, grid.channels)
     address = torch.zeros(1, num_tokens, 4, dtype=torch.int64)
     role = torch.zeros(1, num_tokens, dtype=torch.int64)
-    positions = token_network.positions(address)
+    positions = network.positions(address)
     time = torch.zeros(2)
-    condition = Condition.per_group(time, role, address[..., LEVEL], role, token_network.trunk.num_levels)
-    return count_cost(token_network, lambda: token_network(x, positions, condition))
+    condition = Condition.per_group(time, role, address[..., LEVEL], role, network.trunk.num_levels)
+    return count_cost(network, lambda: network(x, positions, condition))
 
 
 def show(flags: Flags) -> None:

@@ -80,7 +80,6 @@ class Workload:
         rollout = self.sampler.rollout(self.context, self.actions, self.noise)
         for layout in self.sampler.layouts[:rollout_steps]:
             parts = [next(rollout).latents.flatten(1, 2) for _ in layout.targets]
-        rollout.close()
         return torch.cat(parts, dim=1)
 
     def run_plainly(self) -> torch.Tensor:

@@ -46,7 +46,7 @@ def measure(flags: Flags) -> None:
     frechet.measure(frechet.Flags(measured=flags.indices))
 
 
-def torchmetrics_scores(predicted: np.ndarray, true: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+def torchmetrics_scores(predicted: np.ndarray, true: np.ndarray) -> tuple[object, object]:
     """What torchmetrics needs for the same numbers, conversion from 8 bits included."""
     a, b = (torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255 for frames in (predicted, true))
     return (
