@@ -10,6 +10,7 @@ episodes.parquet      a row an episode: seeds, checksums, statistics, audit flag
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,17 +39,28 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its name once the block has ended well, else vanishes.
 
     The data are on the disk before the name is, so a crash leaves the old file, the new one or a `.partial`
-    file that `sweep_partials` removes.
+    file that `sweep_partials` removes. Whoever may read a new file of this user may read this one, also where
+    a library (safetensors, for one) made it the user's alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}{_PARTIAL}")
+    usual_mode = _mode_of_new_files(temporary)
     try:
         yield temporary
+        temporary.chmod(usual_mode)
         _flush_to_disk(temporary)
         os.replace(temporary, path)
         _flush_to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _mode_of_new_files(path: Path) -> int:
+    """The permissions that a file at `path` gets; it is made for that and removed."""
+    path.touch()
+    mode = path.stat().st_mode
+    path.unlink()
+    return stat.S_IMODE(mode)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -28,6 +28,14 @@ def test_a_file_has_its_name_only_when_the_block_has_ended(tmp_path: Path) -> No
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_file_may_be_read_by_whom_the_user_lets_read_new_files(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.touch()
+    with storage.whole_file(tmp_path / "file") as temporary:
+        temporary.touch(mode=0o600)  # as some libraries make theirs
+    assert (tmp_path / "file").stat().st_mode == other.stat().st_mode
+
+
 def test_a_failure_leaves_the_old_file_and_no_debris(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
