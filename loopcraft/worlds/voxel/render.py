@@ -13,7 +13,7 @@ from jaxtyping import Float32, Float64, Int32, Int64, UInt8, UInt64
 from loopcraft.cli import UserError
 from loopcraft.worlds.base import Pose
 from loopcraft.worlds.voxel.jit import inlined, kernel
-from loopcraft.worlds.voxel.packet import I0, I1, PACKET, SKY, Hits, View, new_hits, place_parts
+from loopcraft.worlds.voxel.packet import I0, I1, I4, PACKET, SKY, Hits, View, new_hits, place_parts
 from loopcraft.worlds.voxel.scene import Scene
 from loopcraft.worlds.voxel.shade import shade
 from loopcraft.worlds.voxel.sky import Sky
@@ -23,7 +23,8 @@ QUALITIES = ("fast", "default", "best")
 EYE_HEIGHT_BLOCKS = 1.62
 HALF_FIELD_OF_VIEW_TANGENT = 0.7002075382097097
 """tan(35 degrees): the vertical field of view is 70 degrees."""
-I8, I16, BYTE = np.int32(8), np.int32(16), np.int32(255)
+I8, I16, BYTE, I24_BITS = np.int32(8), np.int32(16), np.int32(255), np.int32(0xFFFFFF)
+U12, U36, NO_FACE = np.uint64(12), np.uint64(36), np.uint64(0)
 TILE, PIXELS = 8, 64
 """Pixels along a side of a tile and in all of it."""
 EDGE_CONTRAST = 128
@@ -244,13 +245,21 @@ def assemble(colors: Int32[np.ndarray, " N"], resolution: int) -> UInt8[np.ndarr
 def surface_ids(x0: int, z0: int, hits: Hits, resolution: int) -> UInt64[np.ndarray, "H W"]:
     """World-wide ids of what `hits` holds: x and z (24 bits each), y (8), face + 1 (4); 0 is the sky."""
     places, _, water_places, water_distances = hits
-    ids = np.zeros((resolution, resolution), np.uint64)
-    for row in range(resolution):
-        for column in range(resolution):
-            sample = _tile_order(row, column, resolution // TILE)
-            place = water_places[sample] if water_distances[sample] > 0 else places[sample]
-            if place != SKY:
-                x, y, z, face = place_parts(place)
-                cell = (x + x0 & 0xFFFFFF) << 36 | (z + z0 & 0xFFFFFF) << 12 | y - 1 << 4
-                ids[row, column] = cell | face + 1
+    ids = np.empty((resolution, resolution), np.uint64)
+    tile_ids = np.empty(PIXELS, np.uint64)
+    tiles = resolution // TILE
+    corner_x, corner_z = np.int32(x0), np.int32(z0)
+    for tile in range(tiles * tiles):
+        first = tile * PIXELS
+        for k in range(PIXELS):
+            is_water = water_distances[first + k] > 0
+            place = water_places[first + k] if is_water else places[first + k]
+            x, y, z, face = place_parts(place)
+            far_x, far_z = np.uint64(x + corner_x & I24_BITS), np.uint64(z + corner_z & I24_BITS)
+            near = np.uint64(np.int32(y - I1) << I4 | np.int32(face + I1))
+            face_id = far_x << U36 | far_z << U12 | near
+            tile_ids[k] = NO_FACE if place == SKY else face_id
+        top, left = tile // tiles * TILE, tile % tiles * TILE
+        for k in range(PIXELS):
+            ids[top + (k >> 3), left + (k & 7)] = tile_ids[k]
     return ids

@@ -13,7 +13,7 @@ packet, which travels on.
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt8
 
-from loopcraft.worlds.voxel.fields import HIT
+from loopcraft.worlds.voxel.fields import HIT, box_height, box_width
 from loopcraft.worlds.voxel.jit import inlined, kernel
 from loopcraft.worlds.voxel.packet import (
     BELOW_ONE,
@@ -238,7 +238,7 @@ def _aim(size: Size, view: View, floats: Floats, ints: Ints) -> None:
 def _advance(
     field: UInt8[np.ndarray, " 13*V"], size_z: int, size_y: int, few: int, floats: Floats, ints: Ints
 ) -> None:
-    """Move rays from empty cube to empty cube until all but a few have met a block or their range is over."""
+    """Move rays from empty box to empty box until all but a few have met a block or their range is over."""
     stride_x, stride_z = np.int32(size_z * size_y), np.int32(size_y)
     underway = np.int32(PACKET)
     while underway > few:
@@ -253,7 +253,8 @@ def _advance(
             value = ints[VALUE + k]
             go = (value < HIT) & (floats[T + k] < floats[T_MAX + k])
             cx, cy, cz = ints[CX + k], ints[CY + k], ints[CZ + k]
-            ex, ey, ez = np.int32(cx + value), np.int32(cy + value), np.int32(cz + value)
+            width = box_width(value)
+            ex, ey, ez = np.int32(cx + width), np.int32(cy + box_height(value)), np.int32(cz + width)
             ox, oy, oz = floats[OX + k], floats[OY + k], floats[OZ + k]
             tx = (np.float32(ex) - ox) * floats[IX + k]
             ty = (np.float32(ey) - oy) * floats[IY + k]
