@@ -28,7 +28,7 @@ Y_SHIFT, Z_SHIFT, X_SHIFT = np.int32(3), np.int32(10), np.int32(21)
 So a padded volume may be 2046 blocks long and wide, and 126 high.
 """
 SKY = np.int32(-1)
-FACE_CROSS_A, FACE_CROSS_B = 6, 7
+PLANE_A, PLANE_B = np.int32(6), np.int32(7)
 """Faces 0 to 5 are -x, +x, -y, +y, -z, +z; 6 and 7 are the diagonal planes of a plant."""
 WATER_SIGHT_BLOCKS = np.float32(5)
 """How far one sees through water; the rest of such a ray counts as sky, which the water hides."""

@@ -49,8 +49,8 @@ class Scene(NamedTuple):
     rules: UInt8[np.ndarray, "B 18"]
     faces: Int32[np.ndarray, " B*8"]
     """What the shader asks of a face of a block: see `block_faces`."""
-    stops: UInt8[np.ndarray, " B"]
-    """Block ids by rank: see `block_ranks`."""
+    textures: Int32[np.ndarray, " B*8"]
+    """What the tracer asks of one: where its texture begins. By rank (see `block_ranks`), then face."""
     texels: Int32[np.ndarray, " N*341"]
     """Texture after texture, the texels of its mip levels 16, 8, 4, 2, 1: packed colours, opaque bits."""
     x0: int
@@ -118,7 +118,7 @@ def build_scene(region: Region) -> Scene:
     padded = np.pad(region.blocks, 1)
     rules = block_rules()
     voxels = np.empty((NUM_PLANES, *padded.shape), np.uint8)
-    stops, ranks = block_ranks()
+    order, ranks = block_ranks()
     fill_octant_fields(ranks[padded], voxels[:LIGHT])
     glow = rule_array("light").astype(np.uint8)
     fill_corner_light(padded, rules[:, SHAPE], glow, voxels[LIGHT:BLOCKS_PLANE])
@@ -130,7 +130,7 @@ def build_scene(region: Region) -> Scene:
         tints=pack(np.pad(tints, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")),
         rules=rules,
         faces=block_faces(),
-        stops=stops,
+        textures=np.ravel(block_faces().reshape(-1, 8)[order] & TEXEL_MASK),
         texels=block_texels(),
         x0=region.x0 - 1,
         z0=region.z0 - 1,

@@ -20,13 +20,14 @@ from loopcraft.worlds.voxel.packet import (
     F0,
     F1,
     F16,
-    FACE_CROSS_A,
     I0,
     I1,
     I2,
     I4,
     I7,
     PACKET,
+    PLANE_A,
+    PLANE_B,
     SKY,
     WATER_SIGHT_BLOCKS,
     X_SHIFT,
@@ -40,13 +41,13 @@ from loopcraft.worlds.voxel.packet import (
     mip_size,
     mip_start,
 )
-from loopcraft.worlds.voxel.scene import FIRST_CROSS, FIRST_CUTOUT, FIRST_LIQUID, OPAQUE, TEXEL_MASK, Scene
+from loopcraft.worlds.voxel.scene import FIRST_CROSS, FIRST_CUTOUT, FIRST_LIQUID, OPAQUE, Scene
 
 # Rows of the float scratch, of PACKET each.
 DX, DY, DZ, IX, IY, IZ, OX, OY, OZ, T, T_MAX, T_NEAR, T_FAR = (PACKET * row for row in range(13))
 FLOAT_ROWS = 13
 # Rows of the integer scratch, likewise.
-CX, CY, CZ, BASE, VALUE, AXIS, OCTANT, SAMPLE, PLACE, PARTLY, TEXEL, TEXEL_NEAR, TEXEL_FAR, FACE_NEAR = (
+CX, CY, CZ, BASE, VALUE, AXIS, OCTANT, SAMPLE, PLACE, PARTLY, TEXEL_NEAR, TEXEL_FAR, PLACE_NEAR, PLACE_FAR = (
     PACKET * row for row in range(14)
 )
 INT_ROWS = 14
@@ -67,30 +68,37 @@ def trace(scene: Scene, view: View, screen: Float32[np.ndarray, "3 N"], hits: Hi
     waiting, waiting_t = np.empty((2 * PACKET, 5), np.int32), np.empty(2 * PACKET, np.float32)
     listed = np.empty(PACKET, np.int64)
     size, field = scene.voxels.shape[1:], scene.voxels.reshape(-1)
-    stops, faces, texels, pixel_size = scene.stops, scene.faces, scene.texels, view.pixel_size
+    textures, texels, pixel_size = scene.textures, scene.texels, view.pixel_size
     places, distances, num_samples = hits.places, hits.distances, screen.shape[1]
     hits.water_distances[:num_samples] = 0
     first = num_waiting = 0
     while first < num_samples or num_waiting:
         num_rays = PACKET
-        if num_waiting >= PACKET or first == num_samples:
+        is_fresh = num_waiting < PACKET and first < num_samples
+        if is_fresh:
+            _set_out(size, view, screen, first, floats, ints)
+        else:
             num_rays = min(num_waiting, PACKET)
             num_waiting -= num_rays
             _resume(size, view, screen, waiting, waiting_t, num_waiting, num_rays, floats, ints)
-        else:
-            _set_out(size, view, screen, first, floats, ints)
-            first += PACKET
         _advance(field, size[1], size[2], num_rays // STRAGGLERS, floats, ints)
-        _find_places(size, pixel_size, floats, ints)
+        some_left = _find_places(size, pixel_size, floats, ints)
+        if is_fresh:
+            for k in range(PACKET):
+                places[first + k], distances[first + k] = ints[PLACE + k], floats[T + k]
+            first += PACKET
+        else:
+            for ray in range(num_rays):
+                sample = ints[SAMPLE + ray]
+                places[sample], distances[sample] = ints[PLACE + ray], floats[T + ray]
         num_listed = 0
-        for ray in range(num_rays):
-            sample = ints[SAMPLE + ray]
-            places[sample], distances[sample] = ints[PLACE + ray], floats[T + ray]
-            listed[num_listed] = ray
-            num_listed += ints[PARTLY + ray]
-        if num_listed:
+        if some_left:
+            for ray in range(num_rays):
+                listed[num_listed] = ray
+                num_listed += ints[PARTLY + ray]
             _examine(pixel_size, floats, ints)
-            num_listed = _look_through(stops, faces, texels, floats, ints, hits, listed, num_listed)
+            num_listed = _look_through(textures, texels, floats, ints, hits, listed, num_listed)
+            _pass_on(floats, ints)
         for item in range(num_listed):
             _wait(floats, ints, listed[item], waiting, waiting_t, num_waiting + item)
         num_waiting += num_listed
@@ -98,8 +106,7 @@ def trace(scene: Scene, view: View, screen: Float32[np.ndarray, "3 N"], hits: Hi
 
 @inlined
 def _look_through(
-    stops: UInt8[np.ndarray, " B"],
-    faces: Int32[np.ndarray, " B*8"],
+    textures: Int32[np.ndarray, " B*8"],
     texels: Int32[np.ndarray, " N*341"],
     floats: Floats,
     ints: Ints,
@@ -124,26 +131,14 @@ def _look_through(
             num_going += t <= water_distances[sample] + WATER_SIGHT_BLOCKS
             continue
         # Which of these comes true looks random to the processor: values are chosen, not branched on.
-        row = np.uint32(stops[np.uint32(value - HIT)]) * np.uint32(8)
-        near = FACE_CROSS_A + ints[FACE_NEAR + ray]
-        t_near, t_far = floats[T_NEAR + ray], floats[T_FAR + ray]
-        in_face = _opaque(faces, texels, row + (place & I7), ints[TEXEL + ray])
-        in_near = _opaque(faces, texels, row + near, ints[TEXEL_NEAR + ray]) & (t_near >= F0)
-        in_far = _opaque(faces, texels, row + (near ^ I1), ints[TEXEL_FAR + ray]) & (t_far >= F0)
-        is_plant = value >= FIRST_CROSS
-        plane = near if in_near else near ^ I1
-        places[sample] = (place & ~I7) | plane if is_plant else place
-        distances[sample] = (t_near if in_near else t_far) if is_plant else t
-        num_going += not ((in_near | in_far) if is_plant else in_face)
+        place, t_near, t_far = ints[PLACE_NEAR + ray], floats[T_NEAR + ray], floats[T_FAR + ray]
+        texture = textures[np.uint32((value - HIT) * 8 + (place & I7))]
+        in_near = (texels[np.uint32(texture + ints[TEXEL_NEAR + ray])] >= OPAQUE) & (t_near >= F0)
+        in_far = (texels[np.uint32(texture + ints[TEXEL_FAR + ray])] >= OPAQUE) & (t_far >= F0)
+        places[sample] = place if in_near else ints[PLACE_FAR + ray]
+        distances[sample] = t_near if in_near else t_far
+        num_going += not (in_near | in_far)
     return num_going
-
-
-@inlined
-def _opaque(
-    faces: Int32[np.ndarray, " B*8"], texels: Int32[np.ndarray, " N*341"], face: int, texel: np.int32
-) -> bool:
-    """Whether a texel of a block's face is not a hole."""
-    return bool(texels[np.uint32((faces[np.uint32(face)] & TEXEL_MASK) + texel)] >= OPAQUE)
 
 
 @inlined
@@ -200,9 +195,7 @@ def _wait(
     waiting_t: Float32[np.ndarray, " 128"],
     item: int,
 ) -> None:
-    """Put a ray among those that wait; one that has stopped first moves to the next cell."""
-    if ints[PLACE + ray] != UNDERWAY:
-        _step(floats, ints, ray)
+    """Put a ray among those that wait."""
     waiting[item, 0] = ints[SAMPLE + ray]
     waiting[item, 1], waiting[item, 2] = ints[CX + ray], ints[CY + ray]
     waiting[item, 3], waiting[item, 4] = ints[CZ + ray], ints[AXIS + ray]
@@ -276,12 +269,13 @@ def _advance(
 
 
 @inlined
-def _find_places(size: Size, pixel_size: np.float32, floats: Floats, ints: Ints) -> None:
+def _find_places(size: Size, pixel_size: np.float32, floats: Floats, ints: Ints) -> bool:
     """The place at which every ray has stopped, with the face through which it came in; `SKY` if it has left.
 
     Row `PARTLY` marks the rays that have yet to be looked at: those in a block that may not be the end of
-    them, and those underway.
+    them, and those underway. Returned is whether there are any.
     """
+    marks = I0
     top_x, top_z, top_y = np.int32(size[0] - 1), np.int32(size[1] - 1), np.int32(size[2] - 1)
     for k in range(PACKET):
         octant, axis, value = ints[OCTANT + k], ints[AXIS + k], ints[VALUE + k]
@@ -296,18 +290,24 @@ def _find_places(size: Size, pixel_size: np.float32, floats: Floats, ints: Ints)
         place = np.int32(place) if in_range & (value != HIT) else SKY
         first_holed = FIRST_CUTOUT if t * pixel_size <= SOLID_LEAVES_WIDTH else FIRST_CROSS
         ints[PLACE + k] = UNDERWAY if underway & in_range else place
-        ints[PARTLY + k] = I1 if (underway | (value >= first_holed)) & in_range else I0
+        mark = I1 if (underway | (value >= first_holed)) & in_range else I0
+        ints[PARTLY + k] = mark
+        marks |= mark
+    return bool(marks != I0)
 
 
 @inlined
 def _examine(pixel_size: np.float32, floats: Floats, ints: Ints) -> None:
-    """Of every ray: the texel on the face it came through, and those of a plant's two planes in its cell.
+    """Of rays in blocks with holes: the two points, near and far, at which each may meet something opaque.
 
-    Texels count from the start of the texture. A plane that is not met within the cell gets a negative
-    distance. In mirrored space the planes keep their places, except that one flip of x or z swaps the two.
+    In leaves the near one is on the face that the ray came through, and there is no other; a plant has one on
+    each of its planes. A point that is not met within the cell gets a negative distance. Texels count from
+    their texture's start. In mirrored space the planes keep their places, except that one flip of x or z
+    swaps the two.
     """
     for k in range(PACKET):
-        octant, axis, t = ints[OCTANT + k], ints[AXIS + k], floats[T + k]
+        octant, axis, t, place = ints[OCTANT + k], ints[AXIS + k], floats[T + k], ints[PLACE + k]
+        is_plant = ints[VALUE + k] >= FIRST_CROSS
         flip_x, flip_z, flip_y = octant & I1, octant & I2, octant & I4
         dx, dy, dz = floats[DX + k], floats[DY + k], floats[DZ + k]
         lx = min(max(floats[OX + k] + t * dx - np.float32(ints[CX + k]), F0), BELOW_ONE)
@@ -319,7 +319,7 @@ def _examine(pixel_size: np.float32, floats: Floats, ints: Ints) -> None:
         depth = BELOW_ONE - lz if flip_z else lz
         down = ly if flip_y else BELOW_ONE - ly
         u, v = depth if axis == I0 else across, depth if axis == I1 else down
-        ints[TEXEL + k] = np.int32(start + np.int32(v * size) * np.int32(size) + np.int32(u * size))
+        on_face = np.int32(start + np.int32(v * size) * np.int32(size) + np.int32(u * size))
         leave = min(min((F1 - lx) * floats[IX + k], (F1 - ly) * floats[IY + k]), (F1 - lz) * floats[IZ + k])
         slope = dx - dz
         slope = slope if abs(slope) > TINY else TINY
@@ -328,7 +328,7 @@ def _examine(pixel_size: np.float32, floats: Floats, ints: Ints) -> None:
         other = (F1 - lx - lz) / (dx + dz)
         other = other if (other >= F0) & (other <= leave) else FAR
         swapped = (flip_x != I0) != (flip_z != I0)
-        ints[FACE_NEAR + k] = I1 if (other < diagonal) != swapped else I0
+        near_plane = PLANE_B if (other < diagonal) != swapped else PLANE_A
         for far in range(2):
             step = max(diagonal, other) if far else min(diagonal, other)
             met = step < FAR
@@ -338,27 +338,31 @@ def _examine(pixel_size: np.float32, floats: Floats, ints: Ints) -> None:
             u = BELOW_ONE - u if flip_x else u
             v = v if flip_y else BELOW_ONE - v
             texel = np.int32(start + np.int32(v * size) * np.int32(size) + np.int32(u * size))
+            t_plane = t + step if met else -F1
             if far:
-                floats[T_FAR + k], ints[TEXEL_FAR + k] = (t + step if met else -F1), texel
+                floats[T_FAR + k], ints[TEXEL_FAR + k] = (t_plane if is_plant else -F1), texel
+                ints[PLACE_FAR + k] = np.int32((place & ~I7) | (near_plane ^ I1))
             else:
-                floats[T_NEAR + k], ints[TEXEL_NEAR + k] = (t + step if met else -F1), texel
+                floats[T_NEAR + k] = t_plane if is_plant else t
+                ints[TEXEL_NEAR + k] = texel if is_plant else on_face
+                ints[PLACE_NEAR + k] = np.int32((place & ~I7) | near_plane) if is_plant else place
 
 
 @inlined
-def _step(floats: Floats, ints: Ints, ray: int) -> None:
-    """Move one ray to the next cell."""
-    cx, cy, cz = ints[CX + ray], ints[CY + ray], ints[CZ + ray]
-    tx = (np.float32(cx + 1) - floats[OX + ray]) * floats[IX + ray]
-    ty = (np.float32(cy + 1) - floats[OY + ray]) * floats[IY + ray]
-    tz = (np.float32(cz + 1) - floats[OZ + ray]) * floats[IZ + ray]
-    t = min(min(tx, ty), tz)
-    if tx <= t:
-        ints[CX + ray] = cx + 1
-        ints[AXIS + ray] = 0
-    elif ty <= t:
-        ints[CY + ray] = cy + 1
-        ints[AXIS + ray] = 1
-    else:
-        ints[CZ + ray] = cz + 1
-        ints[AXIS + ray] = 2
-    floats[T + ray] = t
+def _pass_on(floats: Floats, ints: Ints) -> None:
+    """Move every ray that has stopped to the next cell."""
+    for k in range(PACKET):
+        stays = ints[PLACE + k] == UNDERWAY
+        cx, cy, cz = ints[CX + k], ints[CY + k], ints[CZ + k]
+        nx, ny, nz = np.int32(cx + I1), np.int32(cy + I1), np.int32(cz + I1)
+        tx = (np.float32(nx) - floats[OX + k]) * floats[IX + k]
+        ty = (np.float32(ny) - floats[OY + k]) * floats[IY + k]
+        tz = (np.float32(nz) - floats[OZ + k]) * floats[IZ + k]
+        t = min(min(tx, ty), tz)
+        axis = I0 if tx <= t else (I1 if ty <= t else I2)
+        axis = ints[AXIS + k] if stays else axis
+        ints[AXIS + k] = axis
+        floats[T + k] = floats[T + k] if stays else t
+        ints[CX + k] = cx if stays | (axis != I0) else nx
+        ints[CY + k] = cy if stays | (axis != I1) else ny
+        ints[CZ + k] = cz if stays | (axis != I2) else nz
