@@ -126,6 +126,19 @@ class Layout:
         return torch.cat([*context, chunk[0].new_zeros(batch, self.num_padding, channels), *targets], dim=1)
 
 
+def _correct(
+    chunk: Pyramid,
+    generated: list[Generated],
+    truth: list[Float[Tensor, "B total _ C"]],
+    first_frame: int,
+) -> None:
+    """Put the truth where something was generated."""
+    for done in generated:
+        frames = slice(done.first_frame, done.first_frame + done.latents.shape[1])
+        place = slice(frames.start - first_frame, frames.stop - first_frame)
+        chunk[done.level][:, place] = truth[done.level][:, frames]
+
+
 class TokenSampler:
     """Executes a plan with a token denoiser."""
 
@@ -145,11 +158,17 @@ class TokenSampler:
         return self.plan.num_chunks(horizon) * self.plan.width + self.plan.num_drafts
 
     def rollout(
-        self, context: Pyramid, actions: Int64[Tensor, "B total"], noise: Noise
+        self,
+        context: Pyramid,
+        actions: Int64[Tensor, "B total"],
+        noise: Noise,
+        truth: list[Float[Tensor, "B total _ C"]] | None = None,
     ) -> Iterator[Generated]:
         """Generate from the end of `context` as many whole chunks as `actions` cover, drafts included.
 
         `actions` begin with those of the context frames. Latents are generated in the dtype of the context.
+        With `truth`, the true latents of all frames that have actions, every step finds these where an
+        earlier one has been: what it gets wrong is then its own error.
         """
         plan = self.plan
         num_context = require_context(context[0], plan.denoising_start)
@@ -162,7 +181,10 @@ class TokenSampler:
             first = num_context - plan.denoising_start + index * plan.width
             for number, layout in enumerate(self.layouts):
                 draw = functools.partial(noise, index * len(self.layouts) + number)
-                yield from self._denoise(chunk, layout, first, actions, draw)
+                generated = self._denoise(chunk, layout, first, actions, draw)
+                yield from generated
+                if truth is not None:
+                    _correct(chunk, generated, truth, first)
             chunk = [shift_frames(latents, plan.width) for latents in chunk]
 
     @torch.no_grad()

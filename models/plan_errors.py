@@ -1,0 +1,179 @@
+"""Where a plan's errors come from: `python -m models.plan_errors --data DATA [--model millivid]`.
+
+Plays the first chunk of every video twice, as a rollout does and with the truth in place of what earlier
+steps generated, and compares the latents of every level with the true ones, by how far ahead a frame is. An
+error that vanishes with the truth was handed down; one that stays is the step's own; one above that of the
+last context frame, repeated, says that the step has not learnt to look at its context.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int64
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from loopcraft.cli import UserError, run
+from loopcraft.dataset import LoopcraftDataset, open_dataset
+from models.diffusion import Solver
+from models.rollouts import FrameCodec, Precision, uses_bfloat16
+from models.sampler import TokenSampler, keyed_noise
+from models.tokens import Pyramid
+from models.weights import LoadedModel, Source, load_model
+
+SAMPLED, GIVEN_TRUTH, REPEATED = "sampled", "given the truth", "last frame repeated"
+VIDEOS_AT_ONCE = 8
+
+Errors = dict[str, list[Float[Tensor, " frames"]]]
+"""By kind of prediction: a relative squared error a frame ahead, for every level, finest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """Which model is looked at, on what."""
+
+    data: Path
+    """The data set: a folder, or hf://ORG/NAME."""
+    model: str = "millivid"
+    checkpoint: str | None = None
+    """"pretrained", "published", a folder, or hf://ORG/NAME."""
+    preset: str | None = None
+    """In place of a checkpoint: a preset with random weights."""
+    max_videos: int = 24
+    steps: int | None = None
+    """Network calls a plan step; as the checkpoint says if not given."""
+    solver: Solver | None = None
+    precision: Precision = "auto"
+    device: str = "cpu"
+
+
+def show(flags: Flags) -> None:
+    """Measure and print a table."""
+    if flags.max_videos < 1:
+        raise UserError(f"--max-videos {flags.max_videos}: choose 1 or more")
+    data = open_dataset(flags.data)
+    side = data.frames(data.keys[0], 0, 1).shape[1]
+    frame_size = None if flags.preset is None else side
+    model = load_model(
+        flags.model, Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=frame_size)
+    )
+    device = torch.device(flags.device)
+    codec = FrameCodec(model.autoencoder.to(device), flags.precision)
+    if codec.frame_shape[1] != side:
+        raise UserError(
+            f"--data {flags.data}: has frames of {side} x {side}, and {flags.model} takes "
+            f"{codec.frame_shape[1]} x {codec.frame_shape[2]}; give a data set of that resolution"
+        )
+    sampler = _sampler_of(flags, model, device)
+    num_frames = sampler.num_context + sampler.num_future(1)
+    keys = [key for key in data.keys if data.num_frames(key) >= num_frames][: flags.max_videos]
+    if not keys:
+        raise UserError(
+            f"--data {flags.data}: no video has the {num_frames} frames of {flags.model}'s first chunk"
+        )
+    errors = measure(sampler, codec, data, keys, num_frames)
+    Console().print(
+        error_table(errors, f"{flags.model}: {len(keys)} videos, {sampler.sampling.steps} calls a step")
+    )
+
+
+def _sampler_of(flags: Flags, model: LoadedModel, device: torch.device) -> TokenSampler:
+    usual = model.preset.sampling
+    sampling = replace(
+        usual,
+        steps=usual.steps if flags.steps is None else flags.steps,
+        solver=usual.solver if flags.solver is None else flags.solver,
+        bfloat16=uses_bfloat16(flags.precision, device),
+    )
+    network = model.network.eval().requires_grad_(False).to(device)
+    sampler = model.preset.video.sampler(network, model.autoencoder.grid, sampling)
+    if not isinstance(sampler, TokenSampler):
+        raise UserError(
+            f"--model {flags.model}: denoises all its tokens in one step; choose a model whose plan has "
+            "several, as millivid"
+        )
+    return sampler
+
+
+def measure(
+    sampler: TokenSampler, codec: FrameCodec, data: LoopcraftDataset, keys: Sequence[str], num_frames: int
+) -> Errors:
+    """The errors of the first chunk, over all `keys`."""
+    device = sampler.device
+    parts = []
+    for first in track(range(0, len(keys), VIDEOS_AT_ONCE), description="videos"):
+        some = keys[first : first + VIDEOS_AT_ONCE]
+        frames = torch.stack([torch.from_numpy(data.frames(key, 0, num_frames)) for key in some])
+        actions = torch.stack([torch.from_numpy(data.actions(key)[:num_frames]) for key in some])
+        truth = codec.encode(frames.movedim(-1, 2).to(device))
+        parts.append(
+            (truth, predict(sampler, truth, actions.long().to(device), range(first, first + len(some))))
+        )
+    truths = [torch.cat(level) for level in zip(*(truth for truth, _ in parts), strict=True)]
+    kinds = parts[0][1]
+    return {
+        kind: relative_errors(
+            [torch.cat(level) for level in zip(*(predicted[kind] for _, predicted in parts), strict=True)],
+            truths,
+        )
+        for kind in kinds
+    }
+
+
+def predict(
+    sampler: TokenSampler, truth: Pyramid, actions: Int64[Tensor, "B total"], seeds: Sequence[int]
+) -> dict[str, Pyramid]:
+    """The future latents of every level that the first chunk denoises, as three kinds have them.
+
+    What a level does not denoise stays NaN.
+    """
+    start = sampler.num_context
+    context = [level[:, :start] for level in truth]
+    predicted = {
+        kind: [torch.full_like(level[:, start:], torch.nan) for level in truth]
+        for kind in (SAMPLED, GIVEN_TRUTH)
+    }
+    for kind, given in ((SAMPLED, None), (GIVEN_TRUTH, truth)):
+        for done in sampler.rollout(context, actions, keyed_noise(seeds), given):
+            first = done.first_frame - start
+            predicted[kind][done.level][:, first : first + done.latents.shape[1]] = done.latents
+    repeated = [
+        level[:, -1:].expand_as(future) for level, future in zip(context, predicted[SAMPLED], strict=True)
+    ]
+    return {**predicted, REPEATED: repeated}
+
+
+def relative_errors(predicted: Pyramid, truth: Pyramid) -> list[Float[Tensor, " frames"]]:
+    """Mean squared errors by frame ahead, divided by the variance of the level's true latents."""
+    errors = []
+    for guess, true in zip(predicted, truth, strict=True):
+        variance = true.flatten(0, 2).var(0, correction=0).mean()
+        squared = (guess - true[:, -guess.shape[1] :]).square()
+        errors.append(squared.mean((0, 2, 3)) / variance)
+    return errors
+
+
+def error_table(errors: Errors, title: str) -> Table:
+    """A row for a level, coarsest first, and the 1st, 2nd, 4th, 8th ... frame ahead that it denoises."""
+    table = Table("level", "frame ahead", *errors, title=title, title_justify="left")
+    num_levels = len(errors[SAMPLED])
+    for level in reversed(range(num_levels)):
+        num_frames = len(errors[SAMPLED][level])
+        for frame in (2**power for power in range(num_frames.bit_length())):
+            cells = [of_kind[level][frame - 1].item() for of_kind in errors.values()]
+            if not any(cell != cell for cell in cells):
+                table.add_row(str(level), str(frame), *(f"{cell:.3f}" for cell in cells))
+    return table
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return run(Flags, show, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
