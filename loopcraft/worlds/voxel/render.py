@@ -129,15 +129,18 @@ def find_edges(
     Those are the pixels with a neighbour on another face whose colour differs by more than `contrast`; a
     negative contrast lists all.
     """
-    marked = np.zeros(resolution * resolution, np.int32)
+    marked = np.zeros(resolution * resolution, np.uint8)
     if contrast < 0:
         marked[:] = 1
     else:
         _mark_edges(places, colors, resolution // TILE, np.int32(contrast), marked)
     count = 0
-    for pixel in range(len(marked)):
-        edges[count] = pixel
-        count += marked[pixel]
+    rows = marked.view(np.uint64)  # eight pixels each, few of which have an edge among them
+    for row in range(len(rows)):
+        if rows[row]:
+            for pixel in range(row * TILE, row * TILE + TILE):
+                edges[count] = pixel
+                count += marked[pixel]
     return count
 
 
@@ -147,7 +150,7 @@ def _mark_edges(
     colors: Int32[np.ndarray, " N"],
     tiles: int,
     contrast: np.int32,
-    marked: Int32[np.ndarray, " N"],
+    marked: UInt8[np.ndarray, " N"],
 ) -> None:
     """Set `marked` to 1 at edges: tile by tile, without branches but at the tiles' right borders."""
     # A tile's pixels and the row below; edges to the right and below, each with a row of zeros in front.
@@ -168,9 +171,9 @@ def _mark_edges(
             to_below[TILE + k] = I1 if differs else I0
         for k in range(PIXELS):
             beside = to_right[TILE + k] | to_right[TILE - 1 + k]
-            marked[first + k] |= beside | to_below[TILE + k] | to_below[k]
+            marked[first + k] |= np.uint8(beside | to_below[TILE + k] | to_below[k])
         for k in range(TILE):
-            marked[below + k] |= to_below[PIXELS + k]
+            marked[below + k] |= np.uint8(to_below[PIXELS + k])
         if (tile + 1) % tiles:
             for here in range(first + TILE - 1, first + PIXELS, TILE):
                 right = here + PIXELS - TILE + 1
@@ -198,13 +201,17 @@ def spread_samples(
     The pattern is mirrored from pixel to pixel like the colours of a chessboard, so that no slope of edge is
     at a disadvantage everywhere.
     """
-    for sample in range(fine.shape[1]):
-        pixel = edges[min(sample // len(offsets), len(edges) - 1)]
-        right, up = offsets[sample % len(offsets)]
-        a = centres[0, pixel] + (right if (pixel ^ pixel >> 3) & 1 else -right)
-        b = centres[1, pixel] + up
-        fine[0, sample], fine[1, sample] = a, b
-        fine[2, sample] = np.sqrt(np.float32(1) + a * a + b * b)
+    num_each = len(offsets)
+    for item in range(fine.shape[1] // num_each):
+        pixel = edges[min(item, len(edges) - 1)]
+        is_mirrored = not (pixel ^ pixel >> 3) & 1
+        for k in range(num_each):
+            right, up = offsets[k]
+            a = centres[0, pixel] + (-right if is_mirrored else right)
+            b = centres[1, pixel] + up
+            sample = item * num_each + k
+            fine[0, sample], fine[1, sample] = a, b
+            fine[2, sample] = np.sqrt(np.float32(1) + a * a + b * b)
 
 
 @kernel
@@ -217,6 +224,7 @@ def average_samples(
 ) -> None:
     """The rounded mean of each listed pixel's samples, its centre among them or not."""
     count = num_each + int(with_centre)
+    share = -(-(1 << 16) // count)  # a total times this, without its last 16 bits, is the total / count
     for place in range(len(edges)):
         pixel = edges[place]
         mean = 0
@@ -224,7 +232,7 @@ def average_samples(
             total = (colors[pixel] >> shift & 0xFF) * int(with_centre) + count // 2
             for sample in range(num_each * place, num_each * place + num_each):
                 total += fine[sample] >> shift & 0xFF
-            mean |= total // count << shift
+            mean |= (total * share >> 16) << shift
         colors[pixel] = mean
 
 
