@@ -7,8 +7,8 @@ purpose, because the published models were trained and evaluated with it.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -54,6 +54,10 @@ class Sampling:
     bfloat16: bool = False
     """Run the network under bfloat16 autocast; latents stay in their own dtype."""
     schedule: Schedule = Schedule()
+
+    def changed(self, **changes: Any) -> "Sampling":
+        """The same, but for what is not None."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
     def times(self) -> Float[Tensor, " steps"]:
         """The noise level of every network call, from 1 to 0."""

@@ -7,7 +7,7 @@ last context frame, repeated, says that the step has not learnt to look at its c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -82,12 +82,8 @@ def show(flags: Flags) -> None:
 
 
 def _sampler_of(flags: Flags, model: LoadedModel, device: torch.device) -> TokenSampler:
-    usual = model.preset.sampling
-    sampling = replace(
-        usual,
-        steps=usual.steps if flags.steps is None else flags.steps,
-        solver=usual.solver if flags.solver is None else flags.solver,
-        bfloat16=uses_bfloat16(flags.precision, device),
+    sampling = model.preset.sampling.changed(
+        steps=flags.steps, solver=flags.solver, bfloat16=uses_bfloat16(flags.precision, device)
     )
     network = model.network.eval().requires_grad_(False).to(device)
     sampler = model.preset.video.sampler(network, model.autoencoder.grid, sampling)

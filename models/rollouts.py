@@ -184,13 +184,7 @@ def build_rollout(
     """The model called `name`, with weights as `Source` says; what is None is as the preset has it."""
     source = Source(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed)
     model = load_model(name, source)
-    usual = model.preset.sampling
-    sampling = replace(
-        usual,
-        steps=usual.steps if steps is None else steps,
-        solver=usual.solver if solver is None else solver,
-        guidance=usual.guidance if guidance is None else guidance,
-    )
+    sampling = model.preset.sampling.changed(steps=steps, solver=solver, guidance=guidance)
     if compile_network:
         model.network.trunk.compile()
     return VideoRollout(name + source.label, model, sampling, precision)
