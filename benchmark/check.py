@@ -12,9 +12,10 @@ import rich
 from rich.markup import escape
 
 from benchmark.checks import TrialSize, check_model
-from benchmark.device import Compute, Precision, find_device
+from benchmark.device import Compute, Precision
 from benchmark.loading import load_model
 from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from loopcraft.device import find_device
 
 _STYLES = {"ok": "green", "note": "yellow", "FAILED": "bold red"}
 

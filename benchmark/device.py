@@ -6,8 +6,6 @@ from typing import Literal, TypeVar
 
 import torch
 
-from loopcraft.cli import UserError
-
 Precision = Literal["float32", "bfloat16", "float16"]
 Item = TypeVar("Item")
 
@@ -33,14 +31,3 @@ class Compute:
                 except StopIteration:
                     return
             yield item
-
-
-def find_device(name: str) -> torch.device:
-    """cpu, cuda, cuda:1 ...; raises `UserError` where torch has no such device."""
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"--device {name}: no device of that name; use cpu, cuda or cuda:1") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"--device {name}: torch sees no CUDA GPU here; use --device cpu")
-    return device

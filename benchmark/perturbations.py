@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from benchmark.bundle import open_bundle
-from benchmark.device import find_device
 from benchmark.episodes import load_frames
 from benchmark.metrics import METRICS
 from benchmark.metrics.base import Metric, PairedMetric, Resources, SetMetric
 from benchmark.score import Scorer, feature_names
 from loopcraft.cli import UserError, run
 from loopcraft.dataset import open_dataset
+from loopcraft.device import find_device
 from loopcraft.storage import whole_file
 
 Videos = UInt8[np.ndarray, "B T H W 3"]

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmark.bundle import open_bundle
 from benchmark.contestant import find_contestant, require_whole
-from benchmark.device import Compute, Precision, find_device
+from benchmark.device import Compute, Precision
 from benchmark.episodes import Episodes, frame_shape
 from benchmark.evaluation import Evaluation, collect, enough_videos
 from benchmark.loading import parse_model_args
@@ -25,6 +25,7 @@ from benchmark.score import Scorer
 from benchmark.workspace import Workspace
 from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
 from loopcraft.dataset import open_dataset
+from loopcraft.device import find_device
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,13 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-from benchmark.device import Compute, Precision, find_device
+from benchmark.device import Compute, Precision
 from benchmark.loading import load_model
 from benchmark.model import RolloutModel
 from benchmark.rollout import checked, guarded
 from benchmark.wire import RequestError, decode_request, describe, write_records
 from loopcraft.cli import UserError, run
+from loopcraft.device import find_device
 
 SILENCE_S = 60.0
 """How long a client may take over the next bytes of its request."""

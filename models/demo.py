@@ -18,6 +18,7 @@ from rich.progress import Progress
 
 from loopcraft.cli import UserError, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.device import find_device
 from loopcraft.seeding import integer_seed
 from loopcraft.video import video_writer
 from models.rollouts import VideoRollout, build_rollout
@@ -125,6 +126,7 @@ def write_comparison(
 
 def show(flags: Flags) -> None:
     """Run the demo."""
+    find_device(flags.device)
     dataset = open_dataset(flags.data)
     keys = flags.videos.split(",") if flags.videos else dataset.keys[: flags.num_videos]
     size = dataset.frames(keys[0], 0, 1).shape[1]

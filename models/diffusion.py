@@ -8,11 +8,13 @@ purpose, because the published models were trained and evaluated with it.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from loopcraft.cli import UserError
 
 MAX_LOG_SNR = 15.0
 
@@ -54,6 +56,12 @@ class Sampling:
     bfloat16: bool = False
     """Run the network under bfloat16 autocast; latents stay in their own dtype."""
     schedule: Schedule = Schedule()
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise UserError(f"steps {self.steps}: a window takes at least 1 network call")
+        if self.solver not in get_args(Solver):
+            raise UserError(f"solver {self.solver!r}: choose one of {', '.join(get_args(Solver))}")
 
     def changed(self, **changes: Any) -> "Sampling":
         """The same, but for what is not None."""

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from loopcraft.cli import UserError, run
 from loopcraft.dataset import open_dataset
+from loopcraft.device import find_device
 from loopcraft.storage import INDEX, read_json, sweep_partials, write_json
 from models.latents import MANIFEST, manifest_of, video_file, write_video
 from models.rollouts import FRAMES_AT_ONCE, FrameCodec, Precision
@@ -44,12 +45,13 @@ class Flags:
 
 def encode(flags: Flags) -> None:
     """Encode what is missing."""
+    device = find_device(flags.device)
     dataset = open_dataset(flags.data)
     keys = dataset.keys[: flags.max_videos]
     size = dataset.frames(keys[0], 0, 1).shape[1]
     source = Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=size)
     autoencoder, sha256 = load_autoencoder(flags.model, source)
-    codec = FrameCodec(autoencoder.to(flags.device), flags.precision)
+    codec = FrameCodec(autoencoder.to(device), flags.precision)
     dtype = getattr(torch, flags.dtype)
     manifest = manifest_of(
         autoencoder.grid, dtype, autoencoder_sha256=sha256, data_fingerprint=dataset.fingerprint
@@ -66,7 +68,7 @@ def encode(flags: Flags) -> None:
         for start in range(0, dataset.num_frames(key), FRAMES_AT_ONCE):
             stop = min(start + FRAMES_AT_ONCE, dataset.num_frames(key))
             frames = torch.from_numpy(dataset.frames(key, start, stop)).movedim(-1, 1)
-            parts.append([level[0].to(dtype).cpu() for level in codec.encode(frames[None].to(flags.device))])
+            parts.append([level[0].to(dtype).cpu() for level in codec.encode(frames[None].to(device))])
         levels = [torch.cat(level) for level in zip(*parts, strict=True)]
         write_video(flags.out, key, levels, dataset.states(key))
     write_json(flags.out / INDEX, {key: dataset.num_frames(key) for key in keys})

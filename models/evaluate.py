@@ -16,11 +16,11 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmark.bundle import open_bundle
-from benchmark.device import find_device
 from benchmark.metrics import check_sides, get_metrics
 from benchmark.metrics.base import MetricUnavailableError, PairedMetric, Resources
 from loopcraft.cli import UserError, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.device import find_device
 from loopcraft.storage import write_json
 from models.reconstruction import Estimate, Score, choose_examples, choose_frames, collect, reconstruct
 from models.reconstruction_picture import draw_reconstructions

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from loopcraft.cli import UserError, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.device import find_device
 from models.diffusion import Solver
 from models.rollouts import FrameCodec, Precision, uses_bfloat16
 from models.sampler import TokenSampler, keyed_noise
@@ -55,13 +56,13 @@ def show(flags: Flags) -> None:
     """Measure and print a table."""
     if flags.max_videos < 1:
         raise UserError(f"--max-videos {flags.max_videos}: choose 1 or more")
+    device = find_device(flags.device)
     data = open_dataset(flags.data)
     side = data.frames(data.keys[0], 0, 1).shape[1]
     frame_size = None if flags.preset is None else side
     model = load_model(
         flags.model, Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=frame_size)
     )
-    device = torch.device(flags.device)
     codec = FrameCodec(model.autoencoder.to(device), flags.precision)
     if codec.frame_shape[1] != side:
         raise UserError(

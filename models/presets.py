@@ -78,6 +78,27 @@ class Preset:
     sampling: Sampling
 
 
+MODELS = (
+    "millivid",
+    "millivid-cascaded",
+    "millivid-causal",
+    "framepack",
+    "framepack-hierarchical",
+    "framepack-cascaded",
+    "framepack-mirrored",
+    "full-resolution",
+    "rollout-upscale",
+    "upscale",
+)
+"""The names of all models."""
+
+
+def require_model(name: str) -> None:
+    """Raise `UserError` for a name that no model has."""
+    if name not in MODELS:
+        raise UserError(f"there is no model {name!r}; choose one of {', '.join(MODELS)}")
+
+
 def main(name: str, frame_size: int = 256) -> Preset:
     """The settings of the paper's main table: 3840 tokens a step (full-resolution: 3584)."""
     videos: dict[str, VideoConfig] = {
@@ -98,6 +119,7 @@ def main(name: str, frame_size: int = 256) -> Preset:
 
 def ablation(name: str, frame_size: int = 256) -> Preset:
     """The settings of the paper's ablations: about 1280 tokens a step."""
+    require_model(name)
     plan = plan_config("millivid", windows=[1, 4, 16, 64], extra_budget=256)
     millivid = TokenModelConfig(plan=plan)
     in_latent_space = TokenModelConfig(plan=plan_config("framepack", context=[1, 4, 16, 64], denoised=1))
@@ -122,6 +144,7 @@ def ablation(name: str, frame_size: int = 256) -> Preset:
 
 def tiny(name: str, frame_size: int = 256) -> Preset:
     """Settings that run on a CPU in seconds: 8 x 8 tokens a frame, two blocks, four sampling steps."""
+    require_model(name)
     millivid = plan_config("millivid", windows=[2, 8, 32], extra_budget=64)
     in_latent_space = plan_config("framepack", context=[2, 4, 16], denoised=2)
     mirrored = plan_config("framepack-mirrored", context=[2, 4, 8], denoised=[2, 4, 8])

@@ -14,7 +14,7 @@ from loopcraft.hub_errors import MODEL, plain_errors
 from loopcraft.storage import file_sha256
 from models.card import Checkpoint
 from models.checkpoints import describe_checkpoint, header_of
-from models.presets import tiny
+from models.presets import MODELS
 from models.train.journal import read_log
 from models.weights import (
     AUTOENCODERS,
@@ -48,10 +48,7 @@ def find_files(folder: Path) -> dict[str, Path]:
 
 def is_model(stem: str) -> bool:
     """Whether a file of weights called `stem` is one that models are loaded from."""
-    try:
-        return stem in AUTOENCODERS or tiny(stem) is not None
-    except KeyError:
-        return False
+    return stem in AUTOENCODERS or stem in MODELS
 
 
 def is_checkpoint_file(path: str) -> bool:

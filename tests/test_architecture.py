@@ -14,7 +14,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 """What each room may import of its siblings."""
 ALSO: dict[str, tuple[str, ...]] = {
-    "models/evaluate.py": ("benchmark.bundle", "benchmark.device", "benchmark.metrics"),
+    "models/evaluate.py": ("benchmark.bundle", "benchmark.metrics"),
     "models/published.py": ("benchmark.results",),
     "models/publish.py": ("benchmark.published",),
 }

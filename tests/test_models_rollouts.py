@@ -1,6 +1,8 @@
 """The registered models as the benchmark sees them, at a tiny size with random weights."""
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -17,15 +19,11 @@ from models.autoencoder import Autoencoder
 from models.demo import main as demo
 from models.encode import main as encode
 from models.latents import open_latents
-from models.presets import PRESETS
+from models.presets import MODELS, PRESETS
 from models.rollouts import autoencoded, build_rollout, extend_walk, millivid
 from tests.test_models_sampler import randomise
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = [
-    "millivid", "millivid-cascaded", "millivid-causal", "framepack", "framepack-hierarchical",
-    "framepack-cascaded", "framepack-mirrored", "full-resolution", "rollout-upscale", "upscale",
-]  # fmt: skip
 SIZE = 16
 
 
@@ -53,7 +51,7 @@ def frames_of(model, context, actions, seeds) -> torch.Tensor:
     return torch.cat(list(model.rollout(context, actions, seeds=seeds)), dim=1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_any_horizon_is_filled_exactly(name):
     model = tiny(name)
     for horizon in (1, 5):
@@ -125,11 +123,11 @@ def test_every_model_is_registered():
         "loopcraft.models"
     ]
     ours = {name: value.split(":") for name, value in points.items() if value.startswith("models.")}
-    assert set(ours) == {*NAMES, "autoencoded"}
+    assert set(ours) == {*MODELS, "autoencoded"}
     for module, attribute in ours.values():
         assert module == "models.rollouts"
         assert callable(getattr(rollouts, attribute))
-    for name in NAMES:
+    for name in MODELS:
         module, attribute = ours[name]
         assert getattr(rollouts, attribute).args == (name,)
 
@@ -139,7 +137,7 @@ def num_parameters(module: torch.nn.Module) -> int:
 
 
 def test_presets_are_the_papers():
-    for name in NAMES:
+    for name in MODELS:
         assert PRESETS["ablation"](name, 256).autoencoder.cascaded == name.endswith("cascaded")
     main = {name: PRESETS["main"](name, 256) for name in ("millivid", "framepack", "full-resolution")}
     grid = main["millivid"].autoencoder.grid
@@ -218,3 +216,32 @@ def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):
     assert frames.shape == (43, 192 + 24, 4 * 192, 3)  # frames of 32 are enlarged six times
     assert demo([*arguments, "--context", "10", "--horizon", "3"]) == 2
     assert "context frames; give --context" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [encode, demo])
+def test_a_device_that_is_not_there_is_told_in_a_sentence(command, data, tmp_path, capsys) -> None:
+    flags = [str(data), "--out", str(tmp_path / "out"), "--preset", "tiny", "--device", "surprise"]
+    assert command(flags) == 2
+    assert "--device surprise: no device of that name" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("steps=0", "steps 0: a window takes at least 1"),
+        ("solver='x'", "solver 'x': choose one of ddim, dpm++2m"),
+    ],
+)
+def test_a_sampling_that_makes_no_sense_is_refused(change, sentence) -> None:
+    """In a process of its own: here types are checked first."""
+    code = f"from models.diffusion import Sampling; Sampling().changed({change})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert f"UserError: {sentence}" in done.stderr
+
+
+def test_every_model_has_a_tiny_and_an_ablation_setting() -> None:
+    settings = [PRESETS[preset](name, 16) for preset in ("tiny", "ablation") for name in MODELS]
+    assert len(settings) == 20
+    with pytest.raises(UserError, match="there is no model 'surprise'"):
+        PRESETS["tiny"]("surprise", 16)

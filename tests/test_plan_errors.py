@@ -103,6 +103,12 @@ def test_mistakes_are_told_in_a_sentence(data, capsys, tmp_path) -> None:
         (["--data", str(data), *tiny_flags, "--model", "framepack"], "choose a model whose plan has"),
         (["--data", str(short), *tiny_flags], "no video has the"),
         (["--data", str(data)], "give a data set of that resolution"),
+        (
+            ["--data", str(data), "--model", "surprise"],
+            "there is no model 'surprise'; choose",
+        ),
+        (["--data", str(data), *tiny_flags, "--device", "surprise"], "use cpu, cuda or cuda:1"),
+        (["--data", str(data), *tiny_flags, "--steps", "0"], "takes at least 1 network call"),
     ):
         assert main(flags) == 2
         error = capsys.readouterr().err

@@ -10,6 +10,8 @@ from types import FrameType
 import torch
 from torch import Tensor, distributed
 
+from loopcraft.device import find_device
+
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
@@ -42,7 +44,9 @@ def join_processes(device: str) -> Iterator[Processes]:
     rank, count, local = (int(os.environ.get(name, default)) for name, default in TORCHRUN)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    place = torch.device(device, local) if device == "cuda" else torch.device(device)
+    place = find_device(device)
+    if device == "cuda":
+        place = torch.device(device, local)
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if count == 1:

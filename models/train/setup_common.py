@@ -39,12 +39,7 @@ class Setup:
 
 def preset_of(flags: Flags, name: str, frame_size: int) -> Preset:
     """What the flags' preset has under that name; raises `UserError` for an unknown one."""
-    try:
-        return PRESETS[flags.preset](name, frame_size)
-    except KeyError:
-        raise UserError(
-            f"the preset {flags.preset} has no model {name!r}; see docs/models.md for the names"
-        ) from None
+    return PRESETS[flags.preset](name, frame_size)
 
 
 def schedule_for(flags: Flags) -> Schedule:
