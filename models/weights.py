@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from loopcraft.seeding import integer_seed
 from loopcraft.storage import file_sha256
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.checkpoints import Weights, load_weights, read_checkpoint, read_published
-from models.diffusion import Sampling, Solver
+from models.diffusion import Sampling
 from models.framepack import FramePackWindow
 from models.hub import PUBLISHED, fetch, fetch_first, is_address
 from models.plans import PlanConfig
@@ -254,10 +254,10 @@ def sampling_from(header: dict[str, Any], path: Path) -> Sampling:
     fields = header.get("sampling", {})
     try:
         sampling = Sampling(**fields)
-    except TypeError as error:
+        if type(sampling.steps) is not int:
+            raise TypeError(f"steps {sampling.steps}")
+    except (TypeError, UserError) as error:
         raise UserError(f"{path}: its sampling is not one of ours ({error}); save it again") from error
-    if not (type(sampling.steps) is int and sampling.steps >= 1 and sampling.solver in get_args(Solver)):
-        raise UserError(f"{path}: its sampling is not one of ours ({fields}); save it again")
     return sampling
 
 
