@@ -48,6 +48,14 @@ def living_java(folder: Path) -> list[int]:
     return [int(path.name[5:]) for path in folder.glob("java-*") if is_running(int(path.name[5:]))]
 
 
+def java_left(folder: Path) -> list[int]:
+    """Those that are still there when killed ones have had time to be gone."""
+    end = time.monotonic() + 5
+    while (left := living_java(folder)) and time.monotonic() < end:
+        time.sleep(0.01)
+    return left
+
+
 def scratch_folders(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.startswith("loopcraft-minerl-")]
 
@@ -72,7 +80,7 @@ def test_frames_and_poses_arrive_whole_and_the_game_is_kept(tmp_path: Path) -> N
     assert len(living_java(tmp_path)) == len(scratch_folders(tmp_path)) == 1
     games.close()
     assert (tmp_path / "closed").exists()
-    assert living_java(tmp_path) == scratch_folders(tmp_path) == []
+    assert java_left(tmp_path) == scratch_folders(tmp_path) == []
 
 
 FAILURES = {
@@ -99,7 +107,7 @@ def test_a_failure_is_told_apart_and_the_next_game_is_a_fresh_one(
     assert f"game failed (1 in a row): {caught.value}" in caplog.text
     assert scratch_folders(tmp_path) == []
     if cue not in ("exit", "kill"):  # where the child is gone already, MineRL's own watcher ends Java
-        assert living_java(tmp_path) == []
+        assert java_left(tmp_path) == []
     if cue == "exit":
         assert "A fatal error has been detected by the Java Runtime Environment" in caplog.text
     for pid in living_java(tmp_path):
@@ -115,7 +123,7 @@ def test_after_a_failure_it_plays_on(tmp_path: Path) -> None:
     assert games._failures == 0
     games.close()
     assert len(list(tmp_path.glob("start-*"))) == 3
-    assert living_java(tmp_path) == []
+    assert java_left(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -150,14 +158,14 @@ def test_an_abandoned_episode_ends_its_game(tmp_path: Path) -> None:
     next(episode)
     assert len(living_java(tmp_path)) == 1
     episode.close()  # type: ignore[attr-defined]
-    assert living_java(tmp_path) == scratch_folders(tmp_path) == []
+    assert java_left(tmp_path) == scratch_folders(tmp_path) == []
 
 
 def test_a_game_that_nobody_holds_is_ended(tmp_path: Path) -> None:
     games = world(StandIn(tmp_path))
     list(games.play(3, ACTIONS))
     del games
-    assert living_java(tmp_path) == scratch_folders(tmp_path) == []
+    assert java_left(tmp_path) == scratch_folders(tmp_path) == []
 
 
 def test_the_turn_is_held_while_frames_are_drawn_and_no_longer(tmp_path: Path) -> None:
