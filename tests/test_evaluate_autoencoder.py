@@ -43,6 +43,7 @@ def save(folder: Path, stem: str, seed: int, **changes) -> Autoencoder:
     """Weights large enough that every level gives back another picture."""
     draws = torch.Generator().manual_seed(seed)
     config = dataclasses.replace(CONFIG, cascaded=stem.endswith("cascaded"), **changes)
+    torch.manual_seed(seed)  # the first weights are drawn from torch's own generator
     autoencoder = Autoencoder(config)
     for parameter in autoencoder.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=draws)
