@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from loopcraft.cli import UserError
 from loopcraft.storage import whole_file
+from models.quantize import SCALE, from_int8
 
 FORMAT = "loopcraft-model"
 FORMAT_VERSION = 1
@@ -65,15 +66,16 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], Weights]:
     """The header (format, version, kind, config) and the weights of one of our files."""
     with _opened(path) as file:
         header = header_of(file.metadata(), path)
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    return header, weights
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return header, from_int8(stored)
 
 
 def describe_checkpoint(path: Path) -> tuple[dict[str, Any], int]:
     """The header of one of our files, and how many parameters it holds; none of them is read."""
     with _opened(path) as file:
         header = header_of(file.metadata(), path)
-        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+        names = [name for name in file.keys() if not name.endswith(SCALE)]  # noqa: SIM118
+        shapes = [file.get_slice(name).get_shape() for name in names]
     return header, sum(math.prod(shape) for shape in shapes)
 
 

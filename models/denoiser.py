@@ -25,6 +25,7 @@ from models.layers import (
     video_position_features,
     zero_linear,
 )
+from models.odometry import NUM_POSE_FEATURES, pose_features
 from models.tokens import FRAME
 
 NUM_ACTIONS = 3
@@ -159,25 +160,41 @@ class TokenDenoiser(nn.Module):
     """Predicts v for noisy latent tokens at any addresses.
 
     A causal one has the same weights; it is trained with the mask `visible_from` and sampled with `remember`.
+    One with odometry is told where every frame was seen from, as far as the actions tell.
     """
 
     def __init__(
-        self, size: TransformerSize, *, channels: int, num_levels: int, causal: bool = False
+        self,
+        size: TransformerSize,
+        *,
+        channels: int,
+        num_levels: int,
+        causal: bool = False,
+        odometry: bool = False,
     ) -> None:
         super().__init__()
         self.causal = causal
         self.trunk = Trunk(size, num_levels)
         self.patchify = nn.Linear(channels, size.width)
         self.head = Head(size.width, channels)
+        self.odometry = nn.Linear(NUM_POSE_FEATURES, size.width) if odometry else None
 
-    def positions(self, address: Int64[Tensor, "*B n 4"]) -> Float[Tensor, "*B n D"]:
-        """Features of the addresses of windows.
+    def positions(
+        self, address: Int64[Tensor, "*#B n 4"], poses: Float[Tensor, "B n 3"] | None = None
+    ) -> Float[Tensor, "*B n D"]:
+        """Features of the addresses of windows, and of their poses (all the same where None are given).
 
         Frames count from the first one of the window, so that a window looks the same anywhere in a video.
         """
         address = address.clone()
         address[..., FRAME] -= address[..., FRAME].amin(dim=-1, keepdim=True)
-        return video_position_features(address, self.patchify.out_features)
+        positions = video_position_features(address, self.patchify.out_features)
+        if self.odometry is None:
+            return positions
+        if poses is None:
+            poses = positions.new_zeros(*address.shape[:-1], 3)
+        placed: Tensor = positions + self.odometry(pose_features(poses))
+        return placed
 
     def forward(
         self,

@@ -17,8 +17,11 @@ from loopcraft.dataset import open_dataset
 from loopcraft.device import find_device
 from loopcraft.storage import INDEX, read_json, sweep_partials, write_json
 from models.latents import MANIFEST, manifest_of, video_file, write_video
-from models.rollouts import FRAMES_AT_ONCE, FrameCodec, Precision
+from models.rollouts import FrameCodec, Precision
 from models.weights import Source, load_autoencoder
+
+FRAMES_READ_AT_ONCE = 256
+"""Frames of a video that are decoded in one go; the networks get them in smaller batches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +68,8 @@ def encode(flags: Flags) -> None:
         if video_file(flags.out, key).exists():
             continue
         parts = []
-        for start in range(0, dataset.num_frames(key), FRAMES_AT_ONCE):
-            stop = min(start + FRAMES_AT_ONCE, dataset.num_frames(key))
+        for start in range(0, dataset.num_frames(key), FRAMES_READ_AT_ONCE):
+            stop = min(start + FRAMES_READ_AT_ONCE, dataset.num_frames(key))
             frames = torch.from_numpy(dataset.frames(key, start, stop)).movedim(-1, 1)
             parts.append([level[0].to(dtype).cpu() for level in codec.encode(frames[None].to(device))])
         levels = [torch.cat(level) for level in zip(*parts, strict=True)]

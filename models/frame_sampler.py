@@ -71,7 +71,7 @@ class FrameSampler:
             time = torch.tensor([[0.0, times[index]]], device=x.device)
             condition = self.network.condition_by_role(time, action)
             with autocast(x.device, self.sampling.bfloat16):
-                v: Tensor = self.network(torch.cat([context, noisy], dim=1), condition)
+                v: Tensor = self.network(torch.cat([context, noisy], dim=1), condition, action)
             return v
 
         return predict

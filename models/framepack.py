@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from models.denoiser import Condition, Head, Trunk
 from models.layers import TransformerSize, video_position_features
+from models.odometry import NUM_POSE_FEATURES, dead_reckoning, pose_features, seen_from
 from models.tokens import FRAME, LEVEL, Grid
 
 
@@ -60,7 +61,13 @@ class FramePackDenoiser(nn.Module):
     """Predicts v of the newest frames of a window of dense level-0 latents."""
 
     def __init__(
-        self, size: TransformerSize, window: FramePackWindow, grid: Grid, *, bottleneck: int | None = None
+        self,
+        size: TransformerSize,
+        window: FramePackWindow,
+        grid: Grid,
+        *,
+        bottleneck: int | None = None,
+        odometry: bool = False,
     ) -> None:
         super().__init__()
         self.window, self.grid = window, grid
@@ -73,6 +80,7 @@ class FramePackDenoiser(nn.Module):
             for width in widths
         )
         self.head = Head(size.width, grid.channels)
+        self.odometry = nn.Linear(NUM_POSE_FEATURES, size.width) if odometry else None
         self.address: Tensor
         self.register_buffer("address", window.addresses(grid), persistent=False)
         self.positions: Tensor
@@ -105,11 +113,24 @@ class FramePackDenoiser(nn.Module):
             self.trunk.num_levels,
         )
 
+    def placed(self, action: Int64[Tensor, "B T"]) -> Float[Tensor, "B n D"]:
+        """What odometry adds to every token: the pose of its frame, seen from the first denoised one."""
+        assert self.odometry is not None
+        poses, first = dead_reckoning(action), self.window.num_context
+        features = pose_features(seen_from(poses[:, first : first + 1], poses))
+        added: Tensor = self.odometry(features)[:, self.address[:, FRAME]]
+        return added
+
     def forward(
-        self, latents: Float[Tensor, "B T C side side"], condition: Condition
+        self,
+        latents: Float[Tensor, "B T C side side"],
+        condition: Condition,
+        action: Int64[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B denoised C side side"]:
-        """Predict v of the denoised frames."""
+        """Predict v of the denoised frames; a network with odometry needs the window's actions."""
         x = self.tokenize(latents) + self.positions
+        if self.odometry is not None and action is not None:
+            x = x + self.placed(action)
         rows = self.trunk.embed(condition)
         num_outputs = self.window.denoised_frames * self.grid.tokens_at(0)
         x = self.trunk(x, rows, condition.row, num_outputs)

@@ -39,12 +39,15 @@ def token_loss(
     time: Float[Tensor, " B"],
     conditioned: Bool[Tensor, " B"],
     schedule: Schedule,
+    poses: Float[Tensor, "B n 3"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean squared v error over the target tokens of the batch.
 
     Targets have the noise level of their sample. Context is clean, or, in samples that are not conditioned,
-    pure noise without actions.
+    pure noise without actions and the `poses` that follow from them.
     """
+    if poses is not None:
+        poses = poses * conditioned[:, None, None]
     times = torch.stack([(~conditioned).to(time.dtype), time], dim=1)  # (B, 2): context, target
     group = 2 * torch.arange(len(time), device=time.device)[:, None] + target
     condition = Condition.per_group(
@@ -56,7 +59,7 @@ def token_loss(
     )
     alpha, sigma = schedule.alpha_sigma(times.flatten()[group][..., None])
     mask = visible_from(target) if network.causal else None
-    v = network(alpha * x + sigma * eps, network.positions(address), condition, mask=mask)
+    v = network(alpha * x + sigma * eps, network.positions(address, poses), condition, mask=mask)
     error: Tensor = v - (alpha * eps - sigma * x)
     return error[target].square().mean()
 
@@ -79,6 +82,6 @@ def frame_loss(
         torch.tensor([network.window.num_context, count], device=time.device), dim=1
     )
     alpha, sigma = schedule.alpha_sigma(frame_times[..., None, None, None])
-    v = network(alpha * latents + sigma * eps, condition)
+    v = network(alpha * latents + sigma * eps, condition, action)
     error: Tensor = v - (alpha * eps - sigma * latents)[:, -count:]
     return error.square().mean()

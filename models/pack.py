@@ -1,6 +1,7 @@
 """Make trained checkpoints small enough to hand on: `python -m models.pack RUN --out DIR`.
 
-Weights take half the bits; how the model is to be sampled and the log of its training go with them.
+Weights take a half or a quarter of the bits; how the model is to be sampled and the log of its training go
+with them.
 """
 
 import json
@@ -16,6 +17,7 @@ from loopcraft.cli import UserError, run
 from loopcraft.storage import file_sha256, whole_file
 from models.checkpoints import Weights, read_checkpoint, save_checkpoint
 from models.diffusion import Solver
+from models.quantize import from_int8, to_int8
 from models.train.journal import read_log
 from models.weights import AUTOENCODERS, SUFFIX, config_from
 
@@ -28,8 +30,8 @@ class Flags:
     """The folder of trained checkpoints."""
     out: Path
     """The folder of the small ones."""
-    dtype: Literal["float16", "bfloat16", "float32"] = "float16"
-    """How weights are stored; networks compute in float32 or autocast as ever."""
+    dtype: Literal["float16", "bfloat16", "float32", "int8"] = "float16"
+    """How weights are stored (int8: matrices, by rows); networks compute in float32 or autocast as ever."""
     steps: int = 50
     """Network calls of a rollout step, unless the user says otherwise."""
     solver: Solver = "ddim"
@@ -48,7 +50,6 @@ def pack(flags: Flags) -> None:
     if flags.out.resolve() == flags.run.resolve():
         raise UserError(f"--out {flags.out} holds the trained checkpoints themselves; choose another folder")
     flags.out.mkdir(parents=True, exist_ok=True)
-    dtype = getattr(torch, flags.dtype)
     for path in paths:
         header, weights = read_checkpoint(path)
         config = config_from(header, path)
@@ -60,7 +61,7 @@ def pack(flags: Flags) -> None:
         packed = flags.out / path.name
         log = path.with_suffix(".jsonl")
         records = read_log(log) if log.exists() else []
-        save_checkpoint(packed, _convert(weights, dtype, path), config, **origin)
+        save_checkpoint(packed, _convert(weights, flags.dtype, path), config, **origin)
         said = f"{packed}: {packed.stat().st_size / 1e6:.2f} MB"
         if records:
             with whole_file(packed.with_suffix(".jsonl")) as temporary:
@@ -81,13 +82,15 @@ def training_minutes(records: Sequence[Mapping[str, Any]], batch_size: int) -> f
     return seconds / 60
 
 
-def _convert(weights: Weights, dtype: torch.dtype, path: Path) -> Weights:
+def _convert(weights: Weights, dtype: str, path: Path) -> Weights:
     """The weights in another precision; raises `UserError` where one leaves its range."""
-    converted = {name: value.to(dtype) for name, value in weights.items()}
-    for name, value in converted.items():
+    if dtype == "int8":
+        converted = to_int8(weights)
+    else:
+        converted = {name: value.to(getattr(torch, dtype)) for name, value in weights.items()}
+    for name, value in from_int8(converted).items():
         if not value.isfinite().all():
-            dtype_name = str(dtype).removeprefix("torch.")
-            raise UserError(f"{path}: {name} is not finite in {dtype_name}; choose another --dtype")
+            raise UserError(f"{path}: {name} is not finite in {dtype}; choose another --dtype")
     return converted
 
 

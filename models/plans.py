@@ -52,11 +52,14 @@ def framepack_mirrored(context: Sequence[int], denoised: Sequence[int]) -> Plan:
     return Plan(steps=step[None], groups=(0,))
 
 
-def millivid(windows: Sequence[int], extra_budget: int, tokens_at_0: int = 256) -> Plan:
+def millivid(
+    windows: Sequence[int], extra_budget: int, tokens_at_0: int = 256, nested: bool = False
+) -> Plan:
     """MilliVid: denoise a long coarse window, then refine it part by part, depth first, down to level 0.
 
     `windows` holds the window length in frames of every level, finest first; `extra_budget` tokens a level of
-    older context keep all steps equally large.
+    older context keep all steps equally large. In a `nested` plan, which is ours, what is read at one level is
+    read at all coarser ones too.
     """
     levels = len(windows)
     if any(coarse % fine for fine, coarse in itertools.pairwise(windows)):
@@ -75,7 +78,23 @@ def millivid(windows: Sequence[int], extra_budget: int, tokens_at_0: int = 256) 
                 visit(target - 1)
 
     visit(levels - 1)
+    if nested:
+        _nest(steps, [tokens_at_0 // 4**level for level in range(levels)])
     return Plan(steps=np.stack(steps), groups=tuple(groups))
+
+
+def _nest(steps: list[Int8[np.ndarray, "levels frames"]], tokens_per_level: Sequence[int]) -> None:
+    """Add coarser copies of all that is read, and older context until all steps are equally large, in place.
+
+    So a network finds past and future in one language, and need not learn to translate between levels.
+    """
+    for step in steps:
+        for finer, coarser in itertools.pairwise(step):
+            coarser[(finer != UNSEEN) & (coarser == UNSEEN)] = CONTEXT
+    tokens = [int((step != UNSEEN).sum(1) @ tokens_per_level) for step in steps]
+    for step, count in zip(steps, tokens, strict=True):
+        oldest = int(np.flatnonzero(step[-1])[0])
+        step[-1, max(0, oldest - (max(tokens) - count) // tokens_per_level[-1]) : oldest] = CONTEXT
 
 
 def _millivid_step(

@@ -28,10 +28,14 @@ class TokenModelConfig:
     size: str = "B"
     levels: int = 4
     """Rows of the level table; a plan may use fewer."""
+    odometry: bool = False
+    """Whether tokens are told where their frame was seen from, by dead reckoning; the paper's are not."""
 
     def network(self, grid: Grid) -> TokenDenoiser:
         """The network, freshly initialised."""
-        return TokenDenoiser(SIZES[self.size], channels=grid.channels, num_levels=self.levels)
+        return TokenDenoiser(
+            SIZES[self.size], channels=grid.channels, num_levels=self.levels, odometry=self.odometry
+        )
 
     def sampler(self, network: VideoNetwork, grid: Grid, sampling: Sampling) -> Sampler:
         """What rolls it out."""
@@ -45,7 +49,13 @@ class CausalModelConfig(TokenModelConfig):
 
     def network(self, grid: Grid) -> TokenDenoiser:
         """The network, freshly initialised."""
-        return TokenDenoiser(SIZES[self.size], channels=grid.channels, num_levels=self.levels, causal=True)
+        return TokenDenoiser(
+            SIZES[self.size],
+            channels=grid.channels,
+            num_levels=self.levels,
+            causal=True,
+            odometry=self.odometry,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +65,14 @@ class FramePackConfig:
     window: FramePackWindow
     size: str = "B"
     bottleneck: int | None = None
+    odometry: bool = False
+    """As of `TokenModelConfig`."""
 
     def network(self, grid: Grid) -> FramePackDenoiser:
         """The network, freshly initialised."""
-        return FramePackDenoiser(SIZES[self.size], self.window, grid, bottleneck=self.bottleneck)
+        return FramePackDenoiser(
+            SIZES[self.size], self.window, grid, bottleneck=self.bottleneck, odometry=self.odometry
+        )
 
     def sampler(self, network: VideoNetwork, grid: Grid, sampling: Sampling) -> Sampler:
         """What rolls it out."""

@@ -19,6 +19,7 @@ from loopcraft.cli import UserError
 from loopcraft.seeding import integer_seed
 from models.denoiser import NO_ACTION, Condition, TokenDenoiser
 from models.diffusion import Sampling, Velocity, sample
+from models.odometry import token_poses
 from models.plan import CONTEXT, DENOISED, Plan
 from models.tokens import FRAME, LEVEL, Grid, Pyramid
 
@@ -200,8 +201,13 @@ class TokenSampler:
         x = layout.gather(chunk)
         eps = draw(tuple(x.shape[1:])).to(x)
         address = layout.address_in_video(first_frame)
-        action = torch.where(layout.is_padding, 0, actions[:, address[:, FRAME]])
-        velocity = self._velocity(layout, x, eps, self.network.positions(address), action)
+        frame = address[:, FRAME].expand(len(x), -1)
+        action = torch.where(layout.is_padding, 0, actions.gather(1, frame))
+        poses = None
+        if self.network.odometry is not None:
+            poses = token_poses(actions, frame, layout.is_target.expand(len(x), -1))
+            poses = torch.where(layout.is_padding[:, None], 0, poses)
+        velocity = self._velocity(layout, x, eps, address, action, poses)
         first_target = x.shape[1] - layout.num_targets
         denoised, _ = sample(velocity, x[:, first_target:], eps[:, first_target:], self.sampling)
         generated = []
@@ -217,8 +223,9 @@ class TokenSampler:
         layout: Layout,
         x: Float[Tensor, "B n C"],
         eps: Float[Tensor, "B n C"],
-        positions: Float[Tensor, "n D"],
+        address: Int64[Tensor, "n 4"],
         action: Int64[Tensor, "B n"],
+        poses: Float[Tensor, "B n 3"] | None,
     ) -> Velocity:
         """The network on one window: context fixed, targets as the solver asks; guided if that is wanted."""
         times = self.sampling.times()
@@ -226,7 +233,10 @@ class TokenSampler:
         level = layout.address[:, LEVEL].expand(len(x), -1)
         group = layout.is_target.long().expand(len(x), -1)
 
-        def with_context_at(context_time: float, action: Int64[Tensor, "B n"]) -> Velocity:
+        def with_context_at(
+            context_time: float, action: Int64[Tensor, "B n"], poses: Float[Tensor, "B n 3"] | None
+        ) -> Velocity:
+            positions = self.network.positions(address, poses)
             alpha, sigma = self.sampling.schedule.alpha_sigma(torch.tensor(context_time))
             context = (
                 alpha.item() * x[:, :first_target].float() + sigma.item() * eps[:, :first_target].float()
@@ -244,10 +254,10 @@ class TokenSampler:
 
             return predict
 
-        conditional = with_context_at(0.0, action)
+        conditional = with_context_at(0.0, action, poses)
         if self.sampling.guidance == 1:
             return conditional
-        blind = with_context_at(1.0, torch.full_like(action, NO_ACTION))
+        blind = with_context_at(1.0, torch.full_like(action, NO_ACTION), None)
         return lambda noisy, index: torch.lerp(
             blind(noisy, index), conditional(noisy, index), self.sampling.guidance
         )
@@ -257,7 +267,7 @@ class TokenSampler:
         layout: Layout,
         context: Float[Tensor, "B m C"],
         context_time: float,
-        positions: Float[Tensor, "n D"],
+        positions: Float[Tensor, "*B n D"],
         action: Int64[Tensor, "B n"],
     ) -> Velocity:
         """A causal network on one window: it reads the context now, and remembers it in every call."""
@@ -271,12 +281,12 @@ class TokenSampler:
 
         with autocast(context.device, self.sampling.bfloat16):
             at_context = condition(times.new_tensor([context_time]), known)
-            memory = self.network.remember(context, positions[known], at_context)
+            memory = self.network.remember(context, positions[..., known, :], at_context)
 
         def predict(noisy: Tensor, index: int) -> Tensor:
             at_targets = condition(times[index : index + 1], targets)
             with autocast(context.device, self.sampling.bfloat16):
-                v: Tensor = self.network(noisy, positions[targets], at_targets, memory=memory)
+                v: Tensor = self.network(noisy, positions[..., targets, :], at_targets, memory=memory)
             return v
 
         return predict

@@ -16,7 +16,7 @@ from models.autoencoder import (
 from models.denoiser import Condition, TokenDenoiser, mask_actions
 from models.diffusion import Schedule
 from models.framepack import FramePackDenoiser, FramePackWindow, patches
-from models.layers import TransformerSize, sinusoid_pairs, video_position_features
+from models.layers import TransformerSize, attend, sinusoid_pairs, video_position_features
 from models.losses import frame_loss, reconstruction_loss, token_loss
 from models.optimizers import OptimizerConfig, build_optimizers, set_learning_rate, split_parameters
 from models.tokens import FRAME, LEVEL, Grid
@@ -51,6 +51,25 @@ def test_addresses_are_frame_row_column():
     assert Grid(side=4, levels=2).frame_addresses()[:, LEVEL].tolist() == [0] * 16 + [1] * 4
     with pytest.raises(ValueError, match="side 6 cannot be halved 2 times"):
         Grid(side=6, levels=3)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_written_out_for_training_is_attention(masked):
+    q, k, v = (torch.randn(2, 3, n, 8) for n in (5, 7, 7))
+    visible = torch.rand(2, 1, 5, 7) > 0.3 if masked else None
+    if visible is not None:
+        visible[..., 0] = True
+    exact = torch.softmax(
+        torch.einsum("bhmd,bhnd->bhmn", q, k) / 8**0.5
+        + (0 if visible is None else torch.where(visible, 0, -torch.inf)),
+        dim=-1,
+    )
+    expected = torch.einsum("bhmn,bhnd->bhmd", exact, v)
+    torch.testing.assert_close(attend(q, k, v, visible), expected)
+    halves = [part.bfloat16().requires_grad_() for part in (q, k, v)]
+    written_out = attend(*halves, visible)
+    assert "ScaledDotProduct" not in type(written_out.grad_fn).__name__
+    torch.testing.assert_close(written_out.float(), expected, atol=0.03, rtol=0.03)
 
 
 def test_shortest_and_longest_wavelength():

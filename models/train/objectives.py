@@ -16,9 +16,10 @@ from models.denoiser import TokenDenoiser
 from models.diffusion import Schedule
 from models.framepack import FramePackDenoiser
 from models.losses import frame_loss, reconstruction_loss, token_loss
-from models.plan import DENOISED, Plan
+from models.odometry import token_poses
+from models.plan import DENOISED, UNSEEN, Plan
 from models.presets import VideoNetwork
-from models.tokens import Grid
+from models.tokens import FRAME, Grid
 from models.train.details import DetailLoss
 from models.train.pool import EpisodePool
 from models.windows import WindowTable, choose_step
@@ -69,11 +70,16 @@ class TokenObjective(nn.Module):
         step = torch.tensor([choose_step(self.plan, uniform) for uniform in rng.random(count)])
         window = self.table.cut(pool.values, pool.actions, slot, start, step)
         x = window.tokens.to(noise.device)
-        return {
+        target = window.roles == DENOISED
+        batch: Batch = {}
+        if self.network.odometry is not None:
+            poses = token_poses(pool.actions[slot].cpu(), start[:, None] + window.address[..., FRAME], target)
+            batch["poses"] = (poses * (window.roles != UNSEEN)[..., None]).to(noise.device)
+        return batch | {
             "x": x,
             "address": window.address.to(noise.device),
             "action": window.actions.to(noise.device),
-            "target": (window.roles == DENOISED).to(noise.device),
+            "target": target.to(noise.device),
             "eps": torch.randn(x.shape, generator=noise, device=noise.device),
             "conditioned": torch.rand(count, generator=noise, device=noise.device) > self.context_dropout,
             "time": torch.rand(count, 1, generator=noise, device=noise.device)[:, 0],
@@ -88,6 +94,7 @@ class TokenObjective(nn.Module):
         eps: Float[Tensor, "B n C"],
         conditioned: Bool[Tensor, " B"],
         time: Float[Tensor, " B"],
+        poses: Float[Tensor, "B n 3"] | None = None,
     ) -> Float[Tensor, ""]:
         """The loss."""
         return token_loss(
@@ -100,6 +107,7 @@ class TokenObjective(nn.Module):
             time=time,
             conditioned=conditioned,
             schedule=Schedule(),
+            poses=poses,
         )
 
 

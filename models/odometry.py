@@ -1,0 +1,67 @@
+"""Where the agent stands, by its actions alone: dead reckoning on open, flat ground, and features of it.
+
+A turn tick is 10 degrees and a forward tick a push, with the player's momentum, so an error grows only where
+the agent is stopped. The published models leave this sum to the network; a small one has not the training for it.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from loopcraft.actions import TURN_DEGREES_PER_TICK, Action
+
+BLOCKS_PER_TICK = 0.19
+"""What a player who hops and walks all the time comes to."""
+KEPT_PER_TICK = 0.87
+"""Share of the speed that is left a tick later: the player slides through turns and starts slowly."""
+MEMORY_TICKS = 64
+"""How long speed is remembered; a ten-thousandth is left by then."""
+YAW_HARMONICS = (1, 2, 4, 8)
+WAVELENGTHS_BLOCKS = (2, 4, 8, 16, 32, 64)
+NUM_POSE_FEATURES = 2 * (len(YAW_HARMONICS) + 2 * len(WAVELENGTHS_BLOCKS))
+
+
+def dead_reckoning(actions: Int64[Tensor, "B T"]) -> Float[Tensor, "B T 3"]:
+    """Poses (x, y in blocks; yaw in radians, positive to the right) after each action.
+
+    The agent starts at the origin and looks along +y.
+    """
+    turns = (actions == Action.RIGHT).long() - (actions == Action.LEFT).long()
+    yaw_rad = math.radians(TURN_DEGREES_PER_TICK) * turns.cumsum(1)
+    push = BLOCKS_PER_TICK * (actions == Action.FORWARD) * torch.stack([yaw_rad.sin(), yaw_rad.cos()])
+    response = KEPT_PER_TICK ** torch.arange(MEMORY_TICKS, device=actions.device).flip(0)
+    padded = functional.pad(push.flatten(0, 1)[:, None], (MEMORY_TICKS - 1, 0))
+    with torch.autocast(actions.device.type, enabled=False):  # half precision loses the way
+        velocity = functional.conv1d(padded, (1 - KEPT_PER_TICK) * response[None, None]).view_as(push)
+    return torch.cat([velocity.cumsum(-1), yaw_rad[None]]).movedim(0, -1)
+
+
+def seen_from(origin: Float[Tensor, "B 1 3"], poses: Float[Tensor, "B n 3"]) -> Float[Tensor, "B n 3"]:
+    """The poses as somebody at `origin` has them: blocks to the right, blocks ahead, yaw to the right."""
+    east, north, yaw_rad = (poses - origin).unbind(-1)
+    sine, cosine = origin[..., 2].sin(), origin[..., 2].cos()
+    return torch.stack([east * cosine - north * sine, east * sine + north * cosine, yaw_rad], -1)
+
+
+def token_poses(
+    actions: Int64[Tensor, "B T"], frame: Int64[Tensor, "B n"], target: Bool[Tensor, "B n"]
+) -> Float[Tensor, "B n 3"]:
+    """The pose of every token's frame, as it is seen from the first frame that has a target.
+
+    `actions` are those of whole videos (or clips), and `frame` counts in them.
+    """
+    poses = dead_reckoning(actions)
+    first = torch.where(target, frame, actions.shape[1]).amin(1, keepdim=True)
+    place, origin = (poses.gather(1, index[..., None].expand(-1, -1, 3)) for index in (frame, first))
+    return seen_from(origin, place)
+
+
+def pose_features(poses: Float[Tensor, "*shape 3"]) -> Float[Tensor, "*shape features"]:
+    """Sines and cosines of yaw at four harmonics and of both coordinates at six wavelengths."""
+    harmonics = poses.new_tensor(YAW_HARMONICS)
+    waves = 2 * math.pi / poses.new_tensor(WAVELENGTHS_BLOCKS)
+    angles = torch.cat([poses[..., 2:] * harmonics, poses[..., :1] * waves, poses[..., 1:2] * waves], -1)
+    return torch.cat([angles.sin(), angles.cos()], -1)

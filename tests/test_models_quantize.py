@@ -1,0 +1,48 @@
+"""Weights in eight bits: how far they move, what stays as it is, and that a packed file is loaded and counted."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.checkpoints import describe_checkpoint, read_checkpoint, save_checkpoint
+from models.presets import tiny
+from models.quantize import from_int8, to_int8
+
+
+@given(seed=st.integers(0, 10**6), power=st.integers(-3, 3), rows=st.integers(1, 9), columns=st.integers(1, 9))
+@settings(deadline=None, max_examples=50)
+def test_a_weight_moves_by_half_a_step_of_its_row_at_most(seed, power, rows, columns):
+    weight = 10.0**power * torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
+    moved = (from_int8(to_int8({"w": weight}))["w"] - weight).abs()
+    step = weight.abs().amax(dim=1, keepdim=True) / 127
+    assert (moved <= step * 0.5 + weight.abs() * 1e-6).all()
+
+
+def test_rows_keep_their_own_scale():
+    weight = torch.tensor([[1000.0, 500.0], [0.001, -0.0005], [0.0, 0.0]])
+    assert torch.allclose(from_int8(to_int8({"w": weight}))["w"], weight, rtol=0.01)
+
+
+def test_vectors_are_kept_in_half_precision():
+    bias = torch.randn(5)
+    stored = to_int8({"b": bias})
+    assert stored.keys() == {"b"}
+    assert torch.equal(from_int8(stored)["b"], bias.half())
+
+
+def test_what_is_quantised_twice_moves_once():
+    once = from_int8(to_int8({"w": torch.randn(20, 30)}))
+    twice = from_int8(to_int8(once))
+    assert torch.allclose(twice["w"], once["w"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_file_of_int8_reads_as_float_and_counts_no_scales(tmp_path):
+    weights = {"w": torch.randn(20, 30), "b": torch.randn(20)}
+    path = tmp_path / "autoencoder.safetensors"
+    save_checkpoint(path, to_int8(weights), tiny("millivid", 32).autoencoder)
+    _, found = read_checkpoint(path)
+    assert found.keys() == weights.keys()
+    assert found["w"].dtype == torch.float32
+    assert found["w"] == pytest.approx(weights["w"], abs=weights["w"].abs().max().item() / 200)
+    assert describe_checkpoint(path)[1] == 20 * 30 + 20
