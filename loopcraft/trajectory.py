@@ -140,12 +140,17 @@ def find_revisits(poses: Float[np.ndarray, "T 5"], num_context: int) -> Bool[np.
     return _are_revisits(_match_poses(poses[num_context:], poses[:num_context]))
 
 
+def revisit_ages(poses: Float[np.ndarray, "T 5"], num_context: int) -> Int64[np.ndarray, " horizon"]:
+    """Of every revisit the frames since the newest context frame it comes back to; 0 where none is."""
+    matches = _match_poses(poses[num_context:], poses[:num_context])
+    return np.where(_are_revisits(matches), _ages(matches), 0)
+
+
 def revisit_statistics(poses: Float[np.ndarray, "T 5"], num_context: int) -> RevisitStatistics:
     """Count the returns of an episode's poses (x, y, z, yaw_deg, pitch_deg) to those of its context."""
     matches = _match_poses(poses[num_context:], poses[:num_context])
     revisited = _are_revisits(matches)
-    newest_match = num_context - 1 - matches[:, ::-1].argmax(axis=1)
-    ages = (num_context + np.arange(len(matches)) - newest_match)[revisited]
+    ages = _ages(matches)[revisited]
     return RevisitStatistics(
         revisited=_fraction(revisited),
         revisited_short=_fraction(revisited[_SHORT]),
@@ -155,6 +160,11 @@ def revisit_statistics(poses: Float[np.ndarray, "T 5"], num_context: int) -> Rev
         num_returns=int(np.count_nonzero(revisited[1:] & ~revisited[:-1])),
         median_age_frames=float(np.median(ages)) if len(ages) else float("nan"),
     )
+
+
+def _ages(matches: Bool[np.ndarray, "horizon context"]) -> Int64[np.ndarray, " horizon"]:
+    """Frames from the newest match to each horizon frame; of no meaning where there is none."""
+    return np.arange(len(matches)) + 1 + matches[:, ::-1].argmax(axis=1)
 
 
 def _match_poses(

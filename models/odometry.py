@@ -1,7 +1,8 @@
 """Where the agent stands, by its actions alone: dead reckoning on open, flat ground, and features of it.
 
 A turn tick is 10 degrees and a forward tick a push, with the player's momentum, so an error grows only where
-the agent is stopped. The published models leave this sum to the network; a small one has not the training for it.
+the agent is stopped. The published models leave this sum to the network; a small one has not the training for
+it.
 """
 
 import math

@@ -52,14 +52,12 @@ def framepack_mirrored(context: Sequence[int], denoised: Sequence[int]) -> Plan:
     return Plan(steps=step[None], groups=(0,))
 
 
-def millivid(
-    windows: Sequence[int], extra_budget: int, tokens_at_0: int = 256, nested: bool = False
-) -> Plan:
+def millivid(windows: Sequence[int], extra_budget: int, tokens_at_0: int = 256, nested: bool = False) -> Plan:
     """MilliVid: denoise a long coarse window, then refine it part by part, depth first, down to level 0.
 
     `windows` holds the window length in frames of every level, finest first; `extra_budget` tokens a level of
-    older context keep all steps equally large. In a `nested` plan, which is ours, what is read at one level is
-    read at all coarser ones too.
+    older context keep all steps equally large. In a `nested` plan, which is ours, what is read at one level
+    is read at all coarser ones too.
     """
     levels = len(windows)
     if any(coarse % fine for fine, coarse in itertools.pairwise(windows)):
@@ -194,6 +192,7 @@ NAMED_PLANS = {
     "millivid": plan_config("millivid", windows=[3, 12, 48, 192], extra_budget=768),
     "millivid-ablation": plan_config("millivid", windows=[1, 4, 16, 64], extra_budget=256),
     "millivid-3-level": plan_config("millivid", windows=[1, 4, 16], extra_budget=256),
+    "millivid-nested": plan_config("millivid", windows=[1, 4, 16], extra_budget=256, nested=True),
     "framepack": plan_config("framepack", context=[3, 12, 48, 192], denoised=3),
     "framepack-ablation": plan_config("framepack", context=[1, 4, 16, 64], denoised=1),
     "framepack-mirrored": plan_config("framepack-mirrored", context=[1, 2, 8, 32], denoised=[1, 2, 8, 32]),
@@ -202,7 +201,7 @@ NAMED_PLANS = {
     "rollout-upscale": plan_config("rollout-upscale", base_frames=4, num_levels=4),
     "upscale": plan_config("upscale", base_frames=4, num_levels=4),
 }
-"""The plans of the paper, under the names that the command draws."""
+"""The plans of the paper, and our nested one, under the names that the command draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +209,7 @@ class Flags:
     """Which plan to draw, and where to."""
 
     name: Annotated[str, tyro.conf.Positional]
-    """One of the paper's plans, as in "millivid"."""
+    """A plan, as in "millivid"."""
     out: Path | None = None
     """The picture to write; default NAME.png."""
     steps: int = 22

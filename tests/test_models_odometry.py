@@ -1,4 +1,4 @@
-"""Dead reckoning: true to the block world, free of where a clip begins, and the same in training and rollout."""
+"""Dead reckoning: true to the world, free of where a clip begins, the same in training and rollout."""
 
 import math
 
@@ -57,7 +57,8 @@ def test_it_finds_the_way_of_the_block_world() -> None:
         seen = list(world.play(seed, walk.numpy()))
         true = torch.tensor([[-frame.pose[0], frame.pose[2], math.radians(frame.pose[3])] for frame in seen])
         found = dead_reckoning(walk[None])
-        apart = seen_from(true[None, 20:21], true[None, 20:])[0] - seen_from(found[:, 20:21], found[:, 20:])[0]
+        truly, reckoned = (seen_from(poses[:, 20:21], poses[:, 20:])[0] for poses in (true[None], found))
+        apart = truly - reckoned
         errors.append(apart[[16, 64], :2].norm(dim=1))
         assert (((apart[:, 2] + math.pi) % (2 * math.pi)) - math.pi).abs().max() < 1e-4
     after_16, after_64 = torch.stack(errors).median(0).values.tolist()
@@ -77,9 +78,10 @@ def test_the_first_target_stands_at_the_origin() -> None:
 
 def test_where_a_clip_begins_in_its_video_does_not_matter() -> None:
     actions = walks(4, 300)
-    frame, target = torch.tensor([[60, 80, 120, 90]]).expand(4, -1), torch.tensor([[False, False, False, True]])
-    whole = token_poses(actions, frame, target.expand(4, -1))
-    clip = token_poses(actions[:, 10:], frame - 10, target.expand(4, -1))
+    frame = torch.tensor([[60, 80, 120, 90]]).expand(4, -1)
+    target = torch.tensor([[False, False, False, True]]).expand(4, -1)
+    whole = token_poses(actions, frame, target)
+    clip = token_poses(actions[:, 10:], frame - 10, target)
     torch.testing.assert_close(clip, whole, atol=1e-2, rtol=0)
 
 
@@ -113,12 +115,15 @@ def test_a_rollout_depends_on_where_the_actions_lead(kind: type[TokenModelConfig
     context = [torch.randn(1, 100, n, GRID.channels).tanh() for n in GRID.tokens_per_level]
     actions = walks(1, 100 + sampler.num_future(1))
     turned = actions.clone()
-    turned[:, : 100 - start - TICKS_PER_ENTRY] = 2  # other poses before all that is read: seen from now, the same
+    turned[:, : 100 - start - TICKS_PER_ENTRY] = (
+        2  # before all that is read: seen from there, nothing changes
+    )
     bent = actions.clone()
     bent[:, 100 + 1] = (bent[:, 100 + 1] + 1) % 3
 
     def rolled(walk: Tensor) -> Tensor:
-        return torch.cat([part.latents.flatten() for part in sampler.rollout(context, walk, keyed_noise([1]))])
+        parts = sampler.rollout(context, walk, keyed_noise([1]))
+        return torch.cat([part.latents.flatten() for part in parts])
 
     torch.testing.assert_close(rolled(turned), rolled(actions), atol=0.05, rtol=0)
     assert (rolled(bent) - rolled(actions)).abs().max() > 1e-3

@@ -1,5 +1,7 @@
 """Plans: what every plan must satisfy, the numbers of the paper's, and what is refused."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -50,6 +52,28 @@ def test_any_millivid_plan_is_sound(finest, factors, extra):
     assert (play(plan, 2) == 1).all()
     assert len(plan.steps) == sum(windows[-1] // window for window in windows)
     assert len(set(plan.num_tokens(Grid(levels=len(windows))).tolist())) == 1
+
+
+@given(st.integers(1, 3), st.lists(st.integers(1, 4), min_size=1, max_size=2), st.integers(1, 2))
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_a_nested_plan_reads_at_all_coarser_levels_what_it_reads_at_one(finest, factors, extra):
+    windows = [finest]
+    for factor in factors:
+        windows.append(windows[-1] * factor)
+    plain, nested = (millivid(windows, extra * 256, nested=nested) for nested in (False, True))
+    assert (play(nested, 2) == 1).all()
+    assert nested.groups == plain.groups
+    for step, bare in zip(nested.steps, plain.steps, strict=True):
+        assert (step[bare != UNSEEN] == bare[bare != UNSEEN]).all()
+        assert ((step == DENOISED) == (bare == DENOISED)).all()
+        for finer, coarser in itertools.pairwise(step):
+            assert (coarser[finer != UNSEEN] != UNSEEN).all()
+        coarsest = np.flatnonzero(step[-1])
+        assert (np.diff(coarsest) == 1).all()  # no gap: what was added is the oldest
+    grid = Grid(levels=len(windows))
+    tokens = nested.num_tokens(grid)
+    reaches_back = np.array([step[-1, 0] != UNSEEN for step in nested.steps])
+    assert (tokens.max() - tokens < np.where(reaches_back, tokens.max(), grid.tokens_per_level[-1])).all()
 
 
 def test_numbers_of_the_main_setting():

@@ -44,6 +44,8 @@ class TrainingConfig:
     """What the episodes are: a world and its settings, or a SHA-256 that follows from their content."""
     autoencoder: str | None = None
     """The SHA-256 of the autoencoder that encodes the episodes, where one does."""
+    initial: str | None = None
+    """The SHA-256 of the checkpoint whose weights the run begins with, where there is one."""
     batch_size: int
     """Samples an update, over all processes and accumulated batches."""
     accumulate: int = 1

@@ -31,6 +31,8 @@ class Flags:
     """Largest norm of the gradient."""
     ema: float | None = None
     """Decay of an average of the weights, as in 0.999; the average is then what is shipped."""
+    begin_with: Path | None = None
+    """A .safetensors file of ours with the weights to begin with; without it they are drawn at random."""
     seed: int = 0
     """Root of all randomness: weights, worlds, samples and noise."""
     pool: int | None = None

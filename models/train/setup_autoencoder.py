@@ -14,7 +14,7 @@ from models.train.objectives import AutoencoderObjective
 from models.train.pictures import COLUMNS, reconstructions
 from models.train.pool import EpisodePool
 from models.train.processes import Processes
-from models.train.setup_common import Setup, config_of, preset_of, schedule_for
+from models.train.setup_common import Setup, begin_with, config_of, preset_of, schedule_for
 from models.train.setup_data import open_frames
 from models.train.trainer import Trainer
 from models.weights import seeded
@@ -28,6 +28,7 @@ def prepare_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Setup:
     require_patches(network_config)
     with seeded(flags.seed):
         network = Autoencoder(network_config)
+    initial = begin_with(network, flags.begin_with)
     detail = gradient_difference if flags.vgg is None else Lpips(flags.vgg, processes.device)
     config = config_of(
         flags,
@@ -36,6 +37,7 @@ def prepare_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Setup:
         network=network_config,
         grid=network_config.grid,
         data=source.identity,
+        initial=initial,
         detail="gradient" if flags.vgg is None else "lpips",
     )
 

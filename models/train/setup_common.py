@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jaxtyping import Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
 from loopcraft.cli import UserError
+from loopcraft.storage import file_sha256
+from models.checkpoints import load_weights, read_checkpoint
 from models.optimizers import OptimizerConfig
 from models.presets import PRESETS, Preset
 from models.rollouts import uses_bfloat16
@@ -45,6 +48,15 @@ def preset_of(flags: Flags, name: str, frame_size: int) -> Preset:
 def schedule_for(flags: Flags) -> Schedule:
     """What the preset has where the flags say nothing."""
     return schedule_of(flags.preset, "autoencoder" if isinstance(flags, AutoencoderFlags) else "video")
+
+
+def begin_with(network: nn.Module, path: Path | None) -> str | None:
+    """Give the network the weights that the flags name, and tell their SHA-256."""
+    if path is None:
+        return None
+    _, weights = read_checkpoint(path)
+    load_weights(network, weights, path)
+    return file_sha256(path)
 
 
 def config_of(flags: Flags, processes: Processes, **fields: Any) -> TrainingConfig:

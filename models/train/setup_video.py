@@ -24,7 +24,7 @@ from models.train.objectives import video_objective
 from models.train.pictures import rollout
 from models.train.pool import EpisodePool
 from models.train.processes import Processes
-from models.train.setup_common import USUAL_FRAME_SIZE, Setup, config_of, preset_of, schedule_for
+from models.train.setup_common import USUAL_FRAME_SIZE, Setup, begin_with, config_of, preset_of, schedule_for
 from models.train.setup_data import open_frames, refuse_world_flags
 from models.train.trainer import Trainer
 from models.weights import Source as WeightSource
@@ -53,6 +53,7 @@ def prepare_video(flags: VideoFlags, processes: Processes) -> Setup:
     plan = preset.video.plan.build(grid) if isinstance(preset.video, TokenModelConfig) else None
     with seeded(flags.seed):
         network = preset.video.network(grid)
+    initial = begin_with(network, flags.begin_with)
     objective = video_objective(network, plan, grid, flags.context_dropout)
     source: Source
     if is_latent:
@@ -71,6 +72,7 @@ def prepare_video(flags: VideoFlags, processes: Processes) -> Setup:
         grid=grid,
         data=source.identity,
         autoencoder=sha256,
+        initial=initial,
         context_dropout=flags.context_dropout,
     )
     state = read_state(flags.out, config)
