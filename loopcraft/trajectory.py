@@ -146,6 +146,16 @@ def revisit_ages(poses: Float[np.ndarray, "T 5"], num_context: int) -> Int64[np.
     return np.where(_are_revisits(matches), _ages(matches), 0)
 
 
+def nearest_context_frames(
+    poses: Float[np.ndarray, "T 5"], num_context: int
+) -> Int64[np.ndarray, " horizon"]:
+    """Of every horizon frame the context frame of the nearest pose; 2 blocks weigh as much as 30 degrees."""
+    offsets, turns = _differences(poses[num_context:], poses[:num_context])
+    away = (offsets**2).sum(axis=2) / REVISIT_RADIUS_BLOCKS**2 + (turns / REVISIT_TURN_DEGREES) ** 2
+    nearest: Int64[np.ndarray, " horizon"] = away.argmin(axis=1)
+    return nearest
+
+
 def revisit_statistics(poses: Float[np.ndarray, "T 5"], num_context: int) -> RevisitStatistics:
     """Count the returns of an episode's poses (x, y, z, yaw_deg, pitch_deg) to those of its context."""
     matches = _match_poses(poses[num_context:], poses[:num_context])
@@ -171,11 +181,18 @@ def _match_poses(
     poses: Float[np.ndarray, "N 5"], others: Float[np.ndarray, "M 5"]
 ) -> Bool[np.ndarray, "N M"]:
     """Which pairs of poses are close in place and yaw."""
-    offsets = poses[:, None, :3] - others[None, :, :3]
-    turns = (poses[:, None, 3] - others[None, :, 3] + 180) % 360 - 180
+    offsets, turns = _differences(poses, others)
     is_near = (offsets**2).sum(axis=2) <= REVISIT_RADIUS_BLOCKS**2
     matches: Bool[np.ndarray, "N M"] = is_near & (np.abs(turns) <= REVISIT_TURN_DEGREES)
     return matches
+
+
+def _differences(
+    poses: Float[np.ndarray, "N 5"], others: Float[np.ndarray, "M 5"]
+) -> tuple[Float[np.ndarray, "N M 3"], Float[np.ndarray, "N M"]]:
+    """Offsets in blocks and turns in degrees, from -180 to 180, between any two poses."""
+    turns = (poses[:, None, 3] - others[None, :, 3] + 180) % 360 - 180
+    return poses[:, None, :3] - others[None, :, :3], turns
 
 
 def _are_revisits(matches: Bool[np.ndarray, "horizon context"]) -> Bool[np.ndarray, " horizon"]:

@@ -1,6 +1,7 @@
 """The report: self-contained, escaped, well-formed, and showing the numbers and frames that it says."""
 
 import dataclasses
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from benchmark.plots import curve_figure, curve_figures
 from benchmark.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.results import Curve, Result, read_result
 from benchmark.side_by_side import PANEL, Board
-from benchmark.strips import chosen_frames, write_strip
+from benchmark.strips import chosen_frames, chosen_returns, write_strip
 from benchmark.tables import window_tables
 from loopcraft.dataset import open_dataset
 from loopcraft.maps import CONTEXT_COLOR
@@ -141,6 +142,32 @@ def test_a_still_shows_the_frames_that_it_names(runs, tmp_path) -> None:
         video = make_frames(1)
         assert np.abs(shrink(true) - video[63 + frame]).max() <= 1
         assert np.abs(shrink(copied) - video[63]).max() <= 1
+
+
+def test_a_still_of_returns_shows_what_the_context_showed(runs, tmp_path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(runs / "data", data)
+    states = np.zeros((MINI.num_frames, 6), np.float32)
+    states[:64, 1] = np.arange(64)  # a walk along x, a leap away, and the walk again
+    states[64:, 1] = 900
+    states[100:164, 1] = np.arange(64)
+    np.save(data / "000" / "001.npy", states)
+    write_strip(tmp_path / "strip.png", open_dataset(data), "000/001", MINI, {})
+    sheet = np.asarray(Image.open(tmp_path / "strip.png"))
+    tile, gap, label = 128, 4, 20
+    video = make_frames(1)
+    for column, back in enumerate(np.linspace(0, 63, 8).round().astype(int)):
+        left = column * (tile + gap)
+        seen, true = (sheet[label + row * (tile + label) :][:tile, left : left + tile] for row in (0, 1))
+        assert np.abs(shrink(seen) - video[back]).max() <= 1
+        assert np.abs(shrink(true) - video[100 + back]).max() <= 1
+
+
+@pytest.mark.parametrize("count", [0, 7, 8, 500])
+def test_returns_are_shown_where_they_are_many(count) -> None:
+    chosen = chosen_returns(np.arange(count) + 3)
+    assert len(chosen) == (8 if count >= 8 else 0)
+    assert not chosen or (chosen[0], chosen[-1]) == (3, count + 2)
 
 
 def shrink(tile: np.ndarray) -> np.ndarray:
