@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import rich.box
 import tyro
 from jaxtyping import Float, Int64
 from rich.console import Console
@@ -29,6 +30,8 @@ from loopcraft.trajectory import revisit_ages
 
 YOUNGEST = 64
 """The first stretch of ages ends here, and every further one twice as late."""
+PLAIN_WIDTH = 160
+"""Characters a line where there is no terminal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +75,7 @@ def groups_up_to(oldest: int) -> list[Group]:
     first, last = 1, YOUNGEST
     while first <= oldest:
         ages = range(first, last + 1)
-        groups.append(Group(name=f"after {first}-{last} frames", ages=ages))
+        groups.append(Group(name=f"{first}-{last} frames ago", ages=ages))
         first, last = last + 1, 2 * last
     return groups
 
@@ -92,7 +95,10 @@ def show(flags: Flags) -> None:
     for name in flags.metrics.split(","):
         metric = _metric(name.strip(), results)
         scores = {source: _scores(Path(source).parent, metric, result) for source, result in results.items()}
-        Console().print(recall_table(metric, scores, results, ages))
+        console = Console()
+        if not console.is_terminal:
+            console.width = PLAIN_WIDTH
+        console.print(recall_table(metric, scores, results, ages))
 
 
 def ages_of(data: LoopcraftDataset, result: Result) -> Int64[np.ndarray, "V T"]:
@@ -137,7 +143,8 @@ def recall_table(
     first = next(iter(results.values()))
     card = first.metrics[metric.name].card
     groups = [group for group in groups_up_to(int(ages.max())) if np.isin(ages, group.ages).any()]
-    table = Table(title=f"{card.title}{f' ({card.unit})' if card.unit else ''}", title_justify="left")
+    title = f"{card.title} ({card.unit})" if card.unit else card.title
+    table = Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
     table.add_column("")
     for group in groups:
         belongs = np.isin(ages, group.ages)

@@ -35,7 +35,7 @@ class TransformerSize:
 SIZES = {
     "nano": TransformerSize(depth=2, width=96, heads=3),
     "micro": TransformerSize(depth=3, width=144, heads=3),
-    "pico": TransformerSize(depth=4, width=120, heads=3),
+    "pico": TransformerSize(depth=4, width=160, heads=5),
     "tiny": TransformerSize(depth=6, width=192, heads=6),
     "S": TransformerSize(depth=12, width=384, heads=6),
     "B": TransformerSize(depth=12, width=768, heads=12),
@@ -112,7 +112,8 @@ def attend(
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
         if visible is not None:
             scores = scores.masked_fill(~visible, -torch.inf)
-        return scores.softmax(-1) @ v
+        attended: Tensor = scores.softmax(-1) @ v
+        return attended
     return functional.scaled_dot_product_attention(q, k, v, visible)
 
 

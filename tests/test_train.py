@@ -17,6 +17,7 @@ from training_runs import GOLDEN, QUICK, WORLD, losses, train, use_fake_world, w
 
 from benchmark.loading import load_model
 from loopcraft.seeding import generator, integer_seed
+from loopcraft.storage import file_sha256
 from models.checkpoints import read_checkpoint, save_checkpoint
 from models.latents import open_latents
 from models.optimizers import OptimizerConfig, build_optimizers, set_learning_rate
@@ -295,6 +296,25 @@ def test_another_configuration_is_not_resumed(tmp_path, latents, capsys):
     assert "not a whole training state" in capsys.readouterr().err
 
 
+def test_a_run_may_begin_with_the_weights_of_another(tmp_path, latents, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert train("millivid", latents, first, "--steps", "3") == 0
+    begin = ("--begin-with", str(first / "millivid.safetensors"))
+    assert (
+        train("millivid-causal", latents, second, "--steps", "1", *begin) == 0
+    )  # the first update has rate 0
+    _, there = read_checkpoint(first / "millivid.safetensors")
+    header, here = read_checkpoint(second / "millivid-causal.safetensors")
+    assert all(torch.equal(here[name], value) for name, value in there.items())
+    assert header["training"]["initial"] == file_sha256(first / "millivid.safetensors")
+    assert train("millivid-causal", latents, second, "--steps", "2") == 2
+    assert "initial is None here and" in capsys.readouterr().err
+    assert train("framepack", latents, second, "--steps", "1", *begin) == 2
+    assert "weights do not fit this model" in capsys.readouterr().err
+    assert train("framepack", latents, second, "--steps", "1", "--begin-with", str(tmp_path / "none")) == 2
+    assert "not a whole safetensors file" in capsys.readouterr().err
+
+
 def test_unknown_flags_fail(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["autoencoder", "--data", "voxel-v1", "--out", str(tmp_path), "--context-dropout", "0.2"])
@@ -333,8 +353,10 @@ def test_pico_models_have_equal_budgets():
     plan = pico("millivid").video.plan.build(grid)
     window = pico("framepack").video.window
     full = pico("full-resolution").video.plan.build(grid)
-    assert {*plan.num_tokens(grid), len(window.addresses(grid)), *full.num_tokens(grid)} == {224}
-    assert plan.denoising_start == window.num_context == 52
+    assert {*plan.num_tokens(grid), len(window.addresses(grid)), *full.num_tokens(grid)} == {352}
+    assert plan.denoising_start == 56
+    assert window.num_context == 64
+    assert plan.width == 192  # the whole horizon of the mini protocol
 
 
 def test_nano_models_have_equal_budgets():

@@ -115,11 +115,11 @@ def schedule_of(preset: str, command: str) -> Schedule:
             )
         case "pico":
             return Schedule(
-                steps=4_500 if is_video else 2_500,
+                steps=5_000 if is_video else 4_000,
                 batch_size=16 if is_video else 64,
                 warmup_steps=100,
-                pool=PoolConfig(episodes=256, fresh=0.2) if is_video else PoolConfig(fresh=0.25),
-                episode_frames=256,
+                pool=PoolConfig(episodes=512) if is_video else PoolConfig(fresh=0.25),
+                episode_frames=384,
             )
         case "nano":
             return Schedule(steps=40_000 if is_video else 20_000, batch_size=64, episode_frames=512)
