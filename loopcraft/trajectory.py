@@ -174,7 +174,8 @@ def revisit_statistics(poses: Float[np.ndarray, "T 5"], num_context: int) -> Rev
 
 def _ages(matches: Bool[np.ndarray, "horizon context"]) -> Int64[np.ndarray, " horizon"]:
     """Frames from the newest match to each horizon frame; of no meaning where there is none."""
-    return np.arange(len(matches)) + 1 + matches[:, ::-1].argmax(axis=1)
+    ages: Int64[np.ndarray, " horizon"] = np.arange(len(matches)) + 1 + matches[:, ::-1].argmax(axis=1)
+    return ages
 
 
 def _match_poses(

@@ -21,6 +21,10 @@ KeysValues = tuple[Float[Tensor, "B H _ d"], Float[Tensor, "B H _ d"]]
 
 MAX_PERIOD = 10_000
 NUM_TIME_FEATURES = 256
+ROUNDED_DOWN = 4
+"""The one frequency of time (0.49 of a float's distance below the nearest float) that the reference code's
+exponential rounds down. Processors differ in the last bit of float32 exponentials, and t = 1 makes it 6e-5.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +78,11 @@ def image_position_features(
 
 
 def time_features(time: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape 256"]:
-    """Cosines, then sines, of the noise level (0 to 1) at 128 frequencies."""
+    """Cosines, then sines, of the noise level (0 to 1) at 128 frequencies, the same on every processor."""
     fractions = torch.linspace(0, 1, NUM_TIME_FEATURES // 2, device=time.device)
-    angles = (1000 * time.float())[..., None] * torch.exp(-math.log(MAX_PERIOD) * fractions)
+    frequencies = torch.exp((-math.log(MAX_PERIOD) * fractions).double()).float()
+    frequencies[ROUNDED_DOWN] -= 2.0**-24
+    angles = (1000 * time.float())[..., None] * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 

@@ -16,7 +16,13 @@ from models.autoencoder import (
 from models.denoiser import Condition, TokenDenoiser, mask_actions
 from models.diffusion import Schedule
 from models.framepack import FramePackDenoiser, FramePackWindow, patches
-from models.layers import TransformerSize, attend, sinusoid_pairs, video_position_features
+from models.layers import (
+    TransformerSize,
+    attend,
+    sinusoid_pairs,
+    time_features,
+    video_position_features,
+)
 from models.losses import frame_loss, reconstruction_loss, token_loss
 from models.optimizers import OptimizerConfig, build_optimizers, set_learning_rate, split_parameters
 from models.tokens import FRAME, LEVEL, Grid
@@ -70,6 +76,18 @@ def test_attention_written_out_for_training_is_attention(masked):
     written_out = attend(*halves, visible)
     assert "ScaledDotProduct" not in type(written_out.grad_fn).__name__
     torch.testing.assert_close(written_out.float(), expected, atol=0.03, rtol=0.03)
+
+
+def test_time_features_are_those_of_the_reference_on_every_processor():
+    """Pinned to the last bit of the frequencies, which differ between processors' exponentials."""
+    pinned = ["1.000000", "1.dc2eda", "1.badf22", "1.9be3f8", "1.7f13a0", "1.64474e"]
+    frequencies = torch.tensor(
+        [float.fromhex(f"0x{digits}p{-(place > 0)}") for place, digits in enumerate(pinned)]
+    )
+    angles = (1000 * frequencies).double()
+    features = time_features(torch.tensor(1.0)).double()
+    torch.testing.assert_close(features[:6], angles.cos(), atol=2e-6, rtol=0)
+    torch.testing.assert_close(features[128:134], angles.sin(), atol=2e-6, rtol=0)
 
 
 def test_shortest_and_longest_wavelength():
