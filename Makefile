@@ -7,7 +7,7 @@ MINERL_PIP := .venv-minerl/bin/python -m pip --quiet --disable-pip-version-check
 .PHONY: demo test test-torchrun test-minerl check clean
 
 # The world in pictures, then small data for the models in the box: they and two bounds are scored, compared and shown.
-MODELS := millivid framepack full-resolution
+MODELS := millivid millivid-causal framepack full-resolution
 BOUNDS := copy-last other-video
 RUNS := $(addprefix demo/,$(MODELS) $(BOUNDS))
 demo: $(READY)
@@ -18,6 +18,7 @@ demo: $(READY)
 	  $(BIN)/python -m benchmark.run --model $$model --data demo/data --protocol loopcraft-mini \
 	    --batch-size 4 --out demo/$$model || exit 1; done
 	$(BIN)/python -m leaderboard.compare $(RUNS)
+	$(BIN)/python -m benchmark.recall $(RUNS) --data demo/data --metrics psnr
 	$(BIN)/python -m benchmark.report $(RUNS) --data demo/data --out demo/report
 	@echo
 	@echo "pictures  demo/views    contact sheet, map of the walk and preview video of an episode at 256 x 256"
