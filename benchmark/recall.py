@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import rich.box
 import tyro
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -54,9 +54,14 @@ class Group:
     ages: range
     """Ages in frames of the returns that belong to it; 0 stands for all frames that are none."""
 
+    def holds(self, ages: Int64[np.ndarray, "V T"]) -> Bool[np.ndarray, "V T"]:
+        """Which frames belong to it."""
+        belongs: Bool[np.ndarray, "V T"] = (ages >= self.ages.start) & (ages < self.ages.stop)
+        return belongs
+
     def mean(self, scores: Float[np.ndarray, "V T"], ages: Int64[np.ndarray, "V T"]) -> Estimate | None:
         """The mean over videos of the mean over a video's frames in the group; None if there are none."""
-        belongs = (ages >= self.ages.start) & (ages < self.ages.stop)
+        belongs = self.holds(ages)
         counted = belongs.any(axis=1)
         if not counted.any():
             return None
@@ -142,12 +147,12 @@ def recall_table(
     """A row a run, a column a group of frames with the number of its frames and videos below its name."""
     first = next(iter(results.values()))
     card = first.metrics[metric.name].card
-    groups = [group for group in groups_up_to(int(ages.max())) if np.isin(ages, group.ages).any()]
+    groups = [group for group in groups_up_to(int(ages.max())) if group.holds(ages).any()]
     title = f"{card.title} ({card.unit})" if card.unit else card.title
     table = Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
     table.add_column("")
     for group in groups:
-        belongs = np.isin(ages, group.ages)
+        belongs = group.holds(ages)
         table.add_column(
             f"{group.name}\n{belongs.sum():,} of {belongs.any(axis=1).sum()} videos", justify="right"
         )

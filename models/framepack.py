@@ -129,7 +129,8 @@ class FramePackDenoiser(nn.Module):
     ) -> Float[Tensor, "B denoised C side side"]:
         """Predict v of the denoised frames; a network with odometry needs the window's actions."""
         x = self.tokenize(latents) + self.positions
-        if self.odometry is not None and action is not None:
+        if self.odometry is not None:
+            assert action is not None, "a network with odometry needs the actions of its window"
             x = x + self.placed(action)
         rows = self.trunk.embed(condition)
         num_outputs = self.window.denoised_frames * self.grid.tokens_at(0)

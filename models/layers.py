@@ -104,25 +104,6 @@ class HeadNorm(nn.Module):
         return normalised
 
 
-def attend(
-    q: Float[Tensor, "B H m d"],
-    k: Float[Tensor, "B H n d"],
-    v: Float[Tensor, "B H n d"],
-    visible: Bool[Tensor, "B #H m n"] | None,
-) -> Float[Tensor, "B H m d"]:
-    """Softmax attention, written out where bfloat16 trains on a CPU.
-
-    There torch's fused kernel takes twice as long, as its backward pass leaves the matrix unit idle.
-    """
-    if q.requires_grad and q.dtype == torch.bfloat16 and q.device.type == "cpu":
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-        if visible is not None:
-            scores = scores.masked_fill(~visible, -torch.inf)
-        attended: Tensor = scores.softmax(-1) @ v
-        return attended
-    return functional.scaled_dot_product_attention(q, k, v, visible)
-
-
 class Attention(nn.Module):
     """Attention without rotary embedding; queries and keys are normalised."""
 
@@ -156,7 +137,7 @@ class Attention(nn.Module):
         if memory is not None:
             k, v = (torch.cat(parts, dim=2) for parts in zip(memory, (k, v), strict=True))
         visible = None if mask is None else mask[:, None]
-        attended = attend(q, k, v, visible)
+        attended = functional.scaled_dot_product_attention(q, k, v, visible)
         out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
         return out
 

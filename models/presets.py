@@ -217,7 +217,7 @@ def nano(name: str, frame_size: int = 64) -> Preset:
 
 
 def pico(name: str, frame_size: int = 64) -> Preset:
-    """Small enough to train on a laptop's processor: 16 / 4 / 1 tokens a frame, 352 tokens a step.
+    """Small enough to train on a processor: 16 / 4 / 1 tokens a frame, 352 tokens a step.
 
     Made for the mini protocol, which gives 64 frames: MilliVid reads 56 of them and outlines all 192 others
     in one step. Its plan is nested, and all models are told where they stand by dead reckoning.

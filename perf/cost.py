@@ -95,7 +95,7 @@ def video_cost(preset: Preset) -> Cost:
         latents = torch.zeros(1, frames, grid.channels, grid.side, grid.side)
         action = torch.zeros(1, frames, dtype=torch.int64)
         condition = network.condition_by_role(torch.zeros(1, 2), action)
-        return count_cost(network, lambda: network(latents, condition))
+        return count_cost(network, lambda: network(latents, condition, action))
     config = cast(TokenModelConfig, preset.video)
     num_tokens = int(config.plan.build(grid).num_tokens(grid).max())
     x = torch.zeros(1, num_tokens, grid.channels)

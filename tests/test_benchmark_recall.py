@@ -119,6 +119,18 @@ def test_the_table_tells_who_remembers(data, tmp_path, capsys):
     assert any(f"{2 * 60} of 2 videos" in line for line in lines)
 
 
+def test_where_nobody_comes_back_there_is_one_column(data, tmp_path, capsys):
+    for video in range(VIDEOS):
+        states = there_and_back(video)
+        states[CONTEXT:, 1] = 50
+        np.save(data / f"{episode_key(video)}.npy", states)
+    run = write_run(tmp_path / "run", data, "model", np.full((VIDEOS, FRAMES - CONTEXT), 12.0))
+    assert main([str(run), "--data", str(data), "--metrics", "psnr"]) == 0
+    out = capsys.readouterr().out
+    assert "12.00" in out
+    assert "returns" not in out
+
+
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [

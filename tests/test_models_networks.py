@@ -18,7 +18,6 @@ from models.diffusion import Schedule
 from models.framepack import FramePackDenoiser, FramePackWindow, patches
 from models.layers import (
     TransformerSize,
-    attend,
     sinusoid_pairs,
     time_features,
     video_position_features,
@@ -57,25 +56,6 @@ def test_addresses_are_frame_row_column():
     assert Grid(side=4, levels=2).frame_addresses()[:, LEVEL].tolist() == [0] * 16 + [1] * 4
     with pytest.raises(ValueError, match="side 6 cannot be halved 2 times"):
         Grid(side=6, levels=3)
-
-
-@pytest.mark.parametrize("masked", [False, True])
-def test_attention_written_out_for_training_is_attention(masked):
-    q, k, v = (torch.randn(2, 3, n, 8) for n in (5, 7, 7))
-    visible = torch.rand(2, 1, 5, 7) > 0.3 if masked else None
-    if visible is not None:
-        visible[..., 0] = True
-    exact = torch.softmax(
-        torch.einsum("bhmd,bhnd->bhmn", q, k) / 8**0.5
-        + (0 if visible is None else torch.where(visible, 0, -torch.inf)),
-        dim=-1,
-    )
-    expected = torch.einsum("bhmn,bhnd->bhmd", exact, v)
-    torch.testing.assert_close(attend(q, k, v, visible), expected)
-    halves = [part.bfloat16().requires_grad_() for part in (q, k, v)]
-    written_out = attend(*halves, visible)
-    assert "ScaledDotProduct" not in type(written_out.grad_fn).__name__
-    torch.testing.assert_close(written_out.float(), expected, atol=0.03, rtol=0.03)
 
 
 def test_time_features_are_those_of_the_reference_on_every_processor():

@@ -170,3 +170,5 @@ def test_framepack_uses_the_actions_of_its_window() -> None:
     there = network(latents, condition, actions)
     assert (network(latents, condition, bent) - there).abs().max() > 1e-3
     assert torch.equal(network(latents, condition, actions), there)
+    with pytest.raises(AssertionError, match="needs the actions of its window"):
+        network(latents, condition)

@@ -1,6 +1,7 @@
 """Plans: what every plan must satisfy, the numbers of the paper's, and what is refused."""
 
 import itertools
+import operator
 
 import numpy as np
 import pytest
@@ -45,9 +46,7 @@ def test_budget_is_the_same_in_all_steps(name):
 @given(st.integers(1, 3), st.lists(st.integers(1, 4), min_size=0, max_size=2), st.integers(0, 2))
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_any_millivid_plan_is_sound(finest, factors, extra):
-    windows = [finest]
-    for factor in factors:
-        windows.append(windows[-1] * factor)
+    windows = list(itertools.accumulate([finest, *factors], operator.mul))
     plan = millivid(windows, extra * 256)
     assert (play(plan, 2) == 1).all()
     assert len(plan.steps) == sum(windows[-1] // window for window in windows)
@@ -57,9 +56,7 @@ def test_any_millivid_plan_is_sound(finest, factors, extra):
 @given(st.integers(1, 3), st.lists(st.integers(1, 4), min_size=1, max_size=2), st.integers(1, 2))
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_a_nested_plan_reads_at_all_coarser_levels_what_it_reads_at_one(finest, factors, extra):
-    windows = [finest]
-    for factor in factors:
-        windows.append(windows[-1] * factor)
+    windows = list(itertools.accumulate([finest, *factors], operator.mul))
     plain, nested = (millivid(windows, extra * 256, nested=nested) for nested in (False, True))
     assert (play(nested, 2) == 1).all()
     assert nested.groups == plain.groups
