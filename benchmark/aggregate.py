@@ -45,7 +45,7 @@ def _aggregate_column(
     videos = {w.name: scores[:, w.frames].mean(axis=1, dtype=np.float64) for w in protocol.windows}
     return MetricResult(
         card=card,
-        windows={name: _estimate(values) for name, values in videos.items()},
+        windows={name: estimate(values) for name, values in videos.items()},
         curve=Curve(
             step=1,
             mean=numbers(scores.mean(axis=0, dtype=np.float64)),
@@ -57,7 +57,9 @@ def _aggregate_column(
     )
 
 
-def _estimate(values: Float[np.ndarray, " V"]) -> Estimate:
+def estimate(values: Float[np.ndarray, " V"]) -> Estimate:
+    """The mean over videos, with its interval where there are enough of them."""
+    """The mean over videos, with its interval where there are enough of them."""
     if len(values) < FEWEST_VIDEOS:
         return Estimate(mean=number(values.mean()), interval=None)
     low, high = bootstrap_interval(values)

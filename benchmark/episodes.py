@@ -10,6 +10,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from loopcraft.cli import UserError
+from loopcraft.mask_files import Masks
 
 
 class FrameFiles(Protocol):
@@ -42,6 +43,17 @@ class Episodes(FrameFiles, Protocol):
 
     def frames(self, key: str, start: int, stop: int) -> UInt8[np.ndarray, "T H W 3"]:
         """The frames start to stop - 1 of an episode."""
+
+
+class MaskedEpisodes(Episodes, Protocol):
+    """Episodes that may have recall masks."""
+
+    @property
+    def num_context(self) -> int | None:
+        """The context for which the masks were made, where the set says so."""
+
+    def masks(self, key: str) -> Masks | None:
+        """The recall masks of an episode, where it has any."""
 
 
 def frame_shape(episodes: Episodes) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.aggregate import aggregate_paired, aggregate_set
 from benchmark.contestant import Contestant
 from benchmark.device import Compute
-from benchmark.episodes import Episodes, frame_shape
+from benchmark.episodes import MaskedEpisodes, frame_shape
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.model import ContractError, Playback, checkpoint_of, role_of
 from benchmark.protocol import EvaluationProtocol
@@ -28,7 +28,7 @@ class Evaluation:
     """A run made ready: who is asked what, on which videos, and of which the frames are kept."""
 
     contestant: Contestant
-    episodes: Episodes
+    episodes: MaskedEpisodes
     keys: tuple[str, ...]
     protocol: EvaluationProtocol
     scorer: Scorer

@@ -1,8 +1,14 @@
-"""Does a model still know a place? Scores of the frames at which the agent is back where the context was.
+"""Does a model still know a place? Scores where the agent is back at what the context showed.
 
-`python -m benchmark.recall RUNS ... --data DATA` reads finished runs. A return is a generated frame whose
-true pose lies within 2 blocks and 30 degrees of a pose of the context, after the agent has been away. Beside
-the returns stand all other frames, and the returns by age: how many frames ago the place was last seen.
+`python -m benchmark.recall RUNS ... --data DATA` reads finished runs and prints, with the number of videos
+that each column has:
+
+- by frames: a return is a generated frame whose true pose lies within 2 blocks and 30 degrees of a pose of
+  the context, after the agent has been away. Beside the returns stand all other frames, and the returns by
+  age: how many frames ago the place was last seen.
+- by surfaces, where the data set has recall masks (`python -m loopcraft.masks DATA`): PSNR over all pixels
+  that show what the context showed and has been out of sight in between, also by age, beside that of the
+  others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,21 +23,40 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from benchmark.aggregate import estimate
 from benchmark.comparable import require_comparable
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import PairedMetric
+from benchmark.protocol import EvaluationProtocol
 from benchmark.results import Estimate, Result, read_results
 from benchmark.score import read_paired
-from benchmark.statistics import FEWEST_VIDEOS, bootstrap_interval
+from benchmark.surfaces import (
+    IN_SIGHT,
+    NEW,
+    RETURNED,
+    SKY,
+    STRETCHES,
+    psnr_of_kinds,
+    read_errors,
+)
 from benchmark.tables import format_estimate, unique_labels
 from loopcraft.cli import UserError, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.trajectory import revisit_ages
 
-YOUNGEST = 64
-"""The first stretch of ages ends here, and every further one twice as late."""
 PLAIN_WIDTH = 160
 """Characters a line where there is no terminal."""
+KINDS = {
+    "sky": slice(SKY, SKY + 1),
+    "never shown": slice(NEW, NEW + 1),
+    "in sight since": slice(IN_SIGHT, IN_SIGHT + 1),
+    "returned": slice(RETURNED, None),
+    **{
+        f"{ages[0]}-{ages[-1]} frames ago": slice(RETURNED + place, RETURNED + place + 1)
+        for place, ages in enumerate(STRETCHES)
+    },
+}
+"""The columns of the table of surfaces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +68,7 @@ class Flags:
     data: str
     """That data set: a folder, or hf://ORG/NAME."""
     metrics: str = "psnr,ssim"
-    """Which paired metrics of the runs to show."""
+    """Which paired metrics of the runs to show by frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,27 +91,24 @@ class Group:
         if not counted.any():
             return None
         sums = np.where(belongs, scores, 0.0).sum(axis=1, dtype=np.float64)[counted]
-        values = sums / belongs.sum(axis=1)[counted]
-        interval = None
-        if len(values) >= FEWEST_VIDEOS:
-            low, high = bootstrap_interval(values)
-            interval = float(low), float(high)
-        return Estimate(mean=float(values.mean()), interval=interval)
+        return estimate(sums / belongs.sum(axis=1)[counted])
 
 
 def groups_up_to(oldest: int) -> list[Group]:
     """All other frames, all returns, and the returns by age."""
-    groups = [Group(name="other frames", ages=range(1)), Group(name="returns", ages=range(1, oldest + 1))]
-    first, last = 1, YOUNGEST
-    while first <= oldest:
-        ages = range(first, last + 1)
-        groups.append(Group(name=f"{first}-{last} frames ago", ages=ages))
-        first, last = last + 1, 2 * last
-    return groups
+    return [
+        Group(name="other frames", ages=range(1)),
+        Group(name="returns", ages=range(1, oldest + 1)),
+        *(
+            Group(name=f"{ages[0]}-{ages[-1]} frames ago", ages=ages)
+            for ages in STRETCHES
+            if ages[0] <= oldest
+        ),
+    ]
 
 
 def show(flags: Flags) -> None:
-    """Print a table a metric."""
+    """Print a table a metric, and one of surfaces."""
     results = read_results(flags.runs)
     require_comparable(results)
     data = open_dataset(flags.data)
@@ -96,14 +118,15 @@ def show(flags: Flags) -> None:
             f"--data {flags.data}: holds other videos than the runs were scored on (fingerprint "
             f"{data.fingerprint[:12]}, and {first.data.fingerprint[:12]} there); give their data set"
         )
+    metrics = [_metric(name.strip(), results) for name in flags.metrics.split(",")]
     ages = ages_of(data, first)
-    for name in flags.metrics.split(","):
-        metric = _metric(name.strip(), results)
-        scores = {source: _scores(Path(source).parent, metric, result) for source, result in results.items()}
-        console = Console()
-        if not console.is_terminal:
-            console.width = PLAIN_WIDTH
-        console.print(recall_table(metric, scores, results, ages))
+    console = Console()
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    for metric in metrics:
+        console.print(frames_table(metric, results, ages))
+    surfaces = surfaces_table(results)
+    console.print(surfaces or _why_no_surfaces(data, flags.data, first.protocol), markup=False)
 
 
 def ages_of(data: LoopcraftDataset, result: Result) -> Int64[np.ndarray, "V T"]:
@@ -129,39 +152,85 @@ def _metric(name: str, results: Mapping[str, Result]) -> PairedMetric:
     return metric
 
 
-def _scores(folder: Path, metric: PairedMetric, result: Result) -> Float[np.ndarray, "V T"]:
-    paths = [folder / "scores" / f"{key}.safetensors" for key in result.data.keys]
+def _score_files(source: str, result: Result) -> list[Path]:
+    """What a run keeps of every video."""
+    paths = [Path(source).parent / "scores" / f"{key}.safetensors" for key in result.data.keys]
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise UserError(f"{missing[0]}: no such file; give the whole folder of a run, not its result alone")
-    scores: Float[np.ndarray, "V T"] = read_paired(paths, metric)[..., 0]
-    return scores
+    return paths
 
 
-def recall_table(
-    metric: PairedMetric,
-    scores: Mapping[str, Float[np.ndarray, "V T"]],
-    results: Mapping[str, Result],
-    ages: Int64[np.ndarray, "V T"],
+def frames_table(
+    metric: PairedMetric, results: Mapping[str, Result], ages: Int64[np.ndarray, "V T"]
 ) -> Table:
     """A row a run, a column a group of frames with the number of its frames and videos below its name."""
-    first = next(iter(results.values()))
-    card = first.metrics[metric.name].card
+    card = next(iter(results.values())).metrics[metric.name].card
     groups = [group for group in groups_up_to(int(ages.max())) if group.holds(ages).any()]
+    columns = [
+        f"{group.name}\n{belongs.sum():,} of {belongs.any(axis=1).sum()} videos"
+        for group, belongs in ((group, group.holds(ages)) for group in groups)
+    ]
+    rows: dict[str, list[Estimate]] = {}
+    for source, result in results.items():
+        scores = read_paired(_score_files(source, result), metric)[..., 0]
+        found = (group.mean(scores, ages) for group in groups)
+        rows[source] = [cell for cell in found if cell is not None]
     title = f"{card.title} ({card.unit})" if card.unit else card.title
+    return _table(f"{title} of frames", columns, rows, results, card.decimals)
+
+
+def surfaces_table(results: Mapping[str, Result]) -> Table | None:
+    """A row a run, a column a kind of pixel with its share and the number of videos that have any below.
+
+    Of the videos that every run scored with masks; None if there is none.
+    """
+    found = {source: map(read_errors, _score_files(source, result)) for source, result in results.items()}
+    videos = [errors for errors in zip(*found.values(), strict=True) if all(e is not None for e in errors)]
+    if not videos:
+        return None
+    by_run = dict(zip(found, np.stack(videos, axis=1), strict=True))
+    counts = next(iter(by_run.values()))[:, 1]
+    kinds = {name: kind for name, kind in KINDS.items() if counts[:, kind].any()}
+    columns = [
+        f"{name}\n{counts[:, kind].sum() / counts.sum():.1%} of {counts[:, kind].any(axis=1).sum()} videos"
+        for name, kind in kinds.items()
+    ]
+    rows = {
+        source: [estimate(psnr_of_kinds(errors, kind)) for kind in kinds.values()]
+        for source, errors in by_run.items()
+    }
+    return _table("PSNR (dB) of surfaces", columns, rows, results, decimals=2)
+
+
+def _why_no_surfaces(data: LoopcraftDataset, name: str, protocol: EvaluationProtocol) -> str:
+    if any(data.masks_path(key).exists() for key in data.keys) and data.num_context != protocol.context:
+        return (
+            f"No table of surfaces: the recall masks are for {data.num_context} frames of context, and "
+            f"{protocol.id} gives {protocol.context}."
+        )
+    return (
+        f"No table of surfaces: no video was scored with recall masks by every run. "
+        f"`python -m loopcraft.masks {name}` makes them, before the runs."
+    )
+
+
+def _table(
+    title: str,
+    columns: Sequence[str],
+    rows: Mapping[str, Sequence[Estimate]],
+    results: Mapping[str, Result],
+    decimals: int,
+) -> Table:
+    """A table of estimates; `rows` are by where a run's result came from, like `results`."""
     table = Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
     table.add_column("")
-    for group in groups:
-        belongs = group.holds(ages)
-        table.add_column(
-            f"{group.name}\n{belongs.sum():,} of {belongs.any(axis=1).sum()} videos", justify="right"
-        )
+    for column in columns:
+        table.add_column(column, justify="right")
     labels = unique_labels(list(results.values()))
     for label, (source, result) in zip(labels, results.items(), strict=True):
-        found = [group.mean(scores[source], ages) for group in groups]
-        cells = [format_estimate(cell, card.decimals) for cell in found if cell is not None]
         name = f"{label} (bound)" if result.model.role == "bound" else label
-        table.add_row(escape(name), *cells)
+        table.add_row(escape(name), *(format_estimate(cell, decimals) for cell in rows[source]))
     return table
 
 

@@ -13,8 +13,9 @@ from jaxtyping import Float, UInt8
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from benchmark import surfaces
 from benchmark.aggregate import FeaturePair
-from benchmark.episodes import Episodes, FrameStreams
+from benchmark.episodes import FrameStreams, MaskedEpisodes, frame_shape
 from benchmark.metrics.base import (
     Embedding,
     EmbeddingFunction,
@@ -82,23 +83,35 @@ def feature_names(embedding: Embedding) -> tuple[str, str]:
 def score_videos(
     blocks: Iterator[UInt8[np.ndarray, "B n H W 3"]],
     scorer: Scorer,
-    episodes: Episodes,
+    episodes: MaskedEpisodes,
     protocol: EvaluationProtocol,
     keys: Sequence[str],
 ) -> list[VideoScores]:
-    """Score a batch of videos, block by block; at most two blocks are held at a time."""
+    """Score a batch of videos, block by block; at most two blocks are held at a time.
+
+    Where the videos have recall masks, their scores hold errors by kind of pixel too (see surfaces.py).
+    """
     truth = FrameStreams(episodes, keys, protocol.context, protocol.num_frames)
+    kinds = surfaces.horizon_kinds(episodes, keys, protocol, frame_shape(episodes)[1:])
     parts: list[dict[str, np.ndarray]] = []
 
-    def work(frames: np.ndarray) -> dict[str, np.ndarray]:
-        return scorer.score(frames, truth.take(frames.shape[1]))
+    def work(frames: np.ndarray, first: int) -> dict[str, np.ndarray]:
+        count = frames.shape[1]
+        true = truth.take(count)
+        scores = scorer.score(frames, true)
+        if kinds is not None:
+            block = kinds[:, first : first + count]
+            scores[surfaces.NAME] = np.stack(list(map(surfaces.errors_by_kind, frames, true, block)))
+        return scores
 
     with ThreadPoolExecutor(max_workers=1) as thread:
         pending: Future[dict[str, np.ndarray]] | None = None
+        done = 0
         for block in blocks:
             if pending is not None:
                 parts.append(pending.result())
-            pending = thread.submit(work, block)
+            pending = thread.submit(work, block, done)
+            done += block.shape[1]
         assert pending is not None
         parts.append(pending.result())
     whole = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}

@@ -31,12 +31,13 @@ _CONTENT = {
     "age": (
         "uint16, flat (T, H, W)",
         "frames",
-        "since that surface was last visible, 0 where it never was; or null",
+        "since the context last showed that surface, if it has been out of sight in between, else 0; or null",
     ),
+    "sky": ("bool, flat (T, H, W)", "", "the pixel shows no surface; or null"),
     "masks_shape": (
         "int32 (3,)",
         "",
-        "T, H, W of `seen` and `age`: `np.reshape(row['seen'], row['masks_shape'])`",
+        "T, H, W of `seen`, `age` and `sky`: `np.reshape(row['seen'], row['masks_shape'])`",
     ),
 }
 _BODY = """\

@@ -22,7 +22,7 @@ import pandas as pd
 from jaxtyping import Float32, Int64, UInt8
 
 from loopcraft.cli import UserError
-from loopcraft.masks import SUFFIX, Masks, read_masks
+from loopcraft.mask_files import SUFFIX, Masks, read_masks
 from loopcraft.recipe import read_manifest
 from loopcraft.storage import EPISODES, INDEX, MANIFEST, STATE_COLUMNS, file_sha256, read_json
 from loopcraft.video import iterate_frames, read_frames
@@ -128,6 +128,11 @@ class LoopcraftDataset:
     def world_id(self) -> str | None:
         """The world that the episodes were played in, where the data set says so."""
         return None if self.manifest is None else str(self.manifest["world"])
+
+    @property
+    def num_context(self) -> int | None:
+        """Frames that count as context in masks and revisit statistics, where the data set says so."""
+        return None if self.manifest is None else int(self.manifest["num_context"])
 
     @cached_property
     def metadata(self) -> pd.DataFrame:

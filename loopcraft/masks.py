@@ -1,47 +1,119 @@
-"""Recall masks of an episode, KEY.seen.npz: which pixels show what the context showed, and how long ago.
+"""Add recall masks to a data set: of every pixel, whether the context showed what it shows, and how long ago.
 
-seen  bool (T, H, W): the surface that the pixel shows was visible in the context
-age   uint16 (T, H, W), may be left out: frames since it was last visible, 0 where it never was
-
-Row t belongs to frame t; H and W may be fractions of the frame's.
+Episodes are played again in a world that knows which block face each pixel shows; a file KEY.seen.npz appears
+beside each video. Frames and fingerprint stay as they are. Killed and started again, it goes on.
 """
 
-import io
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
+import tyro
+from jaxtyping import Float64, UInt64
 
+from loopcraft import cli
 from loopcraft.cli import UserError
+from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.mask_files import Masks, encode_masks
+from loopcraft.progress import progress_bar
+from loopcraft.sight import recall_masks
+from loopcraft.storage import whole_file
+from loopcraft.workers import run_jobs
+from loopcraft.worlds import make_surface_world
+from loopcraft.worlds.base import SurfaceWorld
 
-SUFFIX = ".seen.npz"
-DTYPES = {"seen": np.dtype(np.bool_), "age": np.dtype(np.uint16)}
-
-Masks = dict[str, Shaped[np.ndarray, "T H W"]]
+SHARES = ("sky", "never shown by the context", "in sight ever since", "shown, and out of sight in between")
 
 
-def read_masks(path: Path, num_frames: int) -> Masks:
-    """The arrays of an episode by name. Raises `UserError` where they are damaged or not as above."""
-    data = path.read_bytes()
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            masks = {name: np.asarray(stored[name]) for name in stored.files}
-    except Exception as error:  # of zipfile, zlib or numpy: damaged bytes raise a dozen kinds
-        raise UserError(f"{path}: not a readable NPZ file ({error}); make it again") from error
-    found = {name: f"{array.dtype} {array.shape}" for name, array in masks.items()}
-    shapes = {array.shape for array in masks.values()}
-    is_known = "seen" in masks and all(array.dtype == DTYPES.get(name) for name, array in masks.items())
-    if not is_known or len(shapes) != 1 or len(shape := shapes.pop()) != 3 or shape[0] != num_frames:
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The flags of `python -m loopcraft.masks`."""
+
+    data: tyro.conf.Positional[Path]
+    """Folder of a finished data set that loopcraft.generate made."""
+    workers: int = 0
+    """Processes; 0 is one a core. Changes nothing but the time."""
+
+
+def add_masks(dataset: LoopcraftDataset, num_workers: int) -> None:
+    """Make the masks that are not there yet."""
+    if dataset.manifest is None or "world_seed" not in dataset.metadata:
         raise UserError(
-            f"{path}: holds {found}; masks are seen (bool) and age (uint16, or none) of one shape "
-            f"({num_frames}, H, W): make it again"
+            f"{dataset.root}: does not say in which worlds it was played; masks are for data sets of "
+            "loopcraft.generate"
         )
-    return masks
+    resolution = dataset.manifest["generator"]["resolution"]
+    make_world = partial(make_surface_world, dataset.manifest["world"], resolution=resolution)
+    make_world()  # an unknown world is said before any work
+    missing = [key for key in dataset.keys if not dataset.masks_path(key).exists()]
+    job = partial(make_masks, dataset=dataset, num_context=dataset.manifest["num_context"])
+    workers = max(1, min(num_workers, len(missing)))
+    done = len(dataset.keys) - len(missing)
+    with progress_bar("masks", len(dataset.keys), "episodes", done) as advance:
+        for _ in run_jobs(job, missing, make_world=make_world, num_workers=workers):
+            advance()
 
 
-def encode_masks(masks: Mapping[str, Shaped[np.ndarray, "T H W"]]) -> bytes:
-    """The content of KEY.seen.npz; the same masks give the same bytes."""
-    file = io.BytesIO()
-    np.savez_compressed(file, **masks)  # type: ignore[arg-type]  # numpy's stub takes it for allow_pickle
-    return file.getvalue()
+def make_masks(world: SurfaceWorld, key: str, *, dataset: LoopcraftDataset, num_context: int) -> None:
+    """Write the masks of one episode."""
+    masks = recall_masks(play_again(world, dataset, key), num_context)
+    with whole_file(dataset.masks_path(key)) as temporary:
+        temporary.write_bytes(encode_masks(masks))
+
+
+def play_again(
+    world: SurfaceWorld, dataset: LoopcraftDataset, key: str
+) -> Iterator[UInt64[np.ndarray, "H W"]]:
+    """The surface ids of an episode's frames; raises `UserError` where the agent goes another way."""
+    states = dataset.states(key)
+    seed = int(dataset.metadata["world_seed"].loc[key])
+    observations = world.play(seed, states[:, 0].astype(np.int64), surfaces=True)
+    for frame, (observation, row) in enumerate(zip(observations, states, strict=True)):
+        if not np.array_equal(np.array(observation.pose, np.float32), row[1:]):
+            raise UserError(
+                f"{dataset.states_path(key)}: played again, the walk goes another way from frame {frame} on; "
+                "use the versions that dataset.json names"
+            )
+        assert observation.surface is not None
+        yield observation.surface
+
+
+def summary(dataset: LoopcraftDataset, num_context: int) -> str:
+    """How much of the horizon asks for memory."""
+    masks = (dataset.masks(key) for key in dataset.keys)
+    whole = [horizon_shares(found, num_context) for found in masks if found and {"age", "sky"} <= set(found)]
+    shares = zip(SHARES, np.mean(whole, axis=0), strict=True) if whole else ()
+    return "\n".join(
+        [
+            f"{dataset.root}: masks of {len(dataset.keys)} episodes",
+            *(f"{share:6.1%} of the horizon's pixels: {name}" for name, share in shares),
+        ]
+    )
+
+
+def horizon_shares(masks: Masks, num_context: int) -> Float64[np.ndarray, "4"]:
+    """Which fraction of an episode's pixels after the context is which of `SHARES`."""
+    seen, age, sky = (masks[name][num_context:] for name in ("seen", "age", "sky"))
+    return np.array([sky.mean(), (~seen & ~sky).mean(), (seen & (age == 0)).mean(), (age > 0).mean()])
+
+
+def run(flags: Flags) -> None:
+    """Add the masks and say what they show."""
+    if flags.workers < 0:
+        raise UserError(f"--workers {flags.workers}: choose 0 (one a core) or more")
+    dataset = open_dataset(flags.data)
+    add_masks(dataset, flags.workers or len(os.sched_getaffinity(0)))
+    assert dataset.manifest is not None
+    print(summary(dataset, dataset.manifest["num_context"]))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return cli.run(Flags, run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -22,7 +22,7 @@ from huggingface_hub.hf_api import RepoFolder
 from loopcraft.catalog import CATALOG, Configuration, decode_catalog, preferred
 from loopcraft.cli import UserError
 from loopcraft.hub_errors import DATASET, plain_errors, require_name
-from loopcraft.masks import SUFFIX, encode_masks
+from loopcraft.mask_files import SUFFIX, encode_masks
 from loopcraft.shards import Content, read_row
 from loopcraft.storage import EPISODES, INDEX, MANIFEST, read_json, whole_file, write_json
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32
 
-from loopcraft.masks import DTYPES, Masks
+from loopcraft.mask_files import DTYPES, Masks
 from loopcraft.storage import STATE_COLUMNS
 
-LAYOUT = 2
+LAYOUT = 3
 """The version of the columns."""
 
 _STATES_FEATURE = {

@@ -20,7 +20,7 @@ from loopcraft.actions import Action
 from loopcraft.audit import is_misaligned
 from loopcraft.cli import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset, read_states
-from loopcraft.masks import SUFFIX, read_masks
+from loopcraft.mask_files import SUFFIX, read_masks
 from loopcraft.progress import progress_bar
 from loopcraft.storage import EPISODES, file_sha256, is_partial
 from loopcraft.video import count_decodable

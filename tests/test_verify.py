@@ -17,7 +17,7 @@ from fake_world import FakeWorld, recipe
 from loopcraft import verify
 from loopcraft.cli import UserError
 from loopcraft.generate import generate
-from loopcraft.masks import read_masks
+from loopcraft.mask_files import read_masks
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Peak signal-to-noise ratio of frames in [0, 1], in decibels, from exact sums over their 8-bit levels."""
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt8
 from numba import njit
 
 CAP_DB = 100.0
@@ -13,10 +13,14 @@ def psnr(
 ) -> Float32[np.ndarray, " N"]:
     """PSNR of each frame in dB, at most `CAP_DB`."""
     total_error = squared_error(np.ascontiguousarray(predicted), np.ascontiguousarray(target))
-    mean_error = total_error / (255.0**2 * predicted[0].size)
+    return decibels(total_error / predicted[0].size).astype(np.float32)
+
+
+def decibels(mean_error: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
+    """PSNR in dB, at most `CAP_DB`, of mean squared differences of 8-bit levels."""
     least_error = 10.0 ** (-CAP_DB / 10.0)
-    decibels: np.ndarray = -10.0 * np.log10(np.maximum(mean_error, least_error))
-    return decibels.astype(np.float32)
+    values: Float64[np.ndarray, " N"] = -10.0 * np.log10(np.maximum(mean_error / 255.0**2, least_error))
+    return values
 
 
 @njit(cache=True, nogil=True)

@@ -1,9 +1,10 @@
 """Worlds in which walks are played: one protocol, several engines, found by name."""
 
 from contextlib import AbstractContextManager
+from typing import cast
 
 from loopcraft.cli import UserError
-from loopcraft.worlds.base import World
+from loopcraft.worlds.base import SurfaceWorld, World
 
 WORLD_IDS = ("voxel-v1", "minerl")
 
@@ -31,3 +32,14 @@ def make_world(
             raise UserError(f"--quality {quality}: world 'minerl' has one quality; leave it out")
         return MineRLWorld(resolution=resolution, turns=turns)
     raise UserError(f"unknown world {world_id!r}: choose one of {', '.join(WORLD_IDS)}")
+
+
+def make_surface_world(world_id: str, *, resolution: int) -> SurfaceWorld:
+    """The world called `world_id`, to learn from it which block face each pixel shows.
+
+    Raises `UserError` for a world that does not know. Its frames are drawn roughly.
+    """
+    if world_id in WORLD_IDS and world_id != "voxel-v1":
+        raise UserError(f"world {world_id!r} does not tell which block face a pixel shows; voxel-v1 does")
+    world = make_world(world_id, resolution=resolution, quality="fast")
+    return cast(SurfaceWorld, world)

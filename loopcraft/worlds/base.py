@@ -74,3 +74,12 @@ class PathWorld(World, Protocol):
 
     def path(self, seed: int, actions: Integer[np.ndarray, " T"]) -> Float64[np.ndarray, "T 5"]:
         """The poses (x, y, z, yaw_deg, pitch_deg) after each action, exactly those that `play` yields."""
+
+
+class SurfaceWorld(World, Protocol):
+    """A world that can tell which block face each pixel shows."""
+
+    def play(
+        self, seed: int, actions: Integer[np.ndarray, " T"], *, surfaces: bool = False
+    ) -> Iterator[Observation]:
+        """As in any world; with `surfaces`, each observation holds its `surface`."""

@@ -1,0 +1,123 @@
+"""Squared errors by what a pixel asks of memory: a data set's recall masks applied to generated frames.
+
+A pixel shows the sky, a surface that the context never showed, one that has been in sight ever since, or one
+that was shown and has been out of sight in between. The last kind is split by age: 1-64 frames since the
+context last showed it, 65-128, 129-256 and so on, each stretch twice as long as all before it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+from numba import njit
+from safetensors import safe_open
+
+from benchmark.episodes import MaskedEpisodes
+from benchmark.metrics.psnr import decibels
+from benchmark.protocol import EvaluationProtocol
+from loopcraft.cli import UserError
+from loopcraft.mask_files import DTYPES, Masks
+
+NAME = "surfaces"
+"""Under what name a video's scores hold its errors."""
+SKY, NEW, IN_SIGHT, RETURNED = range(4)
+"""The kinds; from the last on, one a stretch of ages."""
+YOUNGEST = 64
+STRETCHES = (
+    range(1, YOUNGEST + 1),
+    *(range((YOUNGEST << doubled) + 1, (YOUNGEST << doubled + 1) + 1) for doubled in range(10)),
+)
+"""Up to the greatest age that a mask can hold."""
+NUM_KINDS = RETURNED + len(STRETCHES)
+
+Kinds = UInt8[np.ndarray, "B T H W"]
+Errors = Float64[np.ndarray, "T 2*kinds"]
+"""A row a frame: sums of squared differences of 8-bit levels over each kind's pixels, then their counts."""
+VideoErrors = Float64[np.ndarray, "2 kinds"]
+"""The same of all frames: sums, then counts."""
+
+
+def horizon_kinds(
+    episodes: MaskedEpisodes, keys: Sequence[str], protocol: EvaluationProtocol, side: tuple[int, int]
+) -> Kinds | None:
+    """The kind of every pixel (H, W = `side`) of some videos' horizons; None unless all have whole masks.
+
+    Masks that were made for another context say nothing here, and count as none.
+    """
+    if episodes.num_context != protocol.context:
+        return None
+    found = []
+    for key in keys:
+        masks = episodes.masks(key)
+        if masks is None or set(masks) != set(DTYPES):
+            return None
+        horizon = {name: array[protocol.context : protocol.num_frames] for name, array in masks.items()}
+        found.append(_enlarge(pixel_kinds(horizon), key, side))
+    return np.stack(found)
+
+
+def pixel_kinds(masks: Masks) -> UInt8[np.ndarray, "T H W"]:
+    """The kind of every pixel."""
+    kinds: UInt8[np.ndarray, "T H W"] = _KIND_OF_AGE[masks["age"]]
+    kinds[~masks["seen"]] = NEW
+    kinds[masks["sky"]] = SKY
+    return kinds
+
+
+def _kind_of_age() -> UInt8[np.ndarray, "65536"]:
+    kinds = np.full(1 << 16, IN_SIGHT, np.uint8)
+    for place, ages in enumerate(STRETCHES):
+        kinds[ages.start : ages.stop] = RETURNED + place
+    return kinds
+
+
+_KIND_OF_AGE = _kind_of_age()
+
+
+def _enlarge(
+    kinds: UInt8[np.ndarray, "T h w"], key: str, side: tuple[int, int]
+) -> UInt8[np.ndarray, "T H W"]:
+    """Masks of a fraction of the frame's size are spread over it."""
+    _, height, width = kinds.shape
+    if side[0] % height or side[1] % width or side[0] // height != side[1] // width:
+        raise UserError(
+            f"the recall masks of {key} have {height}x{width} pixels, no fraction of the frames' "
+            f"{side[0]}x{side[1]}: make them again"
+        )
+    times = side[0] // height
+    return kinds if times == 1 else kinds.repeat(times, axis=1).repeat(times, axis=2)
+
+
+@njit(cache=True, nogil=True)
+def errors_by_kind(
+    predicted: UInt8[np.ndarray, "N H W 3"],
+    target: UInt8[np.ndarray, "N H W 3"],
+    kinds: UInt8[np.ndarray, "N H W"],
+) -> Errors:
+    """The errors of N frames."""
+    errors = np.zeros((len(predicted), 2 * NUM_KINDS))
+    for n in range(len(predicted)):
+        a, b, kind = predicted[n].reshape(-1, 3), target[n].reshape(-1, 3), kinds[n].ravel()
+        for pixel in range(kind.size):
+            for channel in range(3):
+                difference = np.int32(a[pixel, channel]) - np.int32(b[pixel, channel])
+                errors[n, kind[pixel]] += difference * difference
+            errors[n, NUM_KINDS + kind[pixel]] += 1
+    return errors
+
+
+def read_errors(path: Path) -> VideoErrors | None:
+    """The errors among a video's scores; None where it was scored without masks."""
+    with safe_open(path, framework="numpy") as file:
+        if NAME not in file.keys():  # noqa: SIM118
+            return None
+        frames: Errors = file.get_tensor(NAME)
+    errors: VideoErrors = frames.sum(axis=0, dtype=np.float64).reshape(2, NUM_KINDS)
+    return errors
+
+
+def psnr_of_kinds(errors: Float64[np.ndarray, "V 2 kinds"], kinds: slice) -> Float64[np.ndarray, " counted"]:
+    """PSNR in dB over all pixels of some kinds, a value a video that has any."""
+    squared, count = errors[:, :, kinds].sum(axis=2).T
+    return decibels(squared[count > 0] / (3 * count[count > 0]))
