@@ -44,7 +44,7 @@ from loopcraft.cli import UserError, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.trajectory import revisit_ages
 
-PLAIN_WIDTH = 160
+PLAIN_WIDTH = 240
 """Characters a line where there is no terminal."""
 KINDS = {
     "sky": slice(SKY, SKY + 1),
