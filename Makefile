@@ -12,8 +12,10 @@ BOUNDS := copy-last other-video
 RUNS := $(addprefix demo/,$(MODELS) $(BOUNDS))
 demo: $(READY)
 	$(BIN)/python -m loopcraft.generate --out demo/world --split val --num-episodes 2 --num-frames 256
+	$(BIN)/python -m loopcraft.masks demo/world
 	$(BIN)/python -m loopcraft.view demo/world --out demo/views
 	$(BIN)/python -m loopcraft.generate --out demo/data --split val --num-episodes 8 --num-frames 256 --resolution 64
+	$(BIN)/python -m loopcraft.masks demo/data
 	for model in $(MODELS) $(BOUNDS); do \
 	  $(BIN)/python -m benchmark.run --model $$model --data demo/data --protocol loopcraft-mini \
 	    --batch-size 4 --out demo/$$model || exit 1; done
@@ -21,7 +23,7 @@ demo: $(READY)
 	$(BIN)/python -m benchmark.recall $(RUNS) --data demo/data --metrics psnr
 	$(BIN)/python -m benchmark.report $(RUNS) --data demo/data --out demo/report
 	@echo
-	@echo "pictures  demo/views    contact sheet, map of the walk and preview video of an episode at 256 x 256"
+	@echo "pictures  demo/views    an episode at 256 x 256: its frames, what of them the context showed, map and preview video"
 	@echo "data set  demo/data     eight episodes of 256 frames at 64 x 64, which the models in the box take"
 	@echo "report    demo/report   open report.html in a browser: the models beside the truth"
 

@@ -1,6 +1,7 @@
 """Look at an episode: a sheet of its frames, a map of its walk, and a preview with frame, action and place.
 
-Writes KEY-frames.png, KEY-map.png and KEY-preview.mp4 (with "-" for the "/" of the key).
+Writes KEY-frames.png, KEY-map.png and KEY-preview.mp4 (with "-" for the "/" of the key), and KEY-memory.png
+where the episode has recall masks: what of the frames the context showed.
 """
 
 from collections.abc import Sequence
@@ -14,9 +15,10 @@ from jaxtyping import Float
 from loopcraft import cli
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.maps import MARGIN_BLOCKS, Background, draw_map
+from loopcraft.mask_files import DTYPES
 from loopcraft.preview import write_preview
 from loopcraft.recipe import default_context
-from loopcraft.sheet import write_sheet
+from loopcraft.sheet import write_memory_sheet, write_sheet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,7 @@ class Flags:
 
 
 def view(dataset: LoopcraftDataset, key: str, out: Path, *, num_context: int | None = None) -> list[Path]:
-    """Write the three views of one episode; return where they are."""
+    """Write the views of one episode; return where they are."""
     states = dataset.states(key)
     num_frames = dataset.num_frames(key)
     context = default_context(num_frames) if num_context is None else num_context
@@ -51,7 +53,12 @@ def view(dataset: LoopcraftDataset, key: str, out: Path, *, num_context: int | N
         ground = ground_below(dataset.world_id, int(dataset.metadata["world_seed"].loc[key]), states[:, 1:])
     draw_map(walk, states[:, 1:], context, title=title, background=ground)
     write_preview(preview, dataset.iterate_frames(key), states, context, title=title)
-    return [sheet, walk, preview]
+    masks = dataset.masks(key)
+    if masks is None or set(masks) != set(DTYPES):
+        return [sheet, walk, preview]
+    memory = out / f"{name}-memory.png"
+    write_memory_sheet(memory, dataset.iterate_frames(key), masks, context, title=title)
+    return [sheet, walk, preview, memory]
 
 
 def ground_below(world_id: str, world_seed: int, poses: Float[np.ndarray, "T 5"]) -> Background | None:

@@ -1,4 +1,4 @@
-"""Errors by kind of pixel: sums against plain numpy; a run that is right only where it was shown something."""
+"""Errors by kind of pixel: sums against plain numpy; a run that is right only where it was shown."""
 
 import json
 from pathlib import Path

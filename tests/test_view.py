@@ -1,5 +1,6 @@
-"""The three views: written whole, the right size, and each thing drawn where it belongs."""
+"""The views: written whole, the right size, and each thing drawn where it belongs."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from loopcraft import preview, sheet, view
 from loopcraft.dataset import open_dataset
 from loopcraft.generate import generate
 from loopcraft.maps import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, Background, draw_map, headings
+from loopcraft.mask_files import encode_masks
 from loopcraft.trajectory import find_revisits
 from loopcraft.video import count_frames, read_frames
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS
@@ -72,6 +74,30 @@ def test_the_sheet_shows_first_and_last_frame_and_both_stretches(root: Path, tmp
     bars = {color: count_pixels(picture, color, 0) / (160 * 4) for color in (CONTEXT_COLOR, HORIZON_COLOR)}
     assert bars[CONTEXT_COLOR] == pytest.approx(num_tiles / 4, abs=1)
     assert bars[HORIZON_COLOR] == pytest.approx(num_tiles * 3 / 4, abs=1)
+
+
+def test_the_memory_sheet_colours_what_the_context_showed(root: Path, tmp_path: Path) -> None:
+    """Left half returned, then a column in sight and one never shown; the rest is sky."""
+    seen, age, sky = (np.zeros((NUM_FRAMES, 8, 8), kind) for kind in (bool, np.uint16, bool))
+    age[:, :, :4], seen[:, :, :5], sky[:, :, 6:] = 9, True, True
+    masks = tmp_path / "set/000/001.seen.npz"
+    shutil.copytree(root, tmp_path / "set")
+    masks.write_bytes(encode_masks({"seen": seen, "age": age, "sky": sky}))
+    assert view.main([str(tmp_path / "set"), "000/001", "--out", str(tmp_path)]) == 0
+    picture = np.asarray(Image.open(tmp_path / "000-001-memory.png")).astype(float)
+    plain, tinted = picture[64:224, 20:180], picture[252:412, 20:180]
+    frame = open_dataset(root).frames("000/001", NUM_CONTEXT, NUM_CONTEXT + 1)[0]
+    tile = np.asarray(Image.fromarray(frame).resize((160, 160), Image.Resampling.LANCZOS))
+    np.testing.assert_array_equal(plain, tile)
+    for column, color in (
+        (10, REVISIT_COLOR),
+        (70, REVISIT_COLOR),
+        (90, CONTEXT_COLOR),
+        (110, sheet.NEW_COLOR),
+    ):
+        expected = 0.4 * plain[:, column] + 0.6 * np.array(ImageColor.getrgb(color))
+        assert np.abs(tinted[:, column] - expected).max() < 6, color  # resampling rings a little
+    assert np.abs(tinted[:, 135:] - plain[:, 135:]).max() < 6
 
 
 def test_the_map_marks_the_revisits_where_they_are(tmp_path: Path) -> None:
