@@ -12,7 +12,7 @@ from benchmark.contestant import Contestant
 from benchmark.device import Compute
 from benchmark.episodes import MaskedEpisodes, frame_shape
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
-from benchmark.model import ContractError, Playback, checkpoint_of, role_of
+from benchmark.model import ContractError, Playback, checkpoint_of, precision_of, role_of
 from benchmark.protocol import EvaluationProtocol
 from benchmark.provenance import provenance
 from benchmark.recording import recorded
@@ -49,7 +49,7 @@ class Evaluation:
             "metrics": {metric.name: metric.version for metric in self.scorer.metrics},
             "weights": {file: sha for metric in self.scorer.metrics for file, sha in metric.weights.items()},
             "seed": self.seed,
-            "precision": self.compute.precision,
+            "precision": precision_of(self.contestant.model, self.compute),
         }
 
 
@@ -137,7 +137,7 @@ def _describe_model(evaluation: Evaluation) -> Model:
         arguments=evaluation.contestant.arguments,
         role=role_of(model),
         source="playback" if isinstance(model, Playback) else "rollout",
-        precision=evaluation.compute.precision,
+        precision=precision_of(model, evaluation.compute),
         context_frames=context_frames(model, evaluation.protocol),
         checkpoint_sha256=checkpoint_of(model),
     )

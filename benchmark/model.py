@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from benchmark.device import Compute, Precision
 from benchmark.episodes import Episodes
 from benchmark.protocol import EvaluationProtocol
 from loopcraft.cli import UserError
@@ -19,8 +20,9 @@ class ContractError(UserError):
 class RolloutModel(Protocol):
     """A world model: frames and actions in, the frames that follow out. Any class of this shape is one.
 
-    Two more attributes are read where they exist: `checkpoint_sha256` (str) goes into the result, and
-    `role = "bound"` marks a reference that no table ranks.
+    Three more members are read where they exist: `checkpoint_sha256` (str) goes into the result, `role =
+    "bound"` marks a reference that no table ranks, and `precision_on(device)` says "bfloat16" or "float16" if
+    the model computes in that by itself, else None.
     """
 
     @property
@@ -96,6 +98,13 @@ def _is_positive_integer(value: object) -> bool:
 def role_of(model: FrameSource) -> Literal["model", "bound"]:
     """Whether tables rank it ("model") or show it for reference ("bound")."""
     return "bound" if getattr(model, "role", "model") == "bound" else "model"
+
+
+def precision_of(model: FrameSource, compute: Compute) -> Precision:
+    """What the model computes in: its own choice where it tells one, else what the harness gives it."""
+    precision_on = getattr(model, "precision_on", None)
+    own: Precision | None = None if precision_on is None else precision_on(compute.device)
+    return own or compute.precision
 
 
 def checkpoint_of(model: FrameSource) -> str | None:

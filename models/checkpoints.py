@@ -109,7 +109,9 @@ def read_published(path: Path) -> Weights:
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         weights: Weights = stored["model"]
-    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        if not all(isinstance(value, Tensor) for value in weights.values()):
+            raise TypeError("its model holds other things than tensors")
+    except (RuntimeError, EOFError, KeyError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: not a whole published checkpoint ({reason}); fetch it again") from error
     return weights

@@ -127,6 +127,8 @@ def write_comparison(
 def show(flags: Flags) -> None:
     """Run the demo."""
     find_device(flags.device)
+    if flags.num_videos < 1 or flags.horizon < 1:
+        raise UserError("--num-videos and --horizon must be at least 1")
     dataset = open_dataset(flags.data)
     keys = flags.videos.split(",") if flags.videos else dataset.keys[: flags.num_videos]
     size = dataset.frames(keys[0], 0, 1).shape[1]

@@ -58,8 +58,10 @@ class Sampling:
     schedule: Schedule = Schedule()
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise UserError(f"steps {self.steps}: a window takes at least 1 network call")
+        if type(self.steps) is not int or self.steps < 1:
+            raise UserError(f"steps {self.steps}: a window takes a whole number of network calls, 1 at least")
+        if not math.isfinite(self.guidance):
+            raise UserError(f"guidance {self.guidance}: choose a finite number, 1 for none")
         if self.solver not in get_args(Solver):
             raise UserError(f"solver {self.solver!r}: choose one of {', '.join(get_args(Solver))}")
 

@@ -17,7 +17,7 @@ from loopcraft.dataset import open_dataset
 from loopcraft.device import find_device
 from loopcraft.storage import INDEX, read_json, sweep_partials, write_json
 from models.latents import MANIFEST, manifest_of, video_file, write_video
-from models.rollouts import FrameCodec, Precision
+from models.rollouts import FrameCodec, Precision, uses_bfloat16
 from models.weights import Source, load_autoencoder
 
 FRAMES_READ_AT_ONCE = 256
@@ -48,6 +48,8 @@ class Flags:
 
 def encode(flags: Flags) -> None:
     """Encode what is missing."""
+    if flags.max_videos is not None and flags.max_videos < 1:
+        raise UserError(f"--max-videos {flags.max_videos}: choose 1 or more")
     device = find_device(flags.device)
     dataset = open_dataset(flags.data)
     keys = dataset.keys[: flags.max_videos]
@@ -57,12 +59,18 @@ def encode(flags: Flags) -> None:
     codec = FrameCodec(autoencoder.to(device), flags.precision)
     dtype = getattr(torch, flags.dtype)
     manifest = manifest_of(
-        autoencoder.grid, dtype, autoencoder_sha256=sha256, data_fingerprint=dataset.fingerprint
+        autoencoder.grid,
+        dtype,
+        autoencoder_sha256=sha256,
+        data_fingerprint=dataset.fingerprint,
+        computed_in="bfloat16" if uses_bfloat16(flags.precision, device) else "float32",
     )
     flags.out.mkdir(parents=True, exist_ok=True)
     sweep_partials(flags.out)
     if (flags.out / MANIFEST).exists() and read_json(flags.out / MANIFEST) != manifest:
-        raise UserError(f"{flags.out}: holds latents of other frames or weights; choose another --out")
+        raise UserError(
+            f"{flags.out}: holds latents of other frames or weights, or of another type; choose another --out"
+        )
     write_json(flags.out / MANIFEST, manifest)
     for key in track(keys, description="videos"):
         if video_file(flags.out, key).exists():
@@ -74,8 +82,9 @@ def encode(flags: Flags) -> None:
             parts.append([level[0].to(dtype).cpu() for level in codec.encode(frames[None].to(device))])
         levels = [torch.cat(level) for level in zip(*parts, strict=True)]
         write_video(flags.out, key, levels, dataset.states(key))
-    write_json(flags.out / INDEX, {key: dataset.num_frames(key) for key in keys})
-    print(f"wrote the latents of {len(keys)} videos to {flags.out}")
+    finished = [key for key in dataset.keys if video_file(flags.out, key).exists()]
+    write_json(flags.out / INDEX, {key: dataset.num_frames(key) for key in finished})
+    print(f"{flags.out}: holds the latents of {len(finished)} videos")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

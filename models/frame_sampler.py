@@ -62,14 +62,14 @@ class FrameSampler:
         eps: Float[Tensor, "B T C side side"],
         action: Int64[Tensor, "B T"],
     ) -> Velocity:
-        times = self.sampling.times()
+        times = self.sampling.times().to(x.device)
+        both_times = torch.stack([torch.zeros_like(times), times], dim=1)
         alpha, sigma = (w.item() for w in self.sampling.schedule.alpha_sigma(torch.zeros(())))
         count = self.network.window.num_context
         context = alpha * x[:, :count].float() + sigma * eps[:, :count].float()
 
         def predict(noisy: Tensor, index: int) -> Tensor:
-            time = torch.tensor([[0.0, times[index]]], device=x.device)
-            condition = self.network.condition_by_role(time, action)
+            condition = self.network.condition_by_role(both_times[index : index + 1], action)
             with autocast(x.device, self.sampling.bfloat16):
                 v: Tensor = self.network(torch.cat([context, noisy], dim=1), condition, action)
             return v

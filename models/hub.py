@@ -1,7 +1,9 @@
 """Checkpoints on the Hugging Face Hub: the paper's, those at any hf://ORG/NAME, and how a file is fetched."""
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +81,7 @@ def fetch(file: HubFile) -> Path:
     except ImportError as error:
         raise UserError(f"fetching {file.name} needs huggingface_hub; pip install huggingface_hub") from error
     try:
-        with plain_errors(file.repository, MODEL):
+        with plain_errors(file.repository, MODEL), _quiet():
             path = Path(hf_hub_download(file.repository, file.name, revision=file.revision))
     except UnreachableError as error:
         raise UserError(
@@ -88,6 +90,18 @@ def fetch(file: HubFile) -> Path:
         ) from error
     require_sha256(path, file.sha256)
     return path
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the client's line for each of its retries: what comes of them is said once."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def require_sha256(path: Path, expected: str | None) -> None:

@@ -2,7 +2,7 @@
 
 index.json        {"000/000": 1024, ...}: frames of each video; written last: the set is finished
 latents.json      format version, grid, dtype, sha256 of the autoencoder, and where the frames came from
-000/000.safetensors   level0 (T, n, C) ... level3, and actions float32 (T, 6)
+000/000.safetensors   level0 (T, n, C) ... level3, and states float32 (T, 6)
 
 The published layout (index.json or index_unfiltered.json with .pyramid files) opens as well.
 """

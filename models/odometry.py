@@ -34,9 +34,8 @@ def dead_reckoning(actions: Int64[Tensor, "B T"]) -> Float[Tensor, "B T 3"]:
     yaw_rad = math.radians(TURN_DEGREES_PER_TICK) * turns.cumsum(1)
     push = BLOCKS_PER_TICK * (actions == Action.FORWARD) * torch.stack([yaw_rad.sin(), yaw_rad.cos()])
     response = KEPT_PER_TICK ** torch.arange(MEMORY_TICKS, device=actions.device).flip(0)
-    padded = functional.pad(push.flatten(0, 1)[:, None], (MEMORY_TICKS - 1, 0))
-    with torch.autocast(actions.device.type, enabled=False):  # half precision loses the way
-        velocity = functional.conv1d(padded, (1 - KEPT_PER_TICK) * response[None, None]).view_as(push)
+    padded = functional.pad(push, (MEMORY_TICKS - 1, 0)).unfold(-1, MEMORY_TICKS, 1)
+    velocity = (padded * ((1 - KEPT_PER_TICK) * response)).sum(-1)  # no matrix product: those may be rounded
     return torch.cat([velocity.cumsum(-1), yaw_rad[None]]).movedim(0, -1)
 
 

@@ -56,6 +56,11 @@ def read_pyramid(
 ) -> tuple[FrameLatents, Float32[np.ndarray, "T 6"]]:
     """Frames `start` to `stop` - 1 of a file that holds `num_frames`, from `first_level` on."""
     stop = num_frames if stop is None else stop
+    if not (0 <= start <= stop <= num_frames and 0 <= first_level < grid.levels):
+        raise UserError(
+            f"{path}: no frames {start} to {stop} from level {first_level} on; it holds {num_frames}, and "
+            f"{grid.levels} levels"
+        )
     sizes = [num_frames * record_bytes(grid, level) for level in range(grid.levels)]
     if (size := path.stat().st_size) != sum(sizes):
         raise UserError(
@@ -86,6 +91,8 @@ def write_frames(path: Path, blobs: Sequence[bytes]) -> None:
 def read_frames(path: Path, num_frames: int, start: int = 0, stop: int | None = None) -> list[bytes]:
     """Blobs `start` to `stop` - 1 of a file that holds `num_frames`."""
     stop = num_frames if stop is None else stop
+    if not 0 <= start <= stop <= num_frames:
+        raise UserError(f"{path}: no blobs {start} to {stop}; it holds {num_frames}")
     with path.open("rb") as file:
         header = np.frombuffer(file.read(8 * num_frames), "<u8").tolist()
         if len(header) != num_frames or path.stat().st_size != 8 * num_frames + (header[-1] if header else 0):

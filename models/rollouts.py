@@ -7,7 +7,7 @@ A token's way is: frames -> `autoencoder.encode` -> latents -> `sampler.rollout`
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import torch
@@ -49,12 +49,17 @@ class FrameCodec:
         size = self.autoencoder.config.frame_size
         return 3, size, size
 
+    def precision_on(self, device: torch.device) -> Literal["bfloat16"] | None:
+        """What the networks choose to compute in; None if that is up to an autocast around them."""
+        return "bfloat16" if uses_bfloat16(self.precision, device) else None
+
     @torch.no_grad()
     def encode(self, frames: UInt8[Tensor, "B T 3 H W"]) -> Pyramid:
         """The float32 latents of all levels."""
-        if tuple(frames.shape[2:]) != self.frame_shape:
+        if tuple(frames.shape[2:]) != self.frame_shape or frames.dtype != torch.uint8:
             raise UserError(
-                f"the model takes frames of {self.frame_shape}, and got {tuple(frames.shape[2:])}"
+                f"the model takes uint8 frames of {self.frame_shape}, and got "
+                f"{str(frames.dtype).removeprefix('torch.')} of {tuple(frames.shape[2:])}"
             )
         with autocast(frames.device, uses_bfloat16(self.precision, frames.device)):
             parts = [
@@ -97,6 +102,11 @@ class VideoRollout:
         seeds: Sequence[int],
     ) -> Iterator[Float[Tensor, "B n 3 H W"]]:
         """Generate the horizon, handing out frames as soon as their finest latents are there."""
+        if actions.is_floating_point() or not len(context) == len(actions) == len(seeds):
+            raise UserError(
+                f"a rollout takes whole-number actions and as many videos as seeds, and got {actions.dtype} "
+                f"actions of {len(actions)} videos, {len(context)} contexts and {len(seeds)} seeds"
+            )
         low, high = int(actions.min()), int(actions.max())
         if low < 0 or high >= NUM_ACTIONS:
             raise UserError(f"actions must lie in 0 to {NUM_ACTIONS - 1}, and reach from {low} to {high}")
@@ -111,6 +121,10 @@ class VideoRollout:
                 yield self._codec.decode(generated.latents[:, : horizon - done])
                 if done + generated.latents.shape[1] >= horizon:
                     return
+
+    def precision_on(self, device: torch.device) -> Literal["bfloat16"] | None:
+        """What the networks choose to compute in; None if that is up to an autocast around the model."""
+        return self._codec.precision_on(device)
 
     def _placed_on(self, device: torch.device) -> Sampler:
         """Move both networks to `device` and make the sampler for it."""
@@ -159,6 +173,10 @@ class Autoencoded:
         self._level, self._device = level, device
         self.frame_shape = self._codec.frame_shape
 
+    def precision_on(self, device: torch.device) -> Literal["bfloat16"] | None:
+        """What the autoencoder chooses to compute in on its own device."""
+        return self._codec.precision_on(torch.device(self._device))
+
     def play(self, episodes: Episodes, protocol: Horizon, keys: Sequence[str]) -> Iterator[Tensor]:
         """The horizon of each video, decoded from one level."""
         for start in range(protocol.context, protocol.num_frames, FRAMES_AT_ONCE):
@@ -182,6 +200,8 @@ def build_rollout(
     seed: int = 0,
 ) -> VideoRollout:
     """The model called `name`, with weights as `Source` says; what is None is as the preset has it."""
+    if precision not in get_args(Precision):
+        raise UserError(f"precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
     source = Source(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed)
     model = load_model(name, source)
     sampling = model.preset.sampling.changed(steps=steps, solver=solver, guidance=guidance)

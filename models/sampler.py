@@ -228,7 +228,7 @@ class TokenSampler:
         poses: Float[Tensor, "B n 3"] | None,
     ) -> Velocity:
         """The network on one window: context fixed, targets as the solver asks; guided if that is wanted."""
-        times = self.sampling.times()
+        times = self.sampling.times().to(x.device)
         first_target = x.shape[1] - layout.num_targets
         level = layout.address[:, LEVEL].expand(len(x), -1)
         group = layout.is_target.long().expand(len(x), -1)
@@ -244,9 +244,12 @@ class TokenSampler:
             if self.network.causal:
                 return self._recall(layout, context, context_time, positions, action)
 
+            both_times = torch.stack([torch.full_like(times, context_time), times], dim=1)
+
             def predict(noisy: Tensor, index: int) -> Tensor:
-                time = torch.tensor([context_time, times[index]], device=x.device)
-                condition = Condition.per_group(time, group, level, action, self.network.trunk.num_levels)
+                condition = Condition.per_group(
+                    both_times[index], group, level, action, self.network.trunk.num_levels
+                )
                 tokens = torch.cat([context, noisy], dim=1)
                 with autocast(x.device, self.sampling.bfloat16):
                     v: Tensor = self.network(tokens, positions, condition, layout.num_targets)

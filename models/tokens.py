@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from loopcraft.cli import UserError
+
 Pyramid = list[Float[Tensor, "B T _ C"]]
 """The latents of a batch of videos, finest level first; levels differ in their number of tokens."""
 
@@ -27,7 +29,10 @@ class Grid:
 
     def __post_init__(self) -> None:
         if self.side % 2 ** (self.levels - 1):
-            raise ValueError(f"a grid of side {self.side} cannot be halved {self.levels - 1} times")
+            raise UserError(
+                f"{self.side} x {self.side} patches a frame cannot be halved {self.levels - 1} times; choose "
+                "larger frames, or a preset of fewer levels"
+            )
 
     def side_at(self, level: int) -> int:
         """Rows (and columns) of one level."""

@@ -105,7 +105,7 @@ def timed(work: Callable[[], torch.Tensor], device: str) -> tuple[float, torch.T
     start = time.perf_counter()
     result = work()
     if device != "cpu":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     return time.perf_counter() - start, result
 
 
@@ -139,12 +139,12 @@ def flops_per_call(size: TransformerSize, num_tokens: int, num_targets: int) -> 
     return (size.depth - 1) * num_tokens * (linear + attention) + last
 
 
-def measure_ceiling(size: int = 8192) -> float:
+def measure_ceiling(device: str, size: int = 8192) -> float:
     """FLOP a second of a large bfloat16 matrix product."""
-    a = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
+    a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
     for _ in range(3):
         a @ a
-    seconds, _ = timed(lambda: [a @ a for _ in range(10)][-1], "cuda")
+    seconds, _ = timed(lambda: [a @ a for _ in range(10)][-1], device)
     return 10 * 2 * size**3 / seconds
 
 
@@ -160,19 +160,24 @@ def measure_on_cuda(flags: Flags) -> int:
         raise UserError(f"--device {flags.device}: this machine has no CUDA GPU; use --device cpu")
     workload = Workload(flags)
     workload.run(flags.rollout_steps)
-    seconds = min(timed(lambda: workload.run(flags.rollout_steps), "cuda")[0] for _ in range(flags.repeats))
+    seconds = min(
+        timed(lambda: workload.run(flags.rollout_steps), flags.device)[0] for _ in range(flags.repeats)
+    )
     layouts = workload.sampler.layouts[: flags.rollout_steps]
+    timed_steps = len(layouts)  # a plan may have fewer
     flops = (
         flags.videos
         * flags.steps
         * sum(flops_per_call(workload.size, len(layout.address), layout.num_targets) for layout in layouts)
     )
     whole = scaled_rollout_steps(workload.plan, flags.frames)
-    ceiling = measure_ceiling()
+    ceiling = measure_ceiling(flags.device)
+    compiled = "compiled" if flags.compile else "not compiled"
     print(
+        f"{torch.cuda.get_device_name(flags.device)}, torch {torch.__version__}, {compiled}: "
         f"{flags.plan}, DiT-{flags.size}, {flags.videos} videos, {flags.steps} calls: "
-        f"{flags.rollout_steps} of {whole} plan steps took {seconds:.2f} s; "
-        f"scaled up to {flags.frames} frames: {seconds * whole / flags.rollout_steps / 60:.1f} min; "
+        f"{timed_steps} of {whole} plan steps took {seconds:.2f} s; "
+        f"scaled up to {flags.frames} frames: {seconds * whole / timed_steps / 60:.1f} min; "
         f"{flops / seconds / 1e12:.0f} of {ceiling / 1e12:.0f} TFLOP/s ({flops / seconds / ceiling:.0%})"
     )
     return EXIT_OK

@@ -148,3 +148,19 @@ def test_short_steps_are_padded_with_zeros():
 def test_steps_are_drawn_by_the_cdf():
     plan = millivid([1, 4], 16, tokens_at_0=16)
     assert [choose_step(plan, u) for u in (0.0, 0.49, 0.51, 0.7, 0.99, 1.0)] == [0, 0, 1, 2, 4, 4]
+
+
+@pytest.mark.parametrize(
+    "window",
+    [{"stop": 8}, {"start": 7, "stop": 8}, {"start": -2}, {"start": 5, "stop": 4}, {"first_level": 4}],
+)
+def test_a_window_outside_the_file_is_refused(tmp_path, window):
+    """Behind the frames of a section begins the next one: it must not be read as frames."""
+    latents, states = example(7)
+    write_pyramid(tmp_path / "a.pyramid", latents, states)
+    with pytest.raises(UserError, match=r"a.pyramid: no frames .* on; it holds 7, and"):
+        read_pyramid(tmp_path / "a.pyramid", GRID, 7, **window)
+    write_frames(tmp_path / "a.frames", [b"x"] * 7)
+    if "first_level" not in window:
+        with pytest.raises(UserError, match=r"a.frames: no blobs .*; it holds 7"):
+            read_frames(tmp_path / "a.frames", 7, **{"start": 0, **window})

@@ -66,6 +66,29 @@ def test_checker_names_a_file_that_it_does_not_know(small_copy, capsys):
     assert "FAIL e2e_surprise.npz was not checked" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["files/999.pyramid", "other.frames", "files/000/007.npz"])
+def test_checker_names_a_file_of_every_known_kind(small_copy, capsys, name):
+    (small_copy / name).parent.mkdir(parents=True, exist_ok=True)
+    (small_copy / name).write_bytes(b"?")
+    assert main([str(small_copy)]) == 1
+    assert f"FAIL {name} was not checked" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", ["cut", "array missing"])
+def test_checker_goes_on_after_what_it_cannot_read(small_copy, capsys, damage):
+    path = small_copy / "noise_schedule.npz"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        arrays = dict(np.load(path))
+        arrays.pop("t")
+        np.savez(path, **arrays)
+    assert main([str(small_copy)]) == 1
+    out = capsys.readouterr().out
+    assert "stopped by " + ("BadZipFile" if damage == "cut" else "KeyError: 't'") in out
+    assert "1 failed, 0 files not checked" in out
+
+
 def test_checker_counts_nan_as_failure():
     folder = Folder(Path())
     folder.close("nan", torch.tensor([float("nan")]), torch.zeros(1), 1.0)

@@ -11,14 +11,17 @@ import pytest
 import torch
 
 from benchmark.loading import load_model as load_registered
+from benchmark.results import read_result
 from benchmark.run import main as benchmark
 from loopcraft.cli import UserError
+from loopcraft.generate import main as generate
 from loopcraft.video import video_writer
 from models import rollouts
 from models.autoencoder import Autoencoder
 from models.demo import main as demo
 from models.encode import main as encode
 from models.latents import open_latents
+from models.plans import main as draw_plan
 from models.presets import MODELS, PRESETS
 from models.rollouts import autoencoded, build_rollout, extend_walk, millivid
 from tests.test_models_sampler import randomise
@@ -96,7 +99,9 @@ def test_mistakes_are_one_sentence():
     context, actions = inputs(model, 4)
     with pytest.raises(UserError, match="actions must lie in 0 to 2, and reach from 0 to 3"):
         next(model.rollout(context, actions.where(actions < 2, 3), seeds=[1, 2]))
-    with pytest.raises(UserError, match=r"takes frames of \(3, 16, 16\), and got \(3, 8, 16\)"):
+    with pytest.raises(
+        UserError, match=r"takes uint8 frames of \(3, 16, 16\), and got uint8 of \(3, 8, 16\)"
+    ):
         next(model.rollout(context[:, :, :, :8], actions, seeds=[1, 2]))
     with pytest.raises(UserError, match=f"needs {model.max_context} context frames, and got"):
         next(model.rollout(context[:, 1:], actions[:, 1:], seeds=[1, 2]))
@@ -169,16 +174,40 @@ def data(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("factory", ["millivid", "autoencoded"])
-def test_the_whole_benchmark_runs(data, tmp_path, factory):
-    arguments = {"preset": "tiny", "frame_size": SIZE} | ({"steps": 1} if factory == "millivid" else {})
+@pytest.fixture(scope="module")
+def world_data(tmp_path_factory) -> Path:
+    """A walk in the voxel world, made by the command that makes `make demo`'s."""
+    root = tmp_path_factory.mktemp("world") / "val"
+    flags = "--split val --num-episodes 1 --candidates 1 --num-frames 256 --resolution 16 --workers 1"
+    assert generate(["--out", str(root), *flags.split()]) == 0
+    return root
+
+
+@pytest.mark.parametrize("name", [*MODELS, "autoencoded"])
+def test_the_whole_benchmark_runs_with_every_registered_model(world_data, tmp_path, name):
+    arguments = {"preset": "tiny", "frame_size": SIZE} | ({} if name == "autoencoded" else {"steps": 1})
     code = benchmark([
-        "--model", f"models.rollouts:{factory}", "--model-args", json.dumps(arguments),
-        "--data", str(data), "--out", str(tmp_path / "run"),
-        "--protocol", "loopcraft-mini", "--metrics", "psnr", "--max-videos", "1",
+        "--model", name, "--model-args", json.dumps(arguments), "--data", str(world_data),
+        "--out", str(tmp_path / "run"), "--protocol", "loopcraft-mini", "--metrics", "psnr",
     ])  # fmt: skip
     assert code == 0
-    assert "random weights" in (tmp_path / "run" / "result.json").read_text()
+    result = read_result(tmp_path / "run" / "result.json")
+    assert result.model.name == f"{name} (tiny, random weights)"
+    assert set(result.metrics["psnr"].windows) == {"short", "medium", "long"}
+    assert not result.failed
+
+
+def test_a_result_says_what_the_model_computed_in(world_data, tmp_path):
+    for precision in ("auto", "bfloat16"):
+        arguments = {"preset": "tiny", "frame_size": SIZE, "steps": 1, "precision": precision}
+        command = ["--model", "upscale", "--model-args", json.dumps(arguments), "--data", str(world_data)]
+        out = tmp_path / precision
+        command += ["--out", str(out), "--protocol", "loopcraft-mini", "--metrics", "psnr"]
+        assert benchmark(command) == 0
+        found = read_result(out / "result.json").model.precision
+        assert found == {"auto": "float32", "bfloat16": "bfloat16"}[precision]
+    assert tiny("millivid").precision_on(torch.device("cuda")) == "bfloat16"
+    assert tiny("millivid", precision="float32").precision_on(torch.device("cuda")) is None
 
 
 def test_the_contract_is_met():
@@ -203,8 +232,11 @@ def test_encoding_stores_what_the_model_sees(data, tmp_path, capsys):
     assert (out / "000/000.safetensors").stat().st_mtime_ns == written
     again, _ = open_latents(out).read("000/001", 100, 140, first_level=1)
     assert torch.equal(again[0], levels[0])
-    assert encode([*arguments[:-1], "bfloat16"]) == 2
-    assert "holds latents of other frames or weights" in capsys.readouterr().err
+    assert encode([*arguments, "--max-videos", "1"]) == 0
+    assert set(open_latents(out).num_frames) == {"000/000", "000/001"}  # what is there stays listed
+    for other in (["--dtype", "bfloat16"], ["--precision", "bfloat16"]):
+        assert encode([*arguments, *other]) == 2
+        assert "holds latents of other frames or weights" in capsys.readouterr().err
 
 
 def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):
@@ -218,6 +250,46 @@ def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):
     assert "context frames; give --context" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "flags", "sentence"),
+    [
+        (encode, ["--max-videos", "0"], "--max-videos 0: choose 1 or more"),
+        (encode, ["--preset", "main"], "2 x 2 patches a frame cannot be halved 3 times"),
+        (demo, ["--num-videos", "0"], "--num-videos and --horizon must be at least 1"),
+        (demo, ["--horizon", "0"], "--num-videos and --horizon must be at least 1"),
+        (draw_plan, ["--steps", "0"], "--steps 0: draw at least 1"),
+    ],
+)
+def test_flags_out_of_range_are_told_in_a_sentence(command, flags, sentence, world_data, tmp_path, capsys):
+    first = "millivid" if command is draw_plan else str(world_data)
+    if "--preset" in flags:  # frames of 32 pixels are 2 x 2 patches
+        frames = "--split val --num-episodes 1 --candidates 1 --num-frames 8 --resolution 32 --workers 1"
+        first = str(tmp_path / "small")
+        assert generate(["--out", first, *frames.split()]) == 0
+    capsys.readouterr()
+    assert command([first, "--out", str(tmp_path / "out"), *flags]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda c, a: (c.float() / 255, a, [1, 2]), "takes uint8 frames of (3, 16, 16), and got float32 of"),
+        (lambda c, a: (c, a.float(), [1, 2]), "whole-number actions and as many videos as seeds"),
+        (lambda c, a: (c, a, [1]), "2 contexts and 1 seeds"),
+        (lambda c, a: (c[:1], a, [1, 2]), "actions of 2 videos, 1 contexts"),
+    ],
+)
+def test_inputs_of_another_kind_are_refused(change, sentence):
+    model = tiny("full-resolution")
+    context, actions, seeds = change(*inputs(model, 3))
+    with pytest.raises(UserError) as error:
+        list(model.rollout(context, actions, seeds=seeds))
+    assert sentence in str(error.value)
+
+
 @pytest.mark.parametrize("command", [encode, demo])
 def test_a_device_that_is_not_there_is_told_in_a_sentence(command, data, tmp_path, capsys) -> None:
     flags = [str(data), "--out", str(tmp_path / "out"), "--preset", "tiny", "--device", "surprise"]
@@ -229,8 +301,10 @@ def test_a_device_that_is_not_there_is_told_in_a_sentence(command, data, tmp_pat
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("steps=0", "steps 0: a window takes at least 1"),
+        ("steps=0", "steps 0: a window takes a whole number of network calls, 1 at least"),
+        ("steps=2.5", "steps 2.5: a window takes a whole number"),
         ("solver='x'", "solver 'x': choose one of ddim, dpm++2m"),
+        ("guidance=float('nan')", "guidance nan: choose a finite number"),
     ],
 )
 def test_a_sampling_that_makes_no_sense_is_refused(change, sentence) -> None:

@@ -43,6 +43,7 @@ OTHERS = {
     "docs/Dockerfile.minerl": "Loopcraft with Minecraft, as an image.",
     "docs/episode.jpg": "An episode: the same places hundreds of frames apart, and the map.",
     "docs/models.jpg": "The models in the box beside the truth.",
+    "docs/recall.jpg": "Frames of a horizon, and what of them the context showed.",
     "docs/reconstruction.jpg": "What each level of the autoencoder in the box gives back.",
     "docs/seeds.jpg": "Twelve worlds.",
     "tests/golden_losses.json": "50 losses of each kind of training on a CPU; training_runs.py writes them.",

@@ -4,7 +4,9 @@ A line a group with its largest error and what that may be, then a summary. Exit
 exceeded, or if a file of a known kind was not looked at.
 """
 
+import math
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ GROUPS = [
     for module in (weights, plans, formats, networks, autoencoder, training, rollouts)
     for check in module.CHECKS
 ]
+UNREADABLE = (KeyError, IndexError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile)
+"""What a file without its arrays or its manifest's entry, or with others than announced, makes of a check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,8 @@ def check_folder(flags: Flags) -> int:
             print(f"skip {group.__name__}: no {Path(error.filename).name}")
             folder.read = read  # what only this group looks at counts as not checked
             continue
+        except UNREADABLE as error:
+            folder.record(f"stopped by {type(error).__name__}: {error}", math.inf, 0.0)
         print_group(group.__name__, folder, first, time.perf_counter() - start)
     failed = [check for check in folder.checks if not check.passed]
     unread = folder.unread()

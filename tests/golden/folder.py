@@ -13,7 +13,9 @@ from torch import nn
 
 from models.checkpoints import published_name
 
-KNOWN_FILES = ["*.npz", "files/*.npz", "*.json", "files/*.json"]
+KNOWN_FILES = [
+    f"{place}*.{kind}" for kind in ("npz", "json", "pyramid", "frames") for place in ("", "files/**/")
+]
 DESCRIPTIONS = ["sensitivity.json", "checkpoint_structure.json"]
 """Files that describe and hold no vector to check."""
 
@@ -57,6 +59,11 @@ class Folder:
         """One JSON file."""
         self.read.add(name)
         return json.loads((self.path / name).read_text())
+
+    def file(self, name: str) -> Path:
+        """Where a file of another kind lies; whoever asks is taken to check it."""
+        self.read.add(name)
+        return self.path / name
 
     def names(self, pattern: str) -> list[str]:
         """Files that match a pattern, sorted."""

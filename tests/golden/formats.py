@@ -66,7 +66,7 @@ def check_pyramids(folder: Folder) -> None:
     formats, expected = folder.json("files/formats.json"), folder.arrays("files/expected.npz")
     grid = grid_of(formats)
     for key, count in folder.json("files/index.json").items():
-        path = folder.path / f"files/{key}.pyramid"
+        path = folder.file(f"files/{key}.pyramid")
         folder.equal(f"{key}: bytes", path.stat().st_size, formats["sizes_bytes"][key])
         for first in range(grid.levels):
             latents, actions = read_pyramid(path, grid, count, first_level=first)
@@ -86,7 +86,7 @@ def check_frames(folder: Folder) -> None:
     """The .frames container, with empty blobs and with pictures."""
     formats, expected = folder.json("files/formats.json"), folder.arrays("files/expected.npz")
     blobs = [bytes.fromhex(blob) for blob in formats["blobs_hex"]]
-    path = folder.path / "files/raw.frames"
+    path = folder.file("files/raw.frames")
     folder.equal("raw.frames", read_frames(path, len(blobs)), blobs)
     folder.equal("raw.frames: a stretch", read_frames(path, len(blobs), 1, 4), blobs[1:4])
     with tempfile.TemporaryDirectory() as scratch:
@@ -94,7 +94,7 @@ def check_frames(folder: Folder) -> None:
         write_frames(copy, blobs)
         folder.equal("raw.frames: written again", copy.read_bytes(), path.read_bytes())
     pictures = expected["png_frames/uint8"]
-    stored = read_frames(folder.path / "files/png.frames", len(pictures))
+    stored = read_frames(folder.file("files/png.frames"), len(pictures))
     found = np.stack([np.asarray(Image.open(io.BytesIO(blob))) for blob in stored])
     folder.equal("png.frames", found, pictures)
     rounded = (torch.from_numpy(found).movedim(-1, 1) / 255).bfloat16().float().numpy()
@@ -112,7 +112,7 @@ def check_items(folder: Folder) -> None:
         clips = clip_index(split_videos(index, 0.0)[1], length)
         folder.equal(f"dense {split}: clips", [list(clip) for clip in clips], dense[split]["items"])
         key, start = clips[0]
-        path = folder.path / f"files/{key}.pyramid"
+        path = folder.file(f"files/{key}.pyramid")
         latents, actions = read_pyramid(path, grid, index[key], start=start, stop=start + length)
         found = channels_first(latents[0], grid, 0)
         folder.equal(f"dense {split}: latents", found, expected[f"dense/{split}/item0/latents"])
@@ -128,7 +128,7 @@ def check_windows(folder: Folder, test: dict, expected: dict, grid: Grid, index:
         prefix = f"train/step{step}"
         folder.equal(f"{prefix}: choice", choose_step(plan, float(expected[f"{prefix}/u"])), step)
         key, start = clips[test[f"train_step{step}_item"]]
-        path = folder.path / f"files/{key}.pyramid"
+        path = folder.file(f"files/{key}.pyramid")
         latents, actions = read_pyramid(path, grid, index[key], start=start, stop=start + plan.num_frames)
         window = cut_window(latents, actions, plan, step, grid)
         for name, found in (
@@ -153,7 +153,7 @@ def check_videos(folder: Folder, test: dict, expected: dict, grid: Grid, index: 
         if f"test_item{number}" not in test:
             continue
         real = min(end, index[key])
-        latents, rows = read_pyramid(folder.path / f"files/{key}.pyramid", grid, index[key], stop=real)
+        latents, rows = read_pyramid(folder.file(f"files/{key}.pyramid"), grid, index[key], stop=real)
         rows = extend_actions(
             rows, end, np.random.RandomState(test[f"test_item{number}"]["numpy_global_seed"])
         )
