@@ -117,7 +117,7 @@ def read_errors(path: Path) -> VideoErrors | None:
     return errors
 
 
-def psnr_of_kinds(errors: Float64[np.ndarray, "V 2 kinds"], kinds: slice) -> Float64[np.ndarray, " counted"]:
-    """PSNR in dB over all pixels of some kinds, a value a video that has any."""
+def psnr_of_kinds(errors: Float64[np.ndarray, "V 2 kinds"], kinds: slice) -> Float64[np.ndarray, " V"]:
+    """PSNR in dB over all pixels of some kinds, a value a video; NaN where it has none."""
     squared, count = errors[:, :, kinds].sum(axis=2).T
-    return decibels(squared[count > 0] / (3 * count[count > 0]))
+    return np.where(count > 0, decibels(squared / np.maximum(3 * count, 1)), np.nan)

@@ -7,7 +7,8 @@ import pytest
 from benchmark_data import SIDE, make_result
 
 from benchmark.protocol import LOOPCRAFT_MINI
-from benchmark.recall import Group, groups_up_to, main
+from benchmark.recall import main
+from benchmark.recall_tables import Group, groups_up_to
 from benchmark.results import write_result
 from benchmark.score import write_scores
 from loopcraft.dataset import open_dataset

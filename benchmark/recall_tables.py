@@ -1,0 +1,159 @@
+"""Tables of recall: means over groups of frames, and PSNR over kinds of pixels, a row a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rich.box
+from jaxtyping import Bool, Float, Int64
+from rich.markup import escape
+from rich.table import Table
+
+from benchmark.aggregate import estimate
+from benchmark.metrics.base import PairedMetric
+from benchmark.results import Estimate, Result
+from benchmark.score import read_paired
+from benchmark.surfaces import (
+    IN_SIGHT,
+    NEW,
+    RETURNED,
+    SKY,
+    STRETCHES,
+    psnr_of_kinds,
+    read_errors,
+)
+from benchmark.tables import format_estimate, unique_labels
+from loopcraft.cli import UserError
+
+KINDS = {
+    "sky": slice(SKY, SKY + 1),
+    "never shown": slice(NEW, NEW + 1),
+    "in sight since": slice(IN_SIGHT, IN_SIGHT + 1),
+    "returned": slice(RETURNED, None),
+    **{
+        f"{ages[0]}-{ages[-1]} frames ago": slice(RETURNED + place, RETURNED + place + 1)
+        for place, ages in enumerate(STRETCHES)
+    },
+}
+"""The columns of the table of surfaces."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Some frames of every video, under a name."""
+
+    name: str
+    ages: range
+    """Ages in frames of the returns that belong to it; 0 stands for all frames that are none."""
+
+    def holds(self, ages: Int64[np.ndarray, "V T"]) -> Bool[np.ndarray, "V T"]:
+        """Which frames belong to it."""
+        belongs: Bool[np.ndarray, "V T"] = (ages >= self.ages.start) & (ages < self.ages.stop)
+        return belongs
+
+    def mean(self, scores: Float[np.ndarray, "V T"], ages: Int64[np.ndarray, "V T"]) -> Estimate | None:
+        """The mean over videos of the mean over a video's frames in the group; None if there are none."""
+        belongs = self.holds(ages)
+        counted = belongs.any(axis=1)
+        if not counted.any():
+            return None
+        sums = np.where(belongs, scores, 0.0).sum(axis=1, dtype=np.float64)[counted]
+        return estimate(sums / belongs.sum(axis=1)[counted])
+
+
+def groups_up_to(oldest: int) -> list[Group]:
+    """All other frames, all returns, and the returns by age."""
+    return [
+        Group(name="other frames", ages=range(1)),
+        Group(name="returns", ages=range(1, oldest + 1)),
+        *(
+            Group(name=f"{ages[0]}-{ages[-1]} frames ago", ages=ages)
+            for ages in STRETCHES
+            if ages[0] <= oldest
+        ),
+    ]
+
+
+def frames_table(
+    metric: PairedMetric, results: Mapping[str, Result], ages: Int64[np.ndarray, "V T"]
+) -> Table:
+    """A row a run, a column a group of frames with the number of its frames and videos below its name."""
+    card = next(iter(results.values())).metrics[metric.name].card
+    groups = [group for group in groups_up_to(int(ages.max())) if group.holds(ages).any()]
+    columns = [
+        f"{group.name}\n{belongs.sum():,} of {belongs.any(axis=1).sum()} videos"
+        for group, belongs in ((group, group.holds(ages)) for group in groups)
+    ]
+    rows: dict[str, list[Estimate]] = {}
+    for source, result in results.items():
+        scores = read_paired(_score_files(source, result), metric)[..., 0]
+        found = (group.mean(scores, ages) for group in groups)
+        rows[source] = [cell for cell in found if cell is not None]
+    title = f"{card.title} ({card.unit})" if card.unit else card.title
+    return _table(f"{title} of frames", columns, rows, results, card.decimals)
+
+
+def surfaces_table(results: Mapping[str, Result]) -> Table | None:
+    """A row a run, a column a kind of pixel with its share and the number of videos that have any below.
+
+    Of the videos that every run scored with masks; None if there is none.
+    """
+    found = {source: map(read_errors, _score_files(source, result)) for source, result in results.items()}
+    videos = [errors for errors in zip(*found.values(), strict=True) if all(e is not None for e in errors)]
+    if not videos:
+        return None
+    by_run = dict(zip(found, np.stack(videos, axis=1), strict=True))
+    counts = next(iter(by_run.values()))[:, 1]
+    kinds = {name: kind for name, kind in KINDS.items() if counts[:, kind].any()}
+    columns = [
+        f"{name}\n{counts[:, kind].sum() / counts.sum():.1%} of {counts[:, kind].any(axis=1).sum()} videos"
+        for name, kind in kinds.items()
+    ]
+    rows = {
+        source: [_mean_psnr(errors, kind) for kind in kinds.values()] for source, errors in by_run.items()
+    }
+    if {"returned", "never shown"} <= set(kinds):
+        columns.append("returned -\nnever shown")
+        for source, errors in by_run.items():
+            rows[source].append(_gain(errors))
+    return _table("PSNR (dB) of surfaces", columns, rows, results, decimals=2)
+
+
+def _mean_psnr(errors: Float[np.ndarray, "V 2 kinds"], kind: slice) -> Estimate:
+    values = psnr_of_kinds(errors, kind)
+    return estimate(values[~np.isnan(values)])
+
+
+def _gain(errors: Float[np.ndarray, "V 2 kinds"]) -> Estimate:
+    """The mean over videos that have both kinds of the difference within a video."""
+    gain = psnr_of_kinds(errors, KINDS["returned"]) - psnr_of_kinds(errors, KINDS["never shown"])
+    return estimate(gain[~np.isnan(gain)])
+
+
+def _score_files(source: str, result: Result) -> list[Path]:
+    """What a run keeps of every video."""
+    paths = [Path(source).parent / "scores" / f"{key}.safetensors" for key in result.data.keys]
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise UserError(f"{missing[0]}: no such file; give the whole folder of a run, not its result alone")
+    return paths
+
+
+def _table(
+    title: str,
+    columns: Sequence[str],
+    rows: Mapping[str, Sequence[Estimate]],
+    results: Mapping[str, Result],
+    decimals: int,
+) -> Table:
+    """A table of estimates; `rows` are by where a run's result came from, like `results`."""
+    table = Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right")
+    labels = unique_labels(list(results.values()))
+    for label, (source, result) in zip(labels, results.items(), strict=True):
+        name = f"{label} (bound)" if result.model.role == "bound" else label
+        table.add_row(escape(name), *(format_estimate(cell, decimals) for cell in rows[source]))
+    return table
