@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from models.layers import ConditionedBlock
+from tests.golden import precision
 from tests.golden.__main__ import GROUPS, main
 from tests.golden.folder import Folder
 
@@ -29,6 +31,19 @@ def test_group(golden, group):
     group(folder)
     assert folder.checks
     assert [check for check in folder.checks if not check.passed] == []
+
+
+def test_a_rounded_residual_stream_is_caught(golden, monkeypatch):
+    forward = ConditionedBlock.forward
+
+    def rounding(self, x, *inputs):
+        return forward(self, x.bfloat16().float(), *inputs)
+
+    monkeypatch.setattr(ConditionedBlock, "forward", rounding)
+    folder = Folder(golden, fast=True)
+    precision.check_token_denoiser_in_bfloat16(folder)
+    assert folder.checks
+    assert not any(check.passed for check in folder.checks)
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ import torch
 import tyro
 
 from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
-from tests.golden import autoencoder, formats, networks, plans, rollouts, training, weights
+from tests.golden import autoencoder, formats, networks, plans, precision, rollouts, training, weights
 from tests.golden.folder import Folder
 
 GROUPS = [
     check
-    for module in (weights, plans, formats, networks, autoencoder, training, rollouts)
+    for module in (weights, plans, formats, networks, autoencoder, precision, training, rollouts)
     for check in module.CHECKS
 ]
 UNREADABLE = (KeyError, IndexError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile)

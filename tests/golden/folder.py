@@ -99,6 +99,13 @@ def largest_difference(actual: torch.Tensor, expected: torch.Tensor) -> float:
     return (actual.detach().double() - expected.double()).abs().max().item()
 
 
+def root_mean_square(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    """The root mean square of the difference; infinite where shapes differ."""
+    if actual.shape != expected.shape:
+        return math.inf
+    return (actual.detach().double() - expected.double()).square().mean().sqrt().item()
+
+
 def golden_weight(key: str, shape: torch.Size, rule: str, salt: str) -> torch.Tensor:
     """The weight that the rule gives to one published key."""
     seed = zlib.crc32((salt + key).encode())
