@@ -16,15 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import rich.box
 import tyro
 from jaxtyping import Int64
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from benchmark.comparable import require_comparable
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import PairedMetric
 from benchmark.protocol import EvaluationProtocol
-from benchmark.recall_tables import frames_table, surfaces_table
+from benchmark.recall_tables import RecallTable, frames_table, score_files, surfaces_table
 from benchmark.results import Result, read_results
 from loopcraft.cli import UserError, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
@@ -57,15 +60,32 @@ def show(flags: Flags) -> None:
             f"--data {flags.data}: holds other videos than the runs were scored on (fingerprint "
             f"{data.fingerprint[:12]}, and {first.data.fingerprint[:12]} there); give their data set"
         )
+    for source, result in results.items():
+        for path in score_files(source, result):
+            if not path.exists():
+                raise UserError(f"{path}: no such file; give the whole folder of a run, not its result alone")
     metrics = [_metric(name.strip(), results) for name in flags.metrics.split(",")]
     ages = ages_of(data, first)
     console = Console()
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     for metric in metrics:
-        console.print(frames_table(metric, results, ages))
+        console.print(_drawn(frames_table(metric, results, ages)))
     surfaces = surfaces_table(results)
-    console.print(surfaces or _why_no_surfaces(data, flags.data, first.protocol), markup=False)
+    if surfaces is None:
+        console.print(_why_no_surfaces(data, flags.data, first.protocol), markup=False)
+    else:
+        console.print(_drawn(surfaces))
+
+
+def _drawn(found: RecallTable) -> Table:
+    table = Table(title=found.title, title_justify="left", box=rich.box.SIMPLE_HEAD)
+    table.add_column("")
+    for name, below in found.columns:
+        table.add_column(f"{name}\n{below}", justify="right")
+    for row in found.rows:
+        table.add_row(escape(f"{row.label} (bound)" if row.is_bound else row.label), *row.cells)
+    return table
 
 
 def ages_of(data: LoopcraftDataset, result: Result) -> Int64[np.ndarray, "V T"]:

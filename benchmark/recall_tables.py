@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rich.box
 from jaxtyping import Bool, Float, Int64
-from rich.markup import escape
-from rich.table import Table
 
 from benchmark.aggregate import estimate
 from benchmark.metrics.base import PairedMetric
@@ -24,7 +21,6 @@ from benchmark.surfaces import (
     read_errors,
 )
 from benchmark.tables import format_estimate, unique_labels
-from loopcraft.cli import UserError
 
 KINDS = {
     "sky": slice(SKY, SKY + 1),
@@ -37,6 +33,24 @@ KINDS = {
     },
 }
 """The columns of the table of surfaces."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A run: the texts of its cells."""
+
+    label: str
+    is_bound: bool
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallTable:
+    """A row a run; a column has a name and, below it, how much it stands for."""
+
+    title: str
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,29 +91,29 @@ def groups_up_to(oldest: int) -> list[Group]:
 
 def frames_table(
     metric: PairedMetric, results: Mapping[str, Result], ages: Int64[np.ndarray, "V T"]
-) -> Table:
+) -> RecallTable:
     """A row a run, a column a group of frames with the number of its frames and videos below its name."""
     card = next(iter(results.values())).metrics[metric.name].card
     groups = [group for group in groups_up_to(int(ages.max())) if group.holds(ages).any()]
     columns = [
-        f"{group.name}\n{belongs.sum():,} of {belongs.any(axis=1).sum()} videos"
+        (group.name, f"{belongs.sum():,} of {belongs.any(axis=1).sum()} videos")
         for group, belongs in ((group, group.holds(ages)) for group in groups)
     ]
     rows: dict[str, list[Estimate]] = {}
     for source, result in results.items():
-        scores = read_paired(_score_files(source, result), metric)[..., 0]
+        scores = read_paired(score_files(source, result), metric)[..., 0]
         found = (group.mean(scores, ages) for group in groups)
         rows[source] = [cell for cell in found if cell is not None]
     title = f"{card.title} ({card.unit})" if card.unit else card.title
     return _table(f"{title} of frames", columns, rows, results, card.decimals)
 
 
-def surfaces_table(results: Mapping[str, Result]) -> Table | None:
+def surfaces_table(results: Mapping[str, Result]) -> RecallTable | None:
     """A row a run, a column a kind of pixel with its share and the number of videos that have any below.
 
     Of the videos that every run scored with masks; None if there is none.
     """
-    found = {source: map(read_errors, _score_files(source, result)) for source, result in results.items()}
+    found = {source: map(read_errors, score_files(source, result)) for source, result in results.items()}
     videos = [errors for errors in zip(*found.values(), strict=True) if all(e is not None for e in errors)]
     if not videos:
         return None
@@ -107,14 +121,14 @@ def surfaces_table(results: Mapping[str, Result]) -> Table | None:
     counts = next(iter(by_run.values()))[:, 1]
     kinds = {name: kind for name, kind in KINDS.items() if counts[:, kind].any()}
     columns = [
-        f"{name}\n{counts[:, kind].sum() / counts.sum():.1%} of {counts[:, kind].any(axis=1).sum()} videos"
+        (name, f"{counts[:, kind].sum() / counts.sum():.1%} of {counts[:, kind].any(axis=1).sum()} videos")
         for name, kind in kinds.items()
     ]
     rows = {
         source: [_mean_psnr(errors, kind) for kind in kinds.values()] for source, errors in by_run.items()
     }
     if {"returned", "never shown"} <= set(kinds):
-        columns.append("returned -\nnever shown")
+        columns.append(("returned -", "never shown"))
         for source, errors in by_run.items():
             rows[source].append(_gain(errors))
     return _table("PSNR (dB) of surfaces", columns, rows, results, decimals=2)
@@ -131,29 +145,29 @@ def _gain(errors: Float[np.ndarray, "V 2 kinds"]) -> Estimate:
     return estimate(gain[~np.isnan(gain)])
 
 
-def _score_files(source: str, result: Result) -> list[Path]:
-    """What a run keeps of every video."""
-    paths = [Path(source).parent / "scores" / f"{key}.safetensors" for key in result.data.keys]
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise UserError(f"{missing[0]}: no such file; give the whole folder of a run, not its result alone")
-    return paths
+def score_files(source: str, result: Result) -> list[Path]:
+    """Where a run keeps the scores of every video."""
+    return [Path(source).parent / "scores" / f"{key}.safetensors" for key in result.data.keys]
 
 
 def _table(
     title: str,
-    columns: Sequence[str],
+    columns: Sequence[tuple[str, str]],
     rows: Mapping[str, Sequence[Estimate]],
     results: Mapping[str, Result],
     decimals: int,
-) -> Table:
+) -> RecallTable:
     """A table of estimates; `rows` are by where a run's result came from, like `results`."""
-    table = Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
-    table.add_column("")
-    for column in columns:
-        table.add_column(column, justify="right")
     labels = unique_labels(list(results.values()))
-    for label, (source, result) in zip(labels, results.items(), strict=True):
-        name = f"{label} (bound)" if result.model.role == "bound" else label
-        table.add_row(escape(name), *(format_estimate(cell, decimals) for cell in rows[source]))
-    return table
+    return RecallTable(
+        title=title,
+        columns=tuple(columns),
+        rows=tuple(
+            Row(
+                label=label,
+                is_bound=result.model.role == "bound",
+                cells=tuple(format_estimate(cell, decimals) for cell in rows[source]),
+            )
+            for label, (source, result) in zip(labels, results.items(), strict=True)
+        ),
+    )

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from benchmark.examples import Example, Shown, make_examples
 from benchmark.plots import curve_figures
+from benchmark.recall_tables import RecallTable, score_files, surfaces_table
 from benchmark.results import Result, read_results
 from benchmark.tables import heading, headline_cards, paired_tables, unique_labels, window_tables
 from loopcraft.cli import UserError, run
@@ -48,7 +49,7 @@ def report(flags: Flags) -> int:
     examples = (
         [] if dataset is None else make_examples(_shown(results), dataset, flags.out / "videos", flags.videos)
     )
-    page = render(results, figures, examples)
+    page = render(results, figures, examples, None if dataset is None else _recall(results))
     path = flags.out / "report.html"
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -56,7 +57,12 @@ def report(flags: Flags) -> int:
     return 0
 
 
-def render(results: Mapping[str, Result], figures: Mapping[str, Path], examples: Sequence[Example]) -> str:
+def render(
+    results: Mapping[str, Result],
+    figures: Mapping[str, Path],
+    examples: Sequence[Example],
+    recall: RecallTable | None = None,
+) -> str:
     """The page; everything that comes from a result is escaped, every picture is inside."""
     template = importlib.resources.files("benchmark").joinpath("report.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -70,6 +76,7 @@ def render(results: Mapping[str, Result], figures: Mapping[str, Path], examples:
         cards=headline_cards(results.values()),
         heading=heading,
         tables=window_tables(results),
+        recall=recall,
         pairs=paired_tables(results) if len(results) > 1 else (),
         figures=[{"name": name, "source": data_uri(path)} for name, path in figures.items()],
         examples=[
@@ -98,6 +105,12 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, Path]
 def data_uri(path: Path) -> str:
     """A file as an address that holds it."""
     return f"data:{MIME[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _recall(results: Mapping[str, Result]) -> RecallTable | None:
+    """The table of surfaces, where all runs kept the scores of their videos."""
+    files = (path for source, result in results.items() for path in score_files(source, result))
+    return surfaces_table(results) if all(path.exists() for path in files) else None
 
 
 def _shown(results: Mapping[str, Result]) -> list[Shown]:

@@ -1,13 +1,14 @@
 """Errors by kind of pixel: sums against plain numpy; a run that is right only where it was shown."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from benchmark_data import SIDE, make_frames, write_dataset
 
-from benchmark import recall, run
+from benchmark import recall, report, run
 from benchmark.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.surfaces import (
     IN_SIGHT,
@@ -143,6 +144,26 @@ def test_a_run_tells_what_is_remembered(data: Path, tmp_path: Path, chunk: int, 
     assert means == [28.13] * 3 + [100.0] * 4 + [71.87]
     assert not any("100.00" in line for line in table if "copy-last" in line)
     assert any("25.0% of 3 videos" in line for line in table)
+
+
+def test_the_report_shows_the_same_table(data: Path, tmp_path: Path, capsys) -> None:
+    out = score(data, tmp_path / "run")
+    capsys.readouterr()
+    for folder, is_shown in ((out, True), (out / "result.json", True), (plain_copy(out, tmp_path), False)):
+        assert report.main([str(folder), "--out", str(tmp_path / "report"), "--data", str(data)]) == 0
+        page = (tmp_path / "report/report.html").read_text()
+        assert ("<h2>Recall</h2>" in page) == is_shown
+    assert report.main([str(out), "--out", str(tmp_path / "report"), "--data", str(data)]) == 0
+    page = (tmp_path / "report/report.html").read_text().split("<h2>Recall</h2>")[1].split("</table>")[0]
+    assert page.count("<td>100.00 [") == 4
+    assert "<td>71.87 [" in page
+    assert "returned -<br>never shown" in page
+
+
+def plain_copy(run_folder: Path, tmp_path: Path) -> Path:
+    """A result without its scores."""
+    (tmp_path / "copy").mkdir()
+    return Path(shutil.copy(run_folder / "result.json", tmp_path / "copy"))
 
 
 def test_masks_of_half_the_size_are_spread_over_the_frame(data: Path) -> None:
