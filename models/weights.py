@@ -106,8 +106,9 @@ def load_model(name: str, source: Source) -> LoadedModel:
         with seeded(source.seed):
             network = preset.video.network(autoencoder.grid)
         return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=None)
+    stem = autoencoder_stem(name)
     stored = find_weights(name, source.folder)  # first: what is not there is said before more is fetched
-    autoencoder_file = find_weights(autoencoder_stem(name), source.folder)
+    autoencoder_file = find_weights(stem, source.folder)
     autoencoder = _fill_autoencoder(name, autoencoder_file)
     if stored.config is not None:
         require_kind(name, stored.config, stored.path)

@@ -54,7 +54,7 @@ def test_addresses_are_frame_row_column():
     address = Grid(side=4, levels=2).addresses(torch.tensor([5, 7]), 1)
     assert address.tolist() == [[f, 1, r, c] for f in (5, 7) for r in (0, 1) for c in (0, 1)]
     assert Grid(side=4, levels=2).frame_addresses()[:, LEVEL].tolist() == [0] * 16 + [1] * 4
-    with pytest.raises(ValueError, match="side 6 cannot be halved 2 times"):
+    with pytest.raises(ValueError, match="6 x 6 patches a frame cannot be halved 2 times"):
         Grid(side=6, levels=3)
 
 
