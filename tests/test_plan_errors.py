@@ -108,7 +108,7 @@ def test_mistakes_are_told_in_a_sentence(data, capsys, tmp_path) -> None:
             "there is no model 'surprise'; choose",
         ),
         (["--data", str(data), *tiny_flags, "--device", "surprise"], "use cpu, cuda or cuda:1"),
-        (["--data", str(data), *tiny_flags, "--steps", "0"], "takes at least 1 network call"),
+        (["--data", str(data), *tiny_flags, "--steps", "0"], "takes a whole number of network calls"),
     ):
         assert main(flags) == 2
         error = capsys.readouterr().err
