@@ -23,7 +23,6 @@ from benchmark.surfaces import (
 from benchmark.tables import format_estimate, unique_labels
 
 KINDS = {
-    "sky": slice(SKY, SKY + 1),
     "never shown": slice(NEW, NEW + 1),
     "in sight since": slice(IN_SIGHT, IN_SIGHT + 1),
     "returned": slice(RETURNED, None),
@@ -31,6 +30,7 @@ KINDS = {
         f"{ages[0]}-{ages[-1]} frames ago": slice(RETURNED + place, RETURNED + place + 1)
         for place, ages in enumerate(STRETCHES)
     },
+    "sky": slice(SKY, SKY + 1),
 }
 """The columns of the table of surfaces."""
 
@@ -128,9 +128,10 @@ def surfaces_table(results: Mapping[str, Result]) -> RecallTable | None:
         source: [_mean_psnr(errors, kind) for kind in kinds.values()] for source, errors in by_run.items()
     }
     if {"returned", "never shown"} <= set(kinds):
-        columns.append(("returned -", "never shown"))
+        place = list(kinds).index("returned") + 1
+        columns.insert(place, ("returned -", "never shown"))
         for source, errors in by_run.items():
-            rows[source].append(_gain(errors))
+            rows[source].insert(place, _gain(errors))
     return _table("PSNR (dB) of surfaces", columns, rows, results, decimals=2)
 
 
@@ -157,8 +158,9 @@ def _table(
     results: Mapping[str, Result],
     decimals: int,
 ) -> RecallTable:
-    """A table of estimates; `rows` are by where a run's result came from, like `results`."""
+    """A table of estimates, bounds first; `rows` are by where a run's result came from, like `results`."""
     labels = unique_labels(list(results.values()))
+    order = sorted(zip(labels, results.items(), strict=True), key=lambda run: run[1][1].model.role != "bound")
     return RecallTable(
         title=title,
         columns=tuple(columns),
@@ -168,6 +170,6 @@ def _table(
                 is_bound=result.model.role == "bound",
                 cells=tuple(format_estimate(cell, decimals) for cell in rows[source]),
             )
-            for label, (source, result) in zip(labels, results.items(), strict=True)
+            for label, (source, result) in order
         ),
     )
