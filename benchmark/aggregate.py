@@ -59,7 +59,6 @@ def _aggregate_column(
 
 def estimate(values: Float[np.ndarray, " V"]) -> Estimate:
     """The mean over videos, with its interval where there are enough of them."""
-    """The mean over videos, with its interval where there are enough of them."""
     if len(values) < FEWEST_VIDEOS:
         return Estimate(mean=number(values.mean()), interval=None)
     low, high = bootstrap_interval(values)

@@ -1,7 +1,7 @@
 """What the benchmark asks of a model; `loading.py` finds one by its name."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from jaxtyping import Int64, UInt8
 from torch import Tensor
@@ -104,6 +104,10 @@ def precision_of(model: FrameSource, compute: Compute) -> Precision:
     """What the model computes in: its own choice where it tells one, else what the harness gives it."""
     precision_on = getattr(model, "precision_on", None)
     own: Precision | None = None if precision_on is None else precision_on(compute.device)
+    if own is not None and own not in get_args(Precision):
+        raise ContractError(
+            f"the model's precision_on gave {own!r}: {', '.join(get_args(Precision))}, or None"
+        )
     return own or compute.precision
 
 

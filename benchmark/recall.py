@@ -45,8 +45,8 @@ class Flags:
     """Folders of finished runs of one protocol on one data set."""
     data: str
     """That data set: a folder, or hf://ORG/NAME."""
-    metrics: str = "psnr,ssim"
-    """Which paired metrics of the runs to show by frames."""
+    metrics: str = ""
+    """Which paired metrics to show by frames; all that every run has if empty."""
 
 
 def show(flags: Flags) -> None:
@@ -64,7 +64,8 @@ def show(flags: Flags) -> None:
         for path in score_files(source, result):
             if not path.exists():
                 raise UserError(f"{path}: no such file; give the whole folder of a run, not its result alone")
-    metrics = [_metric(name.strip(), results) for name in flags.metrics.split(",")]
+    names = flags.metrics.split(",") if flags.metrics else _shared_metrics(results)
+    metrics = [_metric(name.strip(), results) for name in names]
     ages = ages_of(data, first)
     console = Console()
     if not console.is_terminal:
@@ -99,6 +100,13 @@ def ages_of(data: LoopcraftDataset, result: Result) -> Int64[np.ndarray, "V T"]:
     )
 
 
+def _shared_metrics(results: Mapping[str, Result]) -> list[str]:
+    """The paired metrics that every run has."""
+    first = next(iter(results.values())).headline
+    shared = (name for name in first if all(name in result.metrics for result in results.values()))
+    return [name for name in shared if first[name].card.kind == "paired"]
+
+
 def _metric(name: str, results: Mapping[str, Result]) -> PairedMetric:
     (metric,) = get_metrics([name])
     if not isinstance(metric, PairedMetric):
@@ -112,14 +120,14 @@ def _metric(name: str, results: Mapping[str, Result]) -> PairedMetric:
 
 
 def _why_no_surfaces(data: LoopcraftDataset, name: str, protocol: EvaluationProtocol) -> str:
-    if any(data.masks_path(key).exists() for key in data.keys) and data.num_context != protocol.context:
+    if data.num_context not in (None, protocol.context):
         return (
             f"No table of surfaces: the recall masks are for {data.num_context} frames of context, and "
             f"{protocol.id} gives {protocol.context}."
         )
     return (
-        f"No table of surfaces: no video was scored with recall masks by every run. "
-        f"`python -m loopcraft.masks {name}` makes them, before the runs."
+        f"No table of surfaces: no video was scored with whole recall masks by every run. "
+        f"`python -m loopcraft.masks {name}` makes them; runs that were scored before need a new --out."
     )
 
 

@@ -21,6 +21,7 @@ from benchmark.surfaces import (
     read_errors,
 )
 from benchmark.tables import format_estimate, unique_labels
+from loopcraft.cli import UserError
 
 KINDS = {
     "never shown": slice(NEW, NEW + 1),
@@ -118,7 +119,13 @@ def surfaces_table(results: Mapping[str, Result]) -> RecallTable | None:
     if not videos:
         return None
     by_run = dict(zip(found, np.stack(videos, axis=1), strict=True))
-    counts = next(iter(by_run.values()))[:, 1]
+    (first, errors), *others = by_run.items()
+    counts = errors[:, 1]
+    for other, errors in others:
+        if not np.array_equal(errors[:, 1], counts):
+            raise UserError(
+                f"{first} and {other} were scored with different recall masks; score one anew (another --out)"
+            )
     kinds = {name: kind for name, kind in KINDS.items() if counts[:, kind].any()}
     columns = [
         (name, f"{counts[:, kind].sum() / counts.sum():.1%} of {counts[:, kind].any(axis=1).sum()} videos")

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
+import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from benchmark.device import Precision
 from benchmark.model import ContractError
 from benchmark.schema import SchemaError, decode
 from benchmark.wire import BrokenStreamError, ModelCard, RolloutRequest, encode_request, read_records
@@ -35,6 +37,11 @@ class HttpModel:
             raise UserError(f"{url}: not a model server of this protocol ({error})") from error
         self.name, self.frame_shape, self.max_context = card.name, card.frame_shape, card.max_context
         self.role, self.checkpoint_sha256 = card.role, card.checkpoint_sha256
+        self._precision = card.precision
+
+    def precision_on(self, device: torch.device) -> Precision | None:
+        """What the model computes in where it is served, whatever the device here."""
+        return self._precision
 
     def rollout(
         self,

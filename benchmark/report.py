@@ -49,7 +49,7 @@ def report(flags: Flags) -> int:
     examples = (
         [] if dataset is None else make_examples(_shown(results), dataset, flags.out / "videos", flags.videos)
     )
-    page = render(results, figures, examples, None if dataset is None else _recall(results))
+    page = render(results, figures, examples, _recall(results))
     path = flags.out / "report.html"
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

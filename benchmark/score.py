@@ -13,9 +13,8 @@ from jaxtyping import Float, UInt8
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from benchmark import surfaces
 from benchmark.aggregate import FeaturePair
-from benchmark.episodes import FrameStreams, MaskedEpisodes, frame_shape
+from benchmark.episodes import FrameStreams, MaskedEpisodes
 from benchmark.metrics.base import (
     Embedding,
     EmbeddingFunction,
@@ -27,6 +26,7 @@ from benchmark.metrics.base import (
     SetMetric,
 )
 from benchmark.protocol import EvaluationProtocol
+from benchmark.surfaces import SurfaceErrors
 from loopcraft.storage import whole_file
 
 VideoScores = Mapping[str, Float[np.ndarray, "T columns"]]
@@ -92,30 +92,25 @@ def score_videos(
     Where the videos have recall masks, their scores hold errors by kind of pixel too (see surfaces.py).
     """
     truth = FrameStreams(episodes, keys, protocol.context, protocol.num_frames)
-    kinds = surfaces.horizon_kinds(episodes, keys, protocol, frame_shape(episodes)[1:])
+    errors = SurfaceErrors(episodes, keys, protocol)
     parts: list[dict[str, np.ndarray]] = []
 
-    def work(frames: np.ndarray, first: int) -> dict[str, np.ndarray]:
-        count = frames.shape[1]
-        true = truth.take(count)
-        scores = scorer.score(frames, true)
-        if kinds is not None:
-            block = kinds[:, first : first + count]
-            scores[surfaces.NAME] = np.stack(list(map(surfaces.errors_by_kind, frames, true, block)))
-        return scores
+    def work(frames: np.ndarray) -> dict[str, np.ndarray]:
+        true = truth.take(frames.shape[1])
+        errors.add(frames, true)
+        return scorer.score(frames, true)
 
     with ThreadPoolExecutor(max_workers=1) as thread:
         pending: Future[dict[str, np.ndarray]] | None = None
-        done = 0
         for block in blocks:
             if pending is not None:
                 parts.append(pending.result())
-            pending = thread.submit(work, block, done)
-            done += block.shape[1]
+            pending = thread.submit(work, block)
         assert pending is not None
         parts.append(pending.result())
     whole = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-    return [{name: values[video] for name, values in whole.items()} for video in range(len(keys))]
+    scores = ({name: values[video] for name, values in whole.items()} for video in range(len(keys)))
+    return [own | surface for own, surface in zip(scores, errors.by_video(), strict=True)]
 
 
 def write_scores(path: Path, scores: VideoScores, *, seconds: float) -> None:

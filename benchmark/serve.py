@@ -63,7 +63,7 @@ def make_server(
     model: RolloutModel, compute: Compute, host: str, port: int, max_request_bytes: int
 ) -> HTTPServer:
     """A server for `model`, listening but not yet serving."""
-    card = describe(model)
+    card = describe(model, compute)
 
     class Handler(BaseHTTPRequestHandler):
         timeout = SILENCE_S

@@ -16,8 +16,7 @@ from safetensors import safe_open
 from benchmark.episodes import MaskedEpisodes
 from benchmark.metrics.psnr import decibels
 from benchmark.protocol import EvaluationProtocol
-from loopcraft.cli import UserError
-from loopcraft.mask_files import DTYPES, Masks
+from loopcraft.mask_files import DTYPES, Masks, spread
 
 NAME = "surfaces"
 """Under what name a video's scores hold its errors."""
@@ -31,30 +30,52 @@ STRETCHES = (
 """Up to the greatest age that a mask can hold."""
 NUM_KINDS = RETURNED + len(STRETCHES)
 
-Kinds = UInt8[np.ndarray, "B T H W"]
 Errors = Float64[np.ndarray, "T 2*kinds"]
 """A row a frame: sums of squared differences of 8-bit levels over each kind's pixels, then their counts."""
 VideoErrors = Float64[np.ndarray, "2 kinds"]
 """The same of all frames: sums, then counts."""
 
 
-def horizon_kinds(
-    episodes: MaskedEpisodes, keys: Sequence[str], protocol: EvaluationProtocol, side: tuple[int, int]
-) -> Kinds | None:
-    """The kind of every pixel (H, W = `side`) of some videos' horizons; None unless all have whole masks.
+class SurfaceErrors:
+    """Collects the errors of a batch of videos, block after block; the masks are read with the first.
 
-    Masks that were made for another context say nothing here, and count as none.
+    A video whose masks are not whole, or were made for another context, has none. The kinds take a byte a
+    pixel: 50 MB a video of 768 frames at 256 x 256.
     """
-    if episodes.num_context != protocol.context:
+
+    def __init__(self, episodes: MaskedEpisodes, keys: Sequence[str], protocol: EvaluationProtocol) -> None:
+        self._episodes, self._keys, self._protocol = episodes, keys, protocol
+        self._kinds: list[UInt8[np.ndarray, "T H W"] | None] | None = None
+        self._blocks: list[list[Errors]] = [[] for _ in keys]
+        self._done = 0
+
+    def add(self, generated: UInt8[np.ndarray, "B n H W 3"], true: UInt8[np.ndarray, "B n H W 3"]) -> None:
+        """Take the next frames of every video."""
+        _, count, height, width, _ = true.shape
+        if self._kinds is None:
+            self._kinds = [
+                horizon_kinds(self._episodes, key, self._protocol, height, width) for key in self._keys
+            ]
+        part = slice(self._done, self._done + count)
+        for video, kinds in enumerate(self._kinds):
+            if kinds is not None:
+                self._blocks[video].append(errors_by_kind(generated[video], true[video], kinds[part]))
+        self._done += count
+
+    def by_video(self) -> list[dict[str, Errors]]:
+        """What each video's scores get: its errors under `NAME`, or nothing."""
+        return [{NAME: np.concatenate(blocks)} if blocks else {} for blocks in self._blocks]
+
+
+def horizon_kinds(
+    episodes: MaskedEpisodes, key: str, protocol: EvaluationProtocol, height: int, width: int
+) -> UInt8[np.ndarray, "T H W"] | None:
+    """The kind of every pixel of a video's horizon; None without whole masks for this protocol's context."""
+    masks = episodes.masks(key) if episodes.num_context == protocol.context else None
+    if masks is None or set(masks) != set(DTYPES):
         return None
-    found = []
-    for key in keys:
-        masks = episodes.masks(key)
-        if masks is None or set(masks) != set(DTYPES):
-            return None
-        horizon = {name: array[protocol.context : protocol.num_frames] for name, array in masks.items()}
-        found.append(_enlarge(pixel_kinds(horizon), key, side))
-    return np.stack(found)
+    horizon = {name: array[protocol.context : protocol.num_frames] for name, array in masks.items()}
+    return spread(pixel_kinds(horizon), height, width, key)
 
 
 def pixel_kinds(masks: Masks) -> UInt8[np.ndarray, "T H W"]:
@@ -73,20 +94,6 @@ def _kind_of_age() -> UInt8[np.ndarray, "65536"]:
 
 
 _KIND_OF_AGE = _kind_of_age()
-
-
-def _enlarge(
-    kinds: UInt8[np.ndarray, "T h w"], key: str, side: tuple[int, int]
-) -> UInt8[np.ndarray, "T H W"]:
-    """Masks of a fraction of the frame's size are spread over it."""
-    _, height, width = kinds.shape
-    if side[0] % height or side[1] % width or side[0] // height != side[1] // width:
-        raise UserError(
-            f"the recall masks of {key} have {height}x{width} pixels, no fraction of the frames' "
-            f"{side[0]}x{side[1]}: make them again"
-        )
-    times = side[0] // height
-    return kinds if times == 1 else kinds.repeat(times, axis=1).repeat(times, axis=2)
 
 
 @njit(cache=True, nogil=True)

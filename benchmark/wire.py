@@ -1,7 +1,8 @@
 """The HTTP protocol between the benchmark and a model in another environment, for any language to speak.
 
 GET /model answers with JSON: format "loopcraft-rollout-1", name, frame_shape ([3, H, W] or null),
-max_context, role ("model" or "bound") and checkpoint_sha256 (a string or null).
+max_context, role ("model" or "bound"), checkpoint_sha256 (a string or null) and, if it likes, precision
+("float32", "bfloat16", "float16" or null): what the model computes in where it is served.
 
 POST /rollout takes a safetensors document (with a Content-Length) of three tensors: context uint8
 (B, C, 3, H, W), actions int64 (B, C + horizon), whose first C belong to the context, and seeds int64 (B).
@@ -24,7 +25,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from benchmark.model import ContractError, RolloutModel, checkpoint_of, role_of
+from benchmark.device import Compute, Precision
+from benchmark.model import ContractError, RolloutModel, checkpoint_of, precision_of, role_of
 from loopcraft.actions import Action
 from loopcraft.cli import UserError
 
@@ -50,10 +52,12 @@ class ModelCard:
     max_context: int
     role: Literal["model", "bound"]
     checkpoint_sha256: str | None
+    precision: Precision | None = None
+    """What the model computes in where it is served; None if the server does not say."""
 
 
-def describe(model: RolloutModel) -> ModelCard:
-    """The card of a model."""
+def describe(model: RolloutModel, compute: Compute) -> ModelCard:
+    """The card of a model that is served on some device."""
     return ModelCard(
         format="loopcraft-rollout-1",
         name=model.name,
@@ -61,6 +65,7 @@ def describe(model: RolloutModel) -> ModelCard:
         max_context=model.max_context,
         role=role_of(model),
         checkpoint_sha256=checkpoint_of(model),
+        precision=precision_of(model, compute),
     )
 
 

@@ -19,6 +19,8 @@ from loopcraft.cli import UserError
 SUFFIX = ".seen.npz"
 DTYPES = {"seen": np.dtype(np.bool_), "age": np.dtype(np.uint16), "sky": np.dtype(np.bool_)}
 
+AGAIN = "delete them and run python -m loopcraft.masks"
+
 Masks = dict[str, Shaped[np.ndarray, "T H W"]]
 
 
@@ -29,14 +31,14 @@ def read_masks(path: Path, num_frames: int) -> Masks:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             masks = {name: np.asarray(stored[name]) for name in stored.files}
     except Exception as error:  # of zipfile, zlib or numpy: damaged bytes raise a dozen kinds
-        raise UserError(f"{path}: not a readable NPZ file ({error}); make it again") from error
+        raise UserError(f"{path}: not a readable NPZ file ({error}); {AGAIN}") from error
     found = {name: f"{array.dtype} {array.shape}" for name, array in masks.items()}
     shapes = {array.shape for array in masks.values()}
     is_known = "seen" in masks and all(array.dtype == DTYPES.get(name) for name, array in masks.items())
     if not is_known or len(shapes) != 1 or len(shape := shapes.pop()) != 3 or shape[0] != num_frames:
         raise UserError(
             f"{path}: holds {found}; masks are seen (bool), age (uint16, or none) and sky (bool, or none) "
-            f"of one shape ({num_frames}, H, W): make it again"
+            f"of one shape ({num_frames}, H, W): {AGAIN}"
         )
     return masks
 
@@ -46,3 +48,17 @@ def encode_masks(masks: Mapping[str, Shaped[np.ndarray, "T H W"]]) -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, **masks)  # type: ignore[arg-type]  # numpy's stub takes it for allow_pickle
     return file.getvalue()
+
+
+def spread(
+    mask: Shaped[np.ndarray, "*frames h w"], height: int, width: int, name: str
+) -> Shaped[np.ndarray, "*frames H W"]:
+    """A mask in the frames' own size; raises `UserError`, naming its episode, where it does not fit them."""
+    *_, rows, columns = mask.shape
+    times = height // rows
+    if (rows * times, columns * times) != (height, width):
+        raise UserError(
+            f"the recall masks of {name} have {rows}x{columns} pixels, no fraction of the frames' "
+            f"{height}x{width}: {AGAIN}"
+        )
+    return mask if times == 1 else mask.repeat(times, axis=-2).repeat(times, axis=-1)

@@ -96,7 +96,7 @@ def _masks_of(row: pa.Table) -> Masks | None:
     (shape,) = row[_SHAPE].to_pylist()
     if shape is None:
         return None
-    arrays = {name: row[name].chunk(0) for name in DTYPES}
+    arrays = {name: row[name].chunk(0) for name in DTYPES if name in row.column_names}
     return {
         name: array.flatten().to_numpy(zero_copy_only=False).reshape(shape)
         for name, array in arrays.items()

@@ -8,7 +8,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from loopcraft.maps import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR
-from loopcraft.mask_files import Masks
+from loopcraft.mask_files import Masks, spread
 from loopcraft.storage import whole_file
 
 COLUMNS = 8
@@ -57,7 +57,8 @@ def write_memory_sheet(
     `masks` hold seen, age and sky. The sky keeps its colours.
     """
     num_frames = len(masks["seen"])
-    chosen = np.linspace(num_context, num_frames - 1, COLUMNS).round().astype(int).tolist()
+    count = min(COLUMNS, num_frames - num_context)
+    chosen = np.linspace(num_context, num_frames - 1, count).round().astype(int).tolist()
     kinds = {
         "never shown by the context": (NEW_COLOR, ~masks["seen"] & ~masks["sky"]),
         "in sight ever since": (CONTEXT_COLOR, masks["seen"] & (masks["age"] == 0)),
@@ -70,7 +71,7 @@ def write_memory_sheet(
             picture = _tint(picture, mask[index], color)
         tinted.append(picture)
     legend = {name: color for name, (color, _) in kinds.items()}
-    _save(path, title, legend, chosen * 2, [*pictures, *tinted], [HORIZON_COLOR] * 2 * COLUMNS)
+    _save(path, title, legend, chosen * 2, [*pictures, *tinted], [HORIZON_COLOR] * 2 * count, columns=count)
 
 
 def _pick(
@@ -86,7 +87,7 @@ def _tint(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Colour where the mask, which may be coarser than the picture, is true."""
     height, width, _ = picture.shape
-    fine = mask.repeat(height // mask.shape[0], axis=0).repeat(width // mask.shape[1], axis=1)
+    fine = spread(mask, height, width, "the episode")
     tinted = (1 - _TINT) * picture + _TINT * np.array(ImageColor.getrgb(color))
     return np.where(fine[..., None], tinted, picture).astype(np.uint8)
 
@@ -98,16 +99,17 @@ def _save(
     numbers: Sequence[int],
     pictures: Sequence[UInt8[np.ndarray, "H W 3"]],
     colors: Sequence[str],
+    columns: int = COLUMNS,
 ) -> None:
-    """Write numbered pictures in rows, each underlined in its colour."""
-    rows = -(-len(pictures) // COLUMNS)
+    """Write numbered pictures in rows of `columns`, each underlined in its colour."""
+    rows = -(-len(pictures) // columns)
     width = 2 * _MARGIN + COLUMNS * (_TILE + _GAP) - _GAP
     height = 2 * _MARGIN + _HEADER + rows * (_TILE + _LABEL + _GAP) - _GAP
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
     _draw_header(draw, title, legend, width)
     for place, (number, picture, color) in enumerate(zip(numbers, pictures, colors, strict=True)):
-        row, column = divmod(place, COLUMNS)
+        row, column = divmod(place, columns)
         left = _MARGIN + column * (_TILE + _GAP)
         top = _MARGIN + _HEADER + row * (_TILE + _LABEL + _GAP)
         _draw_tile(sheet, draw, picture, number, left, top, color)

@@ -1,7 +1,7 @@
 """What an agent has had in sight: from the surface of every pixel, frame by frame, to recall masks.
 
-A surface returns once it has been out of sight for more than a second since the context; shorter gaps are
-those of small surfaces far away, which fall between the pixels now and then.
+A surface returns once it has been out of sight for a second or more since the context; shorter gaps are those
+of small surfaces far away, which fall between the pixels now and then.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int64, UInt16, UInt64
 
 from loopcraft.mask_files import Masks
 
-LONGEST_BLINK_FRAMES = 20
+SHORTEST_ABSENCE_FRAMES = 20
 SKY = 0
 """The id that stands for no surface."""
 _NEVER = -1
@@ -39,7 +39,8 @@ class Sight:
         if self._frame < self._num_context:
             self._last_in_context[numbers] = self._frame
         else:
-            self._has_left[numbers] |= self._frame - self._last[numbers] > LONGEST_BLINK_FRAMES
+            absent = self._frame - self._last[numbers] - 1
+            self._has_left[numbers] |= absent >= SHORTEST_ABSENCE_FRAMES
         self._last[numbers] = self._frame
         shown = self._last_in_context[numbers]
         seen = (shown != _NEVER) & (ids != SKY)

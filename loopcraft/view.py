@@ -1,7 +1,7 @@
 """Look at an episode: a sheet of its frames, a map of its walk, and a preview with frame, action and place.
 
 Writes KEY-frames.png, KEY-map.png and KEY-preview.mp4 (with "-" for the "/" of the key), and KEY-memory.png
-where the episode has recall masks: what of the frames the context showed.
+where the episode has recall masks for this context: what of the frames it showed.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def view(dataset: LoopcraftDataset, key: str, out: Path, *, num_context: int | N
         ground = ground_below(dataset.world_id, int(dataset.metadata["world_seed"].loc[key]), states[:, 1:])
     draw_map(walk, states[:, 1:], context, title=title, background=ground)
     write_preview(preview, dataset.iterate_frames(key), states, context, title=title)
-    masks = dataset.masks(key)
+    masks = dataset.masks(key) if context == dataset.num_context else None  # they are for that context
     if masks is None or set(masks) != set(DTYPES):
         return [sheet, walk, preview]
     memory = out / f"{name}-memory.png"

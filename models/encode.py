@@ -69,7 +69,7 @@ def encode(flags: Flags) -> None:
     sweep_partials(flags.out)
     if (flags.out / MANIFEST).exists() and read_json(flags.out / MANIFEST) != manifest:
         raise UserError(
-            f"{flags.out}: holds latents of other frames or weights, or of another type; choose another --out"
+            f"{flags.out}: holds latents of other frames, weights or precision; choose another --out"
         )
     write_json(flags.out / MANIFEST, manifest)
     for key in track(keys, description="videos"):

@@ -157,18 +157,20 @@ def test_a_wrong_request_is_refused_with_the_reason(change, message: str) -> Non
     tensors = {"context": request.context, "actions": request.actions, "seeds": torch.tensor(request.seeds)}
     change(tensors)
     with pytest.raises(RequestError, match=message):
-        decode_request(save({name: t.contiguous() for name, t in tensors.items()}), describe(Noise()))
+        decode_request(
+            save({name: t.contiguous() for name, t in tensors.items()}), describe(Noise(), Compute())
+        )
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff" * 64, (8).to_bytes(8, "little") + b'{"a": 1}'])
 def test_other_documents_are_refused(body: bytes) -> None:
     with pytest.raises(RequestError, match="not a safetensors document"):
-        decode_request(body, describe(Noise()))
+        decode_request(body, describe(Noise(), Compute()))
 
 
 def test_a_request_survives_the_wire() -> None:
     request = make_request()
-    there = decode_request(encode_request(request), describe(Noise()))
+    there = decode_request(encode_request(request), describe(Noise(), Compute()))
     assert torch.equal(there.context, request.context)
     assert torch.equal(there.actions, request.actions)
     assert there.seeds == request.seeds
@@ -203,7 +205,20 @@ def test_every_mistake_has_its_status_and_the_server_lives_on(url) -> None:
         "max_context": 4,
         "role": "model",
         "checkpoint_sha256": "c" * 64,
+        "precision": "float32",
     }
+
+
+@pytest.mark.parametrize("own", [None, "bfloat16", "half"])
+def test_a_served_model_says_what_it_computes_in(own: str | None) -> None:
+    model = Noise()
+    model.precision_on = lambda device: own
+    if own == "half":
+        with pytest.raises(ContractError, match="precision_on gave 'half'"):
+            describe(model, Compute())
+    else:
+        found = describe(model, Compute(precision="float16")).precision
+        assert found == (own or "float16")
 
 
 def test_a_refused_rollout_is_the_models_failure(url) -> None:

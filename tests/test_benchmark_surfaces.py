@@ -168,11 +168,11 @@ def plain_copy(run_folder: Path, tmp_path: Path) -> Path:
 
 def test_masks_of_half_the_size_are_spread_over_the_frame(data: Path) -> None:
     write_masks(data, side=SIDE // 2)
-    kinds = horizon_kinds(open_dataset(data), KEYS, MINI, (SIDE, SIDE))
+    kinds = horizon_kinds(open_dataset(data), KEYS[0], MINI, SIDE, SIDE)
     small = pixel_kinds(made_up_masks(0, SIDE // 2))[MINI.context :]
-    assert kinds.shape == (3, MINI.horizon, SIDE, SIDE)
+    assert kinds.shape == (MINI.horizon, SIDE, SIDE)
     for row, column in [(0, 0), (1, 0), (0, 1), (1, 1)]:
-        np.testing.assert_array_equal(kinds[0, :, row::2, column::2], small)
+        np.testing.assert_array_equal(kinds[:, row::2, column::2], small)
 
 
 def test_masks_that_fit_no_frame_are_refused(data: Path) -> None:
@@ -180,14 +180,14 @@ def test_masks_that_fit_no_frame_are_refused(data: Path) -> None:
     with pytest.raises(
         UserError, match=r"masks of 000/000 have 5x5 pixels, no fraction of the frames' 16x16"
     ):
-        horizon_kinds(open_dataset(data), KEYS, MINI, (SIDE, SIDE))
+        horizon_kinds(open_dataset(data), KEYS[0], MINI, SIDE, SIDE)
 
 
 @pytest.mark.parametrize(
     ("lack", "reason"),
     [
-        ("masks", "no video was scored with recall masks by every run"),
-        ("age", "no video was scored with recall masks by every run"),
+        ("masks", "no video was scored with whole recall masks by every run"),
+        ("age", "no video was scored with whole recall masks by every run"),
         ("context", "the recall masks are for 32 frames of context, and loopcraft-mini gives 64"),
     ],
 )
@@ -208,6 +208,25 @@ def test_without_masks_that_fit_there_is_no_table(data: Path, tmp_path: Path, la
     assert reason in printed
     assert "of surfaces" in printed
     assert "never shown" not in printed
+
+
+def test_runs_scored_with_different_masks_are_not_compared(data: Path, tmp_path: Path, capsys) -> None:
+    first = score(data, tmp_path / "first")
+    write_masks(data, side=SIDE // 2)
+    second = score(data, tmp_path / "second")
+    capsys.readouterr()
+    assert recall.main([str(first), str(second), "--data", str(data)]) == 2
+    error = capsys.readouterr().err
+    assert "were scored with different recall masks; score one anew" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("batch_size", ["1", "3"])
+def test_a_video_without_masks_takes_none_from_its_neighbours(data: Path, tmp_path: Path, batch_size) -> None:
+    (data / "000/001.seen.npz").unlink()
+    out = score(data, tmp_path / "run", "--batch-size", batch_size)
+    has_errors = [read_errors(out / "scores" / f"{key}.safetensors") is not None for key in KEYS]
+    assert has_errors == [True, False, True]
 
 
 def test_only_videos_that_every_run_scored_with_masks_count(data: Path, tmp_path: Path, capsys) -> None:

@@ -236,7 +236,7 @@ def test_encoding_stores_what_the_model_sees(data, tmp_path, capsys):
     assert set(open_latents(out).num_frames) == {"000/000", "000/001"}  # what is there stays listed
     for other in (["--dtype", "bfloat16"], ["--precision", "bfloat16"]):
         assert encode([*arguments, *other]) == 2
-        assert "holds latents of other frames or weights" in capsys.readouterr().err
+        assert "holds latents of other frames, weights or precision" in capsys.readouterr().err
 
 
 def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):

@@ -12,7 +12,7 @@ from loopcraft import preview, sheet, view
 from loopcraft.dataset import open_dataset
 from loopcraft.generate import generate
 from loopcraft.maps import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, Background, draw_map, headings
-from loopcraft.mask_files import encode_masks
+from loopcraft.mask_files import DTYPES, encode_masks
 from loopcraft.trajectory import find_revisits
 from loopcraft.video import count_frames, read_frames
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS
@@ -98,6 +98,22 @@ def test_the_memory_sheet_colours_what_the_context_showed(root: Path, tmp_path: 
         expected = 0.4 * plain[:, column] + 0.6 * np.array(ImageColor.getrgb(color))
         assert np.abs(tinted[:, column] - expected).max() < 6, color  # resampling rings a little
     assert np.abs(tinted[:, 135:] - plain[:, 135:]).max() < 6
+
+
+@pytest.mark.parametrize(("num_context", "is_drawn"), [(NUM_FRAMES - 3, True), (NUM_CONTEXT, False)])
+def test_masks_are_drawn_for_their_own_context_alone(
+    root: Path, tmp_path: Path, num_context, is_drawn
+) -> None:
+    """Masks of a context that leaves three frames; another is asked for, or that one."""
+    data = Path(shutil.copytree(root, tmp_path / "set"))
+    (data / "dataset.json").write_text(
+        (data / "dataset.json").read_text().replace(f": {NUM_CONTEXT},", f": {NUM_FRAMES - 3},")
+    )
+    masks = {name: np.zeros((NUM_FRAMES, 8, 8), dtype) for name, dtype in DTYPES.items()}
+    (data / "000/001.seen.npz").write_bytes(encode_masks(masks))
+    flags = ["--context", str(num_context), "--out", str(tmp_path)]
+    assert view.main([str(data), "000/001", *flags]) == 0
+    assert (tmp_path / "000-001-memory.png").exists() == is_drawn
 
 
 def test_the_map_marks_the_revisits_where_they_are(tmp_path: Path) -> None:
