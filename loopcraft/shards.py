@@ -105,9 +105,13 @@ def _masks_of(row: pa.Table) -> Masks | None:
 
 
 def read_row(file: BinaryIO, row: int, footer: pq.FileMetaData) -> Content:
-    """The files of the episode in row `row` of the shard whose footer is `footer`."""
+    """The files of the episode in row `row` of the shard whose footer is `footer`.
+
+    Read in this thread: one of Arrow's own that is still about to let go of `file` when the interpreter ends
+    aborts the process.
+    """
     reader = pq.ParquetFile(file, metadata=footer)
-    found = reader.read_row_group(row, columns=list(_CONTENT_COLUMNS)).combine_chunks()
+    found = reader.read_row_group(row, columns=list(_CONTENT_COLUMNS), use_threads=False).combine_chunks()
     states = found["states"].chunk(0).flatten().flatten().to_numpy().reshape(-1, len(STATE_COLUMNS))
     npy = io.BytesIO()
     np.save(npy, states)

@@ -21,7 +21,7 @@ from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.device import find_device
 from loopcraft.seeding import integer_seed
 from loopcraft.video import video_writer
-from models.rollouts import VideoRollout, build_rollout
+from models.rollouts import Precision, VideoRollout, build_rollout
 
 BASELINES = ("framepack", "full-resolution")
 HEADER = 24
@@ -55,6 +55,8 @@ class Flags:
     steps: int | None = None
     """Network calls a window."""
     device: str = "cpu"
+    precision: Precision = "auto"
+    """auto: bfloat16 on CUDA, float32 elsewhere."""
     seed: int = 0
 
 
@@ -140,6 +142,7 @@ def show(flags: Flags) -> None:
             preset=flags.preset,
             frame_size=size,
             steps=flags.steps,
+            precision=flags.precision,
             seed=flags.seed,
         )
         for name in names

@@ -124,7 +124,9 @@ def check_frame_rollout(folder: Folder) -> None:
             return eps[:, first : first + shape[0]]
 
         for rule in "B" if folder.fast else test["variants"]:
-            network = fill(FramePackDenoiser(SIZES[test["model_size"]], window, grid), rule, manifest["salt"])
+            size, bottleneck = SIZES[test["model_size"]], test.get("bottleneck")
+            network = FramePackDenoiser(size, window, grid, bottleneck=bottleneck)
+            fill(network, rule, manifest["salt"])
             context = golden["latents"][:, :start].movedim(2, -1).flatten(2, 3)
             schedule = Schedule(shift=test.get("shift", 1.0))
             sampler = FrameSampler(network, Sampling(steps=test["sampling_steps"], schedule=schedule))

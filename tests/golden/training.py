@@ -75,7 +75,7 @@ def check_token_training(folder: Folder) -> None:
                 eps=golden[f"{prefix}eps"],
                 time=golden[f"{prefix}t_uniform"][:, 0],
                 conditioned=golden[f"{prefix}u"] > test["guidance_dropout_probability"],
-                schedule=Schedule(),
+                schedule=Schedule(shift=test.get("shift", 1.0)),
             )
 
         for rule in "AB":
@@ -100,7 +100,8 @@ def check_frame_training(folder: Folder) -> None:
         )
         channels, side = golden["latents"].shape[2:4]
         grid = Grid(side=side, levels=len(window.context_frames), channels=channels)
-        network = FramePackDenoiser(SIZES[test.get("model_size", "S")], window, grid)
+        size, bottleneck = SIZES[test.get("model_size", "S")], test.get("bottleneck")
+        network = FramePackDenoiser(size, window, grid, bottleneck=bottleneck)
         for rule in "AB":
             fill(network, rule, manifest["salt"]).requires_grad_(True)
             loss = frame_loss(
@@ -110,7 +111,7 @@ def check_frame_training(folder: Folder) -> None:
                 eps=golden["eps"],
                 time=golden["t_uniform"],
                 conditioned=golden["dropout_u"][:, 0] >= test["guidance_dropout_probability"],
-                schedule=Schedule(),
+                schedule=Schedule(shift=test.get("shift", 1.0)),
             )
             check_gradients(folder, f"{name} {rule}", loss, network, golden, rule, test["parameter_names"])
 
