@@ -1,27 +1,10 @@
-"""The README says what is there: its tree, and its table of the data set's columns."""
+"""The data set's page says what is there: its table of columns."""
 
-import subprocess
-
-import pytest
-from tree import END, ROOT, START, replace_tree, tracked_files, tree
+from pathlib import Path
 
 from loopcraft.episode_table import COLUMNS
 
-in_git = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, check=False).returncode == 0
-
-
-@pytest.mark.skipif(not in_git, reason="not a git checkout")
-def test_the_tree_is_that_of_git() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert readme == replace_tree(readme, tracked_files()), "run: python tests/tree.py"
-
-
-@pytest.mark.skipif(not in_git, reason="not a git checkout")
-def test_a_missing_file_shows() -> None:
-    files = tracked_files()
-    assert tree(files) != tree(files[:-1])
-    assert START in (ROOT / "README.md").read_text()
-    assert END in (ROOT / "README.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_every_column_of_the_table_is_explained() -> None:
