@@ -20,7 +20,7 @@ import numpy as np
 
 from loopcraft import cli
 from loopcraft.cli import UserError
-from loopcraft.worlds import WORLD_IDS, make_world
+from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.minerl.installed import java_version, output_of, package_version
 
 MINERL_VERSION, GYM_VERSION = "0.4.4", "0.19.0"
@@ -60,11 +60,12 @@ class Flags:
 
 def examine(world_id: str, out: Path) -> Iterator[Check]:
     """All checks of a world, one after the other."""
-    yield check_python(only_311=world_id == "minerl")
+    spec = world_spec(world_id)
+    yield check_python(only=spec.python_version)
     yield from check_disk(out)
     yield check_encoder()
-    if world_id == "minerl":
-        yield from examine_game()
+    if spec.checks is not None:
+        yield from spec.load(spec.checks)()
     else:
         yield check_drawing(world_id)
 
@@ -89,11 +90,12 @@ def require_minerl() -> None:
             )
 
 
-def check_python(*, only_311: bool) -> Check:
-    """MineRL's dependencies install on 3.11 and no later; the rest of Loopcraft needs that at least."""
-    found, good = sys.version_info[:2], (3, 11)
-    is_good = found == good if only_311 else found >= good
-    remedy = None if is_good else "apt-get install -y python3.11-venv && python3.11 -m venv .venv"
+def check_python(*, only: tuple[int, int] | None) -> Check:
+    """Is this a Python that Loopcraft runs on, and the one that the world needs if it needs a certain one?"""
+    found, least = sys.version_info[:2], (3, 11)
+    is_good = found >= least if only is None else found == only
+    version = ".".join(map(str, only or least))
+    remedy = None if is_good else f"apt-get install -y python{version}-venv && python{version} -m venv .venv"
     return Check(name="Python", found=".".join(map(str, found)), remedy=remedy)
 
 
@@ -204,8 +206,7 @@ def check_game() -> Check:
 
 def run(flags: Flags) -> int:
     """Print every check; 1 if the world cannot run."""
-    if flags.world not in WORLD_IDS:
-        raise UserError(f"unknown world {flags.world!r}: choose one of {', '.join(WORLD_IDS)}")
+    world_spec(flags.world)  # an unknown world is refused before any check
     num_failed = 0
     for check in examine(flags.world, flags.out):
         print(f"{'FAIL' if check.remedy else 'ok':6}{check.name:15}{check.found}")

@@ -3,7 +3,6 @@
 North (-z) is up and east (+x) is right, as in the game; yaw 0 looks south.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from matplotlib.patheffects import withStroke
 
 from loopcraft.storage import whole_file
 from loopcraft.trajectory import find_revisits
+from loopcraft.worlds.base import GroundPicture
 
 CONTEXT_COLOR = "#2f7ec7"
 HORIZON_COLOR = "#f0932b"
@@ -25,18 +25,6 @@ MARGIN_BLOCKS = 8.0
 Poses = Float[np.ndarray, "T 5"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Background:
-    """A picture of the ground, seen from above with north up. Positions in blocks."""
-
-    image: UInt8[np.ndarray, "H W 3"]
-    west: float
-    """x of the image's left edge."""
-    north: float
-    """z of its upper edge."""
-    blocks_per_pixel: float = 1.0
-
-
 def headings(yaw_deg: Float[np.ndarray, " T"]) -> Float[np.ndarray, "T 2"]:
     """Unit vectors (x, z) of where each yaw looks."""
     yaw = np.radians(yaw_deg)
@@ -44,7 +32,7 @@ def headings(yaw_deg: Float[np.ndarray, " T"]) -> Float[np.ndarray, "T 2"]:
 
 
 def draw_map(
-    path: Path, poses: Poses, num_context: int, *, title: str = "", background: Background | None = None
+    path: Path, poses: Poses, num_context: int, *, title: str = "", background: GroundPicture | None = None
 ) -> None:
     """Write the map of an episode's poses (x, y, z, yaw, pitch) as a PNG."""
     figure = Figure(figsize=(7.2, 7.2), dpi=150, layout="constrained")
@@ -104,7 +92,7 @@ def _set_view(axes: Axes, x: Float[np.ndarray, " T"], z: Float[np.ndarray, " T"]
     axes.tick_params(color="#c9ccd1", labelsize=9)
 
 
-def _draw_background(axes: Axes, background: Background) -> None:
+def _draw_background(axes: Axes, background: GroundPicture) -> None:
     height, width, _ = background.image.shape
     east = background.west + width * background.blocks_per_pixel
     south = background.north + height * background.blocks_per_pixel

@@ -14,11 +14,13 @@ from jaxtyping import Float
 
 from loopcraft import cli
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.maps import MARGIN_BLOCKS, Background, draw_map
+from loopcraft.maps import MARGIN_BLOCKS, draw_map
 from loopcraft.mask_files import DTYPES
 from loopcraft.preview import write_preview
 from loopcraft.recipe import default_context
 from loopcraft.sheet import write_memory_sheet, write_sheet
+from loopcraft.worlds import world_ids, world_spec
+from loopcraft.worlds.base import GroundPicture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,18 +63,14 @@ def view(dataset: LoopcraftDataset, key: str, out: Path, *, num_context: int | N
     return [sheet, walk, preview, memory]
 
 
-def ground_below(world_id: str, world_seed: int, poses: Float[np.ndarray, "T 5"]) -> Background | None:
-    """The ground that a walk crossed, where the world can be opened again."""
-    if world_id != "voxel-v1":
+def ground_below(world_id: str, world_seed: int, poses: Float[np.ndarray, "T 5"]) -> GroundPicture | None:
+    """The ground that a walk crossed, where the world is known and can show it."""
+    spec = world_spec(world_id) if world_id in world_ids() else None
+    if spec is None or spec.map_ground is None:
         return None
-    from loopcraft.worlds.voxel.topdown import PIXELS_PER_BLOCK, topdown
-    from loopcraft.worlds.voxel.world import region_around
-
-    reach = float(np.ptp(poses[:, [0, 2]], axis=0).max())
-    region = region_around(world_seed, poses, MARGIN_BLOCKS + reach)  # the map is a square
-    return Background(
-        image=topdown(region), west=region.x0, north=region.z0, blocks_per_pixel=1 / PIXELS_PER_BLOCK
-    )
+    reach = float(np.ptp(poses[:, [0, 2]], axis=0).max())  # the map is a square
+    picture: GroundPicture = spec.load(spec.map_ground)(world_seed, poses, MARGIN_BLOCKS + reach)
+    return picture
 
 
 def run(flags: Flags) -> None:

@@ -5,8 +5,9 @@ from typing import cast
 
 from loopcraft.cli import UserError
 from loopcraft.worlds.base import SurfaceWorld, World
+from loopcraft.worlds.registry import WorldSpec, world_ids, world_spec, worlds_that
 
-WORLD_IDS = ("voxel-v1", "minerl")
+__all__ = ["WorldSpec", "make_surface_world", "make_world", "world_ids", "world_spec"]
 
 
 def make_world(
@@ -21,17 +22,9 @@ def make_world(
     Raises `UserError` for an unknown world, resolution or quality. Engines are imported only when asked for.
     `turns` is for worlds that share a machine: see `MineRLWorld`.
     """
-    if world_id == "voxel-v1":
-        from loopcraft.worlds.voxel.world import VoxelWorld
-
-        return VoxelWorld(resolution=resolution, quality=quality)
-    if world_id == "minerl":
-        from loopcraft.worlds.minerl.world import MineRLWorld
-
-        if quality != "default":
-            raise UserError(f"--quality {quality}: world 'minerl' has one quality; leave it out")
-        return MineRLWorld(resolution=resolution, turns=turns)
-    raise UserError(f"unknown world {world_id!r}: choose one of {', '.join(WORLD_IDS)}")
+    spec = world_spec(world_id)
+    world: World = spec.load(spec.factory)(resolution=resolution, quality=quality, turns=turns)
+    return world
 
 
 def make_surface_world(world_id: str, *, resolution: int) -> SurfaceWorld:
@@ -39,7 +32,7 @@ def make_surface_world(world_id: str, *, resolution: int) -> SurfaceWorld:
 
     Raises `UserError` for a world that does not know. Its frames are drawn roughly.
     """
-    if world_id in WORLD_IDS and world_id != "voxel-v1":
-        raise UserError(f"world {world_id!r} does not tell which block face a pixel shows; voxel-v1 does")
-    world = make_world(world_id, resolution=resolution, quality="fast")
-    return cast(SurfaceWorld, world)
+    if not world_spec(world_id).knows_surfaces:
+        able = ", ".join(worlds_that("knows_surfaces"))
+        raise UserError(f"world {world_id!r} cannot tell which block face a pixel shows; these can: {able}")
+    return cast(SurfaceWorld, make_world(world_id, resolution=resolution, quality="fast"))

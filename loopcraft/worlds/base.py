@@ -35,6 +35,17 @@ class Observation:
     surface: UInt64[np.ndarray, "H W"] | None = None
 
 
+class GroundPicture(NamedTuple):
+    """The ground of a world seen from above, north up. Positions in blocks."""
+
+    image: UInt8[np.ndarray, "H W 3"]
+    west: float
+    """x of the image's left edge."""
+    north: float
+    """z of its upper edge."""
+    blocks_per_pixel: float = 1.0
+
+
 class PlayError(Exception):
     """A world could not play an episode to its end; another attempt may do better.
 

@@ -21,7 +21,7 @@ from loopcraft.plan import plan_train_episode
 from loopcraft.recipe import Recipe
 from loopcraft.seeding import generator
 from loopcraft.storage import INDEX
-from loopcraft.worlds import WORLD_IDS, make_world
+from loopcraft.worlds import make_world, world_ids
 from loopcraft.worlds.base import PathWorld
 from models.latents import MANIFEST, PUBLISHED_INDEX, Latents
 
@@ -144,7 +144,7 @@ Source = WorldEpisodes | DatasetEpisodes | LatentEpisodes
 
 def is_world(data: str) -> bool:
     """Whether `--data` names a world and not stored episodes."""
-    return data in WORLD_IDS
+    return data in world_ids()
 
 
 def holds_latents(root: Path) -> bool:

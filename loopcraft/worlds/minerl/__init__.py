@@ -1,1 +1,10 @@
 """The world `minerl`: real Minecraft 1.11 through MineRL 0.4.4, as the paper used it."""
+
+from loopcraft.worlds.registry import WorldSpec
+
+SPEC = WorldSpec(
+    factory="loopcraft.worlds.minerl.world:make_minerl",
+    knows_path=False,
+    checks="loopcraft.doctor:examine_game",
+    python_version=(3, 11),
+)

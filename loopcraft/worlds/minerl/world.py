@@ -96,3 +96,12 @@ class MineRLWorld:
                 f"the game failed {self._failures} times in a row, last with {error}; find out why with "
                 "python -m loopcraft.doctor --world minerl, then run the same command again to go on"
             ) from error
+
+
+def make_minerl(
+    *, resolution: int, quality: str = "default", turns: AbstractContextManager[object] | None = None
+) -> MineRLWorld:
+    """The world of the registry; raises `UserError` for a quality, as the game has one."""
+    if quality != "default":
+        raise UserError(f"--quality {quality}: world 'minerl' has one quality; leave it out")
+    return MineRLWorld(resolution=resolution, turns=turns)

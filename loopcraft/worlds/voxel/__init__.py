@@ -1,1 +1,9 @@
 """The built-in block world `voxel-v1`: terrain, physics and a CPU renderer."""
+
+from loopcraft.worlds.registry import WorldSpec
+
+SPEC = WorldSpec(
+    factory="loopcraft.worlds.voxel.world:make_voxel",
+    knows_surfaces=True,
+    map_ground="loopcraft.worlds.voxel.world:map_ground",
+)

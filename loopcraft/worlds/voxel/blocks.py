@@ -1,6 +1,6 @@
 """The table of blocks: shape, textures and rules as data.
 
-Ids are positions in `BLOCKS` and part of `voxel-v1`: append, never reorder. At most 190 blocks (the tracer
+Ids are positions in `BLOCKS` and part of `voxel-v1` and `plaza-v1`: append, never reorder. At most 190 blocks (the tracer
 keeps a block id and a flag in one byte).
 """
 
@@ -52,6 +52,35 @@ class Block:
     """Whether top and bottom textures are turned and flipped by a hash of the position (grass, sand)."""
     light: int = 0
     """Light emitted, 0 to 15."""
+
+
+PLAIN_COLOURS: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "red": "d62a2a",
+        "orange": "f08019",
+        "yellow": "f7d51d",
+        "lime": "8fd91f",
+        "green": "1f9d3a",
+        "teal": "12a594",
+        "cyan": "3fd0f0",
+        "blue": "2546d8",
+        "purple": "7d2bd0",
+        "magenta": "d42bb8",
+        "pink": "f79ac0",
+        "white": "f4f4f4",
+        "black": "1c1c20",
+        "brown": "7a4a21",
+        "wall_north": "a8574b",
+        "wall_east": "c2a24a",
+        "wall_south": "4f8a5b",
+        "wall_west": "4c69a0",
+        "ground_sand": "cbbf9c",
+        "ground_moss": "96a888",
+        "ground_slate": "8b929c",
+        "ground_clay": "b59a8c",
+    }
+)
+"""The colours (RRGGBB) of blocks without any texture, `plain_NAME`: what `plaza-v1` is built of."""
 
 
 def _cube(name: str, top: str = "", **rules: object) -> Block:
@@ -160,6 +189,7 @@ BLOCKS: tuple[Block, ...] = (
     _cube("spruce_wood", "spruce_log_side"),
     _cube("willow_wood", "willow_log_side"),
     _cube("acacia_wood", "acacia_log_side"),
+    *(_cube(f"plain_{colour}") for colour in PLAIN_COLOURS),
 )
 
 BLOCK_IDS: MappingProxyType[str, int] = MappingProxyType(

@@ -72,12 +72,17 @@ def make_sky(seed: int) -> Sky:
     """The sky of an episode's seed."""
     rng = generator(seed, "voxel-v1/sky")
     palette = PALETTES[rng.integers(len(PALETTES))]
+    return clear_sky(palette, rng)._replace(clouds=_clouds(rng, cover=rng.uniform(0.12, 0.42)))
+
+
+def clear_sky(palette: Palette, rng: np.random.Generator) -> Sky:
+    """A sky without clouds; the generator decides where the sun stands."""
     return Sky(
         gradient=_gradient(palette),
         sun_axes=_sun_axes(rng.uniform(-1, 1), rng.uniform(0.22, 0.5), int(rng.integers(4))),
         sun_color=np.int32(pack(np.array(palette.sun, np.uint8))),
         cloud_color=np.int32(pack(np.array(palette.cloud, np.uint8))),
-        clouds=_clouds(rng, cover=rng.uniform(0.12, 0.42)),
+        clouds=np.zeros((CLOUD_CELLS, CLOUD_CELLS), np.uint8),
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
+from loopcraft.worlds.base import GroundPicture
 from loopcraft.worlds.voxel.blocks import BLOCKS, TEXTURE_NAMES, Shape, Tint
 from loopcraft.worlds.voxel.region import Region
 from loopcraft.worlds.voxel.textures.atlas import draw_textures
@@ -22,6 +23,13 @@ def topdown(region: Region) -> UInt8[np.ndarray, "Zp Xp 3"]:
     picture = tiles.transpose(1, 2, 0, 3, 4).reshape(size_z * PIXELS_PER_BLOCK, size_x * PIXELS_PER_BLOCK, 3)
     image: UInt8[np.ndarray, "Zp Xp 3"] = np.rint(picture).clip(0, 255).astype(np.uint8)
     return image
+
+
+def picture_of(region: Region) -> GroundPicture:
+    """The region from above, and where it lies."""
+    return GroundPicture(
+        image=topdown(region), west=region.x0, north=region.z0, blocks_per_pixel=1 / PIXELS_PER_BLOCK
+    )
 
 
 def _tiles() -> Float64[np.ndarray, "blocks p p 3"]:

@@ -1,23 +1,25 @@
-"""The world `voxel-v1`: terrain, player and renderer behind the World protocol.
+"""Block worlds behind the World protocol: a land, a player who walks in it, and a renderer; and `voxel-v1`.
 
 An episode is played in two strokes. Its path comes first, in a box of terrain just large enough for the walk;
 the picture comes second, from the terrain around that path as far as the view reaches.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Integer
 
 from loopcraft.seeding import generator
 from loopcraft.trajectory import simulate_flat
-from loopcraft.worlds.base import Observation, Pose
+from loopcraft.worlds.base import GroundPicture, Observation, Pose
 from loopcraft.worlds.voxel.physics import simulate
 from loopcraft.worlds.voxel.region import Region
 from loopcraft.worlds.voxel.render import Renderer
 from loopcraft.worlds.voxel.scene import build_scene
-from loopcraft.worlds.voxel.sky import make_sky
+from loopcraft.worlds.voxel.sky import Sky, make_sky
 from loopcraft.worlds.voxel.terrain import find_spawn, generate_region
+from loopcraft.worlds.voxel.topdown import picture_of
 
 BLOCKS_PER_TICK = 0.22
 """Walking speed, a little above 0.2159: the first guess of how far a walk goes."""
@@ -26,15 +28,30 @@ YAW_STEP_DEG = 10
 VIEW_DISTANCE_BLOCKS = 64.0
 
 
-class VoxelWorld:
-    """Plays walks in the built-in block world. Holds no state between episodes."""
+@dataclass(frozen=True, kw_only=True)
+class Land:
+    """What block worlds differ in: where one starts, the blocks around a walk, and the sky."""
 
-    world_id = "voxel-v1"
+    world_id: str
+    find_start: Callable[[int], tuple[float, float, float, float]]
+    """From the seed to x, y, z of the feet in blocks and the yaw in degrees."""
+    region_around: Callable[[int, Float64[np.ndarray, "T _"], float], Region]
+    """From the seed, poses (x, y, z, ...) and a margin in blocks to all blocks within it."""
+    make_sky: Callable[[int], Sky]
+
+
+class BlockWorld:
+    """Plays walks in a land of blocks. Holds no state between episodes."""
 
     def __init__(
-        self, *, resolution: int, quality: str = "default", view_distance_blocks: float = VIEW_DISTANCE_BLOCKS
+        self,
+        land: Land,
+        *,
+        resolution: int,
+        quality: str = "default",
+        view_distance_blocks: float = VIEW_DISTANCE_BLOCKS,
     ):
-        self.resolution = resolution
+        self.land, self.world_id, self.resolution = land, land.world_id, resolution
         self.view_distance_blocks = view_distance_blocks
         self._renderer = Renderer(resolution=resolution, quality=quality, view_distance=view_distance_blocks)
 
@@ -43,8 +60,8 @@ class VoxelWorld:
     ) -> Iterator[Observation]:
         """One observation per action; with `surfaces`, each holds the face ids of its pixels too."""
         poses = self.path(seed, actions)
-        scene = build_scene(region_around(seed, poses, self.view_distance_blocks))
-        sky = make_sky(seed)
+        scene = build_scene(self.land.region_around(seed, poses, self.view_distance_blocks))
+        sky = self.land.make_sky(seed)
         for row in poses:
             pose = Pose(*row.tolist())
             frame = self._renderer.render(scene, sky, pose)
@@ -53,10 +70,10 @@ class VoxelWorld:
 
     def path(self, seed: int, actions: Integer[np.ndarray, " T"]) -> Float64[np.ndarray, "T 5"]:
         """The poses (x, y, z, yaw_deg, pitch_deg) after each action, without rendering."""
-        start = find_start(seed)
+        start = self.land.find_start(seed)
         reach = BLOCKS_PER_TICK * float(np.abs(simulate_flat(actions)).max()) + PATH_MARGIN_BLOCKS
         while True:
-            region = region_around(seed, np.array([start]), reach)
+            region = self.land.region_around(seed, np.array([start]), reach)
             poses, num_played = simulate(region.blocks, start, actions, x0=region.x0, z0=region.z0)
             if num_played == len(actions):
                 return poses
@@ -76,3 +93,27 @@ def region_around(seed: int, poses: Float64[np.ndarray, "T _"], margin_blocks: f
     high = np.ceil(poses[:, [0, 2]].max(axis=0) + margin_blocks + 1).astype(int)
     size_x, size_z = (high - low).tolist()
     return generate_region(seed, x0=int(low[0]), z0=int(low[1]), size_x=size_x, size_z=size_z)
+
+
+LAND = Land(world_id="voxel-v1", find_start=find_start, region_around=region_around, make_sky=make_sky)
+
+
+class VoxelWorld(BlockWorld):
+    """The built-in world of hills and woods."""
+
+    def __init__(
+        self, *, resolution: int, quality: str = "default", view_distance_blocks: float = VIEW_DISTANCE_BLOCKS
+    ):
+        super().__init__(
+            LAND, resolution=resolution, quality=quality, view_distance_blocks=view_distance_blocks
+        )
+
+
+def make_voxel(*, resolution: int, quality: str = "default", turns: object = None) -> VoxelWorld:
+    """The world of the registry; `turns` is for worlds that start processes of their own."""
+    return VoxelWorld(resolution=resolution, quality=quality)
+
+
+def map_ground(seed: int, poses: Float64[np.ndarray, "T 5"], margin_blocks: float) -> GroundPicture:
+    """The terrain around a walk, from above."""
+    return picture_of(region_around(seed, poses, margin_blocks))

@@ -8,11 +8,11 @@ from jaxtyping import UInt8
 
 from loopcraft.seeding import generator
 from loopcraft.worlds.voxel.blocks import TEXTURE_NAMES
-from loopcraft.worlds.voxel.textures import built, ground, plants, wood
+from loopcraft.worlds.voxel.textures import built, ground, plain, plants, wood
 from loopcraft.worlds.voxel.textures.paint import Painter
 
 PAINTERS: Mapping[str, Painter] = MappingProxyType(
-    {**ground.PAINTERS, **wood.PAINTERS, **built.PAINTERS, **plants.PAINTERS}
+    {**ground.PAINTERS, **wood.PAINTERS, **built.PAINTERS, **plants.PAINTERS, **plain.PAINTERS}
 )
 """Who paints what: one painter for every texture name."""
 

@@ -1,0 +1,35 @@
+"""The world `plaza-v1`: the court, a plain sky, and the player and the renderer of the voxel world."""
+
+import numpy as np
+from jaxtyping import Float
+
+from loopcraft.seeding import generator
+from loopcraft.worlds.base import GroundPicture
+from loopcraft.worlds.plaza.court import court, find_start
+from loopcraft.worlds.voxel.region import Region
+from loopcraft.worlds.voxel.sky import PALETTES, Sky, clear_sky
+from loopcraft.worlds.voxel.topdown import picture_of
+from loopcraft.worlds.voxel.world import BlockWorld, Land
+
+
+def make_sky(seed: int) -> Sky:
+    """A gradient without clouds; the sun stands in another place in every episode."""
+    return clear_sky(PALETTES[0], generator(seed, "plaza-v1/sky"))
+
+
+def region_around(seed: int, _poses: Float[np.ndarray, "T _"], _margin_blocks: float) -> Region:
+    """The whole court, wherever one stands in it."""
+    return court(seed)
+
+
+PLAZA = Land(world_id="plaza-v1", find_start=find_start, region_around=region_around, make_sky=make_sky)
+
+
+def make_plaza(*, resolution: int, quality: str = "default", turns: object = None) -> BlockWorld:
+    """The world of the registry; `turns` is for worlds that start processes of their own."""
+    return BlockWorld(PLAZA, resolution=resolution, quality=quality)
+
+
+def map_ground(seed: int, _poses: Float[np.ndarray, "T 5"], _margin_blocks: float) -> GroundPicture:
+    """The court from above."""
+    return picture_of(court(seed))
