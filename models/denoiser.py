@@ -7,7 +7,7 @@ denoised.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -19,6 +19,7 @@ from models.layers import (
     ConditionedBlock,
     KeysValues,
     Modulation,
+    Rows,
     TransformerSize,
     modulate,
     time_features,
@@ -43,7 +44,19 @@ class Condition:
     time: Float[Tensor, " R"]
     level: Int64[Tensor, " R"]
     action: Int64[Tensor, " R"]
-    row: Int64[Tensor, "B n"]
+    row: Rows
+    """An index for every token; or, from `by_product`, a one-hot vector over the rows of its sample."""
+
+    def by_product(self) -> "Condition":
+        """The same with rows that a matrix product selects, which is exact and, backwards, fast on a GPU.
+
+        Every sample must have equally many rows, and they must lie one sample after the other.
+        """
+        batch = len(self.row)
+        each = len(self.time) // batch
+        first = each * torch.arange(batch, device=self.row.device)[:, None]
+        chosen = functional.one_hot(self.row - first, each).to(self.time.dtype)
+        return replace(self, row=chosen)
 
     @classmethod
     def per_token(
@@ -111,7 +124,7 @@ class Trunk(nn.Module):
         self,
         x: Float[Tensor, "B n D"],
         rows: Float[Tensor, "R D"],
-        row: Int64[Tensor, "B n"],
+        row: Rows,
         num_outputs: int | None = None,
         mask: Bool[Tensor, "B n n"] | None = None,
         memory: Memory | None = None,
@@ -125,9 +138,7 @@ class Trunk(nn.Module):
         out: Tensor = block(x, rows, row, num_outputs, mask, seen)
         return out
 
-    def remember(
-        self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Int64[Tensor, "B n"]
-    ) -> Memory:
+    def remember(self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Rows) -> Memory:
         """Run all blocks but the last one's update and keep what later tokens may attend to."""
         memory: Memory = []
         for block in self.blocks:
@@ -148,7 +159,7 @@ class Head(nn.Module):
         zero_linear(self.linear)
 
     def forward(
-        self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Int64[Tensor, "B n"]
+        self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Rows
     ) -> Float[Tensor, "B n C"]:
         """Project every token."""
         shift, scale = self.modulation(rows, row)

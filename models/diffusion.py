@@ -56,12 +56,20 @@ class Sampling:
     bfloat16: bool = False
     """Run the network under bfloat16 autocast; latents stay in their own dtype."""
     schedule: Schedule = Schedule()
+    bound: float | None = None
+    """The largest absolute value of a latent, where it is known: predicted data is clipped to it."""
+    context_time: float = 0.0
+    """The noise level at which context is shown, for networks that were trained with noise on it."""
 
     def __post_init__(self) -> None:
         if type(self.steps) is not int or self.steps < 1:
             raise UserError(f"steps {self.steps}: a window takes a whole number of network calls, 1 at least")
         if not math.isfinite(self.guidance):
             raise UserError(f"guidance {self.guidance}: choose a finite number, 1 for none")
+        if not 0 <= self.context_time < 1:
+            raise UserError(f"context_time {self.context_time}: choose a number from 0 up to, but not, 1")
+        if self.bound is not None and not self.bound > 0:
+            raise UserError(f"bound {self.bound}: choose a number above 0, or leave it out")
         if self.solver not in get_args(Solver):
             raise UserError(f"solver {self.solver!r}: choose one of {', '.join(get_args(Solver))}")
 
@@ -81,7 +89,8 @@ def sample(
 
     DDIM is written as re-noising the predicted pair at the next t. DPM-Solver++ 2M (Lu et al. 2022) differs
     only in that it first extrapolates the predicted data linearly in log-SNR from the two latest calls; the
-    noise of the pair follows from x_t. The first interval, and the last, very long one, stay first order.
+    noise of the pair follows from x_t, as it does wherever data was clipped. The first interval, and the
+    last, very long one, stay first order.
     """
     times = sampling.times()
     alphas, sigmas = (weights.tolist() for weights in sampling.schedule.alpha_sigma(times))
@@ -91,10 +100,16 @@ def sample(
         noisy = alpha * x.float() + sigma * eps.float()
         v = velocity(noisy, i).float()
         data, noise = alpha * noisy - sigma * v, alpha * v + sigma * noisy
+        is_last = i == sampling.steps - 1
+        if sampling.bound is not None:
+            data = data.clamp(-sampling.bound, sampling.bound)
+            noise = noise if is_last else (noisy - alpha * data) / sigma
         x_hat = data
         if sampling.solver == "dpm++2m" and last_data is not None and i < sampling.steps - 2:
             weight = (log_snr[i + 1] - log_snr[i]) / (log_snr[i] - log_snr[i - 1]) / 2
             data = torch.lerp(last_data, data, 1 + weight)
+            if sampling.bound is not None:
+                data = data.clamp(-sampling.bound, sampling.bound)
             noise = (noisy - alpha * data) / sigma
         last_data = x_hat
         x, eps = data.to(x.dtype), noise.to(eps.dtype)

@@ -63,8 +63,9 @@ class FrameSampler:
         action: Int64[Tensor, "B T"],
     ) -> Velocity:
         times = self.sampling.times().to(x.device)
-        both_times = torch.stack([torch.zeros_like(times), times], dim=1)
-        alpha, sigma = (w.item() for w in self.sampling.schedule.alpha_sigma(torch.zeros(())))
+        context_time = torch.tensor(self.sampling.context_time)
+        both_times = torch.stack([torch.full_like(times, self.sampling.context_time), times], dim=1)
+        alpha, sigma = (w.item() for w in self.sampling.schedule.alpha_sigma(context_time))
         count = self.network.window.num_context
         context = alpha * x[:, :count].float() + sigma * eps[:, :count].float()
 

@@ -19,6 +19,9 @@ RMS_NORM_EPS = 2.0**-23
 KeysValues = tuple[Float[Tensor, "B H _ d"], Float[Tensor, "B H _ d"]]
 """What a layer's attention reads of some tokens."""
 
+Rows = Int64[Tensor, "B #n"] | Float[Tensor, "B n k"]
+"""The condition row of every token: its index among all R rows, or a one-hot vector over its sample's k."""
+
 MAX_PERIOD = 10_000
 NUM_TIME_FEATURES = 256
 ROUNDED_DOWN = 4
@@ -40,13 +43,15 @@ SIZES = {
     "nano": TransformerSize(depth=2, width=96, heads=3),
     "micro": TransformerSize(depth=3, width=144, heads=3),
     "pico": TransformerSize(depth=4, width=160, heads=5),
+    "small": TransformerSize(depth=6, width=144, heads=3),
+    "small-autoencoder": TransformerSize(depth=4, width=144, heads=3),
     "tiny": TransformerSize(depth=6, width=192, heads=6),
     "S": TransformerSize(depth=12, width=384, heads=6),
     "B": TransformerSize(depth=12, width=768, heads=12),
     "L": TransformerSize(depth=24, width=1024, heads=16),
     "XL": TransformerSize(depth=28, width=1152, heads=16),
 }
-"""The paper's four sizes (all its models are B) and four smaller ones."""
+"""The paper's four sizes (all its models are B) and smaller ones."""
 
 
 def sinusoid_pairs(
@@ -191,14 +196,13 @@ class Modulation(nn.Module):
         self.linear = nn.Linear(width, parts * width)
         zero_linear(self.linear)
 
-    def forward(
-        self, rows: Float[Tensor, "R D"], row: Int64[Tensor, "B #n"]
-    ) -> list[Float[Tensor, "B #n D"]]:
+    def forward(self, rows: Float[Tensor, "R D"], row: Rows) -> list[Float[Tensor, "B #n D"]]:
         """Modulate the R distinct rows, then hand every token the parts of its own row."""
-        return [
-            functional.embedding(row, part)
-            for part in self.linear(functional.silu(rows)).chunk(self.parts, dim=-1)
-        ]
+        modulated = self.linear(functional.silu(rows))
+        if row.is_floating_point():
+            chosen = row.to(modulated.dtype) @ modulated.view(len(row), -1, modulated.shape[-1])
+            return list(chosen.chunk(self.parts, dim=-1))
+        return [functional.embedding(row, part) for part in modulated.chunk(self.parts, dim=-1)]
 
 
 def modulate(
@@ -222,7 +226,7 @@ class ConditionedBlock(nn.Module):
         self,
         x: Float[Tensor, "B n D"],
         rows: Float[Tensor, "R D"],
-        row: Int64[Tensor, "B #n"],
+        row: Rows,
         num_outputs: int | None = None,
         mask: Bool[Tensor, "B m n"] | None = None,
         memory: KeysValues | None = None,
@@ -235,9 +239,7 @@ class ConditionedBlock(nn.Module):
         x = torch.addcmul(x[:, -attended.shape[1] :], gate1, attended)
         return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))
 
-    def remember(
-        self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Int64[Tensor, "B #n"]
-    ) -> KeysValues:
+    def remember(self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Rows) -> KeysValues:
         """What the attention of later tokens reads of these."""
         shift, scale, *_ = self.modulation(rows, row)
         return self.attn.keys_values(modulate(x, shift, scale))

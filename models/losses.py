@@ -40,15 +40,16 @@ def token_loss(
     conditioned: Bool[Tensor, " B"],
     schedule: Schedule,
     poses: Float[Tensor, "B n 3"] | None = None,
+    context_time: Float[Tensor, " B"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean squared v error over the target tokens of the batch.
 
-    Targets have the noise level of their sample. Context is clean, or, in samples that are not conditioned,
-    pure noise without actions and the `poses` that follow from them.
+    Targets have the noise level of their sample. Context is clean, or has the noise level `context_time`; in
+    samples that are not conditioned it is pure noise without actions and the `poses` that follow from them.
     """
     if poses is not None:
         poses = poses * conditioned[:, None, None]
-    times = torch.stack([(~conditioned).to(time.dtype), time], dim=1)  # (B, 2): context, target
+    times = _context_and_target(time, conditioned, context_time)
     group = 2 * torch.arange(len(time), device=time.device)[:, None] + target
     condition = Condition.per_group(
         times.flatten(),
@@ -57,11 +58,23 @@ def token_loss(
         mask_actions(action, conditioned),
         network.trunk.num_levels,
     )
-    alpha, sigma = schedule.alpha_sigma(times.flatten()[group][..., None])
+    if x.is_cuda:
+        condition = condition.by_product()
+    alpha, sigma = schedule.alpha_sigma(times)  # (B, 2): few, as they are computed in float64
+    alpha, sigma = (torch.where(target, w[:, 1:], w[:, :1])[..., None] for w in (alpha, sigma))
     mask = visible_from(target) if network.causal else None
     v = network(alpha * x + sigma * eps, network.positions(address, poses), condition, mask=mask)
     error: Tensor = v - (alpha * eps - sigma * x)
-    return error[target].square().mean()
+    weight = target[..., None] / (target.sum() * x.shape[-1])
+    return (error.square() * weight).sum()
+
+
+def _context_and_target(
+    time: Float[Tensor, " B"], conditioned: Bool[Tensor, " B"], context_time: Float[Tensor, " B"] | None
+) -> Float[Tensor, "B 2"]:
+    """The noise levels of each sample's context and of its targets."""
+    known = torch.zeros_like(time) if context_time is None else context_time
+    return torch.stack([torch.where(conditioned, known, 1), time], dim=1)
 
 
 def frame_loss(
@@ -73,11 +86,14 @@ def frame_loss(
     time: Float[Tensor, " B"],
     conditioned: Bool[Tensor, " B"],
     schedule: Schedule,
+    context_time: Float[Tensor, " B"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean squared v error over the newest frames; context is clean or pure noise, actions always given."""
-    times = torch.stack([(~conditioned).to(time.dtype), time], dim=1)
+    """Mean squared v error over the newest frames; context as in `token_loss`, actions always given."""
+    times = _context_and_target(time, conditioned, context_time)
     count = network.window.denoised_frames
     condition = network.condition_by_role(times, action)
+    if latents.is_cuda:
+        condition = condition.by_product()
     frame_times = times.repeat_interleave(
         torch.tensor([network.window.num_context, count], device=time.device), dim=1
     )

@@ -14,10 +14,16 @@ class OptimizerConfig:
     weight_decay: float = 0.01
     warmup_steps: int = 2000
     """The rate grows linearly from 0 at step 0 to its full value at this step, and stays there."""
+    cooldown_steps: int = 0
+    """Our own: over so many steps before `last_step` the rate falls linearly to 0."""
+    last_step: int | None = None
 
     def rate_at(self, step: int) -> float:
         """The learning rate of the update number `step`, counted from 0."""
-        return self.learning_rate * min(step / self.warmup_steps, 1)
+        rate = self.learning_rate * min(step / self.warmup_steps, 1)
+        if self.cooldown_steps and self.last_step is not None:
+            rate *= min(max((self.last_step - step) / self.cooldown_steps, 0), 1)
+        return rate
 
 
 def split_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:

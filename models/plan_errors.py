@@ -63,7 +63,7 @@ def show(flags: Flags) -> None:
     model = load_model(
         flags.model, Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=frame_size)
     )
-    codec = FrameCodec(model.autoencoder.to(device), flags.precision)
+    codec = FrameCodec(model.autoencoder.to(device), flags.precision, model.preset.video.space)
     if codec.frame_shape[1] != side:
         raise UserError(
             f"--data {flags.data}: has frames of {side} x {side}, and {flags.model} takes "

@@ -21,11 +21,17 @@ from models.clips import extend_actions
 from models.denoiser import NUM_ACTIONS
 from models.diffusion import Sampling, Solver
 from models.sampler import Sampler, autocast, keyed_noise
-from models.tokens import Pyramid
+from models.tokens import ALL_LATENTS, LatentSpace, Pyramid
 from models.weights import LoadedModel, Source, load_autoencoder, load_model
 
 FRAMES_AT_ONCE = 32
-"""Frames that the autoencoder works on at a time."""
+"""Frames that the autoencoder works on at a time on a processor."""
+
+
+def frames_at_once(device: torch.device) -> int:
+    """Frames that the autoencoder works on at a time: many on a GPU, where few are a waste."""
+    return FRAMES_AT_ONCE if device.type == "cpu" else 16 * FRAMES_AT_ONCE
+
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """auto: bfloat16 autocast on CUDA; elsewhere float32, or what an autocast around the model says."""
@@ -39,9 +45,11 @@ def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
 class FrameCodec:
     """An autoencoder on whole videos: 8-bit frames to latents, latents of one level to frames in [0, 1]."""
 
-    def __init__(self, autoencoder: Autoencoder, precision: Precision) -> None:
+    def __init__(
+        self, autoencoder: Autoencoder, precision: Precision, space: LatentSpace = ALL_LATENTS
+    ) -> None:
         self.autoencoder = autoencoder.eval().requires_grad_(False)
-        self.precision = precision
+        self.precision, self.space = precision, space
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -55,7 +63,7 @@ class FrameCodec:
 
     @torch.no_grad()
     def encode(self, frames: UInt8[Tensor, "B T 3 H W"]) -> Pyramid:
-        """The float32 latents of all levels."""
+        """The float32 latents of all levels of the space."""
         if tuple(frames.shape[2:]) != self.frame_shape or frames.dtype != torch.uint8:
             raise UserError(
                 f"the model takes uint8 frames of {self.frame_shape}, and got "
@@ -64,18 +72,19 @@ class FrameCodec:
         with autocast(frames.device, uses_bfloat16(self.precision, frames.device)):
             parts = [
                 self.autoencoder.encode(images.float() / 255)
-                for images in torch.split(frames.flatten(0, 1), FRAMES_AT_ONCE)
+                for images in torch.split(frames.flatten(0, 1), frames_at_once(frames.device))
             ]
-        levels = [torch.cat(level).float() for level in zip(*parts, strict=True)]
+        levels = self.space.enter([torch.cat(level).float() for level in zip(*parts, strict=True)])
         return [latents.view(*frames.shape[:2], *latents.shape[1:]) for latents in levels]
 
     @torch.no_grad()
     def decode(self, latents: Float[Tensor, "B T n C"], level: int = 0) -> Float[Tensor, "B T 3 H W"]:
-        """Frames, clipped to [0, 1]."""
+        """Frames, clipped to [0, 1], from one level of the space."""
+        latents = self.space.leave(latents)
         with autocast(latents.device, uses_bfloat16(self.precision, latents.device)):
             parts = [
-                self.autoencoder.decode(part, level).float().clamp(0, 1)
-                for part in torch.split(latents.flatten(0, 1), FRAMES_AT_ONCE)
+                self.autoencoder.decode(part, level + self.space.finest).float().clamp(0, 1)
+                for part in torch.split(latents.flatten(0, 1), frames_at_once(latents.device))
             ]
         return torch.cat(parts).view(*latents.shape[:2], *self.frame_shape)
 
@@ -88,7 +97,7 @@ class VideoRollout:
         self.checkpoint_sha256 = model.sha256
         self._video = model.preset.video
         self._network = model.network.eval().requires_grad_(False)
-        self._codec = FrameCodec(model.autoencoder, precision)
+        self._codec = FrameCodec(model.autoencoder, precision, self._video.space)
         self._sampling = sampling
         self._precision = precision
         self.frame_shape = self._codec.frame_shape

@@ -257,7 +257,7 @@ class TokenSampler:
 
             return predict
 
-        conditional = with_context_at(0.0, action, poses)
+        conditional = with_context_at(self.sampling.context_time, action, poses)
         if self.sampling.guidance == 1:
             return conditional
         blind = with_context_at(1.0, torch.full_like(action, NO_ACTION), None)

@@ -4,7 +4,7 @@ Level 0 is the finest. Row and column count cells of the token's own level. Late
 pyramid: one tensor (B, T, n, C) a level, whose n tokens are the level's cells in raster order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int64
@@ -47,6 +47,10 @@ class Grid:
         """Tokens of one frame at each level, finest first."""
         return [self.tokens_at(level) for level in range(self.levels)]
 
+    def coarser(self, finest: int) -> "Grid":
+        """The grid without its `finest` finest levels."""
+        return replace(self, side=self.side >> finest, levels=self.levels - finest)
+
     def addresses(self, frames: Int64[Tensor, " frames"], level: int) -> Int64[Tensor, "tokens 4"]:
         """The addresses of all tokens of `frames` at one level: frame, then row, then column."""
         cells = torch.arange(self.side_at(level), device=frames.device)
@@ -57,3 +61,26 @@ class Grid:
         """The addresses of every token of one frame (frame 0), finest level first."""
         frame = torch.zeros(1, dtype=torch.int64)
         return torch.cat([self.addresses(frame, level) for level in range(self.levels)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentSpace:
+    """Which of an autoencoder's levels a video model works on, and in which unit."""
+
+    finest: int = 0
+    """The autoencoder's level that is level 0 of the video model; finer ones are left out."""
+    scale: float = 1.0
+    """What latents are multiplied with, so that diffusion sees about unit variance."""
+
+    def enter(self, levels: list[Float[Tensor, "*frames _ C"]]) -> list[Float[Tensor, "*frames _ C"]]:
+        """The autoencoder's latents as the video model has them."""
+        kept = levels[self.finest :]
+        return kept if self.scale == 1 else [latents * self.scale for latents in kept]
+
+    def leave(self, latents: Float[Tensor, "*shape C"]) -> Float[Tensor, "*shape C"]:
+        """Latents of the video model as the autoencoder has them."""
+        return latents if self.scale == 1 else latents / self.scale
+
+
+ALL_LATENTS = LatentSpace()
+"""The paper's space: every level, as the autoencoder gives it."""

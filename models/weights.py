@@ -29,6 +29,7 @@ from models.presets import (
     VideoNetwork,
     tiny,
 )
+from models.tokens import LatentSpace
 
 SUFFIX = ".safetensors"
 AUTOENCODERS = ("autoencoder", "autoencoder-cascaded")
@@ -270,13 +271,22 @@ def config_from(header: dict[str, Any], path: str | Path) -> AutoencoderConfig |
             case "AutoencoderConfig":
                 return AutoencoderConfig(**fields)
             case "TokenModelConfig":
-                return TokenModelConfig(**{**fields, "plan": PlanConfig(**fields["plan"])})
+                return TokenModelConfig(**_with_plan(fields))
             case "CausalModelConfig":
-                return CausalModelConfig(**{**fields, "plan": PlanConfig(**fields["plan"])})
+                return CausalModelConfig(**_with_plan(fields))
             case "FramePackConfig":
-                window = dict(fields["window"])
+                window = dict(fields.pop("window"))
                 window["context_frames"] = tuple(window["context_frames"])
-                return FramePackConfig(**{**fields, "window": FramePackWindow(**window)})
+                return FramePackConfig(**_with_space(fields), window=FramePackWindow(**window))
     except (TypeError, KeyError, ValueError) as error:
         raise UserError(f"{path}: its configuration is not one of ours ({error}); save it again") from error
     raise UserError(f"{path}: holds an unknown kind of model, {header['kind']!r}")
+
+
+def _with_plan(fields: dict[str, Any]) -> dict[str, Any]:
+    return _with_space(fields) | {"plan": PlanConfig(**fields["plan"])}
+
+
+def _with_space(fields: dict[str, Any]) -> dict[str, Any]:
+    """Files from before there were latent spaces have none."""
+    return fields | {"space": LatentSpace(**fields.get("space", {}))}

@@ -81,14 +81,21 @@ class WindowTable:
         step: Int64[Tensor, " B"],
     ) -> "WindowBatch":
         """The same windows as `cut_window` gives, of the clips that begin at `start` of `video`."""
+        self._follow(step.device)
         address, roles = self.address[step], self.roles[step]
         where = (video[:, None].expand_as(roles), start[:, None] + address[..., 0])
-        seen = (roles != UNSEEN).to(latents.device)
+        seen = roles != UNSEEN
         return WindowBatch(
             tokens=latents[(*where, self.token[step])].float() * seen[..., None],
             address=address,
             actions=actions[where] * seen,
             roles=roles,
+        )
+
+    def _follow(self, device: torch.device) -> None:
+        """Keep the tables where they are used."""
+        self.address, self.token, self.roles = (
+            table.to(device) for table in (self.address, self.token, self.roles)
         )
 
 

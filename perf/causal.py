@@ -38,7 +38,7 @@ class Rollout:
     def __init__(self, flags: Flags, name: str, sampling: Sampling) -> None:
         model = load_model(name, Source(preset="pico", frame_size=USUAL_FRAME_SIZE["pico"]))
         self.title = f"{name}, {sampling.steps} calls of {sampling.solver}"
-        self.codec = FrameCodec(model.autoencoder, "float32")
+        self.codec = FrameCodec(model.autoencoder, "float32", model.preset.video.space)
         sampler = model.preset.video.sampler(model.network.eval(), model.autoencoder.grid, sampling)
         assert isinstance(sampler, TokenSampler)
         draws = torch.Generator().manual_seed(0)

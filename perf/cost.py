@@ -88,8 +88,8 @@ def autoencoder_cost(preset: Preset) -> Cost:
 
 def video_cost(preset: Preset) -> Cost:
     """A window through a video network."""
-    grid = preset.autoencoder.grid
-    network = preset.video.network(grid)
+    network = preset.video.network(preset.autoencoder.grid)
+    grid = preset.autoencoder.grid.coarser(preset.video.space.finest)
     if isinstance(network, FramePackDenoiser):
         frames = network.window.num_frames
         latents = torch.zeros(1, frames, grid.channels, grid.side, grid.side)

@@ -1,7 +1,7 @@
 """The table of worlds: what each one is, what it can tell, and where its code lies.
 
-A world is a folder whose package defines a `WorldSpec`, and one line in `BUILT_IN`. A world of another package
-is an entry point of the group `loopcraft.worlds` whose name is the world's id and whose value is its spec.
+A world is a folder whose package defines a `WorldSpec`, and one line in `BUILT_IN`. A world of another
+package is an entry point of the group `loopcraft.worlds`: its name is the world's id, its value the spec.
 Nothing of a world is imported before somebody asks for it.
 """
 

@@ -56,6 +56,8 @@ class TrainingConfig:
     """The largest norm of the whole gradient."""
     context_dropout: float = 0.1
     """Share of video samples whose context is pure noise (video models only)."""
+    context_noise: float = 0.0
+    """Half of the video samples see their context at a noise level drawn from 0 to this one."""
     detail: Detail = "gradient"
     detail_weight: float = 0.05
     ema_decay: float | None = None
@@ -119,6 +121,14 @@ def schedule_of(preset: str, command: str) -> Schedule:
                 batch_size=16 if is_video else 64,
                 warmup_steps=100,
                 pool=PoolConfig(episodes=512) if is_video else PoolConfig(fresh=0.25),
+                episode_frames=384,
+            )
+        case "small":
+            return Schedule(
+                steps=2_000 if is_video else 3_000,
+                batch_size=128 if is_video else 512,
+                warmup_steps=100,
+                pool=PoolConfig(episodes=512, fresh=1.0 if is_video else 0.5),
                 episode_frames=384,
             )
         case "nano":

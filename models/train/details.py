@@ -38,7 +38,7 @@ class Lpips:
             raise UserError(f"--vgg {vgg} needs the package lpips; install it, or leave --vgg out") from error
         self._network: nn.Module = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False)
         load_vgg(self._network.net, vgg)
-        self._network.eval().requires_grad_(False).to(device)
+        self._network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
 
     def __call__(
         self, predicted: Float[Tensor, "N 3 H W"], target: Float[Tensor, "N 3 H W"]

@@ -7,7 +7,7 @@ from typing import Literal
 from loopcraft.cli import UserError
 from models.rollouts import Precision
 
-PresetName = Literal["main", "ablation", "tiny", "nano", "pico"]
+PresetName = Literal["main", "ablation", "tiny", "nano", "pico", "small"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +15,7 @@ class Flags:
     """What both commands take; what is None is as the preset has it."""
 
     data: str
-    """"voxel-v1", a folder, or a data set at hf://ORG/NAME."""
+    """A world, as in plaza-v1 or voxel-v1, a folder, or a data set at hf://ORG/NAME."""
     out: Path
     """The folder of checkpoints, logs and pictures; all models of a set may share one."""
     preset: PresetName = "nano"
@@ -27,6 +27,8 @@ class Flags:
     """Backward passes an update."""
     learning_rate: float = 1e-3
     warmup_steps: int | None = None
+    cooldown: float = 0.0
+    """Share of all steps, at the end, over which the rate falls to 0; such a run cannot be made longer."""
     clip_norm: float = 1.0
     """Largest norm of the gradient."""
     ema: float | None = None
@@ -83,6 +85,8 @@ class Flags:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UserError(f"--{name.replace('_', '-')} {value}: choose a number above 0")
+        if not 0 <= self.cooldown <= 1:
+            raise UserError(f"--cooldown {self.cooldown}: choose a share from 0 to 1")
         if self.ema is not None and not 0 < self.ema < 1:
             raise UserError(f"--ema {self.ema}: choose a number between 0 and 1, as in 0.999")
 
@@ -106,3 +110,5 @@ class VideoFlags(Flags):
     """Folder or hf://ORG/NAME of a trained autoencoder: frames need it, for latents it draws the pictures."""
     context_dropout: float = 0.1
     """Share of samples whose context is pure noise."""
+    context_noise: float = 0.0
+    """Half of the samples see their context at a noise level from 0 to this one; the paper has 0."""

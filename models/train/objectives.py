@@ -58,9 +58,17 @@ class AutoencoderObjective(nn.Module):
 class TokenObjective(nn.Module):
     """Predict v of the tokens that a random step of the plan denoises."""
 
-    def __init__(self, network: TokenDenoiser, plan: Plan, grid: Grid, context_dropout: float) -> None:
+    def __init__(
+        self,
+        network: TokenDenoiser,
+        plan: Plan,
+        grid: Grid,
+        context_dropout: float,
+        context_noise: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.network, self.plan, self.context_dropout = network, plan, context_dropout
+        self.network, self.plan = network, plan
+        self.context_dropout, self.context_noise = context_dropout, context_noise
         self.table = WindowTable(plan, grid)
         self.clip_length = plan.num_frames
 
@@ -68,12 +76,13 @@ class TokenObjective(nn.Module):
         """Random clips of the pool, one step of the plan cut out of each."""
         slot, start = pool.draw(rng, count, self.clip_length)
         step = torch.tensor([choose_step(self.plan, uniform) for uniform in rng.random(count)])
+        slot, start, step = (index.to(pool.values.device) for index in (slot, start, step))
         window = self.table.cut(pool.values, pool.actions, slot, start, step)
         x = window.tokens.to(noise.device)
         target = window.roles == DENOISED
         batch: Batch = {}
         if self.network.odometry is not None:
-            poses = token_poses(pool.actions[slot].cpu(), start[:, None] + window.address[..., FRAME], target)
+            poses = token_poses(pool.actions[slot], start[:, None] + window.address[..., FRAME], target)
             batch["poses"] = (poses * (window.roles != UNSEEN)[..., None]).to(noise.device)
         return batch | {
             "x": x,
@@ -83,6 +92,7 @@ class TokenObjective(nn.Module):
             "eps": torch.randn(x.shape, generator=noise, device=noise.device),
             "conditioned": torch.rand(count, generator=noise, device=noise.device) > self.context_dropout,
             "time": torch.rand(count, 1, generator=noise, device=noise.device)[:, 0],
+            **draw_context_times(self.context_noise, count, noise),
         }
 
     def forward(
@@ -95,6 +105,7 @@ class TokenObjective(nn.Module):
         conditioned: Bool[Tensor, " B"],
         time: Float[Tensor, " B"],
         poses: Float[Tensor, "B n 3"] | None = None,
+        context_time: Float[Tensor, " B"] | None = None,
     ) -> Float[Tensor, ""]:
         """The loss."""
         return token_loss(
@@ -108,21 +119,25 @@ class TokenObjective(nn.Module):
             conditioned=conditioned,
             schedule=Schedule(),
             poses=poses,
+            context_time=context_time,
         )
 
 
 class FrameObjective(nn.Module):
     """Predict v of the newest frames of a FramePack window."""
 
-    def __init__(self, network: FramePackDenoiser, context_dropout: float) -> None:
+    def __init__(
+        self, network: FramePackDenoiser, context_dropout: float, context_noise: float = 0.0
+    ) -> None:
         super().__init__()
-        self.network, self.context_dropout = network, context_dropout
+        self.network = network
+        self.context_dropout, self.context_noise = context_dropout, context_noise
         self.clip_length = network.window.num_frames
 
     def draw(self, pool: EpisodePool, count: int, rng: np.random.Generator, noise: torch.Generator) -> Batch:
         """Random clips of level-0 latents."""
-        slot, start = pool.draw(rng, count, self.clip_length)
-        frame = start[:, None] + torch.arange(self.clip_length)
+        slot, start = (index.to(pool.values.device) for index in pool.draw(rng, count, self.clip_length))
+        frame = start[:, None] + torch.arange(self.clip_length, device=start.device)
         grid = self.network.grid
         finest = pool.values[slot[:, None], frame, : grid.tokens_at(0)].to(noise.device).float()
         latents = finest.view(count, -1, grid.side, grid.side, grid.channels).movedim(-1, 2)
@@ -133,6 +148,7 @@ class FrameObjective(nn.Module):
             "time": torch.rand(count, generator=noise, device=noise.device),
             "conditioned": torch.rand(count, 1, generator=noise, device=noise.device)[:, 0]
             >= self.context_dropout,
+            **draw_context_times(self.context_noise, count, noise),
         }
 
     def forward(
@@ -142,23 +158,39 @@ class FrameObjective(nn.Module):
         eps: Float[Tensor, "B T C side side"],
         time: Float[Tensor, " B"],
         conditioned: Bool[Tensor, " B"],
+        context_time: Float[Tensor, " B"] | None = None,
     ) -> Float[Tensor, ""]:
         """The loss."""
         return frame_loss(
-            self.network, latents, action, eps=eps, time=time, conditioned=conditioned, schedule=Schedule()
+            self.network,
+            latents,
+            action,
+            eps=eps,
+            time=time,
+            conditioned=conditioned,
+            schedule=Schedule(),
+            context_time=context_time,
         )
+
+
+def draw_context_times(highest: float, count: int, noise: torch.Generator) -> Batch:
+    """The noise levels of the samples' contexts, about half of them 0, unless all are."""
+    if not highest:
+        return {}
+    share = 2 * torch.rand(count, generator=noise, device=noise.device) - 1
+    return {"context_time": highest * share.clamp(min=0)}
 
 
 Objective = AutoencoderObjective | TokenObjective | FrameObjective
 
 
 def video_objective(
-    network: VideoNetwork, plan: Plan | None, grid: Grid, context_dropout: float
+    network: VideoNetwork, plan: Plan | None, grid: Grid, context_dropout: float, context_noise: float = 0.0
 ) -> Objective:
     """The objective of a video network; token denoisers have a plan."""
     if plan is None:
-        return FrameObjective(cast(FramePackDenoiser, network), context_dropout)
-    return TokenObjective(cast(TokenDenoiser, network), plan, grid, context_dropout)
+        return FrameObjective(cast(FramePackDenoiser, network), context_dropout, context_noise)
+    return TokenObjective(cast(TokenDenoiser, network), plan, grid, context_dropout, context_noise)
 
 
 def compile_networks(network: nn.Module) -> None:

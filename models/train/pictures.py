@@ -12,6 +12,7 @@ from loopcraft.storage import whole_file
 from models.autoencoder import Autoencoder
 from models.diffusion import Sampling
 from models.presets import VideoConfig, VideoNetwork
+from models.rollouts import FrameCodec
 from models.sampler import keyed_noise
 
 COLUMNS = 8
@@ -51,14 +52,15 @@ def reconstructions(
 def rollout(
     video: VideoConfig,
     network: VideoNetwork,
-    autoencoder: Autoencoder,
+    codec: FrameCodec,
     sampling: Sampling,
     latents: Float[Tensor, "T tokens C"],
     actions: Int64[Tensor, " T"],
 ) -> UInt8[Tensor, "height width 3"]:
     """True frames, decoded, above those generated from the same context; evenly spread over the horizon."""
-    grid = autoencoder.grid
-    sampler = video.sampler(network, grid, sampling)
+    whole = codec.autoencoder.grid
+    grid = whole.coarser(video.space.finest)
+    sampler = video.sampler(network, whole, sampling)
     levels = [part[None] for part in torch.split(latents.float(), grid.tokens_per_level, dim=1)]
     actions = actions[: sampler.num_context + sampler.num_future(COLUMNS)]
     context = [level[:, : sampler.num_context] for level in levels]
@@ -70,4 +72,4 @@ def rollout(
     generated = torch.cat(finest)
     shown = torch.linspace(0, len(generated) - 1, COLUMNS).long()
     true = levels[0][0, sampler.num_context :][shown]
-    return tile([autoencoder.decode(part, 0) for part in (true, generated[shown])])
+    return tile([codec.decode(part[None])[0] for part in (true, generated[shown])])

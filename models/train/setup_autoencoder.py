@@ -52,7 +52,7 @@ def prepare_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Setup:
         state=read_state(flags.out, config),
         objective=AutoencoderObjective(network, detail, config.detail_weight),
         source=source,
-        keep=lambda frames: frames,
+        keep=lambda frames: frames.to(processes.device),
         draw=draw,
     )
 

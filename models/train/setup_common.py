@@ -21,7 +21,7 @@ from models.train.loop import Draw
 from models.train.objectives import Objective
 from models.train.processes import Processes
 
-USUAL_FRAME_SIZE = {"main": 256, "ablation": 256, "nano": 64, "pico": 64, "tiny": 32}
+USUAL_FRAME_SIZE = {"main": 256, "ablation": 256, "nano": 64, "pico": 64, "small": 64, "tiny": 32}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def begin_with(network: nn.Module, path: Path | None) -> str | None:
 def config_of(flags: Flags, processes: Processes, **fields: Any) -> TrainingConfig:
     """The configuration: what the flags say, else the preset's schedule."""
     usual = schedule_for(flags)
-    batch_size = flags.batch_size or usual.batch_size
+    batch_size, steps = flags.batch_size or usual.batch_size, flags.steps or usual.steps
     parts = flags.accumulate * processes.count
     if batch_size % parts:
         raise UserError(
@@ -78,7 +78,10 @@ def config_of(flags: Flags, processes: Processes, **fields: Any) -> TrainingConf
             fresh=usual.pool.fresh if flags.fresh is None else flags.fresh,
         ),
         optimizer=OptimizerConfig(
-            learning_rate=flags.learning_rate, warmup_steps=flags.warmup_steps or usual.warmup_steps
+            learning_rate=flags.learning_rate,
+            warmup_steps=flags.warmup_steps or usual.warmup_steps,
+            cooldown_steps=round(flags.cooldown * steps),
+            last_step=steps if flags.cooldown else None,
         ),
         clip_norm=flags.clip_norm,
         ema_decay=flags.ema,

@@ -15,7 +15,7 @@ from models.autoencoder import Autoencoder
 from models.latents import OwnLatents, open_latents
 from models.presets import Preset, TokenModelConfig, VideoNetwork
 from models.rollouts import FrameCodec
-from models.tokens import Grid
+from models.tokens import Grid, LatentSpace
 from models.train.checkpoint import read_state
 from models.train.episodes import LatentEpisodes, Source, holds_latents, is_world
 from models.train.flags import VideoFlags
@@ -50,11 +50,12 @@ def prepare_video(flags: VideoFlags, processes: Processes) -> Setup:
             f"--data {flags.data} holds frames: give the --autoencoder that turns them into latents"
         )
     _require_levels(preset, grid, flags)
-    plan = preset.video.plan.build(grid) if isinstance(preset.video, TokenModelConfig) else None
+    space, used = preset.video.space, grid.coarser(preset.video.space.finest)
+    plan = preset.video.plan.build(used) if isinstance(preset.video, TokenModelConfig) else None
     with seeded(flags.seed):
         network = preset.video.network(grid)
     initial = begin_with(network, flags.begin_with)
-    objective = video_objective(network, plan, grid, flags.context_dropout)
+    objective = video_objective(network, plan, used, flags.context_dropout, flags.context_noise)
     source: Source
     if is_latent:
         source = LatentEpisodes(latents, min_frames=objective.clip_length, seed=flags.seed)
@@ -74,19 +75,22 @@ def prepare_video(flags: VideoFlags, processes: Processes) -> Setup:
         autoencoder=sha256,
         initial=initial,
         context_dropout=flags.context_dropout,
+        context_noise=flags.context_noise,
     )
     state = read_state(flags.out, config)
     if flags.autoencoder is not None and processes.rank == 0:
         _copy_autoencoder(flags)
-    codec = None if autoencoder is None else FrameCodec(autoencoder.to(processes.device), flags.precision)
+    codec = None
+    if autoencoder is not None:
+        codec = FrameCodec(autoencoder.to(processes.device), flags.precision, space)
     return Setup(
         config=config,
         steps=flags.steps or schedule_for(flags).steps,
         state=state,
         objective=objective,
         source=source,
-        keep=(lambda latents: latents.to(processes.device)) if is_latent else _encoder(codec, processes),
-        draw=None if autoencoder is None else _rollout_picture(preset, autoencoder),
+        keep=_selector(space, grid, processes) if is_latent else _encoder(codec, processes),
+        draw=None if codec is None else _rollout_picture(preset, codec),
     )
 
 
@@ -103,14 +107,26 @@ def _encoder(
     return encode
 
 
-def _rollout_picture(preset: Preset, autoencoder: Autoencoder) -> Draw:
+def _selector(
+    space: LatentSpace, grid: Grid, processes: Processes
+) -> Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]:
+    """Stored latents (T, tokens, C) of all levels to those of the model's space, on the device."""
+
+    def keep(latents: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *kept"]:
+        levels = list(torch.split(latents.to(processes.device), grid.tokens_per_level, dim=1))
+        return torch.cat(space.enter(levels), dim=1)
+
+    return keep
+
+
+def _rollout_picture(preset: Preset, codec: FrameCodec) -> Draw:
     def draw(trainer: Trainer, pool: EpisodePool) -> Tensor:
         network = cast(VideoNetwork, trainer.best)
         length = int(pool.lengths[0])
         return rollout(
             preset.video,
             network,
-            autoencoder,
+            codec,
             preset.sampling,
             pool.values[0, :length],
             pool.actions[0, :length],

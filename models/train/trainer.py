@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from loopcraft.seeding import generator, integer_seed
 from models.optimizers import build_optimizers, set_learning_rate
@@ -30,8 +30,8 @@ class Trainer:
         self.optimizers = build_optimizers(self.network, config.optimizer)
         self.average: AveragedModel | None = None
         if config.ema_decay is not None:
-            ema = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(self.network, multi_avg_fn=ema)
+            self.average = AveragedModel(self.network)
+        self._is_averaged = False  # kept here, as asking the average's own counter waits for the GPU
         if compiled:
             compile_networks(self.network)
         self._parallel: nn.Module = self.objective
@@ -48,6 +48,7 @@ class Trainer:
         self.network.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["ema"])
+            self._is_averaged = int(self.average.n_averaged) > 0
         for optimizer, stored in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(stored)
 
@@ -73,8 +74,21 @@ class Trainer:
             optimizer.step()  # type: ignore[no-untyped-call]
             optimizer.zero_grad()
         if self.average is not None:
-            self.average.update_parameters(self.network)
+            self._update_average(self.average)
         return torch.stack([loss, norm])
+
+    @torch.no_grad()
+    def _update_average(self, average: AveragedModel) -> None:
+        """Move the average towards the network; the first time, copy it."""
+        assert self.config.ema_decay is not None
+        ours: list[Tensor] = list(average.module.parameters())
+        theirs: list[Tensor] = list(self.network.parameters())
+        if self._is_averaged:
+            torch._foreach_lerp_(ours, theirs, 1 - self.config.ema_decay)
+        else:
+            torch._foreach_copy_(ours, theirs)
+        self._is_averaged = True
+        average.n_averaged += 1
 
     def _without_exchange(self, skipped: bool) -> Any:
         """Gradients are exchanged between processes once an update."""

@@ -65,8 +65,7 @@ def _with_room(is_free: Bool[np.ndarray, "S S"]) -> Bool[np.ndarray, "S S"]:
     windows = np.lib.stride_tricks.sliding_window_view(
         np.pad(is_free, START_RADIUS_BLOCKS), (2 * START_RADIUS_BLOCKS + 1,) * 2
     )
-    roomy: Bool[np.ndarray, "S S"] = windows.all(axis=(2, 3))
-    return roomy
+    return np.asarray(windows.all(axis=(2, 3)))
 
 
 def _lay_ground(blocks: UInt8[np.ndarray, "X Z Y"], dice: Dice) -> None:

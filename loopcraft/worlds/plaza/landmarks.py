@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from jaxtyping import UInt8
 import numpy as np
+from jaxtyping import UInt8
 
 from loopcraft.worlds.voxel.canvas import Canvas, Dice
 

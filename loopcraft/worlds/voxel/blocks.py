@@ -1,7 +1,7 @@
 """The table of blocks: shape, textures and rules as data.
 
-Ids are positions in `BLOCKS` and part of `voxel-v1` and `plaza-v1`: append, never reorder. At most 190 blocks (the tracer
-keeps a block id and a flag in one byte).
+Ids are positions in `BLOCKS` and part of `voxel-v1` and `plaza-v1`: append, never reorder. At most 190
+blocks (the tracer keeps a block id and a flag in one byte).
 """
 
 from dataclasses import dataclass
