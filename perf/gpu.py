@@ -1,0 +1,273 @@
+"""What to do with a GPU that is there for minutes: `python -m perf.gpu --minutes 12 --out DIR`.
+
+One command for a bare machine without a network. In order of worth: the tests that need a GPU; how long the
+paper's MilliVid takes to sample; and, in all the time that is left, training of the small models straight
+from their world: the autoencoder first, then all video models at once, at equal steps. What is known is
+written as soon as it is known: DIR/figures.json, a log for each job, weights under 16 MB a file. The same
+command goes on with a training that was cut off, as `models.train` does. With `--device cpu` it runs at the
+smallest size.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from models.presets import PRESETS
+
+Job = Literal["tests", "sample", "train"]
+
+ENDING_SECONDS = 12.0
+"""A trainer that is told to stop saves and ends within this time."""
+OMP_THREADS = "1"
+"""Of each process: all work at once, and a GPU does what is heavy."""
+WARMING_STEPS = 2
+"""Updates of the trial run that leaves compiled code for the real one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """How long, and with what."""
+
+    minutes: float = 12.0
+    out: Path
+    device: str = "cuda"
+    jobs: tuple[Job, ...] = ("tests", "sample", "train")
+    world: str = "plaza-v1"
+    preset: str = "small"
+    """The preset that is trained; on a CPU `tiny` is meant for trying out."""
+    models: tuple[str, ...] = ("millivid", "framepack", "full-resolution")
+    vgg: Path | None = None
+    """Weights of VGG16 for the autoencoder's LPIPS; without them it compares image gradients."""
+    autoencoder_steps: int = 2000
+    video_steps: int = 2000
+    autoencoder_flags: str = ""
+    """More flags for `models.train autoencoder`, in one word for the shell."""
+    video_flags: str = ""
+    """More flags for `models.train video`, likewise."""
+    workers: int = max(1, (os.cpu_count() or 2) - 1)
+    """Processes that simulate episodes, shared by the models that are trained at a time."""
+    work: Path = Path("/tmp/loopcraft-gpu")
+    """Where training keeps its state, which is too large to bring home."""
+
+
+@dataclass
+class Session:
+    """The clock, the folder of what is brought home, and the figures so far."""
+
+    flags: Flags
+    began: float = field(default_factory=time.monotonic)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until everything must have ended."""
+        return 60 * self.flags.minutes - (time.monotonic() - self.began)
+
+    def note(self, **figures: Any) -> None:
+        """Write figures down, for whatever happens next, and print them."""
+        self.figures |= figures
+        self.figures["seconds"] = round(time.monotonic() - self.began, 1)
+        temporary = self.flags.out / "figures.json.partial"
+        temporary.write_text(json.dumps(self.figures, indent=1))
+        temporary.replace(self.flags.out / "figures.json")
+        print(f"[{self.figures['seconds']:6.1f} s] {json.dumps(figures)}", flush=True)
+
+    def start(self, name: str, *command: str) -> "Process":
+        """Start a command of this project, with a log of its own."""
+        return Process(name, command, self.flags.work / "logs" / f"{name}.log")
+
+
+class Process:
+    """A command in the background whose output goes to a log."""
+
+    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.name, self.log = name, log
+        self.began = time.monotonic()
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": OMP_THREADS},
+            )
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit code; a process that takes longer is told to stop, then killed (None)."""
+        try:
+            return self._process.wait(max(seconds, 0.1))
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        return None
+
+    def last_line(self) -> str:
+        """What it said last."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
+def run_tests(session: Session) -> None:
+    """The tests that are marked cuda; on a CPU, that they are collected."""
+    only = ("--collect-only",) if session.flags.device == "cpu" else ()
+    process = session.start("tests", "pytest", "-m", "cuda", "-n", "0", "tests/test_models_gpu.py", *only)
+    code = process.wait(min(session.seconds_left, 120))
+    session.note(tests={"exit_code": code, "summary": process.last_line()})
+
+
+def time_sampling(session: Session) -> None:
+    """The sampler at the paper's MilliVid setting, a few rollout steps of it scaled up; see `perf.sample`."""
+    on_cpu = session.flags.device == "cpu"
+    size = ("--size", "nano", "--repeats", "1") if on_cpu else ("--size", "B", "--videos", "8", "--compile")
+    steps = ("--steps", "2") if on_cpu else ("--steps", "50", "--rollout-steps", "4", "--repeats", "2")
+    process = session.start("sample", "perf.sample", "--device", session.flags.device, *size, *steps)
+    code = process.wait(min(session.seconds_left, 180))
+    session.note(sample={"exit_code": code, "says": process.last_line()})
+
+
+def train(session: Session) -> None:
+    """The autoencoder, with a trial run of the video models beside it, then the video models."""
+    flags = session.flags
+    home, trial = flags.work / "models", flags.work / "trial"
+    autoencoder = session.start("autoencoder", *autoencoder_command(flags, home, flags.autoencoder_steps))
+    if flags.device != "cpu" and not (home / "millivid.training.pt").exists():
+        warm_up(session, trial)
+    code = autoencoder.wait(session.seconds_left / 3)
+    bring_home(session, home, "autoencoder", code, autoencoder)
+    if not (home / "autoencoder.safetensors").is_file():
+        raise UserError(f"the autoencoder was not trained; {autoencoder.log} says why")
+    workers = max(1, flags.workers // len(flags.models))
+    running = [
+        session.start(model, *video_command(flags, model, home, flags.video_steps, workers))
+        for model in flags.models
+    ]
+    deadline = time.monotonic() + session.seconds_left - ENDING_SECONDS - 5
+    for process in running:
+        code = process.wait(deadline - time.monotonic())
+        bring_home(session, home, process.name, code, process)
+
+
+def warm_up(session: Session, folder: Path) -> None:
+    """A few updates of everything with an untrained autoencoder, so that its code is compiled already."""
+    flags = session.flags
+    process = session.start("trial-autoencoder", *autoencoder_command(flags, folder, 1), "--compile", "False")
+    process.wait(min(session.seconds_left / 4, 120))
+    trials = [
+        session.start(f"trial-{model}", *video_command(flags, model, folder, WARMING_STEPS, 1))
+        for model in flags.models
+    ]
+    for trial in trials:
+        code = trial.wait(min(session.seconds_left / 4, 150))
+        seconds = round(time.monotonic() - trial.began, 1)
+        session.note(**{trial.name: {"exit_code": code, "seconds": seconds, "says": trial.last_line()}})
+
+
+def autoencoder_command(flags: Flags, out: Path, steps: int) -> list[str]:
+    """`models.train autoencoder` with these flags."""
+    vgg = [] if flags.vgg is None else ["--vgg", str(flags.vgg)]
+    return [
+        *("models.train", "autoencoder", "--out", str(out), "--steps", str(steps)),
+        *(*_common(flags, flags.workers), *vgg, *shlex.split(flags.autoencoder_flags)),
+    ]
+
+
+def video_command(flags: Flags, model: str, out: Path, steps: int, workers: int) -> list[str]:
+    """`models.train video` with these flags, and the autoencoder that lies in `out`."""
+    return [
+        *("models.train", "video", "--model", model, "--autoencoder", str(out), "--out", str(out)),
+        *("--steps", str(steps), *_common(flags, workers), *shlex.split(flags.video_flags)),
+    ]
+
+
+def _common(flags: Flags, workers: int) -> list[str]:
+    return [
+        *("--preset", flags.preset, "--data", flags.world, "--device", flags.device),
+        *("--workers", str(workers), "--picture-every", "0"),
+    ]
+
+
+def bring_home(session: Session, folder: Path, model: str, code: int | None, process: Process) -> None:
+    """Copy a model's weights out and note how far it came, and how fast."""
+    weights = folder / f"{model}.safetensors"
+    if weights.is_file():
+        shutil.copy(weights, session.flags.out / weights.name)
+    log = process.log.read_text(errors="replace")
+    speeds = [float(speed) for speed in re.findall(r"trains ([\d.e+]+) samples/s", log)]
+    waits = [int(share) for share in re.findall(r"waited (\d+)%", log)]
+    session.note(
+        **{
+            model: {
+                "exit_code": code,
+                "seconds": round(time.monotonic() - process.began, 1),
+                "samples_per_second": sorted(speeds)[len(speeds) // 2] if speeds else None,
+                "waited_percent": waits[-3:],
+                "says": process.last_line(),
+            }
+        }
+    )
+
+
+def pack_logs(session: Session) -> None:
+    """Logs and journals of everything, in one file."""
+    with tarfile.open(session.flags.out / "logs.tar.gz", "w:gz") as archive:
+        for path in (*session.flags.work.rglob("*.log"), *session.flags.work.rglob("*.jsonl")):
+            archive.add(path, path.relative_to(session.flags.work).as_posix())
+
+
+def describe_machine(session: Session) -> None:
+    """What the figures were measured on."""
+    on_gpu = session.flags.device != "cpu"
+    if on_gpu and not torch.cuda.is_available():
+        raise UserError(f"--device {session.flags.device}: this machine has no CUDA GPU; use --device cpu")
+    name = torch.cuda.get_device_name() if on_gpu else "processor"
+    session.note(device=name, torch=torch.__version__, cores=os.cpu_count())
+
+
+def spend(flags: Flags) -> int:
+    """Do the jobs one after the other; a job that fails does not stop the next."""
+    if flags.preset not in PRESETS:
+        raise UserError(f"--preset {flags.preset}: choose one of {', '.join(PRESETS)}")
+    if not flags.minutes > 0:
+        raise UserError(f"--minutes {flags.minutes}: choose a number above 0")
+    flags.out.mkdir(parents=True, exist_ok=True)
+    session = Session(flags)
+    describe_machine(session)
+    failed = 0
+    try:
+        for job, work in (("tests", run_tests), ("sample", time_sampling), ("train", train)):
+            if job in flags.jobs:
+                try:
+                    work(session)
+                except (UserError, OSError) as error:
+                    failed += 1
+                    session.note(**{f"{job}_failed": str(error)})
+    finally:
+        pack_logs(session)
+    return EXIT_FAILED if failed else EXIT_OK
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return run(Flags, spend, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
