@@ -71,7 +71,8 @@ def video_position_features(
     address: Int64[Tensor, "*shape 4"], width: int
 ) -> Float[Tensor, "*shape {width}"]:
     """Features of (frame, row, column), zero-padded to `width`; the level is not part of them."""
-    features = sinusoid_pairs(address[..., [0, 2, 3]], width // 6)
+    frame, _, row, column = address.unbind(-1)  # a list as an index would make a GPU wait
+    features = sinusoid_pairs(torch.stack([frame, row, column], -1), width // 6)
     return functional.pad(features, (0, width - features.shape[-1]))
 
 
@@ -79,7 +80,8 @@ def image_position_features(
     address: Int64[Tensor, "*shape 4"], width: int
 ) -> Float[Tensor, "*shape {width}"]:
     """Features of (column, row): column first, as the autoencoder was trained."""
-    return sinusoid_pairs(address[..., [3, 2]], width // 4)
+    _, _, row, column = address.unbind(-1)
+    return sinusoid_pairs(torch.stack([column, row], -1), width // 4)
 
 
 def time_features(time: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape 256"]:

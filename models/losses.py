@@ -94,8 +94,8 @@ def frame_loss(
     condition = network.condition_by_role(times, action)
     if latents.is_cuda:
         condition = condition.by_product()
-    frame_times = times.repeat_interleave(
-        torch.tensor([network.window.num_context, count], device=time.device), dim=1
+    frame_times = torch.cat(
+        [times[:, :1].expand(-1, network.window.num_context), times[:, 1:].expand(-1, count)], dim=1
     )
     alpha, sigma = schedule.alpha_sigma(frame_times[..., None, None, None])
     v = network(alpha * latents + sigma * eps, condition, action)

@@ -61,7 +61,14 @@ def token_poses(
 
 def pose_features(poses: Float[Tensor, "*shape 3"]) -> Float[Tensor, "*shape features"]:
     """Sines and cosines of yaw at four harmonics and of both coordinates at six wavelengths."""
-    harmonics = poses.new_tensor(YAW_HARMONICS)
-    waves = 2 * math.pi / poses.new_tensor(WAVELENGTHS_BLOCKS)
-    angles = torch.cat([poses[..., 2:] * harmonics, poses[..., :1] * waves, poses[..., 1:2] * waves], -1)
+    right, ahead, yaw_rad = poses.unbind(-1)
+    waves = [2 * math.pi / length for length in WAVELENGTHS_BLOCKS]
+    angles = torch.stack(
+        [
+            *(yaw_rad * harmonic for harmonic in YAW_HARMONICS),
+            *(right * wave for wave in waves),
+            *(ahead * wave for wave in waves),
+        ],
+        dim=-1,
+    )
     return torch.cat([angles.sin(), angles.cos()], -1)

@@ -27,6 +27,7 @@ import torch
 
 from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
 from models.presets import PRESETS
+from models.train.setup_common import USUAL_FRAME_SIZE
 
 Job = Literal["tests", "sample", "train"]
 
@@ -34,8 +35,19 @@ ENDING_SECONDS = 12.0
 """A trainer that is told to stop saves and ends within this time."""
 OMP_THREADS = "1"
 """Of each process: all work at once, and a GPU does what is heavy."""
-WARMING_STEPS = 2
-"""Updates of the trial run that leaves compiled code for the real one."""
+RETURN_SECONDS = 5.0
+"""Left at the end for copying and packing."""
+TRIAL_SECONDS = 90.0
+WAITER = """
+import sys, time, pathlib
+from models.train.__main__ import main
+import models.train.setup, models.train.trainer
+signal, *arguments = sys.argv[1:]
+while not pathlib.Path(signal).exists():
+    time.sleep(0.1)
+sys.exit(main(arguments))
+"""
+"""Starts Python, imports all that is heavy, and trains once a file is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +70,27 @@ class Flags:
     """More flags for `models.train autoencoder`, in one word for the shell."""
     video_flags: str = ""
     """More flags for `models.train video`, likewise."""
-    workers: int = max(1, (os.cpu_count() or 2) - 1)
-    """Processes that simulate episodes, shared by the models that are trained at a time."""
+    autoencoder_share: float = 0.3
+    """The autoencoder is told to stop after this share of the time that is left when it starts."""
+    episodes: int = 4096
+    """Episodes that are played into the cache."""
+    episode_frames: int = 384
+    begin_cache: Path | None = None
+    """A cache of a few episodes that came along, so that training can start at once."""
+    trial_latents: Path | None = None
+    """A folder of latents that came along, on which code is compiled while the autoencoder is trained."""
+    trial_steps: int = 2
+    workers: int = max(1, (os.cpu_count() or 2) - 4)
+    """Processes that play episodes."""
     work: Path = Path("/tmp/loopcraft-gpu")
     """Where training keeps its state, which is too large to bring home."""
+
+    @property
+    def cache(self) -> Path:
+        """Where episodes are kept: in memory, if there is room for 5 MB each."""
+        memory = Path("/dev/shm")
+        is_roomy = memory.is_dir() and shutil.disk_usage(memory).free > 1.2 * self.episodes * 5e6
+        return (memory if is_roomy else self.work) / "loopcraft-episodes"
 
 
 @dataclass
@@ -88,19 +117,24 @@ class Session:
 
     def start(self, name: str, *command: str) -> "Process":
         """Start a command of this project, with a log of its own."""
-        return Process(name, command, self.flags.work / "logs" / f"{name}.log")
+        return Process(name, ["-m", *command], self.flags.work / "logs" / f"{name}.log")
+
+    def start_after(self, name: str, signal: Path, *command: str) -> "Process":
+        """The same for a training that begins when the file `signal` is there."""
+        arguments = ["-c", WAITER, str(signal), *command[1:]]
+        return Process(name, arguments, self.flags.work / "logs" / f"{name}.log")
 
 
 class Process:
-    """A command in the background whose output goes to a log."""
+    """A Python process in the background whose output goes to a log."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.name, self.log = name, log
         self.began = time.monotonic()
         with log.open("ab") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *command],
+                [sys.executable, *arguments],
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": OMP_THREADS},
@@ -137,75 +171,104 @@ def time_sampling(session: Session) -> None:
     """The sampler at the paper's MilliVid setting, a few rollout steps of it scaled up; see `perf.sample`."""
     on_cpu = session.flags.device == "cpu"
     size = ("--size", "nano", "--repeats", "1") if on_cpu else ("--size", "B", "--videos", "8", "--compile")
-    steps = ("--steps", "2") if on_cpu else ("--steps", "50", "--rollout-steps", "4", "--repeats", "2")
+    steps = ("--steps", "2") if on_cpu else ("--steps", "50", "--rollout-steps", "2", "--repeats", "2")
     process = session.start("sample", "perf.sample", "--device", session.flags.device, *size, *steps)
     code = process.wait(min(session.seconds_left, 180))
     session.note(sample={"exit_code": code, "says": process.last_line()})
 
 
 def train(session: Session) -> None:
-    """The autoencoder, with a trial run of the video models beside it, then the video models."""
+    """Play episodes into a cache; train the autoencoder; then all video models at once, at equal steps."""
     flags = session.flags
-    home, trial = flags.work / "models", flags.work / "trial"
-    autoencoder = session.start("autoencoder", *autoencoder_command(flags, home, flags.autoencoder_steps))
-    if flags.device != "cpu" and not (home / "millivid.training.pt").exists():
-        warm_up(session, trial)
-    code = autoencoder.wait(session.seconds_left / 3)
-    bring_home(session, home, "autoencoder", code, autoencoder)
-    if not (home / "autoencoder.safetensors").is_file():
-        raise UserError(f"the autoencoder was not trained; {autoencoder.log} says why")
-    workers = max(1, flags.workers // len(flags.models))
-    running = [
-        session.start(model, *video_command(flags, model, home, flags.video_steps, workers))
-        for model in flags.models
-    ]
-    deadline = time.monotonic() + session.seconds_left - ENDING_SECONDS - 5
-    for process in running:
-        code = process.wait(deadline - time.monotonic())
-        bring_home(session, home, process.name, code, process)
-
-
-def warm_up(session: Session, folder: Path) -> None:
-    """A few updates of everything with an untrained autoencoder, so that its code is compiled already."""
-    flags = session.flags
-    process = session.start("trial-autoencoder", *autoencoder_command(flags, folder, 1), "--compile", "False")
-    process.wait(min(session.seconds_left / 4, 120))
-    trials = [
-        session.start(f"trial-{model}", *video_command(flags, model, folder, WARMING_STEPS, 1))
-        for model in flags.models
-    ]
+    home = flags.work / "models"
+    playing = play_episodes(session)
+    trials = start_trials(session)
+    autoencoder = session.start(
+        "autoencoder", *autoencoder_command(flags, home, flags.autoencoder_steps, flags.cache)
+    )
     for trial in trials:
-        code = trial.wait(min(session.seconds_left / 4, 150))
-        seconds = round(time.monotonic() - trial.began, 1)
-        session.note(**{trial.name: {"exit_code": code, "seconds": seconds, "says": trial.last_line()}})
+        code = trial.wait(min(TRIAL_SECONDS, session.seconds_left / 3))
+        session.note(**{trial.name: {"exit_code": code, "says": trial.last_line()}})
+    trained = home / "autoencoder.trained"
+    trained.unlink(missing_ok=True)
+    running = [
+        session.start_after(
+            model,
+            trained,
+            *video_command(flags, model, home, flags.video_steps),
+            *("--data", flags.world, "--episode-cache", str(flags.cache)),
+            *("--autoencoder", str(home)),
+        )
+        for model in flags.models
+    ]
+    code = autoencoder.wait(flags.autoencoder_share * session.seconds_left)
+    bring_home(session, home, code, autoencoder)
+    if (home / "autoencoder.safetensors").is_file():
+        trained.touch()
+    else:
+        for process in running:
+            process.wait(0)
+        raise UserError(f"the autoencoder was not trained; {autoencoder.log} says why")
+    deadline = time.monotonic() + session.seconds_left - ENDING_SECONDS - RETURN_SECONDS
+    for process in running:
+        bring_home(session, home, process.wait(deadline - time.monotonic()), process)
+    playing.wait(0)
 
 
-def autoencoder_command(flags: Flags, out: Path, steps: int) -> list[str]:
+def play_episodes(session: Session) -> Process:
+    """Fill the cache in the background, so that no model waits for a world; some may have come along."""
+    flags = session.flags
+    if flags.begin_cache is not None:
+        shutil.copytree(flags.begin_cache, flags.cache, dirs_exist_ok=True)
+    return session.start(
+        "play",
+        *("models.train.play", "--data", flags.world, "--episode-cache", str(flags.cache)),
+        *("--episodes", str(flags.episodes), "--workers", str(flags.workers)),
+        *("--resolution", str(USUAL_FRAME_SIZE[flags.preset]), "--episode-frames", str(flags.episode_frames)),
+    )
+
+
+def start_trials(session: Session) -> list[Process]:
+    """A few updates of the video models on latents that came along: the real run finds its code compiled."""
+    flags = session.flags
+    if flags.trial_latents is None:
+        return []
+    folder = flags.work / "trial"
+    return [
+        session.start(
+            f"trial-{model}",
+            *video_command(flags, model, folder, flags.trial_steps),
+            *("--data", str(flags.trial_latents), "--pool", "1", "--fresh", "0.0001"),
+        )
+        for model in flags.models
+    ]
+
+
+def autoencoder_command(flags: Flags, out: Path, steps: int, cache: Path) -> list[str]:
     """`models.train autoencoder` with these flags."""
     vgg = [] if flags.vgg is None else ["--vgg", str(flags.vgg)]
     return [
-        *("models.train", "autoencoder", "--out", str(out), "--steps", str(steps)),
-        *(*_common(flags, flags.workers), *vgg, *shlex.split(flags.autoencoder_flags)),
+        *("models.train", "autoencoder", "--out", str(out), "--steps", str(steps), *_common(flags)),
+        *("--data", flags.world, "--episode-cache", str(cache), *vgg),
+        *shlex.split(flags.autoencoder_flags),
     ]
 
 
-def video_command(flags: Flags, model: str, out: Path, steps: int, workers: int) -> list[str]:
-    """`models.train video` with these flags, and the autoencoder that lies in `out`."""
+def video_command(flags: Flags, model: str, out: Path, steps: int) -> list[str]:
+    """`models.train video` with these flags, but for its data."""
     return [
-        *("models.train", "video", "--model", model, "--autoencoder", str(out), "--out", str(out)),
-        *("--steps", str(steps), *_common(flags, workers), *shlex.split(flags.video_flags)),
+        *("models.train", "video", "--model", model, "--out", str(out), "--steps", str(steps)),
+        *(*_common(flags), *shlex.split(flags.video_flags)),
     ]
 
 
-def _common(flags: Flags, workers: int) -> list[str]:
-    return [
-        *("--preset", flags.preset, "--data", flags.world, "--device", flags.device),
-        *("--workers", str(workers), "--picture-every", "0"),
-    ]
+def _common(flags: Flags) -> list[str]:
+    return ["--preset", flags.preset, "--device", flags.device, "--workers", "0", "--picture-every", "0"]
 
 
-def bring_home(session: Session, folder: Path, model: str, code: int | None, process: Process) -> None:
+def bring_home(session: Session, folder: Path, code: int | None, process: Process) -> None:
     """Copy a model's weights out and note how far it came, and how fast."""
+    model = process.name
     weights = folder / f"{model}.safetensors"
     if weights.is_file():
         shutil.copy(weights, session.flags.out / weights.name)

@@ -23,7 +23,8 @@ from models.latents import MANIFEST, manifest_of, open_latents
 from models.presets import tiny
 from models.train.config import PoolConfig, differences, schedule_of
 from models.train.details import gradient_difference, load_vgg
-from models.train.episodes import DatasetEpisodes, LatentEpisodes, WorldEpisodes
+from models.train.episodes import DatasetEpisodes, LatentEpisodes
+from models.train.played import WorldEpisodes
 from models.train.pool import EpisodePool
 from models.windows import WindowTable, cut_window
 

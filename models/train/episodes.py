@@ -7,60 +7,17 @@ levels, finest first. Only what a source needs is imported: a world needs no vid
 
 import hashlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Shaped
 from torch.utils.data import Dataset
 
 from loopcraft.cli import UserError
-from loopcraft.plan import plan_train_episode
-from loopcraft.recipe import Recipe
 from loopcraft.seeding import generator
 from loopcraft.storage import INDEX
-from loopcraft.worlds import make_world, world_ids
-from loopcraft.worlds.base import PathWorld
 from models.latents import MANIFEST, PUBLISHED_INDEX, Latents
-
-
-class LoadedEpisode(NamedTuple):
-    """An episode, and how long it took to get."""
-
-    values: Shaped[np.ndarray, "T *value"]
-    actions: Int64[np.ndarray, " T"]
-    seconds: float
-
-
-@dataclass(kw_only=True)
-class WorldEpisodes(Dataset[LoadedEpisode]):
-    """Freshly simulated episodes: number i is that of `loopcraft.generate --split train` with this recipe."""
-
-    recipe: Recipe
-    world: PathWorld | None = None
-    """Made in the process that plays."""
-
-    def __post_init__(self) -> None:
-        self.max_frames = self.recipe.num_frames
-        self.identity = (
-            f"{self.recipe.world}, {self.recipe.num_frames} frames of {self.recipe.resolution}, "
-            f"seed {self.recipe.seed}"
-        )
-
-    def __getitem__(self, index: int) -> LoadedEpisode:
-        begin = time.perf_counter()
-        if self.world is None:
-            world = make_world(
-                self.recipe.world, resolution=self.recipe.resolution, quality=self.recipe.quality
-            )
-            assert isinstance(world, PathWorld)
-            self.world = world
-        plan = plan_train_episode(self.world, self.recipe, index)
-        frames = np.stack([seen.frame for seen in self.world.play(plan.world_seed, plan.actions)])
-        actions = plan.actions[: len(frames)].astype(np.int64)
-        return LoadedEpisode(frames, actions, time.perf_counter() - begin)
+from models.train.played import LoadedEpisode, WorldEpisodes
 
 
 class StoredEpisodes(Dataset[LoadedEpisode]):
@@ -140,11 +97,6 @@ class LatentEpisodes(StoredEpisodes):
 
 
 Source = WorldEpisodes | DatasetEpisodes | LatentEpisodes
-
-
-def is_world(data: str) -> bool:
-    """Whether `--data` names a world and not stored episodes."""
-    return data in world_ids()
 
 
 def holds_latents(root: Path) -> bool:

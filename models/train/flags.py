@@ -45,6 +45,8 @@ class Flags:
     """Worlds only: height and width of a frame."""
     episode_frames: int | None = None
     """Worlds only: frames of an episode."""
+    episode_cache: Path | None = None
+    """Worlds only: a folder in which episodes are kept for the next run (5 MB for 384 frames of 64 x 64)."""
     workers: int = 1
     """Processes that load or simulate episodes, for each training process; 0: none but itself."""
     device: str = "auto"

@@ -22,6 +22,7 @@ from models.presets import VideoNetwork
 from models.tokens import FRAME, Grid
 from models.train.details import DetailLoss
 from models.train.pool import EpisodePool
+from models.train.transfer import send
 from models.windows import WindowTable, choose_step
 
 Batch = dict[str, Shaped[Tensor, "..."]]
@@ -38,7 +39,7 @@ class AutoencoderObjective(nn.Module):
 
     def draw(self, pool: EpisodePool, count: int, rng: np.random.Generator, noise: torch.Generator) -> Batch:
         """Random frames of the pool, and the level that each is decoded from."""
-        slot, frame = pool.draw(rng, count, 1)
+        slot, frame = (send(index, pool.values.device) for index in pool.draw(rng, count, 1))
         images = pool.values[slot, frame].to(noise.device).movedim(-1, 1)
         levels = self.network.config.levels
         return {
@@ -76,7 +77,7 @@ class TokenObjective(nn.Module):
         """Random clips of the pool, one step of the plan cut out of each."""
         slot, start = pool.draw(rng, count, self.clip_length)
         step = torch.tensor([choose_step(self.plan, uniform) for uniform in rng.random(count)])
-        slot, start, step = (index.to(pool.values.device) for index in (slot, start, step))
+        slot, start, step = (send(index, pool.values.device) for index in (slot, start, step))
         window = self.table.cut(pool.values, pool.actions, slot, start, step)
         x = window.tokens.to(noise.device)
         target = window.roles == DENOISED
@@ -136,7 +137,7 @@ class FrameObjective(nn.Module):
 
     def draw(self, pool: EpisodePool, count: int, rng: np.random.Generator, noise: torch.Generator) -> Batch:
         """Random clips of level-0 latents."""
-        slot, start = (index.to(pool.values.device) for index in pool.draw(rng, count, self.clip_length))
+        slot, start = (send(index, pool.values.device) for index in pool.draw(rng, count, self.clip_length))
         frame = start[:, None] + torch.arange(self.clip_length, device=start.device)
         grid = self.network.grid
         finest = pool.values[slot[:, None], frame, : grid.tokens_at(0)].to(noise.device).float()

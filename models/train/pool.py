@@ -3,16 +3,18 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from models.train.config import PoolConfig
-from models.train.episodes import LoadedEpisode, Source
+from models.train.episodes import Source
+from models.train.played import LoadedEpisode
+from models.train.transfer import send
 
 ENDLESS = 2**40
 READ_AHEAD = 2
@@ -69,7 +71,7 @@ class EpisodePool:
             self.values = kept.new_zeros(self.config.episodes, self._max_frames, *kept.shape[1:])
             self.actions = self.actions.to(kept.device)
         self.values[slot, : len(kept)] = kept
-        self.actions[slot, : len(kept)] = torch.from_numpy(episode.actions).to(kept.device)
+        self.actions[slot, : len(kept)] = send(torch.from_numpy(episode.actions), kept.device)
         self.lengths[slot] = len(kept)
         self._load_seconds.append(episode.seconds)
 
@@ -91,7 +93,7 @@ def _read_ahead(source: Source, numbers: range, workers: int) -> Iterator[Loaded
     containers have little shared memory.
     """
     loader = DataLoader(
-        source,
+        cast("Dataset[LoadedEpisode]", source),
         batch_size=None,
         sampler=numbers,
         num_workers=workers,

@@ -17,6 +17,7 @@ from models.train.processes import Processes
 from models.train.setup_common import Setup, begin_with, config_of, preset_of, schedule_for
 from models.train.setup_data import open_frames
 from models.train.trainer import Trainer
+from models.train.transfer import send
 from models.weights import seeded
 
 
@@ -52,7 +53,7 @@ def prepare_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Setup:
         state=read_state(flags.out, config),
         objective=AutoencoderObjective(network, detail, config.detail_weight),
         source=source,
-        keep=lambda frames: frames.to(processes.device),
+        keep=lambda frames: send(frames, processes.device),
         draw=draw,
     )
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from loopcraft.cli import UserError
 from loopcraft.recipe import Recipe
-from models.train.episodes import DatasetEpisodes, WorldEpisodes, holds_latents, is_world
+from models.train.episodes import DatasetEpisodes, holds_latents
 from models.train.flags import Flags
+from models.train.played import WorldEpisodes, is_world
 from models.train.setup_common import USUAL_FRAME_SIZE, schedule_for
 
-WORLD_ONLY = ("resolution", "episode_frames")
+WORLD_ONLY = ("resolution", "episode_frames", "episode_cache")
 
 
 def open_frames(
@@ -38,7 +39,7 @@ def open_frames(
         resolution=resolution,
         seed=flags.seed,
     )
-    return WorldEpisodes(recipe=recipe), resolution
+    return WorldEpisodes(recipe=recipe, cache=flags.episode_cache), resolution
 
 
 def refuse_world_flags(flags: Flags) -> None:

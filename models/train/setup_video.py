@@ -17,16 +17,18 @@ from models.presets import Preset, TokenModelConfig, VideoNetwork
 from models.rollouts import FrameCodec
 from models.tokens import Grid, LatentSpace
 from models.train.checkpoint import read_state
-from models.train.episodes import LatentEpisodes, Source, holds_latents, is_world
+from models.train.episodes import LatentEpisodes, Source, holds_latents
 from models.train.flags import VideoFlags
 from models.train.loop import Draw
 from models.train.objectives import video_objective
 from models.train.pictures import rollout
+from models.train.played import is_world
 from models.train.pool import EpisodePool
 from models.train.processes import Processes
 from models.train.setup_common import USUAL_FRAME_SIZE, Setup, begin_with, config_of, preset_of, schedule_for
 from models.train.setup_data import open_frames, refuse_world_flags
 from models.train.trainer import Trainer
+from models.train.transfer import send
 from models.weights import Source as WeightSource
 from models.weights import autoencoder_stem, find_weights, load_autoencoder, seeded
 
@@ -101,7 +103,7 @@ def _encoder(
     assert codec is not None
 
     def encode(frames: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *kept"]:
-        levels = codec.encode(frames.movedim(-1, 1)[None].to(processes.device))
+        levels = codec.encode(send(frames, processes.device).movedim(-1, 1)[None])
         return torch.cat(levels, dim=2)[0]
 
     return encode
@@ -113,7 +115,7 @@ def _selector(
     """Stored latents (T, tokens, C) of all levels to those of the model's space, on the device."""
 
     def keep(latents: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *kept"]:
-        levels = list(torch.split(latents.to(processes.device), grid.tokens_per_level, dim=1))
+        levels = list(torch.split(send(latents, processes.device), grid.tokens_per_level, dim=1))
         return torch.cat(space.enter(levels), dim=1)
 
     return keep

@@ -1,0 +1,74 @@
+"""Play episodes into a cache: `python -m models.train.play --data plaza-v1 --episode-cache DIR`.
+
+Several processes play at a time; a training with the same `--episode-cache` reads what they have played.
+"""
+
+import multiprocessing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loopcraft.cli import UserError, run
+from loopcraft.recipe import Recipe
+from models.train.played import WorldEpisodes, is_world
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """Which episodes; the numbers must be those of the training."""
+
+    data: str
+    """A world."""
+    episode_cache: Path
+    episodes: int = 1024
+    """Episodes 0 to this many are played, unless they are there."""
+    episode_frames: int = 384
+    resolution: int = 64
+    seed: int = 0
+    workers: int = 1
+
+
+def play(flags: Flags) -> None:
+    """Play one episode here, which compiles all kernels, and the others in processes that inherit them."""
+    if not is_world(flags.data):
+        raise UserError(f"--data {flags.data}: is no world; name one, as in plaza-v1")
+    recipe = Recipe(
+        world=flags.data,
+        split="train",
+        num_episodes=1,
+        num_frames=flags.episode_frames,
+        resolution=flags.resolution,
+        seed=flags.seed,
+    )
+    source = WorldEpisodes(recipe=recipe, cache=flags.episode_cache)
+    missing = [index for index in range(flags.episodes) if not _is_there(source, index)]
+    if missing:
+        source[missing[0]]
+        with multiprocessing.get_context("fork").Pool(flags.workers) as pool:
+            for _ in pool.imap_unordered(_Play(source), missing[1:]):
+                pass
+    print(f"{flags.episodes} episodes in {flags.episode_cache}")
+
+
+@dataclass(frozen=True)
+class _Play:
+    """What a process does: play an episode into the cache, and send nothing back."""
+
+    source: WorldEpisodes
+
+    def __call__(self, index: int) -> None:
+        self.source[index]
+
+
+def _is_there(source: WorldEpisodes, index: int) -> bool:
+    path = source.cached(index)
+    return path is not None and path.is_file()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return run(Flags, play, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,78 @@
+"""Episodes of a world, played as training needs them: all that this takes is a world, no torch."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int64, Shaped, UInt8
+
+from loopcraft.plan import plan_train_episode
+from loopcraft.recipe import Recipe
+from loopcraft.storage import whole_file
+from loopcraft.worlds import make_world, world_ids
+from loopcraft.worlds.base import PathWorld
+
+
+class LoadedEpisode(NamedTuple):
+    """An episode, and how long it took to get."""
+
+    values: Shaped[np.ndarray, "T *value"]
+    actions: Int64[np.ndarray, " T"]
+    seconds: float
+
+
+@dataclass(kw_only=True)
+class WorldEpisodes:
+    """Freshly simulated episodes: number i is that of `loopcraft.generate --split train` with this recipe.
+
+    With a `cache`, an episode that anybody has played before is read from there, and others are kept there.
+    """
+
+    recipe: Recipe
+    world: PathWorld | None = None
+    """Made in the process that plays."""
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.max_frames = self.recipe.num_frames
+        self.identity = (
+            f"{self.recipe.world}, {self.recipe.num_frames} frames of {self.recipe.resolution}, "
+            f"seed {self.recipe.seed}"
+        )
+
+    def __getitem__(self, index: int) -> LoadedEpisode:
+        begin = time.perf_counter()
+        path = self.cached(index)
+        if path is not None and path.is_file():
+            with np.load(path) as stored:
+                return LoadedEpisode(stored["frames"], stored["actions"], time.perf_counter() - begin)
+        frames, actions = self._play(index)
+        if path is not None:
+            with whole_file(path) as temporary, temporary.open("wb") as file:
+                np.savez(file, frames=frames, actions=actions)
+        return LoadedEpisode(frames, actions, time.perf_counter() - begin)
+
+    def cached(self, index: int) -> Path | None:
+        """Where an episode is kept; other recipes have other folders."""
+        if self.cache is None:
+            return None
+        return self.cache / hashlib.sha256(self.identity.encode()).hexdigest()[:16] / f"{index:06d}.npz"
+
+    def _play(self, index: int) -> tuple[UInt8[np.ndarray, "T H W 3"], Int64[np.ndarray, " T"]]:
+        if self.world is None:
+            world = make_world(
+                self.recipe.world, resolution=self.recipe.resolution, quality=self.recipe.quality
+            )
+            assert isinstance(world, PathWorld)
+            self.world = world
+        plan = plan_train_episode(self.world, self.recipe, index)
+        frames = np.stack([seen.frame for seen in self.world.play(plan.world_seed, plan.actions)])
+        return frames, plan.actions[: len(frames)].astype(np.int64)
+
+
+def is_world(data: str) -> bool:
+    """Whether `--data` names a world and not stored episodes."""
+    return data in world_ids()
