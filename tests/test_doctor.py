@@ -112,8 +112,8 @@ def test_python_versions(monkeypatch: pytest.MonkeyPatch) -> None:
         ((3, 13), True, False),
     ):
         monkeypatch.setattr(sys, "version_info", (*version, 0))
-        assert (doctor.check_python(only_311=False).remedy is None) == any_world
-        assert (doctor.check_python(only_311=True).remedy is None) == minecraft
+        assert (doctor.check_python(only=None).remedy is None) == any_world
+        assert (doctor.check_python(only=(3, 11)).remedy is None) == minecraft
 
 
 def test_the_block_world_runs_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -136,7 +136,7 @@ def test_sets_that_cannot_be_played_again_are_refused(root: Path, tmp_path: Path
     generate.generate(tmp_path / "fake", fake_recipe("val"), make_world=FakeWorld)
     (root / "dataset.json").unlink()
     for path, message in [
-        (tmp_path / "fake", "unknown world 'fake-v1': choose one of voxel-v1, minerl"),
+        (tmp_path / "fake", "unknown world 'fake-v1': choose one of voxel-v1, plaza-v1, minerl"),
         (root, "does not say in which worlds it was played"),
         (tmp_path / "nowhere", "nowhere"),
     ]:
@@ -153,6 +153,6 @@ def test_minecraft_does_not_tell_what_a_pixel_shows(root: Path, capsys) -> None:
     manifest.write_text(manifest.read_text().replace('"voxel-v1"', '"minerl"'))
     assert masks.main([str(root)]) == 2
     assert (
-        "world 'minerl' does not tell which block face a pixel shows; voxel-v1 does"
+        "world 'minerl' cannot tell which block face a pixel shows; these can: voxel-v1, plaza-v1"
         in capsys.readouterr().err
     )

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from jaxtyping import Float64, UInt8
 
 from loopcraft.seeding import generator
-from loopcraft.worlds.voxel.blocks import BLOCKS, TEXTURE_NAMES, Block, Shape, Tint
+from loopcraft.worlds.voxel.blocks import BLOCKS, PLAIN_COLOURS, TEXTURE_NAMES, Block, Shape, Tint
 from loopcraft.worlds.voxel.textures import PAINTERS, draw_textures, mip_chain
 
 TEXTURES = draw_textures()
+NUM_OF_VOXEL_V1 = 87
+"""Textures that voxel-v1 came with; later ones are appended."""
 PINNED_SHA256 = "260166afc2029aa428e92e3d6ad6eb2361d145b71e6a6fb50f8007c8c645b9f5"
 
 GROUNDS = (
@@ -61,7 +63,9 @@ def test_bytes_are_pinned() -> None:
     """A change of these bytes is a change of looks: a new world id."""
     assert TEXTURES.shape == (len(TEXTURE_NAMES), 16, 16, 4)
     assert TEXTURES.dtype == np.uint8
-    assert hashlib.sha256(TEXTURES.tobytes()).hexdigest() == PINNED_SHA256
+    assert hashlib.sha256(TEXTURES[:NUM_OF_VOXEL_V1].tobytes()).hexdigest() == PINNED_SHA256
+    for name, colour in PLAIN_COLOURS.items():
+        assert (texture(f"plain_{name}") == [*bytes.fromhex(colour), 255]).all()
 
 
 def test_a_texture_depends_on_its_name_alone() -> None:

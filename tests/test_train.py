@@ -22,7 +22,7 @@ from models.checkpoints import read_checkpoint, save_checkpoint
 from models.latents import open_latents
 from models.optimizers import OptimizerConfig, build_optimizers, set_learning_rate
 from models.presets import nano, pico, tiny
-from models.train import checkpoint, episodes
+from models.train import checkpoint, episodes, played
 from models.train.__main__ import main
 from models.train.config import PoolConfig
 from models.train.objectives import TokenObjective
@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(autouse=True)
 def _fake_world(monkeypatch):
-    monkeypatch.setattr(episodes, "make_world", episodes.make_world)  # put back afterwards
+    monkeypatch.setattr(played, "make_world", played.make_world)  # put back afterwards
     use_fake_world()
 
 

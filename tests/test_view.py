@@ -11,10 +11,11 @@ from PIL import Image, ImageColor
 from loopcraft import preview, sheet, view
 from loopcraft.dataset import open_dataset
 from loopcraft.generate import generate
-from loopcraft.maps import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, Background, draw_map, headings
+from loopcraft.maps import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, draw_map, headings
 from loopcraft.mask_files import DTYPES, encode_masks
 from loopcraft.trajectory import find_revisits
 from loopcraft.video import count_frames, read_frames
+from loopcraft.worlds.base import GroundPicture
 from loopcraft.worlds.voxel.blocks import BLOCK_IDS
 from loopcraft.worlds.voxel.region import Region
 from loopcraft.worlds.voxel.topdown import PIXELS_PER_BLOCK, topdown
@@ -137,7 +138,7 @@ def test_the_map_marks_the_revisits_where_they_are(tmp_path: Path) -> None:
 def test_the_map_lies_on_its_background(tmp_path: Path) -> None:
     ground = np.zeros((40, 40, 3), np.uint8)
     ground[:20] = (0, 200, 0)  # north of z = 0
-    background = Background(image=ground, west=-20, north=-20)
+    background = GroundPicture(image=ground, west=-20, north=-20)
     draw_map(tmp_path / "map.png", there_and_back(), NUM_CONTEXT, background=background)
     picture = np.asarray(Image.open(tmp_path / "map.png").convert("RGB")).astype(int)
     is_green = picture[..., 1] - picture[..., 0] > 100

@@ -11,7 +11,7 @@ from fake_world import FakeWorld
 from loopcraft.storage import write_json
 from models.latents import MANIFEST, manifest_of, write_video
 from models.presets import tiny
-from models.train import episodes
+from models.train import played
 from models.train.__main__ import main
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
@@ -23,7 +23,7 @@ KINDS = ("autoencoder", "millivid", "framepack")
 
 def use_fake_world() -> None:
     """Worlds asked for by the trainer are cheap ones from now on."""
-    episodes.make_world = lambda world_id, *, resolution, quality: FakeWorld(resolution)
+    played.make_world = lambda world_id, *, resolution, quality: FakeWorld(resolution)
 
 
 def write_latents(folder: Path) -> Path:

@@ -71,8 +71,8 @@ def world_spec(world_id: str) -> WorldSpec:
 
 
 def worlds_that(capability: str) -> Iterator[str]:
-    """The ids of the worlds whose spec has a true `capability`, as in "knows_surfaces"."""
-    return (world_id for world_id in world_ids() if getattr(world_spec(world_id), capability))
+    """The ids of the built-in worlds whose spec has a true `capability`, as in "knows_surfaces"."""
+    return (world_id for world_id in BUILT_IN if getattr(world_spec(world_id), capability))
 
 
 @cache

@@ -1,0 +1,53 @@
+"""Worlds are found by name: the built-in ones, and those of other packages."""
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from loopcraft.cli import UserError
+from loopcraft.worlds import WorldSpec, make_surface_world, make_world, registry, world_ids, world_spec
+
+BLIND = WorldSpec(factory="fake_world:FakeWorld", knows_surfaces=False)
+
+
+@pytest.fixture
+def _stranger(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = (
+        EntryPoint("mine-v1", "test_registry:BLIND", registry.GROUP),
+        EntryPoint("broken-v1", "no_such_package:SPEC", registry.GROUP),
+        EntryPoint("wrong-v1", "test_registry:GROUP_OF_NOTHING", registry.GROUP),
+    )
+    monkeypatch.setattr(registry, "_installed", lambda: found)
+
+
+GROUP_OF_NOTHING = {"a": 1}
+
+
+def test_every_built_in_world_has_a_spec() -> None:
+    assert world_ids()[:3] == ("voxel-v1", "plaza-v1", "minerl")
+    assert [world_id for world_id in world_ids()[:3] if world_spec(world_id).knows_surfaces] == [
+        "voxel-v1",
+        "plaza-v1",
+    ]
+    assert not world_spec("minerl").knows_path
+
+
+def test_an_unknown_world_names_those_that_there_are() -> None:
+    with pytest.raises(UserError, match=r"unknown world 'moon': choose one of voxel-v1, plaza-v1, minerl"):
+        make_world("moon", resolution=32)
+
+
+@pytest.mark.usefixtures("_stranger")
+def test_an_installed_package_brings_a_world() -> None:
+    assert "mine-v1" in world_ids()
+    assert world_spec("mine-v1") is BLIND
+    with pytest.raises(UserError, match=r"'mine-v1' cannot tell .*: voxel-v1, plaza-v1$"):
+        make_surface_world("mine-v1", resolution=32)
+
+
+@pytest.mark.usefixtures("_stranger")
+def test_a_package_that_cannot_be_loaded_is_a_sentence() -> None:
+    with pytest.raises(UserError, match=r"'broken-v1': no_such_package:SPEC cannot be loaded"):
+        world_spec("broken-v1")
+    with pytest.raises(UserError, match=r"'wrong-v1': its entry point gives dict, not a WorldSpec"):
+        world_spec("wrong-v1")
