@@ -33,7 +33,9 @@ def find_contestant(
         raise UserError("give either --model (who generates) or --predictions (a folder of finished videos)")
     if model is not None:
         arguments = json.dumps(parse_model_args(model_args), sort_keys=True)
-        return Contestant(model=load_model(model, model_args), spec=model, arguments=arguments)
+        return Contestant(
+            model=load_model(model, model_args, episodes.world_id), spec=model, arguments=arguments
+        )
     assert predictions is not None
     if name is None:
         raise UserError("--predictions needs --name: what tables call the model that made the videos")

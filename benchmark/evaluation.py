@@ -140,6 +140,7 @@ def _describe_model(evaluation: Evaluation) -> Model:
         precision=precision_of(model, evaluation.compute),
         context_frames=context_frames(model, evaluation.protocol),
         checkpoint_sha256=checkpoint_of(model),
+        notes=tuple(getattr(model, "notes", ())),
     )
 
 

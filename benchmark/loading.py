@@ -14,15 +14,19 @@ from loopcraft.cli import UserError
 ENTRY_POINTS = "loopcraft.models"
 
 
-def load_model(spec: str, model_args: str = "{}") -> FrameSource:
+def load_model(spec: str, model_args: str = "{}", world: str | None = None) -> FrameSource:
     """The model called `spec`: a registered name, `package.module:factory` or http://HOST:PORT.
 
-    The factory (a class is one) is called with the JSON object `model_args` as keyword arguments.
+    The factory (a class is one) is called with the JSON object `model_args` as keyword arguments. One that
+    takes a `world` gets the id of the data's, unless the arguments name another.
     """
     arguments = parse_model_args(model_args)
     factory = _find_factory(spec)
     try:
-        inspect.signature(factory).bind(**arguments)
+        signature = inspect.signature(factory)
+        if "world" in signature.parameters:
+            arguments.setdefault("world", world)
+        signature.bind(**arguments)
     except TypeError as error:
         raise UserError(f"--model-args {model_args} do not fit {spec}: {error}") from error
     return check_members(factory(**arguments), spec)

@@ -20,9 +20,9 @@ class ContractError(UserError):
 class RolloutModel(Protocol):
     """A world model: frames and actions in, the frames that follow out. Any class of this shape is one.
 
-    Three more members are read where they exist: `checkpoint_sha256` (str) goes into the result, `role =
-    "bound"` marks a reference that no table ranks, and `precision_on(device)` says "bfloat16" or "float16" if
-    the model computes in that by itself, else None.
+    Four more members are read where they exist: `checkpoint_sha256` (str) and `notes` (strings that a reader
+    of the scores should know) go into the result, `role = "bound"` marks a reference that no table ranks, and
+    `precision_on(device)` says "bfloat16" or "float16" if the model computes in that by itself, else None.
     """
 
     @property

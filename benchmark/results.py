@@ -89,6 +89,8 @@ class Model:
     context_frames: int
     precision: Precision
     checkpoint_sha256: str | None
+    notes: tuple[str, ...] = ()
+    """What a reader of the scores should know of the model."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,6 +85,8 @@ def evaluate(flags: Flags) -> int:
     workspace.save_result(result)
     for name, reason in {**result.absent, **result.failed}.items():
         console.print(f"{name}: {reason}", style="red", markup=False, soft_wrap=True)
+    for note in result.model.notes:
+        console.print(f"{result.model.name}: {note}", style="yellow", markup=False, soft_wrap=True)
     for name, metric in result.headline.items():
         for note in metric.notes:
             console.print(f"{name}: {note}", style="yellow", markup=False, soft_wrap=True)

@@ -54,7 +54,7 @@ def encode(flags: Flags) -> None:
     dataset = open_dataset(flags.data)
     keys = dataset.keys[: flags.max_videos]
     size = dataset.frames(keys[0], 0, 1).shape[1]
-    source = Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=size)
+    source = Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=size, world=dataset.world_id)
     autoencoder, sha256 = load_autoencoder(flags.model, source)
     codec = FrameCodec(autoencoder.to(device), flags.precision)
     dtype = getattr(torch, flags.dtype)

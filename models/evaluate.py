@@ -22,11 +22,12 @@ from loopcraft.cli import UserError, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.device import find_device
 from loopcraft.storage import write_json
+from models.box import PRETRAINED
 from models.reconstruction import Estimate, Score, choose_examples, choose_frames, collect, reconstruct
 from models.reconstruction_picture import draw_reconstructions
 from models.rollouts import FrameCodec, Precision
 from models.tokens import Grid
-from models.weights import PRETRAINED, SUFFIX, Source, holds, load_autoencoder
+from models.weights import SUFFIX, Source, holds, load_autoencoder
 
 FORMAT, FORMAT_VERSION = "loopcraft-reconstruction", 1
 COLUMNS = 6
@@ -75,7 +76,7 @@ def evaluate(flags: Flags) -> None:
     device = find_device(flags.device)
     metrics = choose_metrics(flags.metrics, flags.weights)
     data = open_dataset(flags.data)
-    loaded = load_autoencoders(flags.checkpoint, flags.precision, device)
+    loaded = load_autoencoders(flags.checkpoint, flags.precision, device, data.world_id)
     _require_frames(flags, data, loaded, metrics)
     resources = Resources(
         device=device, weights=None if flags.weights is None else open_bundle(flags.weights)
@@ -136,14 +137,16 @@ def load_scores(metrics: Sequence[PairedMetric], resources: Resources) -> dict[s
     return scores
 
 
-def load_autoencoders(checkpoint: str, precision: Precision, device: torch.device) -> Loaded:
+def load_autoencoders(
+    checkpoint: str, precision: Precision, device: torch.device, world: str | None = None
+) -> Loaded:
     """The hierarchical autoencoder and, where the folder has it, the cascaded one, of the same grid."""
     models = {HIERARCHICAL: "millivid"}
     if holds("autoencoder-cascaded", checkpoint):
         models[CASCADED] = "millivid-cascaded"
     codecs, sha256 = {}, {}
     for name, model in models.items():
-        autoencoder, sha256[name] = load_autoencoder(model, Source(checkpoint=checkpoint))
+        autoencoder, sha256[name] = load_autoencoder(model, Source(checkpoint=checkpoint, world=world))
         codecs[name] = FrameCodec(autoencoder.to(device), precision)
     shapes = {(codec.frame_shape, *codec.autoencoder.grid.tokens_per_level) for codec in codecs.values()}
     if len(shapes) > 1:

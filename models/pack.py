@@ -16,7 +16,7 @@ import tyro
 from loopcraft.cli import UserError, run
 from loopcraft.storage import file_sha256, whole_file
 from models.checkpoints import Weights, read_checkpoint, save_checkpoint
-from models.diffusion import Solver
+from models.diffusion import Sampling, Solver
 from models.quantize import from_int8, to_int8
 from models.train.journal import read_log
 from models.weights import AUTOENCODERS, SUFFIX, config_from
@@ -35,6 +35,10 @@ class Flags:
     steps: int = 50
     """Network calls of a rollout step, unless the user says otherwise."""
     solver: Solver = "ddim"
+    bound: float | None = None
+    """The largest absolute value of the model's latents, to which predictions are clipped."""
+    context_time: float = 0.0
+    """The noise level at which context is shown, for networks that were trained with noise on it."""
     log_every: int = 10
     """Keep every N-th step of the logs, and the last."""
 
@@ -57,7 +61,7 @@ def pack(flags: Flags) -> None:
         if "training" in header:
             origin["training"] = header["training"]
         if path.stem not in AUTOENCODERS:
-            origin["sampling"] = {"steps": flags.steps, "solver": flags.solver}
+            origin["sampling"] = sampling_of(flags)
         packed = flags.out / path.name
         log = path.with_suffix(".jsonl")
         records = read_log(log) if log.exists() else []
@@ -70,6 +74,17 @@ def pack(flags: Flags) -> None:
             minutes = training_minutes(records, header.get("training", {}).get("batch_size", 0))
             said += f", {records[-1]['step'] + 1} steps in {minutes:.0f} minutes"
         print(said)
+
+
+def sampling_of(flags: Flags) -> dict[str, Any]:
+    """What the header says of sampling: what differs from the paper's, and always steps and solver."""
+    sampling: dict[str, Any] = {"steps": flags.steps, "solver": flags.solver}
+    if flags.bound is not None:
+        sampling["bound"] = flags.bound
+    if flags.context_time:
+        sampling["context_time"] = flags.context_time
+    Sampling(**sampling)  # refuses what cannot be
+    return sampling
 
 
 def training_minutes(records: Sequence[Mapping[str, Any]], batch_size: int) -> float:

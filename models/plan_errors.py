@@ -61,7 +61,8 @@ def show(flags: Flags) -> None:
     side = data.frames(data.keys[0], 0, 1).shape[1]
     frame_size = None if flags.preset is None else side
     model = load_model(
-        flags.model, Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=frame_size)
+        flags.model,
+        Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=frame_size, world=data.world_id),
     )
     codec = FrameCodec(model.autoencoder.to(device), flags.precision, model.preset.video.space)
     if codec.frame_shape[1] != side:

@@ -17,6 +17,7 @@ from torch import Tensor
 from loopcraft.cli import UserError
 from loopcraft.seeding import integer_seed
 from models.autoencoder import Autoencoder
+from models.box import PRETRAINED, misfit
 from models.clips import extend_actions
 from models.denoiser import NUM_ACTIONS
 from models.diffusion import Sampling, Solver
@@ -95,6 +96,7 @@ class VideoRollout:
     def __init__(self, name: str, model: LoadedModel, sampling: Sampling, precision: Precision) -> None:
         self.name = name
         self.checkpoint_sha256 = model.sha256
+        self.notes: tuple[str, ...] = ()
         self._video = model.preset.video
         self._network = model.network.eval().requires_grad_(False)
         self._codec = FrameCodec(model.autoencoder, precision, self._video.space)
@@ -207,16 +209,23 @@ def build_rollout(
     precision: Precision = "auto",
     compile_network: bool = False,
     seed: int = 0,
+    world: str | None = None,
 ) -> VideoRollout:
-    """The model called `name`, with weights as `Source` says; what is None is as the preset has it."""
+    """The model called `name`, with weights as `Source` says; what is None is as the preset has it.
+
+    `world` is that of the data (the benchmark gives it): it chooses among the sets in the box.
+    """
     if precision not in get_args(Precision):
         raise UserError(f"precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
-    source = Source(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed)
+    source = Source(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed, world=world)
     model = load_model(name, source)
     sampling = model.preset.sampling.changed(steps=steps, solver=solver, guidance=guidance)
     if compile_network:
         model.network.trunk.compile()
-    return VideoRollout(name + source.label, model, sampling, precision)
+    rollout = VideoRollout(name + source.label, model, sampling, precision)
+    note = None if preset is not None else misfit(checkpoint or PRETRAINED, world)
+    rollout.notes = () if note is None else (note,)
+    return rollout
 
 
 def autoencoded(
@@ -227,9 +236,10 @@ def autoencoded(
     level: int = 0,
     device: str = "cpu",
     seed: int = 0,
+    world: str | None = None,
 ) -> Autoencoded:
     """The reconstruction bound at one level, with MilliVid's autoencoder."""
-    source = Source(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed)
+    source = Source(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed, world=world)
     autoencoder, sha256 = load_autoencoder("millivid", source)
     return Autoencoded(f"autoencoded{source.label}", autoencoder, sha256, level, device)
 

@@ -14,6 +14,7 @@ from loopcraft.cli import UserError
 from loopcraft.seeding import integer_seed
 from loopcraft.storage import file_sha256
 from models.autoencoder import Autoencoder, AutoencoderConfig
+from models.box import PRETRAINED, PRETRAINED_FOLDER, choose_set, is_boxed
 from models.checkpoints import Weights, load_weights, read_checkpoint, read_published
 from models.diffusion import Sampling
 from models.framepack import FramePackWindow
@@ -34,19 +35,19 @@ from models.tokens import LatentSpace
 SUFFIX = ".safetensors"
 AUTOENCODERS = ("autoencoder", "autoencoder-cascaded")
 """What files of autoencoders are called; all others hold video models."""
-PRETRAINED = "pretrained"
-"""The name of the checkpoints that come with the project."""
-PRETRAINED_FOLDER = Path(__file__).parent / PRETRAINED
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """Where weights come from: a checkpoint, or a preset with random weights.
 
-    A checkpoint is "pretrained" (the default), "published", a folder, or hf://ORG/NAME[@REVISION].
+    A checkpoint is "pretrained" (the default), "pretrained/WORLD", "published", a folder, or
+    hf://ORG/NAME[@REVISION].
     """
 
     checkpoint: str | None = None
+    world: str | None = None
+    """The world of the data, which chooses among the sets that come with the project."""
     preset: str | None = None
     frame_size: int | None = None
     """Side of the frames that a preset is made for; 256 if None. Checkpoints have their own."""
@@ -64,7 +65,8 @@ class Source:
     @property
     def folder(self) -> str:
         """The checkpoint; asked for only where no preset is named."""
-        return self.checkpoint or PRETRAINED
+        checkpoint = self.checkpoint or PRETRAINED
+        return str(choose_set(checkpoint, self.world)) if is_boxed(checkpoint) else checkpoint
 
     @property
     def label(self) -> str:
@@ -165,7 +167,7 @@ def holds(stem: str, checkpoint: str) -> bool:
 
 
 def _folder_of(checkpoint: str) -> Path:
-    return PRETRAINED_FOLDER if checkpoint == PRETRAINED else Path(checkpoint)
+    return choose_set(checkpoint, None) if is_boxed(checkpoint) else Path(checkpoint)
 
 
 def find_weights(stem: str, checkpoint: str) -> Stored:
@@ -190,7 +192,7 @@ def find_weights(stem: str, checkpoint: str) -> Stored:
         return Stored(path=own, config=config, weights=weights, sampling=sampling, header=header)
     if published is not None and (path := folder / published.name).is_file():
         return Stored(path=path, config=None, weights=read_published(path))
-    if checkpoint == PRETRAINED:
+    if folder.parent == PRETRAINED_FOLDER:
         boxed = ", ".join(sorted(path.stem for path in folder.glob(f"*{SUFFIX}")))
         raise UserError(
             f"no weights of {stem} come with the project, only {boxed}; give a checkpoint (a folder, or "

@@ -11,10 +11,11 @@ from benchmark.statistics import bootstrap_interval
 from loopcraft.plan import plan_train_episode
 from loopcraft.recipe import Recipe
 from loopcraft.worlds import make_world
+from models.box import PRETRAINED_FOLDER
 from models.checkpoints import read_checkpoint
 from models.diffusion import Sampling
 from models.rollouts import build_rollout
-from models.weights import PRETRAINED_FOLDER, Source, load_autoencoder
+from models.weights import Source, load_autoencoder
 
 RESULTS = PRETRAINED_FOLDER / "results"
 MODELS = ("millivid", "framepack", "full-resolution", "millivid-causal")
