@@ -30,8 +30,7 @@ def networks() -> dict[str, Network]:
         name: Network(
             title=network.title,
             licence=network.licence,
-            source=network.source,
-            revision=network.revision,
+            sources=network.sources,
             files=tuple(PublishedFile(path=file.path) for file in network.files),
         )
         for name, network in bundle.load_networks().items()
@@ -49,7 +48,7 @@ def weights(tmp_path_factory, networks: dict[str, Network]) -> Path:
     save_script(fill(tiny_networks.TinyI3D()), root / "i3d" / "metrics_models" / "i3d_torchscript.pt")
     there = Bundle(root, networks)
     for name in ("alexnet", "inception", "i3d"):
-        there.add(name, "tiny")
+        there.add(name, source="made here", revision="tiny")
     return root
 
 

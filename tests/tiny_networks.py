@@ -39,9 +39,9 @@ def bundle_of(root: Path, name: str, save: Callable[[Path], object]) -> Resource
     save(root / name)
     files = sorted(p.relative_to(root / name).as_posix() for p in (root / name).rglob("*") if p.is_file())
     published = tuple(PublishedFile(path=path) for path in files)
-    network = Network(title="", licence="", source="", revision="", files=published)
+    network = Network(title="", licence="", files=published, sources=())
     bundle = Bundle(root, {name: network})
-    bundle.add(name, "tiny")
+    bundle.add(name, source="made here", revision="tiny")
     return Resources(weights=bundle)
 
 

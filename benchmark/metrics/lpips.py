@@ -1,6 +1,6 @@
 """LPIPS: the distance of two frames in the features of AlexNet, weighted by what people judge similar.
 
-The package `lpips` (version 0.1 of the metric) brings the linear weights; AlexNet's own are in the bundle.
+The package `lpips` (version 0.1 of the metric) brings the network's form; all its weights are in the bundle.
 """
 
 import warnings
@@ -12,8 +12,9 @@ from jaxtyping import Float32
 
 from benchmark.metrics.base import Frames, PairedFunction, Resources
 from benchmark.metrics.networks import in_batches, ready, unit_frames
+from benchmark.tensors import Tensors, read_tensors
 
-WEIGHTS_FILE = "alexnet-owt-7be5be79.pth"
+WEIGHTS_FILE = "alexnet.safetensors"
 SMALLEST_SIDE = 31
 """AlexNet's strides leave nothing of smaller frames."""
 
@@ -22,8 +23,8 @@ _BATCH = 16
 
 def load_lpips(resources: Resources) -> PairedFunction:
     """The metric with the bundle's AlexNet: 0 means identical."""
-    alexnet = torch.load(resources.network("alexnet") / WEIGHTS_FILE, weights_only=True)
-    model = ready(build_lpips(alexnet), resources.device)
+    tensors = read_tensors(resources.network("alexnet") / WEIGHTS_FILE)
+    model = ready(build_lpips(tensors), resources.device)
 
     def distance(predicted: Frames, target: Frames) -> torch.Tensor:
         pair = (unit_frames(frames, resources.device) for frames in (predicted, target))
@@ -36,14 +37,16 @@ def load_lpips(resources: Resources) -> PairedFunction:
     return lpips
 
 
-def build_lpips(alexnet: dict[str, torch.Tensor]) -> Any:
-    """The package's module with AlexNet's state, without the download that it would start by itself."""
+def build_lpips(tensors: Tensors) -> Any:
+    """The package's module with these tensors, without the download that it would start by itself."""
     from lpips import LPIPS  # slow to import
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it calls torchvision in a way that is deprecated
-        model = LPIPS(net="alex", pnet_rand=True, verbose=False)
+        model = LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False)
     # the package cuts AlexNet into slices and keeps the indices: slice2.3.weight is features.3.weight
     names = {name: "features." + name.partition(".")[2] for name in model.net.state_dict()}
-    model.net.load_state_dict({name: alexnet[original] for name, original in names.items()})
+    model.net.load_state_dict({name: tensors[original] for name, original in names.items()})
+    for number, head in enumerate(model.lins):
+        head.model[-1].weight.data.copy_(tensors[f"lin{number}.model.1.weight"])
     return model
