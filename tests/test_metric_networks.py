@@ -18,10 +18,9 @@ from torch.nn import functional
 from torchvision.transforms import v2
 from transformers import LightGlueImageProcessor
 
-from benchmark.metrics import METRICS, lightglue
+from benchmark.metrics import METRICS, i3d, lightglue
 from benchmark.metrics.base import MetricUnavailableError, Resources
 from benchmark.metrics.dinov2 import crop_and_normalize, load_dinov2, resize_positions
-from benchmark.metrics.i3d import load_i3d
 from benchmark.metrics.inception import load_inception, resize
 from benchmark.metrics.lightglue import COLUMNS, load_lightglue
 from benchmark.metrics.lpips import load_lpips
@@ -38,15 +37,12 @@ def loaded(tmp_path_factory) -> MappingProxyType[str, NetworkFunction]:
 
     torch.set_num_threads(1)
     inception = fill(tiny_networks.TinyInception())
-    i3d = fill(tiny_networks.TinyI3D())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(i3d, "Network", tiny_networks.TinyI3D)
+        embed_i3d = i3d.load_i3d(resources("i3d", tiny_networks.save_i3d))
     return MappingProxyType(
         {
-            "lpips": load_lpips(
-                resources(
-                    "alexnet",
-                    lambda at: torch.save(tiny_networks.tiny_alexnet(), at / "alexnet-owt-7be5be79.pth"),
-                )
-            ),
+            "lpips": load_lpips(resources("alexnet", tiny_networks.save_alexnet)),
             "dinov2": load_dinov2(resources("dinov2", tiny_networks.tiny_dinov2().save_pretrained)),
             "lightglue": load_lightglue(
                 resources("lightglue", tiny_networks.tiny_lightglue().save_pretrained), long_side=128
@@ -54,9 +50,7 @@ def loaded(tmp_path_factory) -> MappingProxyType[str, NetworkFunction]:
             "inception": load_inception(
                 resources("inception", lambda at: save_script(inception, at / "inception-2015-12-05.pt"))
             ),
-            "i3d": load_i3d(
-                resources("i3d", lambda at: save_script(i3d, at / "metrics_models" / "i3d_torchscript.pt"))
-            ),
+            "i3d": embed_i3d,
         }
     )
 

@@ -64,7 +64,8 @@ def test_the_table_is_sound() -> None:
 def test_fetching_records_what_came(there: Path) -> None:
     document = json.loads((there / "weights.json").read_text())
     assert document["networks"]["plain"]["files"] == {
-        path: {"size": len(content), "sha256": digest(content), "tensors": ""} for path, content in CONTENT.items()
+        path: {"size": len(content), "sha256": digest(content), "tensors": ""}
+        for path, content in CONTENT.items()
     }
     assert [file.read_bytes() for file in (there / "plain" / path for path in CONTENT)] == [*CONTENT.values()]
     assert weights.main(["verify", "--only", "plain", "--to", str(there)]) == EXIT_OK

@@ -1,6 +1,7 @@
 """I3D features of 16-frame chunks: what FVD and KVD compare.
 
-As in the public FVD codes, frames in [-1, 1] are resized to 224 x 224 and the 400 values before the softmax taken.
+As in the public FVD codes, frames in [-1, 1] are resized to 224 x 224, and features are the 400 values before
+the softmax.
 """
 
 import numpy as np
@@ -8,7 +9,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from benchmark.metrics.base import Clips, Embedding, EmbeddingFunction, Resources
-from benchmark.metrics.i3d_network import I3D as Network
+from benchmark.metrics.i3d_network import Network
 from benchmark.metrics.networks import in_batches, ready, unit_frames
 from benchmark.tensors import read_tensors
 

@@ -95,7 +95,7 @@ class Mixed(nn.Module):
         return torch.cat(outputs, dim=1)
 
 
-class I3D(nn.Module):
+class Network(nn.Module):
     """The whole network; its state has the names of the original code."""
 
     def __init__(self) -> None:
