@@ -23,7 +23,7 @@ class Flags:
     """What is done to which networks."""
 
     command: tyro.conf.Positional[Literal["list", "fetch", "add", "verify"]]
-    """list: what there is; fetch: download what is missing; add: take up a local file; verify: check every byte."""
+    """list: what there is; fetch: download what is missing; add: take up a local file; verify: check all."""
     to: Path = Path("weights")
     """The folder."""
     only: str = ""
@@ -67,12 +67,8 @@ def describe(bundle: Bundle, name: str) -> str:
     lines += [f"  source    {source.address} at {source.revision}" for source in network.sources]
     for file in network.files:
         size = f"{file.size / 1e6:.1f} MB" if file.size is not None else "size not published"
-        pin = (
-            f"SHA-256 of its tensors {file.tensors}"
-            if file.tensors
-            else f"SHA-256 {file.sha256 or 'not published'}"
-        )
-        lines.append(f"  file      {file.path}, {size}, {pin}")
+        sha256 = f"of its tensors {file.tensors}" if file.tensors else file.sha256 or "not published"
+        lines.append(f"  file      {file.path}, {size}, SHA-256 {sha256}")
     there = "not fetched"
     if name in bundle:
         there = f"fetched from {bundle.record(name).source} at {bundle.record(name).revision}"
@@ -97,7 +93,7 @@ def is_sound(bundle: Bundle, name: str) -> bool:
 def fetch(bundle: Bundle, name: str, downloads: Path) -> bool:
     """Bring a network from the first of its sources that has it, unless it is there and sound.
 
-    Its licence is printed first, then which source was taken. False if none has it, with the reasons on stderr.
+    Its licence is printed first, then which source was taken. False, and the reasons, if none has it.
     """
     if name in bundle and is_sound(bundle, name):
         return True
