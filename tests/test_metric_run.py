@@ -165,7 +165,7 @@ def test_damaged_weights_are_named_and_the_run_goes_on_unless_strict(
 def test_foreign_weights_under_the_published_name_are_not_used(
     data: Path, weights: Path, tmp_path: Path, capsys
 ) -> None:
-    """With the real table, whose checksums are known in advance, the tiny networks are not what they claim."""
+    """With the real table, with its checksums, the tiny networks are not what they claim."""
     result = score(data, tmp_path / "run", "--weights", str(weights), "--max-videos", "1")
     assert result is not None
     assert set(result.metrics) == {"psnr"}
