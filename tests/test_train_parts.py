@@ -163,7 +163,8 @@ def test_vgg_is_found_in_a_folder_of_fetched_weights(tmp_path):
     weight, bias = torch.rand(4, 3, 3, 3), torch.rand(4)
     path = tmp_path / "vgg16" / "vgg16.safetensors"
     path.parent.mkdir()
-    save_file({"features.0.weight": weight, "features.0.bias": bias, "lin0.model.1.weight": torch.ones(4)}, path)
+    features = {"features.0.weight": weight, "features.0.bias": bias}
+    save_file(features | {"lin0.model.1.weight": torch.ones(4)}, path)
     load_vgg(network, tmp_path)
     assert torch.equal(network["slice1"]["0"].weight, weight)
     path.write_bytes(b"short")
