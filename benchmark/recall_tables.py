@@ -1,7 +1,8 @@
-"""Tables of recall: means over groups of frames, and PSNR over kinds of pixels, a row a run."""
+"""Tables of recall: means over groups of frames, and over kinds of pixels, a row a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,15 @@ from benchmark.surfaces import (
     RETURNED,
     SKY,
     STRETCHES,
+    map_means_of_kinds,
     psnr_of_kinds,
     read_errors,
+    read_map_sums,
 )
 from benchmark.tables import format_estimate, unique_labels
 from loopcraft.cli import UserError
+from loopcraft.dataset import LoopcraftDataset
+from loopcraft.trajectory import revisit_ages
 
 KINDS = {
     "never shown": slice(NEW, NEW + 1),
@@ -77,6 +82,17 @@ class Group:
         return estimate(sums / belongs.sum(axis=1)[counted])
 
 
+def ages_of(data: LoopcraftDataset, result: Result) -> Int64[np.ndarray, "V T"]:
+    """The age of every generated frame of the scored videos, 0 where it is no return."""
+    protocol = result.protocol
+    return np.stack(
+        [
+            revisit_ages(data.states(key)[: protocol.num_frames, 1:], protocol.context)
+            for key in result.data.keys
+        ]
+    )
+
+
 def groups_up_to(oldest: int) -> list[Group]:
     """All other frames, all returns, and the returns by age."""
     return [
@@ -109,48 +125,76 @@ def frames_table(
     return _table(f"{title} of frames", columns, rows, results, card.decimals)
 
 
-def surfaces_table(results: Mapping[str, Result]) -> RecallTable | None:
-    """A row a run, a column a kind of pixel with its share and the number of videos that have any below.
+def surfaces_tables(results: Mapping[str, Result]) -> list[RecallTable]:
+    """Tables of PSNR and of the metrics whose maps every run kept: a row a run, a column a kind of pixel.
 
-    Of the videos that every run scored with masks; None if there is none.
+    Below a kind stand its share and the number of videos that have any. Of the videos that every run scored
+    with masks; none if there is none. Raises `UserError` if the runs' masks differ.
     """
-    found = {source: map(read_errors, score_files(source, result)) for source, result in results.items()}
-    videos = [errors for errors in zip(*found.values(), strict=True) if all(e is not None for e in errors)]
+    files = {source: score_files(source, result) for source, result in results.items()}
+    found = {source: map(read_errors, paths) for source, paths in files.items()}
+    videos = [
+        (place, errors)
+        for place, errors in enumerate(zip(*found.values(), strict=True))
+        if all(e is not None for e in errors)
+    ]
     if not videos:
-        return None
-    by_run = dict(zip(found, np.stack(videos, axis=1), strict=True))
+        return []
+    by_run = dict(zip(found, np.stack([errors for _, errors in videos], axis=1), strict=True))
+    _require_same_masks(by_run)
+    psnrs = {source: partial(psnr_of_kinds, errors) for source, errors in by_run.items()}
+    counts = next(iter(by_run.values()))[:, 1]
+    tables = [_surfaces_table("PSNR (dB) of surfaces", psnrs, counts, results, decimals=2)]
+    for name, found_by_first in next(iter(results.values())).headline.items():
+        sums = {
+            source: [read_map_sums(files[source][place], name) for place, _ in videos] for source in by_run
+        }
+        if all(own is not None for run in sums.values() for own in run):
+            means = {
+                source: partial(map_means_of_kinds, np.stack(run), by_run[source])
+                for source, run in sums.items()
+            }
+            card = found_by_first.card
+            title = f"{card.title} of surfaces"
+            tables.append(_surfaces_table(title, means, counts, results, decimals=card.decimals))
+    return tables
+
+
+def _require_same_masks(by_run: Mapping[str, Float[np.ndarray, "V 2 kinds"]]) -> None:
     (first, errors), *others = by_run.items()
-    counts = errors[:, 1]
-    for other, errors in others:
-        if not np.array_equal(errors[:, 1], counts):
+    for other, theirs in others:
+        if not np.array_equal(errors[:, 1], theirs[:, 1]):
             raise UserError(
                 f"{first} and {other} were scored with different recall masks; score one anew (another --out)"
             )
+
+
+def _surfaces_table(
+    title: str,
+    values: Mapping[str, Callable[[slice], Float[np.ndarray, " V"]]],
+    counts: Float[np.ndarray, "V kinds"],
+    results: Mapping[str, Result],
+    *,
+    decimals: int,
+) -> RecallTable:
+    """`values` gives a run's value a video over some kinds, NaN where there is none of them."""
     kinds = {name: kind for name, kind in KINDS.items() if counts[:, kind].any()}
     columns = [
         (name, f"{counts[:, kind].sum() / counts.sum():.1%} of {counts[:, kind].any(axis=1).sum()} videos")
         for name, kind in kinds.items()
     ]
-    rows = {
-        source: [_mean_psnr(errors, kind) for kind in kinds.values()] for source, errors in by_run.items()
-    }
+    rows = {source: [_mean(of(kind)) for kind in kinds.values()] for source, of in values.items()}
     if {"returned", "never shown"} <= set(kinds):
         place = list(kinds).index("returned") + 1
         columns.insert(place, ("returned -", "never shown"))
-        for source, errors in by_run.items():
-            rows[source].insert(place, _gain(errors))
-    return _table("PSNR (dB) of surfaces", columns, rows, results, decimals=2)
+        for source, of in values.items():
+            rows[source].insert(place, _mean(of(KINDS["returned"]) - of(KINDS["never shown"])))
+    return _table(title, columns, rows, results, decimals)
 
 
-def _mean_psnr(errors: Float[np.ndarray, "V 2 kinds"], kind: slice) -> Estimate:
-    values = psnr_of_kinds(errors, kind)
+def _mean(values: Float[np.ndarray, " V"]) -> Estimate:
+    """The mean over the videos that have a value."""
     return estimate(values[~np.isnan(values)])
-
-
-def _gain(errors: Float[np.ndarray, "V 2 kinds"]) -> Estimate:
-    """The mean over videos that have both kinds of the difference within a video."""
-    gain = psnr_of_kinds(errors, KINDS["returned"]) - psnr_of_kinds(errors, KINDS["never shown"])
-    return estimate(gain[~np.isnan(gain)])
 
 
 def score_files(source: str, result: Result) -> list[Path]:

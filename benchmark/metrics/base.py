@@ -21,6 +21,9 @@ Clips = UInt8[np.ndarray, "N n H W 3"]
 PairedFunction = Callable[[Frames, Frames], Float[np.ndarray, "N *columns"]]
 """(generated, true) -> a value a frame; or a row a frame: the metric itself, then its further columns."""
 
+MapFunction = Callable[[Frames, Frames], tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N H W"]]]
+"""(generated, true) -> a value a frame, and what each pixel has of it: the value is the mean over pixels."""
+
 EmbeddingFunction = Callable[[Clips], Float[np.ndarray, "N D"]]
 """Clips of consecutive frames -> a feature vector each."""
 
@@ -85,9 +88,13 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class PairedMetric(Metric):
-    """A metric of frame pairs. `columns` names what `load()`'s function gives beside the metric itself."""
+    """A metric of frame pairs. `columns` names what `load()`'s function gives beside the metric itself.
+
+    One that can say where a frame is wrong has `load_map`, whose function gives the same values.
+    """
 
     load: Callable[[Resources], PairedFunction]
+    load_map: Callable[[Resources], MapFunction] | None = None
     columns: tuple[str, ...] = ()
     smallest_side: int = 1
 
