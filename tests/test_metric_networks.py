@@ -23,7 +23,7 @@ from benchmark.metrics.base import MetricUnavailableError, Resources
 from benchmark.metrics.dinov2 import crop_and_normalize, load_dinov2, resize_positions
 from benchmark.metrics.inception import load_inception, resize
 from benchmark.metrics.lightglue import COLUMNS, load_lightglue
-from benchmark.metrics.lpips import load_lpips
+from benchmark.metrics.lpips import load_lpips, load_lpips_map
 
 NetworkFunction = Callable[..., np.ndarray]
 
@@ -137,6 +137,20 @@ def test_lpips_is_the_published_formula(loaded, height: int) -> None:
     predicted, target = scenes(0, 3, 72)[:, :height], scenes(1, 3, 72)[:, :height]
     values = loaded["lpips"](predicted, target)
     np.testing.assert_allclose(values, reference_lpips(predicted, target), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (71, 96)])
+def test_the_map_of_lpips_has_its_values_as_means_and_shows_where(tmp_path: Path, loaded, shape) -> None:
+    lpips_map = load_lpips_map(bundle_of(tmp_path, "alexnet", tiny_networks.save_alexnet))
+    target = scenes(0, 3, 96)[:, : shape[0], : shape[1]]
+    predicted = target.copy()
+    predicted[:, :, 48:] = scenes(1, 3, 96)[:, : shape[0], 48 : shape[1]]
+    values, maps = lpips_map(predicted, target)
+    np.testing.assert_allclose(values, loaded["lpips"](predicted, target), rtol=1e-5)
+    assert maps.shape == (3, *shape)
+    np.testing.assert_allclose(maps.mean(axis=(1, 2)), values, rtol=0.03)
+    assert (maps[:, :, 48:].mean(axis=(1, 2)) > 2 * maps[:, :, :48].mean(axis=(1, 2))).all()
+    assert not lpips_map(target, target)[1].any()
 
 
 @pytest.mark.parametrize("side", [70, 76, 83])

@@ -1,4 +1,4 @@
-"""Metrics on the published weights: against the package `lpips`, other implementations and published values."""
+"""Metrics on the published weights: the package `lpips`, other implementations and published values agree."""
 
 import warnings
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmark.frechet import frechet_distance, kernel_distance
 from benchmark.metrics.i3d import load_i3d
-from benchmark.metrics.lpips import load_lpips
+from benchmark.metrics.lpips import load_lpips, load_lpips_map
 from models.train.details import Lpips
 
 pytestmark = pytest.mark.weights
@@ -68,6 +68,18 @@ def test_lpips_is_that_of_the_package(side: int) -> None:
     values = load_lpips(real("alexnet"))(predicted, target)
     np.testing.assert_allclose(values, expected.numpy(), rtol=0, atol=1e-6)
     assert values.min() > 0.1
+
+
+@pytest.mark.parametrize(("side", "leak"), [(64, 0.6), (256, 0.25)])
+def test_the_map_of_lpips_charges_what_is_right_less_than_what_is_wrong(side: int, leak: float) -> None:
+    """The truth in a quarter of the frame, another scene in the rest: what of it leaks into the quarter."""
+    target, predicted = scenes(0, 8, side), scenes(1, 8, side)
+    predicted[:, : side // 2, : side // 2] = target[:, : side // 2, : side // 2]
+    values, maps = load_lpips_map(real("alexnet"))(predicted, target)
+    np.testing.assert_allclose(maps.mean(axis=(1, 2)), values, rtol=1e-3)
+    right = maps[:, : side // 2, : side // 2].mean()
+    wrong = (maps.mean() - right / 4) / (3 / 4)
+    assert 0 < right < leak * wrong
 
 
 def test_lpips_of_black_and_white_is_the_published_value() -> None:
