@@ -40,6 +40,9 @@ KINDS = {
 }
 """The columns of the table of surfaces."""
 
+ValuesOfKinds = Callable[[slice], Float[np.ndarray, " V"]]
+"""Some kinds -> a value a video, NaN where it has none of their pixels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -132,32 +135,41 @@ def surfaces_tables(results: Mapping[str, Result]) -> list[RecallTable]:
     with masks; none if there is none. Raises `UserError` if the runs' masks differ.
     """
     files = {source: score_files(source, result) for source, result in results.items()}
-    found = {source: map(read_errors, paths) for source, paths in files.items()}
-    videos = [
-        (place, errors)
-        for place, errors in enumerate(zip(*found.values(), strict=True))
-        if all(e is not None for e in errors)
+    errors = [[read_errors(path) for path in paths] for paths in files.values()]
+    masked = [
+        place for place, found in enumerate(zip(*errors, strict=True)) if all(e is not None for e in found)
     ]
-    if not videos:
+    if not masked:
         return []
-    by_run = dict(zip(found, np.stack([errors for _, errors in videos], axis=1), strict=True))
+    by_run = {
+        source: np.stack([own for place in masked if (own := found[place]) is not None])
+        for source, found in zip(files, errors, strict=True)
+    }
     _require_same_masks(by_run)
     psnrs = {source: partial(psnr_of_kinds, errors) for source, errors in by_run.items()}
     counts = next(iter(by_run.values()))[:, 1]
     tables = [_surfaces_table("PSNR (dB) of surfaces", psnrs, counts, results, decimals=2)]
-    for name, found_by_first in next(iter(results.values())).headline.items():
-        sums = {
-            source: [read_map_sums(files[source][place], name) for place, _ in videos] for source in by_run
-        }
-        if all(own is not None for run in sums.values() for own in run):
-            means = {
-                source: partial(map_means_of_kinds, np.stack(run), by_run[source])
-                for source, run in sums.items()
-            }
-            card = found_by_first.card
-            title = f"{card.title} of surfaces"
-            tables.append(_surfaces_table(title, means, counts, results, decimals=card.decimals))
+    for name, metric in next(iter(results.values())).headline.items():
+        means = _map_means(
+            name, {source: [files[source][place] for place in masked] for source in files}, by_run
+        )
+        if means is not None:
+            title = f"{metric.card.title} of surfaces"
+            tables.append(_surfaces_table(title, means, counts, results, decimals=metric.card.decimals))
     return tables
+
+
+def _map_means(
+    metric: str, files: Mapping[str, Sequence[Path]], by_run: Mapping[str, Float[np.ndarray, "V 2 kinds"]]
+) -> dict[str, ValuesOfKinds] | None:
+    """What a metric's map is over kinds of pixels, by run; None if one was scored without the map."""
+    means: dict[str, ValuesOfKinds] = {}
+    for source, errors in by_run.items():
+        sums = [own for path in files[source] if (own := read_map_sums(path, metric)) is not None]
+        if len(sums) < len(errors):
+            return None
+        means[source] = partial(map_means_of_kinds, np.stack(sums), errors)
+    return means
 
 
 def _require_same_masks(by_run: Mapping[str, Float[np.ndarray, "V 2 kinds"]]) -> None:
@@ -171,13 +183,12 @@ def _require_same_masks(by_run: Mapping[str, Float[np.ndarray, "V 2 kinds"]]) ->
 
 def _surfaces_table(
     title: str,
-    values: Mapping[str, Callable[[slice], Float[np.ndarray, " V"]]],
+    values: Mapping[str, ValuesOfKinds],
     counts: Float[np.ndarray, "V kinds"],
     results: Mapping[str, Result],
     *,
     decimals: int,
 ) -> RecallTable:
-    """`values` gives a run's value a video over some kinds, NaN where there is none of them."""
     kinds = {name: kind for name, kind in KINDS.items() if counts[:, kind].any()}
     columns = [
         (name, f"{counts[:, kind].sum() / counts.sum():.1%} of {counts[:, kind].any(axis=1).sum()} videos")

@@ -55,15 +55,15 @@ class Unit(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: Triple, stride: Triple = (1, 1, 1)) -> None:
         super().__init__()
-        self.stride = stride
+        self.kernel, self.stride = kernel, stride
         self.weight = nn.Parameter(torch.zeros(outputs, inputs, *kernel))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.register_buffer("mean", torch.zeros(outputs))
-        self.register_buffer("variance", torch.ones(outputs))
+        self.mean = nn.Buffer(torch.zeros(outputs))
+        self.variance = nn.Buffer(torch.ones(outputs))
 
     def forward(self, clips: Clips) -> Clips:
         """Features of ceil(extent / stride)."""
-        padded = pad_same(clips, self.weight.shape[2:], self.stride)
+        padded = pad_same(clips, self.kernel, self.stride)
         values = functional.conv3d(padded, self.weight, stride=self.stride)
         return functional.batch_norm(values, self.mean, self.variance, None, self.bias, eps=_EPSILON).relu_()
 
@@ -122,9 +122,11 @@ class Network(nn.Module):
 
 def resize(clips: Float[Tensor, "N 3 T H W"]) -> Float[Tensor, "N 3 T 224 224"]:
     """Frames of the network's size, bilinear between centres of pixels, without a filter."""
-    frames = clips.transpose(1, 2).flatten(0, 1)
-    resized = functional.interpolate(frames, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
-    return resized.unflatten(0, (len(clips), -1)).transpose(1, 2)
+    frames = [
+        functional.interpolate(clip.transpose(0, 1), size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+        for clip in clips
+    ]
+    return torch.stack(frames).transpose(1, 2)
 
 
 def max_pool(clips: Clips, kernel: Triple, stride: Triple) -> Clips:
