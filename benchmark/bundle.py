@@ -1,7 +1,7 @@
 """A folder of pretrained weights that serves without a network: what belongs in it, and is it there unharmed.
 
 weights.json          what was fetched: source, revision, size and SHA-256 of every file; written last
-NETWORK/PATH          the files of each network, under their paths at the source
+NETWORK/PATH          the files of each network: as published, or one of tensors that was made of what came
 """
 
 import tomllib
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.schema import SchemaError, decode
+from benchmark.tensors import read_tensors, tensors_sha256
 from loopcraft.cli import UserError
 from loopcraft.storage import file_sha256, read_json, write_json
 
@@ -21,11 +22,26 @@ MANIFEST = "weights.json"
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFile:
-    """A file as its source publishes it: `sha256` holds the leading digits known in advance, maybe none."""
+    """A file as it is known in advance: `sha256` holds the leading digits published, maybe none.
+
+    `tensors` is the checksum of what a safetensors file holds (see tensors.py): it pins a network that comes
+    from several sources in several formats.
+    """
 
     path: str
     size: int | None = None
     sha256: str = ""
+    tensors: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a network is to be had: a row of weights.toml, where the fields are explained."""
+
+    address: str
+    revision: str
+    archive: str = ""
+    convert: PublishedFile | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +50,22 @@ class Network:
 
     title: str
     licence: str
-    source: str
-    revision: str
     files: tuple[PublishedFile, ...]
+    sources: tuple[Source, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileRecord:
-    """A file as it was fetched."""
+    """A file as it was fetched; `tensors` is the checksum of what it holds, where that is pinned."""
 
     size: int
     sha256: str
+    tensors: str = ""
+
+    @property
+    def checksum(self) -> str:
+        """What says whether two results used the same weights: the tensors', where they are known by that."""
+        return self.tensors or self.sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,23 +124,25 @@ class Bundle:
             size = path.stat().st_size
             if size != fetched.size:
                 raise self._refusal(name, path, f"{size} bytes where {fetched.size} were fetched")
-            found = file_sha256(path)
-            if found != fetched.sha256:
+            found = record_file(path, published)
+            if found.sha256 != fetched.sha256:
                 raise self._refusal(
-                    name, path, f"damaged, SHA-256 {found} where {fetched.sha256} was fetched"
+                    name, path, f"damaged, SHA-256 {found.sha256} where {fetched.sha256} was fetched"
                 )
-            check_published(path, published, fetched)
+            check_published(path, published, found)
         return self.folder(name)
 
-    def add(self, name: str, revision: str) -> NetworkRecord:
-        """Take up a network whose files lie in its folder; raises `UserError` if one is not as published."""
-        network = self.networks[name]
+    def add(self, name: str, *, source: str, revision: str) -> NetworkRecord:
+        """Take up a network whose files lie in its folder, from where the caller says that they came.
+
+        Raises `UserError` if one is not as published.
+        """
         files = {}
-        for published in network.files:
+        for published in self.networks[name].files:
             path = self.folder(name) / published.path
-            files[published.path] = FileRecord(size=path.stat().st_size, sha256=file_sha256(path))
+            files[published.path] = record_file(path, published)
             check_published(path, published, files[published.path])
-        record = NetworkRecord(source=network.source, revision=revision, files=files)
+        record = NetworkRecord(source=source, revision=revision, files=files)
         self._manifest = Manifest(networks={**self._manifest.networks, name: record})
         write_json(self.root / MANIFEST, asdict(self._manifest))
         return record
@@ -140,6 +163,12 @@ def fetch_command(name: str, root: Path | str) -> str:
     return f"python -m benchmark.weights fetch --only {name} --to {root}"
 
 
+def record_file(path: Path, published: PublishedFile) -> FileRecord:
+    """What is found at `path`; raises `UserError` if its tensors are pinned and it holds none."""
+    tensors = tensors_sha256(read_tensors(path)) if published.tensors else ""
+    return FileRecord(size=path.stat().st_size, sha256=file_sha256(path), tensors=tensors)
+
+
 def check_published(path: Path, published: PublishedFile, found: FileRecord) -> None:
     """Raise `UserError` if a file is not the one that its source publishes."""
     if published.size is not None and found.size != published.size:
@@ -151,6 +180,11 @@ def check_published(path: Path, published: PublishedFile, found: FileRecord) -> 
         raise UserError(
             f"{path}: its SHA-256 is {found.sha256} and {published.sha256} is published; the download was "
             f"damaged or its source has changed: fetch it again"
+        )
+    if found.tensors != published.tensors:
+        raise UserError(
+            f"{path}: the SHA-256 of its tensors is {found.tensors} and {published.tensors} is pinned; these "
+            f"are other weights: fetch it again"
         )
 
 

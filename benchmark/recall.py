@@ -6,19 +6,17 @@ that each column has:
 - by frames: a return is a generated frame whose true pose lies within 2 blocks and 30 degrees of a pose of
   the context, after the agent has been away. Beside the returns stand all other frames, and the returns by
   age: how many frames ago the place was last seen.
-- by surfaces, where the data set has recall masks (`python -m loopcraft.masks DATA`): PSNR over all pixels
-  that show what the context showed and has been out of sight in between, also by age, beside that of the
-  others; and what the former gain on the pixels that nobody could know, video by video.
+- by surfaces, where the data set has recall masks (`python -m loopcraft.masks DATA`): PSNR and LPIPS over all
+  pixels that show what the context showed and has been out of sight in between, also by age, beside that of
+  the others; and what the former gain on the pixels that nobody could know, video by video.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import rich.box
 import tyro
-from jaxtyping import Int64
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -27,11 +25,10 @@ from benchmark.comparable import require_comparable
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import PairedMetric
 from benchmark.protocol import EvaluationProtocol
-from benchmark.recall_tables import RecallTable, frames_table, score_files, surfaces_table
+from benchmark.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
 from benchmark.results import Result, read_results
 from loopcraft.cli import UserError, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.trajectory import revisit_ages
 
 PLAIN_WIDTH = 240
 """Characters a line where there is no terminal."""
@@ -50,7 +47,7 @@ class Flags:
 
 
 def show(flags: Flags) -> None:
-    """Print a table a metric, and one of surfaces."""
+    """Print a table a metric, and those of surfaces."""
     results = read_results(flags.runs)
     require_comparable(results)
     data = open_dataset(flags.data)
@@ -72,11 +69,11 @@ def show(flags: Flags) -> None:
         console.width = PLAIN_WIDTH
     for metric in metrics:
         console.print(_drawn(frames_table(metric, results, ages)))
-    surfaces = surfaces_table(results)
-    if surfaces is None:
+    surfaces = surfaces_tables(results)
+    for table in surfaces:
+        console.print(_drawn(table))
+    if not surfaces:
         console.print(_why_no_surfaces(data, flags.data, first.protocol), markup=False)
-    else:
-        console.print(_drawn(surfaces))
 
 
 def _drawn(found: RecallTable) -> Table:
@@ -87,17 +84,6 @@ def _drawn(found: RecallTable) -> Table:
     for row in found.rows:
         table.add_row(escape(f"{row.label} (bound)" if row.is_bound else row.label), *row.cells)
     return table
-
-
-def ages_of(data: LoopcraftDataset, result: Result) -> Int64[np.ndarray, "V T"]:
-    """The age of every generated frame of the scored videos, 0 where it is no return."""
-    protocol = result.protocol
-    return np.stack(
-        [
-            revisit_ages(data.states(key)[: protocol.num_frames, 1:], protocol.context)
-            for key in result.data.keys
-        ]
-    )
 
 
 def _shared_metrics(results: Mapping[str, Result]) -> list[str]:

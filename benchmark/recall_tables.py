@@ -1,7 +1,8 @@
-"""Tables of recall: means over groups of frames, and PSNR over kinds of pixels, a row a run."""
+"""Tables of recall: means over groups of frames, and over kinds of pixels, a row a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,15 @@ from benchmark.surfaces import (
     RETURNED,
     SKY,
     STRETCHES,
+    map_means_of_kinds,
     psnr_of_kinds,
     read_errors,
+    read_map_sums,
 )
 from benchmark.tables import format_estimate, unique_labels
 from loopcraft.cli import UserError
+from loopcraft.dataset import LoopcraftDataset
+from loopcraft.trajectory import revisit_ages
 
 KINDS = {
     "never shown": slice(NEW, NEW + 1),
@@ -34,6 +39,9 @@ KINDS = {
     "sky": slice(SKY, SKY + 1),
 }
 """The columns of the table of surfaces."""
+
+ValuesOfKinds = Callable[[slice], Float[np.ndarray, " V"]]
+"""Some kinds -> a value a video, NaN where it has none of their pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +85,17 @@ class Group:
         return estimate(sums / belongs.sum(axis=1)[counted])
 
 
+def ages_of(data: LoopcraftDataset, result: Result) -> Int64[np.ndarray, "V T"]:
+    """The age of every generated frame of the scored videos, 0 where it is no return."""
+    protocol = result.protocol
+    return np.stack(
+        [
+            revisit_ages(data.states(key)[: protocol.num_frames, 1:], protocol.context)
+            for key in result.data.keys
+        ]
+    )
+
+
 def groups_up_to(oldest: int) -> list[Group]:
     """All other frames, all returns, and the returns by age."""
     return [
@@ -109,48 +128,84 @@ def frames_table(
     return _table(f"{title} of frames", columns, rows, results, card.decimals)
 
 
-def surfaces_table(results: Mapping[str, Result]) -> RecallTable | None:
-    """A row a run, a column a kind of pixel with its share and the number of videos that have any below.
+def surfaces_tables(results: Mapping[str, Result]) -> list[RecallTable]:
+    """Tables of PSNR and of the metrics whose maps every run kept: a row a run, a column a kind of pixel.
 
-    Of the videos that every run scored with masks; None if there is none.
+    Below a kind stand its share and the number of videos that have any. Of the videos that every run scored
+    with masks; none if there is none. Raises `UserError` if the runs' masks differ.
     """
-    found = {source: map(read_errors, score_files(source, result)) for source, result in results.items()}
-    videos = [errors for errors in zip(*found.values(), strict=True) if all(e is not None for e in errors)]
-    if not videos:
-        return None
-    by_run = dict(zip(found, np.stack(videos, axis=1), strict=True))
+    files = {source: score_files(source, result) for source, result in results.items()}
+    errors = [[read_errors(path) for path in paths] for paths in files.values()]
+    masked = [
+        place for place, found in enumerate(zip(*errors, strict=True)) if all(e is not None for e in found)
+    ]
+    if not masked:
+        return []
+    by_run = {
+        source: np.stack([own for place in masked if (own := found[place]) is not None])
+        for source, found in zip(files, errors, strict=True)
+    }
+    _require_same_masks(by_run)
+    psnrs = {source: partial(psnr_of_kinds, errors) for source, errors in by_run.items()}
+    counts = next(iter(by_run.values()))[:, 1]
+    tables = [_surfaces_table("PSNR (dB) of surfaces", psnrs, counts, results, decimals=2)]
+    for name, metric in next(iter(results.values())).headline.items():
+        means = _map_means(
+            name, {source: [files[source][place] for place in masked] for source in files}, by_run
+        )
+        if means is not None:
+            title = f"{metric.card.title} of surfaces"
+            tables.append(_surfaces_table(title, means, counts, results, decimals=metric.card.decimals))
+    return tables
+
+
+def _map_means(
+    metric: str, files: Mapping[str, Sequence[Path]], by_run: Mapping[str, Float[np.ndarray, "V 2 kinds"]]
+) -> dict[str, ValuesOfKinds] | None:
+    """What a metric's map is over kinds of pixels, by run; None if one was scored without the map."""
+    means: dict[str, ValuesOfKinds] = {}
+    for source, errors in by_run.items():
+        sums = [own for path in files[source] if (own := read_map_sums(path, metric)) is not None]
+        if len(sums) < len(errors):
+            return None
+        means[source] = partial(map_means_of_kinds, np.stack(sums), errors)
+    return means
+
+
+def _require_same_masks(by_run: Mapping[str, Float[np.ndarray, "V 2 kinds"]]) -> None:
     (first, errors), *others = by_run.items()
-    counts = errors[:, 1]
-    for other, errors in others:
-        if not np.array_equal(errors[:, 1], counts):
+    for other, theirs in others:
+        if not np.array_equal(errors[:, 1], theirs[:, 1]):
             raise UserError(
                 f"{first} and {other} were scored with different recall masks; score one anew (another --out)"
             )
+
+
+def _surfaces_table(
+    title: str,
+    values: Mapping[str, ValuesOfKinds],
+    counts: Float[np.ndarray, "V kinds"],
+    results: Mapping[str, Result],
+    *,
+    decimals: int,
+) -> RecallTable:
     kinds = {name: kind for name, kind in KINDS.items() if counts[:, kind].any()}
     columns = [
         (name, f"{counts[:, kind].sum() / counts.sum():.1%} of {counts[:, kind].any(axis=1).sum()} videos")
         for name, kind in kinds.items()
     ]
-    rows = {
-        source: [_mean_psnr(errors, kind) for kind in kinds.values()] for source, errors in by_run.items()
-    }
+    rows = {source: [_mean(of(kind)) for kind in kinds.values()] for source, of in values.items()}
     if {"returned", "never shown"} <= set(kinds):
         place = list(kinds).index("returned") + 1
         columns.insert(place, ("returned -", "never shown"))
-        for source, errors in by_run.items():
-            rows[source].insert(place, _gain(errors))
-    return _table("PSNR (dB) of surfaces", columns, rows, results, decimals=2)
+        for source, of in values.items():
+            rows[source].insert(place, _mean(of(KINDS["returned"]) - of(KINDS["never shown"])))
+    return _table(title, columns, rows, results, decimals)
 
 
-def _mean_psnr(errors: Float[np.ndarray, "V 2 kinds"], kind: slice) -> Estimate:
-    values = psnr_of_kinds(errors, kind)
+def _mean(values: Float[np.ndarray, " V"]) -> Estimate:
+    """The mean over the videos that have a value."""
     return estimate(values[~np.isnan(values)])
-
-
-def _gain(errors: Float[np.ndarray, "V 2 kinds"]) -> Estimate:
-    """The mean over videos that have both kinds of the difference within a video."""
-    gain = psnr_of_kinds(errors, KINDS["returned"]) - psnr_of_kinds(errors, KINDS["never shown"])
-    return estimate(gain[~np.isnan(gain)])
 
 
 def score_files(source: str, result: Result) -> list[Path]:

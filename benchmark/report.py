@@ -14,14 +14,18 @@ import tyro
 from matplotlib.figure import Figure
 
 from benchmark.examples import Example, Shown, make_examples
+from benchmark.metrics import METRICS
+from benchmark.metrics.base import PairedMetric
 from benchmark.plots import curve_figures
-from benchmark.recall_tables import RecallTable, score_files, surfaces_table
+from benchmark.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
 from benchmark.results import Result, read_results
 from benchmark.tables import heading, headline_cards, paired_tables, unique_labels, window_tables
 from loopcraft.cli import UserError, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.storage import whole_file
 
+RECALL_METRICS = ("psnr", "lpips")
+"""By which the report compares the frames that return with the others."""
 MIME = {".png": "image/png", ".mp4": "video/mp4"}
 
 
@@ -49,7 +53,7 @@ def report(flags: Flags) -> int:
     examples = (
         [] if dataset is None else make_examples(_shown(results), dataset, flags.out / "videos", flags.videos)
     )
-    page = render(results, figures, examples, _recall(results))
+    page = render(results, figures, examples, _recall(results, dataset))
     path = flags.out / "report.html"
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -61,7 +65,7 @@ def render(
     results: Mapping[str, Result],
     figures: Mapping[str, Path],
     examples: Sequence[Example],
-    recall: RecallTable | None = None,
+    recall: Sequence[RecallTable] = (),
 ) -> str:
     """The page; everything that comes from a result is escaped, every picture is inside."""
     template = importlib.resources.files("benchmark").joinpath("report.html").read_text(encoding="utf-8")
@@ -107,10 +111,21 @@ def data_uri(path: Path) -> str:
     return f"data:{MIME[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _recall(results: Mapping[str, Result]) -> RecallTable | None:
-    """The table of surfaces, where all runs kept the scores of their videos."""
+def _recall(results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> list[RecallTable]:
+    """The tables of recall, where all runs kept the scores of their videos; those of frames need the data."""
     files = (path for source, result in results.items() for path in score_files(source, result))
-    return surfaces_table(results) if all(path.exists() for path in files) else None
+    if not all(path.exists() for path in files):
+        return []
+    tables = surfaces_tables(results)
+    if dataset is not None:
+        ages = ages_of(dataset, next(iter(results.values())))
+        for metric in METRICS:
+            shown = metric.name in RECALL_METRICS and all(
+                metric.name in run.metrics for run in results.values()
+            )
+            if isinstance(metric, PairedMetric) and shown and ages.any():
+                tables.append(frames_table(metric, results, ages))
+    return tables
 
 
 def _shown(results: Mapping[str, Result]) -> list[Shown]:

@@ -3,7 +3,7 @@
 Decoding the true frames and scoring run in a thread of their own while the model goes on.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from benchmark.episodes import FrameStreams, MaskedEpisodes
 from benchmark.metrics.base import (
     Embedding,
     EmbeddingFunction,
+    MapFunction,
     Metric,
     MetricUnavailableError,
     PairedFunction,
@@ -43,6 +44,7 @@ class Scorer:
         self.metrics: list[Metric] = []
         self.absent: dict[str, str] = {}
         self._paired: dict[str, PairedFunction] = {}
+        self._maps: dict[str, MapFunction] = {}
         self._embeddings: dict[Embedding, EmbeddingFunction] = {}
         for metric in metrics:
             try:
@@ -52,20 +54,32 @@ class Scorer:
                 self.absent[metric.name] = str(error)
 
     def _load(self, metric: Metric, resources: Resources) -> None:
-        if isinstance(metric, PairedMetric):
+        if isinstance(metric, PairedMetric) and metric.load_map is not None:
+            self._maps[metric.name] = metric.load_map(resources)
+        elif isinstance(metric, PairedMetric):
             self._paired[metric.name] = metric.load(resources)
         elif isinstance(metric, SetMetric) and metric.embedding not in self._embeddings:
             self._embeddings[metric.embedding] = metric.embedding.load(resources)
 
     def score(
-        self, generated: UInt8[np.ndarray, "B n H W 3"], true: UInt8[np.ndarray, "B n H W 3"]
+        self,
+        generated: UInt8[np.ndarray, "B n H W 3"],
+        true: UInt8[np.ndarray, "B n H W 3"],
+        take_map: Callable[[str, Float[np.ndarray, "B n H W"]], None] = lambda name, maps: None,
     ) -> dict[str, Float[np.ndarray, "B m columns"]]:
-        """The scores of a block: m is n for paired metrics, and the number of whole clips for embeddings."""
+        """The scores of a block: m is n for paired metrics, and the number of whole clips for embeddings.
+
+        `take_map` gets the name and the map of every metric that has one.
+        """
         batch, count, *frame = generated.shape
         scores: dict[str, np.ndarray] = {}
         for name, function in self._paired.items():
             values = function(generated.reshape(-1, *frame), true.reshape(-1, *frame))
             scores[name] = values.reshape(batch, count, -1)
+        for name, with_map in self._maps.items():
+            values, maps = with_map(generated.reshape(-1, *frame), true.reshape(-1, *frame))
+            scores[name] = values.reshape(batch, count, -1)
+            take_map(name, maps.reshape(generated.shape[:-1]))
         for embedding, embed in self._embeddings.items():
             clips = (batch * count // embedding.clip, embedding.clip, *frame)
             for name, frames in zip(feature_names(embedding), (generated, true), strict=True):
@@ -98,7 +112,7 @@ def score_videos(
     def work(frames: np.ndarray) -> dict[str, np.ndarray]:
         true = truth.take(frames.shape[1])
         errors.add(frames, true)
-        return scorer.score(frames, true)
+        return scorer.score(frames, true, errors.add_map)
 
     with ThreadPoolExecutor(max_workers=1) as thread:
         pending: Future[dict[str, np.ndarray]] | None = None

@@ -1,4 +1,4 @@
-"""Squared errors by what a pixel asks of memory: a data set's recall masks applied to generated frames.
+"""Errors by what a pixel asks of memory: a data set's recall masks applied to generated frames.
 
 A pixel shows the sky, a surface that the context never showed, one that has been in sight ever since, or one
 that was shown and has been out of sight in between. The last kind is split by age: 1-64 frames since the
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from numba import njit
 from safetensors import safe_open
 
@@ -19,7 +19,7 @@ from benchmark.protocol import EvaluationProtocol
 from loopcraft.mask_files import DTYPES, Masks, spread
 
 NAME = "surfaces"
-"""Under what name a video's scores hold its errors."""
+"""Under what name a video's scores hold its squared errors; those of a metric's map follow it and a dot."""
 SKY, NEW, IN_SIGHT, RETURNED = range(4)
 """The kinds; from the last on, one a stretch of ages."""
 YOUNGEST = 64
@@ -32,6 +32,8 @@ NUM_KINDS = RETURNED + len(STRETCHES)
 
 Errors = Float64[np.ndarray, "T 2*kinds"]
 """A row a frame: sums of squared differences of 8-bit levels over each kind's pixels, then their counts."""
+MapSums = Float64[np.ndarray, "T kinds"]
+"""A row a frame: sums of a metric's map over each kind's pixels."""
 VideoErrors = Float64[np.ndarray, "2 kinds"]
 """The same of all frames: sums, then counts."""
 
@@ -46,8 +48,8 @@ class SurfaceErrors:
     def __init__(self, episodes: MaskedEpisodes, keys: Sequence[str], protocol: EvaluationProtocol) -> None:
         self._episodes, self._keys, self._protocol = episodes, keys, protocol
         self._kinds: list[UInt8[np.ndarray, "T H W"] | None] | None = None
-        self._blocks: list[list[Errors]] = [[] for _ in keys]
-        self._done = 0
+        self._blocks: list[dict[str, list[np.ndarray]]] = [{} for _ in keys]
+        self._part = slice(0, 0)
 
     def add(self, generated: UInt8[np.ndarray, "B n H W 3"], true: UInt8[np.ndarray, "B n H W 3"]) -> None:
         """Take the next frames of every video."""
@@ -56,15 +58,22 @@ class SurfaceErrors:
             self._kinds = [
                 horizon_kinds(self._episodes, key, self._protocol, height, width) for key in self._keys
             ]
-        part = slice(self._done, self._done + count)
+        self._part = slice(self._part.stop, self._part.stop + count)
         for video, kinds in enumerate(self._kinds):
             if kinds is not None:
-                self._blocks[video].append(errors_by_kind(generated[video], true[video], kinds[part]))
-        self._done += count
+                errors = errors_by_kind(generated[video], true[video], kinds[self._part])
+                self._blocks[video].setdefault(NAME, []).append(errors)
 
-    def by_video(self) -> list[dict[str, Errors]]:
-        """What each video's scores get: its errors under `NAME`, or nothing."""
-        return [{NAME: np.concatenate(blocks)} if blocks else {} for blocks in self._blocks]
+    def add_map(self, name: str, maps: Float32[np.ndarray, "B n H W"]) -> None:
+        """Take a metric's map of the frames that were added last."""
+        for video, kinds in enumerate(self._kinds or ()):
+            if kinds is not None:
+                sums = sums_by_kind(maps[video], kinds[self._part])
+                self._blocks[video].setdefault(f"{NAME}.{name}", []).append(sums)
+
+    def by_video(self) -> list[dict[str, Float64[np.ndarray, "T columns"]]]:
+        """What each video's scores get: its errors under `NAME`, its sums of maps beside them, or nothing."""
+        return [{name: np.concatenate(parts) for name, parts in own.items()} for own in self._blocks]
 
 
 def horizon_kinds(
@@ -114,6 +123,17 @@ def errors_by_kind(
     return errors
 
 
+@njit(cache=True, nogil=True)
+def sums_by_kind(maps: Float32[np.ndarray, "N H W"], kinds: UInt8[np.ndarray, "N H W"]) -> MapSums:
+    """The sums of N frames' maps."""
+    sums = np.zeros((len(maps), NUM_KINDS))
+    for n in range(len(maps)):
+        values, kind = maps[n].ravel(), kinds[n].ravel()
+        for pixel in range(kind.size):
+            sums[n, kind[pixel]] += values[pixel]
+    return sums
+
+
 def read_errors(path: Path) -> VideoErrors | None:
     """The errors among a video's scores; None where it was scored without masks."""
     with safe_open(path, framework="numpy") as file:
@@ -122,6 +142,25 @@ def read_errors(path: Path) -> VideoErrors | None:
         frames: Errors = file.get_tensor(NAME)
     errors: VideoErrors = frames.sum(axis=0, dtype=np.float64).reshape(2, NUM_KINDS)
     return errors
+
+
+def read_map_sums(path: Path, metric: str) -> Float64[np.ndarray, " kinds"] | None:
+    """The sums of a metric's map among a video's scores; None where it was scored without it."""
+    name = f"{NAME}.{metric}"
+    with safe_open(path, framework="numpy") as file:
+        if name not in file.keys():  # noqa: SIM118
+            return None
+        frames: MapSums = file.get_tensor(name)
+    sums: Float64[np.ndarray, " kinds"] = frames.sum(axis=0, dtype=np.float64)
+    return sums
+
+
+def map_means_of_kinds(
+    sums: Float64[np.ndarray, "V kinds"], errors: Float64[np.ndarray, "V 2 kinds"], kinds: slice
+) -> Float64[np.ndarray, " V"]:
+    """A metric's map averaged over all pixels of some kinds, a value a video; NaN where it has none."""
+    total, count = sums[:, kinds].sum(axis=1), errors[:, 1, kinds].sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def psnr_of_kinds(errors: Float64[np.ndarray, "V 2 kinds"], kinds: slice) -> Float64[np.ndarray, " V"]:

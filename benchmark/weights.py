@@ -3,33 +3,33 @@
 The folder can be copied to a machine without a network and used there by `--weights`.
 """
 
-import shutil
-import urllib.request
+import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tyro
-from huggingface_hub import hf_hub_download
 
-from benchmark.bundle import Bundle, FileRecord, Network, check_published
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
-from loopcraft.storage import file_sha256, whole_file
-
-HUB = "hub:"
+from benchmark.bundle import Bundle
+from benchmark.packages import SourceError
+from benchmark.sources import add_local, fetch_from
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError, run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
     """What is done to which networks."""
 
-    command: tyro.conf.Positional[Literal["list", "fetch", "verify"]]
-    """list: what there is; fetch: download what is missing; verify: check every byte that was fetched."""
+    command: tyro.conf.Positional[Literal["list", "fetch", "add", "verify"]]
+    """list: what there is; fetch: download what is missing; add: take up a local file; verify: check all."""
     to: Path = Path("weights")
     """The folder."""
     only: str = ""
     """Names separated by commas; all networks if empty."""
+    file: Path | None = None
+    """For add: the file that --only's one network is in, or the folder of its files."""
 
 
 def manage(flags: Flags) -> int:
@@ -41,8 +41,11 @@ def manage(flags: Flags) -> int:
             print(describe(bundle, name))
         return EXIT_OK
     if flags.command == "fetch":
-        for name in names:
-            fetch(bundle, name)
+        with tempfile.TemporaryDirectory() as downloads:
+            there = [fetch(bundle, name, Path(downloads)) for name in names]
+        return EXIT_OK if all(there) else EXIT_USAGE
+    if flags.command == "add":
+        add(bundle, names, flags.file)
         return EXIT_OK
     unsound = [name for name in names if not is_sound(bundle, name)]
     return EXIT_FAILED if unsound else EXIT_OK
@@ -61,11 +64,14 @@ def describe(bundle: Bundle, name: str) -> str:
     """A paragraph: what the network is, whence, under what terms, and whether the folder has it."""
     network = bundle.networks[name]
     lines = [f"{name}: {network.title}", f"  licence   {network.licence}"]
-    lines.append(f"  source    {network.source} at {network.revision}")
+    lines += [f"  source    {source.address} at {source.revision}" for source in network.sources]
     for file in network.files:
         size = f"{file.size / 1e6:.1f} MB" if file.size is not None else "size not published"
-        lines.append(f"  file      {file.path}, {size}, SHA-256 {file.sha256 or 'not published'}")
-    there = f"fetched at {bundle.record(name).revision}" if name in bundle else "not fetched"
+        sha256 = f"of its tensors {file.tensors}" if file.tensors else file.sha256 or "not published"
+        lines.append(f"  file      {file.path}, {size}, SHA-256 {sha256}")
+    there = "not fetched"
+    if name in bundle:
+        there = f"fetched from {bundle.record(name).source} at {bundle.record(name).revision}"
     lines.append(f"  {bundle.folder(name)}: {there}")
     return "\n".join(lines)
 
@@ -84,35 +90,43 @@ def is_sound(bundle: Bundle, name: str) -> bool:
     return True
 
 
-def fetch(bundle: Bundle, name: str) -> None:
-    """Download a network unless it is there and sound; its licence is printed first."""
-    if name in bundle and is_sound(bundle, name):
-        return
-    network = bundle.networks[name]
-    print(f"{name}: fetching from {network.source} (licence: {network.licence})", flush=True)
-    revision = network.revision
-    for file in network.files:
-        path = bundle.folder(name) / file.path
-        with whole_file(path) as temporary:
-            revision = download(network, revision, file.path, temporary)
-            found = FileRecord(size=temporary.stat().st_size, sha256=file_sha256(temporary))
-            check_published(path, file, found)
-        print(f"  {path}  {found.size} bytes  {found.sha256}", flush=True)
-    bundle.add(name, revision)
+def fetch(bundle: Bundle, name: str, downloads: Path) -> bool:
+    """Bring a network from the first of its sources that has it, unless it is there and sound.
 
-
-def download(network: Network, revision: str, path: str, destination: Path) -> str:
-    """Bring one file of a network to `destination`; returns the commit that a Hub revision stands for.
-
-    Further files are asked for by that commit, so that all are of one. Other sources have no revisions.
+    Its licence is printed first, then which source was taken. False, and the reasons, if none has it.
     """
-    if network.source.startswith(HUB):
-        cached = Path(hf_hub_download(network.source.removeprefix(HUB), path, revision=revision))
-        shutil.copyfile(cached, destination)
-        return cached.parents[path.count("/")].name  # .../snapshots/COMMIT/PATH
-    with urllib.request.urlopen(network.source + path) as response, destination.open("wb") as out:
-        shutil.copyfileobj(response, out)
-    return revision
+    if name in bundle and is_sound(bundle, name):
+        return True
+    network = bundle.networks[name]
+    print(f"{name}: fetching (licence: {network.licence})", flush=True)
+    reasons = []
+    for source in network.sources:
+        try:
+            revision = fetch_from(bundle, name, source, downloads)
+        except SourceError as error:
+            reasons.append(f"{source.address} {error}")
+            continue
+        bundle.add(name, source=source.address, revision=revision)
+        print(f"  from {'; '.join([f'{source.address} {revision}', *reasons])}")
+        print_files(bundle, name)
+        return True
+    print(f"error: {name} is not to be had: {'; '.join(reasons)}", file=sys.stderr)
+    return False
+
+
+def add(bundle: Bundle, names: Sequence[str], given: Path | None) -> None:
+    """Take up a network from a local file; raises `UserError` if it is not the published one."""
+    if given is None or len(names) != 1:
+        raise UserError("add: give one network by --only and where it lies by --file")
+    sha256 = add_local(bundle, names[0], given)
+    bundle.add(names[0], source=f"file:{given.name}", revision=sha256 or "local")
+    print_files(bundle, names[0])
+
+
+def print_files(bundle: Bundle, name: str) -> None:
+    """A line for each file of a network."""
+    for path, file in bundle.record(name).files.items():
+        print(f"  {bundle.folder(name) / path}  {file.size} bytes  {file.checksum}", flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

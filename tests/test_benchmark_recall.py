@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from benchmark_data import SIDE, make_result
 
+from benchmark import report
 from benchmark.protocol import LOOPCRAFT_MINI
 from benchmark.recall import main
 from benchmark.recall_tables import Group, groups_up_to
@@ -118,6 +119,19 @@ def test_the_table_tells_who_remembers(data, tmp_path, capsys):
     share = (28 * 20 + 32 * 10) / 60  # returns of age 37 to 64, and 65 to 96
     assert numbers["fader"] == ["10.00", f"{share:.2f}", "20.00", "10.00"]
     assert any(f"{2 * 60} of 2 videos" in line for line in lines)
+
+
+def test_the_report_shows_the_frames_that_return(data, tmp_path):
+    ages = np.stack([revisit_ages(there_and_back(video)[:, 1:], CONTEXT) for video in range(VIDEOS)])
+    keeper = write_run(tmp_path / "keeper", data, "keeper", np.where(ages > 0, 30.0, 10.0))
+    folder = tmp_path / "report"
+    assert report.main([str(keeper), "--out", str(folder), "--data", str(data), "--videos", "0"]) == 0
+    table = (folder / "report.html").read_text().split("PSNR (dB) of frames")[1].split("</table>")[0]
+    assert "returns<br>120 of 2 videos" in table
+    assert "<td>10.00 [" in table
+    assert table.count("<td>30.00 [") == 3
+    assert report.main([str(keeper), "--out", str(folder)]) == 0
+    assert "of frames" not in (folder / "report.html").read_text()
 
 
 def test_where_nobody_comes_back_there_is_one_column(data, tmp_path, capsys):

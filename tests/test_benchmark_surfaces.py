@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from benchmark_data import SIDE, make_frames, write_dataset
 
-from benchmark import recall, report, run
+from benchmark import metrics, recall, report, run
+from benchmark.metrics.base import PairedMetric
 from benchmark.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.surfaces import (
     IN_SIGHT,
@@ -19,9 +20,12 @@ from benchmark.surfaces import (
     STRETCHES,
     errors_by_kind,
     horizon_kinds,
+    map_means_of_kinds,
     pixel_kinds,
     psnr_of_kinds,
     read_errors,
+    read_map_sums,
+    sums_by_kind,
 )
 from loopcraft.cli import UserError
 from loopcraft.dataset import open_dataset
@@ -81,6 +85,22 @@ class Rememberer:
         yield from whole.split(self.chunk, dim=1)
 
 
+def red_differences(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    maps = np.abs(a[..., 0].astype(np.float32) - b[..., 0])
+    return maps.mean(axis=(1, 2)), maps
+
+
+MAPPED = PairedMetric(
+    name="red",
+    version=1,
+    title="Red",
+    higher_is_better=False,
+    decimals=1,
+    load=lambda resources: lambda a, b: red_differences(a, b)[0],
+    load_map=lambda resources: red_differences,
+)
+
+
 def test_stretches_hold_every_age_once() -> None:
     assert [age for stretch in STRETCHES for age in stretch] == list(range(1, (1 << 16) + 1))
     assert [(ages[0], ages[-1]) for ages in STRETCHES[:4]] == [(1, 64), (65, 128), (129, 256), (257, 512)]
@@ -121,6 +141,49 @@ def test_psnr_is_over_all_pixels_of_a_video_that_has_any() -> None:
     values = psnr_of_kinds(errors, slice(RETURNED, None))
     assert values[:2] == pytest.approx([20 * np.log10(255 / 5), 100.0])  # mean squared error 300 / (3 x 4)
     assert np.isnan(values[2])
+
+
+def test_sums_of_maps_are_plain_sums() -> None:
+    rng = np.random.default_rng(0)
+    maps = rng.random((3, 8, 12), dtype=np.float32)
+    kinds = rng.integers(0, NUM_KINDS, maps.shape, dtype=np.uint8)
+    expected = [[maps[n][kinds[n] == kind].sum() for kind in range(NUM_KINDS)] for n in range(3)]
+    np.testing.assert_allclose(sums_by_kind(maps, kinds), expected, rtol=1e-6)
+
+
+def test_a_maps_mean_is_over_all_pixels_of_a_video_that_has_any() -> None:
+    sums, errors = np.zeros((2, NUM_KINDS)), np.zeros((2, 2, NUM_KINDS))
+    sums[0, RETURNED : RETURNED + 2], errors[0, 1, RETURNED : RETURNED + 2] = (3.0, 1.0), (1, 7)
+    values = map_means_of_kinds(sums, errors, slice(RETURNED, None))
+    assert values[0] == 0.5
+    assert np.isnan(values[1])
+
+
+@pytest.mark.parametrize("chunk", [50, 192])
+def test_a_metrics_map_stands_beside_psnr_where_every_run_has_it(
+    data: Path, tmp_path: Path, monkeypatch, chunk: int, capsys
+) -> None:
+    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, MAPPED))
+    more = ["--batch-size", "2", "--metrics", "psnr,red"]
+    out = score(data, tmp_path / "run", *more, "--model-args", json.dumps({"chunk": chunk}))
+    for video, key in enumerate(KEYS):
+        sums = read_map_sums(out / "scores" / f"{key}.safetensors", "red")
+        sky = made_up_masks(video)["sky"][MINI.context :]
+        assert sums[SKY] == 10 * sky.sum()
+        assert sums[RETURNED:].sum() == 0
+    capsys.readouterr()
+    assert recall.main([str(out), "--data", str(data), "--metrics", "psnr"]) == 0
+    table = capsys.readouterr().out.split("Red of surfaces")[1]
+    row = next(line for line in table.splitlines() if "rememberer" in line).split("rememberer")[1]
+    means = [float(cell.split("[")[0]) for cell in row.split("]")[:-1]]
+    assert means == [10.0, 10.0, 0.0, -10.0, 0.0, 0.0, 0.0, 10.0]
+    plain = score(data, tmp_path / "plain", "--metrics", "psnr")
+    assert read_map_sums(plain / "scores" / f"{KEYS[0]}.safetensors", "red") is None
+    capsys.readouterr()
+    assert recall.main([str(out), str(plain), "--data", str(data), "--metrics", "psnr"]) == 0
+    printed = capsys.readouterr().out
+    assert "PSNR (dB) of surfaces" in printed
+    assert "Red of surfaces" not in printed
 
 
 @pytest.mark.parametrize("chunk", [1, 50, 192])

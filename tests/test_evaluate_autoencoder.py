@@ -9,7 +9,7 @@ import pytest
 import torch
 from benchmark_data import make_frames, write_dataset
 from PIL import Image
-from tiny_networks import bundle_of, tiny_alexnet
+from tiny_networks import bundle_of, save_alexnet
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from benchmark.metrics.lpips import load_lpips
@@ -253,18 +253,14 @@ def test_without_a_cascaded_one_it_says_so(checkpoint, data, tmp_path, capsys, e
 def test_lpips_is_the_benchmarks(tmp_path, monkeypatch):
     data = write_dataset(tmp_path / "data", num_videos=1, num_frames=2, side=32)
     autoencoder = save(tmp_path, "autoencoder", 0, frame_size=32, patch=8)
-    resources = bundle_of(
-        tmp_path / "weights",
-        "alexnet",
-        lambda at: torch.save(tiny_alexnet(), at / "alexnet-owt-7be5be79.pth"),
-    )
+    resources = bundle_of(tmp_path / "weights", "alexnet", save_alexnet)
     monkeypatch.setattr(evaluate, "open_bundle", lambda root: resources.weights)
     report = run(tmp_path, data, tmp_path / "out", "--weights", str(tmp_path / "weights"))
     frames = make_frames(0, 2, 32)
     back = reconstruction.give_back(FrameCodec(autoencoder, "float32"), frames, CPU)[1]
     [score] = report["autoencoders"]["hierarchical"]["levels"][1]["metrics"]["lpips"]["videos"]
     assert score == pytest.approx(float(load_lpips(resources)(back, frames).mean()), rel=1e-2)
-    assert "alexnet/alexnet-owt-7be5be79.pth" in report["settings"]["metrics"]["lpips"]["weights"]
+    assert "alexnet/alexnet.safetensors" in report["settings"]["metrics"]["lpips"]["weights"]
 
 
 def solid(shade: int) -> np.ndarray:

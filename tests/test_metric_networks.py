@@ -18,13 +18,12 @@ from torch.nn import functional
 from torchvision.transforms import v2
 from transformers import LightGlueImageProcessor
 
-from benchmark.metrics import METRICS, lightglue
+from benchmark.metrics import METRICS, i3d, lightglue
 from benchmark.metrics.base import MetricUnavailableError, Resources
 from benchmark.metrics.dinov2 import crop_and_normalize, load_dinov2, resize_positions
-from benchmark.metrics.i3d import load_i3d
 from benchmark.metrics.inception import load_inception, resize
 from benchmark.metrics.lightglue import COLUMNS, load_lightglue
-from benchmark.metrics.lpips import load_lpips
+from benchmark.metrics.lpips import load_lpips, load_lpips_map
 
 NetworkFunction = Callable[..., np.ndarray]
 
@@ -38,15 +37,12 @@ def loaded(tmp_path_factory) -> MappingProxyType[str, NetworkFunction]:
 
     torch.set_num_threads(1)
     inception = fill(tiny_networks.TinyInception())
-    i3d = fill(tiny_networks.TinyI3D())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(i3d, "Network", tiny_networks.TinyI3D)
+        embed_i3d = i3d.load_i3d(resources("i3d", tiny_networks.save_i3d))
     return MappingProxyType(
         {
-            "lpips": load_lpips(
-                resources(
-                    "alexnet",
-                    lambda at: torch.save(tiny_networks.tiny_alexnet(), at / "alexnet-owt-7be5be79.pth"),
-                )
-            ),
+            "lpips": load_lpips(resources("alexnet", tiny_networks.save_alexnet)),
             "dinov2": load_dinov2(resources("dinov2", tiny_networks.tiny_dinov2().save_pretrained)),
             "lightglue": load_lightglue(
                 resources("lightglue", tiny_networks.tiny_lightglue().save_pretrained), long_side=128
@@ -54,9 +50,7 @@ def loaded(tmp_path_factory) -> MappingProxyType[str, NetworkFunction]:
             "inception": load_inception(
                 resources("inception", lambda at: save_script(inception, at / "inception-2015-12-05.pt"))
             ),
-            "i3d": load_i3d(
-                resources("i3d", lambda at: save_script(i3d, at / "metrics_models" / "i3d_torchscript.pt"))
-            ),
+            "i3d": embed_i3d,
         }
     )
 
@@ -143,6 +137,20 @@ def test_lpips_is_the_published_formula(loaded, height: int) -> None:
     predicted, target = scenes(0, 3, 72)[:, :height], scenes(1, 3, 72)[:, :height]
     values = loaded["lpips"](predicted, target)
     np.testing.assert_allclose(values, reference_lpips(predicted, target), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (71, 96)])
+def test_the_map_of_lpips_has_its_values_as_means_and_shows_where(tmp_path: Path, loaded, shape) -> None:
+    lpips_map = load_lpips_map(bundle_of(tmp_path, "alexnet", tiny_networks.save_alexnet))
+    target = scenes(0, 3, 96)[:, : shape[0], : shape[1]]
+    predicted = target.copy()
+    predicted[:, :, 48:] = scenes(1, 3, 96)[:, : shape[0], 48 : shape[1]]
+    values, maps = lpips_map(predicted, target)
+    np.testing.assert_allclose(values, loaded["lpips"](predicted, target), rtol=1e-5)
+    assert maps.shape == (3, *shape)
+    np.testing.assert_allclose(maps.mean(axis=(1, 2)), values, rtol=0.03)
+    assert (maps[:, :, 48:].mean(axis=(1, 2)) > 2 * maps[:, :, :48].mean(axis=(1, 2))).all()
+    assert not lpips_map(target, target)[1].any()
 
 
 @pytest.mark.parametrize("side", [70, 76, 83])

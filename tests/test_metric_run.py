@@ -1,6 +1,7 @@
 """Whole runs with network metrics: absent with the command that helps, strict, verified, and recorded."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tiny_networks import fill, save_script
 
 from benchmark import bundle, run
 from benchmark.bundle import Bundle, Network, PublishedFile
+from benchmark.metrics import i3d
 from benchmark.results import Result, read_result
 
 SIDE = 32
@@ -23,6 +25,13 @@ def data(tmp_path_factory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data"), num_videos=2, side=SIDE)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def tiny_i3d() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(i3d, "Network", tiny_networks.TinyI3D)
+        yield
+
+
 @pytest.fixture(scope="module")
 def networks() -> dict[str, Network]:
     """The table, without what is known in advance of the published files."""
@@ -30,8 +39,7 @@ def networks() -> dict[str, Network]:
         name: Network(
             title=network.title,
             licence=network.licence,
-            source=network.source,
-            revision=network.revision,
+            sources=network.sources,
             files=tuple(PublishedFile(path=file.path) for file in network.files),
         )
         for name, network in bundle.load_networks().items()
@@ -43,13 +51,12 @@ def weights(tmp_path_factory, networks: dict[str, Network]) -> Path:
     """A bundle of tiny networks under the published names."""
     root = tmp_path_factory.mktemp("weights")
     torch.set_num_threads(1)
-    (root / "alexnet").mkdir()
-    torch.save(tiny_networks.tiny_alexnet(), root / "alexnet" / "alexnet-owt-7be5be79.pth")
+    tiny_networks.save_alexnet(root / "alexnet")
     save_script(fill(tiny_networks.TinyInception()), root / "inception" / "inception-2015-12-05.pt")
-    save_script(fill(tiny_networks.TinyI3D()), root / "i3d" / "metrics_models" / "i3d_torchscript.pt")
+    tiny_networks.save_i3d(root / "i3d")
     there = Bundle(root, networks)
     for name in ("alexnet", "inception", "i3d"):
-        there.add(name, "tiny")
+        there.add(name, source="made here", revision="tiny")
     return root
 
 
@@ -135,23 +142,33 @@ def test_one_video_is_too_few_for_sets(
     assert "fid needs at least 2 videos" in capsys.readouterr().err
 
 
-def test_damaged_weights_stop_the_run_by_name(
+def test_damaged_weights_are_named_and_the_run_goes_on_unless_strict(
     data: Path, weights: Path, networks, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     monkeypatch.setattr(bundle, "load_networks", lambda: networks)
-    path = weights / "i3d" / "metrics_models" / "i3d_torchscript.pt"
+    path = weights / "i3d" / "i3d.safetensors"
     sound = path.read_bytes()
     try:
         path.write_bytes(sound[:-1])
-        score(data, tmp_path / "run", "--weights", str(weights), code=2)
+        score(data, tmp_path / "strict", "--weights", str(weights), "--strict", code=2)
+        error = capsys.readouterr().err
+        result = score(data, tmp_path / "run", "--weights", str(weights))
     finally:
         path.write_bytes(sound)
-    assert f"i3d_torchscript.pt: {len(sound) - 1} bytes where {len(sound)}" in capsys.readouterr().err
+    assert f"i3d.safetensors: {len(sound) - 1} bytes where {len(sound)}" in error
+    assert result is not None
+    assert set(result.metrics) == {"psnr", "lpips", "fid", "kid"}
+    assert f"i3d.safetensors: {len(sound) - 1} bytes where {len(sound)}" in result.absent["fvd"]
+    assert "fetch it again: python -m benchmark.weights fetch --only i3d" in result.absent["kvd"]
 
 
-def test_foreign_weights_under_the_published_name_are_refused(
+def test_foreign_weights_under_the_published_name_are_not_used(
     data: Path, weights: Path, tmp_path: Path, capsys
 ) -> None:
-    """With the real table, whose hashes are known in advance, the tiny networks are not what they claim."""
-    score(data, tmp_path / "run", "--weights", str(weights), code=2)
-    assert "alexnet-owt-7be5be79.pth: its SHA-256 is" in capsys.readouterr().err
+    """With the real table, with its checksums, the tiny networks are not what they claim."""
+    result = score(data, tmp_path / "run", "--weights", str(weights), "--max-videos", "1")
+    assert result is not None
+    assert set(result.metrics) == {"psnr"}
+    assert "alexnet.safetensors: the SHA-256 of its tensors is" in result.absent["lpips"]
+    score(data, tmp_path / "strict", "--weights", str(weights), "--max-videos", "1", "--strict", code=2)
+    assert "--strict: lpips cannot use its weights: " in capsys.readouterr().err

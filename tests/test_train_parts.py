@@ -10,6 +10,7 @@ import pytest
 import torch
 from benchmark_data import NUM_FRAMES, make_frames, write_dataset
 from fake_world import FakeWorld
+from safetensors.torch import save_file
 from training_runs import write_latents
 
 from loopcraft.cli import UserError
@@ -151,6 +152,25 @@ def test_vgg_weights_are_checked(tmp_path):
     torch.save({"features.0.weight": weight, "features.0.bias": bias, "classifier.0.bias": bias}, path)
     load_vgg(network, path)
     assert torch.equal(network["slice1"]["0"].weight, weight)
+    path.write_bytes(b"no weights")
+    with pytest.raises(UserError, match=r"vgg.pth: not a file of weights"):
+        load_vgg(network, path)
+
+
+def test_vgg_is_found_in_a_folder_of_fetched_weights(tmp_path):
+    network = torch.nn.ModuleDict({"slice1": torch.nn.ModuleDict({"0": torch.nn.Conv2d(3, 4, 3)})})
+    with pytest.raises(UserError, match=r"vgg16.safetensors: no such file; .* fetch --only vgg16"):
+        load_vgg(network, tmp_path)
+    weight, bias = torch.rand(4, 3, 3, 3), torch.rand(4)
+    path = tmp_path / "vgg16" / "vgg16.safetensors"
+    path.parent.mkdir()
+    features = {"features.0.weight": weight, "features.0.bias": bias}
+    save_file(features | {"lin0.model.1.weight": torch.ones(4)}, path)
+    load_vgg(network, tmp_path)
+    assert torch.equal(network["slice1"]["0"].weight, weight)
+    path.write_bytes(b"short")
+    with pytest.raises(UserError, match=r"vgg16.safetensors: not a file of weights"):
+        load_vgg(network, tmp_path)
 
 
 def test_the_papers_schedules():

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import bundle, weights
-from benchmark.bundle import Bundle, Network, PublishedFile, load_networks
+from benchmark import bundle, sources, weights
+from benchmark.bundle import Bundle, Network, PublishedFile, Source, load_networks
 from benchmark.metrics import METRICS
 from benchmark.metrics.base import MetricUnavailableError, Resources
 from loopcraft.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError
@@ -17,6 +17,10 @@ CONTENT = {"model.pt": b"weights" * 1000, "extra/config.json": b"{}"}
 
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def network(files: tuple[PublishedFile, ...], *sources: Source) -> Network:
+    return Network(title="", licence="MIT", files=files, sources=sources)
 
 
 @pytest.fixture
@@ -31,8 +35,8 @@ def table(tmp_path: Path, monkeypatch) -> dict[str, Network]:
         PublishedFile(path="extra/config.json"),
     )
     networks = {
-        "plain": Network(title="", licence="MIT", source=f"{source.as_uri()}/", revision="1", files=files),
-        "hub": Network(title="", licence="MIT", source="hub:some/repo", revision="main", files=files),
+        "plain": network(files, Source(address=f"{source.as_uri()}/", revision="1")),
+        "hub": network(files, Source(address="hub:some/repo", revision="main")),
     }
     monkeypatch.setattr(bundle, "load_networks", lambda: networks)
     return networks
@@ -49,24 +53,26 @@ def there(tmp_path: Path, table: dict[str, Network]) -> Path:
 def test_the_table_is_sound() -> None:
     networks = load_networks()
     for network in networks.values():
-        assert network.source.startswith(("https://", "hub:"))
+        assert all(source.address.startswith(("https://", "hub:", "package:")) for source in network.sources)
         assert network.licence
         assert network.files
         assert all(set(file.sha256) <= set("0123456789abcdef") for file in network.files)
-    assert {name for metric in METRICS for name in metric.networks} == set(networks)
+        assert all(file.tensors for file in network.files if network.sources[0].convert)
+    assert {name for metric in METRICS for name in metric.networks} == {*networks} - {"vgg16"}
 
 
 def test_fetching_records_what_came(there: Path) -> None:
     document = json.loads((there / "weights.json").read_text())
     assert document["networks"]["plain"]["files"] == {
-        path: {"size": len(content), "sha256": digest(content)} for path, content in CONTENT.items()
+        path: {"size": len(content), "sha256": digest(content), "tensors": ""}
+        for path, content in CONTENT.items()
     }
     assert [file.read_bytes() for file in (there / "plain" / path for path in CONTENT)] == [*CONTENT.values()]
     assert weights.main(["verify", "--only", "plain", "--to", str(there)]) == EXIT_OK
 
 
 def test_a_sound_network_is_not_fetched_again(there: Path, monkeypatch) -> None:
-    monkeypatch.setattr(weights, "download", lambda *arguments: pytest.fail("fetched again"))
+    monkeypatch.setattr(sources, "download", lambda *arguments: pytest.fail("fetched again"))
     assert weights.main(["fetch", "--only", "plain", "--to", str(there)]) == EXIT_OK
 
 
@@ -79,14 +85,16 @@ def test_a_damaged_network_is_fetched_again(there: Path) -> None:
 def test_the_hub_is_asked_for_one_commit(tmp_path: Path, table: dict[str, Network], monkeypatch) -> None:
     asked = []
 
-    def hub(repository: str, path: str, *, revision: str) -> str:
+    def hub(repository: str, path: str, *, revision: str, local_files_only: bool) -> str:
+        assert not local_files_only
         asked.append((repository, path, revision))
         cached = tmp_path / "cache" / "snapshots" / "c0ffee" / path
         cached.parent.mkdir(parents=True, exist_ok=True)
         cached.write_bytes(CONTENT[path])
         return str(cached)
 
-    monkeypatch.setattr(weights, "hf_hub_download", hub)
+    monkeypatch.setattr(sources, "hf_hub_download", hub)
+    monkeypatch.setattr(sources, "answers", lambda address: True)
     root = tmp_path / "weights"
     assert weights.main(["fetch", "--only", "hub", "--to", str(root)]) == EXIT_OK
     assert asked == [("some/repo", "model.pt", "main"), ("some/repo", "extra/config.json", "c0ffee")]
@@ -160,16 +168,16 @@ def test_a_broken_manifest_is_refused(tmp_path: Path, content: str) -> None:
         Bundle(tmp_path)
 
 
-def test_the_list_tells_licences_and_state(there: Path, capsys) -> None:
+def test_the_list_tells_licences_and_state(there: Path, table, capsys) -> None:
     assert weights.main(["list", "--to", str(there)]) == EXIT_OK
     printed = capsys.readouterr().out
     assert "licence   MIT" in printed
-    assert f"{there / 'plain'}: fetched at 1" in printed
+    assert f"{there / 'plain'}: fetched from {table['plain'].sources[0].address} at 1" in printed
     assert f"{there / 'hub'}: not fetched" in printed
 
 
 def test_unknown_networks_are_refused(table, tmp_path: Path, capsys) -> None:
-    assert weights.main(["fetch", "--only", "vgg", "--to", str(tmp_path)]) == EXIT_USAGE
+    assert weights.main(["fetch", "--only", "vgg19", "--to", str(tmp_path)]) == EXIT_USAGE
     assert "choose from plain, hub" in capsys.readouterr().err
 
 

@@ -17,7 +17,9 @@ from transformers import (
 )
 
 from benchmark.bundle import Bundle, Network, PublishedFile
+from benchmark.convert import from_torchvision
 from benchmark.metrics.base import Resources
+from benchmark.tensors import write_tensors
 
 
 def fill(module: nn.Module, gain: float = 1.0) -> nn.Module:
@@ -39,15 +41,16 @@ def bundle_of(root: Path, name: str, save: Callable[[Path], object]) -> Resource
     save(root / name)
     files = sorted(p.relative_to(root / name).as_posix() for p in (root / name).rglob("*") if p.is_file())
     published = tuple(PublishedFile(path=path) for path in files)
-    network = Network(title="", licence="", source="", revision="", files=published)
+    network = Network(title="", licence="", files=published, sources=())
     bundle = Bundle(root, {name: network})
-    bundle.add(name, "tiny")
+    bundle.add(name, source="made here", revision="tiny")
     return Resources(weights=bundle)
 
 
 def tiny_alexnet() -> dict[str, Tensor]:
-    features = fill(alexnet(weights=None).features)
-    return {f"features.{name}": value for name, value in features.state_dict().items()}
+    """Features of random weights, and the heads that LPIPS has."""
+    features = fill(alexnet(weights=None).features).state_dict()
+    return from_torchvision("alexnet", {f"features.{name}": value for name, value in features.items()})
 
 
 def tiny_dinov2() -> Dinov2Model:
@@ -88,19 +91,22 @@ class TinyInception(nn.Module):
 
 
 class TinyI3D(nn.Module):
-    """Called as the real file is; features tell channels, frames and sides apart."""
+    """Called as the real network is; features tell channels, frames and sides apart."""
 
     def __init__(self) -> None:
         super().__init__()
         self.convolution = nn.Conv3d(3, 5, (3, 4, 5), stride=(2, 3, 3))
 
-    def forward(
-        self, x: Tensor, rescale: bool = True, resize: bool = False, return_features: bool = False
-    ) -> Tensor:
-        assert not rescale
-        assert resize
-        assert return_features
-        return torch.relu(self.convolution(x)).mean(dim=[2, 3, 4])
+    def forward(self, clips: Tensor) -> Tensor:
+        return torch.relu(self.convolution(clips)).mean(dim=[2, 3, 4])
+
+
+def save_alexnet(folder: Path) -> None:
+    write_tensors(folder / "alexnet.safetensors", tiny_alexnet())
+
+
+def save_i3d(folder: Path) -> None:
+    write_tensors(folder / "i3d.safetensors", fill(TinyI3D()).state_dict())
 
 
 def save_script(module: nn.Module, path: Path) -> None:

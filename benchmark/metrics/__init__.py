@@ -49,6 +49,7 @@ METRICS: tuple[Metric, ...] = (
         decimals=4,
         networks=("alexnet",),
         load=lpips.load_lpips,
+        load_map=lpips.load_lpips_map,
         smallest_side=lpips.SMALLEST_SIDE,
     ),
     PairedMetric(

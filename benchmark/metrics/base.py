@@ -13,12 +13,16 @@ import torch
 from jaxtyping import Float, UInt8
 
 from benchmark.bundle import Bundle, fetch_command
+from loopcraft.cli import UserError
 
 Frames = UInt8[np.ndarray, "N H W 3"]
 Clips = UInt8[np.ndarray, "N n H W 3"]
 
 PairedFunction = Callable[[Frames, Frames], Float[np.ndarray, "N *columns"]]
 """(generated, true) -> a value a frame; or a row a frame: the metric itself, then its further columns."""
+
+MapFunction = Callable[[Frames, Frames], tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N H W"]]]
+"""(generated, true) -> a value a frame, and what each pixel has of it: the value is the mean over pixels."""
 
 EmbeddingFunction = Callable[[Clips], Float[np.ndarray, "N D"]]
 """Clips of consecutive frames -> a feature vector each."""
@@ -41,19 +45,22 @@ class Resources:
     def network(self, name: str) -> Path:
         """The folder of a pretrained network, its files verified.
 
-        Raises `MetricUnavailableError` if it was never fetched, and `UserError` if a file of it is damaged.
+        Raises `MetricUnavailableError` if it was never fetched, or if a file of it is damaged or foreign.
         """
         if self.weights is None or name not in self.weights:
             folder = self.weights.root if self.weights is not None else "DIR"
             raise MetricUnavailableError(
                 f"needs pretrained weights: {fetch_command(name, folder)}, then --weights {folder}"
             )
-        return self.weights.verify(name)
+        try:
+            return self.weights.verify(name)
+        except UserError as error:
+            raise MetricUnavailableError(f"cannot use its weights: {error}") from error
 
     def weights_of(self, names: Sequence[str]) -> Mapping[str, str]:
-        """SHA-256 of every file of some fetched networks."""
+        """SHA-256 of every file of some fetched networks, or of its tensors where these are pinned."""
         return {
-            f"{name}/{path}": file.sha256
+            f"{name}/{path}": file.checksum
             for name in names
             if self.weights is not None
             for path, file in self.weights.record(name).files.items()
@@ -81,9 +88,13 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class PairedMetric(Metric):
-    """A metric of frame pairs. `columns` names what `load()`'s function gives beside the metric itself."""
+    """A metric of frame pairs. `columns` names what `load()`'s function gives beside the metric itself.
+
+    One that can say where a frame is wrong has `load_map`, whose function gives the same values.
+    """
 
     load: Callable[[Resources], PairedFunction]
+    load_map: Callable[[Resources], MapFunction] | None = None
     columns: tuple[str, ...] = ()
     smallest_side: int = 1
 

@@ -1,7 +1,7 @@
 """I3D features of 16-frame chunks: what FVD and KVD compare.
 
-The network is the TorchScript file of the public FVD codes, called as the paper calls it: it resizes to
-224 x 224 itself, takes frames in [-1, 1] and returns the 400 values before its softmax.
+As in the public FVD codes, frames in [-1, 1] are resized to 224 x 224, and features are the 400 values before
+the softmax.
 """
 
 import numpy as np
@@ -9,9 +9,11 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from benchmark.metrics.base import Clips, Embedding, EmbeddingFunction, Resources
-from benchmark.metrics.networks import in_batches, load_torchscript, unit_frames
+from benchmark.metrics.i3d_network import Network
+from benchmark.metrics.networks import in_batches, ready, unit_frames
+from benchmark.tensors import read_tensors
 
-WEIGHTS_FILE = "metrics_models/i3d_torchscript.pt"
+WEIGHTS_FILE = "i3d.safetensors"
 NUM_FRAMES = 16
 
 _BATCH = 4
@@ -19,12 +21,13 @@ _BATCH = 4
 
 def load_i3d(resources: Resources) -> EmbeddingFunction:
     """Clips of 16 frames -> 400 features, with the bundle's network."""
-    path = resources.network("i3d") / WEIGHTS_FILE
-    network = load_torchscript(path, resources.device)
+    network = Network()
+    network.load_state_dict(read_tensors(resources.network("i3d") / WEIGHTS_FILE))
+    network = ready(network, resources.device)
 
     def features(clips: Clips) -> Tensor:
         videos = unit_frames(clips, resources.device).transpose(1, 2) * 2.0 - 1.0  # (N, 3, 16, H, W)
-        values: Tensor = network(videos.contiguous(), rescale=False, resize=True, return_features=True)
+        values: Tensor = network(videos)
         return values
 
     def embed(clips: Clips) -> Float32[np.ndarray, "N 400"]:

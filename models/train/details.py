@@ -1,13 +1,20 @@
 """The term that keeps reconstructions sharp: LPIPS (VGG) where its weights are there, or gradients."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Protocol
 
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from loopcraft.cli import UserError
+
+IN_BUNDLE = Path("vgg16", "vgg16.safetensors")
+"""Where a folder of fetched weights has VGG16."""
 
 
 class DetailLoss(Protocol):
@@ -49,12 +56,26 @@ class Lpips:
 
 
 def load_vgg(network: nn.Module, path: Path) -> None:
-    """Fill LPIPS's VGG from torchvision's file of vgg16, whose feature layers have the same numbers."""
+    """Fill LPIPS's VGG from a file of torchvision's vgg16 names, or from a folder of fetched weights."""
+    remedy = (
+        "give the folder that python -m benchmark.weights fetch --only vgg16 --to DIR made, or torchvision's "
+        "vgg16 weights, or leave --vgg out"
+    )
+    if path.is_dir():
+        path = path / IN_BUNDLE
     if not path.is_file():
-        raise UserError(f"{path}: no such file; give torchvision's vgg16 weights, or leave --vgg out")
-    stored = torch.load(path, map_location="cpu", weights_only=True)
+        raise UserError(f"{path}: no such file; {remedy}")
+    try:
+        stored = load_file(path) if path.suffix == ".safetensors" else _load_pickled(path)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
+        raise UserError(f"{path}: not a file of weights; {remedy}") from error
     wanted = {name: f"features.{name.split('.', 1)[1]}" for name in network.state_dict()}
     missing = [name for name in wanted.values() if name not in stored]
     if missing:
-        raise UserError(f"{path}: lacks {missing[0]}; give torchvision's vgg16 weights, or leave --vgg out")
+        raise UserError(f"{path}: lacks {missing[0]}; {remedy}")
     network.load_state_dict({name: stored[theirs] for name, theirs in wanted.items()})
+
+
+def _load_pickled(path: Path) -> Mapping[str, Tensor]:
+    stored: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return stored

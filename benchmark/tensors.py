@@ -1,0 +1,41 @@
+"""Files of tensors: safetensors, known by a checksum of the tensors, whatever container they came in."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from loopcraft.cli import UserError
+from loopcraft.storage import whole_file
+
+SUFFIX = ".safetensors"
+
+Tensors = Mapping[str, Tensor]
+
+
+def tensors_sha256(tensors: Tensors) -> str:
+    """SHA-256 over name, type, shape and little-endian values of every tensor, in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        values = tensors[name].detach().contiguous().numpy()
+        digest.update(f"{name} {values.dtype.name} {list(values.shape)}\n".encode())
+        digest.update(values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def write_tensors(path: Path, tensors: Tensors) -> None:
+    """Write a safetensors file, whole or not at all."""
+    with whole_file(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; raises `UserError` if it is none."""
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a whole safetensors file ({error})") from error
+    return tensors
