@@ -1,8 +1,9 @@
 """Check that a model keeps the contract of the benchmark, on made-up videos, before hours go into real ones.
 
-Frames have the promised shape, type, range and number. Inputs are left as they were. The same seeds give the
-same frames, and neither the batch size nor the place in the batch matters. The true frames to come make no
-difference. Later actions may (the protocol gives them all at once): that is said, and fails with --causal.
+Frames have the promised shape, type, range and number. Inputs are left as they were, and so are frames that
+are out. The same seeds give the same frames, and neither the batch size nor the place in the batch matters.
+The true frames to come make no difference. Later actions may (the protocol gives them all at once): that is
+said, and fails with --causal.
 """
 
 from collections.abc import Sequence

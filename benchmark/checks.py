@@ -12,9 +12,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from benchmark.device import Compute
+from benchmark.episodes import to_array
 from benchmark.model import ContractError, FrameSource, RolloutModel, role_of
 from benchmark.protocol import EvaluationProtocol, Window
-from benchmark.rollout import rollout_blocks
+from benchmark.rollout import quantise, rollout_blocks
 from benchmark.synthetic import SyntheticEpisodes
 
 Frames = UInt8[np.ndarray, "B T H W 3"]
@@ -92,6 +93,27 @@ def check_inputs(trial: Trial) -> Outcome:
     return "ok", "left as they were"
 
 
+def check_memory(trial: Trial) -> Outcome:
+    """What is collected is what was yielded, whatever the model does to its memory later."""
+    if not isinstance(trial.model, RolloutModel):
+        return "ok", "none of the model's is used: frames are looked up by the video's key"
+    witness = Witness(trial.model)
+    collected = trial.play(model=witness)
+    yielded = np.concatenate([to_array(quantise(copy)) for _, copy in witness.chunks], axis=1)
+    differs = np.flatnonzero((collected != yielded).any(axis=(0, 2, 3, 4)))
+    if len(differs):
+        return (
+            "FAILED",
+            f"frame {differs[0]} changed after it was yielded: leave alone what is out",
+        )
+    if not all(torch.equal(chunk, copy) for chunk, copy in witness.chunks):
+        return (
+            "note",
+            "frames are overwritten after they were yielded: the benchmark copies each at once",
+        )
+    return "ok", "frames stay as they were yielded"
+
+
 def check_repeat(trial: Trial) -> Outcome:
     """The same call gives the same frames."""
     where = trial.difference(trial.play())
@@ -140,6 +162,7 @@ def check_later_actions(trial: Trial) -> Outcome:
 CHECKS: Mapping[str, Callable[[Trial], Outcome]] = {
     "frames": check_frames,
     "inputs": check_inputs,
+    "memory": check_memory,
     "same seeds": check_repeat,
     "batch order": check_order,
     "batch size": check_batch_size,
@@ -163,16 +186,19 @@ def check_model(model: FrameSource, size: TrialSize, compute: Compute) -> dict[s
 
 
 class Witness:
-    """Stands before a model and sees what it does to its inputs."""
+    """Stands before a model, sees what it does to its inputs, and keeps each chunk beside a copy."""
 
     def __init__(self, model: RolloutModel) -> None:
         self.name, self.frame_shape, self.max_context = model.name, model.frame_shape, model.max_context
         self.changed: list[str] = []
+        self.chunks: list[tuple[Tensor, Tensor]] = []
         self._model = model
 
     def rollout(self, context: Tensor, actions: Tensor, *, seeds: Sequence[int]) -> Iterator[Tensor]:
         """The model's own rollout."""
         inputs = {"context": context, "actions": actions}
         before = {name: tensor.clone() for name, tensor in inputs.items()}
-        yield from self._model.rollout(context, actions, seeds=seeds)
+        for chunk in self._model.rollout(context, actions, seeds=seeds):
+            self.chunks.append((chunk, chunk.clone()))
+            yield chunk
         self.changed = [name for name, tensor in inputs.items() if not torch.equal(tensor, before[name])]

@@ -1,8 +1,8 @@
 """Play a model over episodes: context and actions in, checked 8-bit blocks of the horizon out, as they come.
 
 Everything that a model yields is checked here and quantised once: floating values are rounded to the nearest
-of the 256 levels (half to even), never truncated, and the result is what is scored and stored. Memory is
-bounded by one chunk and one block a video.
+of the 256 levels (half to even), never truncated, and the result is what is scored and stored. It is copied
+as it comes: a model may fill one buffer again and again. Memory is bounded by a chunk and a block a video.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -115,9 +115,11 @@ def checked(chunks: Iterator[Tensor], expected: tuple[int, ...]) -> Iterator[UIn
 
 
 def quantise(chunk: Tensor) -> UInt8[Tensor, "..."]:
-    """The 8-bit levels nearest to values in [0, 1] (uint8 passes as it is); `ContractError` for the rest."""
+    """The 8-bit levels nearest to values in [0, 1], in memory of their own; `ContractError` for the rest."""
+    if chunk.layout != torch.strided or chunk.is_meta:
+        raise ContractError(f"expected frames in dense memory, got {chunk.layout} on {chunk.device}")
     if chunk.dtype == torch.uint8:
-        return chunk
+        return chunk.clone()
     if not chunk.dtype.is_floating_point:
         raise ContractError(f"expected uint8 or floating frames, got {chunk.dtype}")
     values = chunk.float()

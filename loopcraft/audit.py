@@ -75,12 +75,12 @@ class FrameAudit:
         self.last: UInt8[np.ndarray, "H W 3"] | None = None
 
     def watch(self, frame: UInt8[np.ndarray, "H W 3"], action: int) -> None:
-        """Look at the next frame, made by `action`; the caller does not change it afterwards."""
+        """Look at the next frame, made by `action`; it is copied, as a world may draw into one picture."""
         if frame.max() <= BLACK_LEVEL:
             self._flags.add("black")
         elif _is_one_colour(frame) or (action != Action.FORWARD and self._repeats_last(frame)):
             self._flags.add("constant")
-        self.last = frame
+        self.last = frame.copy()
 
     def _repeats_last(self, frame: UInt8[np.ndarray, "H W 3"]) -> bool:
         return self.last is not None and np.array_equal(frame, self.last)

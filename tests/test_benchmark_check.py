@@ -81,6 +81,17 @@ class Scribbles(Honest):
         actions += 1
 
 
+class Refills(Honest):
+    """Fills one picture again and again, as a renderer does."""
+
+    def rollout(self, context, actions, *, seeds):
+        picture = np.zeros((len(context), 1, 16, 24, 3), np.uint8)
+        for chunk in super().rollout(context, actions, seeds=seeds):
+            for frame in chunk.split(1, dim=1):
+                picture[:] = (frame * 255).permute(0, 1, 3, 4, 2)
+                yield torch.from_numpy(picture).permute(0, 1, 4, 2, 3)
+
+
 class GlobalNoise(Honest):
     def noise(self, seed, horizon):
         return torch.rand(horizon, 3, 16, 24)
@@ -167,6 +178,19 @@ def test_reading_ahead_in_the_actions_is_said_and_fails_only_where_asked() -> No
     assert outcomes("ReadsAhead", replace(SIZE, causal=True))["later actions"][0] == "FAILED"
 
 
+def test_overwriting_frames_that_are_out_is_said_and_does_no_harm() -> None:
+    found = outcomes("Refills")
+    assert found["memory"] == ("note", found["memory"][1])
+    assert "frames are overwritten after they were yielded" in found["memory"][1]
+    assert {status for name, (status, _) in found.items() if name != "memory"} == {"ok"}
+
+
+def test_a_harness_that_keeps_views_is_caught(monkeypatch) -> None:
+    monkeypatch.setattr("benchmark.rollout.quantise", lambda chunk: chunk)
+    status, message = outcomes("Refills")["memory"]
+    assert (status, message[:41]) == ("FAILED", "frame 0 changed after it was yielded: lea")
+
+
 @pytest.mark.parametrize("bound", ["ground-truth", "other-video"])
 def test_bounds_may_see_the_answer(bound: str) -> None:
     found = check_model(load_model(bound), SIZE, Compute())
@@ -202,5 +226,5 @@ def test_the_command(capsys) -> None:
     assert check.main(["--model", "copy-last", *size]) == 0
     assert "copy-last: keeps the contract" in capsys.readouterr().out
     assert check.main(["--model", f"{__name__}:NoiseByPlace", *size]) == 1
-    assert "2 of 7 checks failed" in capsys.readouterr().out
+    assert "2 of 8 checks failed" in capsys.readouterr().out
     assert check.main(["--model", "copy-last", "--horizon", "1"]) == 2
