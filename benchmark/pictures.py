@@ -64,13 +64,12 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "H W 3"]:
         with Image.open(path) as image:
             image.verify()  # a PNG's checksums, which decoding alone leaves aside
         with Image.open(path) as image:
-            alpha = image.convert("RGBA").getextrema()[3] if image.has_transparency_data else (255, 255)
-            rgb = np.asarray(image.convert("RGB"))
+            rgba = np.asarray(image.convert("RGBA"))
     except Exception as error:  # of Pillow, zlib or struct: damaged bytes raise a dozen kinds
         raise ContractError(f"{path}: not a readable picture ({error}); make it again") from error
-    if alpha != (255, 255):
+    if rgba[..., 3].min() < 255:
         raise ContractError(f"{path}: has pixels that are not opaque; save it without transparency")
-    return _levels_of_16_bits(path) if _has_16_bits(path) else rgb
+    return _levels_of_16_bits(path) if _has_16_bits(path) else rgba[..., :3]
 
 
 def _place(path: Path) -> tuple[str | int, ...]:

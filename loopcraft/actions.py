@@ -11,8 +11,10 @@ between versions. Compiled and plain Python (`.py_func`) give the same walk.
 from enum import IntEnum
 
 import numpy as np
-from jaxtyping import Float64, Int8
+from jaxtyping import Float64, Int8, Int64, Shaped
 from numba import njit
+
+from loopcraft.cli import UserError
 
 
 class Action(IntEnum):
@@ -31,6 +33,18 @@ TURN_COUNTS = (1, 2, 3, 4)
 TURN_COUNT_PROBABILITIES = (0.1, 0.3, 0.1, 0.5)
 
 _CUMULATIVE_PROBABILITIES = np.cumsum(TURN_COUNT_PROBABILITIES)
+
+
+def actions_of(states: Shaped[np.ndarray, "T columns"], source: object) -> Int64[np.ndarray, " T"]:
+    """The first column of an episode's states; raises `UserError`, naming `source`, for what is no action."""
+    column = states[:, 0]
+    wrong = np.flatnonzero(~np.isin(column, list(Action)))
+    if len(wrong):
+        raise UserError(
+            f"{source}: row {wrong[0]} holds the action {column[wrong[0]]}, expected 0, 1 or 2; "
+            "restore it or make it again"
+        )
+    return column.astype(np.int64)
 
 
 def heading_sines() -> Float64[np.ndarray, "36"]:

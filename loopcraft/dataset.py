@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int64, UInt8
 
+from loopcraft.actions import actions_of
 from loopcraft.cli import UserError
 from loopcraft.mask_files import SUFFIX, Masks, read_masks
 from loopcraft.recipe import read_manifest
@@ -93,8 +94,8 @@ class LoopcraftDataset:
         return read_states(self.states_path(key), self.num_frames(key))
 
     def actions(self, key: str) -> Int64[np.ndarray, " T"]:
-        """The action that made each frame."""
-        return self.states(key)[:, 0].astype(np.int64)
+        """The action that made each frame; raises `UserError` where the file holds anything else."""
+        return actions_of(self.states(key), self.states_path(key))
 
     def frames(self, key: str, start: int = 0, stop: int | None = None) -> UInt8[np.ndarray, "T H W 3"]:
         """Frames `start` to `stop` - 1, exact; the whole episode by default."""

@@ -191,6 +191,20 @@ def test_an_index_that_cannot_be_right_is_refused(root: Path, index: str) -> Non
         open_dataset(root)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 3.0, 1.5])
+def test_what_is_no_action_never_becomes_one(root: Path, value: float) -> None:
+    dataset = open_dataset(root)
+    key = dataset.keys[0]
+    states = dataset.states(key).copy()
+    states[7, 0] = value
+    np.save(root / f"{key}.npy", states)
+    sentence = rf"{key}\.npy: row 7 holds the action {value}, expected 0, 1 or 2"
+    with pytest.raises(UserError, match=sentence):
+        dataset.actions(key)
+    with pytest.raises(UserError, match=sentence):
+        Episodes(dataset)[0]
+
+
 def test_damaged_files_are_named(root: Path) -> None:
     dataset = open_dataset(root)
     dataset.video_path("000/000").write_bytes(b"")

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch.utils.data import Dataset
 
+from loopcraft.actions import actions_of
 from loopcraft.cli import UserError
 from loopcraft.plan import plan_train_episode
 from loopcraft.recipe import Recipe
@@ -136,7 +137,8 @@ class LatentEpisodes(StoredEpisodes):
         begin = time.perf_counter()
         levels, states = self._latents.read(self.key(index))
         values = torch.cat(levels, dim=1).float().numpy()
-        return LoadedEpisode(values, states[:, 0].astype(np.int64), time.perf_counter() - begin)
+        actions = actions_of(states, f"{self._latents.root}: {self.key(index)}")
+        return LoadedEpisode(values, actions, time.perf_counter() - begin)
 
 
 Source = WorldEpisodes | DatasetEpisodes | LatentEpisodes
