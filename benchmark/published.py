@@ -71,7 +71,7 @@ def _repository_path(path: Path, result: Result) -> str:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name)
+    return re.sub(r"[^\w.-]+", "-", name).lstrip(".") or "-"
 
 
 def _fits(results: dict[str, Result]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from benchmark_data import make_result
 
 from benchmark.protocol import LOOPCRAFT_V1
-from benchmark.results import Model, Result, write_result
+from benchmark.results import Model, Result, read_results, write_result
 from benchmark.tables import paired_tables, unique_labels, window_tables
 from leaderboard import compare
 from leaderboard.formats import to_csv, to_latex, to_markdown, to_text
@@ -106,6 +106,21 @@ def test_paired_differences_are_those_of_the_videos() -> None:
     low, high = cell.estimate.interval or (0, 0)
     assert differences.min() <= low < differences.mean() < high <= differences.max()
     assert cell.text.startswith("+1.00 [")
+
+
+def test_differences_join_videos_by_key_whatever_their_order_in_the_file(tmp_path) -> None:
+    one = make_result("a", 21.0)
+    videos = {window: values[::-1] for window, values in (one.metrics["psnr"].videos or {}).items()}
+    turned = dataclasses.replace(
+        one,
+        data=dataclasses.replace(one.data, keys=one.data.keys[::-1]),
+        metrics={"psnr": dataclasses.replace(one.metrics["psnr"], videos=videos)},
+    )
+    paths = [Path(path) for path in write(tmp_path, one, turned)]
+    for table in paired_tables(read_results(paths)):
+        cell = table.rows[0].cells[0]
+        assert cell is not None
+        assert (cell.estimate.mean, cell.estimate.interval, cell.bold) == (0.0, (0.0, 0.0), False)
 
 
 def test_a_constant_difference_is_certain_and_no_difference_is_not() -> None:
@@ -208,7 +223,7 @@ def test_the_command_refuses_in_one_sentence(tmp_path, arguments, message, capsy
         make_result("b"), data=dataclasses.replace(make_result().data, keys=("000/000",))
     )
     metric = dataclasses.replace(
-        other.metrics["psnr"], videos={"short": (1.0,), "medium": (1.0,), "long": (1.0,)}
+        other.metrics["psnr"], videos={"short": (20.0,), "medium": (20.0,), "long": (20.0,)}
     )
     paths = write(tmp_path, make_result("a"), dataclasses.replace(other, metrics={"psnr": metric}))
     assert compare.main([argument.format(*paths) for argument in arguments]) == 2
