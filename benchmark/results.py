@@ -220,9 +220,9 @@ def _check_metric(path: str, name: str, metric: MetricResult, result: Result) ->
         raise SchemaError(f"{path}.curve: does not cover the horizon")
     if (metric.videos is None) != (metric.card.kind == "set-wise"):
         raise SchemaError(f"{path}.videos: paired metrics have them, set-wise ones do not")
-    for window, values in (metric.videos or {}).items():
-        if window not in windows or len(values) != len(result.data.keys):
-            raise SchemaError(f"{path}.videos.{window}: expected a value for each of data.keys")
+    for name_of_window, values in (metric.videos or {}).items():
+        if name_of_window not in windows or len(values) != len(result.data.keys):
+            raise SchemaError(f"{path}.videos.{name_of_window}: expected a value for each of data.keys")
     for window in result.protocol.windows:
         _check_mean(f"{path}.windows.{window.name}", metric, window)
 

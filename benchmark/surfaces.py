@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, UInt8
-from numba import njit
 from safetensors import safe_open
 
 from benchmark.episodes import MaskedEpisodes
 from benchmark.metrics.psnr import decibels
 from benchmark.protocol import EvaluationProtocol
+from loopcraft.jit import kernel
 from loopcraft.mask_files import DTYPES, Masks, spread
 
 NAME = "surfaces"
@@ -96,7 +96,7 @@ def _kind_of_age() -> UInt8[np.ndarray, "65536"]:
 _KIND_OF_AGE = _kind_of_age()
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def errors_by_kind(
     predicted: UInt8[np.ndarray, "N H W 3"],
     target: UInt8[np.ndarray, "N H W 3"],

@@ -12,9 +12,9 @@ from enum import IntEnum
 
 import numpy as np
 from jaxtyping import Float64, Int8, Int64, Shaped
-from numba import njit
 
 from loopcraft.cli import UserError
+from loopcraft.jit import kernel
 
 
 class Action(IntEnum):
@@ -68,13 +68,13 @@ def heading_sines() -> Float64[np.ndarray, "36"]:
     return np.array(half + [0.0 - value for value in half])
 
 
-@njit(cache=True)
+@kernel
 def _below(rng: np.random.Generator, bound: int) -> int:
     """A uniform integer in [0, bound); the bias of at most bound / 2**53 is of no account."""
     return int(rng.random() * bound)
 
 
-@njit(cache=True)
+@kernel
 def draw_bundle(rng: np.random.Generator) -> Int8[np.ndarray, " entries"]:
     """One bundle of the walk's law: a leading forward, then turns to one side and forwards, shuffled."""
     num_turns = TURN_COUNTS[np.searchsorted(_CUMULATIVE_PROBABILITIES, rng.random(), side="right")]
@@ -87,7 +87,7 @@ def draw_bundle(rng: np.random.Generator) -> Int8[np.ndarray, " entries"]:
     return entries
 
 
-@njit(cache=True)
+@kernel
 def draw_walks(
     rng: np.random.Generator, num_walks: int, num_ticks: int
 ) -> Int8[np.ndarray, "num_walks num_ticks"]:
