@@ -1,9 +1,11 @@
 """The clauses of the model contract, each tried on made-up videos; `check.py` is the command."""
 
 import dataclasses
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,6 +21,7 @@ from benchmark.rollout import quantise, rollout_blocks
 from benchmark.synthetic import SyntheticEpisodes
 
 Frames = UInt8[np.ndarray, "B T H W 3"]
+ProcessState = Mapping[str, object]
 Outcome = tuple[Literal["ok", "note", "FAILED"], str]
 
 
@@ -37,11 +40,25 @@ class TrialSize:
     causal: bool = False
 
 
+def process_state() -> ProcessState:
+    """What all code of a process shares and a model might change, by what it is called."""
+    return {
+        "the working directory": str(Path.cwd()),
+        "torch's default type": torch.get_default_dtype(),
+        "torch's default device": str(torch.get_default_device()),
+        "numpy's handling of errors": np.geterr(),
+        "what Ctrl-C does": signal.getsignal(signal.SIGINT),
+    }
+
+
 class Trial:
     """A model and the made-up videos on which it is tried."""
 
-    def __init__(self, model: FrameSource, size: TrialSize, compute: Compute) -> None:
+    def __init__(
+        self, model: FrameSource, size: TrialSize, compute: Compute, before: ProcessState | None = None
+    ) -> None:
         self.model, self.size, self.compute = model, size, compute
+        self.before = before or process_state()
         _, height, width = model.frame_shape or (3, size.side, size.side)
         self.episodes = SyntheticEpisodes(height=height, width=width, length=size.context + size.horizon)
         self.protocol = EvaluationProtocol(
@@ -159,6 +176,15 @@ def check_later_actions(trial: Trial) -> Outcome:
     return "FAILED" if trial.size.causal else "note", f"frames depend on actions after them, {where}"
 
 
+def check_process(trial: Trial) -> Outcome:
+    """What the model shares with the benchmark is as it was before it was played, or before it was made."""
+    after = process_state()
+    changed = [f"{what} to {after[what]}" for what in after if after[what] != trial.before[what]]
+    if changed:
+        return "FAILED", f"the model changed {', '.join(changed)}: put back what other code relies on"
+    return "ok", "working directory, defaults and signals are as they were"
+
+
 CHECKS: Mapping[str, Callable[[Trial], Outcome]] = {
     "frames": check_frames,
     "inputs": check_inputs,
@@ -168,12 +194,18 @@ CHECKS: Mapping[str, Callable[[Trial], Outcome]] = {
     "batch size": check_batch_size,
     "future": check_future,
     "later actions": check_later_actions,
+    "process": check_process,
 }
 
 
-def check_model(model: FrameSource, size: TrialSize, compute: Compute) -> dict[str, Outcome]:
-    """The outcome of every check; a model that breaks off its first rollout gets no further."""
-    trial = Trial(model, size, compute)
+def check_model(
+    model: FrameSource, size: TrialSize, compute: Compute, before: ProcessState | None = None
+) -> dict[str, Outcome]:
+    """The outcome of every check; a model that breaks off its first rollout gets no further.
+
+    `before` is the state of the process before the model was made, if its making is to be checked too.
+    """
+    trial = Trial(model, size, compute, before)
     outcomes: dict[str, Outcome] = {}
     for name, check in CHECKS.items():
         try:

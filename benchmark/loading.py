@@ -7,7 +7,8 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
-from benchmark.model import FrameSource, check_members
+from benchmark import exits
+from benchmark.model import ContractError, FrameSource, check_members
 from benchmark.remote import HttpModel
 from loopcraft.cli import UserError
 
@@ -20,12 +21,16 @@ def load_model(spec: str, model_args: str = "{}") -> FrameSource:
     The factory (a class is one) is called with the JSON object `model_args` as keyword arguments.
     """
     arguments = parse_model_args(model_args)
-    factory = _find_factory(spec)
     try:
-        inspect.signature(factory).bind(**arguments)
-    except TypeError as error:
-        raise UserError(f"--model-args {model_args} do not fit {spec}: {error}") from error
-    return check_members(factory(**arguments), spec)
+        with exits.refused():
+            factory = _find_factory(spec)
+            try:
+                inspect.signature(factory).bind(**arguments)
+            except TypeError as error:
+                raise UserError(f"--model-args {model_args} do not fit {spec}: {error}") from error
+            return check_members(factory(**arguments), spec)
+    except exits.ModelExitError as error:
+        raise ContractError(f"{spec}: {error}") from error
 
 
 def parse_model_args(text: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from benchmark import exits
 from benchmark.device import Compute
 from benchmark.episodes import Episodes, load_actions, load_frames, to_array, to_tensor
 from benchmark.model import ContractError, FrameSource, RolloutModel
@@ -72,9 +73,11 @@ def _start(
 def guarded(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Iterator[Tensor]:
     """The chunks of the model `name`: its exceptions become `ContractError`s unless meant for the user."""
     try:
-        yield from compute.autocast(iter(start()))
+        yield from compute.autocast(exits.refused_between(start))
     except (UserError, OSError):
         raise
+    except exits.ModelExitError as error:
+        raise ContractError(f"{name}: {error}") from error
     except Exception as error:
         raise ContractError(f"{name} raised {type(error).__name__}: {error}") from error
 

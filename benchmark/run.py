@@ -3,6 +3,7 @@
 A killed run goes on where it was when the same command is given again.
 """
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ class Flags:
 def evaluate(flags: Flags) -> int:
     """Score what is missing, then write the result."""
     console = Console(stderr=True, highlight=False)
+    flags, given = with_absolute_paths(flags), flags
     evaluation = prepare(flags)
     workspace = Workspace(flags.out, evaluation.identity)
     if flags.retry_failed:
@@ -92,7 +94,7 @@ def evaluate(flags: Flags) -> int:
         console.print(
             f"{len(result.failed)} videos are left out: see {workspace.root / 'failures'}", soft_wrap=True
         )
-    print(f"wrote {workspace.result_path}")
+    print(f"wrote {given.out / workspace.result_path.name}")
     return EXIT_FAILED if result.failed and not flags.allow_partial else EXIT_OK
 
 
@@ -127,6 +129,16 @@ def prepare(flags: Flags) -> Evaluation:
         compute=Compute(device=device, precision=flags.precision),
         recorded=frozenset(keys[: flags.save_videos]),
     )
+
+
+def with_absolute_paths(flags: Flags) -> Flags:
+    """The same files, whatever directory a model changes to."""
+
+    def absolute(path: Path | None) -> Path | None:
+        return path if path is None or str(path).startswith("hf:/") else path.absolute()
+
+    named = {name: absolute(getattr(flags, name)) for name in ("data", "out", "predictions", "weights")}
+    return dataclasses.replace(flags, **named)  # type: ignore[arg-type]  # data and out stay paths
 
 
 def model_arguments(model_args: str, checkpoint: str | None) -> str:

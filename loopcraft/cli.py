@@ -32,6 +32,9 @@ def run(flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequ
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
         print(f"error: {describe_os_error(error)}", file=sys.stderr)
+    except SystemExit as error:  # some library's: a command that is left early has not done its work
+        print(f"error: ended early by sys.exit({error.code!r})", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
