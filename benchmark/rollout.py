@@ -74,11 +74,11 @@ def guarded(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) 
     """The chunks of the model `name`: its exceptions become `ContractError`s unless meant for the user."""
     try:
         yield from compute.autocast(exits.refused_between(start))
-    except (UserError, OSError):
+    except (UserError, OSError, KeyboardInterrupt, GeneratorExit):
         raise
     except exits.ModelExitError as error:
         raise ContractError(f"{name}: {error}") from error
-    except Exception as error:
+    except BaseException as error:
         raise ContractError(f"{name} raised {type(error).__name__}: {error}") from error
 
 
@@ -119,6 +119,7 @@ def checked(chunks: Iterator[Tensor], expected: tuple[int, ...]) -> Iterator[UIn
 
 def quantise(chunk: Tensor) -> UInt8[Tensor, "..."]:
     """The 8-bit levels nearest to values in [0, 1], in memory of their own; `ContractError` for the rest."""
+    chunk = chunk.detach()
     if chunk.layout != torch.strided or chunk.is_meta:
         raise ContractError(f"expected frames in dense memory, got {chunk.layout} on {chunk.device}")
     if chunk.dtype == torch.uint8:
