@@ -15,7 +15,7 @@ from rich.markup import escape
 from benchmark.checks import TrialSize, check_model, process_state
 from benchmark.device import Compute, Precision
 from benchmark.loading import load_model
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, printable, run
 from loopcraft.device import find_device
 
 _STYLES = {"ok": "green", "note": "yellow", "FAILED": "bold red"}
@@ -61,10 +61,10 @@ def check(flags: Flags) -> int:
     compute = Compute(device=find_device(flags.device), precision=flags.precision)
     outcomes = check_model(model, size, compute, before)
     for name, (status, message) in outcomes.items():
-        rich.print(f"[{_STYLES[status]}]{status:7}[/] {name}: {escape(message)}")
+        rich.print(f"[{_STYLES[status]}]{status:7}[/] {name}: {escape(printable(message))}")
     failed = sum(status == "FAILED" for status, _ in outcomes.values())
     verdict = f"{failed} of {len(outcomes)} checks failed" if failed else "keeps the contract"
-    rich.print(f"{escape(model.name)}: {verdict}")
+    rich.print(f"{escape(printable(model.name))}: {verdict}")
     return EXIT_FAILED if failed else EXIT_OK
 
 

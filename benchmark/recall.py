@@ -80,7 +80,7 @@ def show(flags: Flags) -> None:
 
 
 def _drawn(found: RecallTable) -> Table:
-    table = Table(title=found.title, title_justify="left", box=rich.box.SIMPLE_HEAD)
+    table = Table(title=escape(found.title), title_justify="left", box=rich.box.SIMPLE_HEAD)
     table.add_column("")
     for name, below in found.columns:
         table.add_column(f"{name}\n{below}", justify="right")

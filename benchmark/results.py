@@ -200,6 +200,8 @@ def _check_consistency(result: Result) -> None:
         _require_plain(f"protocol.windows[{place}].name", window.name)
         if not 1 <= window.first <= window.last <= protocol.horizon:
             raise SchemaError(f"protocol.windows[{place}]: does not lie within the horizon")
+    if not result.data.keys:
+        raise SchemaError("data.keys: names no video")
     for place, key in enumerate(result.data.keys):
         if not is_key(key) or key in result.data.keys[:place]:
             raise SchemaError(f"data.keys[{place}]: {key[:60]!r} is no name of an episode, or is there twice")

@@ -24,7 +24,7 @@ from benchmark.progress import plan_line, score_with_progress
 from benchmark.protocol import EvaluationProtocol, get_protocol
 from benchmark.score import Scorer
 from benchmark.workspace import Workspace
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, printable, run
 from loopcraft.dataset import open_dataset
 from loopcraft.device import find_device
 
@@ -86,7 +86,7 @@ def evaluate(flags: Flags) -> int:
     result = collect(evaluation, workspace)
     workspace.save_result(result)
     for name, reason in {**result.absent, **result.failed}.items():
-        console.print(f"{name}: {reason}", style="red", markup=False, soft_wrap=True)
+        console.print(printable(f"{name}: {reason}"), style="red", markup=False, soft_wrap=True)
     for name, metric in result.headline.items():
         for note in metric.notes:
             console.print(f"{name}: {note}", style="yellow", markup=False, soft_wrap=True)
