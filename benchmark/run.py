@@ -23,9 +23,10 @@ from benchmark.model import FrameSource
 from benchmark.progress import plan_line, score_with_progress
 from benchmark.protocol import EvaluationProtocol, get_protocol
 from benchmark.score import Scorer
+from benchmark.soundness import check_data
 from benchmark.workspace import Workspace
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, printable, run
-from loopcraft.dataset import open_dataset
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, names_in, printable, run
+from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.device import find_device
 
 
@@ -78,6 +79,9 @@ def evaluate(flags: Flags) -> int:
     console = Console(stderr=True, highlight=False)
     flags, given = with_absolute_paths(flags), flags
     evaluation = prepare(flags)
+    assert isinstance(evaluation.episodes, LoopcraftDataset)
+    for warning in check_data(evaluation.episodes, evaluation.keys):
+        console.print(printable(f"warning: {warning}"), style="yellow", markup=False, soft_wrap=True)
     workspace = Workspace(flags.out, evaluation.identity)
     if flags.retry_failed:
         workspace.forget_failures(evaluation.keys)
@@ -101,7 +105,7 @@ def evaluate(flags: Flags) -> int:
 def prepare(flags: Flags) -> Evaluation:
     """Check everything that can be checked before the first rollout."""
     protocol = get_protocol(flags.protocol)
-    metrics = get_metrics(flags.metrics.split(",") if flags.metrics else protocol.metrics)
+    metrics = get_metrics(names_in(flags.metrics.lower()) if flags.metrics else protocol.metrics)
     if flags.batch_size < 1 or (flags.max_videos is not None and flags.max_videos < 1):
         raise UserError("--batch-size and --max-videos must be at least 1")
     device = find_device(flags.device)

@@ -14,7 +14,7 @@ import tyro
 from huggingface_hub import hf_hub_download
 
 from benchmark.bundle import Bundle, FileRecord, Network, check_published
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, names_in, run
 from loopcraft.storage import file_sha256, whole_file
 
 HUB = "hub:"
@@ -50,7 +50,7 @@ def manage(flags: Flags) -> int:
 
 def choose_networks(bundle: Bundle, only: str) -> list[str]:
     """The names asked for; raises `UserError` for an unknown one."""
-    names = only.split(",") if only else list(bundle.networks)
+    names = names_in(only.lower()) if only else list(bundle.networks)
     for name in names:
         if name not in bundle.networks:
             raise UserError(f"--only {name}: no such network; choose from {', '.join(bundle.networks)}")

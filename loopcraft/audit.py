@@ -67,6 +67,16 @@ def is_misaligned(yaw_deg: Float[np.ndarray, " T"], actions: Integer[np.ndarray,
     return bool(np.any(np.abs(error) > YAW_TOLERANCE_DEGREES))
 
 
+def shift_of_actions(yaw_deg: Float[np.ndarray, " T"], actions: Integer[np.ndarray, " T"]) -> int:
+    """By how many rows the actions stand too far down (or up, negative), if that alone is wrong; else 0."""
+    for shift in (0, 1, -1, 2, -2):
+        rows = slice(max(0, -shift), len(actions) - max(0, shift))
+        moved = slice(max(0, shift), len(actions) - max(0, -shift))
+        if not is_misaligned(yaw_deg[rows], actions[moved]):
+            return shift
+    return 0
+
+
 class FrameAudit:
     """Watches the frames of one episode go by: black, constant."""
 

@@ -41,6 +41,11 @@ def run(flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequ
     return EXIT_USAGE
 
 
+def names_in(text: str) -> list[str]:
+    """The names in a flag that lists them with commas; spaces around them do not count."""
+    return [name.strip() for name in text.split(",")]
+
+
 def printable(text: str) -> str:
     """Text of a stranger's for a terminal: what would move the cursor, hide or turn letters is replaced."""
     return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)

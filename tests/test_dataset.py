@@ -183,7 +183,21 @@ def test_folders_that_hold_no_data_set(tmp_path: Path, root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "index", ["{", "[]", "{}", '{"a": 64}', '{"000/000": 0}', '{"000/000": "64"}', '{"../000": 64}']
+    "index",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"a b": 64}',
+        '{"/a": 64}',
+        '{"a/../b": 64}',
+        '{".a": 64}',
+        '{"a//b": 64}',
+        '{"a": true}',
+        '{"000/000": 0}',
+        '{"000/000": "64"}',
+        '{"../000": 64}',
+    ],
 )
 def test_an_index_that_cannot_be_right_is_refused(root: Path, index: str) -> None:
     (root / "index.json").write_text(index)
