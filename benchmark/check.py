@@ -1,8 +1,9 @@
 """Check that a model keeps the contract of the benchmark, on made-up videos, before hours go into real ones.
 
-Frames have the promised shape, type, range and number. Inputs are left as they were. The same seeds give the
-same frames, and neither the batch size nor the place in the batch matters. The true frames to come make no
-difference. Later actions may (the protocol gives them all at once): that is said, and fails with --causal.
+Frames have the promised shape, type, range and number. Inputs are left as they were, and so are frames that
+are out and what the process shares; nothing ends it. The same seeds give the same frames, and neither the
+batch size nor the place in the batch matters. The true frames to come make no difference. Later actions may
+(the protocol gives them all at once): that is said, and fails with --causal.
 """
 
 from collections.abc import Sequence
@@ -11,10 +12,10 @@ from dataclasses import dataclass
 import rich
 from rich.markup import escape
 
-from benchmark.checks import TrialSize, check_model
+from benchmark.checks import TrialSize, check_model, process_state
 from benchmark.device import Compute, Precision
 from benchmark.loading import load_model
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, printable, run
 from loopcraft.device import find_device
 
 _STYLES = {"ok": "green", "note": "yellow", "FAILED": "bold red"}
@@ -55,13 +56,15 @@ def check(flags: Flags) -> int:
         tolerance=flags.tolerance,
         causal=flags.causal,
     )
+    before = process_state()
     model = load_model(flags.model, flags.model_args)
-    outcomes = check_model(model, size, Compute(device=find_device(flags.device), precision=flags.precision))
+    compute = Compute(device=find_device(flags.device), precision=flags.precision)
+    outcomes = check_model(model, size, compute, before)
     for name, (status, message) in outcomes.items():
-        rich.print(f"[{_STYLES[status]}]{status:7}[/] {name}: {escape(message)}")
+        rich.print(f"[{_STYLES[status]}]{status:7}[/] {name}: {escape(printable(message))}")
     failed = sum(status == "FAILED" for status, _ in outcomes.values())
     verdict = f"{failed} of {len(outcomes)} checks failed" if failed else "keeps the contract"
-    rich.print(f"{escape(model.name)}: {verdict}")
+    rich.print(f"{escape(printable(model.name))}: {verdict}")
     return EXIT_FAILED if failed else EXIT_OK
 
 

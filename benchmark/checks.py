@@ -1,9 +1,11 @@
 """The clauses of the model contract, each tried on made-up videos; `check.py` is the command."""
 
 import dataclasses
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,12 +14,14 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from benchmark.device import Compute
+from benchmark.episodes import to_array
 from benchmark.model import ContractError, FrameSource, RolloutModel, role_of
 from benchmark.protocol import EvaluationProtocol, Window
-from benchmark.rollout import rollout_blocks
+from benchmark.rollout import quantise, rollout_blocks
 from benchmark.synthetic import SyntheticEpisodes
 
 Frames = UInt8[np.ndarray, "B T H W 3"]
+ProcessState = Mapping[str, object]
 Outcome = tuple[Literal["ok", "note", "FAILED"], str]
 
 
@@ -36,11 +40,25 @@ class TrialSize:
     causal: bool = False
 
 
+def process_state() -> ProcessState:
+    """What all code of a process shares and a model might change, by what it is called."""
+    return {
+        "the working directory": str(Path.cwd()),
+        "torch's default type": torch.get_default_dtype(),
+        "torch's default device": str(torch.get_default_device()),
+        "numpy's handling of errors": np.geterr(),
+        "what Ctrl-C does": signal.getsignal(signal.SIGINT),
+    }
+
+
 class Trial:
     """A model and the made-up videos on which it is tried."""
 
-    def __init__(self, model: FrameSource, size: TrialSize, compute: Compute) -> None:
+    def __init__(
+        self, model: FrameSource, size: TrialSize, compute: Compute, before: ProcessState | None = None
+    ) -> None:
         self.model, self.size, self.compute = model, size, compute
+        self.before = before or process_state()
         _, height, width = model.frame_shape or (3, size.side, size.side)
         self.episodes = SyntheticEpisodes(height=height, width=width, length=size.context + size.horizon)
         self.protocol = EvaluationProtocol(
@@ -92,6 +110,27 @@ def check_inputs(trial: Trial) -> Outcome:
     return "ok", "left as they were"
 
 
+def check_memory(trial: Trial) -> Outcome:
+    """What is collected is what was yielded, whatever the model does to its memory later."""
+    if not isinstance(trial.model, RolloutModel):
+        return "ok", "none of the model's is used: frames are looked up by the video's key"
+    witness = Witness(trial.model)
+    collected = trial.play(model=witness)
+    yielded = np.concatenate([to_array(quantise(copy)) for _, copy in witness.chunks], axis=1)
+    differs = np.flatnonzero((collected != yielded).any(axis=(0, 2, 3, 4)))
+    if len(differs):
+        return (
+            "FAILED",
+            f"frame {differs[0]} changed after it was yielded: leave alone what is out",
+        )
+    if not all(torch.equal(chunk, copy) for chunk, copy in witness.chunks):
+        return (
+            "note",
+            "frames are overwritten after they were yielded: the benchmark copies each at once",
+        )
+    return "ok", "frames stay as they were yielded"
+
+
 def check_repeat(trial: Trial) -> Outcome:
     """The same call gives the same frames."""
     where = trial.difference(trial.play())
@@ -137,20 +176,36 @@ def check_later_actions(trial: Trial) -> Outcome:
     return "FAILED" if trial.size.causal else "note", f"frames depend on actions after them, {where}"
 
 
+def check_process(trial: Trial) -> Outcome:
+    """What the model shares with the benchmark is as it was before it was played, or before it was made."""
+    after = process_state()
+    changed = [f"{what} to {after[what]}" for what in after if after[what] != trial.before[what]]
+    if changed:
+        return "FAILED", f"the model changed {', '.join(changed)}: put back what other code relies on"
+    return "ok", "working directory, defaults and signals are as they were"
+
+
 CHECKS: Mapping[str, Callable[[Trial], Outcome]] = {
     "frames": check_frames,
     "inputs": check_inputs,
+    "memory": check_memory,
     "same seeds": check_repeat,
     "batch order": check_order,
     "batch size": check_batch_size,
     "future": check_future,
     "later actions": check_later_actions,
+    "process": check_process,
 }
 
 
-def check_model(model: FrameSource, size: TrialSize, compute: Compute) -> dict[str, Outcome]:
-    """The outcome of every check; a model that breaks off its first rollout gets no further."""
-    trial = Trial(model, size, compute)
+def check_model(
+    model: FrameSource, size: TrialSize, compute: Compute, before: ProcessState | None = None
+) -> dict[str, Outcome]:
+    """The outcome of every check; a model that breaks off its first rollout gets no further.
+
+    `before` is the state of the process before the model was made, if its making is to be checked too.
+    """
+    trial = Trial(model, size, compute, before)
     outcomes: dict[str, Outcome] = {}
     for name, check in CHECKS.items():
         try:
@@ -163,16 +218,19 @@ def check_model(model: FrameSource, size: TrialSize, compute: Compute) -> dict[s
 
 
 class Witness:
-    """Stands before a model and sees what it does to its inputs."""
+    """Stands before a model, sees what it does to its inputs, and keeps each chunk beside a copy."""
 
     def __init__(self, model: RolloutModel) -> None:
         self.name, self.frame_shape, self.max_context = model.name, model.frame_shape, model.max_context
         self.changed: list[str] = []
+        self.chunks: list[tuple[Tensor, Tensor]] = []
         self._model = model
 
     def rollout(self, context: Tensor, actions: Tensor, *, seeds: Sequence[int]) -> Iterator[Tensor]:
         """The model's own rollout."""
         inputs = {"context": context, "actions": actions}
         before = {name: tensor.clone() for name, tensor in inputs.items()}
-        yield from self._model.rollout(context, actions, seeds=seeds)
+        for chunk in self._model.rollout(context, actions, seeds=seeds):
+            self.chunks.append((chunk, chunk.clone()))
+            yield chunk
         self.changed = [name for name, tensor in inputs.items() if not torch.equal(tensor, before[name])]

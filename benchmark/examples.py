@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmark.results import Result
 from benchmark.side_by_side import write_side_by_side
 from benchmark.strips import write_strip
+from loopcraft.cli import one_line
 from loopcraft.dataset import LoopcraftDataset
 
 LEAD_IN = 64
@@ -55,7 +56,7 @@ def choose_keys(shown: Sequence[Shown], count: int) -> dict[str, str]:
     unit = f" {ranked.card.unit}" if ranked.card.unit else ""
     return {
         key: f"{key}: {name} of the {len(kept)} kept videos for {first.label}, "
-        f"{ranked.card.title} {values[key]:.{ranked.card.decimals}f}{unit} in the {window} window"
+        f"{one_line(ranked.card.title)} {values[key]:.{ranked.card.decimals}f}{unit} in the {window} window"
         for key, name in zip(alternating[:count], names, strict=False)
     }
 

@@ -7,7 +7,8 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
-from benchmark.model import FrameSource, check_members
+from benchmark import exits
+from benchmark.model import ContractError, FrameSource, check_members
 from benchmark.remote import HttpModel
 from loopcraft.cli import UserError
 
@@ -21,15 +22,19 @@ def load_model(spec: str, model_args: str = "{}", world: str | None = None) -> F
     takes a `world` gets the id of the data's, unless the arguments name another.
     """
     arguments = parse_model_args(model_args)
-    factory = _find_factory(spec)
     try:
-        signature = inspect.signature(factory)
-        if "world" in signature.parameters:
-            arguments.setdefault("world", world)
-        signature.bind(**arguments)
-    except TypeError as error:
-        raise UserError(f"--model-args {model_args} do not fit {spec}: {error}") from error
-    return check_members(factory(**arguments), spec)
+        with exits.refused():
+            factory = _find_factory(spec)
+            try:
+                signature = inspect.signature(factory)
+                if "world" in signature.parameters:
+                    arguments.setdefault("world", world)
+                signature.bind(**arguments)
+            except TypeError as error:
+                raise UserError(f"--model-args {model_args} do not fit {spec}: {error}") from error
+            return check_members(factory(**arguments), spec)
+    except exits.ModelExitError as error:
+        raise ContractError(f"{spec}: {error}") from error
 
 
 def parse_model_args(text: str) -> dict[str, Any]:

@@ -1,29 +1,34 @@
-"""Finished videos in a folder, made by anything: the horizon of each video as KEY.mp4, KEY.npz or KEY/*.png.
+"""Finished videos in a folder, made by anything: the horizon of each as KEY.mp4, KEY.npz or KEY/*.png.
 
-An .npz holds one array `frames`, uint8 (horizon, H, W, 3); PNG files are taken in the order of their names.
-Frames must be those of the horizon alone, without the context.
+Other containers (.mkv, .webm, .mov, .avi), KEY.npy and other pictures (see pictures.py) do too. An .npz holds
+one array `frames` and an .npy is one array: uint8 (horizon, H, W, 3). Pictures are taken in the order of the
+numbers in their names. Frames must be those of the horizon alone, without the context.
 """
 
 import hashlib
-import zipfile
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 from torch import Tensor
 
+from benchmark.arrays import array_shape, read_array
 from benchmark.episodes import Episodes, FrameStreams, to_tensor
 from benchmark.model import ContractError
+from benchmark.pictures import is_companion, list_pictures, read_pictures
 from benchmark.protocol import EvaluationProtocol
-from loopcraft.cli import UserError
+from loopcraft.cli import UserError, describe_os_error
 from loopcraft.storage import file_sha256
 from loopcraft.video import count_frames, iterate_frames
 
 CHUNK = 16
 """Frames that are read at a time."""
+
+VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi")
+ARRAYS = (".npz", ".npy")
 
 
 class Predictions:
@@ -37,24 +42,33 @@ class Predictions:
             raise UserError(f"--predictions {folder}: no such folder")
         self.folder = folder
         self.name = name
+        self._listed = cache(_by_stem)
 
     def play(
         self, episodes: Episodes, protocol: EvaluationProtocol, keys: Sequence[str]
     ) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
-        """The videos of `keys`; raises `ContractError` for one that is missing or of another length."""
+        """The videos of `keys`; raises `ContractError` for one that cannot be scored."""
         for key in keys:
             if problem := self.problem(key, protocol):
                 raise ContractError(problem)
         streams = FrameStreams(self, keys, 0, protocol.horizon)
         for start in range(0, protocol.horizon, CHUNK):
-            yield to_tensor(streams.take(min(CHUNK, protocol.horizon - start)))
+            try:
+                frames = streams.take(min(CHUNK, protocol.horizon - start))
+            except (OSError, UserError) as error:  # one file's fault, not the run's
+                text = describe_os_error(error) if isinstance(error, OSError) else str(error)
+                raise ContractError(text) from error
+            yield to_tensor(frames)
 
     def problem(self, key: str, protocol: EvaluationProtocol) -> str | None:
-        """Why the video cannot be scored, None if it can."""
-        found = self._find(key)
-        if found is None:
-            return f"{self.folder / key}: no .mp4, .npz or folder of PNG files"
-        count = _count(found)
+        """Why the video cannot be scored, as far as its names and headers tell; None if it can."""
+        try:
+            found = self._find(key)
+            count = _count(found)
+        except OSError as error:
+            return describe_os_error(error)
+        except UserError as error:
+            return str(error)
         if count == protocol.horizon:
             return None
         hint = "; leave the context out" if count == protocol.num_frames else ""
@@ -62,56 +76,57 @@ class Predictions:
 
     def iterate_frames(self, key: str, start: int, stop: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """Frames start to stop - 1 of a video's horizon."""
-        found = self._find(key)
-        assert found is not None
-        if found.suffix == ".mp4":
-            return iterate_frames(found, start, stop)
-        frames = _read_archive(found) if found.suffix == ".npz" else map(_read_picture, _pictures(found))
-        return islice(frames, start, stop)
+        return islice(_read(self._find(key)), start, stop)
 
     def fingerprint(self, keys: Sequence[str]) -> str:
         """SHA-256 over the files of `keys`: the same for the same videos, wherever they lie."""
         digest = hashlib.sha256()
         for key in keys:
-            found = self._find(key)
-            files = [] if found is None else _pictures(found) if found.is_dir() else [found]
+            try:
+                found = self._find(key)
+                files = list_pictures(found) if found.is_dir() else [found]
+            except ContractError:  # what cannot be scored has no files
+                continue
             for file in files:
                 digest.update(f"{key} {file.name} {file_sha256(file)}\n".encode())
         return digest.hexdigest()
 
-    def _find(self, key: str) -> Path | None:
-        candidates = [self.folder / f"{key}.mp4", self.folder / f"{key}.npz", self.folder / key]
-        return next((path for path in candidates if path.exists()), None)
+    def _find(self, key: str) -> Path:
+        """The one file or folder of a video; raises `ContractError` where there is none, or a choice."""
+        path = self.folder / key
+        there = self._listed(path.parent).get(path.name, [])
+        found = [path for path in there if path.is_dir() or path.suffix.lower() in (*VIDEOS, *ARRAYS)]
+        if len(found) > 1:  # the states of a data set may lie beside its videos; an empty folder is no choice
+            found = [path for path in found if path.suffix.lower() != ".npy" and not _is_empty(path)] or found
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            other = f", but {there[0].name}" if there else ""
+            raise ContractError(f"{path}: no .mp4, .npz, .npy or folder of pictures{other}")
+        names = " and ".join(sorted(path.name for path in found))
+        raise ContractError(f"{path}: {names} are there; keep the one that is to be scored")
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.png"))
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    """What lies in a folder, by its name without the ending (and a folder by its name)."""
+    listed: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if not is_companion(path.name):
+            listed.setdefault(path.name if path.is_dir() else path.stem, []).append(path)
+    return listed
 
 
-def _read_picture(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not any(not is_companion(inside.name) for inside in path.iterdir())
 
 
 def _count(path: Path) -> int:
     if path.is_dir():
-        return len(_pictures(path))
-    return count_frames(path) if path.suffix == ".mp4" else _archive_shape(path)[0]
+        return len(list_pictures(path))
+    return array_shape(path)[0] if path.suffix.lower() in ARRAYS else count_frames(path)
 
 
-def _archive_shape(path: Path) -> tuple[int, ...]:
-    """The shape of the array `frames`, from its header alone; raises `UserError` if it is no video."""
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open("frames.npy") as file:
-            np.lib.format.read_magic(file)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise UserError(f"{path}: not an .npz with an array `frames` ({error})") from error
-    if dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3:
-        raise UserError(f"{path}: `frames` is {dtype} {shape}, expected uint8 (horizon, H, W, 3)")
-    return shape
-
-
-def _read_archive(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    with np.load(path, allow_pickle=False) as archive:
-        yield from archive["frames"]
+def _read(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    if path.is_dir():
+        return read_pictures(list_pictures(path))
+    return read_array(path) if path.suffix.lower() in ARRAYS else iterate_frames(path)

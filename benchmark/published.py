@@ -14,12 +14,12 @@ from huggingface_hub import snapshot_download
 
 from benchmark.comparable import require_comparable
 from benchmark.results import Result, read_result, read_results
-from benchmark.tables import Row, Table, heading, window_tables
+from benchmark.tables import Row, Table, heading, markdown, window_tables
 from loopcraft import hub
 from loopcraft.cli import UserError
 from loopcraft.hub_errors import RepoType, plain_errors
 
-_PATH = re.compile(r"results/[^/]+/[^/]+\.json")
+_PATH = re.compile(r"results/[\w.-]+/[\w.-]+\.json")
 
 
 def result_files(paths: Sequence[Path]) -> dict[str, Path]:
@@ -71,7 +71,7 @@ def _repository_path(path: Path, result: Result) -> str:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name)
+    return re.sub(r"[^\w.-]+", "-", name).lstrip(".") or "-"
 
 
 def _fits(results: dict[str, Result]) -> bool:
@@ -90,11 +90,12 @@ def _section(results: dict[str, Result]) -> str:
 
 
 def _markdown(table: Table) -> str:
-    head = ["model", *(heading(card) for card in table.cards)]
+    head = ["model", *(markdown(heading(card)) for card in table.cards)]
     lines = [head, ["---"] * len(head), *(_cells(row) for row in table.rows)]
     return "\n".join([f"### {table.title}", "", *(f"| {' | '.join(line)} |" for line in lines)])
 
 
 def _cells(row: Row) -> list[str]:
     texts = ["" if cell is None else f"**{cell.text}**" if cell.bold else cell.text for cell in row.cells]
-    return [f"{row.label} (bound)" if row.is_bound else row.label, *texts]
+    label = markdown(row.label)
+    return [f"{label} (bound)" if row.is_bound else label, *texts]

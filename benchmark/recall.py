@@ -27,7 +27,7 @@ from benchmark.metrics.base import PairedMetric
 from benchmark.protocol import EvaluationProtocol
 from benchmark.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
 from benchmark.results import Result, read_results
-from loopcraft.cli import UserError, run
+from loopcraft.cli import UserError, names_in, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
 PLAIN_WIDTH = 240
@@ -61,8 +61,8 @@ def show(flags: Flags) -> None:
         for path in score_files(source, result):
             if not path.exists():
                 raise UserError(f"{path}: no such file; give the whole folder of a run, not its result alone")
-    names = flags.metrics.split(",") if flags.metrics else _shared_metrics(results)
-    metrics = [_metric(name.strip(), results) for name in names]
+    names = names_in(flags.metrics.lower()) if flags.metrics else _shared_metrics(results)
+    metrics = [_metric(name, results) for name in names]
     ages = ages_of(data, first)
     console = Console()
     if not console.is_terminal:
@@ -77,7 +77,7 @@ def show(flags: Flags) -> None:
 
 
 def _drawn(found: RecallTable) -> Table:
-    table = Table(title=found.title, title_justify="left", box=rich.box.SIMPLE_HEAD)
+    table = Table(title=escape(found.title), title_justify="left", box=rich.box.SIMPLE_HEAD)
     table.add_column("")
     for name, below in found.columns:
         table.add_column(f"{name}\n{below}", justify="right")

@@ -24,7 +24,7 @@ from benchmark.surfaces import (
     read_map_sums,
 )
 from benchmark.tables import format_estimate, unique_labels
-from loopcraft.cli import UserError
+from loopcraft.cli import UserError, one_line
 from loopcraft.dataset import LoopcraftDataset
 from loopcraft.trajectory import revisit_ages
 
@@ -124,7 +124,7 @@ def frames_table(
         scores = read_paired(score_files(source, result), metric)[..., 0]
         found = (group.mean(scores, ages) for group in groups)
         rows[source] = [cell for cell in found if cell is not None]
-    title = f"{card.title} ({card.unit})" if card.unit else card.title
+    title = one_line(f"{card.title} ({card.unit})" if card.unit else card.title)
     return _table(f"{title} of frames", columns, rows, results, card.decimals)
 
 

@@ -6,19 +6,26 @@ zero. `version` changes when a reader of the old form would misread the new one.
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isclose
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 from benchmark.device import Precision
-from benchmark.protocol import EvaluationProtocol
+from benchmark.protocol import EvaluationProtocol, Window
 from benchmark.schema import SchemaError, decode
 from loopcraft.cli import UserError
-from loopcraft.storage import write_json
+from loopcraft.storage import is_key, write_json
 
 FORMAT = "loopcraft-result"
 VERSION = 1
+
+_MOST_DECIMALS = 12
+_ROUNDING = 1e-5
+"""By how much of its greatest part a mean may differ from that of the rounded parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +138,14 @@ def write_result(path: Path, result: Result) -> None:
 
 
 def read_result(path: Path) -> Result:
-    """Read and check a result file; raises `UserError` with the path of the first wrong field."""
+    """Read and check a result file; raises `UserError` with the path of the first wrong field.
+
+    Videos come in the order of their keys, however the file has them: results are compared video by video.
+    """
     try:
         document = json.loads(path.read_text(), parse_constant=_refuse_constant)
         _check_version(document)
-        result = decode(Result, document)
+        result = in_order_of_keys(decode(Result, document))
         _check_consistency(result)
     except SchemaError as error:
         raise UserError(f"{path}: not a result file of this version: {error}") from error
@@ -162,19 +172,81 @@ def _check_version(document: Any) -> None:
         raise SchemaError(f"expected format and version {(FORMAT, VERSION)}, found {found}")
 
 
+def in_order_of_keys(result: Result) -> Result:
+    """The same result with its videos sorted by key."""
+    keys = result.data.keys
+    order = sorted(range(len(keys)), key=lambda place: keys[place])
+    if order == list(range(len(keys))):
+        return result
+
+    def sort(metric: MetricResult) -> MetricResult:
+        if metric.videos is None or any(len(values) != len(keys) for values in metric.videos.values()):
+            return metric
+        videos = {name: tuple(values[place] for place in order) for name, values in metric.videos.items()}
+        return dataclasses.replace(metric, videos=videos)
+
+    return dataclasses.replace(
+        result,
+        data=dataclasses.replace(result.data, keys=tuple(keys[place] for place in order)),
+        metrics={name: sort(metric) for name, metric in result.metrics.items()},
+    )
+
+
 def _check_consistency(result: Result) -> None:
-    """What types cannot say: hashes match, and every list has the length that its neighbours imply."""
-    if result.protocol.hash != result.protocol_hash:
+    """What types cannot say: hashes match, names are plain, and every number is what its neighbours imply."""
+    protocol = result.protocol
+    if protocol.hash != result.protocol_hash:
         raise SchemaError("protocol_hash: not the hash of protocol")
-    windows = {window.name for window in result.protocol.windows}
+    _require_plain("protocol.id", protocol.id)
+    for place, window in enumerate(protocol.windows):
+        _require_plain(f"protocol.windows[{place}].name", window.name)
+        if not 1 <= window.first <= window.last <= protocol.horizon:
+            raise SchemaError(f"protocol.windows[{place}]: does not lie within the horizon")
+    if not result.data.keys:
+        raise SchemaError("data.keys: names no video")
+    for place, key in enumerate(result.data.keys):
+        if not is_key(key) or key in result.data.keys[:place]:
+            raise SchemaError(f"data.keys[{place}]: {key[:60]!r} is no name of an episode, or is there twice")
     for name, metric in result.metrics.items():
-        path = f"metrics.{name}"
-        if set(metric.windows) != windows:
-            raise SchemaError(f"{path}.windows: expected {sorted(windows)}, found {sorted(metric.windows)}")
-        if len(metric.curve.mean) * metric.curve.step != result.protocol.horizon:
-            raise SchemaError(f"{path}.curve: does not cover the horizon")
-        if (metric.videos is None) != (metric.card.kind == "set-wise"):
-            raise SchemaError(f"{path}.videos: paired metrics have them, set-wise ones do not")
-        for window, values in (metric.videos or {}).items():
-            if window not in windows or len(values) != len(result.data.keys):
-                raise SchemaError(f"{path}.videos.{window}: expected a value for each of data.keys")
+        _check_metric(f"metrics.{name}", name, metric, result)
+
+
+def _check_metric(path: str, name: str, metric: MetricResult, result: Result) -> None:
+    windows = {window.name for window in result.protocol.windows}
+    _require_plain("metrics", name, also=":")
+    if metric.card.name != name:
+        raise SchemaError(f"{path}.card.name: expected {name!r}, found {metric.card.name[:60]!r}")
+    if not 0 <= metric.card.decimals <= _MOST_DECIMALS:
+        raise SchemaError(f"{path}.card.decimals: expected 0 to {_MOST_DECIMALS}")
+    if set(metric.windows) != windows:
+        raise SchemaError(f"{path}.windows: expected {sorted(windows)}, found {sorted(metric.windows)}")
+    if len(metric.curve.mean) * metric.curve.step != result.protocol.horizon:
+        raise SchemaError(f"{path}.curve: does not cover the horizon")
+    if (metric.videos is None) != (metric.card.kind == "set-wise"):
+        raise SchemaError(f"{path}.videos: paired metrics have them, set-wise ones do not")
+    for name_of_window, values in (metric.videos or {}).items():
+        if name_of_window not in windows or len(values) != len(result.data.keys):
+            raise SchemaError(f"{path}.videos.{name_of_window}: expected a value for each of data.keys")
+    for window in result.protocol.windows:
+        _check_mean(f"{path}.windows.{window.name}", metric, window)
+
+
+def _check_mean(path: str, metric: MetricResult, window: Window) -> None:
+    """A window's mean lies in its interval, and is that of its videos and of its stretch of the curve."""
+    estimate, step = metric.windows[window.name], metric.curve.step
+    low, high = estimate.interval or (estimate.mean, estimate.mean)
+    slack = _ROUNDING * abs(estimate.mean)
+    if not low - slack <= estimate.mean <= high + slack:
+        raise SchemaError(f"{path}: the mean {estimate.mean} lies outside its interval {estimate.interval}")
+    stretch = metric.curve.mean[(window.first - 1) // step : window.last // step]
+    whole_clips = (window.first - 1) % step == 0 == window.last % step
+    sources = {"videos": (metric.videos or {}).get(window.name, ()), "curve": stretch if whole_clips else ()}
+    for source, values in sources.items():
+        if values and not isclose(fmean(values), estimate.mean, abs_tol=_ROUNDING * max(map(abs, values))):
+            raise SchemaError(f"{path}.mean: is {estimate.mean}, that of its {source} {fmean(values)}")
+
+
+def _require_plain(path: str, name: str, also: str = "") -> None:
+    """Names of a file may become names of files: letters, digits, `_`, `-`, `.` within, and nothing else."""
+    if not re.fullmatch(rf"[A-Za-z0-9_][A-Za-z0-9_.{also}-]{{0,99}}", name):
+        raise SchemaError(f"{path}: {name[:60]!r} is no plain name")

@@ -1,8 +1,8 @@
 """Play a model over episodes: context and actions in, checked 8-bit blocks of the horizon out, as they come.
 
 Everything that a model yields is checked here and quantised once: floating values are rounded to the nearest
-of the 256 levels (half to even), never truncated, and the result is what is scored and stored. Memory is
-bounded by one chunk and one block a video.
+of the 256 levels (half to even), never truncated, and the result is what is scored and stored. It is copied
+as it comes: a model may fill one buffer again and again. Memory is bounded by a chunk and a block a video.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from benchmark import exits
 from benchmark.device import Compute
 from benchmark.episodes import Episodes, load_actions, load_frames, to_array, to_tensor
 from benchmark.model import ContractError, FrameSource, RolloutModel
@@ -72,10 +73,12 @@ def _start(
 def guarded(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Iterator[Tensor]:
     """The chunks of the model `name`: its exceptions become `ContractError`s unless meant for the user."""
     try:
-        yield from compute.autocast(iter(start()))
-    except (UserError, OSError):
+        yield from compute.autocast(exits.refused_between(start))
+    except (UserError, OSError, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:
+    except exits.ModelExitError as error:
+        raise ContractError(f"{name}: {error}") from error
+    except BaseException as error:
         raise ContractError(f"{name} raised {type(error).__name__}: {error}") from error
 
 
@@ -115,9 +118,12 @@ def checked(chunks: Iterator[Tensor], expected: tuple[int, ...]) -> Iterator[UIn
 
 
 def quantise(chunk: Tensor) -> UInt8[Tensor, "..."]:
-    """The 8-bit levels nearest to values in [0, 1] (uint8 passes as it is); `ContractError` for the rest."""
+    """The 8-bit levels nearest to values in [0, 1], in memory of their own; `ContractError` for the rest."""
+    chunk = chunk.detach()
+    if chunk.layout != torch.strided or chunk.is_meta:
+        raise ContractError(f"expected frames in dense memory, got {chunk.layout} on {chunk.device}")
     if chunk.dtype == torch.uint8:
-        return chunk
+        return chunk.clone()
     if not chunk.dtype.is_floating_point:
         raise ContractError(f"expected uint8 or floating frames, got {chunk.dtype}")
     values = chunk.float()

@@ -3,6 +3,7 @@
 A killed run goes on where it was when the same command is given again.
 """
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +23,10 @@ from benchmark.model import FrameSource
 from benchmark.progress import plan_line, score_with_progress
 from benchmark.protocol import EvaluationProtocol, get_protocol
 from benchmark.score import Scorer
+from benchmark.soundness import check_data
 from benchmark.workspace import Workspace
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
-from loopcraft.dataset import open_dataset
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, names_in, printable, run
+from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.device import find_device
 
 
@@ -75,7 +77,11 @@ class Flags:
 def evaluate(flags: Flags) -> int:
     """Score what is missing, then write the result."""
     console = Console(stderr=True, highlight=False)
+    flags, given = with_absolute_paths(flags), flags
     evaluation = prepare(flags)
+    assert isinstance(evaluation.episodes, LoopcraftDataset)
+    for warning in check_data(evaluation.episodes, evaluation.keys):
+        console.print(printable(f"warning: {warning}"), style="yellow", markup=False, soft_wrap=True)
     workspace = Workspace(flags.out, evaluation.identity)
     if flags.retry_failed:
         workspace.forget_failures(evaluation.keys)
@@ -84,9 +90,10 @@ def evaluate(flags: Flags) -> int:
     result = collect(evaluation, workspace)
     workspace.save_result(result)
     for name, reason in {**result.absent, **result.failed}.items():
-        console.print(f"{name}: {reason}", style="red", markup=False, soft_wrap=True)
+        console.print(printable(f"{name}: {reason}"), style="red", markup=False, soft_wrap=True)
     for note in result.model.notes:
-        console.print(f"{result.model.name}: {note}", style="yellow", markup=False, soft_wrap=True)
+        note = printable(f"{result.model.name}: {note}")
+        console.print(note, style="yellow", markup=False, soft_wrap=True)
     for name, metric in result.headline.items():
         for note in metric.notes:
             console.print(f"{name}: {note}", style="yellow", markup=False, soft_wrap=True)
@@ -94,14 +101,14 @@ def evaluate(flags: Flags) -> int:
         console.print(
             f"{len(result.failed)} videos are left out: see {workspace.root / 'failures'}", soft_wrap=True
         )
-    print(f"wrote {workspace.result_path}")
+    print(f"wrote {given.out / workspace.result_path.name}")
     return EXIT_FAILED if result.failed and not flags.allow_partial else EXIT_OK
 
 
 def prepare(flags: Flags) -> Evaluation:
     """Check everything that can be checked before the first rollout."""
     protocol = get_protocol(flags.protocol)
-    metrics = get_metrics(flags.metrics.split(",") if flags.metrics else protocol.metrics)
+    metrics = get_metrics(names_in(flags.metrics.lower()) if flags.metrics else protocol.metrics)
     if flags.batch_size < 1 or (flags.max_videos is not None and flags.max_videos < 1):
         raise UserError("--batch-size and --max-videos must be at least 1")
     device = find_device(flags.device)
@@ -129,6 +136,16 @@ def prepare(flags: Flags) -> Evaluation:
         compute=Compute(device=device, precision=flags.precision),
         recorded=frozenset(keys[: flags.save_videos]),
     )
+
+
+def with_absolute_paths(flags: Flags) -> Flags:
+    """The same files, whatever directory a model changes to."""
+
+    def absolute(path: Path | None) -> Path | None:
+        return path if path is None or str(path).startswith("hf:/") else path.absolute()
+
+    named = {name: absolute(getattr(flags, name)) for name in ("data", "out", "predictions", "weights")}
+    return dataclasses.replace(flags, **named)  # type: ignore[arg-type]  # data and out stay paths
 
 
 def model_arguments(model_args: str, checkpoint: str | None) -> str:

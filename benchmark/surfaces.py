@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
-from numba import njit
 from safetensors import safe_open
 
 from benchmark.episodes import MaskedEpisodes
 from benchmark.metrics.psnr import decibels
 from benchmark.protocol import EvaluationProtocol
+from loopcraft.jit import kernel
 from loopcraft.mask_files import DTYPES, Masks, spread
 
 NAME = "surfaces"
@@ -105,7 +105,7 @@ def _kind_of_age() -> UInt8[np.ndarray, "65536"]:
 _KIND_OF_AGE = _kind_of_age()
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def errors_by_kind(
     predicted: UInt8[np.ndarray, "N H W 3"],
     target: UInt8[np.ndarray, "N H W 3"],
@@ -123,7 +123,7 @@ def errors_by_kind(
     return errors
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def sums_by_kind(maps: Float32[np.ndarray, "N H W"], kinds: UInt8[np.ndarray, "N H W"]) -> MapSums:
     """The sums of N frames' maps."""
     sums = np.zeros((len(maps), NUM_KINDS))

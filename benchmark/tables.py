@@ -1,5 +1,6 @@
 """Results to tables: a pure function of result files that the report and the leaderboard share."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -9,6 +10,9 @@ import numpy as np
 from benchmark.comparable import require_comparable
 from benchmark.results import Estimate, MetricCard, Result
 from benchmark.statistics import FEWEST_VIDEOS, bootstrap_interval
+from loopcraft.cli import one_line
+
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,9 +143,9 @@ def _difference(one: Result, other: Result, metric: str, window: str) -> Estimat
 
 def unique_labels(results: Sequence[Result]) -> list[str]:
     """Model names; where two are equal, with their arguments; where those are too, with a number."""
-    names = [result.model.name for result in results]
+    names = [one_line(result.model.name) for result in results]
     named = [
-        name if names.count(name) == 1 else f"{name} {result.model.arguments}"
+        name if names.count(name) == 1 else one_line(f"{name} {result.model.arguments}")
         for name, result in zip(names, results, strict=True)
     ]
     return [
@@ -178,13 +182,18 @@ def _notes(order: Iterable[tuple[str, Result]]) -> tuple[str, ...]:
         if result.failed:
             total = len(result.failed) + len(result.data.keys)
             notes.append(f"{label}: {len(result.failed)} of {total} videos failed and are left out")
-    return tuple(notes)
+    return tuple(map(one_line, notes))
 
 
 def heading(card: MetricCard) -> str:
     """As in "PSNR (dB) ↑": the arrow points to better."""
     unit = f" ({card.unit})" if card.unit else ""
-    return f"{card.title}{unit} {'↑' if card.higher_is_better else '↓'}"
+    return one_line(f"{card.title}{unit} {'↑' if card.higher_is_better else '↓'}")
+
+
+def markdown(text: str) -> str:
+    """Text as Markdown that shows it as it is, in a cell too."""
+    return _MARKDOWN.sub(r"\\\g<0>", text)
 
 
 def format_estimate(estimate: Estimate, decimals: int, *, signed: bool = False) -> str:

@@ -15,7 +15,7 @@ import tyro
 from benchmark.bundle import Bundle
 from benchmark.packages import SourceError
 from benchmark.sources import add_local, fetch_from
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError, run
+from loopcraft.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError, names_in, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def manage(flags: Flags) -> int:
 
 def choose_networks(bundle: Bundle, only: str) -> list[str]:
     """The names asked for; raises `UserError` for an unknown one."""
-    names = only.split(",") if only else list(bundle.networks)
+    names = names_in(only.lower()) if only else list(bundle.networks)
     for name in names:
         if name not in bundle.networks:
             raise UserError(f"--only {name}: no such network; choose from {', '.join(bundle.networks)}")

@@ -9,7 +9,7 @@ import rich.table
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark.tables import Cell, Row, Table, heading
+from benchmark.tables import Cell, Row, Table, heading, markdown
 
 ABSENT = "–"
 BOUND = " (bound)"
@@ -51,15 +51,13 @@ def to_markdown(tables: Sequence[Table]) -> str:
     parts = []
     for table in tables:
         lines = [
-            ["", *map(heading, table.cards)],
+            ["", *(markdown(heading(card)) for card in table.cards)],
             ["---", *("---:" for _ in table.cards)],
-            *([_label(row), *(_markdown_cell(cell) for cell in row.cells)] for row in table.rows),
+            *([markdown(_label(row)), *(_markdown_cell(cell) for cell in row.cells)] for row in table.rows),
         ]
-        body = "\n".join(
-            "| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines
-        )
+        body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         parts.append(f"### {table.title}\n\n{body}\n")
-    notes = "".join(f"- {note}\n" for note in tables[0].notes)
+    notes = "".join(f"- {markdown(note)}\n" for note in tables[0].notes)
     return "\n".join([*parts, notes]) if notes else "\n".join(parts)
 
 
@@ -112,9 +110,20 @@ def to_csv(tables: Sequence[Table]) -> str:
             for card, cell in zip(table.cards, row.cells, strict=True):
                 if cell is not None:
                     interval = cell.estimate.interval or ("", "")
-                    place = [table.window, row.label, str(row.is_bound).lower(), card.name, card.unit]
+                    place = [
+                        table.window,
+                        _csv(row.label),
+                        str(row.is_bound).lower(),
+                        card.name,
+                        _csv(card.unit),
+                    ]
                     writer.writerow([*place, cell.estimate.mean, *interval])
     return out.getvalue()
+
+
+def _csv(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _label(row: Row) -> str:

@@ -11,8 +11,10 @@ between versions. Compiled and plain Python (`.py_func`) give the same walk.
 from enum import IntEnum
 
 import numpy as np
-from jaxtyping import Float64, Int8
-from numba import njit
+from jaxtyping import Float64, Int8, Int64, Shaped
+
+from loopcraft.cli import UserError
+from loopcraft.jit import kernel
 
 
 class Action(IntEnum):
@@ -31,6 +33,18 @@ TURN_COUNTS = (1, 2, 3, 4)
 TURN_COUNT_PROBABILITIES = (0.1, 0.3, 0.1, 0.5)
 
 _CUMULATIVE_PROBABILITIES = np.cumsum(TURN_COUNT_PROBABILITIES)
+
+
+def actions_of(states: Shaped[np.ndarray, "T columns"], source: object) -> Int64[np.ndarray, " T"]:
+    """The first column of an episode's states; raises `UserError`, naming `source`, for what is no action."""
+    column = states[:, 0]
+    wrong = np.flatnonzero(~np.isin(column, list(Action)))
+    if len(wrong):
+        raise UserError(
+            f"{source}: row {wrong[0]} holds the action {column[wrong[0]]}, expected 0, 1 or 2; "
+            "restore it or make it again"
+        )
+    return column.astype(np.int64)
 
 
 def heading_sines() -> Float64[np.ndarray, "36"]:
@@ -54,13 +68,13 @@ def heading_sines() -> Float64[np.ndarray, "36"]:
     return np.array(half + [0.0 - value for value in half])
 
 
-@njit(cache=True)
+@kernel
 def _below(rng: np.random.Generator, bound: int) -> int:
     """A uniform integer in [0, bound); the bias of at most bound / 2**53 is of no account."""
     return int(rng.random() * bound)
 
 
-@njit(cache=True)
+@kernel
 def draw_bundle(rng: np.random.Generator) -> Int8[np.ndarray, " entries"]:
     """One bundle of the walk's law: a leading forward, then turns to one side and forwards, shuffled."""
     num_turns = TURN_COUNTS[np.searchsorted(_CUMULATIVE_PROBABILITIES, rng.random(), side="right")]
@@ -73,7 +87,7 @@ def draw_bundle(rng: np.random.Generator) -> Int8[np.ndarray, " entries"]:
     return entries
 
 
-@njit(cache=True)
+@kernel
 def draw_walks(
     rng: np.random.Generator, num_walks: int, num_ticks: int
 ) -> Int8[np.ndarray, "num_walks num_ticks"]:

@@ -67,6 +67,16 @@ def is_misaligned(yaw_deg: Float[np.ndarray, " T"], actions: Integer[np.ndarray,
     return bool(np.any(np.abs(error) > YAW_TOLERANCE_DEGREES))
 
 
+def shift_of_actions(yaw_deg: Float[np.ndarray, " T"], actions: Integer[np.ndarray, " T"]) -> int:
+    """By how many rows the actions stand too far down (or up, negative), if that alone is wrong; else 0."""
+    for shift in (0, 1, -1, 2, -2):
+        rows = slice(max(0, -shift), len(actions) - max(0, shift))
+        moved = slice(max(0, shift), len(actions) - max(0, -shift))
+        if not is_misaligned(yaw_deg[rows], actions[moved]):
+            return shift
+    return 0
+
+
 class FrameAudit:
     """Watches the frames of one episode go by: black, constant."""
 
@@ -75,12 +85,12 @@ class FrameAudit:
         self.last: UInt8[np.ndarray, "H W 3"] | None = None
 
     def watch(self, frame: UInt8[np.ndarray, "H W 3"], action: int) -> None:
-        """Look at the next frame, made by `action`; the caller does not change it afterwards."""
+        """Look at the next frame, made by `action`; it is copied, as a world may draw into one picture."""
         if frame.max() <= BLACK_LEVEL:
             self._flags.add("black")
         elif _is_one_colour(frame) or (action != Action.FORWARD and self._repeats_last(frame)):
             self._flags.add("constant")
-        self.last = frame
+        self.last = frame.copy()
 
     def _repeats_last(self, frame: UInt8[np.ndarray, "H W 3"]) -> bool:
         return self.last is not None and np.array_equal(frame, self.last)

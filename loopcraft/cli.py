@@ -29,13 +29,31 @@ def run(flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequ
     try:
         return body(flags) or EXIT_OK
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
     except OSError as error:
-        print(f"error: {describe_os_error(error)}", file=sys.stderr)
+        print(f"error: {printable(describe_os_error(error))}", file=sys.stderr)
+    except SystemExit as error:  # some library's: a command that is left early has not done its work
+        print(f"error: ended early by sys.exit({error.code!r})", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     return EXIT_USAGE
+
+
+def names_in(text: str) -> list[str]:
+    """The names in a flag that lists them with commas; spaces around them do not count."""
+    return [name.strip() for name in text.split(",")]
+
+
+def printable(text: str) -> str:
+    """Text of a stranger's for a terminal: what would move the cursor, hide or turn letters is replaced."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
+
+
+def one_line(text: str) -> str:
+    """The same in one line, for a cell, a label or a comment."""
+    return " ".join(printable(" ".join(text.split())).split())
 
 
 def describe_os_error(error: OSError) -> str:

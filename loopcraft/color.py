@@ -8,7 +8,8 @@ goes row by row through planar buffers: the arithmetic then vectorises and only 
 
 import numpy as np
 from jaxtyping import UInt8
-from numba import njit
+
+from loopcraft.jit import kernel
 
 Image = UInt8[np.ndarray, "H W 3"]
 Plane = UInt8[np.ndarray, "h w"]
@@ -24,7 +25,7 @@ _CHROMA_SHIFT = np.int32(18)
 _CHROMA_OFFSET = np.int32((128 << 18) + (1 << 17))
 
 
-@njit(cache=True)
+@kernel
 def rgb_to_yuv420(rgb: Image, luma: Plane, blue: Plane, red: Plane) -> None:
     """Convert an image of even height and width into three planes, (H, W), (H/2, W/2) and (H/2, W/2)."""
     height, width, _ = rgb.shape
@@ -52,7 +53,7 @@ def rgb_to_yuv420(rgb: Image, luma: Plane, blue: Plane, red: Plane) -> None:
             red[pair, x] = (to_red + _CHROMA_OFFSET) >> _CHROMA_SHIFT
 
 
-@njit(cache=True)
+@kernel
 def yuv420_to_rgb(luma: Plane, blue: Plane, red: Plane, rgb: Image) -> None:
     """Convert three planes, (H, W), (H/2, W/2) and (H/2, W/2), into an image (written to `rgb`)."""
     height, width, _ = rgb.shape

@@ -10,7 +10,6 @@ Nothing large is kept in memory, so one object serves many processes. For torch 
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,13 +20,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int64, UInt8
 
+from loopcraft.actions import actions_of
 from loopcraft.cli import UserError
 from loopcraft.mask_files import SUFFIX, Masks, read_masks
 from loopcraft.recipe import read_manifest
-from loopcraft.storage import EPISODES, INDEX, MANIFEST, STATE_COLUMNS, file_sha256, read_json
+from loopcraft.storage import EPISODES, INDEX, MANIFEST, STATE_COLUMNS, file_sha256, is_key, read_json
 from loopcraft.video import iterate_frames, read_frames
-
-_KEY = re.compile(r"\d{3,}/\d{3}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +91,8 @@ class LoopcraftDataset:
         return read_states(self.states_path(key), self.num_frames(key))
 
     def actions(self, key: str) -> Int64[np.ndarray, " T"]:
-        """The action that made each frame."""
-        return self.states(key)[:, 0].astype(np.int64)
+        """The action that made each frame; raises `UserError` where the file holds anything else."""
+        return actions_of(self.states(key), self.states_path(key))
 
     def frames(self, key: str, start: int = 0, stop: int | None = None) -> UInt8[np.ndarray, "T H W 3"]:
         """Frames `start` to `stop` - 1, exact; the whole episode by default."""
@@ -164,7 +162,7 @@ class LoopcraftDataset:
 
     def recorded_sha256(self, path: Path) -> str | None:
         """The checksum of a video or states file as episodes.parquet gives it, if it does."""
-        key, column = f"{path.parent.name}/{path.stem}", f"{path.suffix[1:]}_sha256"
+        key, column = path.relative_to(self.root).with_suffix("").as_posix(), f"{path.suffix[1:]}_sha256"
         if column not in self.metadata or key not in self.metadata.index:
             return None
         return str(self.metadata.at[key, column])
@@ -216,7 +214,7 @@ def read_index(root: Path) -> dict[str, int]:
     if not isinstance(index, dict) or not index:
         raise UserError(f"{path}: names no episodes; restore it or make the data set again")
     for key, frames in index.items():
-        if not _KEY.fullmatch(key) or not isinstance(frames, int) or frames < 1:
+        if not is_key(key) or not isinstance(frames, int) or isinstance(frames, bool) or frames < 1:
             raise UserError(
                 f"{path}: no valid entry {key!r}: {frames!r}; restore it or make the data set again"
             )

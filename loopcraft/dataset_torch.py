@@ -12,6 +12,7 @@ import torch
 from jaxtyping import UInt8
 from torch.utils.data import Dataset
 
+from loopcraft.actions import actions_of
 from loopcraft.cli import UserError
 from loopcraft.dataset import LoopcraftDataset
 from loopcraft.seeding import generator
@@ -77,7 +78,7 @@ def _item(dataset: LoopcraftDataset, key: str, start: int, num_frames: int) -> I
     states = dataset.states(key)[window]
     return {
         "frames": _channels_first(dataset.frames(key, window.start, window.stop)),
-        "actions": torch.from_numpy(states[:, 0].astype(np.int64)),
+        "actions": torch.from_numpy(actions_of(states, dataset.states_path(key))),
         "states": torch.from_numpy(states),
         "key": key,
         "start": start,

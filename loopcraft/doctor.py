@@ -13,12 +13,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import util
+from itertools import chain
 from pathlib import Path
 
 import av
 import numpy as np
 
-from loopcraft import cli
+from loopcraft import cli, jit
 from loopcraft.cli import UserError
 from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.minerl.installed import java_version, output_of, package_version
@@ -56,6 +57,8 @@ class Flags:
     """The world that is to run."""
     out: Path = Path(".")
     """Where data sets are to lie."""
+    warm: bool = False
+    """Compile all kernels now, so that no later command needs to."""
 
 
 def examine(world_id: str, out: Path) -> Iterator[Check]:
@@ -68,6 +71,7 @@ def examine(world_id: str, out: Path) -> Iterator[Check]:
         yield from spec.load(spec.checks)()
     else:
         yield check_drawing(world_id)
+        yield check_kept_code()
 
 
 def examine_game() -> Iterator[Check]:
@@ -143,6 +147,21 @@ def check_drawing(world_id: str) -> Check:
     return Check(name="a frame", found=f"drawn, {len(np.unique(seen.frame))} levels of colour")
 
 
+def check_kept_code() -> Check:
+    """Where compiled kernels are kept: without a folder every process compiles them again."""
+    folder = jit.kept_in()
+    remedy = None if folder else "export NUMBA_CACHE_DIR=FOLDER-THAT-CAN-BE-WRITTEN"
+    return Check(name="compiled code", found=f"kept in {folder}" if folder else "not kept", remedy=remedy)
+
+
+def check_warm() -> Check:
+    """Compile every kernel."""
+    left_out = jit.warm()
+    remedy = "pip install --force-reinstall -c constraints.txt -e ." if left_out else None
+    found = f"{len(jit.kernels) - len(left_out)} of {len(jit.kernels)} compiled"
+    return Check(name="kernels", found=found, remedy=remedy)
+
+
 def check_java() -> Check:
     """Minecraft 1.11 and its build run on Java 8 alone, and the build needs its compiler."""
     version = java_version()
@@ -208,7 +227,8 @@ def run(flags: Flags) -> int:
     """Print every check; 1 if the world cannot run."""
     world_spec(flags.world)  # an unknown world is refused before any check
     num_failed = 0
-    for check in examine(flags.world, flags.out):
+    checks = examine(flags.world, flags.out)
+    for check in chain(checks, (check_warm() for _ in range(flags.warm))):
         print(f"{'FAIL' if check.remedy else 'ok':6}{check.name:15}{check.found}")
         if check.remedy:
             num_failed += 1

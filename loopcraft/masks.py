@@ -70,7 +70,7 @@ def play_again(
     """The surface ids of an episode's frames; raises `UserError` where the agent goes another way."""
     states = dataset.states(key)
     seed = int(dataset.metadata["world_seed"].loc[key])
-    observations = world.play(seed, states[:, 0].astype(np.int64), surfaces=True)
+    observations = world.play(seed, dataset.actions(key), surfaces=True)
     for frame, (observation, row) in enumerate(zip(observations, states, strict=True)):
         if not np.array_equal(np.array(observation.pose, np.float32), row[1:]):
             raise UserError(

@@ -24,7 +24,7 @@ from loopcraft.cli import UserError
 from loopcraft.hub_errors import DATASET, plain_errors, require_name
 from loopcraft.mask_files import SUFFIX, encode_masks
 from loopcraft.shards import Content, read_row
-from loopcraft.storage import EPISODES, INDEX, MANIFEST, read_json, whole_file, write_json
+from loopcraft.storage import EPISODES, INDEX, MANIFEST, is_key, read_json, whole_file, write_json
 
 _ADDRESS = re.compile(
     r"hf:/{1,2}(?:datasets/)?(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/]+))?(?:/(?P<name>[\w.-]+))?/?"
@@ -116,6 +116,8 @@ def open_mirror(address: str | Path) -> tuple[Path, Source]:
     chosen = wanted or preferred(list(configurations))
     if chosen not in configurations:
         raise UserError(f"hf://{name}: no configuration {chosen!r}; choose {' or '.join(configurations)}")
+    if not is_key(chosen) or "/" in chosen:  # it becomes a folder's name
+        raise UserError(f"hf://{name}: {chosen[:60]!r} is no name of a configuration; publish it again")
     return _open_shards(repository, chosen, configurations[chosen])
 
 

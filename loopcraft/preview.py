@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, UInt8
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from loopcraft.actions import Action
+from loopcraft.actions import Action, actions_of
 from loopcraft.maps import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, headings
 from loopcraft.trajectory import find_revisits
 from loopcraft.video import video_writer
@@ -47,7 +47,7 @@ class _Panel:
     """The part beside the frame; drawn in the order of the frames, as the trail on the map grows."""
 
     def __init__(self, states: Float32[np.ndarray, "T 6"], num_context: int, title: str) -> None:
-        self._actions = [Action(action) for action in states[:, 0].astype(int)]
+        self._actions = [Action(action) for action in actions_of(states, title)]
         self._num_context = num_context
         self._is_revisit = np.zeros(len(states), bool)
         self._is_revisit[num_context:] = find_revisits(states[:, 1:], num_context)

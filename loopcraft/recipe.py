@@ -49,7 +49,11 @@ class Recipe:
         if not 8 <= self.resolution <= 4096:
             raise UserError(f"--resolution {self.resolution}: choose 8 to 4096 pixels")
         if self.resolution % 2 and not self.lossless:
-            raise UserError(f"--resolution {self.resolution}: must be even for yuv420p (or use --lossless)")
+            next_multiple = -(-self.resolution // 8) * 8
+            raise UserError(
+                f"--resolution {self.resolution}: must be even for yuv420p, and a multiple of 8 "
+                f"for block worlds; choose {next_multiple}"
+            )
 
     def _check_candidates(self) -> None:
         if self.split == "train":

@@ -10,6 +10,7 @@ episodes.parquet      a row an episode: seeds, checksums, statistics, audit flag
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,11 +28,18 @@ EPISODES = "episodes.parquet"
 STATE_COLUMNS = ("action", "x", "y", "z", "yaw_deg", "pitch_deg")
 
 _PARTIAL = ".partial"
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_LONGEST_KEY = 100
 
 
 def episode_key(index: int) -> str:
     """The name of episode `index`, a thousand to a folder: 1234 is "001/234"."""
     return f"{index // 1000:03d}/{index % 1000:03d}"
+
+
+def is_key(name: str) -> bool:
+    """Whether an episode may be called so: one or more plain names that stay below the folder they are in."""
+    return _KEY.fullmatch(name) is not None and len(name) <= _LONGEST_KEY
 
 
 @contextmanager

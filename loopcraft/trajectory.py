@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int8, Int64, Integer
-from numba import njit
 
 from loopcraft.actions import Action, draw_walks, heading_sines
+from loopcraft.jit import kernel
 
 CONTEXT_TICKS = 256
 NUM_CANDIDATES = 100
@@ -208,7 +208,7 @@ def _fraction(mask: Bool[np.ndarray, " N"]) -> float:
     return float(mask.mean()) if len(mask) else float("nan")
 
 
-@njit(cache=True)
+@kernel
 def _simulate_flat(
     walks: Int8[np.ndarray, "N T"], sines: Float64[np.ndarray, "36"]
 ) -> Float64[np.ndarray, "N T 2"]:
@@ -228,7 +228,7 @@ def _simulate_flat(
     return positions
 
 
-@njit(cache=True)
+@kernel
 def _nearest_distances(
     points: Float64[np.ndarray, "N 2"], others: Float64[np.ndarray, "M 2"]
 ) -> Float64[np.ndarray, " N"]:
@@ -245,7 +245,7 @@ def _nearest_distances(
     return distances
 
 
-@njit(cache=True)
+@kernel
 def _chamfer_lower_bounds(
     positions: Float64[np.ndarray, "N T 2"], num_context: int
 ) -> Float64[np.ndarray, " N"]:
@@ -257,7 +257,7 @@ def _chamfer_lower_bounds(
     return bounds
 
 
-@njit(cache=True)
+@kernel
 def _mean_nearest_bound(points: Float64[np.ndarray, "N 2"], others: Float64[np.ndarray, "M 2"]) -> float:
     """A lower bound of the mean nearest distance: by the triangle inequality from sampled points."""
     samples = points[::_SAMPLE_STRIDE].copy()

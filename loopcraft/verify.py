@@ -84,9 +84,10 @@ def check_table(dataset: LoopcraftDataset) -> Iterator[Fault]:
 def check_strays(dataset: LoopcraftDataset) -> Iterator[Fault]:
     """What lies among the episodes and belongs to none."""
     expected = {dataset.root / f"{key}{suffix}" for key in dataset.keys for suffix in _EPISODE_SUFFIXES}
+    folders = {path.parent for path in expected}
     for path in sorted(dataset.root.rglob("*")):
-        is_among_episodes = (
-            path.parent != dataset.root and path.relative_to(dataset.root).parts[0].isdecimal()
+        is_among_episodes = path.parent != dataset.root and (
+            path.parent in folders or path.relative_to(dataset.root).parts[0].isdecimal()
         )
         if path.is_file() and (is_partial(path) or (is_among_episodes and path not in expected)):
             yield Fault(path=path, what="belongs to no episode of the index; remove it")

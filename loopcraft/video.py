@@ -7,11 +7,12 @@ is BT.601, limited range, tagged as such, so FFmpeg, torchcodec, OpenCV and brow
 Lossless files hold RGB (x264's High 4:4:4 Predictive profile, quantiser 0): every reader built on FFmpeg's
 software decoder opens them; browsers and the hardware decoders of graphics cards do not.
 
-Reading takes any file that FFmpeg reads, however its frames are grouped.
+Reading takes any file that FFmpeg reads, however its frames are grouped or timed: frames are counted.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -23,6 +24,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
+from loopcraft import frame_index
 from loopcraft.cli import UserError
 from loopcraft.color import Image, Plane, rgb_to_yuv420, yuv420_to_rgb
 from loopcraft.storage import whole_file
@@ -36,6 +38,8 @@ _LOSSLESS = {"preset": "ultrafast", "qp": "0", "x264-params": _STRUCTURE}
 
 # Codes of H.264's matrix_coefficients: not stated; BT.601 for 625 lines and for 525 lines (the same matrix).
 _BT601_OR_UNSTATED = (2, 5, 6)
+
+_NOT_ITS_CONTENT = (FileNotFoundError, PermissionError, IsADirectoryError)
 
 Video = UInt8[np.ndarray, "T H W 3"]
 
@@ -102,58 +106,62 @@ def read_frames(path: Path, start: int, stop: int) -> Video:
 def iterate_frames(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Image]:
     """Decode from frame `start` on, one at a time, up to `stop` (exclusive) or the end of the file.
 
-    Raises `UserError` where the file is damaged and `FileNotFoundError` where it is missing.
+    Frames are numbered by their place in the file, whatever their time stamps say. Raises `UserError` where
+    the file is damaged or its frames differ in size, and `FileNotFoundError` where it is missing.
     """
-    with _opened(path) as container:
-        for picture in _decode_from(container, start, stop):
-            yield _to_rgb(picture)
+    size = None
+    for number, picture in islice(_numbered_pictures(path, start), None if stop is None else stop - start):
+        size = size or (picture.width, picture.height)
+        if (picture.width, picture.height) != size:
+            raise UserError(
+                f"{path}: frame {number} is {picture.width}x{picture.height} and frames before it are "
+                f"{size[0]}x{size[1]}; make it again in one size"
+            )
+        yield _to_rgb(picture)
 
 
 def count_frames(path: Path) -> int:
-    """The number of frames that the file's header states (nothing is decoded)."""
+    """The number of frames that the file shows, by its packets; decodes only where those do not tell."""
     with _opened(path) as container:
-        return int(container.streams.video[0].frames)
+        count = frame_index.count_shown(container)
+    return count_decodable(path) if count is None else count
 
 
 def count_decodable(path: Path) -> int:
     """The number of frames that decoding the whole file gives."""
-    with _opened(path) as container:
-        return sum(1 for _ in _decode_from(container, 0, None))
+    return sum(1 for _ in _numbered_pictures(path, 0))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
     """The file open for reading; what FFmpeg finds wrong with it becomes a `UserError`."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
+            container.streams.video[0].codec_context.thread_count = 1
             yield container
-    except (av.error.InvalidDataError, av.error.EOFError, IndexError) as error:
+    except _NOT_ITS_CONTENT:
+        raise
+    except (av.error.FFmpegError, IndexError) as error:
         raise UserError(f"{path}: not a readable video ({error}); restore it or make it again") from error
 
 
-def _decode_from(container: InputContainer, start: int, stop: int | None) -> Iterator[VideoFrame]:
-    """Decode from the key frame before `start`, dropping what lies before it without converting it."""
-    stream = container.streams.video[0]
-    stream.codec_context.thread_count = 1
-    assert stream.time_base is not None
-    assert stream.average_rate is not None
-    ticks_per_frame = 1 / (stream.time_base * stream.average_rate)
-    first_tick = stream.start_time or 0
+def _numbered_pictures(path: Path, start: int) -> Iterator[tuple[int, VideoFrame]]:
+    """Every frame from `start` on with its number; what lies before it is not converted."""
     if start > 0:
-        container.seek(first_tick + round(start * ticks_per_frame), stream=stream)
-    for picture in container.decode(stream):
-        assert picture.pts is not None
-        index = round((picture.pts - first_tick) / ticks_per_frame)
-        if stop is not None and index >= stop:
-            return
-        if index >= start:
-            yield picture
+        with _opened(path) as container:
+            found = frame_index.seek(container, start)
+            if found is not None:
+                yield from islice(enumerate(found[1], found[0]), start - found[0], None)
+                return
+    with _opened(path) as container:
+        yield from islice(enumerate(container.decode(container.streams.video[0])), start, None)
 
 
 def _to_rgb(picture: VideoFrame) -> Image:
     """Convert as `color` does where its rules apply, else as FFmpeg does."""
     is_601 = picture.colorspace in _BT601_OR_UNSTATED and picture.color_range != ColorRange.JPEG
-    if picture.format.name != "yuv420p" or not is_601 or picture.width % 2 or picture.height % 2:
+    is_odd = picture.width % 2 or picture.height % 2 or picture.interlaced_frame
+    if picture.format.name != "yuv420p" or not is_601 or is_odd:
         return picture.to_ndarray(format="rgb24")
     rgb = np.empty((picture.height, picture.width, 3), np.uint8)
     luma, blue, red = _planes(picture)

@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 from rich.progress import Progress
 
-from loopcraft.cli import UserError, run
+from loopcraft.cli import UserError, names_in, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.device import find_device
 from loopcraft.seeding import integer_seed
@@ -132,7 +132,7 @@ def show(flags: Flags) -> None:
     if flags.num_videos < 1 or flags.horizon < 1:
         raise UserError("--num-videos and --horizon must be at least 1")
     dataset = open_dataset(flags.data)
-    keys = flags.videos.split(",") if flags.videos else dataset.keys[: flags.num_videos]
+    keys = names_in(flags.videos) if flags.videos else dataset.keys[: flags.num_videos]
     size = dataset.frames(keys[0], 0, 1).shape[1]
     names = ("millivid", *BASELINES) if flags.baselines else ("millivid",)
     models = [

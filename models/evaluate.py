@@ -18,7 +18,7 @@ from rich.table import Table
 from benchmark.bundle import open_bundle
 from benchmark.metrics import check_sides, get_metrics
 from benchmark.metrics.base import MetricUnavailableError, PairedMetric, Resources
-from loopcraft.cli import UserError, run
+from loopcraft.cli import UserError, names_in, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.device import find_device
 from loopcraft.storage import write_json
@@ -117,7 +117,7 @@ def choose_metrics(names: str, weights: Path | None) -> list[PairedMetric]:
     """The metrics asked for; raises `UserError` for unknown ones and those that compare sets."""
     usual = "psnr,ssim" if weights is None else "psnr,ssim,lpips"
     metrics = []
-    for metric in get_metrics((names or usual).split(",")):
+    for metric in get_metrics(names_in((names or usual).lower())):
         if not isinstance(metric, PairedMetric):
             raise UserError(
                 f"--metrics {metric.name}: compares sets of videos, not a frame with another; leave it out"

@@ -2,8 +2,12 @@
 
 import inspect
 import itertools
+import os
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,6 +85,58 @@ class Scribbles(Honest):
         actions += 1
 
 
+class Refills(Honest):
+    """Fills one picture again and again, as a renderer does."""
+
+    def rollout(self, context, actions, *, seeds):
+        picture = np.zeros((len(context), 1, 16, 24, 3), np.uint8)
+        for chunk in super().rollout(context, actions, seeds=seeds):
+            for frame in chunk.split(1, dim=1):
+                picture[:] = (frame * 255).permute(0, 1, 3, 4, 2)
+                yield torch.from_numpy(picture).permute(0, 1, 4, 2, 3)
+
+
+class CallsSysExit(Honest):
+    def rollout(self, context, actions, *, seeds):
+        sys.exit(0)
+
+
+class CallsOsExit(Honest):
+    def rollout(self, context, actions, *, seeds):
+        try:
+            os._exit(0)
+        except Exception:
+            yield from super().rollout(context, actions, seeds=seeds)
+
+
+class ChangesDirectory(Honest):
+    def rollout(self, context, actions, *, seeds):
+        os.chdir("/")
+        yield from super().rollout(context, actions, seeds=seeds)
+
+
+class ChangesDefaults(Honest):
+    def rollout(self, context, actions, *, seeds):
+        frames = list(super().rollout(context, actions, seeds=seeds))
+        np.seterr(divide="raise")
+        torch.set_default_dtype(torch.float64)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return iter(frames)
+
+    def noise(self, seed, horizon):
+        return super().noise(seed, horizon).float()
+
+
+class ChangesDirectoryWhenMade(Honest):
+    def __init__(self) -> None:
+        os.chdir("/")
+
+
+class ExitsWhenMade(Honest):
+    def __init__(self) -> None:
+        raise SystemExit
+
+
 class GlobalNoise(Honest):
     def noise(self, seed, horizon):
         return torch.rand(horizon, 3, 16, 24)
@@ -123,6 +179,17 @@ class ReadsTheStack(Honest):
         yield from GroundTruth().play(episodes, protocol, keys)
 
 
+@pytest.fixture(autouse=True)
+def shared_state(monkeypatch) -> Iterator[None]:
+    """Whatever a mutant does to the process is undone."""
+    monkeypatch.chdir(Path.cwd())
+    errors, handler, dtype = np.geterr(), signal.getsignal(signal.SIGINT), torch.get_default_dtype()
+    yield
+    np.seterr(**errors)
+    signal.signal(signal.SIGINT, handler)
+    torch.set_default_dtype(dtype)
+
+
 def outcomes(name: str, size: TrialSize = SIZE) -> dict[str, tuple[str, str]]:
     return check_model(load_model(f"{__name__}:{name}"), size, Compute())
 
@@ -144,6 +211,9 @@ def test_an_honest_model_passes_everything() -> None:
         ("NotANumber", {"frames": "NaN or infinite"}),
         ("Raises", {"frames": "honest raised ValueError: no such layer"}),
         ("Scribbles", {"inputs": "wrote into its context and actions"}),
+        ("CallsSysExit", {"frames": "honest: sys.exit(0) was called: raise an exception instead"}),
+        ("CallsOsExit", {"frames": "honest: os._exit(0) was called: raise an exception instead"}),
+        ("ChangesDirectory", {"process": "the model changed the working directory to /: put back"}),
         ("GlobalNoise", {"same seeds": "second rollout", "batch order": "place", "batch size": "batch size"}),
         ("NoiseByPlace", {"batch order": "place in the batch", "batch size": "depend on the batch size"}),
         ("NoiseOfTheBatch", {"batch size": "frames depend on the batch size, first at frame"}),
@@ -161,10 +231,40 @@ def test_a_mutant_is_caught_and_told_why(mutant: str, failures: dict[str, str]) 
     assert failed == {}
 
 
+def test_changed_defaults_are_named() -> None:
+    status, message = outcomes("ChangesDefaults")["process"]
+    assert status == "FAILED"
+    assert "torch's default type to torch.float64" in message
+    assert "numpy's handling of errors to {'divide': 'raise'" in message
+    assert "what Ctrl-C does to" in message
+    assert "working directory" not in message
+
+
+def test_making_the_model_is_watched_too(capsys) -> None:
+    size = ["--context", "8", "--horizon", "12", "--side", "16"]
+    assert check.main(["--model", f"{__name__}:ChangesDirectoryWhenMade", *size]) == 1
+    assert "the model changed the working directory to /" in capsys.readouterr().out
+    assert check.main(["--model", f"{__name__}:ExitsWhenMade", *size]) == 2
+    assert "ExitsWhenMade: sys.exit(None) was called" in capsys.readouterr().err
+
+
 def test_reading_ahead_in_the_actions_is_said_and_fails_only_where_asked() -> None:
     status, message = outcomes("ReadsAhead")["later actions"]
     assert (status, message[:36]) == ("note", "frames depend on actions after them,")
     assert outcomes("ReadsAhead", replace(SIZE, causal=True))["later actions"][0] == "FAILED"
+
+
+def test_overwriting_frames_that_are_out_is_said_and_does_no_harm() -> None:
+    found = outcomes("Refills")
+    assert found["memory"] == ("note", found["memory"][1])
+    assert "frames are overwritten after they were yielded" in found["memory"][1]
+    assert {status for name, (status, _) in found.items() if name != "memory"} == {"ok"}
+
+
+def test_a_harness_that_keeps_views_is_caught(monkeypatch) -> None:
+    monkeypatch.setattr("benchmark.rollout.quantise", lambda chunk: chunk)
+    status, message = outcomes("Refills")["memory"]
+    assert (status, message[:41]) == ("FAILED", "frame 0 changed after it was yielded: lea")
 
 
 @pytest.mark.parametrize("bound", ["ground-truth", "other-video"])
@@ -202,5 +302,5 @@ def test_the_command(capsys) -> None:
     assert check.main(["--model", "copy-last", *size]) == 0
     assert "copy-last: keeps the contract" in capsys.readouterr().out
     assert check.main(["--model", f"{__name__}:NoiseByPlace", *size]) == 1
-    assert "2 of 7 checks failed" in capsys.readouterr().out
+    assert "2 of 9 checks failed" in capsys.readouterr().out
     assert check.main(["--model", "copy-last", "--horizon", "1"]) == 2

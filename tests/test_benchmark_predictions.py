@@ -1,13 +1,18 @@
 """Scoring finished videos: the three forms agree, a run's own videos score alike, gaps are listed."""
 
+import shutil
+from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from benchmark_data import make_frames, write_dataset
+from foreign_videos import TICKS, encode
 from PIL import Image
 
 from benchmark import run
+from benchmark.pictures import list_pictures, read_picture
 from benchmark.predictions import Predictions
 from benchmark.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.results import Result, read_result
@@ -74,6 +79,178 @@ def test_a_runs_own_videos_score_as_the_run_did(data, tmp_path) -> None:
     assert first.metrics == again.metrics
 
 
+def psnr(result: Result | None) -> dict[str, float]:
+    assert result is not None
+    videos = result.metrics["psnr"].videos
+    assert videos is not None
+    return {
+        key: min(values[video] for values in videos.values()) for video, key in enumerate(result.data.keys)
+    }
+
+
+PERFECT = 100.0
+"""The PSNR of equal frames."""
+
+
+def save_array(path: Path, frames: np.ndarray) -> None:
+    np.save(path.with_suffix(".npy"), frames)
+
+
+def save_numbered(path: Path, frames: np.ndarray, name: str = "{}.png", first: int = 0) -> None:
+    path.mkdir()
+    for place, frame in enumerate(frames, first):
+        Image.fromarray(frame).save(path / name.format(place))
+
+
+def save_wide(path: Path, frames: np.ndarray) -> None:
+    """16 bits a level, as cv2 and imageio write them."""
+    path.mkdir()
+    for place, frame in enumerate(frames):
+        levels = np.uint16(np.round(frame[..., ::-1] / 255 * 65535))
+        assert cv2.imwrite(str(path / f"{place:04d}.png"), levels)
+
+
+def save_beside_companions(path: Path, frames: np.ndarray) -> None:
+    save_numbered(path, frames)
+    for name in ("._0.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (path / name).write_bytes(b"none of yours")
+    (path.parent / f"._{path.name}.mp4").write_bytes(b"none of yours")
+
+
+def save_foreign(path: Path, frames: np.ndarray, ending: str, **how: object) -> None:
+    encode(path.with_suffix(ending), frames, **how)  # type: ignore[arg-type]
+
+
+FOREIGN = {
+    "unpadded": save_numbered,
+    "unpadded from one": partial(save_numbered, first=1),
+    "named frame_7": partial(save_numbered, name="frame_{}.png"),
+    "ending .PNG": partial(save_numbered, name="{}.PNG"),
+    "bmp": partial(save_numbered, name="{}.bmp"),
+    "16 bits": save_wide,
+    "companions": save_beside_companions,
+    "npy": save_array,
+    "fragmented": partial(
+        save_foreign, ending=".mp4", container_options={"movflags": "frag_keyframe+empty_moov"}
+    ),
+    "matroska": partial(save_foreign, ending=".mkv"),
+    "capitals": partial(save_foreign, ending=".MP4", format="mp4"),
+    "irregular": partial(save_foreign, ending=".mp4", times=lambda frame: frame * TICKS + frame**2),
+}
+
+
+@pytest.mark.parametrize("form", FOREIGN)
+def test_perfect_predictions_are_perfect_however_they_were_written(data, tmp_path, form: str) -> None:
+    (tmp_path / "videos" / "000").mkdir(parents=True)
+    for video, key in enumerate(KEYS):
+        FOREIGN[form](tmp_path / "videos" / key, make_frames(video)[MINI.context :])
+    result = score(data, tmp_path / "out", "--predictions", str(tmp_path / "videos"), "--name", "x")
+    assert psnr(result) == dict.fromkeys(KEYS, PERFECT)
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16"])
+def test_grey_pictures_are_grey_frames(tmp_path: Path, mode: str) -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(levels if mode == "L" else levels * np.uint16(257)).save(tmp_path / "0.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "0.png"), np.repeat(levels[..., None], 3, axis=2))
+
+
+def test_16_bits_are_rounded_to_the_nearest_level(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 128, 129, 385, 386, 65535]], np.uint16)).save(tmp_path / "0.png")
+    assert read_picture(tmp_path / "0.png")[0, :, 0].tolist() == [0, 0, 1, 1, 2, 255]
+
+
+def test_jpeg_is_read_as_it_is_decoded(tmp_path: Path) -> None:
+    for name in ("0.jpg", "1.jpeg", "2.JPG"):
+        Image.fromarray(make_frames(0)[0]).save(tmp_path / name, quality=95, subsampling=0)
+    pictures = [read_picture(path) for path in list_pictures(tmp_path)]
+    assert len(pictures) == 3
+    assert np.abs(pictures[2].astype(int) - make_frames(0)[0]).mean() < 3
+
+
+def transparent(folder: Path) -> None:
+    Image.new("RGBA", (16, 16), (9, 9, 9, 200)).save(folder / "7.png")
+
+
+def of_another_size(folder: Path) -> None:
+    Image.new("RGB", (16, 8)).save(folder / "7.png")
+
+
+def twice(folder: Path) -> None:
+    Image.new("RGB", (16, 16)).save(folder / "007.png")
+
+
+def shortened(folder: Path) -> None:
+    (folder / "7.png").write_bytes((folder / "7.png").read_bytes()[:-60])
+
+
+def flipped(folder: Path) -> None:
+    content = bytearray((folder / "7.png").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "7.png").write_bytes(content)
+
+
+def other_kind(folder: Path) -> None:
+    for place in range(MINI.horizon):
+        (folder / f"{place}.png").rename(folder / f"{place}.tiff")
+
+
+def cut_archive(folder: Path) -> None:
+    shutil.rmtree(folder)
+    write_prediction(folder.parent.parent, KEYS[1], "npz", predicted(1))
+    path = folder.with_suffix(".npz")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+
+
+def damaged_video(folder: Path) -> None:
+    """Its header is whole and names all frames, its last frames are not there."""
+    shutil.rmtree(folder)
+    write_prediction(folder.parent.parent, KEYS[1], "mp4", predicted(1))
+    path = folder.with_suffix(".mp4")
+    path.write_bytes(path.read_bytes()[:-9000])
+
+
+def old_video_beside(folder: Path) -> None:
+    write_prediction(folder.parent.parent, KEYS[1], "mp4", predicted(1))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (transparent, "7.png: has pixels that are not opaque"),
+        (of_another_size, "7.png: is 16x8 and those before it 16x16 pixels"),
+        (twice, "007.png and 7.png are the same frame"),
+        (shortened, "7.png: not a readable picture"),
+        (flipped, "7.png: not a readable picture"),
+        (other_kind, ".tiff is no picture that is read (.png, .jpg,"),
+        (cut_archive, "001.npz: not an .npz with an array `frames`"),
+        (damaged_video, "001.mp4: not a readable video"),
+        (old_video_beside, "001: 001 and 001.mp4 are there; keep the one that is to be scored"),
+    ],
+)
+def test_what_cannot_be_read_surely_is_named_and_fails_its_video_alone(
+    data, tmp_path, spoil, message: str
+) -> None:
+    (tmp_path / "videos" / "000").mkdir(parents=True)
+    for video, key in enumerate(KEYS):
+        save_numbered(tmp_path / "videos" / key, make_frames(video)[MINI.context :])
+    spoil(tmp_path / "videos" / KEYS[1])
+    flags = ["--predictions", str(tmp_path / "videos"), "--name", "x", "--batch-size", "3", "--allow-partial"]
+    result = score(data, tmp_path / "out", *flags)
+    assert psnr(result) == {KEYS[0]: PERFECT, KEYS[2]: PERFECT}
+    assert result is not None
+    assert message in result.failed[KEYS[1]]
+
+
+def test_states_and_empty_folders_beside_a_video_are_no_choice(tmp_path: Path) -> None:
+    write_prediction(tmp_path, KEYS[0], "mp4", predicted(0))
+    np.save(tmp_path / f"{KEYS[0]}.npy", np.zeros((192, 6), np.float32))
+    (tmp_path / KEYS[0]).mkdir()
+    assert Predictions(tmp_path, "x").problem(KEYS[0], MINI) is None
+
+
 def test_a_failed_rollout_leaves_no_video(tmp_path) -> None:
     from benchmark.recording import recorded
 
@@ -94,7 +271,7 @@ def test_missing_and_short_videos_are_listed_and_left_out_only_when_asked(data, 
     assert score(data, tmp_path / "out", *flags, code=2) is None
     said = capsys.readouterr().err
     assert "2 of 3 videos cannot be scored" in said
-    assert "000/000: no .mp4, .npz or folder of PNG files" in said
+    assert "000/000: no .mp4, .npz, .npy or folder of pictures" in said
     assert "000/001.mp4: holds 100 frames, and loopcraft-mini asks for 192" in said
     assert not (tmp_path / "out").exists()
     result = score(data, tmp_path / "out", *flags, "--allow-partial")

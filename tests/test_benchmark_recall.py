@@ -48,7 +48,7 @@ def write_run(root, data, name, per_frame):
     keys = tuple(episode_key(video) for video in range(VIDEOS))
     result = make_result(name)
     found = result.metrics["psnr"]
-    videos = {window: values[:VIDEOS] for window, values in found.videos.items()}
+    videos = {window: (estimate.mean,) * VIDEOS for window, estimate in found.windows.items()}
     result = replace_all(result, data, keys, videos)
     for key, scores in zip(keys, per_frame, strict=True):
         path = root / "scores" / f"{key}.safetensors"

@@ -14,7 +14,7 @@ from benchmark import report, run
 from benchmark.examples import Shown, choose_keys
 from benchmark.plots import curve_figure, curve_figures
 from benchmark.protocol import LOOPCRAFT_MINI as MINI
-from benchmark.results import Curve, Result, read_result
+from benchmark.results import Curve, Result, read_result, write_result
 from benchmark.side_by_side import PANEL, Board
 from benchmark.strips import chosen_frames, chosen_returns, write_strip
 from benchmark.tables import window_tables
@@ -234,3 +234,14 @@ def test_another_data_set_is_refused(runs, tmp_path, capsys) -> None:
     assert report.main([str(runs / "copy-last"), "--data", str(other), "--out", str(tmp_path / "r")]) == 2
     assert "not the data set of" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("name", ["../../../x", "/tmp/x", "a/../../x"])
+def test_no_name_of_a_result_leads_out_of_the_report(tmp_path, name: str, capsys) -> None:
+    result = make_result()
+    metric = result.metrics["psnr"]
+    metric = dataclasses.replace(metric, card=dataclasses.replace(metric.card, name=name))
+    write_result(tmp_path / "strange.json", dataclasses.replace(result, metrics={name: metric}))
+    assert report.main([str(tmp_path / "strange.json"), "--out", str(tmp_path / "a" / "b" / "report")]) == 2
+    assert "is no plain name" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["strange.json"]

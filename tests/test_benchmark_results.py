@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmark_data import make_result
 
-from benchmark.results import Result, read_result, write_result
+import models
+from benchmark.protocol import LOOPCRAFT_MINI
+from benchmark.results import Result, read_result, read_results, write_result
 from loopcraft.cli import UserError
 
 
@@ -75,6 +78,16 @@ REMOVED = object()
         ("protocol.context", 65, "protocol_hash: not the hash of protocol"),
         ("protocol.windows", [{"name": "short", "first": 1}], r"protocol.windows\[0\].last: missing"),
         ("absent.fvd", 0, "absent.fvd: expected a string"),
+        ("metrics.psnr.windows.short.mean", 31.0, "mean 31.0 lies outside its interval"),
+        ("metrics.psnr.windows.short.mean", 20.5, "short.mean: is 20.5, that of its videos 20.0"),
+        ("metrics.psnr.windows.short.interval", [21.0, 19.0], "lies outside its interval"),
+        ("metrics.psnr.videos.short", [30.0] * 4, "short.mean: is 20.0, that of its videos 30.0"),
+        ("metrics.psnr.curve.mean", [20.0] * 64 + [40.0] * 128, "long.mean: is 20.0, that of its curve 40.0"),
+        ("metrics.psnr.card.name", "../psnr", r"psnr.card.name: expected 'psnr', found '../psnr'"),
+        ("metrics.psnr.card.decimals", 10**9, "decimals: expected 0 to 12"),
+        ("metrics.psnr.card.decimals", -1, "decimals: expected 0 to 12"),
+        ("data.keys", ["000/000", "000/001", "000/002", "000/002"], r"data.keys\[3\]: '000/002' is no name"),
+        ("data.keys", ["000/000", "000/001", "000/002", "../../x"], r"data.keys\[0\]: '../../x' is no name"),
     ],
 )
 def test_a_bad_field_is_named(tmp_path, path: str, value: Any, message: str) -> None:
@@ -90,6 +103,36 @@ def test_a_bad_field_is_named(tmp_path, path: str, value: Any, message: str) -> 
     with pytest.raises(UserError, match=message) as caught:
         read_text(tmp_path, json.dumps(document))
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../../../x", "/etc/x", "a/b", "", ".x", "a\\b", "x\n", "$x^$", "a" * 101])
+def test_names_of_metrics_are_plain(tmp_path, name: str) -> None:
+    document = dataclasses.asdict(make_result())
+    document["metrics"][name] = document["metrics"].pop("psnr")
+    document["metrics"][name]["card"]["name"] = name
+    with pytest.raises(UserError, match="is no plain name"):
+        read_text(tmp_path, json.dumps(document))
+
+
+@pytest.mark.parametrize("what", ["id", "first", "last", "name"])
+def test_a_strangers_protocol_is_checked_though_its_hash_is_right(tmp_path, what: str) -> None:
+    windows = list(LOOPCRAFT_MINI.windows)
+    if what != "id":
+        value: Any = {"first": 0, "last": 193, "name": "short\n"}[what]
+        windows[0 if what != "last" else 2] = dataclasses.replace(windows[0], **{what: value})
+    protocol = dataclasses.replace(
+        LOOPCRAFT_MINI, id=".." if what == "id" else "mine", windows=tuple(windows)
+    )
+    document = dataclasses.asdict(make_result(protocol=protocol, protocol_hash=protocol.hash))
+    with pytest.raises(
+        UserError, match="is no plain name" if what in ("id", "name") else "within the horizon"
+    ):
+        read_text(tmp_path, json.dumps(document))
+
+
+def test_the_results_in_the_box_are_consistent() -> None:
+    paths = sorted(Path(models.__file__).parent.glob("pretrained/results/*/result.json"))
+    assert len(read_results(paths)) == len(paths) > 3
 
 
 def test_numbers_beyond_a_float_are_refused(tmp_path) -> None:

@@ -97,7 +97,7 @@ def test_chunking_does_not_matter(episodes, data) -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_every_level_survives_floating_frames(dtype: torch.dtype) -> None:
     levels = torch.arange(256, dtype=torch.uint8)
-    assert quantise(levels) is levels
+    assert torch.equal(quantise(levels), levels)
     exact = (levels.double() / 255).to(dtype)
     tolerance = 0 if dtype != torch.bfloat16 else 0.5  # 8 bits of mantissa: half a level at the top
     assert (quantise(exact).double() - levels.double()).abs().max() <= tolerance
@@ -105,6 +105,29 @@ def test_every_level_survives_floating_frames(dtype: torch.dtype) -> None:
 
 def test_frames_are_rounded_not_truncated() -> None:
     assert quantise(torch.tensor([0.999, 1.6 / 255, 1.4 / 255])).tolist() == [255, 2, 1]
+
+
+@pytest.mark.parametrize("layout", ["channels last", "channels first", "sliced"])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("count", [1, 5])
+def test_what_was_yielded_counts_whatever_becomes_of_its_memory(episodes, layout, dtype, count: int) -> None:
+    """A model that fills one picture again and again, as renderers do: frame t holds the level t."""
+    shape = (2, count, 16, 16, 3) if layout == "channels last" else (2, count, 3, 16, 16)
+    picture = torch.zeros((*shape[:-1], 2 * shape[-1]), dtype=dtype)[..., ::2]
+    picture = picture if layout == "sliced" else picture.contiguous()
+    chunk = picture.permute(0, 1, 4, 2, 3) if layout == "channels last" else picture
+
+    class Refills(Scripted):
+        def rollout(self, context, actions, *, seeds):
+            for start in range(0, MINI.horizon, count):
+                levels = torch.arange(start, start + count).reshape(1, count, 1, 1, 1)
+                picture.copy_(levels if dtype == torch.uint8 else levels / 255)
+                yield chunk[:, : MINI.horizon - start]
+            picture.zero_()
+
+    whole = np.concatenate(play(Refills(), episodes), axis=1)
+    expected = np.arange(MINI.horizon).reshape(1, -1, 1, 1, 1)
+    np.testing.assert_array_equal(whole, np.broadcast_to(expected, whole.shape))
 
 
 @pytest.mark.parametrize(
@@ -120,6 +143,8 @@ def test_frames_are_rounded_not_truncated() -> None:
         ([], "too few frames: 0 of"),
         ([frames(MINI.horizon), frames(1)], "too many frames: 193 of"),
         ([frames(MINI.horizon).long()], "expected uint8 or floating frames, got torch.int64"),
+        ([frames(MINI.horizon).to_sparse()], "dense memory, got torch.sparse_coo on cpu"),
+        ([frames(MINI.horizon).to("meta")], "dense memory, got torch.strided on meta"),
         ([frames(MINI.horizon) * float("nan")], "NaN"),
         ([frames(MINI.horizon) / 0], "infinite"),
         ([frames(MINI.horizon) * 255], r"from 127.5 to 127.5: .*\[0, 1\]"),

@@ -183,12 +183,40 @@ def test_folders_that_hold_no_data_set(tmp_path: Path, root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "index", ["{", "[]", "{}", '{"a": 64}', '{"000/000": 0}', '{"000/000": "64"}', '{"../000": 64}']
+    "index",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"a b": 64}',
+        '{"/a": 64}',
+        '{"a/../b": 64}',
+        '{".a": 64}',
+        '{"a//b": 64}',
+        '{"a": true}',
+        '{"000/000": 0}',
+        '{"000/000": "64"}',
+        '{"../000": 64}',
+    ],
 )
 def test_an_index_that_cannot_be_right_is_refused(root: Path, index: str) -> None:
     (root / "index.json").write_text(index)
     with pytest.raises(UserError, match=r"index\.json: .*restore it"):
         open_dataset(root)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 3.0, 1.5])
+def test_what_is_no_action_never_becomes_one(root: Path, value: float) -> None:
+    dataset = open_dataset(root)
+    key = dataset.keys[0]
+    states = dataset.states(key).copy()
+    states[7, 0] = value
+    np.save(root / f"{key}.npy", states)
+    sentence = rf"{key}\.npy: row 7 holds the action {value}, expected 0, 1 or 2"
+    with pytest.raises(UserError, match=sentence):
+        dataset.actions(key)
+    with pytest.raises(UserError, match=sentence):
+        Episodes(dataset)[0]
 
 
 def test_damaged_files_are_named(root: Path) -> None:

@@ -9,7 +9,7 @@ from fake_world import FakeWorld
 from jaxtyping import Float64, Int8, Integer
 
 from loopcraft import audit
-from loopcraft.actions import draw_walk
+from loopcraft.actions import Action, draw_walk
 from loopcraft.episode import EpisodeRecord, record_episode
 from loopcraft.seeding import generator
 from loopcraft.storage import file_sha256
@@ -173,3 +173,13 @@ def test_a_video_that_lost_frames_or_its_end_is_undecodable(tmp_path: Path) -> N
 def test_every_flag_is_tested() -> None:
     tripped = {flag for _, flags in MUTANTS.values() for flag in flags}
     assert tripped | {"undecodable"} == set(audit.FLAGS)
+
+
+def test_a_world_that_draws_into_one_picture_is_seen_frame_by_frame() -> None:
+    picture = np.zeros((16, 16, 3), np.uint8)
+    watching = audit.FrameAudit()
+    for level in range(20, 30):
+        picture[:8] = level
+        picture[8:] = 200
+        watching.watch(picture, Action.LEFT)
+    assert watching.flags == ()

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from benchmark_data import make_result
 
+from benchmark.plots import curve_figures
 from benchmark.protocol import LOOPCRAFT_V1
-from benchmark.results import Model, Result, write_result
+from benchmark.results import Model, Result, read_results, write_result
 from benchmark.tables import paired_tables, unique_labels, window_tables
 from leaderboard import compare
 from leaderboard.formats import to_csv, to_latex, to_markdown, to_text
@@ -108,6 +109,21 @@ def test_paired_differences_are_those_of_the_videos() -> None:
     assert cell.text.startswith("+1.00 [")
 
 
+def test_differences_join_videos_by_key_whatever_their_order_in_the_file(tmp_path) -> None:
+    one = make_result("a", 21.0)
+    videos = {window: values[::-1] for window, values in (one.metrics["psnr"].videos or {}).items()}
+    turned = dataclasses.replace(
+        one,
+        data=dataclasses.replace(one.data, keys=one.data.keys[::-1]),
+        metrics={"psnr": dataclasses.replace(one.metrics["psnr"], videos=videos)},
+    )
+    paths = [Path(path) for path in write(tmp_path, one, turned)]
+    for table in paired_tables(read_results(paths)):
+        cell = table.rows[0].cells[0]
+        assert cell is not None
+        assert (cell.estimate.mean, cell.estimate.interval, cell.bold) == (0.0, (0.0, 0.0), False)
+
+
 def test_a_constant_difference_is_certain_and_no_difference_is_not() -> None:
     tables = paired_tables(named(make_result("a", 21.0), make_result("b", 20.0), make_result("c", 20.0)))
     rows = {row.label: row.cells[0] for row in tables[0].rows}
@@ -148,7 +164,7 @@ def test_markdown(tables) -> None:
         "|  | PSNR (dB) ↑ |",
         "| --- | ---: |",
         "| truth (bound) | 100.00 [99.00, 101.00] |",
-        "| a_b\\|c & [x] | 20.00 [19.00, 21.00] |",
+        r"| a\_b\|c \& \[x\] | 20.00 [19.00, 21.00] |",
     ]
     assert lines[6] == "| d | **22.00 [21.00, 23.00]** |"
 
@@ -175,6 +191,40 @@ def test_text_marks_the_best_where_there_is_no_bold(tables) -> None:
     assert "a_b|c & [x]" in text
     assert "22.00 [21.00, 23.00]*" in text
     assert "101.00]*" not in text
+
+
+HOSTILE = "=cmd|'/c calc'!A1\n\\input{/etc/passwd}\r\x1b[2J<img src=x onerror=alert(1)>\u202e$x^$ _a_ [b](c)"
+
+
+@pytest.fixture
+def hostile():
+    """Every text that a stranger's result holds tries to be more than text."""
+    result = with_metric(make_result(HOSTILE), "other", 3.0, title=HOSTILE, unit="@SUM(1)")
+    return named(dataclasses.replace(result, absent={HOSTILE: HOSTILE}), make_result("plain"))
+
+
+def test_a_strangers_text_stays_text(hostile) -> None:
+    tables = window_tables(hostile)
+    for write_as in (to_text, to_markdown, to_latex, to_csv):
+        text = write_as(tables)
+        assert text.replace("\n", "").isprintable()
+    assert [line for line in to_latex(tables).splitlines() if r"\input" in line and line[0] != "%"] == []
+    shown = to_markdown(tables)
+    assert "<img" not in shown.replace(r"\<", "")
+    assert "[b](c)" not in shown
+    cells = [cell for row in csv.reader(io.StringIO(to_csv(tables))) for cell in row]
+    assert [cell for cell in cells if cell[:1] in "=+@" and cell] == []
+    assert any(cell.startswith("'=cmd|") for cell in cells)
+
+
+def test_figures_show_a_strangers_text_as_it_is(tmp_path) -> None:
+    for name in ("$x^$", "_hidden", "$", r"\frac{", "a^b_c{}%", HOSTILE):
+        results = named(make_result(name), make_result("plain"))
+        figure = curve_figures(results)["psnr"]
+        figure.savefig(tmp_path / "figure.png")
+        (label, *_) = unique_labels(list(results.values()))
+        shown = figure.legends[0].get_texts()[0].get_text()
+        assert shown.replace(r"\$", "$").strip() == label
 
 
 def write(folder: Path, *results: Result) -> list[str]:
@@ -208,7 +258,7 @@ def test_the_command_refuses_in_one_sentence(tmp_path, arguments, message, capsy
         make_result("b"), data=dataclasses.replace(make_result().data, keys=("000/000",))
     )
     metric = dataclasses.replace(
-        other.metrics["psnr"], videos={"short": (1.0,), "medium": (1.0,), "long": (1.0,)}
+        other.metrics["psnr"], videos={"short": (20.0,), "medium": (20.0,), "long": (20.0,)}
     )
     paths = write(tmp_path, make_result("a"), dataclasses.replace(other, metrics={"psnr": metric}))
     assert compare.main([argument.format(*paths) for argument in arguments]) == 2

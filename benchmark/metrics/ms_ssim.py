@@ -6,7 +6,6 @@ similarity, averaged over all pixels as in ssim.py. Negative terms count as zero
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from numba import njit
 
 from benchmark.metrics.ssim import (
     C2,
@@ -19,6 +18,7 @@ from benchmark.metrics.ssim import (
     filter_row,
     pad_row,
 )
+from loopcraft.jit import kernel
 
 WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
 SMALLEST_SIDE = WINDOW * 2 ** (len(WEIGHTS) - 1)
@@ -36,7 +36,7 @@ def ms_ssim(
     return multiscale_similarity(np.ascontiguousarray(predicted), np.ascontiguousarray(target), TAPS, WEIGHTS)
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def multiscale_similarity(
     predicted: UInt8[np.ndarray, "N H W C"],
     target: UInt8[np.ndarray, "N H W C"],
@@ -57,7 +57,7 @@ def multiscale_similarity(
     return result
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _halve(image: np.ndarray) -> np.ndarray:
     """Means of 2 x 2 pixels; an odd row or column at the end is dropped."""
     height, width, channels = image.shape[0] // 2, image.shape[1] // 2, image.shape[2]
@@ -71,7 +71,7 @@ def _halve(image: np.ndarray) -> np.ndarray:
     return half
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _mean_term(a: np.ndarray, b: np.ndarray, taps: np.ndarray, full: bool) -> float:
     """The mean of the similarity (`full`) or of the contrast term of one scale of one frame."""
     height, width, channels = a.shape
@@ -97,7 +97,7 @@ def _mean_term(a: np.ndarray, b: np.ndarray, taps: np.ndarray, full: bool) -> fl
     return float(inside.sum() / ((height - 2 * RADIUS) * inside.size))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(nogil=True)
 def _add_contrast(moments: np.ndarray, totals: np.ndarray) -> None:
     """Add the contrast term of every pixel of a row to `totals`."""
     line_a, line_b, line_squares, line_product = moments[0], moments[1], moments[2], moments[3]

@@ -2,7 +2,8 @@
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
-from numba import njit
+
+from loopcraft.jit import kernel
 
 CAP_DB = 100.0
 """What identical frames get instead of infinity, and the most that any frame can get."""
@@ -23,7 +24,7 @@ def decibels(mean_error: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]
     return values
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def squared_error(
     predicted: UInt8[np.ndarray, "N H W C"], target: UInt8[np.ndarray, "N H W C"]
 ) -> Int64[np.ndarray, " N"]:

@@ -8,7 +8,8 @@ Frames without texture have no features, hence no matches, not even with themsel
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
-from numba import njit
+
+from loopcraft.jit import kernel
 
 MAX_FEATURES = 1024
 RATIO_SQUARED = (16, 25)
@@ -43,7 +44,7 @@ def count_matches(first: Descriptors, second: Descriptors) -> int:
     return int(count_clear_pairs(distances, *RATIO_SQUARED))
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def count_clear_pairs(distances: Float32[np.ndarray, "K L"], numerator: int, denominator: int) -> int:
     """Entries that are the least of their row and column, by the ratio, in one pass over the matrix."""
     num_rows, num_columns = distances.shape

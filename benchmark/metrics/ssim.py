@@ -7,7 +7,8 @@ Channels are averaged alike. The kernel centres the levels on zero: variances st
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from numba import njit
+
+from loopcraft.jit import kernel
 
 RADIUS = 5
 SIGMA = 1.5
@@ -34,7 +35,7 @@ def ssim(
     return mean_similarity(np.ascontiguousarray(predicted), np.ascontiguousarray(target), TAPS)
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def mean_similarity(
     predicted: UInt8[np.ndarray, "N H W C"],
     target: UInt8[np.ndarray, "N H W C"],
@@ -62,7 +63,7 @@ def mean_similarity(
     return result
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def pad_row(a: np.ndarray, b: np.ndarray, channels: int, padded: np.ndarray) -> None:
     """The row's a, b, a^2 + b^2 and a b, reflected at both ends (the end pixel itself is not repeated)."""
     pad = RADIUS * channels
@@ -86,7 +87,7 @@ def pad_row(a: np.ndarray, b: np.ndarray, channels: int, padded: np.ndarray) -> 
                 line[right + pixel * channels] = line[right - pixel * channels]
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def filter_row(padded: np.ndarray, taps: np.ndarray, channels: int, out: np.ndarray) -> None:
     """Convolve each of the four lines with the taps."""
     for moment in range(4):
@@ -96,7 +97,7 @@ def filter_row(padded: np.ndarray, taps: np.ndarray, channels: int, out: np.ndar
             _add_pair(taps[tap], line[tap * channels :], line[(2 * RADIUS - tap) * channels :], out[moment])
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def filter_column(ring: np.ndarray, taps: np.ndarray, row: int, height: int, out: np.ndarray) -> None:
     """Convolve the eleven rows around `row`, mirrored at the image's edges, with the taps."""
     for moment in range(4):
@@ -107,28 +108,28 @@ def filter_column(ring: np.ndarray, taps: np.ndarray, row: int, height: int, out
             _add_pair(taps[tap], above, below, out[moment])
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _slot(row: int, height: int) -> int:
     """Where the ring holds a row; rows outside the image are those that they mirror."""
     mirrored = -row if row < 0 else 2 * height - 2 - row if row >= height else row
     return mirrored % WINDOW
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _start(weight: np.float32, centre: np.ndarray, out: np.ndarray) -> None:
     """The centre tap."""
     for i in range(out.size):
         out[i] = weight * centre[i]
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _add_pair(weight: np.float32, one: np.ndarray, other: np.ndarray, out: np.ndarray) -> None:
     """Two taps at the same distance: few arrays a loop, because more stop the vectoriser."""
     for i in range(out.size):
         out[i] += weight * (one[i] + other[i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # Python's division by zero would stop the vectoriser
+@kernel(nogil=True)
 def add_similarity(moments: np.ndarray, totals: np.ndarray) -> None:
     """Add the index of every pixel of a row to `totals`, kept per column in float64."""
     line_a, line_b, line_squares, line_product = moments[0], moments[1], moments[2], moments[3]

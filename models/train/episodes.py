@@ -9,10 +9,10 @@ import hashlib
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from loopcraft.actions import actions_of
 from loopcraft.cli import UserError
 from loopcraft.seeding import generator
 from loopcraft.storage import INDEX
@@ -93,7 +93,8 @@ class LatentEpisodes(StoredEpisodes):
         begin = time.perf_counter()
         levels, states = self._latents.read(self.key(index))
         values = torch.cat(levels, dim=1).float().numpy()
-        return LoadedEpisode(values, states[:, 0].astype(np.int64), time.perf_counter() - begin)
+        actions = actions_of(states, f"{self._latents.root}: {self.key(index)}")
+        return LoadedEpisode(values, actions, time.perf_counter() - begin)
 
 
 Source = WorldEpisodes | DatasetEpisodes | LatentEpisodes

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int8, Int64, Integer, UInt8
-from numba import njit
 
 from loopcraft.actions import TURN_DEGREES_PER_TICK, Action, heading_sines
+from loopcraft.jit import kernel
 from loopcraft.worlds.voxel.blocks import Shape, rule_array
 
 HALF_WIDTH_BLOCKS = 0.3
@@ -88,7 +88,7 @@ def simulate(
     return poses, num_played
 
 
-@njit(cache=True)
+@kernel
 def _simulate(
     scene: _Scene,
     position: Float64[np.ndarray, "3"],
@@ -123,7 +123,7 @@ def _simulate(
     return len(actions)
 
 
-@njit(cache=True)
+@kernel
 def _tick(
     scene: _Scene,
     position: Float64[np.ndarray, "3"],
@@ -166,7 +166,7 @@ def _tick(
     return on_ground, cooldown
 
 
-@njit(cache=True)
+@kernel
 def _move(
     scene: _Scene,
     position: Float64[np.ndarray, "3"],
@@ -185,7 +185,7 @@ def _move(
     return landed, blocked_sideways
 
 
-@njit(cache=True)
+@kernel
 def _slide(
     scene: _Scene,
     position: Float64[np.ndarray, "3"],
@@ -213,7 +213,7 @@ def _slide(
     return False
 
 
-@njit(cache=True)
+@kernel
 def _can_climb(
     scene: _Scene,
     position: Float64[np.ndarray, "3"],
@@ -228,7 +228,7 @@ def _can_climb(
     return not (_meets(scene, _SOLID, cells) or _meets(scene, _LIQUID, cells))
 
 
-@njit(cache=True)
+@kernel
 def _find_cells(
     scene: _Scene,
     position: Float64[np.ndarray, "3"],
@@ -243,7 +243,7 @@ def _find_cells(
         cells[axis, 1] = ceil(position[axis] + _ABOVE[axis] - shrink) - scene.origin[axis]
 
 
-@njit(cache=True)
+@kernel
 def _meets(scene: _Scene, kind: int, cells: Int64[np.ndarray, "3 2"]) -> bool:
     """Whether any cell of the ranges holds matter of this kind."""
     for x in range(cells[0, 0], cells[0, 1]):

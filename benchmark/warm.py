@@ -1,0 +1,19 @@
+"""What compiles every kernel of the package: its metrics that need no network, on two pictures."""
+
+import numpy as np
+
+from benchmark.metrics import METRICS
+from benchmark.metrics.base import PairedMetric, Resources
+from benchmark.surfaces import errors_by_kind
+
+_SIDE = 192
+"""Large enough for every metric."""
+
+
+def warm() -> None:
+    """Use every kernel once."""
+    one, other = np.random.default_rng(0).integers(0, 256, (2, 1, _SIDE, _SIDE, 3), dtype=np.uint8)
+    for metric in METRICS:
+        if isinstance(metric, PairedMetric) and not metric.networks:
+            metric.load(Resources())(one, other)
+    errors_by_kind(one, other, np.zeros(one.shape[:3], np.uint8))

@@ -1,0 +1,27 @@
+"""What compiles every kernel of the package: two tiny episodes, made, read and masked."""
+
+import tempfile
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+from loopcraft.dataset import open_dataset
+from loopcraft.generate import generate
+from loopcraft.masks import add_masks
+from loopcraft.recipe import Recipe
+from loopcraft.worlds.voxel.world import VoxelWorld
+
+
+def warm() -> None:
+    """Use every kernel once, in a temporary folder."""
+    recipe = Recipe(world="voxel-v1", split="test", num_episodes=1, num_frames=8, resolution=64, candidates=2)
+    with (
+        tempfile.TemporaryDirectory(prefix="loopcraft-") as folder,
+        redirect_stdout(StringIO()),
+        redirect_stderr(StringIO()),
+    ):
+        root = Path(folder) / "warm"
+        generate(root, recipe, make_world=lambda: VoxelWorld(resolution=64))
+        dataset = open_dataset(root)
+        add_masks(dataset, 1)
+        dataset.frames(dataset.keys[0], 0, 1)

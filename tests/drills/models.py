@@ -1,0 +1,276 @@
+"""Models that misbehave: where their frames are right they score as an honest one, else they fail alone.
+
+Every model here is called with one video's context as NumPy frames and yields the same frames as `honest`, or
+does on the second video what its docstring says.
+"""
+
+import os
+import random
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from benchmark_data import SIDE, make_frames
+from torch import Tensor
+
+from benchmark import run
+from benchmark.protocol import LOOPCRAFT_MINI
+from benchmark.results import read_result
+
+HORIZON = LOOPCRAFT_MINI.horizon
+SECOND = make_frames(1)[LOOPCRAFT_MINI.context - 1]
+"""The last frame of the second video's context."""
+
+
+def honest_frame(last: Tensor, t: int) -> Tensor:
+    """Frame t after the last frame (B, 3, H, W) of the context: it moves to the right, pixel by pixel."""
+    return last.roll(t + 1, dims=-1)
+
+
+def honest(context: Tensor) -> Iterator[Tensor]:
+    """A frame at a time."""
+    for t in range(HORIZON):
+        yield honest_frame(context[:, -1], t)[:, None]
+
+
+def refills_numpy(context: Tensor) -> Iterator[Tensor]:
+    """One NumPy picture, channels last, filled again and again."""
+    picture = np.zeros((len(context), 1, SIDE, SIDE, 3), np.uint8)
+    for chunk in honest(context):
+        picture[:] = chunk.permute(0, 1, 3, 4, 2)
+        yield torch.from_numpy(picture).permute(0, 1, 4, 2, 3)
+    picture[:] = 0
+
+
+def refills_float(context: Tensor) -> Iterator[Tensor]:
+    """One float buffer."""
+    buffer = torch.empty(len(context), 1, 3, SIDE, SIDE)
+    for chunk in honest(context):
+        yield torch.div(chunk, 255, out=buffer)
+
+
+def refills_a_window(context: Tensor) -> Iterator[Tensor]:
+    """Chunks are windows of one ring that is shifted in place."""
+    ring = torch.zeros(len(context), 16, 3, SIDE, SIDE, dtype=torch.uint8)
+    for chunk in honest(context):
+        ring[:, :-1] = ring[:, 1:].clone()
+        ring[:, -1:] = chunk
+        yield ring[:, -1:]
+
+
+def one_chunk(context: Tensor) -> list[Tensor]:
+    """A list with the whole horizon in one chunk."""
+    return [torch.cat(list(honest(context)), dim=1)]
+
+
+def keeps_gradients(context: Tensor) -> Iterator[Tensor]:
+    """Frames that require gradients."""
+    with torch.inference_mode(False):
+        for chunk in honest(context):
+            yield (chunk.clone().float() / 255).requires_grad_()
+
+
+def in_half(context: Tensor) -> Iterator[Tensor]:
+    """float16."""
+    return ((chunk / 255).half() for chunk in honest(context))
+
+
+def in_double(context: Tensor) -> Iterator[Tensor]:
+    """float64."""
+    return (chunk.double() / 255 for chunk in honest(context))
+
+
+def strided(context: Tensor) -> Iterator[Tensor]:
+    """Every other element of larger memory."""
+    for chunk in honest(context):
+        large = torch.zeros(*chunk.shape[:-1], 2 * SIDE, dtype=torch.uint8)
+        large[..., ::2] = chunk
+        yield large[..., ::2]
+
+
+def scribbles(context: Tensor) -> Iterator[Tensor]:
+    """Writes into its context while it yields views of it."""
+    last = context[:, -1].clone()
+    for t in range(HORIZON):
+        context[:, -1] = honest_frame(last, t)
+        yield context[:, -1:]
+
+
+def changes_directory(context: Tensor) -> Iterator[Tensor]:
+    """os.chdir."""
+    os.chdir("/")
+    yield from honest(context)
+
+
+def changes_default_type(context: Tensor) -> Iterator[Tensor]:
+    """torch.set_default_dtype."""
+    torch.set_default_dtype(torch.float64)
+    yield from honest(context)
+
+
+def raises_on_numpy_warnings(context: Tensor) -> Iterator[Tensor]:
+    """np.seterr."""
+    np.seterr(all="raise")
+    yield from honest(context)
+
+
+def makes_warnings_errors(context: Tensor) -> Iterator[Tensor]:
+    """warnings.simplefilter."""
+    warnings.simplefilter("error")
+    yield from honest(context)
+
+
+def seeds_everything(context: Tensor) -> Iterator[Tensor]:
+    """Global seeds, again at every frame."""
+    for chunk in honest(context):
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002
+        torch.manual_seed(0)
+        yield chunk
+
+
+def ignores_ctrl_c(context: Tensor) -> Iterator[Tensor]:
+    """signal.signal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield from honest(context)
+
+
+def prints(context: Tensor) -> Iterator[Tensor]:
+    """To stdout and stderr, with markup and escapes."""
+    for chunk in honest(context):
+        print("[red]\x1b[2J{}", file=random.choice([sys.stdout, sys.stderr]))
+        yield chunk
+
+
+def forks(context: Tensor) -> Iterator[Tensor]:
+    """A child that ends by os._exit, as those of multiprocessing do."""
+    child = os.fork()
+    if child == 0:
+        os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    yield from honest(context)
+
+
+def threads(context: Tensor) -> Iterator[Tensor]:
+    """A thread that calls sys.exit."""
+    thread = threading.Thread(target=sys.exit)
+    thread.start()
+    thread.join()
+    yield from honest(context)
+
+
+def on_the_second(act: Callable[[], Any], after: int = 0) -> Callable[[Tensor], Iterator[Tensor]]:
+    """Honest but for the second video, where `act` is called after some frames."""
+
+    def rollout(context: Tensor) -> Iterator[Tensor]:
+        is_second = bool((context[0, -1].permute(1, 2, 0) == torch.from_numpy(SECOND)).all())
+        for t, chunk in enumerate(honest(context)):
+            yield act() if is_second and t == after else chunk
+
+    return rollout
+
+
+def throw(error: BaseException) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+class Rude(BaseException):
+    """Not an `Exception`."""
+
+
+def recurse() -> None:
+    recurse()
+
+
+HARMLESS: dict[str, Callable[[Tensor], Any]] = {
+    function.__name__: function
+    for function in (
+        refills_numpy, refills_float, refills_a_window, one_chunk, keeps_gradients, in_half, in_double,
+        strided, scribbles, changes_directory, changes_default_type, raises_on_numpy_warnings,
+        makes_warnings_errors, seeds_everything, ignores_ctrl_c, prints, forks, threads,
+    )
+}  # fmt: skip
+FAILING: dict[str, tuple[Callable[[Tensor], Any], str]] = {
+    "sys.exit(0)": (on_the_second(lambda: sys.exit(0)), "sys.exit(0) was called"),
+    "sys.exit(0) in the middle": (on_the_second(lambda: sys.exit(0), 99), "sys.exit(0) was called"),
+    "exit text": (on_the_second(throw(SystemExit("bye"))), "sys.exit('bye') was called"),
+    "os._exit(0)": (on_the_second(lambda: os._exit(0)), "os._exit(0) was called"),
+    "os._exit(0) in the middle": (on_the_second(lambda: os._exit(0), 99), "os._exit(0) was called"),
+    "RuntimeError": (on_the_second(throw(RuntimeError("no\nluck"))), "raised RuntimeError: no luck"),
+    "KeyError": (on_the_second(throw(KeyError("layer.0"))), "raised KeyError: 'layer.0'"),
+    "StopIteration": (on_the_second(throw(StopIteration())), "raised RuntimeError: generator raised"),
+    "AssertionError": (on_the_second(throw(AssertionError())), "raised AssertionError"),
+    "MemoryError": (on_the_second(throw(MemoryError())), "raised MemoryError"),
+    "no Exception": (on_the_second(throw(Rude("hm"))), "raised Rude: hm"),
+    "recursion": (on_the_second(recurse), "raised RecursionError"),
+    "None": (on_the_second(lambda: None), "expected a torch.Tensor, got NoneType"),
+    "NumPy": (on_the_second(lambda: SECOND), "expected a torch.Tensor, got ndarray"),
+    "NaN": (on_the_second(lambda: torch.full((1, 1, 3, SIDE, SIDE), torch.nan)), "NaN or infinite"),
+    "levels": (on_the_second(lambda: torch.full((1, 1, 3, SIDE, SIDE), 255.0)), "rescale or clip them"),
+    "integers": (on_the_second(lambda: torch.ones(1, 1, 3, SIDE, SIDE).int()), "got torch.int32"),
+    "sparse": (
+        on_the_second(lambda: torch.ones(1, 1, 3, SIDE, SIDE).to_sparse()),
+        "expected frames in dense",
+    ),
+    "meta": (
+        on_the_second(lambda: torch.ones(1, 1, 3, SIDE, SIDE, device="meta")),
+        "expected frames in dense",
+    ),
+    "too many": (on_the_second(lambda: torch.ones(1, 2, 3, SIDE, SIDE)), "too many frames"),
+    "another size": (on_the_second(lambda: torch.ones(1, 1, 3, SIDE, 8)), "expected a chunk"),
+    "channels last": (on_the_second(lambda: torch.ones(1, 1, SIDE, SIDE, 3)), "expected a chunk"),
+    "nothing": (lambda context: iter(()), "too few frames: 0"),
+    "no iterator": (lambda context: None, "raised TypeError"),
+}
+
+
+class Model:
+    """The model called `way`."""
+
+    frame_shape, max_context = (3, SIDE, SIDE), 4
+
+    def __init__(self, way: str) -> None:
+        self.name = way
+        self._rollout = {"honest": honest, **HARMLESS, **{key: way for key, (way, _) in FAILING.items()}}[way]
+
+    def rollout(self, context: Tensor, actions: Tensor, *, seeds: list[int]) -> Any:
+        """What `way` does."""
+        return self._rollout(context)
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Undo within this process what a model changes in it."""
+    folder, errors, handler = Path.cwd(), np.geterr(), signal.getsignal(signal.SIGINT)
+    with warnings.catch_warnings():
+        try:
+            yield
+        finally:
+            os.chdir(folder)
+            np.seterr(**errors)
+            signal.signal(signal.SIGINT, handler)
+            torch.set_default_dtype(torch.float32)
+
+
+def score(way: str, data: Path, out: Path) -> tuple[int, dict[str, float], dict[str, str]]:
+    """The exit code, the PSNR of every scored video and why the others failed."""
+    flags = ["--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini", "--metrics", "psnr"]
+    arguments = f'{{"way": "{way}"}}'
+    with restored():
+        code = run.main([*flags, "--model", f"{Model.__module__}:Model", "--model-args", arguments])
+    if not (out / "result.json").exists():
+        return code, {}, {}
+    result = read_result(out / "result.json")
+    videos = result.metrics["psnr"].videos
+    assert videos is not None
+    return code, dict(zip(result.data.keys, videos["long"], strict=True)), dict(result.failed)
