@@ -26,6 +26,7 @@ from benchmark.workspace import Workspace
 from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
 from loopcraft.dataset import open_dataset
 from loopcraft.device import find_device
+from loopcraft.writing import writing_to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +75,13 @@ class Flags:
 
 def evaluate(flags: Flags) -> int:
     """Score what is missing, then write the result."""
-    console = Console(stderr=True, highlight=False)
     evaluation = prepare(flags)
+    with writing_to(flags.out, swept=()):
+        return _evaluate(flags, evaluation)
+
+
+def _evaluate(flags: Flags, evaluation: Evaluation) -> int:
+    console = Console(stderr=True, highlight=False)
     workspace = Workspace(flags.out, evaluation.identity)
     if flags.retry_failed:
         workspace.forget_failures(evaluation.keys)

@@ -15,7 +15,8 @@ from huggingface_hub import hf_hub_download
 
 from benchmark.bundle import Bundle, FileRecord, Network, check_published
 from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
-from loopcraft.storage import file_sha256, whole_file
+from loopcraft.storage import file_sha256, sweep_partials, whole_file
+from loopcraft.writing import writing_to
 
 HUB = "hub:"
 
@@ -41,8 +42,11 @@ def manage(flags: Flags) -> int:
             print(describe(bundle, name))
         return EXIT_OK
     if flags.command == "fetch":
-        for name in names:
-            fetch(bundle, name)
+        with writing_to(flags.to, swept=()):
+            bundle = Bundle(flags.to)  # another command may have fetched meanwhile
+            for name in names:
+                sweep_partials(bundle.folder(name))
+                fetch(bundle, name)
         return EXIT_OK
     unsound = [name for name in names if not is_sound(bundle, name)]
     return EXIT_FAILED if unsound else EXIT_OK

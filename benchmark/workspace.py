@@ -15,23 +15,23 @@ from typing import Any
 from benchmark.results import Result, write_result
 from benchmark.score import VideoScores, write_scores
 from loopcraft.cli import UserError
-from loopcraft.storage import is_partial, read_json, sweep_partials, whole_file, write_json
+from loopcraft.storage import is_passing, read_json, sweep_partials, whole_file, write_json
 
 
 class Workspace:
     """The folder `root`, claimed by the run that `identity` describes."""
 
     def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
-        """Raises `UserError` if the folder holds another run."""
+        """Raises `UserError` if the folder holds another run; nothing else may be writing to it."""
         self.root = root
         claim = root / "run.json"
         if claim.exists():
             _require_same(root, read_json(claim), identity)
-            sweep_partials(root)
-        elif root.exists() and not all(is_partial(path) for path in root.iterdir()):
+        elif root.exists() and not all(is_passing(path) for path in root.iterdir()):
             raise UserError(f"{root}: holds other files and no run; choose another --out")
         else:
             write_json(claim, identity)
+        sweep_partials(root)
 
     @property
     def result_path(self) -> Path:
