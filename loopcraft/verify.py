@@ -156,9 +156,7 @@ def run(flags: Flags) -> int:
     dataset = open_dataset(flags.data)
     faults = verify(dataset, jobs=flags.jobs)
     for path in leftovers(dataset):
-        print(
-            f"{path}: temporary, of a command that writes here or was killed; no fault, remove it or leave it"
-        )
+        print(f"{path}: of a command that writes here, or was killed: no fault, remove it or leave it")
     for fault in faults:
         print(fault)
     print(f"{dataset.root}: {len(dataset.keys)} episodes, {len(faults) or 'no'} faults")

@@ -1,9 +1,8 @@
 """Folders that one command writes at a time, and what killed commands leave in them.
 
-The lock is the kernel's (flock on a file .lock in the folder): it ends with the process that holds it, however
-that ends, and the file goes with it. A killed process leaves the file behind, empty and unlocked: nothing is
-wrong with the folder, and the next command removes it. On a file system without locks a warning takes their
-place.
+The lock is the kernel's (flock on a file .lock in the folder): it ends with the process that holds it,
+however that ends. A killed process leaves the file behind, empty and unlocked: nothing is wrong with the
+folder, and the next command removes it. On a file system without locks a warning takes their place.
 """
 
 import errno
@@ -38,9 +37,9 @@ def writing_to(
     """Keep other commands from writing to `root` during the block, and remove what killed ones left there.
 
     The folder is made if it does not exist, and goes again if it stays empty. With `part`, the block writes
-    only files that are called so before a dot, and only these are locked. Blocks that write `together` keep out
-    only those that do not. Temporary files are removed from the folders `swept` in `root`, not below them, and
-    only where nobody else is at work. Raises `UserError` where another command keeps us out.
+    only files that are called so before a dot, and only these are locked. Blocks that write `together` keep
+    out only those that do not. Temporary files are removed from the folders `swept` in `root`, not below
+    them, and only where nobody else is at work. Raises `UserError` where another command keeps us out.
     """
     if root.exists() and not root.is_dir():
         raise UserError(f"{root}: is a file; choose a folder")

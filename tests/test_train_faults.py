@@ -1,4 +1,4 @@
-"""Training that is killed between its files, whose loaders die, whose disk is full, or that is started twice."""
+"""Training that is killed between its files, whose loaders die, whose disk is full, or that runs twice."""
 
 import json
 import os
@@ -163,14 +163,14 @@ def test_episodes_come_in_order_whoever_loads_them(workers) -> None:
 @pytest.mark.parametrize(("act", "how"), [("die", "by signal 9"), ("exit", "with exit code 3")])
 def test_a_dead_loader_is_a_sentence(act, how) -> None:
     loaders = Loaders(Numbers({3: act}), range(2**40), 2)
-    try:
-        with pytest.raises(
-            LoaderError, match=f"a process that loads episodes died .{how}: killed, or out of"
-        ):
-            for number in range(4):  # what is on its way when the process dies may be lost with it
-                assert int(loaders.take(never).values[0, 0]) == number
-    finally:
-        loaders.close()
+
+    def take_all() -> None:
+        for number in range(4):  # what is on its way when the process dies may be lost with it
+            assert int(loaders.take(never).values[0, 0]) == number
+
+    with pytest.raises(LoaderError, match=f"a process that loads episodes died .{how}: killed, or out of"):
+        take_all()
+    loaders.close()
 
 
 def test_what_a_loader_raises_arrives() -> None:

@@ -1,4 +1,4 @@
-"""One command writes to a folder at a time; the kernel lets go of a lock; killed commands' files are swept."""
+"""One command writes to a folder at a time; the kernel lets go of a lock; what was left is swept."""
 
 import os
 import signal
@@ -153,7 +153,7 @@ def test_a_working_folder_goes_and_so_do_those_of_the_dead(tmp_path, monkeypatch
     dead, alive, young = (Path(folder) for _, folder in processes)
     for folder in (dead, alive, young):
         (folder / "shard.parquet").write_bytes(b"large")
-    for process, folder in (processes[0], processes[2]):
+    for process, _ in (processes[0], processes[2]):
         process.send_signal(signal.SIGKILL)
         process.wait()
     for folder in (dead, alive):

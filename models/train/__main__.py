@@ -60,7 +60,7 @@ def train(flags: Flags) -> None:
 
 @contextmanager
 def _claimed(flags: Flags, processes: Processes) -> Iterator[None]:
-    """Keep a second run of the same model out of --out; other models may be trained there at the same time."""
+    """Keep a second run of the same model out of --out; other models may be trained there meanwhile."""
     if isinstance(flags, VideoFlags):
         model = flags.model
     else:

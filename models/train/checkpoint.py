@@ -2,7 +2,9 @@
 
 MODEL.safetensors, what is shipped, is written first and MODEL.training.pt last: only the latter says how far
 a run is. Killed between the two, a run goes on from the state of before; a shipped file that is lost, damaged
-or of another step than the state is made again from it. MODEL.training.pt holds the configuration, the step, the network, its average, and both optimisers. There is
+or of another step than the state is made again from it.
+
+MODEL.training.pt holds the configuration, the step, the network, its average, and both optimisers. There is
 no generator state to hold: every draw is keyed by (seed, purpose, step, process), and the place in the data
 follows from the step; both are written for the reader.
 """

@@ -98,8 +98,8 @@ class _Loader:
         code = self._process.exitcode
         how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
         raise LoaderError(
-            f"a process that loads episodes died ({how}: killed, or out of memory?); run the same command again "
-            "to go on, with fewer --workers if memory is short"
+            f"a process that loads episodes died ({how}: killed, or out of memory?); run the same command "
+            "again to go on, with fewer --workers if memory is short"
         ) from ended
 
     def close(self) -> None:
