@@ -21,6 +21,7 @@ from benchmark.metrics.base import Metric, Resources
 from benchmark.model import FrameSource
 from benchmark.progress import plan_line, score_with_progress
 from benchmark.protocol import EvaluationProtocol, get_protocol
+from benchmark.recovery import recover
 from benchmark.score import Scorer
 from benchmark.workspace import Workspace
 from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
@@ -85,9 +86,11 @@ def _evaluate(flags: Flags, evaluation: Evaluation) -> int:
     workspace = Workspace(flags.out, evaluation.identity)
     if flags.retry_failed:
         workspace.forget_failures(evaluation.keys)
+    for line in recover(evaluation, workspace):
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
     console.print(plan_line(evaluation, workspace, flags.batch_size), markup=False, soft_wrap=True)
-    score_with_progress(evaluation, workspace, flags.batch_size, console)
-    result = collect(evaluation, workspace)
+    left = score_with_progress(evaluation, workspace, flags.batch_size, console)
+    result = collect(evaluation, workspace, left)
     workspace.save_result(result)
     for name, reason in {**result.absent, **result.failed}.items():
         console.print(f"{name}: {reason}", style="red", markup=False, soft_wrap=True)

@@ -81,7 +81,8 @@ class _Loader:
         try:
             episode, error = self._pipe.recv()
         except (EOFError, OSError) as ended:
-            return self._explain(should_stop, ended)
+            self._explain(should_stop, ended)
+            return None
         if error is not None:
             raise error
         taken: LoadedEpisode = episode
