@@ -31,7 +31,8 @@ _ERRNOS = {
 _NO_DEVICE = re.compile(
     r"no NVIDIA driver|not compiled with \w+ enabled|No \w+ GPUs are available|invalid device ordinal"
     r"|busy or unavailable|driver version is insufficient|no CUDA-capable device|CUDA driver"
-    r"|device kernel image|ECC error|fallen off the bus|NVML|CUDNN_STATUS_NOT_INITIALIZED|can't allocate memory"
+    r"|device kernel image|ECC error|fallen off the bus|NVML|CUDNN_STATUS_NOT_INITIALIZED"
+    r"|can't allocate memory"
     r"|CUBLAS_STATUS_ALLOC_FAILED|unable to open shared memory|Cannot re-initialize CUDA",
     re.IGNORECASE,
 )
