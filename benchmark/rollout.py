@@ -5,7 +5,7 @@ of the 256 levels (half to even), never truncated, and the result is what is sco
 bounded by one chunk and one block a video.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -82,7 +82,7 @@ def _reading() -> Iterator[None]:
 
 
 @torch.inference_mode()
-def guarded(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Iterator[Tensor]:
+def guarded(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Generator[Tensor]:
     """The chunks of the model `name`: its exceptions become `ContractError`s unless meant for the user.
 
     Where the machine is at fault and not the model, they become `MachineError`s. A model that would end the
