@@ -1,6 +1,8 @@
 """One run, from what is asked to the result: videos are scored batch by batch and collected at the end."""
 
 import time
+import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,8 +11,10 @@ from typing import Any
 
 from benchmark.aggregate import aggregate_paired, aggregate_set
 from benchmark.contestant import Contestant
+from benchmark.crashes import noting_crashes
 from benchmark.device import Compute
 from benchmark.episodes import MaskedEpisodes, frame_shape
+from benchmark.machine import MachineError, PoisonedError, describe, is_machines
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.model import ContractError, Playback, checkpoint_of, precision_of, role_of
 from benchmark.protocol import EvaluationProtocol
@@ -55,17 +59,64 @@ class Evaluation:
 
 def score_missing(
     evaluation: Evaluation, workspace: Workspace, batch_size: int, report: Callable[[int], None]
-) -> None:
-    """Score the videos that are neither scored nor failed; `report` is told the videos of each batch done."""
+) -> dict[str, str]:
+    """Score the videos that are neither scored nor failed; `report` is told the videos of each batch done.
+
+    Where a batch fails its videos are made one by one, so that only the culprits are failed. Returns why the
+    machine could not make some: they are not failed, a later run tries them again. Raises `MachineError`
+    where it fails twice in a row, and `UserError` where the model broke its device for this process.
+    """
     todo = workspace.unfinished(evaluation.keys, evaluation.recorded)
-    for start in range(0, len(todo), batch_size):
-        batch = todo[start : start + batch_size]
-        _score_batch(evaluation, workspace, batch)
-        report(len(batch))
+    alone = set(workspace.alone)
+    others = [key for key in todo if key not in alone]
+    batches = deque(others[start : start + batch_size] for start in range(0, len(others), batch_size))
+    batches.extend([key] for key in todo if key in alone)
+    left: dict[str, str] = {}
+    is_in_a_row = False
+    while batches:
+        keys = batches.popleft()
+        try:
+            _score_batch(evaluation, workspace, keys)
+        except (ContractError, MachineError) as error:
+            if len(keys) > 1 and not isinstance(error, PoisonedError):
+                batches.extendleft([key] for key in reversed(keys))
+                continue
+            if isinstance(error, MachineError):
+                if is_in_a_row:
+                    raise _give_up(error) from error
+                left[keys[0]] = str(error)
+            else:
+                _blame(evaluation, workspace, keys, error)
+            is_in_a_row = isinstance(error, MachineError)
+        else:
+            is_in_a_row = False
+        report(len(keys))
+    return left
+
+
+def _give_up(error: MachineError) -> MachineError:
+    return MachineError(
+        f"{error}; the machine failed twice in a row, and none of it is held against the model: mend it or "
+        "choose another --device or --batch-size, then run the same command again"
+    )
+
+
+def _blame(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str], error: ContractError) -> None:
+    """Keep that the model failed on a video; raises `UserError` where the process cannot go on after it."""
+    if len(keys) == 1:
+        details = "".join(traceback.format_exception(error))
+        device = str(evaluation.compute.device)
+        workspace.save_failure(keys[0], " ".join(str(error).split()), details, device=device)
+    else:
+        workspace.make_alone(keys)
+    if isinstance(error, PoisonedError):
+        raise UserError(
+            f"{error}; this process can use the device no longer: run the same command again to go on"
+        ) from error
 
 
 def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str]) -> None:
-    """Score videos together; where the model fails, one by one, so that only the culprits are failed."""
+    """Score videos together; raises `ContractError` where the model fails, `MachineError` where that does."""
     started = time.perf_counter()
     blocks = rollout_blocks(
         evaluation.contestant.model,
@@ -77,27 +128,30 @@ def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[st
     )
     paths = [workspace.video_path(key) if key in evaluation.recorded else None for key in keys]
     try:
-        with closing(recorded(blocks, paths)) as kept:
+        with noting_crashes(workspace.crash_path, keys), closing(recorded(blocks, paths)) as kept:
             scores = score_videos(kept, evaluation.scorer, evaluation.episodes, evaluation.protocol, keys)
-    except ContractError as error:
-        if len(keys) == 1:
-            workspace.save_failure(keys[0], error)
-        else:
-            for key in keys:
-                _score_batch(evaluation, workspace, [key])
-        return
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # of a metric
+        if is_machines(error):
+            raise MachineError(f"scoring: {describe(error)}") from error
+        raise
     seconds = (time.perf_counter() - started) / len(keys)
     for key, video in zip(keys, scores, strict=True):
         workspace.save_scores(key, video, seconds=seconds)
 
 
-def collect(evaluation: Evaluation, workspace: Workspace) -> Result:
-    """The result of what has been scored; raises `UserError` if that is nothing."""
-    failed = workspace.failures(evaluation.keys)
+def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str]) -> Result:
+    """The result of what has been scored; raises `UserError` if that is nothing.
+
+    `left` says which videos the machine could not make, and why.
+    """
+    failed = {**workspace.failures(evaluation.keys), **left}
     keys = tuple(workspace.finished(evaluation.keys))
     if not keys:
         key, reason = next(iter(failed.items()))
-        raise UserError(f"no video was scored; {key}: {reason} (traceback in {workspace.failure_path(key)})")
+        where = "" if key in left else f" (traceback in {workspace.failure_path(key)})"
+        raise UserError(f"no video was scored; {key}: {reason}{where}")
     paths = [workspace.scores_path(key) for key in keys]
     metrics, too_few = enough_videos(evaluation.scorer.metrics, len(keys))
     return Result(

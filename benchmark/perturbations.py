@@ -16,7 +16,8 @@ from benchmark.bundle import open_bundle
 from benchmark.episodes import load_frames
 from benchmark.metrics import METRICS
 from benchmark.metrics.base import Metric, PairedMetric, Resources, SetMetric
-from benchmark.score import Scorer, feature_names
+from benchmark.score import Scorer
+from benchmark.score_files import feature_names
 from loopcraft.cli import UserError, run
 from loopcraft.dataset import open_dataset
 from loopcraft.device import find_device

@@ -27,8 +27,11 @@ def plan_line(evaluation: Evaluation, workspace: Workspace, batch_size: int) -> 
 
 def score_with_progress(
     evaluation: Evaluation, workspace: Workspace, batch_size: int, console: Console
-) -> None:
-    """Score what is missing and show how far it is: videos, frames a second, peak memory, time left."""
+) -> dict[str, str]:
+    """Score what is missing and show how far it is: videos, frames a second, peak memory, time left.
+
+    Returns why the machine could not make some of the videos.
+    """
     todo = len(workspace.unfinished(evaluation.keys, evaluation.recorded))
     columns = (
         TextColumn("{task.description}"),
@@ -46,7 +49,7 @@ def score_with_progress(
             rate = state.completed * evaluation.protocol.horizon / (state.elapsed or 1.0)
             progress.update(task, rate=f"{rate:.1f} frames/s", memory=f"{_peak_memory_gib():.1f} GiB")
 
-        score_missing(evaluation, workspace, batch_size, report)
+        return score_missing(evaluation, workspace, batch_size, report)
 
 
 def _peak_memory_gib() -> float:

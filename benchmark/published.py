@@ -6,7 +6,6 @@ same model stands beside it. Only results that answer one question (protocol, da
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from benchmark.tables import Row, Table, heading, markdown, window_tables
 from loopcraft import hub
 from loopcraft.cli import UserError
 from loopcraft.hub_errors import RepoType, plain_errors
+from loopcraft.writing import working_folder
 
 _PATH = re.compile(r"results/[\w.-]+/[\w.-]+\.json")
 
@@ -38,7 +38,7 @@ def all_results(
 ) -> dict[str, Result]:
     """The results of the repository and those of `files`, by path."""
     places = dict(files)
-    with tempfile.TemporaryDirectory(prefix="loopcraft-") as folder:
+    with working_folder() as folder:
         there = [path for path in listing.files if is_result(path) and path not in files]
         if there:
             with plain_errors(repository, repo_type):
@@ -49,7 +49,7 @@ def all_results(
                     allow_patterns=there,
                     local_dir=folder,
                 )
-        places |= {path: Path(folder) / path for path in there}
+        places |= {path: folder / path for path in there}
         return {path: read_result(place) for path, place in sorted(places.items())}
 
 

@@ -1,19 +1,22 @@
 """A model behind HTTP, in an environment or on a machine of its own; `serve.py` is the other end."""
 
 import json
-import urllib.error
-import urllib.request
+import time
 from collections.abc import Iterator, Sequence
-from http.client import HTTPException, HTTPResponse
+from contextlib import ExitStack
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from benchmark.device import Precision
+from benchmark.machine import MachineError
 from benchmark.model import ContractError
 from benchmark.schema import SchemaError, decode
+from benchmark.timed_socket import TimedSocket, time_for
 from benchmark.wire import BrokenStreamError, ModelCard, RolloutRequest, encode_request, read_records
 from loopcraft.cli import UserError
 
@@ -22,18 +25,22 @@ _LARGEST_CARD = 1 << 16
 
 
 class HttpModel:
-    """A `RolloutModel` whose rollouts are done by the server at `url`."""
+    """A `RolloutModel` whose rollouts are done by the server at `url`: asked directly, whatever proxies there
+    are, and nowhere else, whatever it answers.
+    """
 
-    def __init__(self, url: str, timeout_s: float = 600.0) -> None:
-        """`timeout_s` is how long the server may be silent. Raises `UserError` where none answers."""
-        self._url, self._timeout_s = url.rstrip("/"), timeout_s
-        # No proxy: the model's server is asked directly, whatever the environment says.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with self._ask("/model") as response:
-            text = response.read(_LARGEST_CARD)
+    def __init__(self, url: str, timeout_s: float = 600.0, total_s: float = 86_400.0) -> None:
+        """`timeout_s` is how long the server may take over its next chunk, `total_s` over a whole rollout.
+
+        Raises `UserError` where none answers.
+        """
+        self._url, self._timeout_s, self._total_s = url.rstrip("/"), timeout_s, total_s
         try:
-            card = decode(ModelCard, json.loads(text))
-        except (SchemaError, ValueError) as error:
+            with _Answer(self._url, "/model", None, timeout_s) as answer:
+                card = decode(ModelCard, json.loads(answer.read(_LARGEST_CARD)))
+        except UserError:
+            raise
+        except (SchemaError, HTTPException, OSError, ValueError, RecursionError) as error:
             raise UserError(f"{url}: not a model server of this protocol ({error})") from error
         self.name, self.frame_shape, self.max_context = card.name, card.frame_shape, card.max_context
         self.role, self.checkpoint_sha256 = card.role, card.checkpoint_sha256
@@ -51,31 +58,82 @@ class HttpModel:
         seeds: Sequence[int],
     ) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
         """Ask the server, and pass its chunks on as they come."""
+        end = time.monotonic() + self._total_s
         request = RolloutRequest(context=context, actions=actions, seeds=seeds)
-        with self._ask("/rollout", encode_request(request)) as response:
+        with _Answer(self._url, "/rollout", encode_request(request), self._timeout_s, end) as answer:
             try:
-                yield from read_records(response.read, request.horizon_shape)
+                yield from read_records(answer.read, request.horizon_shape)
             except (BrokenStreamError, HTTPException, OSError) as error:
                 raise UserError(
                     f"{self._url}: the rollout broke off ({error}); see the server's log"
                 ) from error
 
-    def _ask(self, path: str, body: bytes | None = None) -> HTTPResponse:
-        request = urllib.request.Request(self._url + path, data=body)
+
+class _Connection(HTTPConnection):
+    """A connection on which nothing takes for ever."""
+
+    def connect_timed(self) -> TimedSocket:
+        """Connect, and put a clock on the connection."""
+        self.connect()
+        self.sock = timed = TimedSocket.take_over(self.sock)
+        return timed
+
+
+class _Answer:
+    """What a server answers to one request; each message may take `timeout_s`, all together until `end`."""
+
+    def __init__(
+        self, url: str, path: str, body: bytes | None, timeout_s: float, end: float = float("inf")
+    ) -> None:
+        """Raises `ContractError` where the request is refused, `UserError` where nobody answers it."""
+        self._timeout_s, self._end = timeout_s, end
         try:
-            response: HTTPResponse = self._opener.open(request, timeout=self._timeout_s)
-        except urllib.error.HTTPError as error:
-            raise ContractError(f"{self._url}{path} refused: {_reason(error)}") from error
+            parts = urlsplit(url)
+            self._connection = _Connection(parts.hostname or "", parts.port, timeout=timeout_s)
+            with ExitStack() as opened:
+                opened.callback(self._connection.close)
+                self._socket = self._connection.connect_timed()
+                self._socket.allow(time_for(len(body or b""), timeout_s))
+                self._connection.request("GET" if body is None else "POST", parts.path + path, body)
+                self._allow()
+                self._response: HTTPResponse = self._connection.getresponse()
+                if self._response.status != 200:
+                    raise _refusal(url, path, self._response)
+                opened.pop_all()
+        except UserError:
+            raise
         except (HTTPException, OSError, ValueError) as error:
             raise UserError(
-                f"{self._url}: no model server answers ({error}); start one with python -m benchmark.serve"
+                f"{url}: no model server answers ({error}); start one with python -m benchmark.serve"
             ) from error
-        return response
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes, fewer at the end; raises `TimeoutError` where they do not come in time."""
+        self._allow()
+        return self._response.read(count)
+
+    def _allow(self) -> None:
+        self._socket.allow(min(self._timeout_s, self._end - time.monotonic()))
+
+    def __enter__(self) -> "_Answer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
+        self._connection.close()
 
 
-def _reason(error: urllib.error.HTTPError) -> str:
+def _refusal(url: str, path: str, response: HTTPResponse) -> UserError:
+    """What an answer other than 200 means."""
     try:
-        answer: Any = json.loads(error.read(_LARGEST_CARD))
-        return str(answer["error"])
-    except (ValueError, KeyError, TypeError):
-        return f"{error.code} {error.reason}"
+        answer: Any = json.loads(response.read(_LARGEST_CARD))
+        reason = " ".join(str(answer["error"]).split())
+    except (ValueError, KeyError, TypeError, RecursionError):
+        reason = f"{response.status} {response.reason}"
+    if response.status == 503:
+        return MachineError(f"{url}: is busy ({reason}); run the same command again later")
+    if 300 <= response.status < 400:
+        return UserError(
+            f"{url}{path}: sends us elsewhere ({response.status}); give the model server's address"
+        )
+    return ContractError(f"{url}{path} refused: {reason}")

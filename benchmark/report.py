@@ -23,6 +23,7 @@ from benchmark.tables import heading, headline_cards, paired_tables, unique_labe
 from loopcraft.cli import UserError, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.storage import whole_file
+from loopcraft.writing import writing_to
 
 RECALL_METRICS = ("psnr", "lpips")
 """By which the report compares the frames that return with the others."""
@@ -49,6 +50,14 @@ def report(flags: Flags) -> int:
     dataset = None if flags.data is None else open_dataset(flags.data)
     if dataset is not None:
         _require_same_data(dataset, flags.data, results)
+    with writing_to(flags.out, together=True, swept=("", "figures", "videos")):
+        path = _write(flags, results, dataset)
+    print(f"wrote {path}")
+    return 0
+
+
+def _write(flags: Flags, results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> Path:
+    """Draw and film, then write the page."""
     figures = save_figures(curve_figures(results), flags.out / "figures")
     examples = (
         [] if dataset is None else make_examples(_shown(results), dataset, flags.out / "videos", flags.videos)
@@ -57,8 +66,7 @@ def report(flags: Flags) -> int:
     path = flags.out / "report.html"
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    print(f"wrote {path}")
-    return 0
+    return path
 
 
 def render(

@@ -5,7 +5,8 @@ of the 256 levels (half to even), never truncated, and the result is what is sco
 as it comes: a model may fill one buffer again and again. Memory is bounded by a chunk and a block a video.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -16,9 +17,10 @@ from torch import Tensor
 from benchmark import exits
 from benchmark.device import Compute
 from benchmark.episodes import Episodes, load_actions, load_frames, to_array, to_tensor
+from benchmark.machine import failure_of
 from benchmark.model import ContractError, FrameSource, RolloutModel
 from benchmark.protocol import EvaluationProtocol
-from loopcraft.cli import UserError
+from loopcraft.cli import UserError, describe_os_error
 from loopcraft.seeding import integer_seed
 
 BLOCK = 64
@@ -63,23 +65,38 @@ def _start(
     seed: int,
     device: torch.device,
 ) -> Iterator[Tensor]:
-    if not isinstance(model, RolloutModel):
-        return model.play(episodes, protocol, keys)
-    context, actions = model_inputs(model, episodes, protocol, keys, device)
-    return model.rollout(context, actions, seeds=[video_seed(seed, key) for key in keys])
+    with _reading():
+        if not isinstance(model, RolloutModel):
+            yield from model.play(episodes, protocol, keys)
+            return
+        context, actions = model_inputs(model, episodes, protocol, keys, device)
+    yield from model.rollout(context, actions, seeds=[video_seed(seed, key) for key in keys])
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """What is wrong with files that are looked up is theirs, and no model's."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(describe_os_error(error)) from error
 
 
 @torch.inference_mode()
-def guarded(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Iterator[Tensor]:
-    """The chunks of the model `name`: its exceptions become `ContractError`s unless meant for the user."""
+def guarded(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Generator[Tensor]:
+    """The chunks of the model `name`: its exceptions become `ContractError`s unless meant for the user.
+
+    Where the machine is at fault and not the model, they become `MachineError`s. A model that would end the
+    process (sys.exit) has failed.
+    """
     try:
         yield from compute.autocast(exits.refused_between(start))
-    except (UserError, OSError, KeyboardInterrupt, GeneratorExit):
+    except (UserError, KeyboardInterrupt, GeneratorExit):
         raise
     except exits.ModelExitError as error:
         raise ContractError(f"{name}: {error}") from error
     except BaseException as error:
-        raise ContractError(f"{name} raised {type(error).__name__}: {error}") from error
+        raise failure_of(name, error) from error
 
 
 def model_inputs(

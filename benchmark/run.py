@@ -22,12 +22,14 @@ from benchmark.metrics.base import Metric, Resources
 from benchmark.model import FrameSource
 from benchmark.progress import plan_line, score_with_progress
 from benchmark.protocol import EvaluationProtocol, get_protocol
+from benchmark.recovery import recover
 from benchmark.score import Scorer
 from benchmark.soundness import check_data
 from benchmark.workspace import Workspace
 from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, names_in, printable, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.device import find_device
+from loopcraft.writing import writing_to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +78,25 @@ class Flags:
 
 def evaluate(flags: Flags) -> int:
     """Score what is missing, then write the result."""
-    console = Console(stderr=True, highlight=False)
     flags, given = with_absolute_paths(flags), flags
     evaluation = prepare(flags)
+    with writing_to(flags.out, swept=()):
+        return _evaluate(flags, given, evaluation)
+
+
+def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
+    console = Console(stderr=True, highlight=False)
     assert isinstance(evaluation.episodes, LoopcraftDataset)
     for warning in check_data(evaluation.episodes, evaluation.keys):
         console.print(printable(f"warning: {warning}"), style="yellow", markup=False, soft_wrap=True)
     workspace = Workspace(flags.out, evaluation.identity)
     if flags.retry_failed:
         workspace.forget_failures(evaluation.keys)
+    for line in recover(evaluation, workspace):
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
     console.print(plan_line(evaluation, workspace, flags.batch_size), markup=False, soft_wrap=True)
-    score_with_progress(evaluation, workspace, flags.batch_size, console)
-    result = collect(evaluation, workspace)
+    left = score_with_progress(evaluation, workspace, flags.batch_size, console)
+    result = collect(evaluation, workspace, left)
     workspace.save_result(result)
     for name, reason in {**result.absent, **result.failed}.items():
         console.print(printable(f"{name}: {reason}"), style="red", markup=False, soft_wrap=True)

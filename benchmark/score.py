@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from benchmark.aggregate import FeaturePair
@@ -27,6 +26,7 @@ from benchmark.metrics.base import (
     SetMetric,
 )
 from benchmark.protocol import EvaluationProtocol
+from benchmark.score_files import feature_names, opened_scores, require_equal
 from benchmark.surfaces import SurfaceErrors
 from loopcraft.storage import whole_file
 
@@ -89,11 +89,6 @@ class Scorer:
         return scores
 
 
-def feature_names(embedding: Embedding) -> tuple[str, str]:
-    """Under what names a video's scores hold the features of its generated and of its true clips."""
-    return f"{embedding.name}.generated", f"{embedding.name}.true"
-
-
 def score_videos(
     blocks: Iterator[UInt8[np.ndarray, "B n H W 3"]],
     scorer: Scorer,
@@ -136,13 +131,13 @@ def write_scores(path: Path, scores: VideoScores, *, seconds: float) -> None:
 
 def read_seconds(path: Path) -> float:
     """How long a video took to generate and score."""
-    with safe_open(path, framework="numpy") as file:
+    with opened_scores(path) as file:
         return float(file.metadata()["seconds"])
 
 
 def read_paired(paths: Sequence[Path], metric: PairedMetric) -> Float[np.ndarray, "V T columns"]:
     """The scores of every video by one paired metric."""
-    return np.stack([_read(path, metric.name) for path in paths])
+    return _read_all(paths, metric.name, slice(None))
 
 
 def read_features(paths: Sequence[Path], embedding: Embedding, horizon: int) -> Iterator[FeaturePair]:
@@ -150,14 +145,16 @@ def read_features(paths: Sequence[Path], embedding: Embedding, horizon: int) -> 
     num_clips = horizon // embedding.clip
     for start in range(0, num_clips, _READ_AHEAD):
         part = slice(start, min(start + _READ_AHEAD, num_clips))
-        generated, true = (
-            np.stack([_read(path, name, part) for path in paths]) for name in feature_names(embedding)
-        )
+        generated, true = (_read_all(paths, name, part) for name in feature_names(embedding))
         for place in range(generated.shape[1]):
             yield generated[:, place], true[:, place]
 
 
-def _read(path: Path, name: str, part: slice = slice(None)) -> Float[np.ndarray, "T columns"]:
-    with safe_open(path, framework="numpy") as file:
-        values: np.ndarray = file.get_slice(name)[part]
-    return values
+def _read_all(paths: Sequence[Path], name: str, part: slice) -> Float[np.ndarray, "V T columns"]:
+    """An array of every video; raises `UserError` naming the first file that is damaged."""
+    arrays: list[np.ndarray] = []
+    for path in paths:
+        with opened_scores(path) as file:
+            arrays.append(file.get_slice(name)[part])
+        require_equal(path, arrays[-1], arrays[0])
+    return np.stack(arrays)

@@ -3,28 +3,33 @@
     python -m benchmark.serve --model my_package:MyModel          # where the model's own packages are
     python -m benchmark.run --model http://127.0.0.1:8000 ...     # where the benchmark is
 
-One rollout is done at a time. There is no encryption and no password: the default address is reachable from
-this machine alone. `wire.py` describes the messages.
+One rollout is done at a time, others wait for it. There is no encryption and no password: the default address
+is reachable from this machine alone. `wire.py` describes the messages.
 """
 
 import dataclasses
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from benchmark.device import Compute, Precision
 from benchmark.loading import load_model
 from benchmark.model import RolloutModel
+from benchmark.model_server import ModelServer
 from benchmark.rollout import checked, guarded
-from benchmark.wire import RequestError, decode_request, describe, write_records
+from benchmark.timed_socket import TimedSocket, time_for
+from benchmark.wire import RequestError, RolloutRequest, decode_request, describe, write_records
 from loopcraft.cli import UserError, run
 from loopcraft.device import find_device
 
+HEADER_S = 10.0
+"""How long a client may take over the header of its request, from its first byte to its last."""
 SILENCE_S = 60.0
-"""How long a client may take over the next bytes of its request."""
+"""How long a client may take over a message to it or from it, beside the time that its size needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +66,17 @@ def serve(flags: Flags) -> None:
 
 def make_server(
     model: RolloutModel, compute: Compute, host: str, port: int, max_request_bytes: int
-) -> HTTPServer:
+) -> ModelServer:
     """A server for `model`, listening but not yet serving."""
     card = describe(model, compute)
 
     class Handler(BaseHTTPRequestHandler):
-        timeout = SILENCE_S
+        server: ModelServer
+        connection: TimedSocket
+
+        def setup(self) -> None:
+            self.request.allow(HEADER_S)
+            super().setup()
 
         def do_GET(self) -> None:
             if self.path == "/model":
@@ -81,11 +91,20 @@ def make_server(
             length = self.headers.get("Content-Length", "")
             if not length.isascii() or not length.isdigit():
                 self.answer(HTTPStatus.LENGTH_REQUIRED, {"error": "a Content-Length is required"})
-            elif int(length) > max_request_bytes:
-                message = f"{length} bytes are more than the {max_request_bytes} that this server reads"
+            elif len(length) > 15 or int(length) > max_request_bytes:
+                message = f"{length[:20]} bytes are more than the {max_request_bytes} that this server reads"
                 self.answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": message})
             else:
-                self.roll_out(self.rfile.read(int(length)))
+                with self.server.bodies:
+                    self.take(int(length))
+
+        def take(self, length: int) -> None:
+            if self.connection.is_abandoned():
+                return
+            self.connection.allow(time_for(length, SILENCE_S))
+            body = self.rfile.read(length)
+            if len(body) == length:
+                self.roll_out(body)
 
         def roll_out(self, body: bytes) -> None:
             try:
@@ -93,23 +112,32 @@ def make_server(
             except RequestError as error:
                 self.answer(HTTPStatus.BAD_REQUEST, {"error": str(error)})
                 return
+            self.server.do(partial(self.stream, request))
+
+        def stream(self, request: RolloutRequest) -> None:
             context, actions = request.context.to(compute.device), request.actions.to(compute.device)
             start = partial(model.rollout, context, actions, seeds=request.seeds)
-            chunks = guarded(model.name, start, compute)
+            self.connection.allow(SILENCE_S)
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "application/octet-stream")
             self.end_headers()
-            write_records(checked(chunks, request.horizon_shape), self.wfile.write)
+            with closing(guarded(model.name, start, compute)) as chunks:
+                write_records(checked(chunks, request.horizon_shape), self.write)
 
         def answer(self, status: HTTPStatus, content: dict[str, object]) -> None:
             body = json.dumps(content).encode()
+            self.connection.allow(SILENCE_S)
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-    return HTTPServer((host, port), Handler)
+        def write(self, data: bytes) -> None:
+            self.connection.allow(time_for(len(data), SILENCE_S))
+            self.wfile.write(data)
+
+    return ModelServer((host, port), Handler)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from benchmark.episodes import MaskedEpisodes
 from benchmark.metrics.psnr import decibels
 from benchmark.protocol import EvaluationProtocol
+from benchmark.score_files import opened_scores, require_columns
 from loopcraft.jit import kernel
 from loopcraft.mask_files import DTYPES, Masks, spread
 
@@ -136,10 +137,11 @@ def sums_by_kind(maps: Float32[np.ndarray, "N H W"], kinds: UInt8[np.ndarray, "N
 
 def read_errors(path: Path) -> VideoErrors | None:
     """The errors among a video's scores; None where it was scored without masks."""
-    with safe_open(path, framework="numpy") as file:
+    with opened_scores(path) as file:
         if NAME not in file.keys():  # noqa: SIM118
             return None
         frames: Errors = file.get_tensor(NAME)
+    require_columns(path, frames, 2 * NUM_KINDS)
     errors: VideoErrors = frames.sum(axis=0, dtype=np.float64).reshape(2, NUM_KINDS)
     return errors
 

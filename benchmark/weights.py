@@ -16,6 +16,8 @@ from benchmark.bundle import Bundle
 from benchmark.packages import SourceError
 from benchmark.sources import add_local, fetch_from
 from loopcraft.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError, names_in, run
+from loopcraft.storage import sweep_partials
+from loopcraft.writing import writing_to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,10 @@ def manage(flags: Flags) -> int:
             print(describe(bundle, name))
         return EXIT_OK
     if flags.command == "fetch":
-        with tempfile.TemporaryDirectory() as downloads:
+        with writing_to(flags.to, swept=()), tempfile.TemporaryDirectory() as downloads:
+            bundle = Bundle(flags.to)  # another command may have fetched meanwhile
+            for name in names:
+                sweep_partials(bundle.folder(name))
             there = [fetch(bundle, name, Path(downloads)) for name in names]
         return EXIT_OK if all(there) else EXIT_USAGE
     if flags.command == "add":

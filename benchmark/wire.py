@@ -10,6 +10,7 @@ It answers with a stream of records, each one letter and a 32-bit little-endian 
     F n   n more frames of every video follow, uint8 (B, n, 3, H, W)
     E 0   the horizon is full
     X n   the rollout failed, n bytes of UTF-8 say why
+    M n   the same, but the machine is at fault and not the model: it may succeed another time
 A request that cannot be served gets a 4xx status and JSON {"error": why}.
 """
 
@@ -26,6 +27,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from benchmark.device import Compute, Precision
+from benchmark.machine import MachineError
 from benchmark.model import ContractError, RolloutModel, checkpoint_of, precision_of, role_of
 from loopcraft.actions import Action
 from loopcraft.cli import UserError
@@ -141,8 +143,8 @@ def write_records(chunks: Iterator[UInt8[Tensor, "B n 3 H W"]], write: Callable[
             write(chunk.contiguous().cpu().numpy().tobytes())
         write(_RECORD.pack(b"E", 0))
     except UserError as error:
-        message = str(error).encode()[:_LONGEST_MESSAGE]
-        write(_RECORD.pack(b"X", len(message)) + message)
+        message = str(error).encode(errors="replace")[:_LONGEST_MESSAGE]
+        write(_RECORD.pack(b"M" if isinstance(error, MachineError) else b"X", len(message)) + message)
 
 
 def read_records(
@@ -150,15 +152,17 @@ def read_records(
 ) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
     """The chunks of a stream for a horizon of `shape` (B, horizon, 3, H, W).
 
-    Raises `ContractError` for the model's own failure, `BrokenStreamError` for the network's or the server's.
+    Raises `ContractError` for the model's own failure, `MachineError` for its machine's, `BrokenStreamError`
+    for the network's or the server's.
     """
     batch, left, *frame = shape
     while True:
         kind, count = _RECORD.unpack(_read_exactly(read, _RECORD.size))
         if kind == b"E":
             return
-        if kind == b"X" and count <= _LONGEST_MESSAGE:
-            raise ContractError(_read_exactly(read, count).decode(errors="replace"))
+        if kind in (b"X", b"M") and count <= _LONGEST_MESSAGE:
+            message = " ".join(_read_exactly(read, count).decode(errors="replace").split())
+            raise (ContractError if kind == b"X" else MachineError)(message)
         if kind != b"F" or not 1 <= count <= left:
             raise BrokenStreamError(f"a record {kind!r} of {count} with {left} frames to go")
         left -= count

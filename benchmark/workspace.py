@@ -3,35 +3,38 @@
 run.json                what is run: a second run into the folder must be the same one
 scores/KEY.safetensors  per-frame scores of a finished video
 videos/KEY.mp4          the generated frames of some videos, lossless: --predictions takes the folder
-failures/KEY.txt        why a video failed: a line, then the traceback
+failures/KEY.txt        why a video failed: a line, on which device, and the traceback
+alone.json              videos that are made one by one, as their batch crashed the process
 result.json             the result, written last
 """
 
-import traceback
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.crashes import NAME as BATCH
 from benchmark.results import Result, write_result
 from benchmark.score import VideoScores, write_scores
 from loopcraft.cli import UserError
-from loopcraft.storage import is_partial, read_json, sweep_partials, whole_file, write_json
+from loopcraft.storage import is_passing, read_json, sweep_partials, whole_file, write_json
+
+_DEVICE = "device: "
 
 
 class Workspace:
     """The folder `root`, claimed by the run that `identity` describes."""
 
     def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
-        """Raises `UserError` if the folder holds another run."""
+        """Raises `UserError` if the folder holds another run; nothing else may be writing to it."""
         self.root = root
         claim = root / "run.json"
         if claim.exists():
             _require_same(root, read_json(claim), identity)
-            sweep_partials(root)
-        elif root.exists() and not all(is_partial(path) for path in root.iterdir()):
+        elif root.exists() and not all(is_passing(path) for path in root.iterdir()):
             raise UserError(f"{root}: holds other files and no run; choose another --out")
         else:
             write_json(claim, identity)
+        sweep_partials(root)
 
     @property
     def result_path(self) -> Path:
@@ -50,6 +53,11 @@ class Workspace:
         """Where the traceback of a failed video lies."""
         return self.root / "failures" / f"{key}.txt"
 
+    @property
+    def crash_path(self) -> Path:
+        """Where a process that crashes leaves word."""
+        return self.root / "failures" / BATCH
+
     def unfinished(self, keys: Sequence[str], recorded: Container[str] = ()) -> list[str]:
         """Those of `keys` that have neither failed nor got their scores, and their video if `recorded`."""
         return [key for key in keys if not self._is_finished(key, key in recorded)]
@@ -65,8 +73,21 @@ class Workspace:
 
     def failures(self, keys: Sequence[str]) -> dict[str, str]:
         """Why each failed video failed, in one line."""
+        return {key: lines[0] for key, lines in self._failure_lines(keys).items()}
+
+    def devices_of_failures(self, keys: Sequence[str]) -> dict[str, str]:
+        """On which device each failed video failed, where that was noted."""
+        return {
+            key: lines[1].removeprefix(_DEVICE)
+            for key, lines in self._failure_lines(keys).items()
+            if lines[1].startswith(_DEVICE)
+        }
+
+    def _failure_lines(self, keys: Sequence[str]) -> dict[str, list[str]]:
+        """The first two lines of each failure."""
         failed = [key for key in keys if self.failure_path(key).exists()]
-        return {key: self.failure_path(key).read_text().partition("\n")[0] for key in failed}
+        texts = {key: self.failure_path(key).read_text(errors="replace") for key in failed}
+        return {key: [*text.split("\n", 2)[:2], "", ""][:2] for key, text in texts.items()}
 
     def forget_failures(self, keys: Sequence[str]) -> None:
         """Let failed videos be tried again."""
@@ -77,11 +98,22 @@ class Workspace:
         """A video is finished."""
         write_scores(self.scores_path(key), scores, seconds=seconds)
 
-    def save_failure(self, key: str, error: Exception) -> None:
-        """A video failed."""
-        reason = " ".join(str(error).split())
+    def save_failure(self, key: str, reason: str, details: str, *, device: str) -> None:
+        """A video failed, for a reason of one line."""
+        text = f"{reason}\n{_DEVICE}{device}\n\n{details}"
         with whole_file(self.failure_path(key)) as temporary:
-            temporary.write_text("".join([f"{reason}\n\n", *traceback.format_exception(error)]))
+            temporary.write_bytes(text.encode(errors="backslashreplace"))
+
+    def make_alone(self, keys: Sequence[str]) -> None:
+        """Have these videos made one by one, now and in later runs."""
+        write_json(self.root / "alone.json", sorted({*keys, *self.alone}))
+
+    @property
+    def alone(self) -> Sequence[str]:
+        """The videos that are made one by one."""
+        path = self.root / "alone.json"
+        found = read_json(path) if path.exists() else []
+        return found if isinstance(found, list) else []
 
     def save_result(self, result: Result) -> None:
         """The run is finished."""

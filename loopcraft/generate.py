@@ -11,11 +11,9 @@ writes the table and the index, and removes what killed shards left behind. Shar
 on a common disk.
 """
 
-import fcntl
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,10 +24,11 @@ from loopcraft.audit import FLAGS
 from loopcraft.cli import UserError
 from loopcraft.episode_table import Row, read_rows, remove_rows, write_table
 from loopcraft.recipe import Recipe, Split, claim_folder
-from loopcraft.storage import INDEX, MANIFEST, episode_key, sweep_partials, write_json
+from loopcraft.storage import INDEX, episode_key, sweep_partials, write_json
 from loopcraft.workers import WorldFactory
 from loopcraft.worlds import make_world
 from loopcraft.worlds.base import PathWorld
+from loopcraft.writing import writing_to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +73,8 @@ def generate(
     num_candidates = None if is_path_known else recipe.candidates
     part = _shard_indices(shard, num_candidates or recipe.num_episodes)
     is_whole = len(part) == (num_candidates or recipe.num_episodes)
-    claim_folder(root, recipe)
-    with _lock(root, exclusive=is_whole):
+    with writing_to(root, together=not is_whole, swept=()):
+        claim_folder(root, recipe)
         if is_whole:
             sweep_partials(root)
         if num_candidates and not rendered.are_chosen(root, recipe):
@@ -109,17 +108,6 @@ def _shard_indices(shard: str, total: int) -> range:
         raise UserError(f"--shard {shard}: choose i/n with 1 <= i <= n <= {total} episodes, like 2/8")
     start, stop = (number * total // int(parts) for number in (int(part) - 1, int(part)))
     return range(start, stop)
-
-
-@contextmanager
-def _lock(root: Path, *, exclusive: bool) -> Iterator[None]:
-    """Keep a run over the whole set and any other run out of each other's way; shards may run together."""
-    with (root / MANIFEST).open("r+b") as file:
-        try:
-            fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"{root}: another run writes to it; wait for it or use another folder") from error
-        yield
 
 
 def _is_finished(root: Path, index: int, rows: dict[str, Row]) -> bool:

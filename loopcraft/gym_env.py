@@ -1,6 +1,6 @@
 """The voxel world as a Gymnasium environment, `loopcraft/Voxel-v1`, so that policies can walk in it.
 
-`gymnasium.make("loopcraft/Voxel-v1")` finds it through an entry point; nothing needs to be imported. Frames
+`import loopcraft` makes it known to `gymnasium.make("loopcraft/Voxel-v1")`; see environments.py. Frames
 and poses are those of `VoxelWorld.play` for the same world and actions; single pixels may differ by rounding,
 as coordinates count from another corner of the terrain. There is no task: the reward is 0 and an
 episode never terminates; it is truncated after 1024 steps. The world is drawn from the environment's own
@@ -15,6 +15,7 @@ from gymnasium import spaces
 from jaxtyping import Float64, UInt8
 
 from loopcraft.actions import Action
+from loopcraft.cli import UserError
 from loopcraft.worlds.base import Pose
 from loopcraft.worlds.voxel.physics import simulate
 from loopcraft.worlds.voxel.render import Renderer
@@ -22,8 +23,6 @@ from loopcraft.worlds.voxel.scene import build_scene
 from loopcraft.worlds.voxel.sky import make_sky
 from loopcraft.worlds.voxel.world import VIEW_DISTANCE_BLOCKS, find_start, region_around
 
-ENVIRONMENT_ID = "loopcraft/Voxel-v1"
-EPISODE_STEPS = 1024
 SLACK_BLOCKS = 24
 """How far the agent walks before terrain is made anew around it."""
 
@@ -97,16 +96,21 @@ class VoxelEnv(gymnasium.Env[Seen, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Seen, dict[str, Any]]:
-        """Start in the next world, or in that of `options["world_seed"]`; info names it."""
+        """Start in the next world, or in that of `options["world_seed"]`; info names it.
+
+        Raises `UserError` for a seed that is no world's.
+        """
         super().reset(seed=seed)
         drawn = int(self.np_random.integers(2**63))
         world_seed = (options or {}).get("world_seed", drawn)
-        self._walk = OpenWalk(world_seed, self._renderer)
+        if not isinstance(world_seed, (int, np.integer)) or not 0 <= world_seed < 2**63:
+            raise UserError(f"world_seed {world_seed!r}: choose a whole number from 0 to 2**63 - 1")
+        self._walk = OpenWalk(int(world_seed), self._renderer)
         return self._observe(), {"world_seed": world_seed}
 
     def step(self, action: np.int64) -> tuple[Seen, float, bool, bool, dict[str, Any]]:
-        """Play one tick, a twentieth of a second."""
-        self._walk.step(int(action))
+        """Play one tick, a twentieth of a second. Raises `UserError` for what is no action."""
+        self._walk.step(_checked(action))
         return self._observe(), 0.0, False, False, {}
 
     def render(self) -> UInt8[np.ndarray, "H W 3"] | None:
@@ -118,7 +122,12 @@ class VoxelEnv(gymnasium.Env[Seen, np.int64]):
         return {"frame": self._frame, "pose": np.array(self._walk.pose, np.float64)}
 
 
-def register() -> None:
-    """Make the environment known to Gymnasium, which calls this itself through the entry point."""
-    if ENVIRONMENT_ID not in gymnasium.registry:
-        gymnasium.register(ENVIRONMENT_ID, "loopcraft.gym_env:VoxelEnv", max_episode_steps=EPISODE_STEPS)
+def _checked(action: object) -> int:
+    """The action as a number; a whole number of any type is one, and nothing else."""
+    is_whole = isinstance(action, (int, np.integer)) or (
+        isinstance(action, np.ndarray) and action.shape == () and np.issubdtype(action.dtype, np.integer)
+    )
+    if not is_whole or int(action) not in list(Action):  # type: ignore[call-overload]
+        names = ", ".join(f"{known.value} ({known.name.lower()})" for known in Action)
+        raise UserError(f"action {action!r}: choose one of {names}")
+    return int(action)  # type: ignore[call-overload,no-any-return]

@@ -20,10 +20,11 @@ from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.mask_files import Masks, encode_masks
 from loopcraft.progress import progress_bar
 from loopcraft.sight import recall_masks
-from loopcraft.storage import whole_file
+from loopcraft.storage import sweep_partials, whole_file
 from loopcraft.workers import run_jobs
 from loopcraft.worlds import make_surface_world
 from loopcraft.worlds.base import SurfaceWorld
+from loopcraft.writing import writing_to
 
 SHARES = ("sky", "never shown by the context", "in sight ever since", "shown, and out of sight in between")
 
@@ -48,13 +49,22 @@ def add_masks(dataset: LoopcraftDataset, num_workers: int) -> None:
     resolution = dataset.manifest["generator"]["resolution"]
     make_world = partial(make_surface_world, dataset.manifest["world"], resolution=resolution)
     make_world()  # an unknown world is said before any work
-    missing = [key for key in dataset.keys if not dataset.masks_path(key).exists()]
     job = partial(make_masks, dataset=dataset, num_context=dataset.manifest["num_context"])
-    workers = max(1, min(num_workers, len(missing)))
-    done = len(dataset.keys) - len(missing)
-    with progress_bar("masks", len(dataset.keys), "episodes", done) as advance:
-        for _ in run_jobs(job, missing, make_world=make_world, num_workers=workers):
-            advance()
+    if not _missing(dataset):
+        return
+    with writing_to(dataset.root, swept=()):
+        sweep_partials(dataset.root)
+        missing = _missing(dataset)
+        workers = max(1, min(num_workers, len(missing)))
+        done = len(dataset.keys) - len(missing)
+        with progress_bar("masks", len(dataset.keys), "episodes", done) as advance:
+            for _ in run_jobs(job, missing, make_world=make_world, num_workers=workers):
+                advance()
+
+
+def _missing(dataset: LoopcraftDataset) -> list[str]:
+    """The episodes without masks."""
+    return [key for key in dataset.keys if not dataset.masks_path(key).exists()]
 
 
 def make_masks(world: SurfaceWorld, key: str, *, dataset: LoopcraftDataset, num_context: int) -> None:

@@ -4,7 +4,6 @@ DIR is a data set or a folder of several (train, val, test). Each becomes a conf
 those that are there and not in DIR stay. Broken off and run again, it sends only what is missing.
 """
 
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from loopcraft.sheet import write_sheet
 from loopcraft.storage import INDEX
 from loopcraft.upload import Content, Part, check, describe, switch, upload_shards, write_located_table
 from loopcraft.verify import Fault, check_episode, check_strays, check_table
+from loopcraft.writing import working_folder
 
 TINY_EPISODES = 4
 TINY_SOURCES: tuple[Split, ...] = ("test", "val", "train")
@@ -193,14 +193,14 @@ def content_at(repository: str, listing: hub.Listing, parts: list[Part], *, lice
     current = [part for part in parts if part.name != TINY or part.split == source]
     catalog = published | {part.name: describe(part, listing) for part in current}
     files = {"README.md": make_card(repository, catalog, licence=licence).encode()}
-    with tempfile.TemporaryDirectory(prefix="loopcraft-") as folder:
+    with working_folder() as folder:
         for part in current:
-            path = Path(folder) / part.name
+            path = folder / part.name
             write_located_table(path, part)
             files[catalog[part.name].table] = path.read_bytes()
         is_new = TINY not in published or catalog[TINY].shards != published[TINY].shards
         if is_new or FIGURE not in listing.files:
-            files[FIGURE] = draw_figure(current[-1], Path(folder) / FIGURE)
+            files[FIGURE] = draw_figure(current[-1], folder / FIGURE)
     return Content(files=files, catalog=catalog)
 
 

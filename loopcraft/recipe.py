@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from loopcraft.cli import UserError
-from loopcraft.storage import FORMAT, FORMAT_VERSION, MANIFEST, is_partial, read_json, write_json
+from loopcraft.storage import FORMAT, FORMAT_VERSION, MANIFEST, is_passing, read_json, write_json
 
 Split = Literal["train", "val", "test"]
 
@@ -122,11 +122,8 @@ def claim_folder(root: Path, recipe: Recipe) -> None:
 
     Raises `UserError` when it is a file, holds other things or was begun with another recipe.
     """
-    if root.exists() and not root.is_dir():
-        raise UserError(f"{root}: is a file; choose a folder")
-    root.mkdir(parents=True, exist_ok=True)
     if not (root / MANIFEST).exists():
-        strangers = sorted(path.name for path in root.iterdir() if not is_partial(path))
+        strangers = sorted(path.name for path in root.iterdir() if not is_passing(path))
         if strangers:
             raise UserError(
                 f"{root}: holds {strangers[0]!r} but no {MANIFEST}; choose an empty or a new folder"

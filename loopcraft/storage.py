@@ -27,9 +27,14 @@ MANIFEST = "dataset.json"
 EPISODES = "episodes.parquet"
 STATE_COLUMNS = ("action", "x", "y", "z", "yaw_deg", "pitch_deg")
 
+LOCK = ".lock"
+"""The file that a command locks in a folder while it writes there; see writing.py."""
+
 _PARTIAL = ".partial"
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _LONGEST_KEY = 100
+_SYSTEMS_OWN = re.compile(r"\(os error (\d+)\)")  # how libraries in Rust tell what the system told them
+_TEMPORARY = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]+{re.escape(_PARTIAL)}", re.DOTALL)
 
 
 def episode_key(index: int) -> str:
@@ -48,7 +53,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     The data are on the disk before the name is, so a crash leaves the old file, the new one or a `.partial`
     file that `sweep_partials` removes. Whoever may read a new file of this user may read this one, also where
-    a library (safetensors, for one) made it the user's alone.
+    a library (safetensors, for one) made it the user's alone. What a library makes of a full disk becomes
+    the `OSError` that it is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}{_PARTIAL}")
@@ -59,6 +65,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         _flush_to_disk(temporary)
         os.replace(temporary, path)
         _flush_to_disk(path.parent)
+    except Exception as error:
+        number = _SYSTEMS_OWN.search(str(error))
+        if isinstance(error, OSError) or number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -81,13 +92,23 @@ def _flush_to_disk(path: Path) -> None:
 
 def is_partial(path: Path) -> bool:
     """Whether `path` is a temporary file of `whole_file`."""
-    return path.name.startswith(".") and path.name.endswith(_PARTIAL)
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def sweep_partials(root: Path) -> None:
-    """Remove what killed processes left behind; nothing else may be writing below `root`."""
-    for path in sorted(root.rglob(f".*{_PARTIAL}")):
-        path.unlink()
+def is_passing(path: Path) -> bool:
+    """Whether `path` is a temporary file or a lock: what a command has while it runs, or left when killed."""
+    return is_partial(path) or (path.name.startswith(".") and path.name.endswith(LOCK))
+
+
+def sweep_partials(root: Path, *, below: bool = True, part: str = "") -> None:
+    """Remove the temporary files that killed processes left in `root` and, if so told, everywhere below it.
+
+    Nothing else may be writing there. With `part`, only those of files that are called so, before a dot.
+    """
+    for path in sorted(root.rglob(f".*{_PARTIAL}") if below else root.glob(f".*{_PARTIAL}")):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and (not part or match["name"].startswith(f"{part}.")):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -5,7 +5,6 @@ it may be repeated: what broke off goes on, and what is there is not sent again.
 """
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from loopcraft.dataset import LoopcraftDataset, fingerprint
 from loopcraft.mirror import ROW, SHARD, read_content
 from loopcraft.packing import SHARD_PATH, Shard, build_shard
 from loopcraft.progress import progress_bar
+from loopcraft.writing import working_folder
 
 COMMIT_SHARDS = 8
 """How many shards are built, sent and committed together: 4 GB of temporary space."""
@@ -71,8 +71,8 @@ def upload_shards(repository: str, parts: Sequence[Part]) -> None:
     ]
     with progress_bar("upload", sum(len(part.shards) for part in parts), "shards") as advance:
         for part, batch in batches:
-            with tempfile.TemporaryDirectory(prefix="loopcraft-") as folder:
-                hub.persistently(lambda: _commit_batch(repository, part, batch, Path(folder)))  # noqa: B023
+            with working_folder() as folder:
+                hub.persistently(lambda: _commit_batch(repository, part, batch, folder))  # noqa: B023
             for _ in batch:
                 advance()
 

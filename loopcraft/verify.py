@@ -4,7 +4,8 @@ For each episode: both files are there, their SHA-256 is the table's, video and 
 as the index says, the video decodes to its end, each turn of yaw is its own action's, and masks, where there
 are any, have their types and shape. For the folder:
 index and table name the same episodes, and nothing lies there that does not belong. A bad file that is
-deleted is made again by the loopcraft.generate command that made the set.
+deleted is made again by the loopcraft.generate command that made the set. Temporary files that a killed
+command left are named and are no fault: no reader looks at them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from loopcraft.cli import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset, read_states
 from loopcraft.mask_files import SUFFIX, read_masks
 from loopcraft.progress import progress_bar
-from loopcraft.storage import EPISODES, file_sha256, is_partial
+from loopcraft.storage import EPISODES, file_sha256, is_partial, is_passing
 from loopcraft.video import count_decodable
 
 _EPISODE_SUFFIXES = (".mp4", ".npy", SUFFIX)
@@ -89,8 +90,13 @@ def check_strays(dataset: LoopcraftDataset) -> Iterator[Fault]:
         is_among_episodes = path.parent != dataset.root and (
             path.parent in folders or path.relative_to(dataset.root).parts[0].isdecimal()
         )
-        if path.is_file() and (is_partial(path) or (is_among_episodes and path not in expected)):
+        if path.is_file() and is_among_episodes and path not in expected and not is_passing(path):
             yield Fault(path=path, what="belongs to no episode of the index; remove it")
+
+
+def leftovers(dataset: LoopcraftDataset) -> list[Path]:
+    """The temporary files in the folder: of a command that writes there now, or that was killed."""
+    return [path for path in sorted(dataset.root.rglob(".*")) if is_partial(path)]
 
 
 def check_episode(dataset: LoopcraftDataset, key: str) -> list[Fault]:
@@ -150,6 +156,8 @@ def run(flags: Flags) -> int:
         raise UserError(f"--jobs {flags.jobs}: choose 1 or more")
     dataset = open_dataset(flags.data)
     faults = verify(dataset, jobs=flags.jobs)
+    for path in leftovers(dataset):
+        print(f"{path}: of a command that writes here, or was killed: no fault, remove it or leave it")
     for fault in faults:
         print(fault)
     print(f"{dataset.root}: {len(dataset.keys)} episodes, {len(faults) or 'no'} faults")

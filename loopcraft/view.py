@@ -21,6 +21,7 @@ from loopcraft.recipe import default_context
 from loopcraft.sheet import write_memory_sheet, write_sheet
 from loopcraft.worlds import world_ids, world_spec
 from loopcraft.worlds.base import GroundPicture
+from loopcraft.writing import writing_to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +77,9 @@ def ground_below(world_id: str, world_seed: int, poses: Float[np.ndarray, "T 5"]
 def run(flags: Flags) -> None:
     """Write the views and say where they are."""
     dataset = open_dataset(flags.data)
-    for path in view(dataset, flags.key or dataset.keys[0], flags.out, num_context=flags.context):
-        print(path)
+    with writing_to(flags.out, together=True):
+        paths = view(dataset, flags.key or dataset.keys[0], flags.out, num_context=flags.context)
+    print(*paths, sep="\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,9 +5,6 @@ that outlived it would write beside the run that follows.
 """
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +12,7 @@ from typing import Any, TypeVar
 
 import cv2
 
+from loopcraft.children import end_with_parent
 from loopcraft.cli import UserError
 from loopcraft.worlds.base import World
 
@@ -81,17 +79,9 @@ def _take_finished(in_flight: dict[Future[Result], Item]) -> list[tuple[Item, Re
 
 
 def _start_worker(make_world: WorldFactory) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()
     cv2.setNumThreads(1)
     _worlds.append(make_world())
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _run_job(job: Callable[[Any, Item], Result], item: Item) -> Result:

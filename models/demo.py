@@ -21,6 +21,7 @@ from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.device import find_device
 from loopcraft.seeding import integer_seed
 from loopcraft.video import video_writer
+from loopcraft.writing import writing_to
 from models.rollouts import Precision, VideoRollout, build_rollout
 
 BASELINES = ("framepack", "full-resolution")
@@ -147,8 +148,7 @@ def show(flags: Flags) -> None:
         )
         for name in names
     ]
-    flags.out.mkdir(parents=True, exist_ok=True)
-    with Progress() as progress:
+    with writing_to(flags.out, together=True), Progress() as progress:
         for key in keys:
             progress.console.print(write_comparison(flags, dataset, key, models, progress))
 

@@ -16,6 +16,7 @@ from loopcraft.cli import UserError, run
 from loopcraft.dataset import open_dataset
 from loopcraft.device import find_device
 from loopcraft.storage import INDEX, read_json, sweep_partials, write_json
+from loopcraft.writing import writing_to
 from models.latents import MANIFEST, manifest_of, video_file, write_video
 from models.rollouts import FrameCodec, Precision, uses_bfloat16
 from models.weights import Source, load_autoencoder
@@ -48,6 +49,11 @@ class Flags:
 
 def encode(flags: Flags) -> None:
     """Encode what is missing."""
+    with writing_to(flags.out, swept=()):
+        _encode(flags)
+
+
+def _encode(flags: Flags) -> None:
     if flags.max_videos is not None and flags.max_videos < 1:
         raise UserError(f"--max-videos {flags.max_videos}: choose 1 or more")
     device = find_device(flags.device)
@@ -65,12 +71,11 @@ def encode(flags: Flags) -> None:
         data_fingerprint=dataset.fingerprint,
         computed_in="bfloat16" if uses_bfloat16(flags.precision, device) else "float32",
     )
-    flags.out.mkdir(parents=True, exist_ok=True)
-    sweep_partials(flags.out)
     if (flags.out / MANIFEST).exists() and read_json(flags.out / MANIFEST) != manifest:
         raise UserError(
             f"{flags.out}: holds latents of other frames, weights or precision; choose another --out"
         )
+    sweep_partials(flags.out)
     write_json(flags.out / MANIFEST, manifest)
     for key in track(keys, description="videos"):
         if video_file(flags.out, key).exists():

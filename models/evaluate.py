@@ -22,6 +22,7 @@ from loopcraft.cli import UserError, names_in, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.device import find_device
 from loopcraft.storage import write_json
+from loopcraft.writing import writing_to
 from models.box import PRETRAINED
 from models.reconstruction import Estimate, Score, choose_examples, choose_frames, collect, reconstruct
 from models.reconstruction_picture import draw_reconstructions
@@ -105,8 +106,9 @@ def evaluate(flags: Flags) -> None:
         "settings": _settings(flags, metrics, resources),
         "autoencoders": _autoencoders(loaded, estimates),
     }
-    write_json(flags.out / "reconstruction.json", report)
-    draw_reconstructions(flags.out / "reconstruction.png", examples, loaded.grid.tokens_per_level)
+    with writing_to(flags.out, together=True):
+        write_json(flags.out / "reconstruction.json", report)
+        draw_reconstructions(flags.out / "reconstruction.png", examples, loaded.grid.tokens_per_level)
     for metric in metrics:
         console.print(metric_table(metric, estimates, loaded.grid))
     console.print(f"mean ± standard error over {len(videos)} videos ({num_frames} frames)")

@@ -15,6 +15,7 @@ import tyro
 
 from loopcraft.cli import UserError, run
 from loopcraft.storage import file_sha256, whole_file
+from loopcraft.writing import writing_to
 from models.checkpoints import Weights, read_checkpoint, save_checkpoint
 from models.diffusion import Sampling, Solver
 from models.quantize import from_int8, to_int8
@@ -53,27 +54,32 @@ def pack(flags: Flags) -> None:
         raise UserError(f"{flags.run}: holds no {SUFFIX} file; give the folder of trained checkpoints")
     if flags.out.resolve() == flags.run.resolve():
         raise UserError(f"--out {flags.out} holds the trained checkpoints themselves; choose another folder")
-    flags.out.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        header, weights = read_checkpoint(path)
-        config = config_from(header, path)
-        origin: dict[str, Any] = {"packed_from": header.get("packed_from", file_sha256(path))}
-        if "training" in header:
-            origin["training"] = header["training"]
-        if path.stem not in AUTOENCODERS:
-            origin["sampling"] = sampling_of(flags)
-        packed = flags.out / path.name
-        log = path.with_suffix(".jsonl")
-        records = read_log(log) if log.exists() else []
-        save_checkpoint(packed, _convert(weights, flags.dtype, path), config, **origin)
-        said = f"{packed}: {packed.stat().st_size / 1e6:.2f} MB"
-        if records:
-            with whole_file(packed.with_suffix(".jsonl")) as temporary:
-                kept = _thin(records, flags.log_every)
-                temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
-            minutes = training_minutes(records, header.get("training", {}).get("batch_size", 0))
-            said += f", {records[-1]['step'] + 1} steps in {minutes:.0f} minutes"
-        print(said)
+    with writing_to(flags.out, together=True):
+        for path in paths:
+            _pack(flags, path)
+
+
+def _pack(flags: Flags, path: Path) -> None:
+    """Pack a checkpoint and its log."""
+    header, weights = read_checkpoint(path)
+    config = config_from(header, path)
+    origin: dict[str, Any] = {"packed_from": header.get("packed_from", file_sha256(path))}
+    if "training" in header:
+        origin["training"] = header["training"]
+    if path.stem not in AUTOENCODERS:
+        origin["sampling"] = sampling_of(flags)
+    packed = flags.out / path.name
+    log = path.with_suffix(".jsonl")
+    records = read_log(log) if log.exists() else []
+    save_checkpoint(packed, _convert(weights, flags.dtype, path), config, **origin)
+    said = f"{packed}: {packed.stat().st_size / 1e6:.2f} MB"
+    if records:
+        with whole_file(packed.with_suffix(".jsonl")) as temporary:
+            kept = _thin(records, flags.log_every)
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        minutes = training_minutes(records, header.get("training", {}).get("batch_size", 0))
+        said += f", {records[-1]['step'] + 1} steps in {minutes:.0f} minutes"
+    print(said)
 
 
 def sampling_of(flags: Flags) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from loopcraft import recipe as recipes
 from loopcraft.audit import FLAGS
 from loopcraft.cli import UserError
 from loopcraft.recipe import Recipe
+from loopcraft.writing import writing_to
 
 
 def make(root: Path, recipe: Recipe, **options: object) -> dict[str, bytes]:
@@ -264,9 +265,9 @@ def test_folders_that_are_none_of_ours_are_refused(tmp_path: Path) -> None:
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
     make(tmp_path, recipe())
     with ExitStack() as stack:
-        stack.enter_context(generate._lock(tmp_path, exclusive=False))
-        stack.enter_context(generate._lock(tmp_path, exclusive=False))  # as shards may
-        stack.enter_context(pytest.raises(UserError, match="another run writes to it"))
+        stack.enter_context(writing_to(tmp_path, together=True))
+        stack.enter_context(writing_to(tmp_path, together=True))  # as shards may
+        stack.enter_context(pytest.raises(UserError, match="another command writes to it"))
         make(tmp_path, recipe())
 
 

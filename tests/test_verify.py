@@ -124,10 +124,6 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
         },
     ),
     "stray": (lambda root: (root / "000/009.mp4").touch(), {"000/009.mp4": "belongs to no episode"}),
-    "debris": (
-        lambda root: (root / ".index.json.5.partial").touch(),
-        {".index.json.5.partial": "no episode"},
-    ),
     "no table": (lambda root: (root / "episodes.parquet").unlink(), {"episodes.parquet": "missing"}),
     "a readme": (lambda root: (root / "README.md").touch(), {}),
     "recall masks": (
@@ -149,6 +145,16 @@ def test_damage_is_found_and_named(name: str, root: Path, capsys: pytest.Capture
         found = " ".join(line for line in lines if line.startswith(f"{root / path}:"))
         assert re.search(what, found), found
     assert last.endswith(f"{len(lines) or 'no'} faults")
+
+
+def test_what_a_killed_command_left_is_named_and_no_fault(root: Path, capsys) -> None:
+    left = [root / ".index.json.5.partial", root / "000" / ".000.seen.npz.0a1b.partial"]
+    for path in [*left, root / ".lock"]:
+        path.touch()
+    assert verify.main([str(root)]) == 0
+    out = capsys.readouterr().out
+    assert all(f"{path}: of a command that writes here, or was killed: no fault" in out for path in left)
+    assert out.endswith("no faults\n")
 
 
 def mask_mutants() -> dict[str, bytes]:

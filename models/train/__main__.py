@@ -4,16 +4,19 @@
 folder of latents. The same command goes on where a stopped run was. torchrun starts it on many GPUs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Annotated, cast
 
 import tyro
 
 from loopcraft.cli import run
+from loopcraft.writing import writing_to
+from models.presets import MODELS
 from models.train.flags import AutoencoderFlags, Flags, VideoFlags
 from models.train.loop import Loop, LoopConfig, describe_start
 from models.train.pool import EpisodePool
-from models.train.processes import join_processes
+from models.train.processes import Processes, join_processes
 from models.train.setup import prepare
 from models.train.trainer import Trainer
 
@@ -25,7 +28,7 @@ Command = (
 
 def train(flags: Flags) -> None:
     """Check everything, then train."""
-    with join_processes(flags.device) as processes:
+    with join_processes(flags.device) as processes, _claimed(flags, processes):
         setup = prepare(flags, processes)
         first_step = 0 if setup.state is None else int(setup.state["step"])
         if processes.rank == 0:
@@ -51,7 +54,22 @@ def train(flags: Flags) -> None:
             log_every=flags.log_every,
             tensorboard=flags.tensorboard,
         )
-        Loop(config, trainer, pool, first_step, setup.draw).run()
+        with closing(pool):
+            Loop(config, trainer, pool, first_step, setup.draw).run()
+
+
+@contextmanager
+def _claimed(flags: Flags, processes: Processes) -> Iterator[None]:
+    """Keep a second run of the same model out of --out; other models may be trained there meanwhile."""
+    if isinstance(flags, VideoFlags):
+        model = flags.model
+    else:
+        model = "autoencoder-cascaded" if cast(AutoencoderFlags, flags).cascaded else "autoencoder"
+    if processes.rank > 0 or (isinstance(flags, VideoFlags) and model not in MODELS):
+        yield  # another process has the lock, or `prepare` will refuse the name
+        return
+    with writing_to(flags.out, part=model, swept=("", f"{model}-pictures")):
+        yield
 
 
 def main(argv: Sequence[str] | None = None) -> int:

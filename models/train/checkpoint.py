@@ -1,4 +1,8 @@
-"""The state of a run on disk: one file that appears whole, and beside it the model that the benchmark loads.
+"""The state of a run on disk: the model that the benchmark loads, and then the state that a run goes on from.
+
+MODEL.safetensors, what is shipped, is written first and MODEL.training.pt last: only the latter says how far
+a run is. Killed between the two, a run goes on from the state of before; a shipped file that is lost, damaged
+or of another step than the state is made again from it.
 
 MODEL.training.pt holds the configuration, the step, the network, its average, and both optimisers. There is
 no generator state to hold: every draw is keyed by (seed, purpose, step, process), and the place in the data
@@ -15,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from loopcraft.cli import UserError, describe_os_error
 from loopcraft.storage import whole_file
-from models.checkpoints import save_checkpoint
+from models.checkpoints import describe_checkpoint, save_checkpoint
 from models.train.config import TrainingConfig, differences
 
 FORMAT = "loopcraft-training"
@@ -27,6 +31,35 @@ def state_file(out: Path, model: str) -> Path:
     return out / f"{model}.training.pt"
 
 
+def shipped_file(out: Path, model: str) -> Path:
+    """Where the model that the benchmark loads lies."""
+    return out / f"{model}.safetensors"
+
+
+def is_shipped(out: Path, config: TrainingConfig, step: int) -> bool:
+    """Whether the shipped file is there, whole, and of that step of that run."""
+    try:
+        header, _ = describe_checkpoint(shipped_file(out, config.model))
+    except UserError:
+        return False
+    found = (header.get("config"), header.get("training"))
+    return found == (config.as_json()["network"], _origin(config, step))
+
+
+def ship(
+    out: Path, config: TrainingConfig, step: int, network: nn.Module, average: AveragedModel | None
+) -> None:
+    """Write the model that the benchmark loads."""
+    best = network if average is None else average.module
+    path = shipped_file(out, config.model)
+    save_checkpoint(path, best.state_dict(), config.network, training=_origin(config, step))
+
+
+def _origin(config: TrainingConfig, step: int) -> dict[str, Any]:
+    """What a shipped file says of its making."""
+    return {**{name: value for name, value in config.as_json().items() if name != "network"}, "step": step}
+
+
 def save_state(
     out: Path,
     config: TrainingConfig,
@@ -35,7 +68,7 @@ def save_state(
     average: AveragedModel | None,
     optimizers: tuple[torch.optim.Optimizer, ...],
 ) -> None:
-    """Write both files; raises `UserError` where the disk is full, and the earlier checkpoint stays."""
+    """Write both files; raises `UserError` where the disk is full, and the state of before stays."""
     state = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -47,19 +80,12 @@ def save_state(
         "rng": {"seed": config.seed, "step": step},
         "data": {"first_episode": config.pool.first_episode(step)},
     }
-    origin = {name: value for name, value in config.as_json().items() if name != "network"}
-    best = network if average is None else average.module
     try:
+        ship(out, config, step, network, average)
         with whole_file(state_file(out, config.model)) as temporary:
             torch.save(state, temporary)
-        save_checkpoint(
-            out / f"{config.model}.safetensors",
-            best.state_dict(),
-            config.network,
-            training={**origin, "step": step},
-        )
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
-        reason = describe_os_error(error) if isinstance(error, OSError) else str(error).splitlines()[0]
+        reason = describe_os_error(error) if isinstance(error, OSError) else "is the disk full?"
         raise UserError(
             f"{out}: step {step} could not be saved ({reason}); {last_good(out, config.model)}; make "
             "room and run the same command again"

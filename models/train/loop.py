@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from loopcraft.cli import UserError
-from models.train.checkpoint import last_good, save_state, state_file
+from models.train.checkpoint import is_shipped, last_good, save_state, ship, shipped_file, state_file
 from models.train.journal import Journal
 from models.train.pictures import write_png
 from models.train.pool import EpisodePool
@@ -63,8 +63,9 @@ class Loop:
     def _run(self, journal: Journal | None, stop: StopRequest) -> None:
         config, processes = self.config, self.trainer.processes
         step = self._first_step
+        self._ship_again(step)
         while step < config.steps:
-            self.pool.advance(step, stop)
+            self._advance(step, stop, journal)
             if processes.any(stop()):
                 self._flush(journal)
                 self._save(step)
@@ -81,7 +82,26 @@ class Loop:
                 self._save(step)
             if config.picture_every and (step % config.picture_every == 0 or is_last):
                 self._picture(step)
-        self._say(f"trained {config.steps} steps: {config.out / f'{self.model}.safetensors'}")
+        self._say(f"trained {step} steps: {shipped_file(config.out, self.model)}")
+
+    def _advance(self, step: int, stop: StopRequest, journal: Journal | None) -> None:
+        """Let the pool take in what `step` needs; where it cannot, what has been trained is saved first."""
+        try:
+            self.pool.advance(step, stop)
+        except UserError:
+            if step > self._first_step:
+                self._flush(journal)
+                self._save(step)
+            raise
+
+    def _ship_again(self, step: int) -> None:
+        """Make the shipped file again where it is not of the state that the run goes on from."""
+        config, trainer = self.trainer.config, self.trainer
+        if self.is_first and step and not is_shipped(self.config.out, config, step):
+            ship(self.config.out, config, step, trainer.network, trainer.average)
+            self._say(
+                f"made {shipped_file(self.config.out, self.model)} again, from the state of step {step}"
+            )
 
     def _start_clock(self) -> None:
         self._since, self.pool.seconds_waited = time.perf_counter(), 0.0

@@ -1,24 +1,20 @@
-"""The pool of episodes that a process draws samples from, refilled by DataLoader workers that read ahead."""
+"""The pool of episodes that a process draws samples from, refilled by processes that load ahead."""
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from models.train.config import PoolConfig
 from models.train.episodes import Source
+from models.train.loaders import Loaders
 from models.train.played import LoadedEpisode
 from models.train.transfer import send
 
 ENDLESS = 2**40
-READ_AHEAD = 2
-"""Episodes that each worker has ready or under way."""
 
 
 class EpisodePool:
@@ -48,17 +44,25 @@ class EpisodePool:
         self.seconds_waited = 0.0
         self._load_seconds: list[float] = []
         numbers = range(self.next_episode * processes + rank, ENDLESS, processes)
-        self._arriving = _read_ahead(source, numbers, workers)
+        self._arriving = Loaders(source, numbers, workers)
 
     def advance(self, step: int, should_stop: Callable[[], bool]) -> None:
-        """Take in what `step` draws from, older episodes making room, unless the run is to stop."""
+        """Take in what `step` draws from, older episodes making room, unless the run is to stop.
+
+        Raises `LoaderError` where a process that loads has died, and what loading an episode raised.
+        """
         begin = time.perf_counter()
         while self.next_episode < self.config.first_episode(step) + self.config.episodes:
-            if should_stop():
+            episode = self._arriving.take(should_stop)
+            if episode is None:
                 break
-            self._take_in(next(self._arriving), self.next_episode % self.config.episodes)
+            self._take_in(episode, self.next_episode % self.config.episodes)
             self.next_episode += 1
         self.seconds_waited += time.perf_counter() - begin
+
+    def close(self) -> None:
+        """End the processes that load."""
+        self._arriving.close()
 
     @property
     def episodes_per_second(self) -> float:
@@ -84,34 +88,3 @@ class EpisodePool:
         slot = np.searchsorted(ends, clip, side="right")
         start = clip - np.concatenate([[0], ends])[slot]
         return torch.from_numpy(slot), torch.from_numpy(start)
-
-
-def _read_ahead(source: Source, numbers: range, workers: int) -> Iterator[LoadedEpisode]:
-    """The episodes in the order of their numbers.
-
-    Workers are spawned (forked ones would share CUDA and compiled threads) and hand arrays over by pipe, for
-    containers have little shared memory.
-    """
-    loader = DataLoader(
-        cast("Dataset[LoadedEpisode]", source),
-        batch_size=None,
-        sampler=numbers,
-        num_workers=workers,
-        collate_fn=_unchanged,
-        multiprocessing_context="spawn" if workers else None,
-        prefetch_factor=READ_AHEAD if workers else None,
-        worker_init_fn=_start_worker,
-        generator=torch.Generator(),  # or the loader would draw from the global one
-    )
-    return iter(loader)
-
-
-def _unchanged(episode: Any) -> Any:
-    return episode
-
-
-def _start_worker(_: int) -> None:
-    """Leave signals to the trainer: a worker ends with it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    torch.set_num_threads(1)

@@ -65,7 +65,10 @@ TORCHRUN = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
 
 
 class StopRequest:
-    """Whether SIGTERM or SIGINT (Ctrl-C) has come, within the block; the handlers of before are put back."""
+    """Whether SIGTERM, SIGINT (Ctrl-C) or SIGHUP (a closed terminal) has come, within the block.
+
+    The handlers of before are put back. A signal that was ignored before, as by nohup, stays ignored.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -75,8 +78,11 @@ class StopRequest:
         return self.requested
 
     def __enter__(self) -> "StopRequest":
+        heeded = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         self._previous = {
-            number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
+            number: signal.signal(number, self._note)
+            for number in heeded
+            if signal.getsignal(number) is not signal.SIG_IGN
         }
         return self
 

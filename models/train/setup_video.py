@@ -10,7 +10,8 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from loopcraft.cli import UserError
-from loopcraft.storage import whole_file
+from loopcraft.storage import file_sha256, whole_file
+from loopcraft.writing import writing_to
 from models.autoencoder import Autoencoder
 from models.latents import OwnLatents, open_latents
 from models.presets import Preset, TokenModelConfig, VideoNetwork
@@ -164,6 +165,8 @@ def _copy_autoencoder(flags: VideoFlags) -> None:
     """Put the autoencoder beside the model, as `models.weights` expects."""
     assert flags.autoencoder is not None
     path = find_weights(autoencoder_stem(flags.model), flags.autoencoder).path
-    if path.resolve() != (flags.out / path.name).resolve():
-        with whole_file(flags.out / path.name) as temporary:
-            shutil.copyfile(path, temporary)
+    copy = flags.out / path.name
+    if path.resolve() == copy.resolve() or (copy.exists() and file_sha256(copy) == file_sha256(path)):
+        return
+    with writing_to(flags.out, part=path.stem, together=True), whole_file(copy) as temporary:
+        shutil.copyfile(path, temporary)

@@ -1,0 +1,108 @@
+"""No two commands write to one folder: the second is told so in a sentence, and neither's result is lost."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmark_data import write_dataset
+
+from benchmark import report, run, weights
+from benchmark.results import read_result
+from loopcraft import generate, masks, view
+from loopcraft.writing import writing_to
+from models import demo, encode
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"), num_videos=2)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """A small data set of the voxel world, without masks."""
+    root = tmp_path_factory.mktemp("world")
+    flags = ["--split", "val", "--num-episodes", "1", "--candidates", "1", "--num-frames", "16"]
+    assert generate.main(["--out", str(root), *flags, "--resolution", "16", "--workers", "1"]) == 0
+    return root
+
+
+def commands(name: str, data: Path, world: Path, out: Path):
+    """Each command that writes to a folder, its arguments and the folder."""
+    scored = ["--model", "copy-last", "--data", str(data), "--protocol", "loopcraft-mini"]
+    return {
+        "generate": (generate.main, ["--out", str(out), "--split", "train", "--num-episodes", "1"], out),
+        "masks": (masks.main, [str(world)], world),
+        "run": (run.main, [*scored, "--out", str(out)], out),
+        "encode": (encode.main, [str(data), "--preset", "tiny", "--out", str(out)], out),
+        "weights": (weights.main, ["fetch", "--to", str(out)], out),
+        "view": (view.main, [str(world), "--out", str(out)], out),
+        "demo": (
+            demo.main,
+            [str(data), "--preset", "tiny", "--context", "64", "--horizon", "4", "--out", str(out)],
+            out,
+        ),
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["generate", "masks", "run", "encode", "weights", "view", "demo"])
+def test_the_second_is_one_sentence_and_changes_nothing(name, data, world, tmp_path, capsys) -> None:
+    main, arguments, folder = commands(name, data, world, tmp_path / "out")
+    with writing_to(folder):
+        (folder / "of the first").touch()
+        before = sorted(folder.rglob("*"))
+        assert main(arguments) == 2
+        assert sorted(folder.rglob("*")) == before
+        (folder / "of the first").unlink()
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert errors == [
+        f"error: {folder}: another command writes to it; wait for its end or choose another folder"
+    ]
+
+
+def test_finished_masks_ask_for_no_lock(world) -> None:
+    """Data that may only be read keep their masks."""
+    assert masks.main([str(world), "--workers", "1"]) == 0
+    with writing_to(world):
+        assert masks.main([str(world), "--workers", "1"]) == 0
+
+
+@pytest.fixture
+def scored(data, tmp_path) -> Path:
+    flags = ["--model", "copy-last", "--data", str(data), "--protocol", "loopcraft-mini"]
+    assert run.main([*flags, "--out", str(tmp_path / "run")]) == 0
+    return tmp_path / "run"
+
+
+def test_a_report_sweeps_what_a_killed_one_left(scored, data, tmp_path) -> None:
+    left = [tmp_path / "report" / name for name in (".report.html.0a.partial", "figures/.a.png.1.partial")]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert report.main([str(scored), "--out", str(tmp_path / "report")]) == 0
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_of_two_processes_in_a_new_folder_one_scores_and_one_is_told(data, tmp_path) -> None:
+    out = tmp_path / "out"
+    flags = ["--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini"]
+    environment = {**os.environ, "PYTHONPATH": f"{HERE.parent}:{HERE}"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmark.run", "--model", model, *flags],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for model in ("copy-last", "other-video")
+    ]
+    errors = {process.args[4]: process.communicate(timeout=120)[1] for process in started}
+    codes = {process.args[4]: process.returncode for process in started}
+    assert sorted(codes.values()) == [0, 2]
+    (loser,) = (name for name, code in codes.items() if code == 2)
+    assert "another command writes to it" in errors[loser] or "holds another run" in errors[loser]
+    assert read_result(out / "result.json").model.name != loser
