@@ -15,6 +15,7 @@ from typing import Any
 
 ENVIRONMENTS = {
     "loopcraft/Voxel-v1": "loopcraft.gym_env:VoxelEnv",
+    "loopcraft/Plaza-v1": "loopcraft.gym_env:PlazaEnv",
 }
 """The class of each environment, which is imported when one is made."""
 EPISODE_STEPS = 1024

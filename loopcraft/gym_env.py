@@ -1,7 +1,7 @@
-"""The voxel world as a Gymnasium environment, `loopcraft/Voxel-v1`, so that policies can walk in it.
+"""The block worlds as Gymnasium environments, `loopcraft/Voxel-v1` and `loopcraft/Plaza-v1`, for policies.
 
-`import loopcraft` makes it known to `gymnasium.make("loopcraft/Voxel-v1")`; see environments.py. Frames
-and poses are those of `VoxelWorld.play` for the same world and actions; single pixels may differ by rounding,
+`import loopcraft` makes them known to `gymnasium.make("loopcraft/Voxel-v1")`; see environments.py. Frames
+and poses are those that `play` gives for the same world and actions; single pixels may differ by rounding,
 as coordinates count from another corner of the terrain. There is no task: the reward is 0 and an
 episode never terminates; it is truncated after 1024 steps. The world is drawn from the environment's own
 generator, or given: `reset(options={"world_seed": 7})` starts in the world of a data set's episode.
@@ -17,11 +17,12 @@ from jaxtyping import Float64, UInt8
 from loopcraft.actions import Action
 from loopcraft.cli import UserError
 from loopcraft.worlds.base import Pose
+from loopcraft.worlds.plaza.world import PLAZA
 from loopcraft.worlds.voxel.physics import simulate
 from loopcraft.worlds.voxel.render import Renderer
 from loopcraft.worlds.voxel.scene import build_scene
-from loopcraft.worlds.voxel.sky import make_sky
-from loopcraft.worlds.voxel.world import VIEW_DISTANCE_BLOCKS, find_start, region_around
+from loopcraft.worlds.voxel.world import LAND as VOXEL
+from loopcraft.worlds.voxel.world import VIEW_DISTANCE_BLOCKS, Land
 
 SLACK_BLOCKS = 24
 """How far the agent walks before terrain is made anew around it."""
@@ -30,14 +31,14 @@ Seen = dict[str, np.ndarray]
 
 
 class OpenWalk:
-    """A walk in the voxel world whose actions are not known beforehand: one tick, one picture at a time.
+    """A walk in a land of blocks whose actions are not known beforehand: one tick, one picture at a time.
 
     The path is simulated anew from its start at every tick: 1024 ticks take well under a millisecond.
     """
 
-    def __init__(self, seed: int, renderer: Renderer) -> None:
-        self._seed, self._renderer, self._sky = seed, renderer, make_sky(seed)
-        self._start = find_start(seed)
+    def __init__(self, land: Land, seed: int, renderer: Renderer) -> None:
+        self._land, self._seed, self._renderer = land, seed, renderer
+        self._sky, self._start = land.make_sky(seed), land.find_start(seed)
         self._actions: list[int] = []
         self.pose = Pose(*self._start, 0.0)
         self._build_ground(np.array([self._start]))
@@ -62,23 +63,25 @@ class OpenWalk:
 
     def _build_ground(self, poses: Float64[np.ndarray, "T _"]) -> None:
         """All that the path touches, and room to go on."""
-        self._ground = region_around(self._seed, poses, 2 * SLACK_BLOCKS)
+        self._ground = self._land.region_around(self._seed, poses, 2 * SLACK_BLOCKS)
 
     def _build_scene(self) -> None:
         """All that is in view from here and from a little further."""
         self._centre = self.pose
         reach = VIEW_DISTANCE_BLOCKS + SLACK_BLOCKS
-        self._scene = build_scene(region_around(self._seed, np.array([self.pose]), reach))
+        self._scene = build_scene(self._land.region_around(self._seed, np.array([self.pose]), reach))
 
 
-class VoxelEnv(gymnasium.Env[Seen, np.int64]):
-    """Actions FORWARD 0, LEFT 1, RIGHT 2; an observation holds "frame" and "pose".
+class BlockEnv(gymnasium.Env[Seen, np.int64]):
+    """A walk in a land. Actions FORWARD 0, LEFT 1, RIGHT 2; an observation holds "frame" and "pose".
 
     frame  uint8 (resolution, resolution, 3)
     pose   float64 (5,): x, y, z in blocks, yaw in [-180, 180) and pitch in degrees
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012  # as Gymnasium has it
+
+    land: Land
 
     def __init__(self, *, resolution: int = 256, quality: str = "default", render_mode: str | None = None):
         self.render_mode = render_mode
@@ -105,7 +108,7 @@ class VoxelEnv(gymnasium.Env[Seen, np.int64]):
         world_seed = (options or {}).get("world_seed", drawn)
         if not isinstance(world_seed, (int, np.integer)) or not 0 <= world_seed < 2**63:
             raise UserError(f"world_seed {world_seed!r}: choose a whole number from 0 to 2**63 - 1")
-        self._walk = OpenWalk(int(world_seed), self._renderer)
+        self._walk = OpenWalk(self.land, int(world_seed), self._renderer)
         return self._observe(), {"world_seed": world_seed}
 
     def step(self, action: np.int64) -> tuple[Seen, float, bool, bool, dict[str, Any]]:
@@ -120,6 +123,18 @@ class VoxelEnv(gymnasium.Env[Seen, np.int64]):
     def _observe(self) -> Seen:
         self._frame = self._walk.draw()
         return {"frame": self._frame, "pose": np.array(self._walk.pose, np.float64)}
+
+
+class VoxelEnv(BlockEnv):
+    """The world voxel-v1."""
+
+    land = VOXEL
+
+
+class PlazaEnv(BlockEnv):
+    """The world plaza-v1."""
+
+    land = PLAZA
 
 
 def _checked(action: object) -> int:

@@ -15,6 +15,7 @@ from loopcraft import environments, gym_env
 from loopcraft.actions import draw_walk
 from loopcraft.cli import UserError
 from loopcraft.seeding import generator
+from loopcraft.worlds import make_world
 from loopcraft.worlds.voxel.world import VoxelWorld
 
 SMALL = {"resolution": 32, "quality": "fast"}
@@ -28,8 +29,9 @@ def share_differing(frame: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.any(frame != wanted, axis=-1).mean())
 
 
-def test_gymnasiums_own_checker_passes() -> None:
-    environment = gymnasium.make("loopcraft/Voxel-v1", render_mode="rgb_array", **SMALL)
+@pytest.mark.parametrize("name", sorted(environments.ENVIRONMENTS))
+def test_gymnasiums_own_checker_passes(name: str) -> None:
+    environment = gymnasium.make(name, render_mode="rgb_array", **SMALL)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings(
@@ -38,12 +40,13 @@ def test_gymnasiums_own_checker_passes() -> None:
         check_env(environment.unwrapped)
 
 
-def test_it_shows_what_the_world_plays() -> None:
+@pytest.mark.parametrize(("name", "world_id"), [("Voxel-v1", "voxel-v1"), ("Plaza-v1", "plaza-v1")])
+def test_it_shows_what_the_world_plays(name: str, world_id: str) -> None:
     actions = draw_walk(generator(0, "gym test"), 400)
-    environment = gymnasium.make("loopcraft/Voxel-v1", **SMALL)
+    environment = gymnasium.make(f"loopcraft/{name}", **SMALL)
     _, info = environment.reset(options={"world_seed": 5})
     assert info == {"world_seed": 5}
-    for action, wanted in zip(actions, VoxelWorld(**SMALL).play(5, actions), strict=True):
+    for action, wanted in zip(actions, make_world(world_id, **SMALL).play(5, actions), strict=True):
         seen, reward, terminated, truncated, _ = environment.step(action)
         np.testing.assert_array_equal(seen["pose"], wanted.pose)
         assert share_differing(seen["frame"], wanted.frame) < 0.01
@@ -183,7 +186,7 @@ def test_a_failed_import_of_gymnasium_is_tried_again(tmp_path: Path) -> None:
         "import loopcraft\ntry:\n    import gymnasium\nexcept ImportError as error:\n    print(error)\n"
         "import gymnasium\nprint(*gymnasium.registry)"
     )
-    assert python(script, tmp_path) == "not yet\nloopcraft/Voxel-v1\n"
+    assert python(script, tmp_path) == "not yet\nloopcraft/Voxel-v1 loopcraft/Plaza-v1\n"
 
 
 def test_without_gymnasium_loopcraft_works(tmp_path: Path) -> None:
