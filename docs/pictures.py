@@ -1,7 +1,8 @@
 """Draw the pictures of the README and of docs/: `python docs/pictures.py`.
 
-docs/seeds.jpg: twelve worlds as an agent first sees them. docs/episode.jpg: one episode, what it sees when it
-comes back to a place, and the map of its walk.
+docs/seeds.jpg: twelve worlds as an agent first sees them, docs/courts.jpg twelve courts of plaza-v1.
+docs/episode.jpg: one episode, what the agent sees when it comes back to a place, and the map of its walk;
+docs/court-map.jpg: a walk in a court from above.
 """
 
 from pathlib import Path
@@ -15,7 +16,8 @@ from loopcraft.maps import CONTEXT_COLOR, HORIZON_COLOR, draw_map
 from loopcraft.seeding import generator
 from loopcraft.trajectory import find_revisits, select_walk
 from loopcraft.view import ground_below
-from loopcraft.worlds.voxel.world import VoxelWorld
+from loopcraft.worlds import make_world
+from loopcraft.worlds.base import PathWorld, World
 
 DOCS = Path(__file__).resolve().parent
 SEEDS = range(12)
@@ -23,7 +25,7 @@ EPISODE_SEED = 4
 GAP = 6
 
 
-def first_sight(seed: int, world: VoxelWorld) -> UInt8[np.ndarray, "H W 3"]:
+def first_sight(seed: int, world: World) -> UInt8[np.ndarray, "H W 3"]:
     """The frame after a short walk: the agent has looked around a little."""
     actions = select_walk(generator(seed, "docs"), num_ticks=64, num_context=16).actions
     return list(world.play(seed, actions))[40].frame
@@ -40,7 +42,7 @@ def grid(frames: list[UInt8[np.ndarray, "H W 3"]], columns: int) -> Image.Image:
     return sheet
 
 
-def episode_picture(world: VoxelWorld) -> Image.Image:
+def episode_picture(world: World) -> Image.Image:
     """Pairs of frames, far apart in time, in which the agent sees the same place; beside them the map."""
     actions = select_walk(generator(EPISODE_SEED, "docs/episode")).actions
     seen = list(world.play(EPISODE_SEED, actions))
@@ -83,11 +85,25 @@ def revisit_pairs(poses: np.ndarray, count: int = 3) -> list[tuple[int, int]]:
     return pairs
 
 
+def court_map(world: PathWorld) -> Image.Image:
+    """The map of a walk of 1024 ticks in a court."""
+    actions = select_walk(generator(EPISODE_SEED, "docs/court")).actions
+    poses = world.path(EPISODE_SEED, actions)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "map.png"
+        draw_map(path, poses, 256, background=ground_below("plaza-v1", EPISODE_SEED, poses))
+        return Image.open(path).convert("RGB")
+
+
 def main() -> None:
-    """Write both pictures."""
-    world = VoxelWorld(resolution=256, quality="best")
+    """Write all pictures."""
+    world = make_world("voxel-v1", resolution=256, quality="best")
     grid([first_sight(seed, world) for seed in SEEDS], 4).save(DOCS / "seeds.jpg", quality=86)
     episode_picture(world).save(DOCS / "episode.jpg", quality=86)
+    plaza = make_world("plaza-v1", resolution=256, quality="best")
+    assert isinstance(plaza, PathWorld)
+    grid([first_sight(seed, plaza) for seed in SEEDS], 4).save(DOCS / "courts.jpg", quality=86)
+    court_map(plaza).resize((540, 540), Image.Resampling.LANCZOS).save(DOCS / "court-map.jpg", quality=86)
 
 
 if __name__ == "__main__":
