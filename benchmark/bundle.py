@@ -41,7 +41,7 @@ class Source:
     address: str
     revision: str
     archive: str = ""
-    convert: PublishedFile | None = None
+    convert: tuple[PublishedFile, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

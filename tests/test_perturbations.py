@@ -8,6 +8,7 @@ from benchmark_data import make_frames, write_dataset
 from tiny_networks import scenes
 
 from benchmark import perturbations
+from benchmark.metrics.base import PairedMetric
 from benchmark.perturbations import BEGIN, END, PERTURBATIONS
 from loopcraft.cli import EXIT_OK, EXIT_USAGE
 
@@ -73,6 +74,26 @@ def test_the_table_has_every_metric_that_fits_and_says_what_is_absent(data: Path
     frames = np.stack([make_frames(video, 70, 16)[6:] for video in range(2)])
     expected = -10 * np.log10(((frames / 255.0 - frames[::-1] / 255.0) ** 2).mean(axis=(2, 3, 4))).mean()
     assert float(table["swap video"][0]) == pytest.approx(expected, abs=0.006)
+
+
+def test_what_takes_seconds_a_pair_sees_some_frames_only(data: Path, capsys, monkeypatch) -> None:
+    seen = []
+
+    def count(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
+        seen.append(target)
+        return np.full(len(target), 3.0)
+
+    metric = PairedMetric(
+        name="lightglue", version=1, title="Slow", higher_is_better=True, decimals=1, load=lambda _: count
+    )
+    monkeypatch.setattr(perturbations, "METRICS", (metric,))
+    assert perturbations.main(["--data", str(data)]) == EXIT_OK
+    frames = np.concatenate([make_frames(video, 70, 16)[6::16] for video in range(2)])
+    assert len(seen) == len(PERTURBATIONS)
+    np.testing.assert_array_equal(seen[0], frames)
+    printed = capsys.readouterr().out
+    assert "| swap video | 3.0 |" in printed
+    assert "Means over 2 videos and 64 frames of each; Slow: every 16th frame." in printed
 
 
 def test_the_table_goes_between_the_marks_and_nowhere_else(data: Path, tmp_path: Path, capsys) -> None:

@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 
+import cv2
 import lpips
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from torch import nn
 
 from benchmark.frechet import frechet_distance, kernel_distance
 from benchmark.metrics.i3d import load_i3d
+from benchmark.metrics.lightglue import COLUMNS
+from benchmark.metrics.lightglue_aliked import load_lightglue_aliked
 from benchmark.metrics.lpips import load_lpips, load_lpips_map
 from models.train.details import Lpips
 
@@ -94,6 +97,24 @@ def test_the_detail_term_is_lpips_of_the_package_with_vgg() -> None:
         expected = packages_lpips("vgg16", "vgg")(predicted, target, normalize=True).mean()
         value = Lpips(WEIGHTS, torch.device("cpu"))(predicted, target)
     assert float(value) == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_aliked_tells_a_view_from_another_scene() -> None:
+    pytest.importorskip("kornia")
+    matches = load_lightglue_aliked(real("aliked"))
+    target = scenes(0, 1, 256)
+    shifted, blank_frame = np.roll(target, 8, axis=2), np.zeros_like(target)
+    soft = cv2.GaussianBlur(target[0], (0, 0), 2)[None]
+    predicted = np.concatenate([target, shifted, soft, scenes(1, 1, 256), blank_frame, blank_frame])
+    rows = matches(predicted, np.concatenate([target] * 5 + [blank_frame]))
+    same, moved, blurred, other, without, nothing = rows[:, 0]
+    assert same > 200
+    assert min(moved, blurred) > 0.2 * same
+    assert max(other, without, nothing) < 0.05 * same
+    np.testing.assert_array_equal(matches(predicted[1:2], target), rows[1:2])
+    above = dict(zip(COLUMNS, rows.T[1:], strict=True))
+    assert (above["above_0.4"] >= rows[:, 0]).all()
+    assert (above["above_0.6"] <= rows[:, 0]).all()
 
 
 def test_i3d_is_a_second_implementation() -> None:

@@ -8,6 +8,7 @@ import io
 import os
 import pickle
 import socket
+import sys
 import tarfile
 import time
 import zipfile
@@ -24,6 +25,8 @@ from tiny_networks import tiny_alexnet
 from benchmark import bundle, sources, weights
 from benchmark.bundle import Bundle, Network, PublishedFile, Source
 from benchmark.convert import LPIPS_LAYERS, convert
+from benchmark.metrics.base import MetricUnavailableError
+from benchmark.metrics.lightglue_aliked import build_networks
 from benchmark.packages import explain
 from benchmark.tensors import read_tensors, tensors_sha256, write_tensors
 from loopcraft.cli import EXIT_OK, EXIT_USAGE, UserError
@@ -82,8 +85,10 @@ def network(published: Path, monkeypatch) -> Network:
         licence="MIT",
         files=(PublishedFile(path="alexnet.safetensors", tensors=tensors_sha256(tiny_alexnet())),),
         sources=(
-            Source(address="http://127.0.0.1:9/", revision="v1", convert=PublishedFile(path="alexnet.pth")),
-            Source(address="package:tiny-jax", revision="0.1.0", archive=digest(wheel), convert=member),
+            Source(
+                address="http://127.0.0.1:9/", revision="v1", convert=(PublishedFile(path="alexnet.pth"),)
+            ),
+            Source(address="package:tiny-jax", revision="0.1.0", archive=digest(wheel), convert=(member,)),
         ),
     )
     return use(monkeypatch, network)
@@ -139,8 +144,8 @@ def test_a_publisher_with_other_weights_is_passed_over(
         ({"revision": "0.2.0"}, "the package index has other versions, but not tiny-jax==0.2.0"),
         ({"archive": "0" * 64}, "the package index has another file as tiny-jax==0.1.0 than the one that is"),
         ({"address": "package:no-such-thing"}, "does not answer, or does not have no-such-thing==0.1.0"),
-        ({"convert": PublishedFile(path="tiny_jax/x.ckpt")}, "is damaged or lacks tiny_jax/x.ckpt"),
-        ({"convert": PublishedFile(path=MEMBER, sha256="0" * 8)}, f"and {'0' * 8} is published"),
+        ({"convert": (PublishedFile(path="tiny_jax/x.ckpt"),)}, "is damaged or lacks tiny_jax/x.ckpt"),
+        ({"convert": (PublishedFile(path=MEMBER, sha256="0" * 8),)}, f"and {'0' * 8} is published"),
     ],
 )
 def test_a_package_that_is_not_the_pinned_one_is_refused_in_one_sentence(
@@ -166,7 +171,7 @@ def test_an_archive_is_fetched_once_for_all_its_networks(network, tmp_path: Path
     calls = []
     run = sources.fetch_archive.__globals__["subprocess"].run
     monkeypatch.setattr("benchmark.packages.subprocess.run", lambda *a, **k: calls.append(a) or run(*a, **k))
-    monkeypatch.setattr(sources, "convert", lambda name, path: convert("alexnet", path))
+    monkeypatch.setattr(sources, "convert", lambda name, paths: convert("alexnet", paths))
     monkeypatch.setattr(bundle, "load_networks", lambda: {"vgg16": network, "alexnet": network})
     assert fetch(tmp_path) == EXIT_OK
     assert len(calls) == 1
@@ -198,35 +203,73 @@ def test_pickles_of_more_than_arrays_are_refused(tmp_path: Path, monkeypatch, co
     path = tmp_path / "alexnet.ckpt"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"alexnet.ckpt: not a file of weights"):
-        convert("alexnet", path)
+        convert("alexnet", [path])
     assert not (tmp_path / "harmed").exists()
 
 
 def test_files_without_the_networks_layers_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.ckpt").write_bytes(pickle.dumps({"AlexNet_0": {}}))
     with pytest.raises(UserError, match=r"a.ckpt: not the weights of alexnet, it lacks 'Conv_0'"):
-        convert("alexnet", tmp_path / "a.ckpt")
+        convert("alexnet", [tmp_path / "a.ckpt"])
     torch.save({"features.0.weight": torch.ones(1)}, tmp_path / "a.pth")
     with pytest.raises(UserError, match=r"lacks 'features.0.bias'"):
-        convert("alexnet", tmp_path / "a.pth")
+        convert("alexnet", [tmp_path / "a.pth"])
     (tmp_path / "a.safetensors").write_bytes(b"short")
     with pytest.raises(UserError, match="not a whole safetensors file"):
-        convert("alexnet", tmp_path / "a.safetensors")
+        convert("alexnet", [tmp_path / "a.safetensors"])
+
+
+def test_lightglues_old_names_become_kornias_and_both_networks_one_file(tmp_path: Path) -> None:
+    one, two = torch.ones(1), torch.zeros(2)
+    torch.save({"block1.conv1.weight": one}, tmp_path / "aliked-n16.pth")
+    old = {
+        "self_attn.3.Wqkv.weight": two,
+        "cross_attn.8.to_v.bias": one,
+        "token_confidence.0.token.0.bias": two,
+    }
+    torch.save(old, tmp_path / "aliked_lightglue.pth")
+    tensors = convert("aliked", [tmp_path / "aliked-n16.pth", tmp_path / "aliked_lightglue.pth"])
+    assert [*tensors] == [
+        "detector.block1.conv1.weight",
+        "matcher.transformers.3.self_attn.Wqkv.weight",
+        "matcher.transformers.8.cross_attn.to_v.bias",
+        "matcher.token_confidence.0.token.0.bias",
+    ]
+    assert torch.equal(tensors["matcher.transformers.3.self_attn.Wqkv.weight"], two)
+
+
+def test_without_kornia_the_metric_is_absent_with_the_command(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "kornia.feature", None)
+    with pytest.raises(
+        MetricUnavailableError, match=r"needs the package kornia: pip install -e '.\[matchers\]'"
+    ):
+        build_networks({})
 
 
 def add(root: Path, given: Path) -> int:
     return weights.main(["add", "--only", "alexnet", "--file", str(given), "--to", str(root)])
 
 
-@pytest.mark.parametrize("name", ["alexnet.pth", "alexnet.ckpt", "tiny_jax-0.1.0.tar.gz"])
+@pytest.mark.parametrize(
+    "name",
+    ["alexnet.pth", "alexnet.ckpt", "tiny_jax-0.1.0.tar.gz", "index/tiny_jax-0.1.0-py3-none-any.whl"],
+)
 def test_local_files_are_taken_up_and_named_as_the_source(
     network, published: Path, tmp_path: Path, name: str
 ) -> None:
     assert add(tmp_path, published / name) == EXIT_OK
     record = Bundle(tmp_path).record("alexnet")
-    assert (record.source, record.revision) == (f"file:{name}", digest(published / name))
+    assert (record.source, record.revision) == (f"file:{Path(name).name}", digest(published / name))
     assert record.files["alexnet.safetensors"].checksum == tensors_sha256(tiny_alexnet())
     assert add(tmp_path / "again", tmp_path / "alexnet" / "alexnet.safetensors") == EXIT_OK
+
+
+def test_a_folder_with_a_sources_files_is_taken_up(network, published: Path, tmp_path: Path, capsys) -> None:
+    assert add(tmp_path, published) == EXIT_OK
+    assert Bundle(tmp_path).record("alexnet").source == f"file:{published.name}"
+    capsys.readouterr()
+    assert add(tmp_path, tmp_path) == EXIT_USAGE
+    assert "lacks alexnet.pth; lacks alexnet.ckpt" in capsys.readouterr().err
 
 
 def test_local_files_of_other_weights_are_refused(network, tmp_path: Path, capsys) -> None:

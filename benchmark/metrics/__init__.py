@@ -8,6 +8,7 @@ from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.metrics.dinov2 import PATCH, load_dinov2
 from benchmark.metrics.i3d import I3D
 from benchmark.metrics.inception import INCEPTION
+from benchmark.metrics.lightglue_aliked import load_lightglue_aliked
 from benchmark.metrics.psnr import psnr
 from benchmark.metrics.sift import sift
 from benchmark.protocol import EvaluationProtocol
@@ -71,6 +72,17 @@ METRICS: tuple[Metric, ...] = (
         decimals=1,
         networks=("lightglue",),
         load=lightglue.load_lightglue,
+        columns=lightglue.COLUMNS,
+    ),
+    PairedMetric(
+        name="lightglue_aliked",
+        version=1,
+        title="LightGlue (ALIKED)",
+        unit="matches",
+        higher_is_better=True,
+        decimals=1,
+        networks=("aliked",),
+        load=load_lightglue_aliked,
         columns=lightglue.COLUMNS,
     ),
     PairedMetric(
