@@ -196,7 +196,7 @@ def test_where_every_attempt_is_stuck_it_is_flagged(tmp_path: Path, monkeypatch:
 
 CLI_MISTAKES = {
     "resolution 0": (["--resolution", "0"], "--resolution 0: choose 8 to 4096"),
-    "odd resolution": (["--resolution", "33"], "--resolution 33: must be even for yuv420p, and a multiple of 8 for voxel-v1; choose 40"),
+    "odd resolution": (["--resolution", "33"], "and a multiple of 8 for voxel-v1; choose 40"),
     "unknown world": (["--world", "moon-v1"], "unknown world 'moon-v1'"),
     "no episodes": (["--num-episodes", "0"], "--num-episodes 0"),
     "no frames": (["--num-frames", "0"], "--num-frames 0"),
