@@ -2,11 +2,17 @@
 
 A command is a frozen dataclass of flags plus a function that takes it. `run` joins the two. A `UserError`
 or an `OSError` (missing file, read-only or full disk) ends the process with exit code 2 and one sentence on
-stderr; anything else is a defect of ours and keeps its traceback.
+stderr; anything else is a defect of ours and keeps its traceback. Ctrl-C, SIGTERM and SIGHUP end a command
+in order; a reader of its output that goes away ends it without a word.
 """
 
+import os
+import select
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import tyro
@@ -16,6 +22,8 @@ Flags = TypeVar("Flags")
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+_SIGNALLED = 128
+"""Added to a signal's number: the exit code of a command that it ended, as in shells."""
 
 
 class UserError(ValueError):
@@ -27,18 +35,60 @@ def run(flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequ
     module = sys.modules[body.__module__]
     flags = tyro.cli(flags_type, args=argv, description=module.__doc__)
     try:
-        return body(flags) or EXIT_OK
+        with _ended_in_order():
+            code = body(flags) or EXIT_OK
+            sys.stdout.flush()
+            return code
     except UserError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
     except OSError as error:
+        if _nobody_reads():
+            return _SIGNALLED + signal.SIGPIPE
         print(f"error: {printable(describe_os_error(error))}", file=sys.stderr)
     except SystemExit as error:  # some library's: a command that is left early has not done its work
+        if _nobody_reads() or isinstance(error.__context__, BrokenPipeError):
+            return _SIGNALLED + signal.SIGPIPE
         print(f"error: ended early by sys.exit({error.code!r})", file=sys.stderr)
         return EXIT_FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
+        return _SIGNALLED + (error.args[0] if error.args else signal.SIGINT)
     return EXIT_USAGE
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, unless somebody has set what they do."""
+    numbers = [
+        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
+    ]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    for number in numbers:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt(number)
+
+
+def _nobody_reads() -> bool:
+    """Whether whoever read our output has gone (`| head`); nothing more is written then."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # not a real file
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    return True
 
 
 def names_in(text: str) -> list[str]:

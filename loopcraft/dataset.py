@@ -10,6 +10,7 @@ Nothing large is kept in memory, so one object serves many processes. For torch 
 """
 
 import hashlib
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -225,17 +226,30 @@ def read_episodes(root: Path) -> pd.DataFrame:
     """The table of episodes. Raises `UserError` where the file is damaged."""
     path = root / EPISODES
     try:
-        return pd.read_parquet(path)
-    except ValueError as error:  # what pyarrow raises for a damaged file
-        raise UserError(f"{path}: not a readable table ({error}); restore it") from error
+        table = pd.read_parquet(path)
+        keys, frames = table["key"], table["frames"]
+        is_whole = keys.is_unique and all(isinstance(key, str) for key in keys) and frames.dtype.kind in "iu"
+    except OSError as error:
+        raise error if error.errno else _unreadable(path, "table", error) from error  # Arrow's have none
+    except Exception as error:  # of pandas or Arrow: damaged bytes raise a dozen kinds
+        raise _unreadable(path, "table", error) from error
+    if not is_whole:
+        raise UserError(f"{path}: names an episode twice, or gives no whole number of frames; restore it")
+    return table
+
+
+def _unreadable(path: Path, what: str, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())
+    return UserError(f"{path}: not a readable {what} ({reason}); restore it or make it again")
 
 
 def read_states(path: Path, num_frames: int) -> Float32[np.ndarray, "T 6"]:
     """An episode's states. Raises `UserError` where the file is damaged or of another length."""
+    data = path.read_bytes()
     try:
-        states: Float32[np.ndarray, "T 6"] = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a readable array ({error}); restore it or make it again") from error
+        states: Float32[np.ndarray, "T 6"] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # of NumPy or Python's tokenizer: damaged bytes raise a dozen kinds
+        raise _unreadable(path, "array", error) from error
     if states.dtype != np.float32 or states.shape != (num_frames, len(STATE_COLUMNS)):
         raise UserError(
             f"{path}: holds {states.dtype} {states.shape}, but the index says float32 "

@@ -7,6 +7,7 @@ episodes.parquet      a row an episode: seeds, checksums, statistics, audit flag
 000/000.npy           float32 (T, 6): action, x, y, z, yaw, pitch; row t made frame t
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -33,8 +34,12 @@ LOCK = ".lock"
 _PARTIAL = ".partial"
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _LONGEST_KEY = 100
-_SYSTEMS_OWN = re.compile(r"\(os error (\d+)\)")  # how libraries in Rust tell what the system told them
 _TEMPORARY = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]+{re.escape(_PARTIAL)}", re.DOTALL)
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_RUST_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""In what safetensors raises, which is no `OSError`."""
+_SHORT_WRITES = ("inline_container.cc", "requested and")
+"""In what torch and NumPy say of a file that took fewer bytes than they had."""
 
 
 def episode_key(index: int) -> str:
@@ -53,25 +58,38 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     The data are on the disk before the name is, so a crash leaves the old file, the new one or a `.partial`
     file that `sweep_partials` removes. Whoever may read a new file of this user may read this one, also where
-    a library (safetensors, for one) made it the user's alone. What a library makes of a full disk becomes
-    the `OSError` that it is.
+    a library (safetensors, for one) made it the user's alone. Raises `OSError` with `path` where a disk is
+    full or read-only.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}{_PARTIAL}")
-    usual_mode = _mode_of_new_files(temporary)
     try:
+        usual_mode = _mode_of_new_files(temporary)
         yield temporary
         temporary.chmod(usual_mode)
         _flush_to_disk(temporary)
         os.replace(temporary, path)
         _flush_to_disk(path.parent)
     except Exception as error:
-        number = _SYSTEMS_OWN.search(str(error))
-        if isinstance(error, OSError) or number is None:
+        if (named := _failed_write(error, path, temporary)) is None:
             raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+        raise named from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _failed_write(error: Exception, path: Path, temporary: Path) -> OSError | None:
+    """An `OSError` that names `path`, if the file could not be written, whatever library found that out."""
+    if isinstance(error, OSError):
+        is_ours = error.filename in (str(temporary), temporary)
+        number = error.errno if is_ours or (error.filename is None and error.errno in _DISK_ERRORS) else None
+    else:
+        found = _RUST_OS_ERROR.search(str(error))
+        number = int(found[1]) if found else None
+    if number is None and not any(phrase in str(error) for phrase in _SHORT_WRITES):
+        return None
+    number = number or errno.EIO
+    return OSError(number, os.strerror(number), str(path))
 
 
 def _mode_of_new_files(path: Path) -> int:

@@ -70,7 +70,11 @@ def check_table(dataset: LoopcraftDataset) -> Iterator[Fault]:
         if dataset.manifest is not None:
             yield Fault(path=path, what="missing; restore it")
         return
-    frames = dataset.metadata["frames"]
+    try:
+        frames = dataset.metadata["frames"]
+    except (UserError, OSError) as error:
+        yield Fault(path=path, what=_reason(path, error))
+        return
     for key in dataset.keys:
         if key not in frames.index:
             yield Fault(path=path, what=f"lacks episode {key}, which the index names")
@@ -109,31 +113,38 @@ def check_episode(dataset: LoopcraftDataset, key: str) -> list[Fault]:
         if not path.is_file():
             faults.append(Fault(path=path, what="missing; make it again"))
             continue
-        recorded = dataset.recorded_sha256(path)
-        if recorded is not None and file_sha256(path) != recorded:
-            faults.append(
-                Fault(path=path, what="not what the table's SHA-256 says; delete it and make it again")
-            )
-        faults += [Fault(path=path, what=what) for what in check(path, dataset.num_frames(key))]
+        try:
+            recorded = _recorded_sha256(dataset, path)
+            if recorded is not None and file_sha256(path) != recorded:
+                what = "not what the table's SHA-256 says; delete it and make it again"
+                faults.append(Fault(path=path, what=what))
+            faults += [Fault(path=path, what=what) for what in check(path, dataset.num_frames(key))]
+        except (UserError, OSError) as error:
+            faults.append(Fault(path=path, what=_reason(path, error)))
     return faults
 
 
-def _check_video(path: Path, num_frames: int) -> Iterator[str]:
+def _recorded_sha256(dataset: LoopcraftDataset, path: Path) -> str | None:
+    """What the table says, None where it cannot be read, which is a fault of its own."""
     try:
-        decodable = count_decodable(path)
-    except UserError as error:
-        yield str(error).removeprefix(f"{path}: ")
-        return
+        return dataset.recorded_sha256(path)
+    except (UserError, OSError):
+        return None
+
+
+def _reason(path: Path, error: UserError | OSError) -> str:
+    text = str(error) if isinstance(error, UserError) else cli.describe_os_error(error)
+    return text.removeprefix(f"{path}: ")
+
+
+def _check_video(path: Path, num_frames: int) -> Iterator[str]:
+    decodable = count_decodable(path)
     if decodable != num_frames:
         yield f"{decodable} frames can be decoded, the index says {num_frames}"
 
 
 def _check_states(path: Path, num_frames: int) -> Iterator[str]:
-    try:
-        states = read_states(path, num_frames)
-    except UserError as error:
-        yield str(error).removeprefix(f"{path}: ")
-        return
+    states = read_states(path, num_frames)
     actions = states[:, 0]
     if not np.isin(actions, list(Action)).all():
         yield "holds actions other than 0, 1 and 2"
@@ -144,10 +155,8 @@ def _check_states(path: Path, num_frames: int) -> Iterator[str]:
 
 
 def _check_masks(path: Path, num_frames: int) -> Iterator[str]:
-    try:
-        read_masks(path, num_frames)
-    except UserError as error:
-        yield str(error).removeprefix(f"{path}: ")
+    read_masks(path, num_frames)
+    return iter(())
 
 
 def run(flags: Flags) -> int:

@@ -137,7 +137,10 @@ def _opened(path: Path) -> Iterator[InputContainer]:
     """The file open for reading; what FFmpeg finds wrong with it becomes a `UserError`."""
     try:
         with av.open(str(path), metadata_errors="replace") as container:
-            container.streams.video[0].codec_context.thread_count = 1
+            codec = container.streams.video[0].codec_context
+            if codec is None:
+                raise UserError(f"{path}: not a readable video (unknown codec); restore it or make it again")
+            codec.thread_count = 1
             yield container
     except _NOT_ITS_CONTENT:
         raise

@@ -1,9 +1,19 @@
 """Files appear whole or not at all."""
 
 import json
+import resource
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import URLError
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import safetensors.numpy
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
 
 from loopcraft import storage
 from loopcraft.cli import UserError
@@ -49,6 +59,58 @@ def test_a_failure_leaves_the_old_file_and_no_debris(tmp_path: Path) -> None:
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+WRITERS = {
+    "safetensors": lambda path: safetensors.numpy.save_file({"a": NOISE}, path),
+    "torch": lambda path: torch.save(torch.from_numpy(NOISE), path),
+    "numpy": lambda path: save_open(path, NOISE),
+    "parquet": lambda path: pq.write_table(pa.table({"a": NOISE}), path),
+    "picture": lambda path: Image.fromarray(NOISE.view(np.uint8)[:90_000].reshape(300, 300)).save(
+        path, "PNG"
+    ),
+    "figure": lambda path: Figure(figsize=(20, 20)).savefig(path, format="png", dpi=300),
+    "text": lambda path: path.write_text("x" * 80_000),
+}
+NOISE = np.random.default_rng(0).random(80_000)
+
+
+def save_open(path: Path, array: np.ndarray) -> None:
+    with path.open("wb") as file:
+        np.save(file, array)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk_is_an_os_error_that_names_the_file(full_disk, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "file"
+    with (
+        pytest.raises(OSError, match=r"File too large|Input/output") as caught,
+        storage.whole_file(path) as new,
+    ):
+        WRITERS[name](new)
+    assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [URLError("no route"), ConnectionResetError(104, "reset"), FileNotFoundError(2, "no such", "other")],
+)
+def test_what_else_goes_wrong_meanwhile_is_not_blamed_on_the_disk(tmp_path: Path, error: OSError) -> None:
+    with (
+        pytest.raises(OSError, match=r"no route|reset|no such") as caught,
+        storage.whole_file(tmp_path / "file"),
+    ):
+        raise error
+    assert caught.value is error
 
 
 def test_sweeping_takes_partial_files_and_nothing_else(tmp_path: Path) -> None:

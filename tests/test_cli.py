@@ -1,0 +1,100 @@
+"""How commands end: one sentence for a mistake, in order on a signal, without a word where nobody reads."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from loopcraft import cli
+from loopcraft.storage import whole_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """A command for the tests."""
+
+    what: str
+    out: Path = Path()
+
+
+def body(flags: Flags) -> None:
+    if flags.what == "escape":
+        raise cli.UserError("bad name \x1b[2J\u202e.mp4")
+    if flags.what == "exit":
+        sys.exit(0)
+    if flags.what == "wait":
+        with whole_file(flags.out / "file") as temporary:
+            temporary.touch()
+            print("ready", flush=True)
+            time.sleep(60)
+    if flags.what == "print":
+        for number in range(100_000):
+            print(number)
+    if flags.what == "rich":
+        import rich
+
+        rich.print("\n".join(map(str, range(100_000))))
+
+
+def start(*flags: str) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, *flags]
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_in_order(tmp_path: Path, number: signal.Signals) -> None:
+    process = start("--what", "wait", "--out", str(tmp_path))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert said == "interrupted; run the same command again to go on\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_ignores_a_hangup_goes_on() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert cli.run(Flags, lambda flags: os.kill(os.getpid(), signal.SIGHUP), ["--what", "none"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("what", ["print", "rich"])
+def test_a_reader_that_goes_away_is_no_error(what: str) -> None:
+    process = start("--what", what)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=30) in (0, 128 + signal.SIGPIPE)  # rich keeps silent by itself
+
+
+def test_handlers_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+    assert cli.run(Flags, body, ["--what", "nothing"]) == 0
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_leaving_early_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(Flags, body, ["--what", "exit"]) == 1
+    assert capsys.readouterr().err == "error: ended early by sys.exit(0)\n"
+
+
+def test_a_strangers_text_does_not_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(Flags, body, ["--what", "escape"]) == 2
+    assert capsys.readouterr().err == "error: bad name \ufffd[2J\ufffd.mp4\n"
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(Flags, body, None))
