@@ -23,7 +23,8 @@ from jaxtyping import Float32, Int64, UInt8
 
 from loopcraft.cli import UserError
 from loopcraft.mask_files import SUFFIX, Masks, read_masks
-from loopcraft.recipe import read_manifest
+from loopcraft.parquet_damage import DAMAGE, is_systems
+from loopcraft.recipe import MOST_PIXELS, read_manifest
 from loopcraft.storage import EPISODES, INDEX, MANIFEST, STATE_COLUMNS, file_sha256, read_json
 from loopcraft.video import iterate_frames, read_frames
 
@@ -80,7 +81,17 @@ class LoopcraftDataset:
     def masks(self, key: str) -> Masks | None:
         """The episode's recall masks (see masks.py); None if it has none."""
         path = self.masks_path(key)
-        return read_masks(path, self.num_frames(key)) if path.exists() else None
+        return read_masks(path, self.num_frames(key), self.num_pixels(key)) if path.exists() else None
+
+    def num_pixels(self, key: str) -> int:
+        """Height times width of an episode's frames, as far as manifest or video tell; else the most."""
+        if self.manifest is not None:
+            return int(self.manifest["generator"]["resolution"]) ** 2
+        try:
+            _, height, width, _ = self.frames(key, 0, 1).shape
+        except (UserError, OSError):
+            return MOST_PIXELS**2
+        return int(height * width)
 
     def _fetched(self, key: str, suffix: str) -> Path:
         path = self.root / f"{key}{suffix}"
@@ -227,9 +238,19 @@ def read_episodes(root: Path) -> pd.DataFrame:
     """The table of episodes. Raises `UserError` where the file is damaged."""
     path = root / EPISODES
     try:
-        return pd.read_parquet(path)
-    except ValueError as error:  # what pyarrow raises for a damaged file
+        table = pd.read_parquet(path)
+        keys, frames = table["key"], table["frames"]
+        if (
+            not keys.is_unique
+            or not all(isinstance(key, str) for key in keys)
+            or frames.dtype.kind not in "iu"
+        ):
+            raise ValueError("its keys or frames are not those of a table of episodes")
+    except DAMAGE as error:
+        if is_systems(error):
+            raise
         raise UserError(f"{path}: not a readable table ({error}); restore it") from error
+    return table
 
 
 def read_states(path: Path, num_frames: int) -> Float32[np.ndarray, "T 6"]:

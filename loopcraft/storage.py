@@ -40,6 +40,11 @@ def episode_key(index: int) -> str:
     return f"{index // 1000:03d}/{index % 1000:03d}"
 
 
+def is_inside(name: str) -> bool:
+    """Whether a name out of a file, taken for a path in a folder, stays below that folder."""
+    return bool(name) and "\0" not in name and not name.startswith("/") and ".." not in name.split("/")
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its name once the block has ended well, else vanishes.
@@ -117,10 +122,15 @@ def encode_json(value: Any) -> bytes:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file; raises `UserError` when it does not parse."""
+    return parse_json(path.read_bytes(), path)
+
+
+def parse_json(text: bytes, place: str | Path) -> Any:
+    """The value of a JSON text; raises `UserError`, naming its `place`, for what is none or too deep."""
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); restore it or make the data set again") from error
+        return json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{place}: not JSON ({error}); restore it or make it again") from error
 
 
 def file_sha256(path: Path) -> str:
