@@ -23,7 +23,7 @@ from jaxtyping import Float32, Int64, UInt8
 
 from loopcraft.cli import UserError
 from loopcraft.mask_files import SUFFIX, Masks, read_masks
-from loopcraft.parquet_damage import DAMAGE, is_systems
+from loopcraft.parquet_damage import plain_damage
 from loopcraft.recipe import MOST_PIXELS, read_manifest
 from loopcraft.storage import EPISODES, INDEX, MANIFEST, STATE_COLUMNS, file_sha256, read_json
 from loopcraft.video import iterate_frames, read_frames
@@ -237,19 +237,13 @@ def read_index(root: Path) -> dict[str, int]:
 def read_episodes(root: Path) -> pd.DataFrame:
     """The table of episodes. Raises `UserError` where the file is damaged."""
     path = root / EPISODES
-    try:
+    with plain_damage(f"{path}: not a readable table", "restore it"):
         table = pd.read_parquet(path)
         keys, frames = table["key"], table["frames"]
-        if (
-            not keys.is_unique
-            or not all(isinstance(key, str) for key in keys)
-            or frames.dtype.kind not in "iu"
-        ):
-            raise ValueError("its keys or frames are not those of a table of episodes")
-    except DAMAGE as error:
-        if is_systems(error):
-            raise
-        raise UserError(f"{path}: not a readable table ({error}); restore it") from error
+        if not keys.is_unique or not all(isinstance(key, str) for key in keys):
+            raise ValueError("its keys are not names of episodes, each once")
+        if frames.dtype.kind not in "iu":
+            raise ValueError("its frames are no numbers of frames")
     return table
 
 

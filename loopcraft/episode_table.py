@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from loopcraft.audit import FLAGS
 from loopcraft.cli import UserError
-from loopcraft.parquet_damage import DAMAGE, is_systems
+from loopcraft.parquet_damage import plain_damage
 from loopcraft.storage import EPISODES, read_json, whole_file, write_json
 
 Row = dict[str, Any]
@@ -73,14 +73,10 @@ def remove_rows(root: Path, keys: Iterable[str]) -> None:
 
 
 def _read_table(root: Path) -> list[Row]:
-    try:
+    with plain_damage(f"{root / EPISODES}: not a readable table", "restore it"):
         rows: list[Row] = pq.read_table(root / EPISODES).to_pylist()
         if not all(isinstance(row.get("key"), str) and set(COLUMNS) <= set(row) for row in rows):
             raise ValueError("it lacks columns or keys")
-    except DAMAGE as error:
-        if is_systems(error):
-            raise
-        raise UserError(f"{root / EPISODES}: not a readable table ({error}); restore it") from error
     return rows
 
 

@@ -25,7 +25,7 @@ from loopcraft.catalog import CATALOG, Configuration, decode_catalog, preferred
 from loopcraft.cli import UserError
 from loopcraft.hub_errors import DATASET, plain_errors, require_name
 from loopcraft.mask_files import SUFFIX, encode_masks
-from loopcraft.parquet_damage import DAMAGE, is_systems
+from loopcraft.parquet_damage import plain_damage
 from loopcraft.shards import Content, read_row
 from loopcraft.storage import EPISODES, INDEX, MANIFEST, read_json, whole_file, write_json
 
@@ -92,13 +92,12 @@ Source = FolderSource | ShardSource
 def read_content(repository: str, commit: str, shard: str, row: int) -> Content:
     """One episode of a shard, by range requests; raises `UserError` where the shard is damaged."""
     path = f"datasets/{repository}@{commit}/{shard}"
-    try:
-        with plain_errors(repository), HfFileSystem().open(path, "rb", cache_type="none") as file:
-            return read_row(file, row, _footer(path))
-    except DAMAGE as error:
-        if is_systems(error):
-            raise
-        raise UserError(f"hf://{repository}: {shard} is damaged ({error}); publish it again") from error
+    with (
+        plain_damage(f"hf://{repository}: {shard} is damaged", "publish it again"),
+        plain_errors(repository),
+        HfFileSystem().open(path, "rb", cache_type="none") as file,
+    ):
+        return read_row(file, row, _footer(path))
 
 
 @lru_cache(maxsize=256)
@@ -166,27 +165,23 @@ def _located_table(repository: _Repository, found: Configuration) -> tuple[pa.Ta
     Raises `UserError` where it is damaged or names what the configuration's shards cannot hold.
     """
     path = repository.download(found.table)
-    try:
+    with plain_damage(f"hf://{repository.name}: its {found.table} is damaged", "publish it again"):
         table = pq.read_table(path)
         columns: dict[str, list[Any]] = table.select(list(_LOCATED)).to_pydict()
-    except DAMAGE as error:
-        if is_systems(error):
-            raise
-        raise _damaged(repository, found, str(error)) from error
-    for name, kind in _LOCATED.items():
-        if not all(type(value) is kind for value in columns[name]):
-            raise _damaged(repository, found, f"{name} holds more than {kind.__name__}")
-    episodes = [shard.episodes for shard in found.shards]
-    places = list(zip(columns[SHARD], columns[ROW], strict=True))
-    if len(places) != sum(episodes) or len(set(columns["key"])) < len(places):
-        raise _damaged(repository, found, f"it does not name {sum(episodes)} episodes")
-    if not all(0 <= shard < len(episodes) and 0 <= row < episodes[shard] for shard, row in places):
-        raise _damaged(repository, found, "it names rows that no shard has")
+        _check_places(columns, [shard.episodes for shard in found.shards])
     return table, columns
 
 
-def _damaged(repository: _Repository, found: Configuration, why: str) -> UserError:
-    return UserError(f"hf://{repository.name}: its {found.table} is damaged ({why}); publish it again")
+def _check_places(columns: dict[str, list[Any]], episodes: list[int]) -> None:
+    """Raise `ValueError` unless every row names an episode that a shard of so many can hold."""
+    for name, kind in _LOCATED.items():
+        if not all(type(value) is kind for value in columns[name]):
+            raise ValueError(f"{name} holds more than {kind.__name__}")
+    places = list(zip(columns[SHARD], columns[ROW], strict=True))
+    if len(places) != sum(episodes) or len(set(columns["key"])) < len(places):
+        raise ValueError(f"it does not name {sum(episodes)} episodes")
+    if not all(0 <= shard < len(episodes) and 0 <= row < episodes[shard] for shard, row in places):
+        raise ValueError("it names rows that no shard has")
 
 
 def _open_folder(repository: _Repository, wanted: str | None) -> tuple[Path, Source]:

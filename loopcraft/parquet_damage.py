@@ -1,13 +1,26 @@
 """What reading a damaged Parquet file raises: Arrow has a dozen ways to say so, some of them `OSError`s."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pyarrow as pa
 
 from loopcraft.cli import UserError
 
-DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, TypeError, OverflowError)
-"""To be caught, and raised again where it `is_systems`."""
+_DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, TypeError, OverflowError)
 
 
-def is_systems(error: BaseException) -> bool:
-    """Whether one of `DAMAGE` comes from the system, or is meant for the user: no sign of damage."""
-    return isinstance(error, UserError) or (isinstance(error, OSError) and error.errno is not None)
+@contextmanager
+def plain_damage(what: str, remedy: str) -> Iterator[None]:
+    """Damage found within the block becomes a `UserError` of one sentence: `what` (the reason); `remedy`.
+
+    Errors of the system and those meant for the user pass.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise UserError(f"{what} ({' '.join(str(error).split())}); {remedy}") from error
