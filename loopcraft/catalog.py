@@ -21,6 +21,7 @@ FORMAT = "loopcraft-hub"
 VERSION = 1
 TINY = "tiny"
 SHARD_PATH = re.compile(r"data/\w+/[0-9a-f]{16}/\d{5}-([0-9a-f]{16})\.parquet")
+_REMEDY = "remove it there and publish the data set again"
 PREFERENCE = ("train", "test", "val", TINY)
 """Which configuration is read when none is named: the first of these that is there."""
 
@@ -79,7 +80,7 @@ def encode_catalog(catalog: Catalog) -> bytes:
 def decode_catalog(text: bytes, repository: str) -> Catalog:
     """The reverse; raises `UserError` for another format or version, and for what is not as it should be."""
     place = f"{repository}: its {CATALOG}"
-    document = parse_json(text, place)
+    document = parse_json(text, place, _REMEDY)
     header = (document.get("format"), document.get("version")) if isinstance(document, dict) else None
     if header != (FORMAT, VERSION):
         raise UserError(f"{place} is not of version {VERSION}; update loopcraft")
@@ -88,7 +89,7 @@ def decode_catalog(text: bytes, repository: str) -> Catalog:
         for name, configuration in found.items():
             _check(name, configuration)
     except SchemaError as error:
-        raise UserError(f"{place} is damaged ({error}); publish the data set again") from error
+        raise UserError(f"{place} is damaged ({error}); {_REMEDY}") from error
     return dict(found)
 
 

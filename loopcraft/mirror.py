@@ -143,7 +143,8 @@ def _open_shards(repository: _Repository, name: str, found: Configuration) -> tu
     """Write the folder's index, table and manifest from the repository's."""
     owner = repository.name.replace("/", "--")
     content = f"{name}-{found.folder.rsplit('/', 1)[1]}"
-    root = cached_assets_path("loopcraft", owner, content, assets_dir=constants.HF_ASSETS_CACHE)
+    with plain_errors(repository.name):
+        root = cached_assets_path("loopcraft", owner, content, assets_dir=constants.HF_ASSETS_CACHE)
     table, columns = _located_table(repository, found)
     paths = [found.shards[number].path for number in columns[SHARD]]
     places = zip(paths, columns[ROW], columns["mp4_sha256"], strict=True)

@@ -125,12 +125,12 @@ def read_json(path: Path) -> Any:
     return parse_json(path.read_bytes(), path)
 
 
-def parse_json(text: bytes, place: str | Path) -> Any:
+def parse_json(text: bytes, place: str | Path, remedy: str = "restore it or make it again") -> Any:
     """The value of a JSON text; raises `UserError`, naming its `place`, for what is none or too deep."""
     try:
         return json.loads(text.decode())
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{place}: not JSON ({error}); restore it or make it again") from error
+        raise UserError(f"{place}: not JSON ({error}); {remedy}") from error
 
 
 def file_sha256(path: Path) -> str:
