@@ -41,7 +41,7 @@ def parse_model_args(text: str) -> dict[str, Any]:
     """Read the JSON object of `--model-args`."""
     try:
         arguments = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"--model-args {text!r} is not JSON ({error}): write it as '{{\"size\": 2}}'"
         ) from error

@@ -149,7 +149,7 @@ def read_result(path: Path) -> Result:
         _check_consistency(result)
     except SchemaError as error:
         raise UserError(f"{path}: not a result file of this version: {error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error}); run the benchmark again") from error
     return result
 

@@ -24,7 +24,8 @@ from jaxtyping import Float32, Int64, UInt8
 from loopcraft.actions import actions_of
 from loopcraft.cli import UserError
 from loopcraft.mask_files import SUFFIX, Masks, read_masks
-from loopcraft.recipe import read_manifest
+from loopcraft.parquet_damage import plain_damage
+from loopcraft.recipe import MOST_PIXELS, read_manifest
 from loopcraft.storage import EPISODES, INDEX, MANIFEST, STATE_COLUMNS, file_sha256, is_key, read_json
 from loopcraft.video import iterate_frames, read_frames
 
@@ -79,7 +80,17 @@ class LoopcraftDataset:
     def masks(self, key: str) -> Masks | None:
         """The episode's recall masks (see masks.py); None if it has none."""
         path = self.masks_path(key)
-        return read_masks(path, self.num_frames(key)) if path.exists() else None
+        return read_masks(path, self.num_frames(key), self.num_pixels(key)) if path.exists() else None
+
+    def num_pixels(self, key: str) -> int:
+        """Height times width of an episode's frames, as far as manifest or video tell; else the most."""
+        if self.manifest is not None:
+            return int(self.manifest["generator"]["resolution"]) ** 2
+        try:
+            _, height, width, _ = self.frames(key, 0, 1).shape
+        except (UserError, OSError):
+            return MOST_PIXELS**2
+        return int(height * width)
 
     def _fetched(self, key: str, suffix: str) -> Path:
         path = self.root / f"{key}{suffix}"
@@ -225,16 +236,13 @@ def read_index(root: Path) -> dict[str, int]:
 def read_episodes(root: Path) -> pd.DataFrame:
     """The table of episodes. Raises `UserError` where the file is damaged."""
     path = root / EPISODES
-    try:
+    with plain_damage(f"{path}: not a readable table", "restore it"):
         table = pd.read_parquet(path)
         keys, frames = table["key"], table["frames"]
-        is_whole = keys.is_unique and all(isinstance(key, str) for key in keys) and frames.dtype.kind in "iu"
-    except OSError as error:
-        raise error if error.errno else _unreadable(path, "table", error) from error  # Arrow's have none
-    except Exception as error:  # of pandas or Arrow: damaged bytes raise a dozen kinds
-        raise _unreadable(path, "table", error) from error
-    if not is_whole:
-        raise UserError(f"{path}: names an episode twice, or gives no whole number of frames; restore it")
+        if not keys.is_unique or not all(isinstance(key, str) for key in keys):
+            raise ValueError("its keys are not names of episodes, each once")
+        if frames.dtype.kind not in "iu":
+            raise ValueError("its frames are no numbers of frames")
     return table
 
 

@@ -13,9 +13,12 @@ import pyarrow.parquet as pq
 
 from loopcraft.audit import FLAGS
 from loopcraft.cli import UserError
+from loopcraft.parquet_damage import plain_damage
 from loopcraft.storage import EPISODES, read_json, whole_file, write_json
 
 Row = dict[str, Any]
+FAILED = -1.0
+"""The distance in the row of a candidate that could not be played; it has few of the columns."""
 
 COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "key": (pa.string(), "name of the episode: KEY.mp4 and KEY.npy"),
@@ -50,7 +53,7 @@ def read_rows(root: Path, keys: Iterable[str]) -> dict[str, Row]:
     rows = {row["key"]: row for row in _read_table(root)} if (root / EPISODES).exists() else {}
     for key in keys:
         if _row_path(root, key).exists():
-            rows[key] = read_json(_row_path(root, key))
+            rows[key] = _read_row(_row_path(root, key), key)
     return {key: rows[key] for key in keys if key in rows}
 
 
@@ -70,11 +73,34 @@ def remove_rows(root: Path, keys: Iterable[str]) -> None:
 
 
 def _read_table(root: Path) -> list[Row]:
-    try:
+    with plain_damage(f"{root / EPISODES}: not a readable table", "restore it"):
         rows: list[Row] = pq.read_table(root / EPISODES).to_pylist()
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{root / EPISODES}: not a readable table ({error}); restore it") from error
+        if not all(isinstance(row.get("key"), str) and set(COLUMNS) <= set(row) for row in rows):
+            raise ValueError("it lacks columns or keys")
     return rows
+
+
+def _read_row(path: Path, key: str) -> Row:
+    """The row in a row file; raises `UserError` for what is none of that episode."""
+    row = read_json(path)
+    is_row = isinstance(row, dict) and row.get("key") == key
+    if is_row and row.get("distance_walked", 0) != FAILED:
+        is_row = all(name in row and _fits(row[name], kind) for name, (kind, _) in COLUMNS.items())
+    if not is_row:
+        raise UserError(f"{path}: not the row of episode {key}; delete it and run the same command again")
+    found: Row = row
+    return found
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    """Whether a value can stand in a column."""
+    if value is None:
+        return True
+    if pa.types.is_string(kind):
+        return isinstance(value, str)
+    if pa.types.is_boolean(kind):
+        return isinstance(value, bool)
+    return type(value) is int or (type(value) is float and pa.types.is_floating(kind))
 
 
 def _row_path(root: Path, key: str) -> Path:

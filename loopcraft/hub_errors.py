@@ -1,5 +1,6 @@
 """What the Hub's client raises, as sentences for its user; and the names that a repository may have."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -22,6 +23,8 @@ from loopcraft.cli import UserError
 RepoType = Literal["dataset", "model"]
 DATASET: RepoType = "dataset"
 MODEL: RepoType = "model"
+
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 AGAIN = "run the same command again later, it goes on where it stopped"
 
@@ -64,6 +67,13 @@ def plain_errors(repository: str, repo_type: RepoType = DATASET) -> Iterator[Non
     except HTTPError as error:
         raise UnreachableError(
             f"{constants.ENDPOINT} cannot be reached ({type(error).__name__}); check the network; {AGAIN}"
+        ) from error
+    except OSError as error:  # of a file in the client's cache, not of the network
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        raise UserError(
+            f"{error.filename or constants.HF_HOME}: cannot be written ({error.strerror}); set HF_HOME to a "
+            "folder that can, for what comes from the Hub"
         ) from error
     except RuntimeError as error:  # how the client wraps what its upload threads meet
         cause = error.__cause__

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import HfApi, HfFileSystem, cached_assets_path, constants, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
@@ -23,6 +25,7 @@ from loopcraft.catalog import CATALOG, Configuration, decode_catalog, preferred
 from loopcraft.cli import UserError
 from loopcraft.hub_errors import DATASET, plain_errors, require_name
 from loopcraft.mask_files import SUFFIX, encode_masks
+from loopcraft.parquet_damage import plain_damage
 from loopcraft.shards import Content, read_row
 from loopcraft.storage import EPISODES, INDEX, MANIFEST, is_key, read_json, whole_file, write_json
 
@@ -31,6 +34,8 @@ _ADDRESS = re.compile(
 )
 SHARD, ROW = "shard", "row"
 """Columns of the repository's table of episodes beside those of episodes.parquet."""
+_LOCATED = {"key": str, "frames": int, "mp4_sha256": str, SHARD: int, ROW: int}
+"""What each row of that table must tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +90,13 @@ Source = FolderSource | ShardSource
 
 
 def read_content(repository: str, commit: str, shard: str, row: int) -> Content:
-    """One episode of a shard, by range requests."""
+    """One episode of a shard, by range requests; raises `UserError` where the shard is damaged."""
     path = f"datasets/{repository}@{commit}/{shard}"
-    with plain_errors(repository), HfFileSystem().open(path, "rb", cache_type="none") as file:
+    with (
+        plain_damage(f"hf://{repository}: {shard} is damaged", "publish it again"),
+        plain_errors(repository),
+        HfFileSystem().open(path, "rb", cache_type="none") as file,
+    ):
         return read_row(file, row, _footer(path))
 
 
@@ -112,7 +121,7 @@ def open_mirror(address: str | Path) -> tuple[Path, Source]:
     catalog = _catalog_path(repository)
     if catalog is None:
         return _open_folder(repository, wanted)
-    configurations = decode_catalog(catalog.read_text(), name)
+    configurations = decode_catalog(catalog.read_bytes(), name)
     chosen = wanted or preferred(list(configurations))
     if chosen not in configurations:
         raise UserError(f"hf://{name}: no configuration {chosen!r}; choose {' or '.join(configurations)}")
@@ -136,9 +145,9 @@ def _open_shards(repository: _Repository, name: str, found: Configuration) -> tu
     """Write the folder's index, table and manifest from the repository's."""
     owner = repository.name.replace("/", "--")
     content = f"{name}-{found.folder.rsplit('/', 1)[1]}"
-    root = cached_assets_path("loopcraft", owner, content, assets_dir=constants.HF_ASSETS_CACHE)
-    table = pq.read_table(repository.download(found.table))
-    columns = table.select(["key", "frames", "mp4_sha256", SHARD, ROW]).to_pydict()
+    with plain_errors(repository.name):
+        root = cached_assets_path("loopcraft", owner, content, assets_dir=constants.HF_ASSETS_CACHE)
+    table, columns = _located_table(repository, found)
     paths = [found.shards[number].path for number in columns[SHARD]]
     places = zip(paths, columns[ROW], columns["mp4_sha256"], strict=True)
     if not (root / INDEX).exists():
@@ -151,6 +160,31 @@ def _open_shards(repository: _Repository, name: str, found: Configuration) -> tu
         repository=repository, root=root, places=dict(zip(columns["key"], places, strict=True))
     )
     return root, source
+
+
+def _located_table(repository: _Repository, found: Configuration) -> tuple[pa.Table, dict[str, list[Any]]]:
+    """The table of a configuration's episodes, and the columns that say where each lies.
+
+    Raises `UserError` where it is damaged or names what the configuration's shards cannot hold.
+    """
+    path = repository.download(found.table)
+    with plain_damage(f"hf://{repository.name}: its {found.table} is damaged", "publish it again"):
+        table = pq.read_table(path)
+        columns: dict[str, list[Any]] = table.select(list(_LOCATED)).to_pydict()
+        _check_places(columns, [shard.episodes for shard in found.shards])
+    return table, columns
+
+
+def _check_places(columns: dict[str, list[Any]], episodes: list[int]) -> None:
+    """Raise `ValueError` unless every row names an episode that a shard of so many can hold."""
+    for name, kind in _LOCATED.items():
+        if not all(type(value) is kind for value in columns[name]):
+            raise ValueError(f"{name} holds more than {kind.__name__}")
+    places = list(zip(columns[SHARD], columns[ROW], strict=True))
+    if len(places) != sum(episodes) or len(set(columns["key"])) < len(places):
+        raise ValueError(f"it does not name {sum(episodes)} episodes")
+    if not all(0 <= shard < len(episodes) and 0 <= row < episodes[shard] for shard, row in places):
+        raise ValueError("it names rows that no shard has")
 
 
 def _open_folder(repository: _Repository, wanted: str | None) -> tuple[Path, Source]:

@@ -6,7 +6,6 @@ the shards' digests. Nothing has to be built to know them.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ from loopcraft.storage import EPISODES, file_sha256
 SHARD_BYTES = 500_000_000
 MOST_SHARDS = 3000
 """Of one configuration: three of them and all else stay below the Hub's advice of 10,000 files."""
-SHARD_PATH = re.compile(r"data/\w+/[0-9a-f]{16}/\d{5}-([0-9a-f]{16})\.parquet")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from loopcraft.audit import FLAGS
+from loopcraft.cli import UserError
 from loopcraft.episode import EpisodeRecord, record_episode
 from loopcraft.episode_table import Row, write_row
 from loopcraft.plan import (
@@ -117,5 +118,10 @@ def _choose(
                 distances[item] = distance
                 advance()
         write_json(root / _CHOSEN, choose_candidates(recipe, distances))
-    chosen: list[int] = read_json(root / _CHOSEN)
-    return chosen
+    chosen = read_json(root / _CHOSEN)
+    is_right = isinstance(chosen, list) and len(chosen) == recipe.num_episodes
+    if not is_right or not all(type(item) is int and 0 <= item < (recipe.candidates or 0) for item in chosen):
+        raise UserError(
+            f"{root / _CHOSEN}: not the candidates that were chosen; delete it and run the same command again"
+        )
+    return list(chosen)

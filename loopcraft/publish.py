@@ -15,11 +15,11 @@ from huggingface_hub import DatasetCardData, hf_hub_download
 
 from loopcraft import cli, hub
 from loopcraft.card import FIGURE, make_card
-from loopcraft.catalog import CATALOG, TINY, Catalog, decode_catalog
+from loopcraft.catalog import CATALOG, SHARD_PATH, TINY, Catalog, decode_catalog
 from loopcraft.cli import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.hub_errors import DATASET, plain_errors
-from loopcraft.packing import SHARD_BYTES, SHARD_PATH, Shard, episode_table, plan_shards
+from loopcraft.packing import SHARD_BYTES, Shard, episode_table, plan_shards
 from loopcraft.progress import progress_bar
 from loopcraft.recipe import Split, default_context
 from loopcraft.sheet import write_sheet
@@ -118,7 +118,7 @@ def read_catalog(repository: str, listing: hub.Listing) -> Catalog:
         return {}
     with plain_errors(repository):
         path = hf_hub_download(repository, CATALOG, repo_type=DATASET, revision=listing.commit)
-    return decode_catalog(Path(path).read_text(), repository)
+    return decode_catalog(Path(path).read_bytes(), repository)
 
 
 def plan(datasets: dict[str, LoopcraftDataset], published: Catalog, *, shard_bytes: int) -> list[Part]:

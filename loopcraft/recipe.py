@@ -1,17 +1,22 @@
 """What decides every byte of a data set: its recipe, and the manifest (dataset.json) that records it."""
 
 import dataclasses
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from loopcraft.cli import UserError
+from loopcraft.decoding import SchemaError, decode
 from loopcraft.storage import FORMAT, FORMAT_VERSION, MANIFEST, is_passing, read_json, write_json
 
 Split = Literal["train", "val", "test"]
 
 LONGEST_CONTEXT = 256
+MOST_PIXELS = 4096
+"""Height and width of a frame."""
 _DECIDING_PACKAGES = ("loopcraft", "numpy", "numba", "av")
 
 
@@ -46,8 +51,8 @@ class Recipe:
         self._check_candidates()
 
     def _check_resolution(self) -> None:
-        if not 8 <= self.resolution <= 4096:
-            raise UserError(f"--resolution {self.resolution}: choose 8 to 4096 pixels")
+        if not 8 <= self.resolution <= MOST_PIXELS:
+            raise UserError(f"--resolution {self.resolution}: choose 8 to {MOST_PIXELS} pixels")
         if self.resolution % 2 and not self.lossless:
             next_multiple = -(-self.resolution // 8) * 8
             raise UserError(
@@ -107,14 +112,41 @@ def manifest(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Manifest:
+    """What is read of dataset.json; more may be there."""
+
+    world: str
+    split: str
+    num_context: int
+    generator: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+
+_MANIFEST_FIELDS = [field.name for field in dataclasses.fields(_Manifest)]
+
+
 def read_manifest(root: Path) -> dict[str, Any]:
     """The manifest below `root`; raises `UserError` when it is none of ours."""
     found = read_json(root / MANIFEST)
+    check_manifest(found, root / MANIFEST)
+    manifest: dict[str, Any] = found
+    return manifest
+
+
+def check_manifest(found: Any, place: str | Path) -> None:
+    """Raise `UserError`, naming its `place`, for what cannot be the content of dataset.json."""
     if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORMAT, FORMAT_VERSION):
-        raise UserError(
-            f"{root / MANIFEST}: not a {FORMAT} of version {FORMAT_VERSION}; choose another folder"
-        )
-    return found
+        raise UserError(f"{place}: not a {FORMAT} of version {FORMAT_VERSION}; choose another folder")
+    try:
+        decode(_Manifest, {name: found[name] for name in _MANIFEST_FIELDS if name in found})
+        resolution = found["generator"].get("resolution")
+        if found["num_context"] < 1 or type(resolution) is not int or not 1 <= resolution <= MOST_PIXELS:
+            raise SchemaError("num_context or generator.resolution: no number that can be right")
+        if not re.fullmatch(r"\w+", found["split"]):
+            raise SchemaError("split: no plain word")
+    except SchemaError as error:
+        raise UserError(f"{place}: damaged ({error}); restore it or make the data set again") from error
 
 
 def claim_folder(root: Path, recipe: Recipe) -> None:

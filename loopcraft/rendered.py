@@ -15,7 +15,7 @@ from pathlib import Path
 
 from loopcraft.cli import UserError
 from loopcraft.episode import EpisodeRecord, record_episode
-from loopcraft.episode_table import Row, read_rows, write_row
+from loopcraft.episode_table import FAILED, Row, read_rows, write_row
 from loopcraft.plan import (
     TRAIN_ATTEMPTS,
     EpisodePlan,
@@ -112,7 +112,7 @@ def make_candidate(world: World, candidate: int, *, folder: Path, recipe: Recipe
     """Record one candidate as an episode of `folder`; one that cannot be played gets a row that says so."""
     key = episode_key(candidate)
     plan, recorded = _play_until_sound(world, [plan_candidate(recipe, candidate)], folder / key, recipe)
-    failed = {"key": key, "draw": candidate, "rejected": ",".join(plan.rejected), "distance_walked": -1.0}
+    failed = {"key": key, "draw": candidate, "rejected": ",".join(plan.rejected), "distance_walked": FAILED}
     write_row(folder, failed if recorded is None else episode_row(key, recipe, plan, recorded))
 
 

@@ -52,6 +52,11 @@ def is_key(name: str) -> bool:
     return _KEY.fullmatch(name) is not None and len(name) <= _LONGEST_KEY
 
 
+def is_inside(name: str) -> bool:
+    """Whether a name out of a file, taken for a path in a folder, stays below that folder."""
+    return bool(name) and "\0" not in name and not name.startswith("/") and ".." not in name.split("/")
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its name once the block has ended well, else vanishes.
@@ -142,10 +147,15 @@ def encode_json(value: Any) -> bytes:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file; raises `UserError` when it does not parse."""
+    return parse_json(path.read_bytes(), path)
+
+
+def parse_json(text: bytes, place: str | Path, remedy: str = "restore it or make it again") -> Any:
+    """The value of a JSON text; raises `UserError`, naming its `place`, for what is none or too deep."""
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); restore it or make the data set again") from error
+        return json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{place}: not JSON ({error}); {remedy}") from error
 
 
 def file_sha256(path: Path) -> str:

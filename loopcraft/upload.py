@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
 
 from loopcraft import hub
-from loopcraft.catalog import CATALOG, Catalog, Configuration, ShardEntry, encode_catalog
+from loopcraft.catalog import CATALOG, SHARD_PATH, Catalog, Configuration, ShardEntry, encode_catalog
 from loopcraft.cli import UserError
 from loopcraft.dataset import LoopcraftDataset, fingerprint
 from loopcraft.mirror import ROW, SHARD, read_content
-from loopcraft.packing import SHARD_PATH, Shard, build_shard
+from loopcraft.packing import Shard, build_shard
 from loopcraft.progress import progress_bar
 from loopcraft.writing import working_folder
 

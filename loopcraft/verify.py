@@ -8,9 +8,10 @@ deleted is made again by the loopcraft.generate command that made the set. Tempo
 command left are named and are no fault: no reader looks at them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,9 +106,10 @@ def leftovers(dataset: LoopcraftDataset) -> list[Path]:
 
 def check_episode(dataset: LoopcraftDataset, key: str) -> list[Fault]:
     """Everything that is wrong with one episode's files."""
+    checks: dict[Path, Callable[[Path, int], Iterator[str]]]
     checks = {dataset.video_path(key): _check_video, dataset.states_path(key): _check_states}
     if dataset.masks_path(key).exists():
-        checks[dataset.masks_path(key)] = _check_masks
+        checks[dataset.masks_path(key)] = partial(_check_masks, most_pixels=dataset.num_pixels(key))
     faults = []
     for path, check in checks.items():
         if not path.is_file():
@@ -154,8 +156,8 @@ def _check_states(path: Path, num_frames: int) -> Iterator[str]:
         yield "some turn of yaw is not its own action's: the rows are shifted or damaged"
 
 
-def _check_masks(path: Path, num_frames: int) -> Iterator[str]:
-    read_masks(path, num_frames)
+def _check_masks(path: Path, num_frames: int, *, most_pixels: int) -> Iterator[str]:
+    read_masks(path, num_frames, most_pixels)
     return iter(())
 
 

@@ -83,7 +83,7 @@ def header_of(metadata: dict[str, str] | None, path: str | Path) -> dict[str, An
     """Our header among a safetensors file's metadata; raises `UserError` if it is none of ours."""
     try:
         header = json.loads((metadata or {}).get(FORMAT, "{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: its header is not JSON ({error}); save it with this project") from error
     is_ours = isinstance(header, dict) and header.get("format") == FORMAT
     if not is_ours or header.get("version") != FORMAT_VERSION:

@@ -20,7 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from loopcraft.cli import UserError
-from loopcraft.storage import INDEX, read_json, whole_file
+from loopcraft.decoding import SchemaError, decode
+from loopcraft.storage import INDEX, STATE_COLUMNS, is_inside, read_json, whole_file
 from models.pyramid_files import read_pyramid
 from models.tokens import Grid
 
@@ -74,14 +75,23 @@ class OwnLatents:
         path = video_file(self.root, key)
         try:
             with safe_open(path, framework="pt") as file:
+                self._check(file, self.num_frames[key])
                 levels = [
                     file.get_slice(f"level{level}")[start:stop]
                     for level in range(first_level, self.grid.levels)
                 ]
                 states = file.get_slice("states")[start:stop].numpy()
-        except SafetensorError as error:
+        except (SafetensorError, ValueError) as error:
             raise UserError(f"{path}: not a whole file ({error}); delete it and encode again") from error
         return levels, states
+
+    def _check(self, file: Any, num_frames: int) -> None:
+        """Raise `ValueError` unless the open file holds what index and manifest say."""
+        grid = self.grid
+        wanted = {f"level{i}": [num_frames, grid.tokens_at(i), grid.channels] for i in range(grid.levels)}
+        for name, shape in {**wanted, "states": [num_frames, len(STATE_COLUMNS)]}.items():
+            if (found := file.get_slice(name).get_shape()) != shape:
+                raise ValueError(f"{name} is {found}, expected {shape}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +126,44 @@ def open_latents(root: Path, published_grid: Grid | None = None) -> Latents:
         raise UserError(
             f"{root}: holds no {INDEX}; give a finished folder of models.encode, or published latents"
         )
-    num_frames: dict[str, int] = read_json(root / names[0])
+    num_frames = _read_lengths(root / names[0])
     if not (root / MANIFEST).is_file():
         return PublishedLatents(root=root, grid=published_grid or Grid(), num_frames=num_frames)
-    manifest = read_json(root / MANIFEST)
-    if (manifest.get("format"), manifest.get("version")) != (FORMAT, FORMAT_VERSION):
-        raise UserError(f"{root / MANIFEST}: no {FORMAT} of version {FORMAT_VERSION}; encode again")
+    manifest = _read_manifest(root / MANIFEST)
     return OwnLatents(
-        root=root,
-        grid=Grid(**manifest["grid"]),
-        num_frames=num_frames,
-        autoencoder_sha256=manifest.get("autoencoder_sha256"),
+        root=root, grid=manifest.grid, num_frames=num_frames, autoencoder_sha256=manifest.autoencoder_sha256
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Manifest:
+    """What is read of latents.json; more may be there."""
+
+    grid: Grid
+    autoencoder_sha256: str | None = None
+
+
+def _read_manifest(path: Path) -> _Manifest:
+    """The manifest; raises `UserError` for what is none of ours."""
+    found = read_json(path)
+    if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORMAT, FORMAT_VERSION):
+        raise UserError(f"{path}: no {FORMAT} of version {FORMAT_VERSION}; encode again")
+    try:
+        manifest = decode(_Manifest, {name: found[name] for name in _READ if name in found})
+    except (SchemaError, UserError) as error:
+        raise UserError(f"{path}: damaged ({error}); restore it or encode again") from error
+    return manifest
+
+
+_READ = ("grid", "autoencoder_sha256")
+
+
+def _read_lengths(path: Path) -> dict[str, int]:
+    """The frames of each video; raises `UserError` where the file is no index."""
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: names no videos; restore it or encode again")
+    for key, frames in found.items():
+        if not is_inside(key) or type(frames) is not int or frames < 1:
+            raise UserError(f"{path}: no valid entry {key!r}: {frames!r}; restore it or encode again")
+    return found

@@ -94,8 +94,10 @@ def read_frames(path: Path, num_frames: int, start: int = 0, stop: int | None = 
     if not 0 <= start <= stop <= num_frames:
         raise UserError(f"{path}: no blobs {start} to {stop}; it holds {num_frames}")
     with path.open("rb") as file:
-        header = np.frombuffer(file.read(8 * num_frames), "<u8").tolist()
-        if len(header) != num_frames or path.stat().st_size != 8 * num_frames + (header[-1] if header else 0):
+        raw = file.read(8 * num_frames)
+        header = np.frombuffer(raw[: len(raw) // 8 * 8], "<u8").tolist()
+        is_whole = len(header) == num_frames and header == sorted(header)
+        if not is_whole or path.stat().st_size != 8 * num_frames + (header[-1] if header else 0):
             raise UserError(f"{path}: does not hold {num_frames} whole blobs; fetch it again")
         bounds = [0, *header][start : stop + 1]
         file.seek(8 * num_frames + bounds[0])

@@ -15,6 +15,7 @@ from loopcraft.cli import UserError
 Pyramid = list[Float[Tensor, "B T _ C"]]
 """The latents of a batch of videos, finest level first; levels differ in their number of tokens."""
 
+MOST_LEVELS = 16
 FRAME, LEVEL, ROW, COLUMN = range(4)
 """The columns of an address."""
 
@@ -28,6 +29,8 @@ class Grid:
     channels: int = 32
 
     def __post_init__(self) -> None:
+        if min(self.side, self.levels, self.channels) < 1 or self.levels > MOST_LEVELS:
+            raise UserError(f"{self} has no levels, or too many; choose at least one cell and channel")
         if self.side % 2 ** (self.levels - 1):
             raise UserError(
                 f"{self.side} x {self.side} patches a frame cannot be halved {self.levels - 1} times; choose "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from loopcraft.cli import UserError
-from loopcraft.storage import whole_file
+from loopcraft.storage import parse_json, whole_file
 
 
 class Journal:
@@ -14,8 +14,7 @@ class Journal:
 
     def __init__(self, path: Path, *, first_step: int, tensorboard: bool) -> None:
         if path.exists():
-            lines = path.read_text().splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] < first_step]
+            kept = [json.dumps(record) + "\n" for record in read_log(path) if record["step"] < first_step]
             with whole_file(path) as temporary:
                 temporary.write_text("".join(kept))
         self._file = path.open("a")
@@ -39,14 +38,18 @@ class Journal:
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The records of a log, without a last line that is torn; raises `UserError` for what is no log."""
-    lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    try:
-        records: list[dict[str, Any]] = [json.loads(line) for line in lines]
-        for record in records:
-            int(record["step"]), float(record["loss"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the log of a training run ({error}); move it away") from error
+    records = [parse_json(line, path) for line in path.read_bytes().split(b"\n")[:-1]]
+    for number, record in enumerate(records, 1):
+        if not _is_record(record):
+            raise UserError(f"{path}: not the log of a training run (line {number}); move it away")
     return records
+
+
+def _is_record(record: Any) -> bool:
+    if not isinstance(record, dict) or type(record.get("step")) is not int:
+        return False
+    loss, speed = record.get("loss"), record.get("trained_per_second", 1.0)
+    return type(loss) in (int, float) and type(speed) in (int, float) and speed > 0
 
 
 def _open_board(folder: Path) -> Any:

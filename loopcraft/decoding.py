@@ -1,0 +1,89 @@
+"""Dataclasses from JSON, strictly: an unknown, missing or mistyped field is an error that names its path."""
+
+import dataclasses
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+Record = TypeVar("Record")
+
+
+class SchemaError(ValueError):
+    """A value is not of the declared type; the message starts with its path, as in `windows.short.mean`."""
+
+
+def decode(record_type: type[Record], value: Any, path: str = "") -> Record:
+    """Build `record_type` (a dataclass) from parsed JSON.
+
+    Fields may be str, int, float, bool, Literal, dataclasses, `X | None`, `tuple[X, ...]`, `tuple[X, Y]`,
+    `Mapping[str, X]` and Any. A field is optional in the JSON only if it has a default. Numbers are finite.
+    """
+    decoded: Record = _decode(record_type, value, path)
+    return decoded
+
+
+def _decode(expected: Any, value: Any, path: str) -> Any:
+    if expected is Any:
+        return value
+    origin = typing.get_origin(expected)
+    if dataclasses.is_dataclass(expected):
+        return _decode_record(expected, value, path)
+    if origin in (typing.Union, types.UnionType):
+        (inner,) = (option for option in typing.get_args(expected) if option is not types.NoneType)
+        return None if value is None else _decode(inner, value, path)
+    if origin is Literal:
+        _require(value in typing.get_args(expected), value, path, f"one of {typing.get_args(expected)}")
+        return value
+    if origin is tuple:
+        return _decode_tuple(typing.get_args(expected), value, path)
+    if origin is Mapping:
+        _require(isinstance(value, dict), value, path, "an object")
+        return {
+            key: _decode(typing.get_args(expected)[1], item, _join(path, key)) for key, item in value.items()
+        }
+    return _decode_scalar(expected, value, path)
+
+
+def _decode_record(expected: Any, value: Any, path: str) -> Any:
+    _require(isinstance(value, dict), value, path, "an object")
+    fields = {field.name: field for field in dataclasses.fields(expected)}
+    for name in value:
+        if name not in fields:
+            raise SchemaError(f"{_join(path, name)}: unknown field")
+    for name, field in fields.items():
+        if name not in value and field.default is field.default_factory is dataclasses.MISSING:
+            raise SchemaError(f"{_join(path, name)}: missing")
+    hints = typing.get_type_hints(expected)
+    return expected(**{name: _decode(hints[name], item, _join(path, name)) for name, item in value.items()})
+
+
+def _decode_tuple(item_types: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
+    _require(isinstance(value, list), value, path, "a list")
+    if item_types[-1] is Ellipsis:
+        item_types = item_types[:1] * len(value)
+    _require(len(value) == len(item_types), value, path, f"a list of {len(item_types)}")
+    return tuple(
+        _decode(item_type, item, f"{path}[{index}]")
+        for index, (item_type, item) in enumerate(zip(item_types, value, strict=True))
+    )
+
+
+def _decode_scalar(expected: Any, value: Any, path: str) -> Any:
+    if expected is float:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        _require(is_number and abs(value) <= sys.float_info.max, value, path, "a finite number")
+        return float(value)
+    is_right = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
+    _require(is_right, value, path, {str: "a string", int: "an integer", bool: "true or false"}[expected])
+    return value
+
+
+def _require(condition: bool, value: Any, path: str, expected: str) -> None:
+    if not condition:
+        raise SchemaError(f"{path or 'the document'}: expected {expected}, found {str(value)[:60]!r}")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
