@@ -33,7 +33,7 @@ STEP, MILLISECONDS = 2, 110
 class Flags:
     """Which episode, and where to."""
 
-    candidate: int = 3
+    candidate: int = 7
     """The candidate of plaza-v1's split val."""
     out: Path = Path(__file__).resolve().parent / "memory.webp"
     quality: int = 80

@@ -1,0 +1,47 @@
+"""The kit for a GPU, end to end on the processor at its smallest size, so that nothing is debugged on a GPU."""
+
+import json
+import shlex
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from models.checkpoints import read_checkpoint
+from perf import gpu
+
+
+def test_it_trains_and_brings_everything_home(tmp_path: Path) -> None:
+    flags = "--device cpu --minutes 3 --jobs train --preset tiny --models full-resolution --workers 1"
+    steps = "--autoencoder-steps 2 --video-steps 2 --episodes 4 --episode-frames 128"
+    more = ["--autoencoder-flags=--pool 2 --fresh 0.5", "--video-flags=--pool 2 --fresh 0.5"]
+    places = ["--out", str(tmp_path / "home"), "--work", str(tmp_path / "work")]
+    assert gpu.main([*shlex.split(f"{flags} {steps}"), *more, *places]) == 0
+    figures = json.loads((tmp_path / "home" / "figures.json").read_text())
+    assert figures["device"] == "processor"
+    for model in ("autoencoder", "full-resolution"):
+        assert figures[model]["exit_code"] == 0
+        header, _ = read_checkpoint(tmp_path / "home" / f"{model}.safetensors")
+        assert header["training"]["step"] == 2
+    with tarfile.open(tmp_path / "home" / "logs.tar.gz") as archive:
+        assert {"logs/play.log", "models/autoencoder.jsonl"} <= set(archive.getnames())
+
+
+def test_what_fails_does_not_stop_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+    monkeypatch.setattr(gpu, "run_tests", lambda session: done.append("tests"))
+    monkeypatch.setattr(gpu, "time_sampling", _fail)
+    monkeypatch.setattr(gpu, "train", lambda session: done.append("train"))
+    assert gpu.main(["--device", "cpu", "--out", str(tmp_path), "--work", str(tmp_path / "work")]) == 1
+    assert done == ["tests", "train"]
+    assert json.loads((tmp_path / "figures.json").read_text())["sample_failed"] == "no compiler"
+
+
+def _fail(session: gpu.Session) -> None:
+    raise OSError("no compiler")
+
+
+def test_mistakes_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert gpu.main(["--device", "cpu", "--out", str(tmp_path), "--preset", "huge"]) == 2
+    assert "--preset huge: choose one of" in capsys.readouterr().err
+    assert gpu.main(["--device", "cpu", "--out", str(tmp_path), "--minutes", "0"]) == 2
