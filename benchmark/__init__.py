@@ -1,1 +1,19 @@
-"""The benchmark: a data set and a model in, one result file and a report out."""
+"""The benchmark: a data set and a model in, one result file and a report out.
+
+    result = benchmark.evaluate(MyModel(), "data/test", metrics=["psnr", "ssim"])
+
+Functions are loaded when they are asked for, so that importing the package costs nothing.
+"""
+
+from typing import Any
+
+_FUNCTIONS = {"evaluate": "library", "compare": "library"}
+__all__ = ["compare", "evaluate"]  # given by __getattr__
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        from importlib import import_module
+
+        return getattr(import_module(f"benchmark.{_FUNCTIONS[name]}"), name)
+    raise AttributeError(f"module 'benchmark' has no attribute {name!r}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmark.bundle import open_bundle
-from benchmark.contestant import find_contestant, require_whole
+from benchmark.contestant import Contestant, find_contestant, require_whole
 from benchmark.device import Compute, Precision
 from benchmark.episodes import Episodes, frame_shape
 from benchmark.evaluation import Evaluation, collect, enough_videos
@@ -114,15 +114,17 @@ def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
     return EXIT_FAILED if result.failed and not flags.allow_partial else EXIT_OK
 
 
-def prepare(flags: Flags) -> Evaluation:
-    """Check everything that can be checked before the first rollout."""
+def prepare(
+    flags: Flags, *, episodes: LoopcraftDataset | None = None, contestant: Contestant | None = None
+) -> Evaluation:
+    """Check everything that can be checked before the first rollout; open what is not given."""
     protocol = get_protocol(flags.protocol)
     metrics = get_metrics(names_in(flags.metrics.lower()) if flags.metrics else protocol.metrics)
     if flags.batch_size < 1 or (flags.max_videos is not None and flags.max_videos < 1):
         raise UserError("--batch-size and --max-videos must be at least 1")
     device = find_device(flags.device)
-    episodes = open_dataset(flags.data)
-    contestant = find_contestant(
+    episodes = episodes or open_dataset(flags.data)
+    contestant = contestant or find_contestant(
         model=flags.model,
         model_args=model_arguments(flags.model_args, flags.checkpoint),
         predictions=flags.predictions,

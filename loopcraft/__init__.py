@@ -1,5 +1,24 @@
-"""Loopcraft: videos whose agent keeps coming back, to test the memory of video world models."""
+"""Loopcraft: videos whose agent keeps coming back, to test the memory of video world models.
+
+    data = loopcraft.open_dataset("data/test")
+    world = loopcraft.make_world("plaza-v1", resolution=64)
+
+Functions are loaded when they are asked for, so that importing the package costs nothing.
+"""
+
+from typing import Any
 
 from loopcraft.environments import make_known
 
+_FUNCTIONS = {"open_dataset": "dataset", "make_world": "worlds", "UserError": "cli"}
+__all__ = ["UserError", "make_world", "open_dataset"]  # given by __getattr__
+
 make_known()
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        from importlib import import_module
+
+        return getattr(import_module(f"loopcraft.{_FUNCTIONS[name]}"), name)
+    raise AttributeError(f"module 'loopcraft' has no attribute {name!r}")

@@ -1,1 +1,18 @@
-"""Reference models: MilliVid, its baselines and its ablations."""
+"""Reference models: MilliVid, its baselines and its ablations.
+
+    model = models.load("millivid", checkpoint="published")
+
+`load` is loaded when it is asked for, so that importing the package costs nothing.
+"""
+
+from typing import Any
+
+__all__ = ["load"]  # given by __getattr__
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load":
+        from models.rollouts import load
+
+        return load
+    raise AttributeError(f"module 'models' has no attribute {name!r}")

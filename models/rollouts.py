@@ -7,7 +7,7 @@ A token's way is: frames -> `autoencoder.encode` -> latents -> `sampler.rollout`
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import ClassVar, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,12 +15,14 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from loopcraft.cli import UserError
+from loopcraft.device import find_device
 from loopcraft.seeding import integer_seed
 from models.autoencoder import Autoencoder
 from models.box import PRETRAINED, misfit
 from models.clips import extend_actions
 from models.denoiser import NUM_ACTIONS
 from models.diffusion import Sampling, Solver
+from models.presets import require_model
 from models.sampler import Sampler, autocast, keyed_noise
 from models.tokens import ALL_LATENTS, LatentSpace, Pyramid
 from models.weights import LoadedModel, Source, load_autoencoder, load_model
@@ -136,6 +138,10 @@ class VideoRollout:
     def precision_on(self, device: torch.device) -> Literal["bfloat16"] | None:
         """What the networks choose to compute in; None if that is up to an autocast around the model."""
         return self._codec.precision_on(device)
+
+    def place(self, device: torch.device) -> None:
+        """Move the networks to `device`; a rollout would do so itself, at its first context."""
+        self._placed_on(device)
 
     def _placed_on(self, device: torch.device) -> Sampler:
         """Move both networks to `device` and make the sampler for it."""
@@ -254,3 +260,21 @@ framepack_mirrored = partial(build_rollout, "framepack-mirrored")
 full_resolution = partial(build_rollout, "full-resolution")
 rollout_upscale = partial(build_rollout, "rollout-upscale")
 upscale = partial(build_rollout, "upscale")
+
+
+def load(name: str, *, device: str = "cpu", **options: Any) -> VideoRollout:
+    """A reference model, ready to roll out: frames and actions in, frames out, on `device`.
+
+    `options` are those of `build_rollout`: checkpoint ("pretrained", "published", a folder or hf://ORG/NAME),
+    world (that of the data, for the models in the box), steps, solver, precision. Raises `UserError` for a
+    name, a checkpoint or a device that is not there.
+
+    >>> model = load("millivid", world="plaza-v1")
+    >>> model.frame_shape, model.max_context
+    ((3, 64, 64), 64)
+    """
+    require_model(name)
+    place = find_device(device)
+    model = build_rollout(name, **options)
+    model.place(place)
+    return model

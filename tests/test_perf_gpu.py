@@ -1,4 +1,4 @@
-"""The kit for a GPU, end to end on the processor at its smallest size, so that nothing is debugged on a GPU."""
+"""The kit for a GPU, end to end on the processor at its smallest size: nothing is to be debugged on a GPU."""
 
 import json
 import shlex

@@ -1,0 +1,99 @@
+"""The benchmark from Python: `benchmark.evaluate` scores a model, `benchmark.compare` compares results."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.contestant import Contestant
+from benchmark.device import Precision
+from benchmark.evaluation import collect, score_missing
+from benchmark.loading import load_model
+from benchmark.model import FrameSource, check_members
+from benchmark.results import Result
+from benchmark.run import Flags, prepare
+from benchmark.tables import Table, paired_tables, unique_labels, window_tables
+from benchmark.workspace import Workspace
+from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.writing import writing_to
+
+
+def evaluate(
+    model: FrameSource | str,
+    data: LoopcraftDataset | str | Path,
+    *,
+    protocol: str = "loopcraft-v1",
+    metrics: Sequence[str] | None = None,
+    out: str | Path | None = None,
+    weights: str | Path | None = None,
+    max_videos: int | None = None,
+    batch_size: int = 1,
+    device: str = "cpu",
+    precision: Precision = "float32",
+    seed: int = 0,
+) -> Result:
+    """Score a model on a data set; what `python -m benchmark.run` writes, as an object.
+
+    `model` is an object with the members of `RolloutModel`, or a registered name. It is given context frames
+    uint8 (B, C, 3, H, W) and actions int64 (B, C + horizon), and yields frames (B, n, 3, H, W), uint8 or
+    floating in [0, 1]. `metrics` are names, the protocol's if None; pretrained ones need the folder `weights`
+    of `python -m benchmark.weights fetch`. With a folder `out`, a killed evaluation goes on where it was.
+    Raises `UserError` where model, data and protocol do not fit.
+
+    >>> result = evaluate("copy-last", "data/test", metrics=["psnr"])  # doctest: +SKIP
+    >>> result.metrics["psnr"].windows["long"].mean  # doctest: +SKIP
+    """
+    episodes = data if isinstance(data, LoopcraftDataset) else open_dataset(data)
+    if isinstance(model, str):
+        source, spec = load_model(model, "{}", episodes.world_id), model
+    else:
+        spec = f"{type(model).__module__}:{type(model).__qualname__}"
+        source = check_members(model, spec)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(out or folder).absolute()
+        flags = Flags(
+            data=episodes.root,
+            out=root,
+            protocol=protocol,
+            metrics=",".join(metrics or ()),
+            weights=None if weights is None else Path(weights).absolute(),
+            max_videos=max_videos,
+            batch_size=batch_size,
+            device=device,
+            precision=precision,
+            seed=seed,
+            save_videos=0 if out is None else Flags.save_videos,
+        )
+        contestant = Contestant(model=source, spec=spec, arguments="{}")
+        evaluation = prepare(flags, episodes=episodes, contestant=contestant)
+        with writing_to(root, swept=()):
+            workspace = Workspace(root, evaluation.identity)
+            left = score_missing(evaluation, workspace, batch_size, lambda count: None)
+            result = collect(evaluation, workspace, left)
+            workspace.save_result(result)
+    return result
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Results of one protocol on one data set, side by side."""
+
+    results: tuple[Result, ...]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """A table a window: a row a model, a column a metric."""
+        return window_tables(self._labelled())
+
+    @property
+    def differences(self) -> tuple[Table, ...]:
+        """The mean difference of every two models over the same videos, with its 95 % interval."""
+        return paired_tables(self._labelled())
+
+    def _labelled(self) -> dict[str, Result]:
+        return dict(zip(unique_labels(self.results), self.results, strict=True))
+
+
+def compare(results: Sequence[Result]) -> Comparison:
+    """Set results side by side. Their tables raise `UserError` where protocols or data differ."""
+    return Comparison(tuple(results))

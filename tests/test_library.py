@@ -1,0 +1,90 @@
+"""The Python interface: lazy, and the same numbers as the command line."""
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import benchmark
+import loopcraft
+import models
+from benchmark import run
+from benchmark.results import read_result
+from loopcraft import generate
+from models import rollouts
+
+
+class Grey:
+    """A model of the contract's four members."""
+
+    name, max_context, frame_shape = "grey", 8, None
+
+    def rollout(self, context: torch.Tensor, actions: torch.Tensor, *, seeds: list[int]):
+        batch, shown, *shape = context.shape
+        yield torch.full((batch, actions.shape[1] - shown, *shape), 128, dtype=torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("library") / "data"
+    flags = ["--world", "plaza-v1", "--split", "val", "--num-episodes", "2", "--num-frames", "256"]
+    assert generate.main(["--out", str(out), *flags, "--resolution", "32", "--workers", "1"]) == 0
+    return out
+
+
+def test_evaluate_gives_what_the_command_writes(data: Path, tmp_path: Path) -> None:
+    result = benchmark.evaluate(Grey(), data, protocol="loopcraft-mini", metrics=["psnr"])
+    flags = ["--model", f"{__name__}:Grey", "--protocol", "loopcraft-mini", "--metrics", "psnr"]
+    assert run.main(["--data", str(data), "--out", str(tmp_path / "run"), *flags]) == 0
+    assert result.metrics == read_result(tmp_path / "run" / "result.json").metrics
+    assert result.model.name == "grey"
+
+
+def test_evaluate_keeps_its_folder_and_goes_on(data: Path, tmp_path: Path) -> None:
+    opened = loopcraft.open_dataset(data)
+    first = benchmark.evaluate(
+        "copy-last", opened, protocol="loopcraft-mini", metrics=["psnr"], out=tmp_path, max_videos=1
+    )
+    again = benchmark.evaluate("copy-last", opened, protocol="loopcraft-mini", metrics=["psnr"], out=tmp_path)
+    assert (len(first.data.keys), len(again.data.keys)) == (1, 2)
+    assert read_result(tmp_path / "result.json").metrics == again.metrics
+
+
+def test_results_are_compared(data: Path) -> None:
+    results = [
+        benchmark.evaluate(model, data, protocol="loopcraft-mini", metrics=["psnr"])
+        for model in (Grey(), "copy-last")
+    ]
+    compared = benchmark.compare(results)
+    assert len(compared.tables) == 3
+    assert compared.differences
+
+
+def test_what_does_not_fit_is_an_error_for_users(data: Path) -> None:
+    with pytest.raises(loopcraft.UserError, match="needs 1024"):
+        benchmark.evaluate(Grey(), data)
+    with pytest.raises(loopcraft.UserError, match="there is no model"):
+        models.load("nothing")
+
+
+def test_examples_of_docstrings() -> None:
+    assert doctest.testmod(rollouts).attempted > 0
+    assert doctest.testmod(rollouts).failed == 0
+
+
+@pytest.mark.parametrize("package", ["loopcraft", "benchmark", "models", "leaderboard"])
+def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
+    script = (
+        f"import sys, {package}; print(sorted({{'torch', 'numpy', 'pandas', 'numba'}} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    for package in (loopcraft, benchmark, models):
+        with pytest.raises(AttributeError, match="nothing"):
+            package.nothing
