@@ -24,7 +24,7 @@ from models.tokens import LEVEL
 from models.train.config import schedule_of
 from models.train.setup_common import USUAL_FRAME_SIZE
 
-SHOWN = ("main", "ablation", "nano", "pico")
+SHOWN = ("main", "ablation", "nano", "pico", "small")
 """The presets that are for more than tests."""
 VIDEO_MODELS = ("millivid", "framepack", "full-resolution")
 STATE_BYTES = 4 + 4 + 8

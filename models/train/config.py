@@ -125,10 +125,10 @@ def schedule_of(preset: str, command: str) -> Schedule:
             )
         case "small":
             return Schedule(
-                steps=2_000 if is_video else 3_000,
-                batch_size=128 if is_video else 512,
+                steps=3_900 if is_video else 2_000,
+                batch_size=64 if is_video else 384,
                 warmup_steps=100,
-                pool=PoolConfig(episodes=512, fresh=1.0 if is_video else 0.5),
+                pool=PoolConfig(episodes=512, fresh=0.8),
                 episode_frames=384,
             )
         case "nano":
