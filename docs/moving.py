@@ -1,4 +1,4 @@
-"""Draw the README's moving picture: `python docs/moving.py`.
+"""Draw the README's moving picture, and a still of it: `python docs/moving.py`.
 
 An episode of plaza-v1 that no model has seen: the truth, what MilliVid and its baselines from the box make of
 the same 64 frames and actions, and where the agent is. Frames of the context come first; the line below tells
@@ -36,6 +36,7 @@ class Flags:
     candidate: int = 7
     """The candidate of plaza-v1's split val."""
     out: Path = Path(__file__).resolve().parent / "memory.webp"
+    still: Path = Path(__file__).resolve().parent / "models.jpg"
     quality: int = 80
     checkpoint: str = "pretrained"
 
@@ -128,8 +129,30 @@ def draw_position(episode: Episode, court: Image.Image, frame: int) -> Image.Ima
     return picture
 
 
+def draw_still(episode: Episode, columns: int = 8) -> Image.Image:
+    """A row for the truth and for every model, a column for each of some returns."""
+    returns = CONTEXT + np.flatnonzero(episode.ages)
+    chosen = returns[np.linspace(0, len(returns) - 1, columns).round().astype(int)]
+    side, left = 2 * SIZE, 84
+    sheet = Image.new(
+        "RGB", (left + columns * (side + GAP), HEADER + len(episode.videos) * (side + GAP)), "white"
+    )
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for column, frame in enumerate(chosen):
+        x = left + column * (side + GAP)
+        draw.text((x, 3), f"{frame}, seen {episode.ages[frame - CONTEXT]} ago", REVISIT_COLOR, font=font)
+        for row, video in enumerate(episode.videos.values()):
+            picture = Image.fromarray(video[frame]).resize((side, side), Image.Resampling.NEAREST)
+            sheet.paste(picture, (x, HEADER + row * (side + GAP)))
+    for row, title in enumerate(episode.videos):
+        draw.text(
+            (0, HEADER + row * (side + GAP) + side // 2 - 16), title.replace(" ", "\n"), "#22262b", font=font
+        )
+    return sheet
+
+
 def main() -> None:
-    """Write the picture."""
+    """Write both pictures."""
     flags = tyro.cli(Flags)
     episode = play(flags)
     ground = ground_below("plaza-v1", episode.seed, episode.poses)
@@ -145,6 +168,7 @@ def main() -> None:
         quality=flags.quality,
         method=6,
     )
+    draw_still(episode).save(flags.still, quality=90)
     print(f"{flags.out}: {flags.out.stat().st_size / 1e6:.2f} MB, {len(frames)} frames")
 
 
