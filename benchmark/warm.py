@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmark.metrics import METRICS
 from benchmark.metrics.base import PairedMetric, Resources
-from benchmark.surfaces import errors_by_kind
+from benchmark.surfaces import errors_by_kind, sums_by_kind
 
 _SIDE = 192
 """Large enough for every metric."""
@@ -17,3 +17,4 @@ def warm() -> None:
         if isinstance(metric, PairedMetric) and not metric.networks:
             metric.load(Resources())(one, other)
     errors_by_kind(one, other, np.zeros(one.shape[:3], np.uint8))
+    sums_by_kind(one[..., 0].astype(np.float32), np.zeros(one.shape[:3], np.uint8))

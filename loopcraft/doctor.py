@@ -84,13 +84,14 @@ def examine_game() -> Iterator[Check]:
     yield check_game()
 
 
-def require_minerl() -> None:
-    """Raise `UserError` at the first thing that Minecraft lacks here, with the command that mends it."""
-    for check in examine_game():
+def require_world(world_id: str) -> None:
+    """Raise `UserError` at the first thing that a world lacks here, with the command that mends it."""
+    spec = world_spec(world_id)
+    for check in () if spec.checks is None else spec.load(spec.checks)():
         if check.remedy:
             raise UserError(
-                f"world 'minerl' cannot run here: {check.name}: {check.found}; mend it with: {check.remedy} "
-                "(all checks: python -m loopcraft.doctor --world minerl)"
+                f"world {world_id!r} cannot run here: {check.name}: {check.found}; mend it with: "
+                f"{check.remedy} (all checks: python -m loopcraft.doctor --world {world_id})"
             )
 
 

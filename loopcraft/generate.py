@@ -26,7 +26,7 @@ from loopcraft.episode_table import Row, read_rows, remove_rows, write_table
 from loopcraft.recipe import Recipe, Split, claim_folder
 from loopcraft.storage import INDEX, episode_key, sweep_partials, write_json
 from loopcraft.workers import WorldFactory
-from loopcraft.worlds import make_world
+from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.base import PathWorld
 from loopcraft.writing import writing_to
 
@@ -157,8 +157,8 @@ def run(flags: Flags) -> None:
     factory: WorldFactory
     factory = partial(make_world, flags.world, resolution=flags.resolution, quality=flags.quality)
     num_workers = flags.workers or len(os.sched_getaffinity(0))
-    if flags.world == "minerl":
-        doctor.require_minerl()
+    doctor.require_world(flags.world)
+    if not world_spec(flags.world).knows_path:
         factory, num_workers = rendered.take_turns(factory, num_workers)
     generate(flags.out, recipe, make_world=factory, num_workers=num_workers, shard=flags.shard)
 

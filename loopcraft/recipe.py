@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from loopcraft.cli import UserError
 from loopcraft.decoding import SchemaError, decode
 from loopcraft.storage import FORMAT, FORMAT_VERSION, MANIFEST, is_passing, read_json, write_json
+from loopcraft.worlds import world_ids, world_spec
 
 Split = Literal["train", "val", "test"]
 
@@ -91,12 +92,12 @@ def versions() -> dict[str, str]:
 
 
 def world_versions(world: str) -> dict[str, str]:
-    """The versions of what a world runs on beyond our own packages: minerl's and Java's for `minerl`."""
-    if world != "minerl":
+    """The versions of what a world runs on beyond our own packages, as its spec tells them."""
+    spec = world_spec(world) if world in world_ids() else None
+    if spec is None or spec.versions is None:
         return {}
-    from loopcraft.worlds.minerl.installed import minerl_versions
-
-    return minerl_versions()
+    found: dict[str, str] = spec.load(spec.versions)()
+    return found
 
 
 def manifest(recipe: Recipe) -> dict[str, Any]:
@@ -128,10 +129,9 @@ _MANIFEST_FIELDS = [field.name for field in dataclasses.fields(_Manifest)]
 
 def read_manifest(root: Path) -> dict[str, Any]:
     """The manifest below `root`; raises `UserError` when it is none of ours."""
-    found = read_json(root / MANIFEST)
-    check_manifest(found, root / MANIFEST)
-    manifest: dict[str, Any] = found
-    return manifest
+    content: dict[str, Any] = read_json(root / MANIFEST)
+    check_manifest(content, root / MANIFEST)
+    return content
 
 
 def check_manifest(found: Any, place: str | Path) -> None:

@@ -10,6 +10,7 @@ from jaxtyping import Float64, Integer
 
 from loopcraft.generate import generate
 from loopcraft.recipe import Recipe
+from loopcraft.worlds import WorldSpec
 from loopcraft.worlds.base import Observation, Pose
 
 RESOLUTION = 32
@@ -67,3 +68,6 @@ def recipe(split: str = "train", num_episodes: int = 4, num_frames: int = 64, **
 
 if __name__ == "__main__":  # a run that a test can kill: FOLDER SPLIT WORKERS
     generate(Path(sys.argv[1]), recipe(sys.argv[2]), make_world=SlowWorld, num_workers=int(sys.argv[3]))
+
+
+SPEC = WorldSpec(factory="fake_world:FakeWorld")

@@ -133,7 +133,7 @@ def test_a_bare_machine_is_told_what_to_do(machine: Path, capsys: pytest.Capture
     with pytest.raises(
         UserError, match=r"cannot run here: Java 8: no java on the PATH; mend it with: apt-get"
     ):
-        doctor.require_minerl()
+        doctor.require_world("minerl")
 
 
 def test_an_unknown_world_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

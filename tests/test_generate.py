@@ -22,6 +22,7 @@ from loopcraft import recipe as recipes
 from loopcraft.audit import FLAGS
 from loopcraft.cli import UserError
 from loopcraft.recipe import Recipe
+from loopcraft.worlds import registry
 from loopcraft.writing import writing_to
 
 
@@ -290,6 +291,7 @@ def test_a_full_disk_is_one_sentence_and_a_rerun_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(generate, "make_world", lambda *args, **options: FakeWorld())
+    monkeypatch.setattr(registry, "BUILT_IN", {"fake-v1": "fake_world:SPEC"})
     flags = ["--out", str(tmp_path), "--split", "train", "--num-episodes", "4", "--num-frames", "64"]
     flags += ["--resolution", "32", "--world", "fake-v1", "--workers", "1"]
     with full_disk(monkeypatch):

@@ -234,7 +234,7 @@ def test_the_command_asks_the_doctor_first(
 
 
 def test_the_command_line_makes_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "require_minerl", lambda: None)
+    monkeypatch.setattr(doctor, "require_world", lambda world_id: None)
     factory = partial(games, StandIn(tmp_path))
     monkeypatch.setattr(
         generate, "make_world", lambda world, *, resolution, quality, turns=None: factory(turns)

@@ -37,6 +37,8 @@ class WorldSpec:
     """Called with (world seed, poses, margin in blocks); returns the ground from above, a `Background`."""
     checks: str | None = None
     """Called without arguments; yields the doctor's checks beyond Python, disk and encoder."""
+    versions: str | None = None
+    """Called without arguments; returns by name the versions of what its bytes depend on beyond our own."""
     python_version: tuple[int, int] | None = None
     """The one Python that it runs on; None: every one that Loopcraft runs on."""
 

@@ -5,6 +5,7 @@ from loopcraft.worlds.registry import WorldSpec
 SPEC = WorldSpec(
     factory="loopcraft.worlds.minerl.world:make_minerl",
     knows_path=False,
+    versions="loopcraft.worlds.minerl.installed:minerl_versions",
     checks="loopcraft.doctor:examine_game",
     python_version=(3, 11),
 )
