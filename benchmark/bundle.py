@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from benchmark.schema import SchemaError, decode
 from benchmark.tensors import read_tensors, tensors_sha256
 from loopcraft.cli import UserError
+from loopcraft.decoding import SchemaError, decode
 from loopcraft.storage import file_sha256, read_json, write_json
 
 TABLE = Path(__file__).with_name("weights.toml")

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from benchmark.device import Precision
 from benchmark.protocol import EvaluationProtocol, Window
-from benchmark.schema import SchemaError, decode
 from loopcraft.cli import UserError
+from loopcraft.decoding import SchemaError, decode
 from loopcraft.storage import is_key, write_json
 
 FORMAT = "loopcraft-result"
