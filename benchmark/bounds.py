@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmark.episodes import Episodes, load_frames, to_tensor
 from benchmark.protocol import EvaluationProtocol
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 CHUNK = 16
 """Frames that a bound hands out at a time."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.tensors import read_tensors, tensors_sha256
-from loopcraft.cli import UserError
-from loopcraft.decoding import SchemaError, decode
-from loopcraft.storage import file_sha256, read_json, write_json
+from loopcraft.core.cli import UserError
+from loopcraft.core.decoding import SchemaError, decode
+from loopcraft.core.files import file_sha256, read_json, write_json
 
 TABLE = Path(__file__).with_name("weights.toml")
 MANIFEST = "weights.json"

@@ -15,8 +15,8 @@ from rich.markup import escape
 from benchmark.checks import TrialSize, check_model, process_state
 from benchmark.device import Compute, Precision
 from benchmark.loading import load_model
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, printable, run
-from loopcraft.device import find_device
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, printable, run
+from loopcraft.core.device import find_device
 
 _STYLES = {"ok": "green", "note": "yellow", "FAILED": "bold red"}
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from benchmark.results import Result
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 
 def require_comparable(results: Mapping[str, Result]) -> None:

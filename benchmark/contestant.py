@@ -10,7 +10,7 @@ from benchmark.loading import load_model, parse_model_args
 from benchmark.model import FrameSource
 from benchmark.predictions import Predictions
 from benchmark.protocol import EvaluationProtocol
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 _LISTED = 5
 """Unusable videos that an error message names."""

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from loopcraft.cli import UserError
-from loopcraft.mask_files import Masks
+from loopcraft.core.cli import UserError
+from loopcraft.dataset.mask_files import Masks
 
 
 class FrameFiles(Protocol):

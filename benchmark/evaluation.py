@@ -24,7 +24,7 @@ from benchmark.results import Data, MetricResult, Model, Result
 from benchmark.rollout import context_frames, rollout_blocks
 from benchmark.score import Scorer, read_features, read_paired, read_seconds, score_videos
 from benchmark.workspace import Workspace
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

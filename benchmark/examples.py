@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.results import Result
 from benchmark.side_by_side import write_side_by_side
 from benchmark.strips import write_strip
-from loopcraft.cli import one_line
+from loopcraft.core.cli import one_line
 from loopcraft.dataset import LoopcraftDataset
 
 LEAD_IN = 64

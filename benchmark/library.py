@@ -14,8 +14,8 @@ from benchmark.results import Result
 from benchmark.run import Flags, prepare
 from benchmark.tables import Table, paired_tables, unique_labels, window_tables
 from benchmark.workspace import Workspace
+from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.writing import writing_to
 
 
 def evaluate(

@@ -10,7 +10,7 @@ from typing import Any
 from benchmark import exits
 from benchmark.model import ContractError, FrameSource, check_members
 from benchmark.remote import HttpModel
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 ENTRY_POINTS = "loopcraft.models"
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from benchmark.device import Compute, Precision
 from benchmark.episodes import Episodes
 from benchmark.protocol import EvaluationProtocol
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 
 class ContractError(UserError):

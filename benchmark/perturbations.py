@@ -18,10 +18,10 @@ from benchmark.metrics import METRICS
 from benchmark.metrics.base import Metric, PairedMetric, Resources, SetMetric
 from benchmark.score import Scorer
 from benchmark.score_files import feature_names
-from loopcraft.cli import UserError, run
+from loopcraft.core.cli import UserError, run
+from loopcraft.core.device import find_device
+from loopcraft.core.files import whole_file
 from loopcraft.dataset import open_dataset
-from loopcraft.device import find_device
-from loopcraft.storage import whole_file
 
 Videos = UInt8[np.ndarray, "B T H W 3"]
 

@@ -20,9 +20,9 @@ from benchmark.episodes import Episodes, FrameStreams, to_tensor
 from benchmark.model import ContractError
 from benchmark.pictures import is_companion, list_pictures, read_pictures
 from benchmark.protocol import EvaluationProtocol
-from loopcraft.cli import UserError, describe_os_error
-from loopcraft.storage import file_sha256
-from loopcraft.video import count_frames, iterate_frames
+from loopcraft.core.cli import UserError, describe_os_error
+from loopcraft.core.files import file_sha256
+from loopcraft.video.h264 import count_frames, iterate_frames
 
 CHUNK = 16
 """Frames that are read at a time."""

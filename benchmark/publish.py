@@ -7,8 +7,9 @@ from pathlib import Path
 import tyro
 
 from benchmark.published import all_results, is_result, result_files, sections
-from loopcraft import cli, hub
-from loopcraft.hub_errors import DATASET
+from loopcraft.core import cli
+from loopcraft.hub import repository as hub
+from loopcraft.hub.errors import DATASET
 
 _HEADER = """\
 ---

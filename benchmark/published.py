@@ -14,10 +14,10 @@ from huggingface_hub import snapshot_download
 from benchmark.comparable import require_comparable
 from benchmark.results import Result, read_result, read_results
 from benchmark.tables import Row, Table, heading, markdown, window_tables
-from loopcraft import hub
-from loopcraft.cli import UserError
-from loopcraft.hub_errors import RepoType, plain_errors
-from loopcraft.writing import working_folder
+from loopcraft.core.cli import UserError
+from loopcraft.core.writing import working_folder
+from loopcraft.hub import repository as hub
+from loopcraft.hub.errors import RepoType, plain_errors
 
 _PATH = re.compile(r"results/[\w.-]+/[\w.-]+\.json")
 

@@ -27,7 +27,7 @@ from benchmark.metrics.base import PairedMetric
 from benchmark.protocol import EvaluationProtocol
 from benchmark.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
 from benchmark.results import Result, read_results
-from loopcraft.cli import UserError, names_in, run
+from loopcraft.core.cli import UserError, names_in, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
 PLAIN_WIDTH = 240

@@ -24,9 +24,9 @@ from benchmark.surfaces import (
     read_map_sums,
 )
 from benchmark.tables import format_estimate, unique_labels
-from loopcraft.cli import UserError, one_line
+from loopcraft.core.cli import UserError, one_line
 from loopcraft.dataset import LoopcraftDataset
-from loopcraft.trajectory import revisit_ages
+from loopcraft.walks.selection import revisit_ages
 
 KINDS = {
     "never shown": slice(NEW, NEW + 1),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from loopcraft.video import VideoWriter, video_writer
+from loopcraft.video.h264 import VideoWriter, video_writer
 
 
 def recorded(

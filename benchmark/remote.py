@@ -17,8 +17,8 @@ from benchmark.machine import MachineError
 from benchmark.model import ContractError
 from benchmark.timed_socket import TimedSocket, time_for
 from benchmark.wire import BrokenStreamError, ModelCard, RolloutRequest, encode_request, read_records
-from loopcraft.cli import UserError
-from loopcraft.decoding import SchemaError, decode
+from loopcraft.core.cli import UserError
+from loopcraft.core.decoding import SchemaError, decode
 
 _LARGEST_CARD = 1 << 16
 """Bytes that are read of a server's description or error message."""

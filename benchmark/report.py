@@ -20,10 +20,10 @@ from benchmark.plots import curve_figures
 from benchmark.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
 from benchmark.results import Result, read_results
 from benchmark.tables import heading, headline_cards, paired_tables, unique_labels, window_tables
-from loopcraft.cli import UserError, run
+from loopcraft.core.cli import UserError, run
+from loopcraft.core.files import whole_file
+from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.storage import whole_file
-from loopcraft.writing import writing_to
 
 RECALL_METRICS = ("psnr", "lpips")
 """By which the report compares the frames that return with the others."""

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from benchmark.device import Precision
 from benchmark.protocol import EvaluationProtocol, Window
-from loopcraft.cli import UserError
-from loopcraft.decoding import SchemaError, decode
-from loopcraft.storage import is_key, write_json
+from loopcraft.core.cli import UserError
+from loopcraft.core.decoding import SchemaError, decode
+from loopcraft.core.files import is_key, write_json
 
 FORMAT = "loopcraft-result"
 VERSION = 1

@@ -20,8 +20,8 @@ from benchmark.episodes import Episodes, load_actions, load_frames, to_array, to
 from benchmark.machine import failure_of
 from benchmark.model import ContractError, FrameSource, RolloutModel
 from benchmark.protocol import EvaluationProtocol
-from loopcraft.cli import UserError, describe_os_error
-from loopcraft.seeding import integer_seed
+from loopcraft.core.cli import UserError, describe_os_error
+from loopcraft.core.seeding import integer_seed
 
 BLOCK = 64
 """Frames of the horizon that are scored at a time, however a model chunks them."""

@@ -26,10 +26,10 @@ from benchmark.recovery import recover
 from benchmark.score import Scorer
 from benchmark.soundness import check_data
 from benchmark.workspace import Workspace
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, names_in, printable, run
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, names_in, printable, run
+from loopcraft.core.device import find_device
+from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.device import find_device
-from loopcraft.writing import writing_to
 
 
 @dataclass(frozen=True, kw_only=True)

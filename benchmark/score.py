@@ -28,7 +28,7 @@ from benchmark.metrics.base import (
 from benchmark.protocol import EvaluationProtocol
 from benchmark.score_files import feature_names, opened_scores, require_equal
 from benchmark.surfaces import SurfaceErrors
-from loopcraft.storage import whole_file
+from loopcraft.core.files import whole_file
 
 VideoScores = Mapping[str, Float[np.ndarray, "T columns"]]
 """One video's scores by name: of paired metrics, and the features of embeddings (see `feature_names`)."""

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from benchmark.metrics.base import Embedding, Metric, PairedMetric, SetMetric
 from benchmark.protocol import EvaluationProtocol
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 AGAIN = "run the benchmark there again: the video is scored anew"
 

@@ -23,8 +23,8 @@ from benchmark.model_server import ModelServer
 from benchmark.rollout import checked, guarded
 from benchmark.timed_socket import TimedSocket, time_for
 from benchmark.wire import RequestError, RolloutRequest, decode_request, describe, write_records
-from loopcraft.cli import UserError, run
-from loopcraft.device import find_device
+from loopcraft.core.cli import UserError, run
+from loopcraft.core.device import find_device
 
 HEADER_S = 10.0
 """How long a client may take over the header of its request, from its first byte to its last."""

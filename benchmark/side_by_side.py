@@ -16,10 +16,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmark.protocol import EvaluationProtocol
+from loopcraft.core.files import whole_file
 from loopcraft.dataset import LoopcraftDataset
-from loopcraft.maps import CONTEXT_COLOR, HORIZON_COLOR
-from loopcraft.storage import whole_file
-from loopcraft.video import FRAMES_PER_SECOND, iterate_frames
+from loopcraft.video.h264 import FRAMES_PER_SECOND, iterate_frames
+from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR
 
 PANEL = 256
 _CAPTION = 26

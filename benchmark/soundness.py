@@ -5,10 +5,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from loopcraft.audit import is_misaligned, shift_of_actions
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from loopcraft.dataset import LoopcraftDataset
-from loopcraft.video import count_frames
+from loopcraft.dataset.audit import is_misaligned, shift_of_actions
+from loopcraft.video.h264 import count_frames
 
 LOOKED_AT = 3
 """Episodes: the first, the last and those between them."""

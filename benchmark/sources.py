@@ -18,8 +18,8 @@ from benchmark.bundle import Bundle, Network, PublishedFile, Source, check_publi
 from benchmark.convert import convert
 from benchmark.packages import Package, SourceError, extract, fetch_archive
 from benchmark.tensors import write_tensors
-from loopcraft.cli import UserError, describe_os_error
-from loopcraft.storage import file_sha256, whole_file
+from loopcraft.core.cli import UserError, describe_os_error
+from loopcraft.core.files import file_sha256, whole_file
 
 HUB, PACKAGE = "hub:", "package:"
 PATIENCE_S = 4

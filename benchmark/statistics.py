@@ -7,7 +7,7 @@ on the number of videos alone, so two models scored on the same videos are resam
 import numpy as np
 from jaxtyping import Float, Float64
 
-from loopcraft.seeding import generator
+from loopcraft.core.seeding import generator
 
 CONFIDENCE = 0.95
 NUM_RESAMPLES = 2000

@@ -13,10 +13,10 @@ from jaxtyping import Int64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmark.protocol import EvaluationProtocol
+from loopcraft.core.files import whole_file
 from loopcraft.dataset import LoopcraftDataset
-from loopcraft.storage import whole_file
-from loopcraft.trajectory import nearest_context_frames, revisit_ages
-from loopcraft.video import iterate_frames
+from loopcraft.video.h264 import iterate_frames
+from loopcraft.walks.selection import nearest_context_frames, revisit_ages
 
 COLUMNS = 8
 _TILE = 128

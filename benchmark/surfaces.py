@@ -16,8 +16,8 @@ from benchmark.episodes import MaskedEpisodes
 from benchmark.metrics.psnr import decibels
 from benchmark.protocol import EvaluationProtocol
 from benchmark.score_files import opened_scores, require_columns
-from loopcraft.jit import kernel
-from loopcraft.mask_files import DTYPES, Masks, spread
+from loopcraft.core.jit import kernel
+from loopcraft.dataset.mask_files import DTYPES, Masks, spread
 
 NAME = "surfaces"
 """Under what name a video's scores hold its squared errors; those of a metric's map follow it and a dot."""

@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from loopcraft.actions import draw_walk
-from loopcraft.seeding import generator
+from loopcraft.core.seeding import generator
+from loopcraft.walks.actions import draw_walk
 
 _COARSE = 8
 """Side of the random grid that is enlarged to a frame: blotches, so that patches see structure."""

@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.comparable import require_comparable
 from benchmark.results import Estimate, MetricCard, Result
 from benchmark.statistics import FEWEST_VIDEOS, bootstrap_interval
-from loopcraft.cli import one_line
+from loopcraft.core.cli import one_line
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&]")
 

@@ -8,8 +8,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from loopcraft.cli import UserError
-from loopcraft.storage import whole_file
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import whole_file
 
 SUFFIX = ".safetensors"
 

@@ -15,9 +15,9 @@ import tyro
 from benchmark.bundle import Bundle
 from benchmark.packages import SourceError
 from benchmark.sources import add_local, fetch_from
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError, names_in, run
-from loopcraft.storage import sweep_partials
-from loopcraft.writing import writing_to
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError, names_in, run
+from loopcraft.core.files import sweep_partials
+from loopcraft.core.writing import writing_to
 
 
 @dataclass(frozen=True, kw_only=True)

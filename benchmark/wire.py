@@ -29,8 +29,8 @@ from torch import Tensor
 from benchmark.device import Compute, Precision
 from benchmark.machine import MachineError
 from benchmark.model import ContractError, RolloutModel, checkpoint_of, precision_of, role_of
-from loopcraft.actions import Action
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
+from loopcraft.walks.actions import Action
 
 _RECORD = struct.Struct("<cI")
 _LONGEST_MESSAGE = 1 << 16

@@ -15,8 +15,8 @@ from typing import Any
 from benchmark.crashes import NAME as BATCH
 from benchmark.results import Result, write_result
 from benchmark.score import VideoScores, write_scores
-from loopcraft.cli import UserError
-from loopcraft.storage import is_passing, read_json, sweep_partials, whole_file, write_json
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import is_passing, read_json, sweep_partials, whole_file, write_json
 
 _DEVICE = "device: "
 

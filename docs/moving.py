@@ -14,11 +14,11 @@ import tyro
 from jaxtyping import Float, Int64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from loopcraft.maps import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, headings
-from loopcraft.plan import plan_candidate
-from loopcraft.recipe import Recipe
-from loopcraft.trajectory import revisit_ages
+from loopcraft.generation.plan import plan_candidate
+from loopcraft.generation.recipe import Recipe
 from loopcraft.view import ground_below
+from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, headings
+from loopcraft.walks.selection import revisit_ages
 from loopcraft.worlds import make_world
 from models.rollouts import build_rollout
 

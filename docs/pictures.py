@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from loopcraft.maps import CONTEXT_COLOR, HORIZON_COLOR, draw_map
-from loopcraft.seeding import generator
-from loopcraft.trajectory import find_revisits, select_walk
+from loopcraft.core.seeding import generator
 from loopcraft.view import ground_below
+from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR, draw_map
+from loopcraft.walks.selection import find_revisits, select_walk
 from loopcraft.worlds import make_world
 from loopcraft.worlds.base import PathWorld, World
 

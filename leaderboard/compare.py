@@ -10,7 +10,7 @@ import tyro
 from benchmark.results import read_results
 from benchmark.tables import paired_tables, window_tables
 from leaderboard.formats import FORMATS
-from loopcraft.cli import UserError, run
+from loopcraft.core.cli import UserError, run
 
 
 @dataclass(frozen=True, kw_only=True)

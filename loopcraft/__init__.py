@@ -8,7 +8,7 @@ Functions are loaded when they are asked for, so that importing the package cost
 
 from typing import Any
 
-from loopcraft.environments import make_known
+from loopcraft.gym.environments import make_known
 
 _FUNCTIONS = {"open_dataset": "dataset", "make_world": "worlds", "UserError": "cli"}
 __all__ = ["UserError", "make_world", "open_dataset"]  # given by __getattr__

@@ -19,8 +19,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from loopcraft import cli, jit
-from loopcraft.cli import UserError
+from loopcraft.core import cli, jit
+from loopcraft.core.cli import UserError
 from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.minerl.installed import java_version, output_of, package_version
 

@@ -19,16 +19,19 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from loopcraft import cli, doctor, production, rendered
-from loopcraft.audit import FLAGS
-from loopcraft.cli import UserError
-from loopcraft.episode_table import Row, read_rows, remove_rows, write_table
-from loopcraft.recipe import Recipe, Split, claim_folder
-from loopcraft.storage import INDEX, episode_key, sweep_partials, write_json
-from loopcraft.workers import WorldFactory
+from loopcraft import doctor
+from loopcraft.core import cli
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import INDEX, episode_key, sweep_partials, write_json
+from loopcraft.core.writing import writing_to
+from loopcraft.dataset.audit import FLAGS
+from loopcraft.dataset.episode_table import Row, read_rows, remove_rows, write_table
+from loopcraft.generation import played as rendered
+from loopcraft.generation import simulated as production
+from loopcraft.generation.recipe import Recipe, Split, claim_folder
+from loopcraft.generation.workers import WorldFactory
 from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.base import PathWorld
-from loopcraft.writing import writing_to
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,17 +14,17 @@ import numpy as np
 import tyro
 from jaxtyping import Float64, UInt64
 
-from loopcraft import cli
-from loopcraft.cli import UserError
-from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.mask_files import Masks, encode_masks
-from loopcraft.progress import progress_bar
-from loopcraft.sight import recall_masks
-from loopcraft.storage import sweep_partials, whole_file
-from loopcraft.workers import run_jobs
+from loopcraft.core import cli
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import sweep_partials, whole_file
+from loopcraft.core.progress import progress_bar
+from loopcraft.core.writing import writing_to
+from loopcraft.dataset.mask_files import Masks, encode_masks
+from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
+from loopcraft.generation.recall_masks import recall_masks
+from loopcraft.generation.workers import run_jobs
 from loopcraft.worlds import make_surface_world
 from loopcraft.worlds.base import SurfaceWorld
-from loopcraft.writing import writing_to
 
 SHARES = ("sky", "never shown by the context", "in sight ever since", "shown, and out of sight in between")
 

@@ -13,20 +13,29 @@ from typing import get_args
 import tyro
 from huggingface_hub import DatasetCardData, hf_hub_download
 
-from loopcraft import cli, hub
-from loopcraft.card import FIGURE, make_card
-from loopcraft.catalog import CATALOG, SHARD_PATH, TINY, Catalog, decode_catalog
-from loopcraft.cli import UserError
-from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.hub_errors import DATASET, plain_errors
-from loopcraft.packing import SHARD_BYTES, Shard, episode_table, plan_shards
-from loopcraft.progress import progress_bar
-from loopcraft.recipe import Split, default_context
-from loopcraft.sheet import write_sheet
-from loopcraft.storage import INDEX
-from loopcraft.upload import Content, Part, check, describe, switch, upload_shards, write_located_table
+from loopcraft.core import cli
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import INDEX
+from loopcraft.core.progress import progress_bar
+from loopcraft.core.writing import working_folder
+from loopcraft.dataset.catalog import CATALOG, SHARD_PATH, TINY, Catalog, decode_catalog
+from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
+from loopcraft.generation.recipe import Split, default_context
+from loopcraft.hub import repository as hub
+from loopcraft.hub.errors import DATASET, plain_errors
+from loopcraft.publishing.card import FIGURE, make_card
+from loopcraft.publishing.packing import SHARD_BYTES, Shard, episode_table, plan_shards
+from loopcraft.publishing.upload import (
+    Content,
+    Part,
+    check,
+    describe,
+    switch,
+    upload_shards,
+    write_located_table,
+)
 from loopcraft.verify import Fault, check_episode, check_strays, check_table
-from loopcraft.writing import working_folder
+from loopcraft.views.contact_sheet import write_sheet
 
 TINY_EPISODES = 4
 TINY_SOURCES: tuple[Split, ...] = ("test", "val", "train")

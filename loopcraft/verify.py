@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from loopcraft import cli
-from loopcraft.actions import Action
-from loopcraft.audit import is_misaligned
-from loopcraft.cli import UserError
-from loopcraft.dataset import LoopcraftDataset, open_dataset, read_states
-from loopcraft.mask_files import SUFFIX, read_masks
-from loopcraft.progress import progress_bar
-from loopcraft.storage import EPISODES, file_sha256, is_partial, is_passing
-from loopcraft.video import count_decodable
+from loopcraft.core import cli
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import EPISODES, file_sha256, is_partial, is_passing
+from loopcraft.core.progress import progress_bar
+from loopcraft.dataset.audit import is_misaligned
+from loopcraft.dataset.mask_files import SUFFIX, read_masks
+from loopcraft.dataset.reader import LoopcraftDataset, open_dataset, read_states
+from loopcraft.video.h264 import count_decodable
+from loopcraft.walks.actions import Action
 
 _EPISODE_SUFFIXES = (".mp4", ".npy", SUFFIX)
 

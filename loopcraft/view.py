@@ -12,16 +12,16 @@ import numpy as np
 import tyro
 from jaxtyping import Float
 
-from loopcraft import cli
-from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.maps import MARGIN_BLOCKS, draw_map
-from loopcraft.mask_files import DTYPES
-from loopcraft.preview import write_preview
-from loopcraft.recipe import default_context
-from loopcraft.sheet import write_memory_sheet, write_sheet
+from loopcraft.core import cli
+from loopcraft.core.writing import writing_to
+from loopcraft.dataset.mask_files import DTYPES
+from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
+from loopcraft.generation.recipe import default_context
+from loopcraft.views.contact_sheet import write_memory_sheet, write_sheet
+from loopcraft.views.map import MARGIN_BLOCKS, draw_map
+from loopcraft.views.preview import write_preview
 from loopcraft.worlds import world_ids, world_spec
 from loopcraft.worlds.base import GroundPicture
-from loopcraft.writing import writing_to
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
-from loopcraft.dataset import open_dataset
+from loopcraft.dataset.reader import open_dataset
 from loopcraft.generate import generate
+from loopcraft.generation.recipe import Recipe
 from loopcraft.masks import add_masks
-from loopcraft.recipe import Recipe
 from loopcraft.worlds.voxel.world import VoxelWorld
 
 

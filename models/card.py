@@ -7,7 +7,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from loopcraft.card import CITATION
+from loopcraft.publishing.card import CITATION
 from models.weights import AUTOENCODERS, autoencoder_stem
 
 _PIPELINE = "image-to-video"

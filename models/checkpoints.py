@@ -20,8 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from loopcraft.cli import UserError
-from loopcraft.storage import whole_file
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import whole_file
 from models.quantize import SCALE, from_int8
 
 FORMAT = "loopcraft-model"

@@ -16,12 +16,12 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 from rich.progress import Progress
 
-from loopcraft.cli import UserError, names_in, run
+from loopcraft.core.cli import UserError, names_in, run
+from loopcraft.core.device import find_device
+from loopcraft.core.seeding import integer_seed
+from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.device import find_device
-from loopcraft.seeding import integer_seed
-from loopcraft.video import video_writer
-from loopcraft.writing import writing_to
+from loopcraft.video.h264 import video_writer
 from models.rollouts import Precision, VideoRollout, build_rollout
 
 BASELINES = ("framepack", "full-resolution")

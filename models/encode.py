@@ -12,11 +12,11 @@ import torch
 import tyro
 from rich.progress import track
 
-from loopcraft.cli import UserError, run
+from loopcraft.core.cli import UserError, run
+from loopcraft.core.device import find_device
+from loopcraft.core.files import INDEX, read_json, sweep_partials, write_json
+from loopcraft.core.writing import writing_to
 from loopcraft.dataset import open_dataset
-from loopcraft.device import find_device
-from loopcraft.storage import INDEX, read_json, sweep_partials, write_json
-from loopcraft.writing import writing_to
 from models.latents import MANIFEST, manifest_of, video_file, write_video
 from models.rollouts import FrameCodec, Precision, uses_bfloat16
 from models.weights import Source, load_autoencoder

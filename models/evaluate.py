@@ -18,11 +18,11 @@ from rich.table import Table
 from benchmark.bundle import open_bundle
 from benchmark.metrics import check_sides, get_metrics
 from benchmark.metrics.base import MetricUnavailableError, PairedMetric, Resources
-from loopcraft.cli import UserError, names_in, run
+from loopcraft.core.cli import UserError, names_in, run
+from loopcraft.core.device import find_device
+from loopcraft.core.files import write_json
+from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.device import find_device
-from loopcraft.storage import write_json
-from loopcraft.writing import writing_to
 from models.box import PRETRAINED
 from models.reconstruction import Estimate, Score, choose_examples, choose_frames, collect, reconstruct
 from models.reconstruction_picture import draw_reconstructions

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from models.diffusion import Sampling, Velocity, sample
 from models.framepack import FramePackDenoiser
 from models.sampler import Generated, Noise, autocast, require_context, shift_frames

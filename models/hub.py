@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from loopcraft.cli import UserError
-from loopcraft.storage import file_sha256
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import file_sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def fetch_first(address: str, names: Sequence[str]) -> Path | None:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-        from loopcraft.hub_errors import MODEL, plain_errors, require_name
+        from loopcraft.hub.errors import MODEL, plain_errors, require_name
     except ImportError as error:
         raise UserError(f"{address} needs huggingface_hub; pip install huggingface_hub") from error
     require_name(match["repository"])
@@ -77,7 +77,7 @@ def fetch(file: HubFile) -> Path:
     try:
         from huggingface_hub import hf_hub_download
 
-        from loopcraft.hub_errors import MODEL, UnreachableError, plain_errors
+        from loopcraft.hub.errors import MODEL, UnreachableError, plain_errors
     except ImportError as error:
         raise UserError(f"fetching {file.name} needs huggingface_hub; pip install huggingface_hub") from error
     try:

@@ -19,9 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from loopcraft.cli import UserError
-from loopcraft.decoding import SchemaError, decode
-from loopcraft.storage import INDEX, STATE_COLUMNS, is_inside, read_json, whole_file
+from loopcraft.core.cli import UserError
+from loopcraft.core.decoding import SchemaError, decode
+from loopcraft.core.files import INDEX, STATE_COLUMNS, is_inside, read_json, whole_file
 from models.pyramid_files import read_pyramid
 from models.tokens import Grid
 

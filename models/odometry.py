@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from loopcraft.actions import TURN_DEGREES_PER_TICK, Action
+from loopcraft.walks.actions import TURN_DEGREES_PER_TICK, Action
 
 BLOCKS_PER_TICK = 0.19
 """What a player who hops and walks all the time comes to."""

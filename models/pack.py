@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 
-from loopcraft.cli import UserError, run
-from loopcraft.storage import file_sha256, whole_file
-from loopcraft.writing import writing_to
+from loopcraft.core.cli import UserError, run
+from loopcraft.core.files import file_sha256, whole_file
+from loopcraft.core.writing import writing_to
 from models.checkpoints import Weights, read_checkpoint, save_checkpoint
 from models.diffusion import Sampling, Solver
 from models.quantize import from_int8, to_int8

@@ -17,9 +17,9 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from loopcraft.cli import UserError, run
+from loopcraft.core.cli import UserError, run
+from loopcraft.core.device import find_device
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.device import find_device
 from models.diffusion import Solver
 from models.rollouts import FrameCodec, Precision, uses_bfloat16
 from models.sampler import TokenSampler, keyed_noise

@@ -13,7 +13,7 @@ import numpy as np
 import tyro
 from jaxtyping import Int8
 
-from loopcraft.cli import UserError, run
+from loopcraft.core.cli import UserError, run
 from models.plan import CONTEXT, DENOISED, UNSEEN, Plan
 from models.tokens import Grid
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import tyro
 
 from benchmark.published import all_results, is_result, result_files, sections
-from loopcraft import cli, hub
-from loopcraft.hub_errors import MODEL
+from loopcraft.core import cli
+from loopcraft.hub import repository as hub
+from loopcraft.hub.errors import MODEL
 from models.card import make_card
 from models.published import (
     describe,

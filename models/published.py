@@ -8,10 +8,10 @@ from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import SafetensorsParsingError
 
 from benchmark.results import Result, read_result
-from loopcraft import hub
-from loopcraft.cli import UserError
-from loopcraft.hub_errors import MODEL, plain_errors
-from loopcraft.storage import file_sha256
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import file_sha256
+from loopcraft.hub import repository as hub
+from loopcraft.hub.errors import MODEL, plain_errors
 from models.card import Checkpoint
 from models.checkpoints import describe_checkpoint, header_of
 from models.presets import MODELS

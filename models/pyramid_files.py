@@ -15,8 +15,8 @@ import torch
 from jaxtyping import BFloat16, Float, Float32
 from torch import Tensor
 
-from loopcraft.cli import UserError
-from loopcraft.storage import whole_file
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import whole_file
 from models.tokens import Grid
 
 ACTION_COLUMNS = 6

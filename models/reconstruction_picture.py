@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from loopcraft.storage import whole_file
+from loopcraft.core.files import whole_file
 from models.reconstruction import Example
 
 SMALLEST_TILE = 128

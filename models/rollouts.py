@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from loopcraft.cli import UserError
-from loopcraft.device import find_device
-from loopcraft.seeding import integer_seed
+from loopcraft.core.cli import UserError
+from loopcraft.core.device import find_device
+from loopcraft.core.seeding import integer_seed
 from models.autoencoder import Autoencoder
 from models.box import PRETRAINED, misfit
 from models.clips import extend_actions

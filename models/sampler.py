@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float, Int8, Int64
 from torch import Tensor
 
-from loopcraft.cli import UserError
-from loopcraft.seeding import integer_seed
+from loopcraft.core.cli import UserError
+from loopcraft.core.seeding import integer_seed
 from models.denoiser import NO_ACTION, Condition, TokenDenoiser
 from models.diffusion import Sampling, Velocity, sample
 from models.odometry import token_poses

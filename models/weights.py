@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from loopcraft.cli import UserError
-from loopcraft.seeding import integer_seed
-from loopcraft.storage import file_sha256
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import file_sha256
+from loopcraft.core.seeding import integer_seed
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.box import PRETRAINED, PRETRAINED_FOLDER, choose_set, is_boxed
 from models.checkpoints import Weights, load_weights, read_checkpoint, read_published

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from loopcraft.cli import UserError, run
+from loopcraft.core.cli import UserError, run
 from models.diffusion import Sampling
 from models.presets import pico
 from models.rollouts import FrameCodec

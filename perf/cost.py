@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from loopcraft.cli import UserError, run
+from loopcraft.core.cli import UserError, run
 from models.autoencoder import Autoencoder
 from models.denoiser import Condition
 from models.framepack import FramePackDenoiser

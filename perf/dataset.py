@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from loopcraft import cli
+from loopcraft.core import cli
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.generate import generate
-from loopcraft.recipe import Recipe
+from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds.voxel.world import VoxelWorld
 
 NUM_FRAMES = 1024

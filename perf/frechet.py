@@ -13,8 +13,8 @@ import numpy as np
 import scipy.linalg
 
 from benchmark.frechet import frechet_distance, kernel_distance
-from loopcraft.cli import run
-from loopcraft.seeding import generator
+from loopcraft.core.cli import run
+from loopcraft.core.seeding import generator
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from loopcraft import cli
-from loopcraft.actions import draw_walk
-from loopcraft.production import make_episode
-from loopcraft.recipe import Recipe
-from loopcraft.seeding import generator
-from loopcraft.video import video_writer
-from loopcraft.workers import run_jobs
+from loopcraft.core import cli
+from loopcraft.core.seeding import generator
+from loopcraft.generation.recipe import Recipe
+from loopcraft.generation.simulated import make_episode
+from loopcraft.generation.workers import run_jobs
+from loopcraft.video.h264 import video_writer
+from loopcraft.walks.actions import draw_walk
 from loopcraft.worlds.voxel.world import VoxelWorld
 
 NUM_FRAMES = 1024

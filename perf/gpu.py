@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 import torch
 
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, run
 from models.presets import PRESETS
 from models.train.setup_common import USUAL_FRAME_SIZE
 

@@ -17,11 +17,11 @@ from jaxtyping import UInt8
 from benchmark.bundle import open_bundle
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import PairedMetric, Resources
-from loopcraft.cli import UserError, run
+from loopcraft.core.cli import UserError, run
+from loopcraft.core.device import find_device
+from loopcraft.core.seeding import generator
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.device import find_device
-from loopcraft.seeding import generator
-from loopcraft.trajectory import revisit_ages
+from loopcraft.walks.selection import revisit_ages
 
 Frames = UInt8[np.ndarray, "N H W 3"]
 

@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import reference_renderer
 from voxel_scenes import SEEDS, pose_at_spawn, scene_at_spawn
 
-from loopcraft.worlds.voxel.blocks import BLOCKS, Shape
-from loopcraft.worlds.voxel.region import Region
-from loopcraft.worlds.voxel.render import Renderer, camera
-from loopcraft.worlds.voxel.scene import BLOCKS_PLANE, Scene, build_scene
-from loopcraft.worlds.voxel.sky import make_sky
+from loopcraft.worlds.voxel.core.blocks import BLOCKS, Shape
+from loopcraft.worlds.voxel.render.renderer import Renderer, camera
+from loopcraft.worlds.voxel.render.scene import BLOCKS_PLANE, Scene, build_scene
+from loopcraft.worlds.voxel.render.sky import make_sky
+from loopcraft.worlds.voxel.terrain.region import Region
 
 RESOLUTION, VIEW_DISTANCE = 256, 64.0
 YAWS = (0.0, 50.0, 130.0, -100.0)

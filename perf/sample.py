@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, run
 from models.denoiser import TokenDenoiser
 from models.diffusion import Sampling
 from models.layers import SIZES, TransformerSize

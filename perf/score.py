@@ -14,8 +14,8 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from benchmark.metrics.psnr import psnr
 from benchmark.metrics.ssim import ssim
-from loopcraft.cli import run
-from loopcraft.seeding import generator
+from loopcraft.core.cli import run
+from loopcraft.core.seeding import generator
 from perf import frechet
 
 

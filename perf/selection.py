@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from loopcraft import cli, seeding
-from loopcraft.actions import draw_walks
-from loopcraft.trajectory import (
+from loopcraft.core import cli, seeding
+from loopcraft.walks.actions import draw_walks
+from loopcraft.walks.selection import (
     CONTEXT_TICKS,
     NUM_CANDIDATES,
     NUM_LOWEST,

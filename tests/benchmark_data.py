@@ -16,8 +16,8 @@ from benchmark.results import (
     Provenance,
     Result,
 )
-from loopcraft.storage import episode_key, write_json
-from loopcraft.video import video_writer
+from loopcraft.core.files import episode_key, write_json
+from loopcraft.video.h264 import video_writer
 
 NUM_FRAMES = LOOPCRAFT_MINI.num_frames
 SIDE = 16

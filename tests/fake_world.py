@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Integer
 
 from loopcraft.generate import generate
-from loopcraft.recipe import Recipe
+from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import WorldSpec
 from loopcraft.worlds.base import Observation, Pose
 

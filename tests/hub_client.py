@@ -8,7 +8,7 @@ import fake_hub
 import pytest
 from huggingface_hub import constants
 
-import loopcraft.hub
+import loopcraft.hub.repository
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def hub(serving: fake_hub.Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for name in ("HF_HUB_CACHE", "HF_ASSETS_CACHE", "HF_TOKEN_PATH", "HF_STORED_TOKENS_PATH"):
         monkeypatch.setattr(constants, name, str(tmp_path / name))
     monkeypatch.setenv("HF_TOKEN", fake_hub.WRITER)
-    monkeypatch.setattr(loopcraft.hub, "RETRY_WAITS_S", ())
+    monkeypatch.setattr(loopcraft.hub.repository, "RETRY_WAITS_S", ())
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     serving.requests.clear()
     serving.faults.clear()

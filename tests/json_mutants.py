@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from loopcraft.seeding import generator
+from loopcraft.core.seeding import generator
 
 STRANGE = (
     None,

@@ -8,10 +8,10 @@ import math
 
 import numpy as np
 
-from loopcraft.worlds.voxel.jit import kernel as plain
-from loopcraft.worlds.voxel.scene import BLOCKS_PLANE, LIGHT, SHAPE, TEXELS, TEXTURE, TINT, VARIED
-from loopcraft.worlds.voxel.shade import FACE_SHADE, FOG_END, FOG_START
-from loopcraft.worlds.voxel.sky import (
+from loopcraft.core.jit import kernel as plain
+from loopcraft.worlds.voxel.render.scene import BLOCKS_PLANE, LIGHT, SHAPE, TEXELS, TEXTURE, TINT, VARIED
+from loopcraft.worlds.voxel.render.shade import FACE_SHADE, FOG_END, FOG_START
+from loopcraft.worlds.voxel.render.sky import (
     CLOUD_CELL_BLOCKS,
     CLOUD_FADE_BLOCKS,
     CLOUD_HEIGHT_BLOCKS,

@@ -10,8 +10,8 @@ import pytest
 from numba import njit
 from scipy import stats
 
-from loopcraft import seeding
-from loopcraft.actions import (
+from loopcraft.core import seeding
+from loopcraft.walks.actions import (
     TICKS_PER_ENTRY,
     TURN_COUNT_PROBABILITIES,
     TURN_COUNTS,
@@ -119,7 +119,7 @@ def test_compiled_and_plain_python_agree():
 
 def test_a_pinned_walk_in_another_process():
     script = (
-        "from loopcraft import actions, seeding;"
+        "from loopcraft.walks import actions; from loopcraft.core import seeding;"
         "walk = actions.draw_walk(seeding.generator(7, 'walk', 3), 9 * 41);"
         "print(''.join('FLR'[a] for a in walk[::9]))"
     )

@@ -10,7 +10,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "loopcraft": (),
     "benchmark": ("loopcraft",),
     "models": ("loopcraft",),
-    "leaderboard": ("benchmark.results", "benchmark.tables", "benchmark.plots", "loopcraft.cli"),
+    "leaderboard": ("benchmark.results", "benchmark.tables", "benchmark.plots", "loopcraft.core.cli"),
 }
 """What each room may import of its siblings."""
 ALSO: dict[str, tuple[str, ...]] = {
@@ -90,7 +90,7 @@ def test_modules_inside_a_room_form_no_cycle() -> None:
         ("leaderboard", "from benchmark.score import Scorer", ["benchmark.score.Scorer"]),
         ("leaderboard", "from benchmark.results import read_results", []),
         ("benchmark", "from .protocol import x", [".protocol.x"]),
-        ("benchmark", "import loopcraft.storage, torch", []),
+        ("benchmark", "import loopcraft.core.files, torch", []),
     ],
 )
 def test_the_checker_sees_a_reverse_arrow(room: str, source: str, found: list[str]) -> None:

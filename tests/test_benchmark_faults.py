@@ -24,7 +24,7 @@ from benchmark.model import ContractError
 from benchmark.results import Result, read_result
 from benchmark.score import VideoScores, write_scores
 from benchmark.score_files import damage_of
-from loopcraft.seeding import generator
+from loopcraft.core.seeding import generator
 
 HERE = Path(__file__).parent
 SECOND = "000/001"

@@ -33,7 +33,7 @@ from benchmark.wire import (
     encode_request,
     read_records,
 )
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 LIMIT = 1 << 20
 

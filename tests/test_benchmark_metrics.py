@@ -12,7 +12,7 @@ from benchmark.metrics.base import Embedding, Resources, SetMetric
 from benchmark.metrics.psnr import CAP_DB, psnr
 from benchmark.metrics.ssim import SMALLEST_SIDE, ssim
 from benchmark.protocol import LOOPCRAFT_MINI, LOOPCRAFT_V1
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 SHAPE = (3, 3, 16, 16)
 

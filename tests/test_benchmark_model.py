@@ -8,7 +8,7 @@ from benchmark.bounds import CopyLast, GroundTruth, OtherVideo
 from benchmark.loading import load_model
 from benchmark.model import ContractError, Playback, RolloutModel, role_of
 from benchmark.run import model_arguments
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 
 class Sized(CopyLast):

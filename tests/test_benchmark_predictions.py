@@ -16,7 +16,7 @@ from benchmark.pictures import list_pictures, read_picture
 from benchmark.predictions import Predictions
 from benchmark.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.results import Result, read_result
-from loopcraft.video import read_frames, video_writer
+from loopcraft.video.h264 import read_frames, video_writer
 
 KEYS = ("000/000", "000/001", "000/002")
 

@@ -12,10 +12,10 @@ from benchmark.recall import main
 from benchmark.recall_tables import Group, groups_up_to
 from benchmark.results import write_result
 from benchmark.score import write_scores
+from loopcraft.core.files import episode_key, write_json
 from loopcraft.dataset import open_dataset
-from loopcraft.storage import episode_key, write_json
-from loopcraft.trajectory import find_revisits, revisit_ages
-from loopcraft.video import video_writer
+from loopcraft.video.h264 import video_writer
+from loopcraft.walks.selection import find_revisits, revisit_ages
 
 CONTEXT, FRAMES = LOOPCRAFT_MINI.context, LOOPCRAFT_MINI.num_frames
 AWAY = slice(CONTEXT, CONTEXT + 36)

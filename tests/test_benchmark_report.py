@@ -19,8 +19,8 @@ from benchmark.side_by_side import PANEL, Board
 from benchmark.strips import chosen_frames, chosen_returns, write_strip
 from benchmark.tables import window_tables
 from loopcraft.dataset import open_dataset
-from loopcraft.maps import CONTEXT_COLOR
-from loopcraft.video import count_frames, read_frames
+from loopcraft.video.h264 import count_frames, read_frames
+from loopcraft.views.map import CONTEXT_COLOR
 
 HOSTILE = '<script>alert("x")</script>'
 

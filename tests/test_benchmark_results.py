@@ -11,7 +11,7 @@ from benchmark_data import make_result
 import models
 from benchmark.protocol import LOOPCRAFT_MINI
 from benchmark.results import Result, read_result, read_results, write_result
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 
 def test_a_result_survives_the_file(tmp_path) -> None:

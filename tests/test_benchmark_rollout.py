@@ -16,7 +16,7 @@ from benchmark.device import Compute
 from benchmark.model import ContractError
 from benchmark.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.rollout import BLOCK, quantise, rollout_blocks, video_seed
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from loopcraft.dataset import open_dataset
 
 KEYS = ("000/000", "000/002")

@@ -20,7 +20,7 @@ from benchmark import run
 from benchmark.bounds import CopyLast
 from benchmark.metrics.psnr import psnr
 from benchmark.results import Result, read_result
-from loopcraft.storage import write_json
+from loopcraft.core.files import write_json
 
 HERE = Path(__file__).parent
 

@@ -18,7 +18,7 @@ from benchmark.model import ContractError
 from benchmark.remote import HttpModel
 from benchmark.serve import make_server
 from benchmark.wire import RolloutRequest, encode_request
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 LIMIT = 1 << 22
 SIDE = 16

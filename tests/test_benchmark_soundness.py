@@ -10,11 +10,11 @@ from benchmark_data import SIDE, make_frames, write_dataset
 from benchmark import run
 from benchmark.results import read_result
 from loopcraft import verify
-from loopcraft.actions import Action, draw_walk
+from loopcraft.core.files import write_json
+from loopcraft.core.seeding import generator
 from loopcraft.dataset import open_dataset
-from loopcraft.seeding import generator
-from loopcraft.storage import write_json
-from loopcraft.video import video_writer
+from loopcraft.video.h264 import video_writer
+from loopcraft.walks.actions import Action, draw_walk
 
 KEYS = ("000/000", "000/001", "000/002")
 TURNS = {Action.FORWARD: 0.0, Action.LEFT: -10.0, Action.RIGHT: 10.0}

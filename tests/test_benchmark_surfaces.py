@@ -27,9 +27,9 @@ from benchmark.surfaces import (
     read_map_sums,
     sums_by_kind,
 )
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from loopcraft.dataset import open_dataset
-from loopcraft.mask_files import encode_masks
+from loopcraft.dataset.mask_files import encode_masks
 
 KEYS = ("000/000", "000/001", "000/002")
 

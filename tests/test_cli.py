@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from loopcraft import cli
-from loopcraft.storage import whole_file
+from loopcraft.core import cli
+from loopcraft.core.files import whole_file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ import torch
 from fake_world import FakeWorld, recipe
 from torch.utils.data import DataLoader
 
-import loopcraft.dataset
-from loopcraft.cli import UserError
+import loopcraft.dataset.reader
+from loopcraft.core.cli import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.dataset_torch import Episodes, RandomWindows
+from loopcraft.dataset.torch_views import Episodes, RandomWindows
 from loopcraft.generate import generate
 
 KEYS = ("000/000", "000/001", "000/002", "000/003")
@@ -125,7 +125,9 @@ def test_every_window_is_drawn_and_none_twice_as_often(
 ) -> None:
     lengths = {"000/000": 64, "000/001": 3, "000/002": 63, "000/003": 64}
     monkeypatch.setattr(dataset, "_num_frames", lengths)
-    monkeypatch.setattr("loopcraft.dataset_torch._item", lambda dataset, key, start, num_frames: (key, start))
+    monkeypatch.setattr(
+        "loopcraft.dataset.torch_views._item", lambda dataset, key, start, num_frames: (key, start)
+    )
     drawn = list(RandomWindows(dataset, num_frames=63, length=4000))
     windows, counts = np.unique(np.array(drawn, dtype=object).astype(str), axis=0, return_counts=True)
     assert windows.tolist() == [

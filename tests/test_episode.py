@@ -8,13 +8,13 @@ import pytest
 from fake_world import FakeWorld
 from jaxtyping import Float64, Int8, Integer
 
-from loopcraft import audit
-from loopcraft.actions import Action, draw_walk
-from loopcraft.episode import EpisodeRecord, record_episode
-from loopcraft.seeding import generator
-from loopcraft.storage import file_sha256
-from loopcraft.trajectory import chamfer_distance, distance_walked
-from loopcraft.video import read_frames, video_writer
+from loopcraft.core.files import file_sha256
+from loopcraft.core.seeding import generator
+from loopcraft.dataset import audit
+from loopcraft.generation.recording import EpisodeRecord, record_episode
+from loopcraft.video.h264 import read_frames, video_writer
+from loopcraft.walks.actions import Action, draw_walk
+from loopcraft.walks.selection import chamfer_distance, distance_walked
 from loopcraft.worlds.base import Observation
 
 NUM_FRAMES = 80

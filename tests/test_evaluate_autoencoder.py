@@ -15,8 +15,8 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 from benchmark.metrics.lpips import load_lpips
 from benchmark.metrics.psnr import psnr
 from benchmark.metrics.ssim import ssim
+from loopcraft.core.files import file_sha256
 from loopcraft.dataset import open_dataset
-from loopcraft.storage import file_sha256
 from models import evaluate, reconstruction
 from models.autoencoder import Autoencoder, AutoencoderConfig, join_patches, patch_pyramid
 from models.checkpoints import save_checkpoint

@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loopcraft.worlds.voxel.blocks import BLOCK_IDS, rule_array
-from loopcraft.worlds.voxel.fields import (
+from loopcraft.worlds.voxel.core.blocks import BLOCK_IDS, rule_array
+from loopcraft.worlds.voxel.render.light import BRIGHTNESS, fill_corner_light, flood_levels
+from loopcraft.worlds.voxel.render.octant_fields import (
     HIT,
     MAX_WIDTH,
     NUM_HEIGHTS,
@@ -13,7 +14,6 @@ from loopcraft.worlds.voxel.fields import (
     box_width,
     fill_octant_fields,
 )
-from loopcraft.worlds.voxel.light import BRIGHTNESS, fill_corner_light, flood_levels
 
 STONE, LEAVES, WATER, FLOWER = (BLOCK_IDS[name] for name in ("stone", "oak_leaves", "water", "poppy"))
 SHAPE = rule_array("shape").astype(np.uint8)

@@ -17,13 +17,15 @@ import pandas as pd
 import pytest
 from fake_world import FakeWorld, recipe
 
-from loopcraft import generate, plan, storage, workers
-from loopcraft import recipe as recipes
-from loopcraft.audit import FLAGS
-from loopcraft.cli import UserError
-from loopcraft.recipe import Recipe
+from loopcraft import generate
+from loopcraft.core import files as storage
+from loopcraft.core.cli import UserError
+from loopcraft.core.writing import writing_to
+from loopcraft.dataset.audit import FLAGS
+from loopcraft.generation import plan, workers
+from loopcraft.generation import recipe as recipes
+from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import registry
-from loopcraft.writing import writing_to
 
 
 def make(root: Path, recipe: Recipe, **options: object) -> dict[str, bytes]:

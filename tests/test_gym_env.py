@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from loopcraft import environments, gym_env
-from loopcraft.actions import draw_walk
-from loopcraft.cli import UserError
-from loopcraft.seeding import generator
+from loopcraft.core.cli import UserError
+from loopcraft.core.seeding import generator
+from loopcraft.gym import env as gym_env
+from loopcraft.gym import environments
+from loopcraft.walks.actions import draw_walk
 from loopcraft.worlds import make_world
 from loopcraft.worlds.voxel.world import VoxelWorld
 
@@ -120,7 +121,7 @@ def python(script: str, folder: Path) -> str:
 IMPORTS = {
     "gymnasium first": 'import gymnasium, loopcraft\nname = "loopcraft/Voxel-v1"',
     "loopcraft first": 'import loopcraft, gymnasium\nname = "loopcraft/Voxel-v1"',
-    "a submodule": 'import loopcraft.cli\nimport gymnasium\nname = "loopcraft/Voxel-v1"',
+    "a submodule": 'import loopcraft.core.cli\nimport gymnasium\nname = "loopcraft/Voxel-v1"',
     "by its name": 'import gymnasium\nname = "loopcraft:loopcraft/Voxel-v1"',
 }
 

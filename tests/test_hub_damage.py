@@ -10,9 +10,9 @@ from huggingface_hub import constants
 from json_mutants import byte_mutants, mutants
 from published_data import publish_to
 
-from loopcraft.catalog import CATALOG
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from loopcraft.dataset import open_dataset
+from loopcraft.dataset.catalog import CATALOG
 
 pytest_plugins = ["hub_client", "published_data"]
 

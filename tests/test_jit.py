@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from loopcraft import jit
+from loopcraft.core import jit
 
 ROOT = Path(jit.__file__).parents[1]
 
 KERNEL = """
-from loopcraft.jit import kernel
+from loopcraft.core.jit import kernel
 from models.steps import FACTOR, grow
 
 @kernel
@@ -24,7 +24,7 @@ def scaled(value):
 """
 STEPS = """
 from leaderboard.growth import GROWTH
-from loopcraft.jit import inlined
+from loopcraft.core.jit import inlined
 
 FACTOR = 2
 
@@ -159,7 +159,7 @@ def test_no_kernel_is_compiled_past_the_decorator() -> None:
 @pytest.mark.parametrize("line", ["from numba import njit", "import numba", "    import numba as nb"])
 def test_a_bare_njit_is_found(line: str) -> None:
     assert imports_numba(f"import os\n{line}\n")
-    assert not imports_numba('"""What numba does; from loopcraft.jit import kernel."""')
+    assert not imports_numba('"""What numba does; from loopcraft.core.jit import kernel."""')
 
 
 def test_every_kernel_is_compiled_by_warm() -> None:

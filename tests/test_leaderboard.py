@@ -15,7 +15,7 @@ from benchmark.results import Model, Result, read_results, write_result
 from benchmark.tables import paired_tables, unique_labels, window_tables
 from leaderboard import compare
 from leaderboard.formats import to_csv, to_latex, to_markdown, to_text
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 
 def bound(result: Result) -> Result:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from loopcraft import generate, masks, verify
 from loopcraft.dataset import open_dataset
-from loopcraft.mask_files import encode_masks
-from loopcraft.sight import SKY, recall_masks
+from loopcraft.dataset.mask_files import encode_masks
+from loopcraft.generation.recall_masks import SKY, recall_masks
 from loopcraft.worlds import make_world
 
 

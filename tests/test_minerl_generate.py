@@ -14,11 +14,13 @@ import pytest
 from fake_minerl import StandIn, is_running
 from fake_world import FakeWorld
 
-from loopcraft import doctor, generate, plan, rendered
-from loopcraft.audit import FLAGS
-from loopcraft.cli import UserError
+from loopcraft import doctor, generate
+from loopcraft.core.cli import UserError
 from loopcraft.dataset import open_dataset
-from loopcraft.recipe import Recipe
+from loopcraft.dataset.audit import FLAGS
+from loopcraft.generation import plan
+from loopcraft.generation import played as rendered
+from loopcraft.generation.recipe import Recipe
 from loopcraft.verify import verify
 from loopcraft.worlds.base import PlayError
 from loopcraft.worlds.minerl.game import Patience

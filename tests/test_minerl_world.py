@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fake_minerl import StandIn, is_running
 
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from loopcraft.worlds import make_world
 from loopcraft.worlds.base import Observation, PathWorld, PlayError
 from loopcraft.worlds.minerl.child import box_filter, play, pose_of

@@ -12,8 +12,8 @@ from benchmark_data import make_result
 from published_models import files_of, publish_to, result_of
 
 from benchmark.results import Result, write_result
-from loopcraft.cli import UserError
-from loopcraft.storage import file_sha256
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import file_sha256
 from models import pack
 from models.card import Checkpoint, make_card
 from models.checkpoints import read_checkpoint, save_checkpoint

@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_models_sampler import GRID, SIZE, inputs, latents_of, randomise, token_sampler
 
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from models import losses
 from models.denoiser import Condition, TokenDenoiser, mask_actions, visible_from
 from models.diffusion import Sampling, Schedule

@@ -10,8 +10,8 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 
-from loopcraft.cli import UserError
-from loopcraft.storage import file_sha256
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import file_sha256
 from models import hub
 from models.autoencoder import Autoencoder
 from models.checkpoints import (

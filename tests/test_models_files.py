@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from models.clips import clip_index, extend_actions, split_videos
 from models.latents import open_latents
 from models.plan import CONTEXT, DENOISED

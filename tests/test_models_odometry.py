@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from loopcraft.actions import TICKS_PER_ENTRY, draw_walks
+from loopcraft.walks.actions import TICKS_PER_ENTRY, draw_walks
 from loopcraft.worlds import make_world
 from models.diffusion import Sampling
 from models.framepack import FramePackDenoiser, FramePackWindow

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from loopcraft.storage import file_sha256
+from loopcraft.core.files import file_sha256
 from models.checkpoints import read_checkpoint, save_checkpoint
 from models.diffusion import Sampling
 from models.pack import _thin, main, training_minutes

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from models.plan import CONTEXT, DENOISED, UNSEEN, Plan
 from models.plan_picture import COLORS, plan_pixels
 from models.plans import NAMED_PLANS, framepack, framepack_mirrored, main, millivid, upscale

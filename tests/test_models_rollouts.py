@@ -13,9 +13,9 @@ import torch
 from benchmark.loading import load_model as load_registered
 from benchmark.results import read_result
 from benchmark.run import main as benchmark
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from loopcraft.generate import main as generate
-from loopcraft.video import video_writer
+from loopcraft.video.h264 import video_writer
 from models import rollouts
 from models.autoencoder import Autoencoder
 from models.demo import main as demo
@@ -242,7 +242,7 @@ def test_encoding_stores_what_the_model_sees(data, tmp_path, capsys):
 def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):
     arguments = [str(data), "--out", str(tmp_path), "--preset", "tiny", "--steps", "1", "--num-videos", "1"]
     assert demo([*arguments, "--context", "40", "--horizon", "3", "--baselines"]) == 0
-    from loopcraft.video import read_frames
+    from loopcraft.video.h264 import read_frames
 
     frames = read_frames(tmp_path / "000-000.mp4", 0, 43)
     assert frames.shape == (43, 192 + 24, 4 * 192, 3)  # frames of 32 are enlarged six times

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from models.denoiser import NO_ACTION, Condition, TokenDenoiser
 from models.diffusion import Sampling
 from models.frame_sampler import FrameSampler

@@ -10,7 +10,7 @@ from tiny_networks import scenes
 from benchmark import perturbations
 from benchmark.metrics.base import PairedMetric
 from benchmark.perturbations import BEGIN, END, PERTURBATIONS
-from loopcraft.cli import EXIT_OK, EXIT_USAGE
+from loopcraft.core.cli import EXIT_OK, EXIT_USAGE
 
 SIDE = 64
 

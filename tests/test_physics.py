@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loopcraft.actions import Action, draw_walk
-from loopcraft.worlds.voxel.blocks import BLOCK_IDS, BLOCKS, Shape
+from loopcraft.walks.actions import Action, draw_walk
+from loopcraft.worlds.voxel.core.blocks import BLOCK_IDS, BLOCKS, Shape
 from loopcraft.worlds.voxel.physics import simulate
 
 STONE, WATER, GRASS = BLOCK_IDS["stone"], BLOCK_IDS["water"], BLOCK_IDS["tall_grass"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from loopcraft.actions import draw_walk
-from loopcraft.seeding import generator
+from loopcraft.core.seeding import generator
 from loopcraft.view import ground_below
+from loopcraft.walks.actions import draw_walk
 from loopcraft.worlds import make_surface_world, make_world
 from loopcraft.worlds.base import PathWorld
 from loopcraft.worlds.plaza import court as courts
@@ -23,7 +23,7 @@ from loopcraft.worlds.plaza.court import (
     find_start,
 )
 from loopcraft.worlds.plaza.landmarks import TALLEST_BLOCKS
-from loopcraft.worlds.voxel.blocks import BLOCK_IDS
+from loopcraft.worlds.voxel.core.blocks import BLOCK_IDS
 
 GOLDEN_EPISODE = "ed9a621060782e520db4705c3585cdae98c27e0819ca89246f634e825c2c738b"
 """SHA-256 of frames and poses of 40 ticks in court 5 at 32 pixels: all of plaza-v1 in one number."""

@@ -10,9 +10,9 @@ import torch
 
 from benchmark.results import read_result
 from benchmark.statistics import bootstrap_interval
-from loopcraft.cli import UserError
-from loopcraft.plan import plan_train_episode
-from loopcraft.recipe import Recipe
+from loopcraft.core.cli import UserError
+from loopcraft.generation.plan import plan_train_episode
+from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_world
 from models.box import PRETRAINED_FOLDER, boxed_worlds, misfit
 from models.checkpoints import read_checkpoint

@@ -16,13 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from published_data import WRITES, publish_to
 
-import loopcraft.hub
-from loopcraft import publish, upload
-from loopcraft.cli import UserError
+import loopcraft.hub.repository
+from loopcraft import publish
+from loopcraft.core.cli import UserError
 from loopcraft.dataset import open_dataset
-from loopcraft.episode_table import write_table
-from loopcraft.hub_errors import plain_errors
-from loopcraft.packing import MOST_SHARDS, shard_ends
+from loopcraft.dataset.episode_table import write_table
+from loopcraft.hub.errors import plain_errors
+from loopcraft.publishing import upload
+from loopcraft.publishing.packing import MOST_SHARDS, shard_ends
 
 pytest_plugins = ["hub_client", "published_data"]
 pytestmark = pytest.mark.usefixtures("hub")
@@ -137,7 +138,7 @@ def _fault_at(hub: Hub, seen: list[str], line: str, commit: int, how: int | str)
     ],
 )
 def test_passing_trouble_is_waited_out(hub, made, monkeypatch, pattern, how) -> None:
-    monkeypatch.setattr(loopcraft.hub, "RETRY_WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr(loopcraft.hub.repository, "RETRY_WAITS_S", (0.0, 0.0))
     name = f"lab/trouble-{abs(sum(map(ord, pattern)))}-{how}"
     hub.faults.append(Fault(pattern, how, times=2))
     assert publish_to(name, made / "val") == 0
@@ -148,7 +149,7 @@ def test_passing_trouble_is_waited_out(hub, made, monkeypatch, pattern, how) -> 
 @pytest.mark.parametrize("number", range(1, 5))
 def test_a_listing_that_fails_is_asked_for_again(hub, made, monkeypatch, capsys, number) -> None:
     """Those of the two batches' commits, of the last commit, and of the check."""
-    monkeypatch.setattr(loopcraft.hub, "RETRY_WAITS_S", (7.0,))
+    monkeypatch.setattr(loopcraft.hub.repository, "RETRY_WAITS_S", (7.0,))
     name = f"lab/listing-{number}"
     listings: list[str] = []
 
@@ -230,7 +231,7 @@ def test_two_who_publish_at_once_keep_each_others_data(hub, made, monkeypatch, f
     configs = yaml.safe_load(card.split("---")[1])["configs"]
     assert sorted(config["config_name"] for config in configs) == ["tiny", "train", "val"]
     shards = {path for path in hub.repositories[name].files if path.startswith("data/")}
-    catalog = publish.read_catalog(name, loopcraft.hub.list_files(name))
+    catalog = publish.read_catalog(name, loopcraft.hub.repository.list_files(name))
     assert shards == {shard.path for found in catalog.values() for shard in found.shards}
 
 
@@ -304,7 +305,7 @@ def test_offline_is_said(hub, made, monkeypatch) -> None:
 def test_what_did_not_arrive_is_found(hub, made) -> None:
     publish_to("lab/check", made / "val")
     repository = hub.repositories["lab/check"]
-    listing = loopcraft.hub.list_files("lab/check")
+    listing = loopcraft.hub.repository.list_files("lab/check")
     catalog = publish.read_catalog("lab/check", listing)
     parts = publish.plan(publish.find_datasets(made / "val"), catalog, shard_bytes=10_000)
     content = upload.Content(files={"README.md": repository.files["README.md"]}, catalog=catalog)

@@ -12,9 +12,9 @@ from huggingface_hub import constants
 from published_models import files_of, publish_to
 from safetensors.torch import save_file
 
-import loopcraft.hub
-from loopcraft.cli import UserError
-from loopcraft.storage import file_sha256
+import loopcraft.hub.repository
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import file_sha256
 from models import pack
 from models.checkpoints import read_checkpoint, save_checkpoint
 from models.hub import PUBLISHED, fetch, fetch_first
@@ -145,7 +145,7 @@ def test_broken_off_and_run_again_it_sends_only_what_is_missing(hub, trained, ca
 
 
 def test_passing_trouble_is_waited_out(hub, trained, monkeypatch) -> None:
-    monkeypatch.setattr(loopcraft.hub, "RETRY_WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr(loopcraft.hub.repository, "RETRY_WAITS_S", (0.0, 0.0))
     hub.faults.append(Fault("/commit/", 500, times=2))
     assert publish_to("lab/trouble", trained) == 0
 

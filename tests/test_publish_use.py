@@ -16,8 +16,8 @@ from training_runs import QUICK, losses
 import loopcraft.publish
 from benchmark import run as benchmark_run
 from benchmark.results import read_result
+from loopcraft.core.files import file_sha256
 from loopcraft.generate import generate
-from loopcraft.storage import file_sha256
 from models import demo, encode, publish
 from models.train.__main__ import main
 

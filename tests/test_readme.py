@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from loopcraft.episode_table import COLUMNS
+from loopcraft.dataset.episode_table import COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
 

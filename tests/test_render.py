@@ -7,13 +7,13 @@ import pytest
 import reference_renderer
 from voxel_scenes import SEEDS, pose_at_spawn, scene_at_spawn
 
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from loopcraft.worlds.base import Pose
-from loopcraft.worlds.voxel.blocks import BLOCKS, Shape
-from loopcraft.worlds.voxel.region import Region
-from loopcraft.worlds.voxel.render import Renderer, camera
-from loopcraft.worlds.voxel.scene import BLOCKS_PLANE, Scene, build_scene
-from loopcraft.worlds.voxel.sky import make_sky
+from loopcraft.worlds.voxel.core.blocks import BLOCKS, Shape
+from loopcraft.worlds.voxel.render.renderer import Renderer, camera
+from loopcraft.worlds.voxel.render.scene import BLOCKS_PLANE, Scene, build_scene
+from loopcraft.worlds.voxel.render.sky import make_sky
+from loopcraft.worlds.voxel.terrain.region import Region
 
 GOLDEN = {
     "fast": "d752f1f5a3a688717256d98da916b9d8befda48a10b96edbbc7b7bb037cbf55a",

@@ -15,8 +15,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from loopcraft import storage
-from loopcraft.cli import UserError
+from loopcraft.core import files as storage
+from loopcraft.core.cli import UserError
 
 
 def test_keys_are_a_thousand_to_a_folder() -> None:

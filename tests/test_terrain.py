@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loopcraft.worlds.voxel.biomes import BIOMES
-from loopcraft.worlds.voxel.blocks import BLOCK_IDS, BLOCKS, Shape, rule_array
-from loopcraft.worlds.voxel.canvas import KEEP, Dice
-from loopcraft.worlds.voxel.columns import columns
-from loopcraft.worlds.voxel.landmarks import LANDMARKS
-from loopcraft.worlds.voxel.noise import hash3, noise2, noise3
-from loopcraft.worlds.voxel.plants import SUITABLE
-from loopcraft.worlds.voxel.region import Region
-from loopcraft.worlds.voxel.sites import _CLEAR, _HALF, CELL, plan_sites
-from loopcraft.worlds.voxel.tables import strata, world_seeds
-from loopcraft.worlds.voxel.terrain import find_spawn, generate_region
-from loopcraft.worlds.voxel.trees import TREE_REACH, TREES, tree_arrays
-from loopcraft.worlds.voxel.woods import _boulder, _standing
+from loopcraft.worlds.voxel.core.blocks import BLOCK_IDS, BLOCKS, Shape, rule_array
+from loopcraft.worlds.voxel.core.noise import hash3, noise2, noise3
+from loopcraft.worlds.voxel.features.canvas import KEEP, Dice
+from loopcraft.worlds.voxel.features.landmarks import LANDMARKS
+from loopcraft.worlds.voxel.features.plants import SUITABLE
+from loopcraft.worlds.voxel.features.sites import _CLEAR, _HALF, CELL, plan_sites
+from loopcraft.worlds.voxel.features.trees import TREE_REACH, TREES, tree_arrays
+from loopcraft.worlds.voxel.features.woods import _boulder, _standing
+from loopcraft.worlds.voxel.landscape import find_spawn, generate_region
+from loopcraft.worlds.voxel.terrain.biomes import BIOMES
+from loopcraft.worlds.voxel.terrain.columns import columns
+from loopcraft.worlds.voxel.terrain.region import Region
+from loopcraft.worlds.voxel.terrain.tables import strata, world_seeds
 
 SEEDS = (0, 1, 7, 2**63 - 1)
 SOLID = rule_array("solid")

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Float64, UInt8
 
-from loopcraft.seeding import generator
-from loopcraft.worlds.voxel.blocks import BLOCKS, PLAIN_COLOURS, TEXTURE_NAMES, Block, Shape, Tint
+from loopcraft.core.seeding import generator
+from loopcraft.worlds.voxel.core.blocks import BLOCKS, PLAIN_COLOURS, TEXTURE_NAMES, Block, Shape, Tint
 from loopcraft.worlds.voxel.textures import PAINTERS, draw_textures, mip_chain
 
 TEXTURES = draw_textures()

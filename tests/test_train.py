@@ -16,8 +16,8 @@ from PIL import Image
 from training_runs import GOLDEN, QUICK, WORLD, losses, train, use_fake_world, write_latents
 
 from benchmark.loading import load_model
-from loopcraft.seeding import generator, integer_seed
-from loopcraft.storage import file_sha256
+from loopcraft.core.files import file_sha256
+from loopcraft.core.seeding import generator, integer_seed
 from models.checkpoints import read_checkpoint, save_checkpoint
 from models.latents import open_latents
 from models.optimizers import OptimizerConfig, build_optimizers, set_learning_rate

@@ -14,9 +14,9 @@ import pytest
 import torch
 from training_runs import losses, train, write_latents
 
-from loopcraft.cli import UserError
-from loopcraft.storage import whole_file
-from loopcraft.writing import writing_to
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import whole_file
+from loopcraft.core.writing import writing_to
 from models.train.config import PoolConfig
 from models.train.episodes import LoadedEpisode
 from models.train.loaders import LoaderError, Loaders

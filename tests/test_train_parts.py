@@ -13,12 +13,12 @@ from fake_world import FakeWorld
 from safetensors.torch import save_file
 from training_runs import write_latents
 
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import write_json
 from loopcraft.dataset import open_dataset
-from loopcraft.plan import plan_train_episode
-from loopcraft.recipe import Recipe
-from loopcraft.storage import write_json
-from loopcraft.video import video_writer
+from loopcraft.generation.plan import plan_train_episode
+from loopcraft.generation.recipe import Recipe
+from loopcraft.video.h264 import video_writer
 from loopcraft.worlds import make_world
 from models.latents import MANIFEST, manifest_of, open_latents
 from models.presets import tiny

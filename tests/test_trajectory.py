@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from loopcraft import seeding, trajectory
-from loopcraft.actions import Action, draw_walk, draw_walks
-from loopcraft.trajectory import (
+from loopcraft.core import seeding
+from loopcraft.walks import selection as trajectory
+from loopcraft.walks.actions import Action, draw_walk, draw_walks
+from loopcraft.walks.selection import (
     chamfer_distance,
     distance_walked,
     lowest_chamfer,
@@ -153,7 +154,7 @@ def test_selection_is_uniform_among_the_lowest():
 
 def test_a_pinned_selection_in_another_process():
     script = (
-        "from loopcraft import seeding, trajectory;"
+        "from loopcraft.core import seeding; from loopcraft.walks import selection as trajectory;"
         "s = trajectory.select_walk(seeding.generator(7, 'walk', 3));"
         "print(s.candidate, repr(s.chamfer), len(s.actions))"
     )

@@ -11,7 +11,7 @@ from benchmark_data import write_dataset
 from benchmark import report, run, weights
 from benchmark.results import read_result
 from loopcraft import generate, masks, view
-from loopcraft.writing import writing_to
+from loopcraft.core.writing import writing_to
 from models import demo, encode
 
 HERE = Path(__file__).parent

@@ -23,13 +23,13 @@ from training_runs import FRAMES, write_latents
 
 from benchmark.loading import parse_model_args
 from benchmark.results import read_result
-from loopcraft import generate, mirror
-from loopcraft.catalog import SHARD_PATH, Configuration, ShardEntry, decode_catalog, encode_catalog
-from loopcraft.cli import UserError
-from loopcraft.dataset import open_dataset
-from loopcraft.mask_files import encode_masks, read_masks
-from loopcraft.recipe import manifest, read_manifest
-from loopcraft.storage import read_json
+from loopcraft import generate
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import read_json
+from loopcraft.dataset import mirror, open_dataset
+from loopcraft.dataset.catalog import SHARD_PATH, Configuration, ShardEntry, decode_catalog, encode_catalog
+from loopcraft.dataset.mask_files import encode_masks, read_masks
+from loopcraft.generation.recipe import manifest, read_manifest
 from models.checkpoints import FORMAT, header_of
 from models.latents import open_latents
 from models.pyramid_files import read_frames, write_frames

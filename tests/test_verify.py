@@ -15,9 +15,9 @@ import pytest
 from fake_world import FakeWorld, recipe
 
 from loopcraft import verify
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
+from loopcraft.dataset.mask_files import read_masks
 from loopcraft.generate import generate
-from loopcraft.mask_files import read_masks
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import UInt8
 
-from loopcraft import video
-from loopcraft.cli import UserError
-from loopcraft.color import rgb_to_yuv420, yuv420_to_rgb
+from loopcraft.core.cli import UserError
+from loopcraft.video import h264 as video
+from loopcraft.video.yuv import rgb_to_yuv420, yuv420_to_rgb
 
 NUM_FRAMES = 60
 SIZE = 48

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from foreign_videos import TICKS, Frames, copy_stream, decoded, encode
 
-from loopcraft import frame_index, video
-from loopcraft.cli import UserError
-from loopcraft.frame_index import ONE_PACKET_A_FRAME
+from loopcraft.core.cli import UserError
+from loopcraft.video import frame_index
+from loopcraft.video import h264 as video
+from loopcraft.video.frame_index import ONE_PACKET_A_FRAME
 
 NUM_FRAMES = 60
 CLOSED = {"x264-params": "keyint=16:min-keyint=16:scenecut=0:bframes=0"}

@@ -8,17 +8,19 @@ import pytest
 from fake_world import FakeWorld, recipe
 from PIL import Image, ImageColor
 
-from loopcraft import preview, sheet, view
+from loopcraft import view
 from loopcraft.dataset import open_dataset
+from loopcraft.dataset.mask_files import DTYPES, encode_masks
 from loopcraft.generate import generate
-from loopcraft.maps import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, draw_map, headings
-from loopcraft.mask_files import DTYPES, encode_masks
-from loopcraft.trajectory import find_revisits
-from loopcraft.video import count_frames, read_frames
+from loopcraft.video.h264 import count_frames, read_frames
+from loopcraft.views import contact_sheet as sheet
+from loopcraft.views import preview
+from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, draw_map, headings
+from loopcraft.walks.selection import find_revisits
 from loopcraft.worlds.base import GroundPicture
-from loopcraft.worlds.voxel.blocks import BLOCK_IDS
-from loopcraft.worlds.voxel.region import Region
-from loopcraft.worlds.voxel.topdown import PIXELS_PER_BLOCK, topdown
+from loopcraft.worlds.voxel.core.blocks import BLOCK_IDS
+from loopcraft.worlds.voxel.render.topdown import PIXELS_PER_BLOCK, topdown
+from loopcraft.worlds.voxel.terrain.region import Region
 
 NUM_FRAMES = 96
 NUM_CONTEXT = 24

@@ -29,7 +29,7 @@ from benchmark.metrics.base import MetricUnavailableError
 from benchmark.metrics.lightglue_aliked import build_networks
 from benchmark.packages import explain
 from benchmark.tensors import read_tensors, tensors_sha256, write_tensors
-from loopcraft.cli import EXIT_OK, EXIT_USAGE, UserError
+from loopcraft.core.cli import EXIT_OK, EXIT_USAGE, UserError
 
 MEMBER = "tiny_jax/weights/alexnet.ckpt"
 

@@ -10,7 +10,7 @@ from benchmark import bundle, sources, weights
 from benchmark.bundle import Bundle, Network, PublishedFile, Source, load_networks
 from benchmark.metrics import METRICS
 from benchmark.metrics.base import MetricUnavailableError, Resources
-from loopcraft.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError
 
 CONTENT = {"model.pt": b"weights" * 1000, "extra/config.json": b"{}"}
 

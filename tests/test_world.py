@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from loopcraft.actions import draw_walk
-from loopcraft.cli import UserError
-from loopcraft.seeding import generator
+from loopcraft.core.cli import UserError
+from loopcraft.core.seeding import generator
+from loopcraft.walks.actions import draw_walk
 from loopcraft.worlds import make_world
 from loopcraft.worlds.base import PathWorld, World
 from loopcraft.worlds.voxel.world import VoxelWorld
@@ -19,8 +19,8 @@ GOLDEN_EPISODE = "19d8c6768b4cc9ca8e4654fd55ed5114c7b3850c6bd5dfff7880717422864c
 
 PLAY = """
 import hashlib
-from loopcraft.actions import draw_walk
-from loopcraft.seeding import generator
+from loopcraft.walks.actions import draw_walk
+from loopcraft.core.seeding import generator
 from loopcraft.worlds.voxel.world import VoxelWorld
 digest = hashlib.sha256()
 for seen in VoxelWorld(resolution=32).play(5, draw_walk(generator(0, "test"), 40)):

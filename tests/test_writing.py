@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from loopcraft.cli import UserError
-from loopcraft.storage import whole_file
-from loopcraft.writing import working_folder, writing_to
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import whole_file
+from loopcraft.core.writing import working_folder, writing_to
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from loopcraft.writing import working_folder, writing_to
+from loopcraft.core.writing import working_folder, writing_to
 with eval(sys.argv[1]) as folder:
     print(folder, flush=True)
     time.sleep(60)
@@ -139,7 +139,7 @@ def test_where_there_are_no_locks_a_warning_takes_their_place(tmp_path, monkeypa
     def refuse(*_: object) -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr("loopcraft.writing.fcntl.flock", refuse)
+    monkeypatch.setattr("loopcraft.core.writing.fcntl.flock", refuse)
     with writing_to(tmp_path), whole_file(tmp_path / "file") as temporary:
         temporary.touch()
     assert "cannot be locked; start no second command there" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from fake_world import FakeWorld
 
-from loopcraft.storage import write_json
+from loopcraft.core.files import write_json
 from models.latents import MANIFEST, manifest_of, write_video
 from models.presets import tiny
 from models.train import played

@@ -3,8 +3,8 @@
 from functools import cache
 
 from loopcraft.worlds.base import Pose
-from loopcraft.worlds.voxel.scene import Scene, build_scene
-from loopcraft.worlds.voxel.terrain import find_spawn, generate_region
+from loopcraft.worlds.voxel.landscape import find_spawn, generate_region
+from loopcraft.worlds.voxel.render.scene import Scene, build_scene
 
 SEEDS = (3, 11, 26, 40)
 REACH_BLOCKS = 72

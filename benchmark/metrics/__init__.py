@@ -12,7 +12,7 @@ from benchmark.metrics.lightglue_aliked import load_lightglue_aliked
 from benchmark.metrics.psnr import psnr
 from benchmark.metrics.sift import sift
 from benchmark.protocol import EvaluationProtocol
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 
 METRICS: tuple[Metric, ...] = (
     PairedMetric(

@@ -18,7 +18,7 @@ from benchmark.metrics.ssim import (
     filter_row,
     pad_row,
 )
-from loopcraft.jit import kernel
+from loopcraft.core.jit import kernel
 
 WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
 SMALLEST_SIDE = WINDOW * 2 ** (len(WEIGHTS) - 1)

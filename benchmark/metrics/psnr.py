@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
-from loopcraft.jit import kernel
+from loopcraft.core.jit import kernel
 
 CAP_DB = 100.0
 """What identical frames get instead of infinity, and the most that any frame can get."""

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from loopcraft.jit import kernel
+from loopcraft.core.jit import kernel
 
 MAX_FEATURES = 1024
 RATIO_SQUARED = (16, 25)

@@ -8,7 +8,7 @@ Channels are averaged alike. The kernel centres the levels on zero: variances st
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from loopcraft.jit import kernel
+from loopcraft.core.jit import kernel
 
 RADIUS = 5
 SIGMA = 1.5

@@ -10,8 +10,8 @@ from typing import Annotated, cast
 
 import tyro
 
-from loopcraft.cli import run
-from loopcraft.writing import writing_to
+from loopcraft.core.cli import run
+from loopcraft.core.writing import writing_to
 from models.presets import MODELS
 from models.train.flags import AutoencoderFlags, Flags, VideoFlags
 from models.train.loop import Loop, LoopConfig, describe_start

@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from loopcraft.cli import UserError, describe_os_error
-from loopcraft.storage import whole_file
+from loopcraft.core.cli import UserError, describe_os_error
+from loopcraft.core.files import whole_file
 from models.checkpoints import describe_checkpoint, save_checkpoint
 from models.train.config import TrainingConfig, differences
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from loopcraft.actions import actions_of
-from loopcraft.cli import UserError
-from loopcraft.seeding import generator
-from loopcraft.storage import INDEX
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import INDEX
+from loopcraft.core.seeding import generator
+from loopcraft.walks.actions import actions_of
 from models.latents import MANIFEST, PUBLISHED_INDEX, Latents
 from models.train.played import LoadedEpisode, WorldEpisodes
 

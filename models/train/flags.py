@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from models.rollouts import Precision
 
 PresetName = Literal["main", "ablation", "tiny", "nano", "pico", "small"]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from loopcraft.cli import UserError
-from loopcraft.storage import parse_json, whole_file
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import parse_json, whole_file
 
 
 class Journal:

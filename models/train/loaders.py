@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from loopcraft.children import end_with_parent
-from loopcraft.cli import UserError
+from loopcraft.core.children import end_with_parent
+from loopcraft.core.cli import UserError
 from models.train.episodes import Source
 from models.train.played import LoadedEpisode
 

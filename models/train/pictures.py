@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from loopcraft.storage import whole_file
+from loopcraft.core.files import whole_file
 from models.autoencoder import Autoencoder
 from models.diffusion import Sampling
 from models.presets import VideoConfig, VideoNetwork

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from loopcraft.cli import UserError, run
-from loopcraft.recipe import Recipe
+from loopcraft.core.cli import UserError, run
+from loopcraft.generation.recipe import Recipe
 from models.train.played import WorldEpisodes, is_world
 
 

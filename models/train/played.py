@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, Shaped, UInt8
 
-from loopcraft.plan import plan_train_episode
-from loopcraft.recipe import Recipe
-from loopcraft.storage import whole_file
+from loopcraft.core.files import whole_file
+from loopcraft.generation.plan import plan_train_episode
+from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_world, world_ids
 from loopcraft.worlds.base import PathWorld
 

@@ -10,7 +10,7 @@ from types import FrameType
 import torch
 from torch import Tensor, distributed
 
-from loopcraft.device import find_device
+from loopcraft.core.device import find_device
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from loopcraft.cli import UserError
+from loopcraft.core.cli import UserError
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.train.checkpoint import read_state
 from models.train.details import Lpips, gradient_difference

@@ -8,8 +8,8 @@ from typing import Any
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
-from loopcraft.cli import UserError
-from loopcraft.storage import file_sha256
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import file_sha256
 from models.checkpoints import load_weights, read_checkpoint
 from models.optimizers import OptimizerConfig
 from models.presets import PRESETS, Preset

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from loopcraft.cli import UserError
-from loopcraft.recipe import Recipe
+from loopcraft.core.cli import UserError
+from loopcraft.generation.recipe import Recipe
 from models.train.episodes import DatasetEpisodes, holds_latents
 from models.train.flags import Flags
 from models.train.played import WorldEpisodes, is_world

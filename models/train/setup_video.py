@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from loopcraft.cli import UserError
-from loopcraft.storage import file_sha256, whole_file
-from loopcraft.writing import writing_to
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import file_sha256, whole_file
+from loopcraft.core.writing import writing_to
 from models.autoencoder import Autoencoder
 from models.latents import OwnLatents, open_latents
 from models.presets import Preset, TokenModelConfig, VideoNetwork

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
-from loopcraft.seeding import generator, integer_seed
+from loopcraft.core.seeding import generator, integer_seed
 from models.optimizers import build_optimizers, set_learning_rate
 from models.sampler import autocast
 from models.train.config import TrainingConfig

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from loopcraft.actions import TURN_DEGREES_PER_TICK, Action
+from loopcraft.walks.actions import TURN_DEGREES_PER_TICK, Action
 
 ENVIRONMENT_NAME: Final = "Loopcraft-v0"
 

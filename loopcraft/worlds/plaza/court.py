@@ -8,11 +8,11 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from loopcraft.seeding import generator, integer_seed
+from loopcraft.core.seeding import generator, integer_seed
 from loopcraft.worlds.plaza.landmarks import draw_landmark
-from loopcraft.worlds.voxel.blocks import BLOCK_IDS
-from loopcraft.worlds.voxel.canvas import KEEP, Dice
-from loopcraft.worlds.voxel.region import HEIGHT_BLOCKS, Region
+from loopcraft.worlds.voxel.core.blocks import BLOCK_IDS
+from loopcraft.worlds.voxel.features.canvas import KEEP, Dice
+from loopcraft.worlds.voxel.terrain.region import HEIGHT_BLOCKS, Region
 
 SIDE_BLOCKS = 34
 """The court inside its walls: cells 0 to 33 along x and z."""

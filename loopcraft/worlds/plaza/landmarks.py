@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import UInt8
 
-from loopcraft.worlds.voxel.canvas import Canvas, Dice
+from loopcraft.worlds.voxel.features.canvas import Canvas, Dice
 
 LANDMARK_COLOURS = (
     "red",

@@ -3,12 +3,12 @@
 import numpy as np
 from jaxtyping import Float
 
-from loopcraft.seeding import generator
+from loopcraft.core.seeding import generator
 from loopcraft.worlds.base import GroundPicture
 from loopcraft.worlds.plaza.court import court, find_start
-from loopcraft.worlds.voxel.region import Region
-from loopcraft.worlds.voxel.sky import PALETTES, Sky, clear_sky
-from loopcraft.worlds.voxel.topdown import picture_of
+from loopcraft.worlds.voxel.render.sky import PALETTES, Sky, clear_sky
+from loopcraft.worlds.voxel.render.topdown import picture_of
+from loopcraft.worlds.voxel.terrain.region import Region
 from loopcraft.worlds.voxel.world import BlockWorld, Land
 
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int8, Int64, Integer, UInt8
 
-from loopcraft.actions import TURN_DEGREES_PER_TICK, Action, heading_sines
-from loopcraft.jit import kernel
-from loopcraft.worlds.voxel.blocks import Shape, rule_array
+from loopcraft.core.jit import kernel
+from loopcraft.walks.actions import TURN_DEGREES_PER_TICK, Action, heading_sines
+from loopcraft.worlds.voxel.core.blocks import Shape, rule_array
 
 HALF_WIDTH_BLOCKS = 0.3
 HEIGHT_BLOCKS = 1.8

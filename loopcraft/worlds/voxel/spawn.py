@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Int16, UInt8
 
-from loopcraft.worlds.voxel.blocks import BLOCK_IDS, BLOCKS
-from loopcraft.worlds.voxel.jit import kernel
+from loopcraft.core.jit import kernel
+from loopcraft.worlds.voxel.core.blocks import BLOCK_IDS, BLOCKS
 
 _IS_SOLID = tuple(block.solid for block in BLOCKS)
 _WATER, _LEAVES = BLOCK_IDS["water"], tuple(block.name.endswith("_leaves") for block in BLOCKS)

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Integer
 
-from loopcraft.seeding import generator
-from loopcraft.trajectory import simulate_flat
+from loopcraft.core.seeding import generator
+from loopcraft.walks.selection import simulate_flat
 from loopcraft.worlds.base import GroundPicture, Observation, Pose
+from loopcraft.worlds.voxel.landscape import find_spawn, generate_region
 from loopcraft.worlds.voxel.physics import simulate
-from loopcraft.worlds.voxel.region import Region
-from loopcraft.worlds.voxel.render import Renderer
-from loopcraft.worlds.voxel.scene import build_scene
-from loopcraft.worlds.voxel.sky import Sky, make_sky
-from loopcraft.worlds.voxel.terrain import find_spawn, generate_region
-from loopcraft.worlds.voxel.topdown import picture_of
+from loopcraft.worlds.voxel.render.renderer import Renderer
+from loopcraft.worlds.voxel.render.scene import build_scene
+from loopcraft.worlds.voxel.render.sky import Sky, make_sky
+from loopcraft.worlds.voxel.render.topdown import picture_of
+from loopcraft.worlds.voxel.terrain.region import Region
 
 BLOCKS_PER_TICK = 0.22
 """Walking speed, a little above 0.2159: the first guess of how far a walk goes."""

@@ -6,8 +6,8 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import UInt8
 
-from loopcraft.seeding import generator
-from loopcraft.worlds.voxel.blocks import TEXTURE_NAMES
+from loopcraft.core.seeding import generator
+from loopcraft.worlds.voxel.core.blocks import TEXTURE_NAMES
 from loopcraft.worlds.voxel.textures import built, ground, plain, plants, wood
 from loopcraft.worlds.voxel.textures.paint import Painter
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from loopcraft.worlds.voxel.blocks import PLAIN_COLOURS
+from loopcraft.worlds.voxel.core.blocks import PLAIN_COLOURS
 from loopcraft.worlds.voxel.textures.paint import SIZE, Painter, Texture, paint, palette
 
 

@@ -1,0 +1,168 @@
+"""Folders that one command writes at a time, and what killed commands leave in them.
+
+The lock is the kernel's (flock on a file .lock in the folder): it ends with the process that holds it,
+however that ends. A killed process leaves the file behind, empty and unlocked: nothing is wrong with the
+folder, and the next command removes it. On a file system without locks a warning takes their place.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import LOCK, sweep_partials
+
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+_WORKING = "loopcraft-work-"
+_YOUNG_S = 60.0
+"""A working folder of this age may not have its lock yet."""
+_PATIENCE_S = 2.0
+"""How long one that shares a folder waits for another to have swept it."""
+
+_held: set[int] = set()
+
+
+@contextmanager
+def writing_to(
+    root: Path, *, part: str = "", together: bool = False, swept: Sequence[str] = ("",)
+) -> Iterator[None]:
+    """Keep other commands from writing to `root` during the block, and remove what killed ones left there.
+
+    The folder is made if it does not exist, and goes again if it stays empty. With `part`, the block writes
+    only files that are called so before a dot, and only these are locked. Blocks that write `together` keep
+    out only those that do not. Temporary files are removed from the folders `swept` in `root`, not below
+    them, and only where nobody else is at work. Raises `UserError` where another command keeps us out.
+    """
+    if root.exists() and not root.is_dir():
+        raise UserError(f"{root}: is a file; choose a folder")
+
+    def sweep() -> None:
+        for name in swept:
+            sweep_partials(root / name, below=False, part="" if name else part)
+
+    is_new = not root.exists()
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with _lock(root / (f".{part}{LOCK}" if part else LOCK), together=together, sweep=sweep):
+            yield
+    finally:
+        if is_new and not any(root.iterdir()):
+            root.rmdir()
+
+
+@contextmanager
+def working_folder() -> Iterator[Path]:
+    """A folder for temporary files, removed after the block; those of killed processes are removed first."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_WORKING}*"):
+        _remove_if_dead(left)
+    folder = Path(tempfile.mkdtemp(prefix=_WORKING))
+    try:
+        with _lock(folder / LOCK):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    """Remove a working folder of this user that no process works in."""
+    try:
+        found = folder.lstat()
+        is_ours = found.st_uid == os.getuid() and not folder.is_symlink()
+        if not is_ours or time.time() - found.st_mtime < _YOUNG_S or not (folder / LOCK).exists():
+            return
+        with _lock(folder / LOCK):
+            shutil.rmtree(folder, ignore_errors=True)
+    except (UserError, OSError):  # somebody works in it, or removes it too
+        return
+
+
+@contextmanager
+def _lock(path: Path, *, together: bool = False, sweep: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock `path`; call `sweep` first unless somebody else holds it too."""
+    lock, is_alone = _acquire(path, together)
+    _close_in_forks(lock)
+    try:
+        if is_alone:
+            sweep()
+        if is_alone and together:
+            _try(lock, fcntl.LOCK_SH)
+        yield
+    finally:
+        _held.discard(lock)
+        _release(lock, path)
+
+
+def _acquire(path: Path, together: bool) -> tuple[int, bool]:
+    """An open file with the lock, and whether nobody else held it."""
+    give_up = time.monotonic() + (_PATIENCE_S if together else 0.0)
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            is_alone = _try(lock, fcntl.LOCK_EX)
+            if (is_alone or (together and _try(lock, fcntl.LOCK_SH))) and _is_at(lock, path):
+                return lock, is_alone
+            is_gone = not _is_at(lock, path)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(lock)
+                raise
+            print(f"warning: {path.parent}: cannot be locked; start no second command there", file=sys.stderr)
+            return lock, False
+        os.close(lock)
+        if not is_gone and time.monotonic() >= give_up:
+            raise UserError(
+                f"{path.parent}: another command writes to it; wait for its end or choose another folder"
+            )
+        time.sleep(0 if is_gone else 0.1)
+
+
+def _try(lock: int, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(lock: int, path: Path) -> bool:
+    """Whether the open file is still the one at `path`: who held it before may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(lock), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _release(lock: int, path: Path) -> None:
+    """Let go, and remove the file unless others share it."""
+    try:
+        if _try(lock, fcntl.LOCK_EX) and _is_at(lock, path):
+            path.unlink(missing_ok=True)
+    except OSError:  # no locks here, or the folder may no longer be written: the file stays
+        pass
+    finally:
+        os.close(lock)
+
+
+def _close_in_forks(lock: int) -> None:
+    """Let no forked child keep the lock when this process has ended."""
+    _watch_forks()
+    _held.add(lock)
+
+
+@cache
+def _watch_forks() -> None:
+    os.register_at_fork(after_in_child=_let_go)
+
+
+def _let_go() -> None:
+    for lock in _held:
+        os.close(lock)
+    _held.clear()

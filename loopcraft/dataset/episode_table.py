@@ -1,0 +1,107 @@
+"""episodes.parquet: its columns, and the row of an episode while its data set is still being made.
+
+A finished episode has a row file, 000/000.json, beside its video and states. When all are there, the rows
+become the table and the row files go.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import EPISODES, read_json, whole_file, write_json
+from loopcraft.dataset.audit import FLAGS
+from loopcraft.dataset.parquet_damage import plain_damage
+
+Row = dict[str, Any]
+FAILED = -1.0
+"""The distance in the row of a candidate that could not be played; it has few of the columns."""
+
+COLUMNS: dict[str, tuple[pa.DataType, str]] = {
+    "key": (pa.string(), "name of the episode: KEY.mp4 and KEY.npy"),
+    "world": (pa.string(), "name and version of the world"),
+    "world_seed": (pa.int64(), "seed of the world: with the actions it gives the same frames again"),
+    "draw": (pa.int32(), "which draw gave walk and world: the attempt (train) or the candidate (val, test)"),
+    "rejected": (pa.string(), "why each attempt before was dropped, separated by commas"),
+    "frames": (pa.int32(), "number of frames"),
+    "mp4_sha256": (pa.string(), "checksum of the video"),
+    "npy_sha256": (pa.string(), "checksum of the states"),
+    "distance_walked": (pa.float64(), "length of the path in blocks"),
+    "chamfer_planned": (pa.float64(), "Chamfer distance of context and rest on a flat plane, in steps"),
+    "chamfer_realised": (pa.float64(), "the same of the path that was walked, in blocks"),
+    "revisited": (pa.float64(), "fraction of the frames after the context that revisit it"),
+    "revisited_short": (pa.float64(), "the same of the horizon's frames 1-64"),
+    "revisited_medium": (pa.float64(), "the same of its frames 65-256"),
+    "revisited_long": (pa.float64(), "the same of its frames 257-768"),
+    "context_revisited": (pa.float64(), "fraction of the context's frames that are come back to"),
+    "num_returns": (pa.int32(), "how many times the agent comes back, having been away"),
+    "median_age_frames": (pa.float64(), "median over the revisits of the frames since"),
+    **{flag: (pa.bool_(), f"audit: see loopcraft/dataset/audit.py, {flag}") for flag in FLAGS},
+}
+
+
+def write_row(root: Path, row: Row) -> None:
+    """Mark the episode of `row` as finished."""
+    write_json(_row_path(root, row["key"]), row)
+
+
+def read_rows(root: Path, keys: Iterable[str]) -> dict[str, Row]:
+    """The rows of those `keys` that are finished, from the table and from row files (which are newer)."""
+    rows = {row["key"]: row for row in _read_table(root)} if (root / EPISODES).exists() else {}
+    for key in keys:
+        if _row_path(root, key).exists():
+            rows[key] = _read_row(_row_path(root, key), key)
+    return {key: rows[key] for key in keys if key in rows}
+
+
+def write_table(root: Path, rows: Iterable[Row]) -> None:
+    """Write episodes.parquet; the same rows give the same bytes."""
+    schema = pa.schema(
+        [pa.field(name, kind, metadata={"description": text}) for name, (kind, text) in COLUMNS.items()]
+    )
+    with whole_file(root / EPISODES) as temporary:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary)
+
+
+def remove_rows(root: Path, keys: Iterable[str]) -> None:
+    """Remove the row files, once the table holds them all."""
+    for key in keys:
+        _row_path(root, key).unlink(missing_ok=True)
+
+
+def _read_table(root: Path) -> list[Row]:
+    with plain_damage(f"{root / EPISODES}: not a readable table", "restore it"):
+        rows: list[Row] = pq.read_table(root / EPISODES).to_pylist()
+        if not all(isinstance(row.get("key"), str) and set(COLUMNS) <= set(row) for row in rows):
+            raise ValueError("it lacks columns or keys")
+    return rows
+
+
+def _read_row(path: Path, key: str) -> Row:
+    """The row in a row file; raises `UserError` for what is none of that episode."""
+    row = read_json(path)
+    is_row = isinstance(row, dict) and row.get("key") == key
+    if is_row and row.get("distance_walked", 0) != FAILED:
+        is_row = all(name in row and _fits(row[name], kind) for name, (kind, _) in COLUMNS.items())
+    if not is_row:
+        raise UserError(f"{path}: not the row of episode {key}; delete it and run the same command again")
+    found: Row = row
+    return found
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    """Whether a value can stand in a column."""
+    if value is None:
+        return True
+    if pa.types.is_string(kind):
+        return isinstance(value, str)
+    if pa.types.is_boolean(kind):
+        return isinstance(value, bool)
+    return type(value) is int or (type(value) is float and pa.types.is_floating(kind))
+
+
+def _row_path(root: Path, key: str) -> Path:
+    return root / f"{key}.json"

@@ -1,0 +1,92 @@
+"""The recall masks of an episode, KEY.seen.npz: what of each frame a model was shown, and how long ago.
+
+seen  bool (T, H, W): the surface (block face) that the pixel shows was visible in the context
+age   uint16 (T, H, W): frames since the context last showed it; 0 if never or if it has been in sight since
+sky   bool (T, H, W): the pixel shows no surface
+
+Row t belongs to frame t; H and W may be fractions of the frame's. `age` and `sky` may be left out.
+"""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from loopcraft.core.cli import UserError
+
+SUFFIX = ".seen.npz"
+DTYPES = {"seen": np.dtype(np.bool_), "age": np.dtype(np.uint16), "sky": np.dtype(np.bool_)}
+
+AGAIN = "delete them and run python -m loopcraft.masks"
+
+Masks = dict[str, Shaped[np.ndarray, "T H W"]]
+
+
+def read_masks(path: Path, num_frames: int, most_pixels: int | None = None) -> Masks:
+    """The arrays of an episode by name. Raises `UserError` where they are damaged or not as above.
+
+    Nothing is unpacked before its shape is known: H x W is at most `most_pixels`, those of a frame.
+    """
+    data = path.read_bytes()
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            _check_headers(path, _headers(stored), num_frames, most_pixels)
+            masks = {name: np.asarray(stored[name]) for name in stored.files}
+    except UserError:
+        raise
+    except Exception as error:  # of zipfile, zlib or numpy: damaged bytes raise a dozen kinds
+        raise UserError(f"{path}: not a readable NPZ file ({error}); {AGAIN}") from error
+    _check_headers(path, {name: (found.dtype, found.shape) for name, found in masks.items()}, num_frames)
+    return masks
+
+
+Headers = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
+
+
+def _headers(stored: Any) -> Headers:
+    """Type and shape of each array of an open NPZ file, as its header tells them."""
+    headers = {}
+    for name in stored.files[: len(DTYPES) + 1]:
+        with stored.zip.open(f"{name}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            is_first = version == (1, 0)
+            read = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+        headers[name] = (dtype, shape)
+    return headers
+
+
+def _check_headers(path: Path, headers: Headers, num_frames: int, most_pixels: int | None = None) -> None:
+    shapes = {shape for _, shape in headers.values()}
+    is_known = "seen" in headers and all(dtype == DTYPES.get(name) for name, (dtype, _) in headers.items())
+    is_right = is_known and len(shapes) == 1 and len(shape := shapes.pop()) == 3 and shape[0] == num_frames
+    if not is_right or (most_pixels is not None and shape[1] * shape[2] > most_pixels):
+        found = {name: f"{dtype} {shape}" for name, (dtype, shape) in headers.items()}
+        raise UserError(
+            f"{path}: holds {found}; masks are seen (bool), age (uint16, or none) and sky (bool, or none) "
+            f"of one shape ({num_frames}, H, W), at most a frame's: {AGAIN}"
+        )
+
+
+def encode_masks(masks: Mapping[str, Shaped[np.ndarray, "T H W"]]) -> bytes:
+    """The content of KEY.seen.npz; the same masks give the same bytes."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **masks)  # type: ignore[arg-type]  # numpy's stub takes it for allow_pickle
+    return file.getvalue()
+
+
+def spread(
+    mask: Shaped[np.ndarray, "*frames h w"], height: int, width: int, name: str
+) -> Shaped[np.ndarray, "*frames H W"]:
+    """A mask in the frames' own size; raises `UserError`, naming its episode, where it does not fit them."""
+    *_, rows, columns = mask.shape
+    times = height // rows
+    if (rows * times, columns * times) != (height, width):
+        raise UserError(
+            f"the recall masks of {name} have {rows}x{columns} pixels, no fraction of the frames' "
+            f"{height}x{width}: {AGAIN}"
+        )
+    return mask if times == 1 else mask.repeat(times, axis=-2).repeat(times, axis=-1)

@@ -1,0 +1,119 @@
+"""The columns of a Parquet shard: metadata, video, states and masks of an episode; written and read by row.
+
+A row group is an episode, so that a range request reads one.
+"""
+
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float32
+
+from loopcraft.core.files import STATE_COLUMNS
+from loopcraft.dataset.mask_files import DTYPES, Masks
+
+LAYOUT = 3
+"""The version of the columns."""
+
+_STATES_FEATURE = {
+    "feature": {"feature": {"dtype": "float32", "_type": "Value"}, "length": 6, "_type": "List"},
+    "_type": "List",
+}
+_SHAPE = "masks_shape"
+_CONTENT_COLUMNS: dict[str, tuple[pa.DataType, dict[str, Any]]] = {
+    "video": (pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Video"}),
+    "states": (pa.list_(pa.list_(pa.float32(), len(STATE_COLUMNS))), _STATES_FEATURE),
+    **{
+        name: (
+            pa.list_(pa.from_numpy_dtype(dtype)),
+            {"feature": {"dtype": dtype.name, "_type": "Value"}, "_type": "List"},
+        )
+        for name, dtype in [*DTYPES.items(), (_SHAPE, np.dtype(np.int32))]
+    },
+}
+"""For each: Arrow's type, and the feature that `datasets` makes of it. Masks are flat lists, row by row."""
+_COMPRESSION = {f"{name}.list.element": "zstd" for name in DTYPES}
+"""Masks shrink to a fiftieth and less; videos and states do not."""
+_DATASETS_NAMES = {"double": "float64", "float": "float32"}  # where Arrow's name is not theirs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """An episode's video and states, byte for byte; `masks` is None where there are none."""
+
+    mp4: bytes
+    npy: bytes
+    masks: Masks | None
+
+
+def shard_schema(metadata: pa.Schema) -> pa.Schema:
+    """The columns of a shard: those of `metadata` and the content, with what `datasets` reads of them."""
+    fields = [*metadata, *(pa.field(name, kind) for name, (kind, _) in _CONTENT_COLUMNS.items())]
+    features: dict[str, Any] = {}
+    for field in metadata:
+        name = str(field.type)
+        features[field.name] = {"dtype": _DATASETS_NAMES.get(name, name), "_type": "Value"}
+    features |= {name: feature for name, (_, feature) in _CONTENT_COLUMNS.items()}
+    return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def write_shard(path: Path, metadata: pa.Schema, rows: Iterable[tuple[dict[str, Any], Content]]) -> None:
+    """Write `rows`: each the metadata of an episode, with the columns of `metadata`, and its files."""
+    schema = shard_schema(metadata)
+    writer = pq.ParquetWriter(
+        path, schema, compression=_COMPRESSION, use_dictionary=False, write_statistics=["key"]
+    )
+    with writer:
+        for row, content in rows:
+            columns = {name: [value] for name, value in row.items()} | {
+                "video": [{"bytes": content.mp4, "path": f"{row['key']}.mp4"}],
+                "states": _states_array(np.load(io.BytesIO(content.npy))),
+                **_mask_columns(content.masks),
+            }
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def _states_array(states: Float32[np.ndarray, "T 6"]) -> pa.Array:
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(states.reshape(-1)), states.shape[1])
+    return pa.ListArray.from_arrays(pa.array([0, len(states)], pa.int32()), rows)
+
+
+def _mask_columns(masks: Masks | None) -> dict[str, list[Any] | pa.Array]:
+    columns: dict[str, list[Any] | pa.Array] = {name: [None] for name in (*DTYPES, _SHAPE)}
+    for name, array in (masks or {}).items():
+        columns[name] = pa.ListArray.from_arrays(pa.array([0, array.size], pa.int32()), array.reshape(-1))
+        columns[_SHAPE] = [list(array.shape)]
+    return columns
+
+
+def _masks_of(row: pa.Table) -> Masks | None:
+    (shape,) = row[_SHAPE].to_pylist()
+    if shape is None:
+        return None
+    arrays = {name: row[name].chunk(0) for name in DTYPES if name in row.column_names}
+    return {
+        name: array.flatten().to_numpy(zero_copy_only=False).reshape(shape)
+        for name, array in arrays.items()
+        if array.null_count == 0
+    }
+
+
+def read_row(file: BinaryIO, row: int, footer: pq.FileMetaData) -> Content:
+    """The files of the episode in row `row` of the shard whose footer is `footer`.
+
+    Read in this thread: one of Arrow's own that is still about to let go of `file` when the interpreter ends
+    aborts the process.
+    """
+    reader = pq.ParquetFile(file, metadata=footer)
+    found = reader.read_row_group(row, columns=list(_CONTENT_COLUMNS), use_threads=False).combine_chunks()
+    states = found["states"].chunk(0).flatten().flatten().to_numpy().reshape(-1, len(STATE_COLUMNS))
+    npy = io.BytesIO()
+    np.save(npy, states)
+    (video,) = found["video"].to_pylist()
+    return Content(mp4=video["bytes"], npy=npy.getvalue(), masks=_masks_of(found))

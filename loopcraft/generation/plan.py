@@ -1,0 +1,81 @@
+"""Which walk in which world each episode gets: a pure function of the recipe.
+
+train
+    Episode i draws walk and world afresh, up to eight times, until the audit of its path passes.
+val, test
+    Every candidate draws a world and the walk that comes back best of 100; kept are those that walked
+    furthest, in the order in which they were drawn.
+
+The name of the split is part of every seed: no two splits share a walk or a world.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int8
+
+from loopcraft.core.seeding import generator, integer_seed
+from loopcraft.dataset.audit import audit_path
+from loopcraft.generation.recipe import Recipe
+from loopcraft.walks.actions import draw_walk
+from loopcraft.walks.selection import distance_walked, select_most_distant, select_walk
+from loopcraft.worlds.base import PathWorld
+
+TRAIN_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodePlan:
+    """A walk and a world. `draw` is the attempt (train) or the candidate (val, test) that gave them.
+
+    `rejected` names why each attempt before this one was dropped.
+    """
+
+    draw: int
+    world_seed: int
+    actions: Int8[np.ndarray, " T"]
+    rejected: tuple[str, ...] = ()
+
+
+def plan_train_episode(world: PathWorld, recipe: Recipe, index: int) -> EpisodePlan:
+    """The first attempt whose path passes its audit; the last one if none does (it will be flagged)."""
+    rejected: tuple[str, ...] = ()
+    for attempt in range(TRAIN_ATTEMPTS):
+        plan = draw_train_episode(recipe, index, attempt, rejected)
+        flags = audit_path(world.path(plan.world_seed, plan.actions), plan.actions)
+        if not flags:
+            break
+        rejected += flags[:1]
+    return plan
+
+
+def draw_train_episode(
+    recipe: Recipe, index: int, attempt: int, rejected: tuple[str, ...] = ()
+) -> EpisodePlan:
+    """One attempt at episode `index`, before anybody has looked at its path."""
+    return EpisodePlan(
+        draw=attempt,
+        world_seed=integer_seed(recipe.seed, "train world", index, attempt),
+        actions=draw_walk(generator(recipe.seed, "train walk", index, attempt), recipe.num_frames),
+        rejected=rejected,
+    )
+
+
+def plan_candidate(recipe: Recipe, candidate: int) -> EpisodePlan:
+    """The walk and the world of one candidate of a val or test split."""
+    rng = generator(recipe.seed, f"{recipe.split} walk", candidate)
+    walk = select_walk(rng, num_ticks=recipe.num_frames, num_context=recipe.num_context)
+    world_seed = integer_seed(recipe.seed, f"{recipe.split} world", candidate)
+    return EpisodePlan(draw=candidate, world_seed=world_seed, actions=walk.actions)
+
+
+def candidate_distance(world: PathWorld, candidate: int, recipe: Recipe) -> float:
+    """How far the agent of `candidate` walks, in blocks."""
+    plan = plan_candidate(recipe, candidate)
+    return distance_walked(world.path(plan.world_seed, plan.actions)[:, :3])
+
+
+def choose_candidates(recipe: Recipe, distances: Sequence[float]) -> list[int]:
+    """The candidates that walked furthest, ascending: episode i of the split is the i-th of them."""
+    return [int(index) for index in select_most_distant(np.array(distances), recipe.num_episodes)]

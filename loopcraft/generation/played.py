@@ -1,0 +1,189 @@
+"""From a recipe to episodes in a world whose paths are known only once they are played, like real Minecraft.
+
+What costs nothing elsewhere costs rendering here. A train walk that turns out stuck is rendered in vain; a
+val or test split renders every candidate (by default ten times its episodes, as the paper did) into
+candidates/, keeps those that walked furthest and deletes the others at the end. Shards of such a split are
+shards of its candidates. An episode whose game fails leaves no file: its walk is played three times at most.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import episode_key
+from loopcraft.core.progress import progress_bar
+from loopcraft.dataset.episode_table import FAILED, Row, read_rows, write_row
+from loopcraft.generation.plan import (
+    TRAIN_ATTEMPTS,
+    EpisodePlan,
+    choose_candidates,
+    draw_train_episode,
+    plan_candidate,
+)
+from loopcraft.generation.recipe import Recipe, check_versions
+from loopcraft.generation.recording import EpisodeRecord, record_episode
+from loopcraft.generation.simulated import episode_row
+from loopcraft.generation.workers import WorldFactory, run_jobs
+from loopcraft.worlds.base import PlayError, World
+
+PLAYS = 3
+"""How often the same walk is played while the game fails."""
+
+_CANDIDATES = "candidates"
+
+
+def take_turns(make_world: Callable[..., World], num_workers: int) -> tuple[WorldFactory, int]:
+    """A factory and a number of processes of which `num_workers` draw at any time.
+
+    Two for each: while one draws, the other finishes its last video and builds its next world.
+    """
+    turns = get_context("spawn").BoundedSemaphore(num_workers)
+    return partial(make_world, turns=turns), 2 * num_workers
+
+
+def record(
+    root: Path,
+    recipe: Recipe,
+    indices: Sequence[int],
+    missing: Sequence[int],
+    rows: dict[str, Row],
+    make_world: WorldFactory,
+    num_workers: int,
+) -> dict[str, Row]:
+    """Make the `missing` ones of the episodes `indices`; return the rows of all of them in order.
+
+    Episodes of val and test have rows already: only their files were lost.
+    """
+    if not missing:
+        return rows
+    check_versions(root)
+    draws = (
+        None if recipe.candidates is None else {index: rows[episode_key(index)]["draw"] for index in missing}
+    )
+    job = partial(make_episode, root=root, recipe=recipe, draws=draws)
+    with progress_bar("episodes", len(indices), "episodes", len(indices) - len(missing)) as advance:
+        for _, row in run_jobs(job, missing, make_world=make_world, num_workers=num_workers):
+            rows[row["key"]] = row
+            advance()
+    return dict(sorted(rows.items()))
+
+
+def make_episode(
+    world: World, index: int, *, root: Path, recipe: Recipe, draws: dict[int, int] | None
+) -> Row:
+    """Record episode `index`, and mark it as finished by its row."""
+    key = episode_key(index)
+    plans = (
+        [draw_train_episode(recipe, index, attempt) for attempt in range(TRAIN_ATTEMPTS)]
+        if draws is None
+        else [plan_candidate(recipe, draws[index])]
+    )
+    plan, recorded = _play_until_sound(world, plans, root / key, recipe)
+    if recorded is None:
+        raise UserError(
+            f"{root / key}: could not be played ({', '.join(plan.rejected)}); run again to try again"
+        )
+    row = episode_row(key, recipe, plan, recorded)
+    write_row(root, row)
+    return row
+
+
+def play_candidates(
+    root: Path, recipe: Recipe, candidates: Sequence[int], make_world: WorldFactory, num_workers: int
+) -> None:
+    """Record those of the `candidates` that have no row yet."""
+    folder = root / _CANDIDATES
+    finished = read_rows(folder, [episode_key(candidate) for candidate in candidates])
+    missing = [candidate for candidate in candidates if episode_key(candidate) not in finished]
+    if not missing:
+        return
+    check_versions(root)
+    job = partial(make_candidate, folder=folder, recipe=recipe)
+    with progress_bar("candidates", len(candidates), "walks", len(finished)) as advance:
+        for _ in run_jobs(job, missing, make_world=make_world, num_workers=num_workers):
+            advance()
+
+
+def make_candidate(world: World, candidate: int, *, folder: Path, recipe: Recipe) -> None:
+    """Record one candidate as an episode of `folder`; one that cannot be played gets a row that says so."""
+    key = episode_key(candidate)
+    plan, recorded = _play_until_sound(world, [plan_candidate(recipe, candidate)], folder / key, recipe)
+    failed = {"key": key, "draw": candidate, "rejected": ",".join(plan.rejected), "distance_walked": FAILED}
+    write_row(folder, failed if recorded is None else episode_row(key, recipe, plan, recorded))
+
+
+def are_chosen(root: Path, recipe: Recipe) -> bool:
+    """Whether all episodes of a val or test split have been chosen."""
+    keys = [episode_key(index) for index in range(recipe.num_episodes)]
+    return len(read_rows(root, keys)) == recipe.num_episodes
+
+
+def adopt_best(root: Path, recipe: Recipe) -> None:
+    """Make the candidates that walked furthest the episodes of `root`, where that is not done yet."""
+    assert recipe.candidates is not None
+    folder = root / _CANDIDATES
+    rows = read_rows(folder, [episode_key(candidate) for candidate in range(recipe.candidates)])
+    distances = [row["distance_walked"] for row in rows.values()]
+    num_failed = sum(distance < 0 for distance in distances)
+    if recipe.candidates - num_failed < recipe.num_episodes:
+        raise UserError(
+            f"{folder}: {num_failed} of {recipe.candidates} candidates could not be played, too many for "
+            f"{recipe.num_episodes} episodes; choose more --candidates and another folder"
+        )
+    if num_failed:
+        print(f"{root}: {num_failed} of {recipe.candidates} candidates could not be played")
+    for index, candidate in enumerate(choose_candidates(recipe, distances)):
+        old, new = episode_key(candidate), episode_key(index)
+        (root / new).parent.mkdir(parents=True, exist_ok=True)
+        for suffix in (".mp4", ".npy"):
+            if (folder / f"{old}{suffix}").exists():
+                (folder / f"{old}{suffix}").replace(root / f"{new}{suffix}")
+        write_row(root, {**rows[old], "key": new})
+
+
+def forget(root: Path) -> None:
+    """Remove the candidates, once the set is finished."""
+    if (root / _CANDIDATES).exists():
+        shutil.rmtree(root / _CANDIDATES)
+
+
+def _play_until_sound(
+    world: World, plans: Sequence[EpisodePlan], path: Path, recipe: Recipe
+) -> tuple[EpisodePlan, EpisodeRecord | None]:
+    """The first plan whose episode passes its audit, else the last, with why attempts before were dropped.
+
+    No record where the last plan could not be played.
+    """
+    rejected: tuple[str, ...] = ()
+    for plan in plans:
+        recorded, failures = _record_stubbornly(world, plan, path, recipe)
+        rejected += failures
+        if recorded is not None and (not recorded.flags or plan is plans[-1]):
+            break
+        rejected += recorded.flags[:1] if recorded is not None else ()
+    return replace(plan, rejected=rejected), recorded
+
+
+def _record_stubbornly(
+    world: World, plan: EpisodePlan, path: Path, recipe: Recipe
+) -> tuple[EpisodeRecord | None, tuple[str, ...]]:
+    """Record the plan's episode, again while the game fails; no record where it never played to the end."""
+    failures: tuple[str, ...] = ()
+    for _ in range(PLAYS):
+        try:
+            recorded = record_episode(
+                world,
+                plan.world_seed,
+                plan.actions,
+                path,
+                num_context=recipe.num_context,
+                lossless=recipe.lossless,
+            )
+            return recorded, failures
+        except PlayError as error:
+            failures += (error.reason,)
+    return None, failures

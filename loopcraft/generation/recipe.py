@@ -1,0 +1,185 @@
+"""What decides every byte of a data set: its recipe, and the manifest (dataset.json) that records it."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from loopcraft.core.cli import UserError
+from loopcraft.core.decoding import SchemaError, decode
+from loopcraft.core.files import FORMAT, FORMAT_VERSION, MANIFEST, is_passing, read_json, write_json
+from loopcraft.worlds import world_ids, world_spec
+
+Split = Literal["train", "val", "test"]
+
+LONGEST_CONTEXT = 256
+MOST_PIXELS = 4096
+"""Height and width of a frame."""
+_DECIDING_PACKAGES = ("loopcraft", "numpy", "numba", "av")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The choices from which every episode follows; nothing else (workers, shards, time) leaves a trace.
+
+    `candidates` counts the walks of which a val or test split keeps those that went furthest; train has
+    none.
+    """
+
+    world: str
+    split: Split
+    num_episodes: int
+    num_frames: int = 1024
+    resolution: int = 256
+    quality: str = "default"
+    seed: int = 0
+    candidates: int | None = None
+    lossless: bool = False
+
+    def __post_init__(self) -> None:
+        if self.split not in get_args(Split):
+            raise UserError(f"unknown split {self.split!r}: choose one of {', '.join(get_args(Split))}")
+        if not 1 <= self.num_episodes <= 1_000_000:
+            raise UserError(f"--num-episodes {self.num_episodes}: choose 1 to 1000000")
+        if self.num_frames < 8:
+            raise UserError(f"--num-frames {self.num_frames}: an episode needs at least 8 frames")
+        if self.seed < 0:
+            raise UserError(f"--seed {self.seed}: choose 0 or more")
+        self._check_resolution()
+        self._check_candidates()
+
+    def _check_resolution(self) -> None:
+        if not 8 <= self.resolution <= MOST_PIXELS:
+            raise UserError(f"--resolution {self.resolution}: choose 8 to {MOST_PIXELS} pixels")
+        if self.resolution % 2 and not self.lossless:
+            next_multiple = -(-self.resolution // 8) * 8
+            raise UserError(
+                f"--resolution {self.resolution}: must be even for yuv420p, and a multiple of 8 "
+                f"for block worlds; choose {next_multiple}"
+            )
+
+    def _check_candidates(self) -> None:
+        if self.split == "train":
+            if self.candidates is not None:
+                raise UserError("--candidates is for val and test; a train split draws none: leave it out")
+        elif self.candidates is None:
+            object.__setattr__(self, "candidates", 10 * self.num_episodes)
+        elif self.candidates < self.num_episodes:
+            raise UserError(
+                f"--candidates {self.candidates}: must be at least --num-episodes ({self.num_episodes})"
+            )
+
+    @property
+    def num_context(self) -> int:
+        """Frames that a model is given."""
+        return default_context(self.num_frames)
+
+
+def default_context(num_frames: int) -> int:
+    """The context of an episode of `num_frames`: 256 of 1024, a quarter of fewer."""
+    return min(LONGEST_CONTEXT, num_frames // 4)
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide the bytes of a data set."""
+    import av  # a recipe that only plans episodes does without
+
+    codec = ".".join(str(part) for part in av.library_versions["libavcodec"])
+    return {name: metadata.version(name) for name in _DECIDING_PACKAGES} | {"libavcodec": codec}
+
+
+def world_versions(world: str) -> dict[str, str]:
+    """The versions of what a world runs on beyond our own packages, as its spec tells them."""
+    spec = world_spec(world) if world in world_ids() else None
+    if spec is None or spec.versions is None:
+        return {}
+    found: dict[str, str] = spec.load(spec.versions)()
+    return found
+
+
+def manifest(recipe: Recipe) -> dict[str, Any]:
+    """The content of dataset.json."""
+    return {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "world": recipe.world,
+        "split": recipe.split,
+        "num_context": recipe.num_context,
+        "generator": dataclasses.asdict(recipe),
+        "versions": versions() | world_versions(recipe.world),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Manifest:
+    """What is read of dataset.json; more may be there."""
+
+    world: str
+    split: str
+    num_context: int
+    generator: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+
+_MANIFEST_FIELDS = [field.name for field in dataclasses.fields(_Manifest)]
+
+
+def read_manifest(root: Path) -> dict[str, Any]:
+    """The manifest below `root`; raises `UserError` when it is none of ours."""
+    content: dict[str, Any] = read_json(root / MANIFEST)
+    check_manifest(content, root / MANIFEST)
+    return content
+
+
+def check_manifest(found: Any, place: str | Path) -> None:
+    """Raise `UserError`, naming its `place`, for what cannot be the content of dataset.json."""
+    if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORMAT, FORMAT_VERSION):
+        raise UserError(f"{place}: not a {FORMAT} of version {FORMAT_VERSION}; choose another folder")
+    try:
+        decode(_Manifest, {name: found[name] for name in _MANIFEST_FIELDS if name in found})
+        resolution = found["generator"].get("resolution")
+        if found["num_context"] < 1 or type(resolution) is not int or not 1 <= resolution <= MOST_PIXELS:
+            raise SchemaError("num_context or generator.resolution: no number that can be right")
+        if not re.fullmatch(r"\w+", found["split"]):
+            raise SchemaError("split: no plain word")
+    except SchemaError as error:
+        raise UserError(f"{place}: damaged ({error}); restore it or make the data set again") from error
+
+
+def claim_folder(root: Path, recipe: Recipe) -> None:
+    """Make `root` this recipe's folder, or check that it already is.
+
+    Raises `UserError` when it is a file, holds other things or was begun with another recipe.
+    """
+    if not (root / MANIFEST).exists():
+        strangers = sorted(path.name for path in root.iterdir() if not is_passing(path))
+        if strangers:
+            raise UserError(
+                f"{root}: holds {strangers[0]!r} but no {MANIFEST}; choose an empty or a new folder"
+            )
+        write_json(root / MANIFEST, manifest(recipe))
+    found = read_manifest(root)["generator"]
+    for name, wanted in dataclasses.asdict(recipe).items():
+        if found.get(name) != wanted:
+            raise UserError(
+                f"{root}: was begun with {name} = {found.get(name)}, not {wanted}; "
+                "use the same flags or another folder"
+            )
+
+
+def check_versions(root: Path) -> None:
+    """Refuse to add files to a folder begun with other versions: they could differ in their bytes.
+
+    Java may be updated on the way: any Java 8 runs the same game.
+    """
+    begun = read_manifest(root)
+    here = versions() | world_versions(begun["world"])
+    for name, begun_with in begun["versions"].items():
+        if here.get(name) != begun_with and name != "java":
+            raise UserError(
+                f"{root}: was begun with {name} {begun_with}, and this is {here.get(name)}; "
+                "go on with the same version or use another folder"
+            )

@@ -1,0 +1,127 @@
+"""From a recipe to finished episodes on the disk, spread over workers."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import episode_key, read_json, write_json
+from loopcraft.core.progress import progress_bar
+from loopcraft.dataset.audit import FLAGS
+from loopcraft.dataset.episode_table import Row, write_row
+from loopcraft.generation.plan import (
+    EpisodePlan,
+    candidate_distance,
+    choose_candidates,
+    plan_candidate,
+    plan_train_episode,
+)
+from loopcraft.generation.recipe import Recipe, check_versions
+from loopcraft.generation.recording import EpisodeRecord, record_episode
+from loopcraft.generation.workers import run_jobs
+from loopcraft.walks.selection import chamfer_distance, simulate_flat
+from loopcraft.worlds.base import PathWorld
+
+PathWorldFactory = Callable[[], PathWorld]
+
+# While a val or test split is under way: the candidates that walked furthest.
+_CHOSEN = "candidates.json"
+
+
+def record(
+    root: Path,
+    recipe: Recipe,
+    indices: Sequence[int],
+    missing: Sequence[int],
+    rows: dict[str, Row],
+    make_world: PathWorldFactory,
+    num_workers: int,
+) -> dict[str, Row]:
+    """Make the `missing` ones of the episodes `indices`; return the rows of all of them in order."""
+    if not missing:
+        return rows
+    check_versions(root)
+    workers = min(num_workers, len(missing))
+    chosen = None if recipe.split == "train" else _choose(root, recipe, rows, make_world, num_workers)
+    job = partial(make_episode, root=root, recipe=recipe, chosen=chosen)
+    with progress_bar("episodes", len(indices), "episodes", len(indices) - len(missing)) as advance:
+        for _, row in run_jobs(job, missing, make_world=make_world, num_workers=workers):
+            rows[row["key"]] = row
+            advance()
+    return dict(sorted(rows.items()))
+
+
+def forget(root: Path) -> None:
+    """Remove the notes that only a split under way needs."""
+    (root / _CHOSEN).unlink(missing_ok=True)
+
+
+def make_episode(
+    world: PathWorld, index: int, *, root: Path, recipe: Recipe, chosen: Sequence[int] | None
+) -> Row:
+    """Plan and record episode `index`, and mark it as finished by its row."""
+    key = episode_key(index)
+    plan = (
+        plan_train_episode(world, recipe, index) if chosen is None else plan_candidate(recipe, chosen[index])
+    )
+    record = record_episode(
+        world,
+        plan.world_seed,
+        plan.actions,
+        root / key,
+        num_context=recipe.num_context,
+        lossless=recipe.lossless,
+    )
+    row = episode_row(key, recipe, plan, record)
+    write_row(root, row)
+    return row
+
+
+def episode_row(key: str, recipe: Recipe, plan: EpisodePlan, record: EpisodeRecord) -> Row:
+    """All that the table says of a recorded episode."""
+    return {
+        "key": key,
+        "world": recipe.world,
+        "world_seed": plan.world_seed,
+        "draw": plan.draw,
+        "rejected": ",".join(plan.rejected),
+        "frames": record.frames,
+        "mp4_sha256": record.mp4_sha256,
+        "npy_sha256": record.npy_sha256,
+        "distance_walked": record.distance_walked,
+        "chamfer_planned": _planned_chamfer(plan, recipe.num_context),
+        "chamfer_realised": record.chamfer_realised,
+        **dataclasses.asdict(record.revisits),
+        **{flag: flag in record.flags for flag in FLAGS},
+    }
+
+
+def _planned_chamfer(plan: EpisodePlan, num_context: int) -> float:
+    flat = simulate_flat(plan.actions)
+    return chamfer_distance(flat[:num_context], flat[num_context:])
+
+
+def _choose(
+    root: Path, recipe: Recipe, rows: dict[str, Row], make_world: PathWorldFactory, num_workers: int
+) -> list[int]:
+    """The candidate of each episode: as an earlier run wrote it down, else found by walking them all."""
+    if len(rows) == recipe.num_episodes:
+        return [row["draw"] for row in rows.values()]
+    if not (root / _CHOSEN).exists():
+        assert recipe.candidates is not None
+        job = partial(candidate_distance, recipe=recipe)
+        distances = [0.0] * recipe.candidates
+        with progress_bar("candidates", recipe.candidates, "walks") as advance:
+            items = range(recipe.candidates)
+            for item, distance in run_jobs(job, items, make_world=make_world, num_workers=num_workers):
+                distances[item] = distance
+                advance()
+        write_json(root / _CHOSEN, choose_candidates(recipe, distances))
+    chosen = read_json(root / _CHOSEN)
+    is_right = isinstance(chosen, list) and len(chosen) == recipe.num_episodes
+    if not is_right or not all(type(item) is int and 0 <= item < (recipe.candidates or 0) for item in chosen):
+        raise UserError(
+            f"{root / _CHOSEN}: not the candidates that were chosen; delete it and run the same command again"
+        )
+    return list(chosen)

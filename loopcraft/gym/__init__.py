@@ -1,0 +1,1 @@
+"""The block worlds as Gymnasium environments."""

@@ -1,0 +1,124 @@
+"""What the Hub's client raises, as sentences for its user; and the names that a repository may have."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from huggingface_hub import constants
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is the HTTP library's
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # loaded on demand
+
+from loopcraft.core.cli import UserError
+
+RepoType = Literal["dataset", "model"]
+DATASET: RepoType = "dataset"
+MODEL: RepoType = "model"
+
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+
+AGAIN = "run the same command again later, it goes on where it stopped"
+
+
+class UnavailableError(UserError):
+    """The Hub could not answer now: the same request may succeed later."""
+
+
+class UnreachableError(UnavailableError):
+    """Nobody answers at the Hub's address."""
+
+
+@contextmanager
+def plain_errors(repository: str, repo_type: RepoType = DATASET) -> Iterator[None]:
+    """What the client raises for `repository` becomes a `UserError` of one sentence."""
+    try:
+        yield
+    except HFValidationError as error:
+        raise _no_name(repository) from error
+    except OfflineModeIsEnabled as error:
+        raise _offline(repository) from error
+    except LocalEntryNotFoundError as error:  # a file that is not in the cache, and no connection
+        if isinstance(error.__cause__, OfflineModeIsEnabled):
+            raise _offline(repository) from error
+        if isinstance(error.__cause__, HfHubHTTPError):
+            raise _explain(repository, error.__cause__.response.status_code) from error
+        raise UnreachableError(
+            f"{constants.ENDPOINT} cannot be reached; check the network; {AGAIN}"
+        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
+        kind = "data set" if repo_type == DATASET else "model"
+        what = {RevisionNotFoundError: "no such revision", RepositoryNotFoundError: f"no such {kind}"}
+        found = next((text for kind, text in what.items() if isinstance(error, kind)), "lacks a file")
+        raise UserError(
+            f"{repository}: {found} at {constants.ENDPOINT}, or it is private and the token may not read it; "
+            "check the name, or run `hf auth login`"
+        ) from error
+    except HfHubHTTPError as error:
+        raise _explain(repository, error.response.status_code) from error
+    except HTTPError as error:
+        raise UnreachableError(
+            f"{constants.ENDPOINT} cannot be reached ({type(error).__name__}); check the network; {AGAIN}"
+        ) from error
+    except OSError as error:  # of a file in the client's cache, not of the network
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        raise UserError(
+            f"{error.filename or constants.HF_HOME}: cannot be written ({error.strerror}); set HF_HOME to a "
+            "folder that can, for what comes from the Hub"
+        ) from error
+    except RuntimeError as error:  # how the client wraps what its upload threads meet
+        cause = error.__cause__
+        if isinstance(cause, HfHubHTTPError):
+            raise _explain(repository, cause.response.status_code) from error
+        if isinstance(cause, HTTPError):
+            raise UnavailableError(
+                f"{constants.ENDPOINT}: the upload broke off ({type(cause).__name__}); {AGAIN}"
+            ) from error
+        raise
+
+
+def _no_name(repository: str) -> UserError:
+    return UserError(
+        f"{repository}: no name of a repository; ORG and NAME are at most 96 letters, digits, '-', '_' "
+        "and '.', with no '-' or '.' at either end, no '--' or '..', and no '.git' at the end"
+    )
+
+
+def _offline(repository: str) -> UserError:
+    return UserError(f"{repository}: needs the network, and HF_HUB_OFFLINE forbids it; unset that variable")
+
+
+def require_name(repository: str) -> None:
+    """Raise `UserError` where the Hub can have no repository of this name."""
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise _no_name(repository) from error
+
+
+def _explain(repository: str, status: int) -> UserError:
+    if status == 401:
+        return UserError(
+            f"{constants.ENDPOINT} refuses the token (401); make one with write access in its settings, then "
+            "run `hf auth login` or set HF_TOKEN"
+        )
+    if status == 403:
+        return UserError(
+            f"{repository}: the token may not do this (403); run `hf auth login` with one that may write here"
+        )
+    if status == 412:
+        return UnavailableError(f"{repository}: was changed by somebody else meanwhile (412); {AGAIN}")
+    if status == 429:
+        return UnavailableError(f"{constants.ENDPOINT} takes no more requests for now (429); {AGAIN}")
+    if status >= 500:
+        return UnavailableError(f"{constants.ENDPOINT} failed ({status}); {AGAIN}")
+    return UserError(f"{repository}: {constants.ENDPOINT} refused the request ({status}); check the name")

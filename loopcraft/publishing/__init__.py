@@ -1,0 +1,1 @@
+"""A data set as shards, commits and a card on the Hub."""

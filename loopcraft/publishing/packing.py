@@ -1,0 +1,123 @@
+"""Which episodes make a shard and what it is called, so that its name tells whether the Hub has it already.
+
+data/CONFIGURATION/CONTENT/NUMBER-ROWS.parquet: ROWS is a digest of the shard's rows and CONTENT one of all
+the shards' digests. Nothing has to be built to know them.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import EPISODES, file_sha256
+from loopcraft.dataset.reader import LoopcraftDataset
+from loopcraft.dataset.shards import LAYOUT, Content, write_shard
+
+SHARD_BYTES = 500_000_000
+MOST_SHARDS = 3000
+"""Of one configuration: three of them and all else stay below the Hub's advice of 10,000 files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Rows `start` to `stop` - 1 of a table of episodes, in one file of the repository.
+
+    Shards with the same `digest` hold the same.
+    """
+
+    path: str
+    digest: str
+    start: int
+    stop: int
+    num_bytes: int
+
+
+def episode_table(dataset: LoopcraftDataset) -> pa.Table:
+    """The metadata of each episode, sorted by key; without episodes.parquet lengths and checksums alone."""
+    path = dataset.root / EPISODES
+    if path.exists():
+        table = pq.read_table(path)
+        places = {key: place for place, key in enumerate(table["key"].to_pylist())}
+        return table.take([places[key] for key in dataset.keys]).replace_schema_metadata(None)
+    return pa.table(
+        {
+            "key": pa.array(dataset.keys, pa.string()),
+            "frames": pa.array([dataset.num_frames(key) for key in dataset.keys], pa.int32()),
+            "mp4_sha256": [file_sha256(dataset.video_path(key)) for key in dataset.keys],
+            "npy_sha256": [file_sha256(dataset.states_path(key)) for key in dataset.keys],
+        }
+    )
+
+
+def plan_shards(
+    dataset: LoopcraftDataset, table: pa.Table, configuration: str, *, shard_bytes: int = SHARD_BYTES
+) -> tuple[Shard, ...]:
+    """The rows of `table` in stretches of about `shard_bytes`, larger where there would be too many."""
+    episodes = table.to_pylist()
+    sizes = [sum(path.stat().st_size for path in _files(dataset, row["key"])) for row in episodes]
+    ends = list(shard_ends(sizes, max(shard_bytes, -(-sum(sizes) // MOST_SHARDS))))
+    starts = [0, *ends[:-1]]
+    rows = [json.dumps([row, _masks_sha256(dataset, row["key"])]) for row in episodes]
+    digests = [_digest(rows[start:stop]) for start, stop in zip(starts, ends, strict=True)]
+    folder = f"data/{configuration}/{_digest(digests)}"
+    return tuple(
+        Shard(
+            path=f"{folder}/{number:05d}-{digest}.parquet",
+            digest=digest,
+            start=start,
+            stop=stop,
+            num_bytes=sum(sizes[start:stop]),
+        )
+        for number, (start, stop, digest) in enumerate(zip(starts, ends, digests, strict=True))
+    )
+
+
+def shard_ends(sizes: Sequence[int], target: int) -> Iterator[int]:
+    """Where shards of episodes of these `sizes` end: each as soon as it holds `target` bytes."""
+    filled = 0
+    for place, size in enumerate(sizes):
+        filled += size
+        if filled >= target or place == len(sizes) - 1:
+            yield place + 1
+            filled = 0
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps([LAYOUT, *parts]).encode()).hexdigest()[:16]
+
+
+def build_shard(path: Path, dataset: LoopcraftDataset, table: pa.Table, shard: Shard) -> None:
+    """Write the shard's file. Raises `UserError` where an episode is no longer what its checksum says."""
+    rows = table.slice(shard.start, shard.stop - shard.start).to_pylist()
+    write_shard(path, table.schema, ((row, _content(dataset, row)) for row in rows))
+
+
+def _content(dataset: LoopcraftDataset, row: dict[str, Any]) -> Content:
+    return Content(
+        mp4=_checked(dataset.video_path(row["key"]), row["mp4_sha256"]),
+        npy=_checked(dataset.states_path(row["key"]), row["npy_sha256"]),
+        masks=dataset.masks(row["key"]),
+    )
+
+
+def _checked(path: Path, sha256: str) -> bytes:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UserError(f"{path}: not what its SHA-256 says; delete it and make it again")
+    return content
+
+
+def _files(dataset: LoopcraftDataset, key: str) -> list[Path]:
+    masks = dataset.masks_path(key)
+    return [dataset.video_path(key), dataset.states_path(key), *([masks] if masks.exists() else [])]
+
+
+def _masks_sha256(dataset: LoopcraftDataset, key: str) -> str | None:
+    path = dataset.masks_path(key)
+    return file_sha256(path) if path.exists() else None

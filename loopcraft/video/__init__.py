@@ -1,0 +1,1 @@
+"""Frames to H.264 and back, exact to the frame."""

@@ -1,0 +1,182 @@
+"""Frames to H.264 in MP4 and back, exact to the frame.
+
+Encoding is single-threaded with a fixed structure (closed groups of 16 frames, no B-frames, no scene cuts):
+the same frames give the same bytes, and any frame is at most 15 frames behind a key frame. The YUV matrix
+is BT.601, limited range, tagged as such, so FFmpeg, torchcodec, OpenCV and browsers show the right colours.
+
+Lossless files hold RGB (x264's High 4:4:4 Predictive profile, quantiser 0): every reader built on FFmpeg's
+software decoder opens them; browsers and the hardware decoders of graphics cards do not.
+
+Reading takes any file that FFmpeg reads, however its frames are grouped or timed: frames are counted.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer, OutputContainer
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import whole_file
+from loopcraft.video import frame_index
+from loopcraft.video.yuv import Image, Plane, rgb_to_yuv420, yuv420_to_rgb
+
+FRAMES_PER_SECOND = 20
+GROUP_OF_FRAMES = 16
+
+_STRUCTURE = f"keyint={GROUP_OF_FRAMES}:min-keyint={GROUP_OF_FRAMES}:scenecut=0:bframes=0:cpu-independent=1"
+_LOSSY = {"preset": "ultrafast", "tune": "fastdecode", "crf": "21", "x264-params": _STRUCTURE}
+_LOSSLESS = {"preset": "ultrafast", "qp": "0", "x264-params": _STRUCTURE}
+
+# Codes of H.264's matrix_coefficients: not stated; BT.601 for 625 lines and for 525 lines (the same matrix).
+_BT601_OR_UNSTATED = (2, 5, 6)
+
+_NOT_ITS_CONTENT = (FileNotFoundError, PermissionError, IsADirectoryError)
+
+Video = UInt8[np.ndarray, "T H W 3"]
+
+
+class VideoWriter:
+    """Encodes frames as they come; made by `video_writer`."""
+
+    def __init__(self, container: OutputContainer, *, height: int, width: int, lossless: bool) -> None:
+        self._container = container
+        codec, options = ("libx264rgb", _LOSSLESS) if lossless else ("libx264", _LOSSY)
+        stream = container.add_stream(codec, rate=FRAMES_PER_SECOND, options=options)
+        assert isinstance(stream, VideoStream)
+        self._stream = stream
+        self._stream.height = height
+        self._stream.width = width
+        self._stream.pix_fmt = "rgb24" if lossless else "yuv420p"
+        self._stream.thread_count = 1
+        self._stream.color_primaries = ColorPrimaries.BT709
+        self._stream.color_trc = ColorTrc.IEC61966_2_1
+        if not lossless:
+            self._stream.colorspace = Colorspace.ITU601
+            self._stream.color_range = ColorRange.MPEG
+
+    def write(self, frame: Image) -> None:
+        """Append one frame."""
+        assert frame.shape == (self._stream.height, self._stream.width, 3)
+        if self._stream.pix_fmt == "rgb24":
+            picture = VideoFrame.from_ndarray(frame, format="rgb24")
+        else:
+            picture = VideoFrame(frame.shape[1], frame.shape[0], "yuv420p")
+            luma, blue, red = _planes(picture)
+            rgb_to_yuv420(frame, luma, blue, red)
+        self._container.mux(self._stream.encode(picture))
+
+    def finish(self) -> None:
+        """Hand the encoder's last packets to the file."""
+        self._container.mux(self._stream.encode(None))
+
+
+@contextmanager
+def video_writer(path: Path, *, height: int, width: int, lossless: bool = False) -> Iterator[VideoWriter]:
+    """A writer for `path`, which appears once the block has ended well.
+
+    Height and width must be even unless `lossless`. `bitexact` keeps FFmpeg's version out of the file.
+    """
+    options = {"movflags": "faststart", "fflags": "bitexact"}
+    with (
+        whole_file(path) as temporary,
+        av.open(str(temporary), "w", format="mp4", options=options) as container,
+    ):
+        writer = VideoWriter(container, height=height, width=width, lossless=lossless)
+        yield writer
+        writer.finish()
+
+
+def read_frames(path: Path, start: int, stop: int) -> Video:
+    """Frames start to stop - 1. Raises `UserError` where the file does not hold them."""
+    frames = list(iterate_frames(path, start, stop))
+    if len(frames) != stop - start:
+        raise UserError(f"{path}: too short for frames {start} to {stop - 1}; restore it or ask for fewer")
+    return np.stack(frames)
+
+
+def iterate_frames(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Image]:
+    """Decode from frame `start` on, one at a time, up to `stop` (exclusive) or the end of the file.
+
+    Frames are numbered by their place in the file, whatever their time stamps say. Raises `UserError` where
+    the file is damaged or its frames differ in size, and `FileNotFoundError` where it is missing.
+    """
+    size = None
+    for number, picture in islice(_numbered_pictures(path, start), None if stop is None else stop - start):
+        size = size or (picture.width, picture.height)
+        if (picture.width, picture.height) != size:
+            raise UserError(
+                f"{path}: frame {number} is {picture.width}x{picture.height} and frames before it are "
+                f"{size[0]}x{size[1]}; make it again in one size"
+            )
+        yield _to_rgb(picture)
+
+
+def count_frames(path: Path) -> int:
+    """The number of frames that the file shows, by its packets; decodes only where those do not tell."""
+    with _opened(path) as container:
+        count = frame_index.count_shown(container)
+    return count_decodable(path) if count is None else count
+
+
+def count_decodable(path: Path) -> int:
+    """The number of frames that decoding the whole file gives."""
+    return sum(1 for _ in _numbered_pictures(path, 0))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    """The file open for reading; what FFmpeg finds wrong with it becomes a `UserError`."""
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            codec = container.streams.video[0].codec_context
+            if codec is None:
+                raise UserError(f"{path}: not a readable video (unknown codec); restore it or make it again")
+            codec.thread_count = 1
+            yield container
+    except _NOT_ITS_CONTENT:
+        raise
+    except (av.error.FFmpegError, IndexError) as error:
+        raise UserError(f"{path}: not a readable video ({error}); restore it or make it again") from error
+
+
+def _numbered_pictures(path: Path, start: int) -> Iterator[tuple[int, VideoFrame]]:
+    """Every frame from `start` on with its number; what lies before it is not converted."""
+    if start > 0:
+        with _opened(path) as container:
+            found = frame_index.seek(container, start)
+            if found is not None:
+                yield from islice(enumerate(found[1], found[0]), start - found[0], None)
+                return
+    with _opened(path) as container:
+        yield from islice(enumerate(container.decode(container.streams.video[0])), start, None)
+
+
+def _to_rgb(picture: VideoFrame) -> Image:
+    """Convert as `color` does where its rules apply, else as FFmpeg does."""
+    is_601 = picture.colorspace in _BT601_OR_UNSTATED and picture.color_range != ColorRange.JPEG
+    is_odd = picture.width % 2 or picture.height % 2 or picture.interlaced_frame
+    if picture.format.name != "yuv420p" or not is_601 or is_odd:
+        return picture.to_ndarray(format="rgb24")
+    rgb = np.empty((picture.height, picture.width, 3), np.uint8)
+    luma, blue, red = _planes(picture)
+    yuv420_to_rgb(luma, blue, red, rgb)
+    return rgb
+
+
+def _planes(picture: VideoFrame) -> list[Plane]:
+    """Views of the picture's planes, without the padding of their rows."""
+    return [_view(plane) for plane in picture.planes]
+
+
+def _view(plane: VideoPlane) -> Plane:
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[: plane.height, : plane.width]

@@ -1,0 +1,1 @@
+"""Pictures of an episode: contact sheets, the map of its walk, preview videos."""

@@ -1,0 +1,270 @@
+"""Which walks make the test set, and what a path tells about memory.
+
+A test walk is planned on a flat plane: of 100 candidates, one of the 10 whose rest stays closest to their
+context is taken (MilliVid, appendix A.1). Frustum overlap is no criterion: with many loops it says nothing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int8, Int64, Integer
+
+from loopcraft.core.jit import kernel
+from loopcraft.walks.actions import Action, draw_walks, heading_sines
+
+CONTEXT_TICKS = 256
+NUM_CANDIDATES = 100
+NUM_LOWEST = 10
+
+_SAMPLE_STRIDE = 8
+"""The lower bound of a Chamfer distance looks at every eighth point."""
+_ROUNDING = 1e-9
+"""Far above the rounding error of a Chamfer distance, far below any difference that matters."""
+
+REVISIT_RADIUS_BLOCKS = 2.0
+REVISIT_TURN_DEGREES = 30.0
+_SHORT, _MEDIUM, _LONG = slice(0, 64), slice(64, 256), slice(256, 768)
+"""The stretches of the horizon that the paper averages over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectedWalk:
+    """A planned test walk."""
+
+    actions: Int8[np.ndarray, " T"]
+    chamfer: float
+    """Chamfer distance in blocks between context and rest, on the flat plane."""
+    candidate: int
+    """Its place among the candidates, in the order of drawing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisitStatistics:
+    """How much an episode asks of memory.
+
+    A horizon frame is a revisit if its pose lies within 2 blocks and 30 degrees of yaw of some context pose,
+    and the agent has been away since the context: to stay where the context ended is no return. Fractions of
+    a stretch that the episode does not reach, and the age where nothing is revisited, are NaN.
+    """
+
+    revisited: float
+    """Fraction of the horizon's frames that are revisits."""
+    revisited_short: float
+    """The same of the horizon's frames 1-64."""
+    revisited_medium: float
+    """The same of its frames 65-256."""
+    revisited_long: float
+    """The same of its frames 257-768."""
+    context_revisited: float
+    """Fraction of the context's frames that some revisit comes back to."""
+    num_returns: int
+    """How many times the agent comes back, having been away."""
+    median_age_frames: float
+    """Median over the revisits of the frames since the newest context frame they come back to."""
+
+
+def simulate_flat(actions: Integer[np.ndarray, "*batch T"]) -> Float64[np.ndarray, "*batch T 2"]:
+    """Positions after each tick of a turtle that starts at the origin and looks along +y.
+
+    A forward tick is a unit step, a turn tick 10 degrees (right is towards +x). Nothing blocks.
+    """
+    walks = np.asarray(actions, np.int8).reshape(-1, actions.shape[-1])
+    positions: Float64[np.ndarray, "*batch T 2"] = _simulate_flat(walks, heading_sines())
+    return positions.reshape(*actions.shape, 2)
+
+
+def chamfer_distance(a: Float64[np.ndarray, "N 2"], b: Float64[np.ndarray, "M 2"]) -> float:
+    """Mean distance from a point of `a` to the nearest of `b`, plus the same from `b` to `a`.
+
+    Equal to the pairwise numpy formula to the last bit.
+    """
+    return float(_nearest_distances(a, b).mean() + _nearest_distances(b, a).mean())
+
+
+def select_walk(
+    rng: np.random.Generator,
+    *,
+    num_ticks: int = 1024,
+    num_context: int = CONTEXT_TICKS,
+    num_candidates: int = NUM_CANDIDATES,
+    num_lowest: int = NUM_LOWEST,
+) -> SelectedWalk:
+    """Draw candidate walks and choose uniformly among those whose rest comes closest to their context."""
+    if not 0 < num_context < num_ticks or not 0 < num_lowest <= num_candidates:
+        raise ValueError(
+            f"cannot choose among the {num_lowest} lowest of {num_candidates} walks "
+            f"of {num_ticks} ticks with {num_context} of context"
+        )
+    walks = draw_walks(rng, num_candidates, num_ticks)
+    lowest, distances = lowest_chamfer(simulate_flat(walks), num_context, num_lowest)
+    choice = int(rng.random() * num_lowest)
+    candidate = int(lowest[choice])
+    return SelectedWalk(actions=walks[candidate], chamfer=float(distances[choice]), candidate=candidate)
+
+
+def lowest_chamfer(
+    positions: Float64[np.ndarray, "N T 2"], num_context: int, num_lowest: int
+) -> tuple[Int64[np.ndarray, " num_lowest"], Float64[np.ndarray, " num_lowest"]]:
+    """The candidates of lowest Chamfer distance between context and rest, and these distances, ascending.
+
+    Exact, ties in the order of candidates, as a stable sort of all distances gives; only candidates whose
+    lower bound does not exceed the worst distance kept so far are measured in full.
+    """
+    bounds = _chamfer_lower_bounds(positions, num_context)
+    distances = np.full(len(positions), np.inf)
+    for candidate in np.argsort(bounds, kind="stable"):
+        worst_kept = np.partition(distances, num_lowest - 1)[num_lowest - 1]
+        if bounds[candidate] > worst_kept * (1 + _ROUNDING) + _ROUNDING:
+            break
+        path = positions[candidate]
+        distances[candidate] = chamfer_distance(path[:num_context], path[num_context:])
+    lowest = np.argsort(distances, kind="stable")[:num_lowest]
+    return lowest, distances[lowest]
+
+
+def distance_walked(positions: Float[np.ndarray, "T 3"]) -> float:
+    """Horizontal length in blocks of a path (x, y, z): height does not count, or hopping in place would."""
+    steps = np.diff(positions[:, [0, 2]], axis=0)
+    return float(np.sqrt((steps**2).sum(axis=1)).sum())
+
+
+def select_most_distant(distances: Float[np.ndarray, " N"], keep: int) -> Int64[np.ndarray, " keep"]:
+    """The indices, ascending, of the `keep` largest distances; of equal ones the earlier stays."""
+    if not 0 <= keep <= len(distances):
+        raise ValueError(f"cannot keep {keep} of {len(distances)} episodes")
+    return np.sort(np.argsort(-distances, kind="stable")[:keep])
+
+
+def find_revisits(poses: Float[np.ndarray, "T 5"], num_context: int) -> Bool[np.ndarray, " horizon"]:
+    """Which frames of the horizon are revisits, as `RevisitStatistics` defines them."""
+    return _are_revisits(_match_poses(poses[num_context:], poses[:num_context]))
+
+
+def revisit_ages(poses: Float[np.ndarray, "T 5"], num_context: int) -> Int64[np.ndarray, " horizon"]:
+    """Of every revisit the frames since the newest context frame it comes back to; 0 where none is."""
+    matches = _match_poses(poses[num_context:], poses[:num_context])
+    return np.where(_are_revisits(matches), _ages(matches), 0)
+
+
+def nearest_context_frames(
+    poses: Float[np.ndarray, "T 5"], num_context: int
+) -> Int64[np.ndarray, " horizon"]:
+    """Of every horizon frame the context frame of the nearest pose; 2 blocks weigh as much as 30 degrees."""
+    offsets, turns = _differences(poses[num_context:], poses[:num_context])
+    away = (offsets**2).sum(axis=2) / REVISIT_RADIUS_BLOCKS**2 + (turns / REVISIT_TURN_DEGREES) ** 2
+    nearest: Int64[np.ndarray, " horizon"] = away.argmin(axis=1)
+    return nearest
+
+
+def revisit_statistics(poses: Float[np.ndarray, "T 5"], num_context: int) -> RevisitStatistics:
+    """Count the returns of an episode's poses (x, y, z, yaw_deg, pitch_deg) to those of its context."""
+    matches = _match_poses(poses[num_context:], poses[:num_context])
+    revisited = _are_revisits(matches)
+    ages = _ages(matches)[revisited]
+    return RevisitStatistics(
+        revisited=_fraction(revisited),
+        revisited_short=_fraction(revisited[_SHORT]),
+        revisited_medium=_fraction(revisited[_MEDIUM]),
+        revisited_long=_fraction(revisited[_LONG]),
+        context_revisited=_fraction(np.any(matches[revisited], axis=0)),
+        num_returns=int(np.count_nonzero(revisited[1:] & ~revisited[:-1])),
+        median_age_frames=float(np.median(ages)) if len(ages) else float("nan"),
+    )
+
+
+def _ages(matches: Bool[np.ndarray, "horizon context"]) -> Int64[np.ndarray, " horizon"]:
+    """Frames from the newest match to each horizon frame; of no meaning where there is none."""
+    ages: Int64[np.ndarray, " horizon"] = np.arange(len(matches)) + 1 + matches[:, ::-1].argmax(axis=1)
+    return ages
+
+
+def _match_poses(
+    poses: Float[np.ndarray, "N 5"], others: Float[np.ndarray, "M 5"]
+) -> Bool[np.ndarray, "N M"]:
+    """Which pairs of poses are close in place and yaw."""
+    offsets, turns = _differences(poses, others)
+    is_near = (offsets**2).sum(axis=2) <= REVISIT_RADIUS_BLOCKS**2
+    matches: Bool[np.ndarray, "N M"] = is_near & (np.abs(turns) <= REVISIT_TURN_DEGREES)
+    return matches
+
+
+def _differences(
+    poses: Float[np.ndarray, "N 5"], others: Float[np.ndarray, "M 5"]
+) -> tuple[Float[np.ndarray, "N M 3"], Float[np.ndarray, "N M"]]:
+    """Offsets in blocks and turns in degrees, from -180 to 180, between any two poses."""
+    turns = (poses[:, None, 3] - others[None, :, 3] + 180) % 360 - 180
+    return poses[:, None, :3] - others[None, :, :3], turns
+
+
+def _are_revisits(matches: Bool[np.ndarray, "horizon context"]) -> Bool[np.ndarray, " horizon"]:
+    """Which frames are back at a place of the context after having been away."""
+    at_known_place: Bool[np.ndarray, " horizon"] = np.any(matches, axis=1)
+    has_been_away = np.logical_or.accumulate(~at_known_place)
+    return at_known_place & has_been_away
+
+
+def _fraction(mask: Bool[np.ndarray, " N"]) -> float:
+    """The fraction that is true; NaN of nothing."""
+    return float(mask.mean()) if len(mask) else float("nan")
+
+
+@kernel
+def _simulate_flat(
+    walks: Int8[np.ndarray, "N T"], sines: Float64[np.ndarray, "36"]
+) -> Float64[np.ndarray, "N T 2"]:
+    """The turtle of `simulate_flat`; headings count turns of 10 degrees."""
+    positions = np.empty((*walks.shape, 2))
+    for walk, path in zip(walks, positions):  # noqa: B905 (numba's zip takes no strict)
+        x, y, heading = 0.0, 0.0, 0
+        for tick, action in enumerate(walk):
+            if action == Action.LEFT:
+                heading = (heading + 35) % 36
+            elif action == Action.RIGHT:
+                heading = (heading + 1) % 36
+            else:
+                x += sines[heading]
+                y += sines[(heading + 9) % 36]
+            path[tick, 0], path[tick, 1] = x, y
+    return positions
+
+
+@kernel
+def _nearest_distances(
+    points: Float64[np.ndarray, "N 2"], others: Float64[np.ndarray, "M 2"]
+) -> Float64[np.ndarray, " N"]:
+    """Distance from each point to the nearest of the others."""
+    x, y = points[:, 0].copy(), points[:, 1].copy()
+    nearest = np.full(len(points), np.inf)
+    for other in range(len(others)):
+        other_x, other_y = others[other]
+        for i in range(len(points)):  # innermost without a reduction, so that it becomes SIMD code
+            dx, dy = x[i] - other_x, y[i] - other_y
+            squared = dx * dx + dy * dy
+            nearest[i] = squared if squared < nearest[i] else nearest[i]
+    distances: Float64[np.ndarray, " N"] = np.sqrt(nearest)
+    return distances
+
+
+@kernel
+def _chamfer_lower_bounds(
+    positions: Float64[np.ndarray, "N T 2"], num_context: int
+) -> Float64[np.ndarray, " N"]:
+    """A lower bound, up to rounding, of each candidate's Chamfer distance."""
+    bounds = np.empty(len(positions))
+    for candidate, path in enumerate(positions):
+        context, rest = path[:num_context], path[num_context:]
+        bounds[candidate] = _mean_nearest_bound(context, rest) + _mean_nearest_bound(rest, context)
+    return bounds
+
+
+@kernel
+def _mean_nearest_bound(points: Float64[np.ndarray, "N 2"], others: Float64[np.ndarray, "M 2"]) -> float:
+    """A lower bound of the mean nearest distance: by the triangle inequality from sampled points."""
+    samples = points[::_SAMPLE_STRIDE].copy()
+    at_samples = _nearest_distances(samples, others)
+    total = 0.0
+    for i in range(len(points)):
+        sample = min((i + _SAMPLE_STRIDE // 2) // _SAMPLE_STRIDE, len(samples) - 1)
+        dx, dy = points[i, 0] - samples[sample, 0], points[i, 1] - samples[sample, 1]
+        total += max(0.0, at_samples[sample] - np.sqrt(dx * dx + dy * dy))
+    return total / len(points)

@@ -1,0 +1,1 @@
+"""What all of the voxel world is made of: blocks, noise, packed colours."""

@@ -1,0 +1,1 @@
+"""What grows and stands on the ground: trees, plants, landmarks, ponds."""

@@ -1,0 +1,1 @@
+"""From a region to a frame: fields, light, scene, tracing, shading, sky."""
