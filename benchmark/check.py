@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import rich
 from rich.markup import escape
 
-from benchmark.checks import TrialSize, check_model, process_state
-from benchmark.device import Compute, Precision
-from benchmark.loading import load_model
+from benchmark.conformance.checks import TrialSize, check_model, process_state
+from benchmark.contract.compute import Compute, Precision
+from benchmark.sources.loading import load_model
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, printable, run
 from loopcraft.core.device import find_device
 

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.contestant import Contestant
-from benchmark.device import Precision
-from benchmark.evaluation import collect, score_missing
-from benchmark.loading import load_model
-from benchmark.model import FrameSource, check_members
-from benchmark.results import Result
+from benchmark.contract.compute import Precision
+from benchmark.contract.model import FrameSource, check_members
+from benchmark.harness.evaluation import collect, score_missing
+from benchmark.harness.run_folder import Workspace
+from benchmark.results.result_file import Result
+from benchmark.results.tables import Table, paired_tables, unique_labels, window_tables
 from benchmark.run import Flags, prepare
-from benchmark.tables import Table, paired_tables, unique_labels, window_tables
-from benchmark.workspace import Workspace
+from benchmark.sources.loading import load_model
+from benchmark.sources.source import Contestant
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from benchmark.bundle import open_bundle
-from benchmark.episodes import load_frames
+from benchmark.contract.data import load_frames
+from benchmark.harness.score import Scorer
+from benchmark.harness.score_files import feature_names
 from benchmark.metrics import METRICS
 from benchmark.metrics.base import Metric, PairedMetric, Resources, SetMetric
-from benchmark.score import Scorer
-from benchmark.score_files import feature_names
+from benchmark.weight_files.bundle import open_bundle
 from loopcraft.core.cli import UserError, run
 from loopcraft.core.device import find_device
 from loopcraft.core.files import whole_file

@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmark.comparable import require_comparable
+from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import PairedMetric
-from benchmark.protocol import EvaluationProtocol
-from benchmark.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
-from benchmark.results import Result, read_results
+from benchmark.reporting.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
+from benchmark.results.comparable import require_comparable
+from benchmark.results.result_file import Result, read_results
 from loopcraft.core.cli import UserError, names_in, run
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 

@@ -13,13 +13,13 @@ import jinja2
 import tyro
 from matplotlib.figure import Figure
 
-from benchmark.examples import Example, Shown, make_examples
 from benchmark.metrics import METRICS
 from benchmark.metrics.base import PairedMetric
-from benchmark.plots import curve_figures
-from benchmark.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
-from benchmark.results import Result, read_results
-from benchmark.tables import heading, headline_cards, paired_tables, unique_labels, window_tables
+from benchmark.reporting.curves import curve_figures
+from benchmark.reporting.examples import Example, Shown, make_examples
+from benchmark.reporting.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
+from benchmark.results.result_file import Result, read_results
+from benchmark.results.tables import heading, headline_cards, paired_tables, unique_labels, window_tables
 from loopcraft.core.cli import UserError, run
 from loopcraft.core.files import whole_file
 from loopcraft.core.writing import writing_to
@@ -76,7 +76,9 @@ def render(
     recall: Sequence[RecallTable] = (),
 ) -> str:
     """The page; everything that comes from a result is escaped, every picture is inside."""
-    template = importlib.resources.files("benchmark").joinpath("report.html").read_text(encoding="utf-8")
+    template = (
+        importlib.resources.files("benchmark.reporting").joinpath("report.html").read_text(encoding="utf-8")
+    )
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     labels = unique_labels(list(results.values()))
     first = next(iter(results.values()))

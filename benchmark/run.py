@@ -11,21 +11,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.bundle import open_bundle
-from benchmark.contestant import Contestant, find_contestant, require_whole
-from benchmark.device import Compute, Precision
-from benchmark.episodes import Episodes, frame_shape
-from benchmark.evaluation import Evaluation, collect, enough_videos
-from benchmark.loading import parse_model_args
+from benchmark.contract.compute import Compute, Precision
+from benchmark.contract.data import Episodes, frame_shape
+from benchmark.contract.model import FrameSource
+from benchmark.contract.protocol import EvaluationProtocol, get_protocol
+from benchmark.harness.evaluation import Evaluation, collect, enough_videos
+from benchmark.harness.progress import plan_line, score_with_progress
+from benchmark.harness.recovery import recover
+from benchmark.harness.run_folder import Workspace
+from benchmark.harness.score import Scorer
+from benchmark.harness.soundness import check_data
 from benchmark.metrics import check_fit, get_metrics
 from benchmark.metrics.base import Metric, Resources
-from benchmark.model import FrameSource
-from benchmark.progress import plan_line, score_with_progress
-from benchmark.protocol import EvaluationProtocol, get_protocol
-from benchmark.recovery import recover
-from benchmark.score import Scorer
-from benchmark.soundness import check_data
-from benchmark.workspace import Workspace
+from benchmark.sources.loading import parse_model_args
+from benchmark.sources.source import Contestant, find_contestant, require_whole
+from benchmark.weight_files.bundle import open_bundle
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, names_in, printable, run
 from loopcraft.core.device import find_device
 from loopcraft.core.writing import writing_to

@@ -4,7 +4,7 @@
     python -m benchmark.run --model http://127.0.0.1:8000 ...     # where the benchmark is
 
 One rollout is done at a time, others wait for it. There is no encryption and no password: the default address
-is reachable from this machine alone. `wire.py` describes the messages.
+is reachable from this machine alone. `sources/http_protocol.py` describes the messages.
 """
 
 import dataclasses
@@ -16,13 +16,19 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 
-from benchmark.device import Compute, Precision
-from benchmark.loading import load_model
-from benchmark.model import RolloutModel
-from benchmark.model_server import ModelServer
-from benchmark.rollout import checked, guarded
-from benchmark.timed_socket import TimedSocket, time_for
-from benchmark.wire import RequestError, RolloutRequest, decode_request, describe, write_records
+from benchmark.contract.compute import Compute, Precision
+from benchmark.contract.model import RolloutModel
+from benchmark.harness.rollout import checked, guarded
+from benchmark.sources.http_protocol import (
+    RequestError,
+    RolloutRequest,
+    decode_request,
+    describe,
+    write_records,
+)
+from benchmark.sources.http_server import ModelServer
+from benchmark.sources.loading import load_model
+from benchmark.sources.timed_socket import TimedSocket, time_for
 from loopcraft.core.cli import UserError, run
 from loopcraft.core.device import find_device
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from benchmark.harness.errors_by_recall import errors_by_kind, sums_by_kind
 from benchmark.metrics import METRICS
 from benchmark.metrics.base import PairedMetric, Resources
-from benchmark.surfaces import errors_by_kind, sums_by_kind
 
 _SIDE = 192
 """Large enough for every metric."""

@@ -12,9 +12,9 @@ from typing import Literal
 
 import tyro
 
-from benchmark.bundle import Bundle
-from benchmark.packages import SourceError
-from benchmark.sources import add_local, fetch_from
+from benchmark.weight_files.bundle import Bundle
+from benchmark.weight_files.download import add_local, fetch_from
+from benchmark.weight_files.package_index import SourceError
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError, names_in, run
 from loopcraft.core.files import sweep_partials
 from loopcraft.core.writing import writing_to

@@ -7,9 +7,9 @@ from typing import Literal
 
 import tyro
 
-from benchmark.results import read_results
-from benchmark.tables import paired_tables, window_tables
-from leaderboard.formats import FORMATS
+from benchmark.results.formats import FORMATS
+from benchmark.results.result_file import read_results
+from benchmark.results.tables import paired_tables, window_tables
 from loopcraft.core.cli import UserError, run
 
 

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmark.bundle import open_bundle
 from benchmark.metrics import check_sides, get_metrics
 from benchmark.metrics.base import MetricUnavailableError, PairedMetric, Resources
+from benchmark.weight_files.bundle import open_bundle
 from loopcraft.core.cli import UserError, names_in, run
 from loopcraft.core.device import find_device
 from loopcraft.core.files import write_json

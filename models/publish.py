@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tyro
 
-from benchmark.published import all_results, is_result, result_files, sections
+from benchmark.results.hub import all_results, is_result, result_files, sections
 from loopcraft.core import cli
 from loopcraft.hub import repository as hub
 from loopcraft.hub.errors import MODEL

@@ -7,7 +7,7 @@ from typing import Any
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import SafetensorsParsingError
 
-from benchmark.results import Result, read_result
+from benchmark.results.result_file import Result, read_result
 from loopcraft.core.cli import UserError
 from loopcraft.core.files import file_sha256
 from loopcraft.hub import repository as hub

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from benchmark.frechet import frechet_distance, kernel_distance
+from benchmark.metrics.distances import frechet_distance, kernel_distance
 from loopcraft.core.cli import run
 from loopcraft.core.seeding import generator
 

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from benchmark.bundle import open_bundle
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import PairedMetric, Resources
+from benchmark.weight_files.bundle import open_bundle
 from loopcraft.core.cli import UserError, run
 from loopcraft.core.device import find_device
 from loopcraft.core.seeding import generator

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.protocol import LOOPCRAFT_MINI
-from benchmark.results import (
+from benchmark.contract.protocol import LOOPCRAFT_MINI
+from benchmark.results.result_file import (
     Curve,
     Data,
     Estimate,

@@ -8,7 +8,7 @@ import pytest
 from benchmark_data import make_result
 from training_runs import train, use_fake_world
 
-from benchmark.results import Result
+from benchmark.results.result_file import Result
 from models import publish
 from models.weights import Source, load_model
 

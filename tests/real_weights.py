@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.bundle import Bundle, fetch_command
 from benchmark.metrics.base import Resources
-from benchmark.tensors import read_tensors
+from benchmark.weight_files.bundle import Bundle, fetch_command
+from benchmark.weight_files.tensor_files import read_tensors
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 

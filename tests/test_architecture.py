@@ -10,13 +10,18 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "loopcraft": (),
     "benchmark": ("loopcraft",),
     "models": ("loopcraft",),
-    "leaderboard": ("benchmark.results", "benchmark.tables", "benchmark.plots", "loopcraft.core.cli"),
+    "leaderboard": (
+        "benchmark.results.result_file",
+        "benchmark.results.tables",
+        "benchmark.reporting.curves",
+        "loopcraft.core.cli",
+    ),
 }
 """What each room may import of its siblings."""
 ALSO: dict[str, tuple[str, ...]] = {
-    "models/evaluate.py": ("benchmark.bundle", "benchmark.metrics"),
-    "models/published.py": ("benchmark.results",),
-    "models/publish.py": ("benchmark.published",),
+    "models/evaluate.py": ("benchmark.weight_files.bundle", "benchmark.metrics"),
+    "models/published.py": ("benchmark.results.result_file",),
+    "models/publish.py": ("benchmark.results.hub",),
 }
 """What one module may import beyond its room: commands that score by the benchmark's metrics or show its
 tables."""
@@ -81,14 +86,14 @@ def test_modules_inside_a_room_form_no_cycle() -> None:
 @pytest.mark.parametrize(
     ("room", "source", "found"),
     [
-        ("loopcraft", "import benchmark.results", ["benchmark.results"]),
+        ("loopcraft", "import benchmark.results.result_file", ["benchmark.results.result_file"]),
         (
             "models",
-            "def f():\n    from benchmark.model import RolloutModel",
-            ["benchmark.model.RolloutModel"],
+            "def f():\n    from benchmark.contract.model import RolloutModel",
+            ["benchmark.contract.model.RolloutModel"],
         ),
-        ("leaderboard", "from benchmark.score import Scorer", ["benchmark.score.Scorer"]),
-        ("leaderboard", "from benchmark.results import read_results", []),
+        ("leaderboard", "from benchmark.harness.score import Scorer", ["benchmark.harness.score.Scorer"]),
+        ("leaderboard", "from benchmark.results.result_file import read_results", []),
         ("benchmark", "from .protocol import x", [".protocol.x"]),
         ("benchmark", "import loopcraft.core.files, torch", []),
     ],
@@ -98,8 +103,8 @@ def test_the_checker_sees_a_reverse_arrow(room: str, source: str, found: list[st
 
 
 def test_an_exception_is_no_wider_than_it_says() -> None:
-    source = "from benchmark.metrics.base import Resources\nfrom benchmark.score import Scorer"
-    assert forbidden_imports("models", source, ("benchmark.metrics",)) == ["benchmark.score.Scorer"]
+    source = "from benchmark.metrics.base import Resources\nfrom benchmark.harness.score import Scorer"
+    assert forbidden_imports("models", source, ("benchmark.metrics",)) == ["benchmark.harness.score.Scorer"]
 
 
 def test_every_exception_is_needed() -> None:

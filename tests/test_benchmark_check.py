@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from benchmark import check
-from benchmark.bounds import CopyLast, GroundTruth
-from benchmark.checks import CHECKS, TrialSize, check_model
-from benchmark.device import Compute
-from benchmark.loading import load_model
-from benchmark.synthetic import SyntheticEpisodes
+from benchmark.conformance.checks import CHECKS, TrialSize, check_model
+from benchmark.conformance.synthetic import SyntheticEpisodes
+from benchmark.contract.compute import Compute
+from benchmark.sources.loading import load_model
+from benchmark.sources.references import CopyLast, GroundTruth
 
 SIZE = TrialSize(context=8, horizon=12, side=16)
 
@@ -262,7 +262,7 @@ def test_overwriting_frames_that_are_out_is_said_and_does_no_harm() -> None:
 
 
 def test_a_harness_that_keeps_views_is_caught(monkeypatch) -> None:
-    monkeypatch.setattr("benchmark.rollout.quantise", lambda chunk: chunk)
+    monkeypatch.setattr("benchmark.harness.rollout.quantise", lambda chunk: chunk)
     status, message = outcomes("Refills")["memory"]
     assert (status, message[:41]) == ("FAILED", "frame 0 changed after it was yielded: lea")
 

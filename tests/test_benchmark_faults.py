@@ -16,14 +16,15 @@ import pytest
 import torch
 from benchmark_data import make_frames, write_dataset
 
-from benchmark import machine, recall, run
-from benchmark.bounds import CopyLast
-from benchmark.crashes import take_crash
-from benchmark.machine import MachineError, PoisonedError, describe, failure_of, is_machines
-from benchmark.model import ContractError
-from benchmark.results import Result, read_result
-from benchmark.score import VideoScores, write_scores
-from benchmark.score_files import damage_of
+from benchmark import recall, run
+from benchmark.contract.model import ContractError
+from benchmark.harness.crashes import take_crash
+from benchmark.harness.score import VideoScores, write_scores
+from benchmark.harness.score_files import damage_of
+from benchmark.results.result_file import Result, read_result
+from benchmark.sources import machine
+from benchmark.sources.machine import MachineError, PoisonedError, describe, failure_of, is_machines
+from benchmark.sources.references import CopyLast
 from loopcraft.core.seeding import generator
 
 HERE = Path(__file__).parent
@@ -245,7 +246,7 @@ def test_a_machine_that_fails_at_scoring_is_a_sentence(data, tmp_path, monkeypat
     def refuse(*_):
         raise MACHINES["device memory"]
 
-    monkeypatch.setattr("benchmark.score.Scorer.score", refuse)
+    monkeypatch.setattr("benchmark.harness.score.Scorer.score", refuse)
     assert score("copy-last", data, tmp_path / "out", code=2) is None
     assert "scoring: OutOfMemoryError: CUDA out of memory" in capsys.readouterr().err
 

@@ -17,14 +17,12 @@ from benchmark_data import write_dataset
 from safetensors.torch import save
 
 from benchmark import run
-from benchmark.bounds import CopyLast
-from benchmark.device import Compute
-from benchmark.loading import load_model
-from benchmark.model import ContractError
-from benchmark.remote import HttpModel
-from benchmark.results import read_result
+from benchmark.contract.compute import Compute
+from benchmark.contract.model import ContractError
+from benchmark.results.result_file import read_result
 from benchmark.serve import make_server
-from benchmark.wire import (
+from benchmark.sources.http_client import HttpModel
+from benchmark.sources.http_protocol import (
     BrokenStreamError,
     RequestError,
     RolloutRequest,
@@ -33,6 +31,8 @@ from benchmark.wire import (
     encode_request,
     read_records,
 )
+from benchmark.sources.loading import load_model
+from benchmark.sources.references import CopyLast
 from loopcraft.core.cli import UserError
 
 LIMIT = 1 << 20

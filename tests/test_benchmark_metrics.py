@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from benchmark.contract.protocol import LOOPCRAFT_MINI, LOOPCRAFT_V1
 from benchmark.metrics import METRICS, check_fit, get_metrics
 from benchmark.metrics.base import Embedding, Resources, SetMetric
 from benchmark.metrics.psnr import CAP_DB, psnr
 from benchmark.metrics.ssim import SMALLEST_SIDE, ssim
-from benchmark.protocol import LOOPCRAFT_MINI, LOOPCRAFT_V1
 from loopcraft.core.cli import UserError
 
 SHAPE = (3, 3, 16, 16)

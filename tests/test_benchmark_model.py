@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from benchmark.bounds import CopyLast, GroundTruth, OtherVideo
-from benchmark.loading import load_model
-from benchmark.model import ContractError, Playback, RolloutModel, role_of
+from benchmark.contract.model import ContractError, Playback, RolloutModel, role_of
 from benchmark.run import model_arguments
+from benchmark.sources.loading import load_model
+from benchmark.sources.references import CopyLast, GroundTruth, OtherVideo
 from loopcraft.core.cli import UserError
 
 

@@ -12,10 +12,10 @@ from foreign_videos import TICKS, encode
 from PIL import Image
 
 from benchmark import run
-from benchmark.pictures import list_pictures, read_picture
-from benchmark.predictions import Predictions
-from benchmark.protocol import LOOPCRAFT_MINI as MINI
-from benchmark.results import Result, read_result
+from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
+from benchmark.results.result_file import Result, read_result
+from benchmark.sources.pictures import list_pictures, read_picture
+from benchmark.sources.predictions import Predictions
 from loopcraft.video.h264 import read_frames, video_writer
 
 KEYS = ("000/000", "000/001", "000/002")
@@ -252,7 +252,7 @@ def test_states_and_empty_folders_beside_a_video_are_no_choice(tmp_path: Path) -
 
 
 def test_a_failed_rollout_leaves_no_video(tmp_path) -> None:
-    from benchmark.recording import recorded
+    from benchmark.harness.recording import recorded
 
     def broken():
         yield np.zeros((1, 4, 16, 16, 3), np.uint8)

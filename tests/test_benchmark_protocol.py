@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from benchmark.protocol import LOOPCRAFT_MINI, LOOPCRAFT_V1, PROTOCOLS, Window, get_protocol
+from benchmark.contract.protocol import LOOPCRAFT_MINI, LOOPCRAFT_V1, PROTOCOLS, Window, get_protocol
 from loopcraft.core.cli import UserError
 
 

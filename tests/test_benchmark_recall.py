@@ -7,11 +7,11 @@ import pytest
 from benchmark_data import SIDE, make_result
 
 from benchmark import report
-from benchmark.protocol import LOOPCRAFT_MINI
+from benchmark.contract.protocol import LOOPCRAFT_MINI
+from benchmark.harness.score import write_scores
 from benchmark.recall import main
-from benchmark.recall_tables import Group, groups_up_to
-from benchmark.results import write_result
-from benchmark.score import write_scores
+from benchmark.reporting.recall_tables import Group, groups_up_to
+from benchmark.results.result_file import write_result
 from loopcraft.core.files import episode_key, write_json
 from loopcraft.dataset import open_dataset
 from loopcraft.video.h264 import video_writer

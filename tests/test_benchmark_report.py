@@ -11,13 +11,13 @@ from benchmark_data import make_frames, make_result, write_dataset
 from PIL import Image
 
 from benchmark import report, run
-from benchmark.examples import Shown, choose_keys
-from benchmark.plots import curve_figure, curve_figures
-from benchmark.protocol import LOOPCRAFT_MINI as MINI
-from benchmark.results import Curve, Result, read_result, write_result
-from benchmark.side_by_side import PANEL, Board
-from benchmark.strips import chosen_frames, chosen_returns, write_strip
-from benchmark.tables import window_tables
+from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
+from benchmark.reporting.curves import curve_figure, curve_figures
+from benchmark.reporting.examples import Shown, choose_keys
+from benchmark.reporting.side_by_side import PANEL, Board
+from benchmark.reporting.strips import chosen_frames, chosen_returns, write_strip
+from benchmark.results.result_file import Curve, Result, read_result, write_result
+from benchmark.results.tables import window_tables
 from loopcraft.dataset import open_dataset
 from loopcraft.video.h264 import count_frames, read_frames
 from loopcraft.views.map import CONTEXT_COLOR

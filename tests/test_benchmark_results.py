@@ -9,8 +9,8 @@ import pytest
 from benchmark_data import make_result
 
 import models
-from benchmark.protocol import LOOPCRAFT_MINI
-from benchmark.results import Result, read_result, read_results, write_result
+from benchmark.contract.protocol import LOOPCRAFT_MINI
+from benchmark.results.result_file import Result, read_result, read_results, write_result
 from loopcraft.core.cli import UserError
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmark.bounds import CopyLast, GroundTruth, OtherVideo
-from benchmark.device import Compute
-from benchmark.model import ContractError
-from benchmark.protocol import LOOPCRAFT_MINI as MINI
-from benchmark.rollout import BLOCK, quantise, rollout_blocks, video_seed
+from benchmark.contract.compute import Compute
+from benchmark.contract.model import ContractError
+from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
+from benchmark.harness.rollout import BLOCK, quantise, rollout_blocks, video_seed
+from benchmark.sources.references import CopyLast, GroundTruth, OtherVideo
 from loopcraft.core.cli import UserError
 from loopcraft.dataset import open_dataset
 

@@ -17,9 +17,9 @@ from benchmark_data import make_frames, write_dataset
 from torch import Tensor
 
 from benchmark import run
-from benchmark.bounds import CopyLast
 from benchmark.metrics.psnr import psnr
-from benchmark.results import Result, read_result
+from benchmark.results.result_file import Result, read_result
+from benchmark.sources.references import CopyLast
 from loopcraft.core.files import write_json
 
 HERE = Path(__file__).parent

@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 from benchmark_data import make_frames, write_dataset
 
+from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
+from benchmark.harness.score import (
+    Scorer,
+    read_features,
+    read_paired,
+    read_seconds,
+    score_videos,
+    write_scores,
+)
 from benchmark.metrics.base import Embedding, MetricUnavailableError, PairedMetric, Resources, SetMetric
 from benchmark.metrics.psnr import psnr
-from benchmark.protocol import LOOPCRAFT_MINI as MINI
-from benchmark.score import Scorer, read_features, read_paired, read_seconds, score_videos, write_scores
 from loopcraft.dataset import open_dataset
 
 KEYS = ("000/000", "000/002")

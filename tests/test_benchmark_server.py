@@ -11,13 +11,15 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from benchmark import model_server, serve, timed_socket
-from benchmark.device import Compute
-from benchmark.machine import MachineError
-from benchmark.model import ContractError
-from benchmark.remote import HttpModel
+from benchmark import serve
+from benchmark.contract.compute import Compute
+from benchmark.contract.model import ContractError
 from benchmark.serve import make_server
-from benchmark.wire import RolloutRequest, encode_request
+from benchmark.sources import http_server as model_server
+from benchmark.sources import timed_socket
+from benchmark.sources.http_client import HttpModel
+from benchmark.sources.http_protocol import RolloutRequest, encode_request
+from benchmark.sources.machine import MachineError
 from loopcraft.core.cli import UserError
 
 LIMIT = 1 << 22

@@ -8,7 +8,7 @@ import pytest
 from benchmark_data import SIDE, make_frames, write_dataset
 
 from benchmark import run
-from benchmark.results import read_result
+from benchmark.results.result_file import read_result
 from loopcraft import verify
 from loopcraft.core.files import write_json
 from loopcraft.core.seeding import generator

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from benchmark.aggregate import ONE_SET, ONE_VIDEO, aggregate_paired, aggregate_set, number
+from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
+from benchmark.harness.aggregate import ONE_SET, ONE_VIDEO, aggregate_paired, aggregate_set, number
 from benchmark.metrics.base import Embedding, PairedMetric, SetMetric
-from benchmark.protocol import LOOPCRAFT_MINI as MINI
-from benchmark.statistics import bootstrap_interval
+from benchmark.results.bootstrap import bootstrap_interval
 
 PAIRED = PairedMetric(
     name="likeness",

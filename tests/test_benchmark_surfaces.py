@@ -9,9 +9,8 @@ import pytest
 from benchmark_data import SIDE, make_frames, write_dataset
 
 from benchmark import metrics, recall, report, run
-from benchmark.metrics.base import PairedMetric
-from benchmark.protocol import LOOPCRAFT_MINI as MINI
-from benchmark.surfaces import (
+from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
+from benchmark.harness.errors_by_recall import (
     IN_SIGHT,
     NEW,
     NUM_KINDS,
@@ -27,6 +26,7 @@ from benchmark.surfaces import (
     read_map_sums,
     sums_by_kind,
 )
+from benchmark.metrics.base import PairedMetric
 from loopcraft.core.cli import UserError
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.mask_files import encode_masks

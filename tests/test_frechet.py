@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.image.kid import poly_mmd
 
-from benchmark.frechet import frechet_distance, kernel_distance
+from benchmark.metrics.distances import frechet_distance, kernel_distance
 
 METRICS = [frechet_distance, kernel_distance]
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from benchmark_data import make_result
 
-from benchmark.plots import curve_figures
-from benchmark.protocol import LOOPCRAFT_V1
-from benchmark.results import Model, Result, read_results, write_result
-from benchmark.tables import paired_tables, unique_labels, window_tables
+from benchmark.contract.protocol import LOOPCRAFT_V1
+from benchmark.reporting.curves import curve_figures
+from benchmark.results.formats import to_csv, to_latex, to_markdown, to_text
+from benchmark.results.result_file import Model, Result, read_results, write_result
+from benchmark.results.tables import paired_tables, unique_labels, window_tables
 from leaderboard import compare
-from leaderboard.formats import to_csv, to_latex, to_markdown, to_text
 from loopcraft.core.cli import UserError
 
 

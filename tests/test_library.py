@@ -12,7 +12,7 @@ import benchmark
 import loopcraft
 import models
 from benchmark import run
-from benchmark.results import read_result
+from benchmark.results.result_file import read_result
 from loopcraft import generate
 from models import rollouts
 

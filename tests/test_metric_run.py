@@ -11,10 +11,11 @@ import torch
 from benchmark_data import write_dataset
 from tiny_networks import fill, save_script
 
-from benchmark import bundle, run
-from benchmark.bundle import Bundle, Network, PublishedFile
+from benchmark import run
 from benchmark.metrics import i3d
-from benchmark.results import Result, read_result
+from benchmark.results.result_file import Result, read_result
+from benchmark.weight_files import bundle
+from benchmark.weight_files.bundle import Bundle, Network, PublishedFile
 
 SIDE = 32
 METRICS = "psnr,lpips,fid,kid,fvd,kvd"

@@ -11,7 +11,7 @@ import yaml
 from benchmark_data import make_result
 from published_models import files_of, publish_to, result_of
 
-from benchmark.results import Result, write_result
+from benchmark.results.result_file import Result, write_result
 from loopcraft.core.cli import UserError
 from loopcraft.core.files import file_sha256
 from models import pack

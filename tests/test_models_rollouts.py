@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.loading import load_model as load_registered
-from benchmark.results import read_result
+from benchmark.results.result_file import read_result
 from benchmark.run import main as benchmark
+from benchmark.sources.loading import load_model as load_registered
 from loopcraft.core.cli import UserError
 from loopcraft.generate import main as generate
 from loopcraft.video.h264 import video_writer

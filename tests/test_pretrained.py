@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.results import read_result
-from benchmark.statistics import bootstrap_interval
+from benchmark.results.bootstrap import bootstrap_interval
+from benchmark.results.result_file import read_result
 from loopcraft.core.cli import UserError
 from loopcraft.generation.plan import plan_train_episode
 from loopcraft.generation.recipe import Recipe

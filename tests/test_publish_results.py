@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmark_data import make_result
 
 from benchmark import publish
-from benchmark.results import Data, read_result, write_result
+from benchmark.results.result_file import Data, read_result, write_result
 
 pytest_plugins = ["hub_client"]
 

@@ -15,7 +15,7 @@ from training_runs import QUICK, losses
 
 import loopcraft.publish
 from benchmark import run as benchmark_run
-from benchmark.results import read_result
+from benchmark.results.result_file import read_result
 from loopcraft.core.files import file_sha256
 from loopcraft.generate import generate
 from models import demo, encode, publish

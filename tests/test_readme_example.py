@@ -10,12 +10,12 @@ import torch
 from benchmark_data import SIDE, write_dataset
 
 from benchmark import check, run
-from benchmark.device import Compute
-from benchmark.loading import load_model
-from benchmark.model import RolloutModel
-from benchmark.protocol import LOOPCRAFT_MINI
-from benchmark.results import read_result
+from benchmark.contract.compute import Compute
+from benchmark.contract.model import RolloutModel
+from benchmark.contract.protocol import LOOPCRAFT_MINI
+from benchmark.results.result_file import read_result
 from benchmark.serve import make_server
+from benchmark.sources.loading import load_model
 from loopcraft.dataset import open_dataset
 
 README = Path(__file__).resolve().parent.parent / "README.md"

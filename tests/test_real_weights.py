@@ -14,7 +14,7 @@ from reference_i3d import i3d_logits
 from tiny_networks import scenes
 from torch import nn
 
-from benchmark.frechet import frechet_distance, kernel_distance
+from benchmark.metrics.distances import frechet_distance, kernel_distance
 from benchmark.metrics.i3d import load_i3d
 from benchmark.metrics.lightglue import COLUMNS
 from benchmark.metrics.lightglue_aliked import load_lightglue_aliked

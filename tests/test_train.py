@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from training_runs import GOLDEN, QUICK, WORLD, losses, train, use_fake_world, write_latents
 
-from benchmark.loading import load_model
+from benchmark.sources.loading import load_model
 from loopcraft.core.files import file_sha256
 from loopcraft.core.seeding import generator, integer_seed
 from models.checkpoints import read_checkpoint, save_checkpoint

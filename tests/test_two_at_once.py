@@ -9,7 +9,7 @@ import pytest
 from benchmark_data import write_dataset
 
 from benchmark import report, run, weights
-from benchmark.results import read_result
+from benchmark.results.result_file import read_result
 from loopcraft import generate, masks, view
 from loopcraft.core.writing import writing_to
 from models import demo, encode

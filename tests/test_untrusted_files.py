@@ -21,8 +21,8 @@ from json_mutants import byte_mutants, mutants
 from safetensors.torch import save_file
 from training_runs import FRAMES, write_latents
 
-from benchmark.loading import parse_model_args
-from benchmark.results import read_result
+from benchmark.results.result_file import read_result
+from benchmark.sources.loading import parse_model_args
 from loopcraft import generate
 from loopcraft.core.cli import UserError
 from loopcraft.core.files import read_json

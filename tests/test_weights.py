@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import bundle, sources, weights
-from benchmark.bundle import Bundle, Network, PublishedFile, Source, load_networks
+from benchmark import weights
 from benchmark.metrics import METRICS
 from benchmark.metrics.base import MetricUnavailableError, Resources
+from benchmark.weight_files import bundle
+from benchmark.weight_files import download as sources
+from benchmark.weight_files.bundle import Bundle, Network, PublishedFile, Source, load_networks
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError
 
 CONTENT = {"model.pt": b"weights" * 1000, "extra/config.json": b"{}"}

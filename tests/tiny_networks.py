@@ -16,10 +16,10 @@ from transformers import (
     SuperPointConfig,
 )
 
-from benchmark.bundle import Bundle, Network, PublishedFile
-from benchmark.convert import from_torchvision
 from benchmark.metrics.base import Resources
-from benchmark.tensors import write_tensors
+from benchmark.weight_files.bundle import Bundle, Network, PublishedFile
+from benchmark.weight_files.conversion import from_torchvision
+from benchmark.weight_files.tensor_files import write_tensors
 
 
 def fill(module: nn.Module, gain: float = 1.0) -> nn.Module:

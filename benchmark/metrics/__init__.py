@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from benchmark.frechet import frechet_distance, kernel_distance
+from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.metrics import lightglue, lpips, ms_ssim, ssim
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.metrics.dinov2 import PATCH, load_dinov2
+from benchmark.metrics.distances import frechet_distance, kernel_distance
 from benchmark.metrics.i3d import I3D
 from benchmark.metrics.inception import INCEPTION
 from benchmark.metrics.lightglue_aliked import load_lightglue_aliked
 from benchmark.metrics.psnr import psnr
 from benchmark.metrics.sift import sift
-from benchmark.protocol import EvaluationProtocol
 from loopcraft.core.cli import UserError
 
 METRICS: tuple[Metric, ...] = (

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from benchmark.bundle import Bundle, fetch_command
+from benchmark.weight_files.bundle import Bundle, fetch_command
 from loopcraft.core.cli import UserError
 
 Frames = UInt8[np.ndarray, "N H W 3"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmark.metrics.base import Clips, Embedding, EmbeddingFunction, Resources
 from benchmark.metrics.i3d_network import Network
 from benchmark.metrics.networks import in_batches, ready, unit_frames
-from benchmark.tensors import read_tensors
+from benchmark.weight_files.tensor_files import read_tensors
 
 WEIGHTS_FILE = "i3d.safetensors"
 NUM_FRAMES = 16

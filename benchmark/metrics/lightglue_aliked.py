@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmark.metrics.base import Frames, MetricUnavailableError, PairedFunction, Resources
 from benchmark.metrics.lightglue import COLUMNS, MAX_KEYPOINTS, enlarge, summarize
 from benchmark.metrics.networks import in_batches, ready, unit_frames
-from benchmark.tensors import Tensors, read_tensors
+from benchmark.weight_files.tensor_files import Tensors, read_tensors
 
 WEIGHTS_FILE = "aliked.safetensors"
 LONG_SIDE = 512

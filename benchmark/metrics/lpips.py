@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from benchmark.metrics.base import Frames, MapFunction, PairedFunction, Resources
 from benchmark.metrics.networks import in_batches, ready, unit_frames
-from benchmark.tensors import Tensors, read_tensors
+from benchmark.weight_files.tensor_files import Tensors, read_tensors
 
 WEIGHTS_FILE = "alexnet.safetensors"
 SMALLEST_SIDE = 31

@@ -21,8 +21,8 @@ from benchmark_data import SIDE, make_frames
 from torch import Tensor
 
 from benchmark import run
-from benchmark.protocol import LOOPCRAFT_MINI
-from benchmark.results import read_result
+from benchmark.contract.protocol import LOOPCRAFT_MINI
+from benchmark.results.result_file import read_result
 
 HORIZON = LOOPCRAFT_MINI.horizon
 SECOND = make_frames(1)[LOOPCRAFT_MINI.context - 1]

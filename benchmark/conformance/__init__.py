@@ -1,0 +1,1 @@
+"""The clauses of the model contract, tried on made-up videos."""

@@ -1,0 +1,1 @@
+"""A run: rollouts, scores of every video, aggregation, one result."""

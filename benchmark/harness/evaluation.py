@@ -1,0 +1,211 @@
+"""One run, from what is asked to the result: videos are scored batch by batch and collected at the end."""
+
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.contract.compute import Compute
+from benchmark.contract.data import MaskedEpisodes, frame_shape
+from benchmark.contract.model import ContractError, Playback, checkpoint_of, precision_of, role_of
+from benchmark.contract.protocol import EvaluationProtocol
+from benchmark.harness.aggregate import aggregate_paired, aggregate_set
+from benchmark.harness.crashes import noting_crashes
+from benchmark.harness.provenance import provenance
+from benchmark.harness.recording import recorded
+from benchmark.harness.rollout import context_frames, rollout_blocks
+from benchmark.harness.run_folder import Workspace
+from benchmark.harness.score import Scorer, read_features, read_paired, read_seconds, score_videos
+from benchmark.metrics.base import Metric, PairedMetric, SetMetric
+from benchmark.results.result_file import Data, MetricResult, Model, Result
+from benchmark.sources.machine import MachineError, PoisonedError, describe, is_machines
+from benchmark.sources.source import Contestant
+from loopcraft.core.cli import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A run made ready: who is asked what, on which videos, and of which the frames are kept."""
+
+    contestant: Contestant
+    episodes: MaskedEpisodes
+    keys: tuple[str, ...]
+    protocol: EvaluationProtocol
+    scorer: Scorer
+    seed: int
+    compute: Compute
+    recorded: frozenset[str] = frozenset()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What two runs must share for one to go on with the other's scores."""
+        return {
+            "protocol_hash": self.protocol.hash,
+            "data_fingerprint": self.episodes.fingerprint,
+            "model": self.contestant.spec,
+            "name": self.contestant.model.name,
+            "arguments": self.contestant.arguments,
+            "checkpoint_sha256": checkpoint_of(self.contestant.model),
+            "metrics": {metric.name: metric.version for metric in self.scorer.metrics},
+            "weights": {file: sha for metric in self.scorer.metrics for file, sha in metric.weights.items()},
+            "seed": self.seed,
+            "precision": precision_of(self.contestant.model, self.compute),
+        }
+
+
+def score_missing(
+    evaluation: Evaluation, workspace: Workspace, batch_size: int, report: Callable[[int], None]
+) -> dict[str, str]:
+    """Score the videos that are neither scored nor failed; `report` is told the videos of each batch done.
+
+    Where a batch fails its videos are made one by one, so that only the culprits are failed. Returns why the
+    machine could not make some: they are not failed, a later run tries them again. Raises `MachineError`
+    where it fails twice in a row, and `UserError` where the model broke its device for this process.
+    """
+    todo = workspace.unfinished(evaluation.keys, evaluation.recorded)
+    alone = set(workspace.alone)
+    others = [key for key in todo if key not in alone]
+    batches = deque(others[start : start + batch_size] for start in range(0, len(others), batch_size))
+    batches.extend([key] for key in todo if key in alone)
+    left: dict[str, str] = {}
+    is_in_a_row = False
+    while batches:
+        keys = batches.popleft()
+        try:
+            _score_batch(evaluation, workspace, keys)
+        except (ContractError, MachineError) as error:
+            if len(keys) > 1 and not isinstance(error, PoisonedError):
+                batches.extendleft([key] for key in reversed(keys))
+                continue
+            if isinstance(error, MachineError):
+                if is_in_a_row:
+                    raise _give_up(error) from error
+                left[keys[0]] = str(error)
+            else:
+                _blame(evaluation, workspace, keys, error)
+            is_in_a_row = isinstance(error, MachineError)
+        else:
+            is_in_a_row = False
+        report(len(keys))
+    return left
+
+
+def _give_up(error: MachineError) -> MachineError:
+    return MachineError(
+        f"{error}; the machine failed twice in a row, and none of it is held against the model: mend it or "
+        "choose another --device or --batch-size, then run the same command again"
+    )
+
+
+def _blame(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str], error: ContractError) -> None:
+    """Keep that the model failed on a video; raises `UserError` where the process cannot go on after it."""
+    if len(keys) == 1:
+        details = "".join(traceback.format_exception(error))
+        device = str(evaluation.compute.device)
+        workspace.save_failure(keys[0], " ".join(str(error).split()), details, device=device)
+    else:
+        workspace.make_alone(keys)
+    if isinstance(error, PoisonedError):
+        raise UserError(
+            f"{error}; this process can use the device no longer: run the same command again to go on"
+        ) from error
+
+
+def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str]) -> None:
+    """Score videos together; raises `ContractError` where the model fails, `MachineError` where that does."""
+    started = time.perf_counter()
+    blocks = rollout_blocks(
+        evaluation.contestant.model,
+        evaluation.episodes,
+        evaluation.protocol,
+        keys,
+        seed=evaluation.seed,
+        compute=evaluation.compute,
+    )
+    paths = [workspace.video_path(key) if key in evaluation.recorded else None for key in keys]
+    try:
+        with noting_crashes(workspace.crash_path, keys), closing(recorded(blocks, paths)) as kept:
+            scores = score_videos(kept, evaluation.scorer, evaluation.episodes, evaluation.protocol, keys)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # of a metric
+        if is_machines(error):
+            raise MachineError(f"scoring: {describe(error)}") from error
+        raise
+    seconds = (time.perf_counter() - started) / len(keys)
+    for key, video in zip(keys, scores, strict=True):
+        workspace.save_scores(key, video, seconds=seconds)
+
+
+def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str]) -> Result:
+    """The result of what has been scored; raises `UserError` if that is nothing.
+
+    `left` says which videos the machine could not make, and why.
+    """
+    failed = {**workspace.failures(evaluation.keys), **left}
+    keys = tuple(workspace.finished(evaluation.keys))
+    if not keys:
+        key, reason = next(iter(failed.items()))
+        where = "" if key in left else f" (traceback in {workspace.failure_path(key)})"
+        raise UserError(f"no video was scored; {key}: {reason}{where}")
+    paths = [workspace.scores_path(key) for key in keys]
+    metrics, too_few = enough_videos(evaluation.scorer.metrics, len(keys))
+    return Result(
+        protocol=evaluation.protocol,
+        protocol_hash=evaluation.protocol.hash,
+        data=Data(
+            fingerprint=evaluation.episodes.fingerprint,
+            world_id=evaluation.episodes.world_id,
+            frame_shape=frame_shape(evaluation.episodes),
+            keys=keys,
+        ),
+        model=_describe_model(evaluation),
+        metrics=_aggregate(metrics, paths, evaluation.protocol),
+        absent={**evaluation.scorer.absent, **too_few},
+        failed=failed,
+        provenance=provenance(
+            seed=evaluation.seed, device=evaluation.compute.device, seconds=sum(map(read_seconds, paths))
+        ),
+    )
+
+
+def enough_videos(metrics: Sequence[Metric], num_videos: int) -> tuple[list[Metric], dict[str, str]]:
+    """The metrics that so many videos suffice for, and why each of the others is absent."""
+    too_few = {
+        metric.name: f"needs at least {metric.fewest_videos} videos, and {num_videos} were scored"
+        for metric in metrics
+        if isinstance(metric, SetMetric) and num_videos < metric.fewest_videos
+    }
+    return [metric for metric in metrics if metric.name not in too_few], too_few
+
+
+def _describe_model(evaluation: Evaluation) -> Model:
+    model = evaluation.contestant.model
+    return Model(
+        name=model.name,
+        spec=evaluation.contestant.spec,
+        arguments=evaluation.contestant.arguments,
+        role=role_of(model),
+        source="playback" if isinstance(model, Playback) else "rollout",
+        precision=precision_of(model, evaluation.compute),
+        context_frames=context_frames(model, evaluation.protocol),
+        checkpoint_sha256=checkpoint_of(model),
+        notes=tuple(getattr(model, "notes", ())),
+    )
+
+
+def _aggregate(
+    metrics: Sequence[Metric], paths: Sequence[Path], protocol: EvaluationProtocol
+) -> Mapping[str, MetricResult]:
+    results: dict[str, MetricResult] = {}
+    for metric in metrics:
+        if isinstance(metric, PairedMetric):
+            results.update(aggregate_paired(metric, read_paired(paths, metric), protocol))
+        elif isinstance(metric, SetMetric):
+            features = read_features(paths, metric.embedding, protocol.horizon)
+            results[metric.name] = aggregate_set(metric, features, protocol)
+    return results

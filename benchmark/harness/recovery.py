@@ -1,0 +1,39 @@
+"""What a run does first about a folder in which an earlier one came to grief."""
+
+from collections.abc import Iterator
+
+from benchmark.harness.crashes import take_crash
+from benchmark.harness.evaluation import Evaluation
+from benchmark.harness.run_folder import Workspace
+from benchmark.harness.score_files import damage_of
+
+
+def recover(evaluation: Evaluation, workspace: Workspace) -> Iterator[str]:
+    """Make the folder one that a run can go on with, and say what was done about it, a line each."""
+    yield from _blame_crash(evaluation, workspace)
+    device = str(evaluation.compute.device)
+    for key, other in workspace.devices_of_failures(evaluation.keys).items():
+        if other != device:
+            workspace.forget_failures([key])
+            yield f"{key}: failed on {other}; tried again on {device}"
+    for key in workspace.finished(evaluation.keys):
+        path = workspace.scores_path(key)
+        if damage := damage_of(path, evaluation.scorer.metrics, evaluation.protocol):
+            path.unlink()
+            yield f"{path}: damaged ({damage}); the video is scored again"
+
+
+def _blame_crash(evaluation: Evaluation, workspace: Workspace) -> Iterator[str]:
+    """Who crashed the process alone has failed; of several, each is made alone from now on."""
+    crash = take_crash(workspace.crash_path)
+    if crash is None:
+        return
+    name = evaluation.contestant.model.name
+    keys = [key for key in crash.keys if key in evaluation.keys]
+    if len(keys) == 1:
+        reason = f"{name} crashed the process ({crash.what})"
+        workspace.save_failure(keys[0], reason, crash.report, device=str(evaluation.compute.device))
+        yield f"{keys[0]}: {reason}; --retry-failed tries it again"
+    elif keys:
+        workspace.make_alone(keys)
+        yield f"{', '.join(keys)}: {name} crashed the process ({crash.what}); they are made one by one"

@@ -1,0 +1,130 @@
+"""The folder of one run, made so that a killed run goes on where it was.
+
+run.json                what is run: a second run into the folder must be the same one
+scores/KEY.safetensors  per-frame scores of a finished video
+videos/KEY.mp4          the generated frames of some videos, lossless: --predictions takes the folder
+failures/KEY.txt        why a video failed: a line, on which device, and the traceback
+alone.json              videos that are made one by one, as their batch crashed the process
+result.json             the result, written last
+"""
+
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.harness.crashes import NAME as BATCH
+from benchmark.harness.score import VideoScores, write_scores
+from benchmark.results.result_file import Result, write_result
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import is_passing, read_json, sweep_partials, whole_file, write_json
+
+_DEVICE = "device: "
+
+
+class Workspace:
+    """The folder `root`, claimed by the run that `identity` describes."""
+
+    def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
+        """Raises `UserError` if the folder holds another run; nothing else may be writing to it."""
+        self.root = root
+        claim = root / "run.json"
+        if claim.exists():
+            _require_same(root, read_json(claim), identity)
+        elif root.exists() and not all(is_passing(path) for path in root.iterdir()):
+            raise UserError(f"{root}: holds other files and no run; choose another --out")
+        else:
+            write_json(claim, identity)
+        sweep_partials(root)
+
+    @property
+    def result_path(self) -> Path:
+        """Where the result goes."""
+        return self.root / "result.json"
+
+    def scores_path(self, key: str) -> Path:
+        """Where the scores of a video lie."""
+        return self.root / "scores" / f"{key}.safetensors"
+
+    def video_path(self, key: str) -> Path:
+        """Where the generated frames of a video lie, if they are kept."""
+        return self.root / "videos" / f"{key}.mp4"
+
+    def failure_path(self, key: str) -> Path:
+        """Where the traceback of a failed video lies."""
+        return self.root / "failures" / f"{key}.txt"
+
+    @property
+    def crash_path(self) -> Path:
+        """Where a process that crashes leaves word."""
+        return self.root / "failures" / BATCH
+
+    def unfinished(self, keys: Sequence[str], recorded: Container[str] = ()) -> list[str]:
+        """Those of `keys` that have neither failed nor got their scores, and their video if `recorded`."""
+        return [key for key in keys if not self._is_finished(key, key in recorded)]
+
+    def _is_finished(self, key: str, with_video: bool) -> bool:
+        if self.failure_path(key).exists():
+            return True
+        return self.scores_path(key).exists() and (self.video_path(key).exists() or not with_video)
+
+    def finished(self, keys: Sequence[str]) -> list[str]:
+        """Those of `keys` that have scores."""
+        return [key for key in keys if self.scores_path(key).exists()]
+
+    def failures(self, keys: Sequence[str]) -> dict[str, str]:
+        """Why each failed video failed, in one line."""
+        return {key: lines[0] for key, lines in self._failure_lines(keys).items()}
+
+    def devices_of_failures(self, keys: Sequence[str]) -> dict[str, str]:
+        """On which device each failed video failed, where that was noted."""
+        return {
+            key: lines[1].removeprefix(_DEVICE)
+            for key, lines in self._failure_lines(keys).items()
+            if lines[1].startswith(_DEVICE)
+        }
+
+    def _failure_lines(self, keys: Sequence[str]) -> dict[str, list[str]]:
+        """The first two lines of each failure."""
+        failed = [key for key in keys if self.failure_path(key).exists()]
+        texts = {key: self.failure_path(key).read_text(errors="replace") for key in failed}
+        return {key: [*text.split("\n", 2)[:2], "", ""][:2] for key, text in texts.items()}
+
+    def forget_failures(self, keys: Sequence[str]) -> None:
+        """Let failed videos be tried again."""
+        for key in keys:
+            self.failure_path(key).unlink(missing_ok=True)
+
+    def save_scores(self, key: str, scores: VideoScores, *, seconds: float) -> None:
+        """A video is finished."""
+        write_scores(self.scores_path(key), scores, seconds=seconds)
+
+    def save_failure(self, key: str, reason: str, details: str, *, device: str) -> None:
+        """A video failed, for a reason of one line."""
+        text = f"{reason}\n{_DEVICE}{device}\n\n{details}"
+        with whole_file(self.failure_path(key)) as temporary:
+            temporary.write_bytes(text.encode(errors="backslashreplace"))
+
+    def make_alone(self, keys: Sequence[str]) -> None:
+        """Have these videos made one by one, now and in later runs."""
+        write_json(self.root / "alone.json", sorted({*keys, *self.alone}))
+
+    @property
+    def alone(self) -> Sequence[str]:
+        """The videos that are made one by one."""
+        path = self.root / "alone.json"
+        found = read_json(path) if path.exists() else []
+        return found if isinstance(found, list) else []
+
+    def save_result(self, result: Result) -> None:
+        """The run is finished."""
+        write_result(self.result_path, result)
+
+
+def _require_same(root: Path, there: Any, here: Mapping[str, Any]) -> None:
+    for name, value in here.items():
+        found = there.get(name) if isinstance(there, dict) else None
+        if found != value:
+            raise UserError(
+                f"{root}: holds another run ({name} is {found!r} there and {value!r} here); "
+                f"choose another --out or delete the folder"
+            )

@@ -1,0 +1,160 @@
+"""Score generated blocks against the true frames as they come, and keep what every video got.
+
+Decoding the true frames and scoring run in a thread of their own while the model goes on.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from safetensors.numpy import save_file
+
+from benchmark.contract.data import FrameStreams, MaskedEpisodes
+from benchmark.contract.protocol import EvaluationProtocol
+from benchmark.harness.aggregate import FeaturePair
+from benchmark.harness.errors_by_recall import SurfaceErrors
+from benchmark.harness.score_files import feature_names, opened_scores, require_equal
+from benchmark.metrics.base import (
+    Embedding,
+    EmbeddingFunction,
+    MapFunction,
+    Metric,
+    MetricUnavailableError,
+    PairedFunction,
+    PairedMetric,
+    Resources,
+    SetMetric,
+)
+from loopcraft.core.files import whole_file
+
+VideoScores = Mapping[str, Float[np.ndarray, "T columns"]]
+"""One video's scores by name: of paired metrics, and the features of embeddings (see `feature_names`)."""
+
+_READ_AHEAD = 16
+"""Clips whose features are read at a time: bounds memory, and opens each file once for all of them."""
+
+
+class Scorer:
+    """Metrics made ready: networks are loaded once; metrics that cannot be are `absent`, with the reason."""
+
+    def __init__(self, metrics: Sequence[Metric], resources: Resources) -> None:
+        self.metrics: list[Metric] = []
+        self.absent: dict[str, str] = {}
+        self._paired: dict[str, PairedFunction] = {}
+        self._maps: dict[str, MapFunction] = {}
+        self._embeddings: dict[Embedding, EmbeddingFunction] = {}
+        for metric in metrics:
+            try:
+                self._load(metric, resources)
+                self.metrics.append(replace(metric, weights=resources.weights_of(metric.networks)))
+            except MetricUnavailableError as error:
+                self.absent[metric.name] = str(error)
+
+    def _load(self, metric: Metric, resources: Resources) -> None:
+        if isinstance(metric, PairedMetric) and metric.load_map is not None:
+            self._maps[metric.name] = metric.load_map(resources)
+        elif isinstance(metric, PairedMetric):
+            self._paired[metric.name] = metric.load(resources)
+        elif isinstance(metric, SetMetric) and metric.embedding not in self._embeddings:
+            self._embeddings[metric.embedding] = metric.embedding.load(resources)
+
+    def score(
+        self,
+        generated: UInt8[np.ndarray, "B n H W 3"],
+        true: UInt8[np.ndarray, "B n H W 3"],
+        take_map: Callable[[str, Float[np.ndarray, "B n H W"]], None] = lambda name, maps: None,
+    ) -> dict[str, Float[np.ndarray, "B m columns"]]:
+        """The scores of a block: m is n for paired metrics, and the number of whole clips for embeddings.
+
+        `take_map` gets the name and the map of every metric that has one.
+        """
+        batch, count, *frame = generated.shape
+        scores: dict[str, np.ndarray] = {}
+        for name, function in self._paired.items():
+            values = function(generated.reshape(-1, *frame), true.reshape(-1, *frame))
+            scores[name] = values.reshape(batch, count, -1)
+        for name, with_map in self._maps.items():
+            values, maps = with_map(generated.reshape(-1, *frame), true.reshape(-1, *frame))
+            scores[name] = values.reshape(batch, count, -1)
+            take_map(name, maps.reshape(generated.shape[:-1]))
+        for embedding, embed in self._embeddings.items():
+            clips = (batch * count // embedding.clip, embedding.clip, *frame)
+            for name, frames in zip(feature_names(embedding), (generated, true), strict=True):
+                scores[name] = embed(frames.reshape(clips)).reshape(batch, count // embedding.clip, -1)
+        for name, values in scores.items():
+            assert np.isfinite(values).all(), f"{name} gave values that are not finite"
+        return scores
+
+
+def score_videos(
+    blocks: Iterator[UInt8[np.ndarray, "B n H W 3"]],
+    scorer: Scorer,
+    episodes: MaskedEpisodes,
+    protocol: EvaluationProtocol,
+    keys: Sequence[str],
+) -> list[VideoScores]:
+    """Score a batch of videos, block by block; at most two blocks are held at a time.
+
+    Where the videos have recall masks, their scores hold errors by kind of pixel too (errors_by_recall.py).
+    """
+    truth = FrameStreams(episodes, keys, protocol.context, protocol.num_frames)
+    errors = SurfaceErrors(episodes, keys, protocol)
+    parts: list[dict[str, np.ndarray]] = []
+
+    def work(frames: np.ndarray) -> dict[str, np.ndarray]:
+        true = truth.take(frames.shape[1])
+        errors.add(frames, true)
+        return scorer.score(frames, true, errors.add_map)
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        pending: Future[dict[str, np.ndarray]] | None = None
+        for block in blocks:
+            if pending is not None:
+                parts.append(pending.result())
+            pending = thread.submit(work, block)
+        assert pending is not None
+        parts.append(pending.result())
+    whole = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+    scores = ({name: values[video] for name, values in whole.items()} for video in range(len(keys)))
+    return [own | surface for own, surface in zip(scores, errors.by_video(), strict=True)]
+
+
+def write_scores(path: Path, scores: VideoScores, *, seconds: float) -> None:
+    """Keep one video's scores, and how long the video took, whole or not at all."""
+    arrays = {name: np.ascontiguousarray(values, np.float32) for name, values in scores.items()}
+    with whole_file(path) as temporary:
+        save_file(arrays, temporary, metadata={"seconds": f"{seconds:.3f}"})
+
+
+def read_seconds(path: Path) -> float:
+    """How long a video took to generate and score."""
+    with opened_scores(path) as file:
+        return float(file.metadata()["seconds"])
+
+
+def read_paired(paths: Sequence[Path], metric: PairedMetric) -> Float[np.ndarray, "V T columns"]:
+    """The scores of every video by one paired metric."""
+    return _read_all(paths, metric.name, slice(None))
+
+
+def read_features(paths: Sequence[Path], embedding: Embedding, horizon: int) -> Iterator[FeaturePair]:
+    """The features of every video, one place in time after the other."""
+    num_clips = horizon // embedding.clip
+    for start in range(0, num_clips, _READ_AHEAD):
+        part = slice(start, min(start + _READ_AHEAD, num_clips))
+        generated, true = (_read_all(paths, name, part) for name in feature_names(embedding))
+        for place in range(generated.shape[1]):
+            yield generated[:, place], true[:, place]
+
+
+def _read_all(paths: Sequence[Path], name: str, part: slice) -> Float[np.ndarray, "V T columns"]:
+    """An array of every video; raises `UserError` naming the first file that is damaged."""
+    arrays: list[np.ndarray] = []
+    for path in paths:
+        with opened_scores(path) as file:
+            arrays.append(file.get_slice(name)[part])
+        require_equal(path, arrays[-1], arrays[0])
+    return np.stack(arrays)

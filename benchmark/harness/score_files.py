@@ -1,0 +1,74 @@
+"""The file of a video's scores, scores/KEY.safetensors, read so that damage is named and can be mended."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from benchmark.contract.protocol import EvaluationProtocol
+from benchmark.metrics.base import Embedding, Metric, PairedMetric, SetMetric
+from loopcraft.core.cli import UserError
+
+AGAIN = "run the benchmark there again: the video is scored anew"
+
+
+@contextmanager
+def opened_scores(path: Path) -> Iterator[Any]:
+    """The file, open for reading. Raises `UserError` where it is damaged, `OSError` where it is missing."""
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not a whole file of scores ({error}); {AGAIN}") from error
+
+
+def require_equal(path: Path, values: np.ndarray, first: np.ndarray) -> None:
+    """Raise `UserError` unless a video's scores have the shape of the first video's."""
+    if values.shape != first.shape:
+        raise UserError(f"{path}: holds scores of {values.shape}, other videos' are {first.shape}; {AGAIN}")
+
+
+def require_columns(path: Path, values: np.ndarray, columns: int) -> None:
+    """Raise `UserError` unless there are so many numbers a frame."""
+    if values.ndim != 2 or values.shape[1] != columns:
+        raise UserError(f"{path}: holds {values.shape}, expected {columns} numbers a frame; {AGAIN}")
+
+
+def damage_of(path: Path, metrics: Sequence[Metric], protocol: EvaluationProtocol) -> str | None:
+    """Why a run over these metrics cannot use the file; None if it can."""
+    try:
+        with opened_scores(path) as file:
+            seconds = float(file.metadata()["seconds"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except UserError as error:
+        return str(error).removeprefix(f"{path}: ").removesuffix(f"; {AGAIN}")
+    if not 0 <= seconds < np.inf:
+        return f"took {seconds} seconds"
+    for name, values in arrays.items():
+        if values.dtype != np.float32 or values.ndim != 2 or not np.isfinite(values).all():
+            return f"{name} is {values.dtype} {values.shape}, or not finite"
+    for metric in metrics:
+        for name, rows, columns in _arrays_of(metric, protocol):
+            found = arrays[name].shape if name in arrays else None
+            if found is None or found[0] != rows or found[1] != (columns or found[1]):
+                return f"{name} is {found}, expected {(rows, columns or 'columns')}"
+    return None
+
+
+def _arrays_of(metric: Metric, protocol: EvaluationProtocol) -> Iterator[tuple[str, int, int | None]]:
+    """The arrays that a metric's scores are in: name, rows, and columns where the metric says how many."""
+    if isinstance(metric, PairedMetric):
+        yield metric.name, protocol.horizon, 1 + len(metric.columns)
+    elif isinstance(metric, SetMetric):
+        for name in feature_names(metric.embedding):
+            yield name, protocol.horizon // metric.embedding.clip, None
+
+
+def feature_names(embedding: Embedding) -> tuple[str, str]:
+    """Under what names a video's scores hold the features of its generated and of its true clips."""
+    return f"{embedding.name}.generated", f"{embedding.name}.true"

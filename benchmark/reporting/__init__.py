@@ -1,0 +1,1 @@
+"""Results to look at: curves, videos, strips, tables of recall."""

@@ -1,0 +1,102 @@
+"""Figures of results: every metric against the frames generated, as in the paper's figures 4 and 8."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmark.results.comparable import require_comparable
+from benchmark.results.result_file import Curve, MetricCard, Result
+from benchmark.results.tables import heading, headline_cards, unique_labels
+
+# Okabe and Ito's colours: told apart by readers of any colour vision, and in grey.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+BOUND_COLOR = "#7a7f87"
+BOUND_STYLES: tuple[str, ...] = ("--", ":", "-.")
+INK = "#30343b"
+
+
+def curve_figures(results: Mapping[str, Result]) -> dict[str, Figure]:
+    """A figure for each headline metric, by its name; `results` as for `tables.window_tables`."""
+    require_comparable(results)
+    labels = map(_literal, unique_labels(list(results.values())))
+    labelled = dict(zip(labels, results.values(), strict=True))
+    return {card.name: curve_figure(labelled, card) for card in headline_cards(results.values())}
+
+
+def _literal(text: str) -> str:
+    """A label that Matplotlib shows as it is: no mathematics, and not left out of legends."""
+    return text.replace("$", r"\$") if not text.startswith("_") else " " + text.replace("$", r"\$")
+
+
+def curve_figure(results: Mapping[str, Result], card: MetricCard) -> Figure:
+    """The mean over videos of one metric with its 95 % band, models in colour and bounds in grey.
+
+    The scale is that of the models; a bound beyond it is named at the edge where it lies.
+    """
+    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    curves = {
+        label: result.metrics[card.name].curve
+        for label, result in results.items()
+        if card.name in result.metrics
+    }
+    bounds = [label for label in curves if results[label].model.role == "bound"]
+    models = [label for label in curves if label not in bounds]
+    for place, label in enumerate(bounds):
+        _draw(axes, label, curves[label], BOUND_COLOR, BOUND_STYLES[place % len(BOUND_STYLES)])
+    for place, label in enumerate(models):
+        _draw(axes, label, curves[label], COLORS[place % len(COLORS)], "-")
+    _limit(axes, [curves[label] for label in models or bounds])
+    _name_bounds_outside(axes, {label: curves[label] for label in bounds})
+    _mark_windows(axes, next(iter(results.values())))
+    axes.set_xlabel("frames generated")
+    axes.set_ylabel(_literal(heading(card)))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _draw(axes: Axes, label: str, curve: Curve, color: str, style: str) -> None:
+    frames = (np.arange(len(curve.mean)) + 1) * curve.step
+    axes.plot(frames, curve.mean, color=color, linestyle=style, linewidth=1.4, label=label)
+    if curve.low is not None and curve.high is not None:
+        axes.fill_between(frames, curve.low, curve.high, color=color, alpha=0.18, linewidth=0)
+
+
+def _limit(axes: Axes, curves: Sequence[Curve]) -> None:
+    """Show these curves and their bands whole, with a margin."""
+    values = [value for c in curves for line in (c.mean, c.low, c.high) if line is not None for value in line]
+    if values:
+        margin = 0.08 * (max(values) - min(values)) or 0.5
+        axes.set_ylim(min(values) - margin, max(values) + margin)
+
+
+def _name_bounds_outside(axes: Axes, bounds: Mapping[str, Curve]) -> None:
+    low, high = axes.get_ylim()
+    above = [label for label, curve in bounds.items() if min(curve.mean) > high]
+    below = [label for label, curve in bounds.items() if max(curve.mean) < low]
+    for labels, height, arrow, anchor in ((above, 0.98, "↑", "top"), (below, 0.02, "↓", "bottom")):
+        if labels:
+            text = ", ".join(f"{label} {arrow}" for label in labels)
+            place = {"transform": axes.transAxes, "ha": "right", "va": anchor}
+            axes.text(0.99, height, text, color=BOUND_COLOR, fontsize=8, **place)  # type: ignore[arg-type]
+
+
+def _mark_windows(axes: Axes, result: Result) -> None:
+    """Name the windows above the axes and rule a line where each ends."""
+    axes.set_xlim(0, result.protocol.horizon)
+    for window in result.protocol.windows:
+        if window.last < result.protocol.horizon:
+            axes.axvline(window.last + 0.5, color=INK, linewidth=0.6, alpha=0.4)
+        middle = (window.first + window.last) / 2
+        axes.text(
+            middle,
+            1.01,
+            window.name,
+            transform=axes.get_xaxis_transform(),
+            ha="center",
+            fontsize=8,
+            color=INK,
+        )

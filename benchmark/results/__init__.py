@@ -1,0 +1,1 @@
+"""Result files: their schema, comparison, intervals, tables and formats."""

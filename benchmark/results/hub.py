@@ -1,0 +1,101 @@
+"""Result files in a Hub repository: where they lie, which are there already, and their tables in Markdown.
+
+A result goes to results/PROTOCOL/MODEL-DIGEST.json: the same file again changes nothing, another run of the
+same model stands beside it. Only results that answer one question (protocol, data, metrics) share a table.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+
+from benchmark.results.comparable import require_comparable
+from benchmark.results.result_file import Result, read_result, read_results
+from benchmark.results.tables import Row, Table, heading, markdown, window_tables
+from loopcraft.core.cli import UserError
+from loopcraft.core.writing import working_folder
+from loopcraft.hub import repository as hub
+from loopcraft.hub.errors import RepoType, plain_errors
+
+_PATH = re.compile(r"results/[\w.-]+/[\w.-]+\.json")
+
+
+def result_files(paths: Sequence[Path]) -> dict[str, Path]:
+    """Result files (or the folders of their runs) by where they go; raises `UserError` for what is none."""
+    results = read_results(paths)
+    return {_repository_path(Path(source), result): Path(source) for source, result in results.items()}
+
+
+def is_result(path: str) -> bool:
+    """Whether a result could lie at `path`."""
+    return _PATH.fullmatch(path) is not None
+
+
+def all_results(
+    repository: str, listing: hub.Listing, files: Mapping[str, Path], repo_type: RepoType
+) -> dict[str, Result]:
+    """The results of the repository and those of `files`, by path."""
+    places = dict(files)
+    with working_folder() as folder:
+        there = [path for path in listing.files if is_result(path) and path not in files]
+        if there:
+            with plain_errors(repository, repo_type):
+                snapshot_download(
+                    repository,
+                    repo_type=repo_type,
+                    revision=listing.commit,
+                    allow_patterns=there,
+                    local_dir=folder,
+                )
+        places |= {path: folder / path for path in there}
+        return {path: read_result(place) for path, place in sorted(places.items())}
+
+
+def sections(results: Mapping[str, Result]) -> list[str]:
+    """Tables a window, for each group of results that may be compared, with links to their files."""
+    groups: list[dict[str, Result]] = []
+    for path, result in results.items():
+        group = next((group for group in groups if _fits({**group, path: result})), None)
+        if group is None:
+            groups.append(group := {})
+        group[path] = result
+    return [_section(group) for group in groups]
+
+
+def _repository_path(path: Path, result: Result) -> str:
+    """Where the file goes; the digest is of its bytes."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    return f"results/{_plain(result.protocol.id)}/{_plain(result.model.name)}-{digest}.json"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).lstrip(".") or "-"
+
+
+def _fits(results: dict[str, Result]) -> bool:
+    try:
+        require_comparable(results)
+    except UserError:
+        return False
+    return True
+
+
+def _section(results: dict[str, Result]) -> str:
+    first = next(iter(results.values()))
+    title = f"## {first.protocol.id} on data set {first.data.fingerprint[:12]}"
+    files = "\n".join(f"- [{path}]({path})" for path in results)
+    return "\n\n".join([title, *(_markdown(table) for table in window_tables(results)), files]) + "\n"
+
+
+def _markdown(table: Table) -> str:
+    head = ["model", *(markdown(heading(card)) for card in table.cards)]
+    lines = [head, ["---"] * len(head), *(_cells(row) for row in table.rows)]
+    return "\n".join([f"### {table.title}", "", *(f"| {' | '.join(line)} |" for line in lines)])
+
+
+def _cells(row: Row) -> list[str]:
+    texts = ["" if cell is None else f"**{cell.text}**" if cell.bold else cell.text for cell in row.cells]
+    label = markdown(row.label)
+    return [f"{label} (bound)" if row.is_bound else label, *texts]

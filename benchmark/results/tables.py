@@ -1,0 +1,206 @@
+"""Results to tables: a pure function of result files that the report and the leaderboard share."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from benchmark.results.bootstrap import FEWEST_VIDEOS, bootstrap_interval
+from benchmark.results.comparable import require_comparable
+from benchmark.results.result_file import Estimate, MetricCard, Result
+from loopcraft.core.cli import one_line
+
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A number with its interval; `bold` marks the best of a column, or a difference that is not zero."""
+
+    estimate: Estimate
+    text: str
+    bold: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A model or a pair of them; a cell is None where the number is absent."""
+
+    label: str
+    is_bound: bool
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One window: a column a metric, a row a model. `notes` say why numbers are absent."""
+
+    window: str
+    title: str
+    cards: tuple[MetricCard, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+def window_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
+    """A table a window: bounds first, then models in the order given, the best model of each metric in bold.
+
+    `results` maps where a result came from (for error messages) to the result. Raises `UserError` where they
+    cannot stand in one table.
+    """
+    require_comparable(results)
+    labels = unique_labels(list(results.values()))
+    order = sorted(zip(labels, results.values(), strict=True), key=lambda item: item[1].model.role != "bound")
+    cards = headline_cards(results.values())
+    protocol = order[0][1].protocol
+    return tuple(
+        _window_table(window.name, f"{window.name} (frames {window.first}-{window.last})", cards, order)
+        for window in protocol.windows
+    )
+
+
+def _window_table(
+    window: str, title: str, cards: Sequence[MetricCard], order: Sequence[tuple[str, Result]]
+) -> Table:
+    columns = [_column(card, window, order) for card in cards]
+    rows = tuple(
+        Row(
+            label=label,
+            is_bound=result.model.role == "bound",
+            cells=tuple(column[place] for column in columns),
+        )
+        for place, (label, result) in enumerate(order)
+    )
+    return Table(window=window, title=title, cards=tuple(cards), rows=rows, notes=_notes(order))
+
+
+def _column(card: MetricCard, window: str, order: Sequence[tuple[str, Result]]) -> list[Cell | None]:
+    """One metric of every result; among models, the best mean (ties are shared) is bold."""
+    estimates = [_estimate(result, card.name, window) for _, result in order]
+    ranked = [result.model.role == "model" for _, result in order]
+    best = _best([e for e, is_ranked in zip(estimates, ranked, strict=True) if is_ranked], card)
+    cells: list[Cell | None] = []
+    for estimate, is_ranked in zip(estimates, ranked, strict=True):
+        if estimate is None:
+            cells.append(None)
+        else:
+            text = format_estimate(estimate, card.decimals)
+            cells.append(Cell(estimate=estimate, text=text, bold=is_ranked and estimate.mean == best))
+    return cells
+
+
+def paired_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
+    """A table a window of mean differences between any two results over the same videos, with intervals.
+
+    Bold where the interval excludes zero. Set-wise metrics have no value a video, hence no column.
+    """
+    require_comparable(results)
+    named = list(zip(unique_labels(list(results.values())), results.values(), strict=True))
+    cards = [card for card in headline_cards(results.values()) if card.kind == "paired"]
+    return tuple(
+        Table(
+            window=window.name,
+            title=f"differences, {window.name} (frames {window.first}-{window.last})",
+            cards=tuple(cards),
+            rows=tuple(_pair_row(one, other, cards, window.name) for one, other in combinations(named, 2)),
+            notes=_notes(named),
+        )
+        for window in named[0][1].protocol.windows
+    )
+
+
+def _pair_row(
+    one: tuple[str, Result], other: tuple[str, Result], cards: Sequence[MetricCard], window: str
+) -> Row:
+    cells: list[Cell | None] = []
+    for card in cards:
+        estimate = _difference(one[1], other[1], card.name, window)
+        if estimate is None:
+            cells.append(None)
+            continue
+        excludes_zero = (
+            estimate.interval is not None and not estimate.interval[0] <= 0 <= estimate.interval[1]
+        )
+        text = format_estimate(estimate, card.decimals, signed=True)
+        cells.append(Cell(estimate=estimate, text=text, bold=excludes_zero))
+    return Row(label=f"{one[0]} − {other[0]}", is_bound=False, cells=tuple(cells))
+
+
+def _difference(one: Result, other: Result, metric: str, window: str) -> Estimate | None:
+    if metric not in one.metrics or metric not in other.metrics:
+        return None
+    here, there = one.metrics[metric].videos, other.metrics[metric].videos
+    assert here is not None
+    assert there is not None
+    differences = np.array(here[window]) - np.array(there[window])
+    if len(differences) < FEWEST_VIDEOS:
+        return Estimate(mean=float(differences.mean()), interval=None)
+    low, high = bootstrap_interval(differences)
+    return Estimate(mean=float(differences.mean()), interval=(float(low), float(high)))
+
+
+def unique_labels(results: Sequence[Result]) -> list[str]:
+    """Model names; where two are equal, with their arguments; where those are too, with a number."""
+    names = [one_line(result.model.name) for result in results]
+    named = [
+        name if names.count(name) == 1 else one_line(f"{name} {result.model.arguments}")
+        for name, result in zip(names, results, strict=True)
+    ]
+    return [
+        label if named.count(label) == 1 else f"{label} #{named[: place + 1].count(label)}"
+        for place, label in enumerate(named)
+    ]
+
+
+def headline_cards(results: Iterable[Result]) -> list[MetricCard]:
+    """The headline metrics that any of the results has, in the order of their first appearance."""
+    cards: dict[str, MetricCard] = {}
+    for result in results:
+        for name, metric in result.headline.items():
+            cards.setdefault(name, metric.card)
+    return list(cards.values())
+
+
+def _estimate(result: Result, metric: str, window: str) -> Estimate | None:
+    return result.metrics[metric].windows[window] if metric in result.metrics else None
+
+
+def _best(estimates: Sequence[Estimate | None], card: MetricCard) -> float | None:
+    means = [estimate.mean for estimate in estimates if estimate is not None]
+    if not means:
+        return None
+    return max(means) if card.higher_is_better else min(means)
+
+
+def _notes(order: Iterable[tuple[str, Result]]) -> tuple[str, ...]:
+    """Why numbers or videos are missing."""
+    notes = []
+    for label, result in order:
+        notes += [f"{label}: {name} is absent: {reason}" for name, reason in result.absent.items()]
+        if result.failed:
+            total = len(result.failed) + len(result.data.keys)
+            notes.append(f"{label}: {len(result.failed)} of {total} videos failed and are left out")
+    return tuple(map(one_line, notes))
+
+
+def heading(card: MetricCard) -> str:
+    """As in "PSNR (dB) ↑": the arrow points to better."""
+    unit = f" ({card.unit})" if card.unit else ""
+    return one_line(f"{card.title}{unit} {'↑' if card.higher_is_better else '↓'}")
+
+
+def markdown(text: str) -> str:
+    """Text as Markdown that shows it as it is, in a cell too."""
+    return _MARKDOWN.sub(r"\\\g<0>", text)
+
+
+def format_estimate(estimate: Estimate, decimals: int, *, signed: bool = False) -> str:
+    """As in "21.30 [20.91, 21.72]"."""
+    sign = "+" if signed else ""
+    mean = f"{estimate.mean:{sign}.{decimals}f}"
+    if estimate.interval is None:
+        return mean
+    low, high = estimate.interval
+    return f"{mean} [{low:{sign}.{decimals}f}, {high:{sign}.{decimals}f}]"

@@ -1,0 +1,1 @@
+"""Where the frames that are scored come from: models, servers, folders of videos."""

@@ -1,0 +1,177 @@
+"""The HTTP protocol between the benchmark and a model in another environment, for any language to speak.
+
+GET /model answers with JSON: format "loopcraft-rollout-1", name, frame_shape ([3, H, W] or null),
+max_context, role ("model" or "bound"), checkpoint_sha256 (a string or null) and, if it likes, precision
+("float32", "bfloat16", "float16" or null): what the model computes in where it is served.
+
+POST /rollout takes a safetensors document (with a Content-Length) of three tensors: context uint8
+(B, C, 3, H, W), actions int64 (B, C + horizon), whose first C belong to the context, and seeds int64 (B).
+It answers with a stream of records, each one letter and a 32-bit little-endian unsigned integer n:
+    F n   n more frames of every video follow, uint8 (B, n, 3, H, W)
+    E 0   the horizon is full
+    X n   the rollout failed, n bytes of UTF-8 say why
+    M n   the same, but the machine is at fault and not the model: it may succeed another time
+A request that cannot be served gets a 4xx status and JSON {"error": why}.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from benchmark.contract.compute import Compute, Precision
+from benchmark.contract.model import ContractError, RolloutModel, checkpoint_of, precision_of, role_of
+from benchmark.sources.machine import MachineError
+from loopcraft.core.cli import UserError
+from loopcraft.walks.actions import Action
+
+_RECORD = struct.Struct("<cI")
+_LONGEST_MESSAGE = 1 << 16
+
+
+class RequestError(Exception):
+    """A request that breaks the protocol; the message says how."""
+
+
+class BrokenStreamError(Exception):
+    """A stream of records that ends early or holds something else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """The answer to GET /model."""
+
+    format: Literal["loopcraft-rollout-1"]
+    name: str
+    frame_shape: tuple[int, int, int] | None
+    max_context: int
+    role: Literal["model", "bound"]
+    checkpoint_sha256: str | None
+    precision: Precision | None = None
+    """What the model computes in where it is served; None if the server does not say."""
+
+
+def describe(model: RolloutModel, compute: Compute) -> ModelCard:
+    """The card of a model that is served on some device."""
+    return ModelCard(
+        format="loopcraft-rollout-1",
+        name=model.name,
+        frame_shape=model.frame_shape,
+        max_context=model.max_context,
+        role=role_of(model),
+        checkpoint_sha256=checkpoint_of(model),
+        precision=precision_of(model, compute),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutRequest:
+    """The content of POST /rollout."""
+
+    context: UInt8[Tensor, "B C 3 H W"]
+    actions: Int64[Tensor, "B C+horizon"]
+    seeds: Sequence[int]
+
+    @property
+    def horizon_shape(self) -> tuple[int, ...]:
+        """The shape (B, horizon, 3, H, W) of what is asked for."""
+        batch, num_context, *frame = self.context.shape
+        return (batch, self.actions.shape[1] - num_context, *frame)
+
+
+def encode_request(request: RolloutRequest) -> bytes:
+    """The body of POST /rollout."""
+    seeds = torch.tensor(request.seeds, dtype=torch.int64)
+    tensors = {"context": request.context, "actions": request.actions, "seeds": seeds}
+    return save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()})
+
+
+def decode_request(body: bytes, card: ModelCard) -> RolloutRequest:
+    """Read and check a body; raises `RequestError` where it is not for the model of that card."""
+    try:
+        tensors = load(body)
+    except (SafetensorError, KeyError) as error:
+        raise RequestError(f"not a safetensors document: {error}") from error
+    if set(tensors) != {"context", "actions", "seeds"}:
+        raise RequestError(f"expected the tensors context, actions and seeds, got {sorted(tensors)}")
+    if problem := _problem(tensors["context"], tensors["actions"], tensors["seeds"], card):
+        raise RequestError(problem)
+    return RolloutRequest(
+        context=tensors["context"], actions=tensors["actions"], seeds=tensors["seeds"].tolist()
+    )
+
+
+def _problem(context: Tensor, actions: Tensor, seeds: Tensor, card: ModelCard) -> str | None:
+    """What is wrong with the tensors of a request, None if nothing is."""
+    if context.dtype != torch.uint8 or context.ndim != 5:
+        return f"context must be uint8 (B, C, 3, H, W), got {_describe(context)}"
+    batch, num_context, *frame = context.shape
+    if not 1 <= num_context <= card.max_context or batch < 1:
+        return (
+            f"context holds {batch} x {num_context} frames, the model takes 1 to {card.max_context} a video"
+        )
+    allowed = list(card.frame_shape or (3, *frame[1:]))
+    if frame != allowed:
+        return f"frames have the shape {frame}, the model's have {allowed}"
+    if actions.dtype != torch.int64 or actions.ndim != 2 or len(actions) != batch:
+        return f"actions must be int64 ({batch}, C + horizon), got {_describe(actions)}"
+    if actions.shape[1] <= num_context:
+        return f"actions end with the context: {actions.shape[1]} for {num_context} frames"
+    if not bool(((actions >= 0) & (actions < len(Action))).all()):
+        return f"actions must be 0 to {len(Action) - 1}"
+    if seeds.dtype != torch.int64 or seeds.shape != (batch,):
+        return f"seeds must be int64 ({batch},), got {_describe(seeds)}"
+    return None
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def write_records(chunks: Iterator[UInt8[Tensor, "B n 3 H W"]], write: Callable[[bytes], object]) -> None:
+    """Send checked chunks as they come, then the end; or what went wrong."""
+    try:
+        for chunk in chunks:
+            write(_RECORD.pack(b"F", chunk.shape[1]))
+            write(chunk.contiguous().cpu().numpy().tobytes())
+        write(_RECORD.pack(b"E", 0))
+    except UserError as error:
+        message = str(error).encode(errors="replace")[:_LONGEST_MESSAGE]
+        write(_RECORD.pack(b"M" if isinstance(error, MachineError) else b"X", len(message)) + message)
+
+
+def read_records(
+    read: Callable[[int], bytes], shape: tuple[int, ...]
+) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
+    """The chunks of a stream for a horizon of `shape` (B, horizon, 3, H, W).
+
+    Raises `ContractError` for the model's own failure, `MachineError` for its machine's, `BrokenStreamError`
+    for the network's or the server's.
+    """
+    batch, left, *frame = shape
+    while True:
+        kind, count = _RECORD.unpack(_read_exactly(read, _RECORD.size))
+        if kind == b"E":
+            return
+        if kind in (b"X", b"M") and count <= _LONGEST_MESSAGE:
+            message = " ".join(_read_exactly(read, count).decode(errors="replace").split())
+            raise (ContractError if kind == b"X" else MachineError)(message)
+        if kind != b"F" or not 1 <= count <= left:
+            raise BrokenStreamError(f"a record {kind!r} of {count} with {left} frames to go")
+        left -= count
+        data = _read_exactly(read, batch * count * int(np.prod(frame)))
+        yield torch.frombuffer(data, dtype=torch.uint8).reshape(batch, count, *frame)
+
+
+def _read_exactly(read: Callable[[int], bytes], size: int) -> bytearray:
+    data = bytearray(read(size))
+    if len(data) < size:
+        raise BrokenStreamError("it ended early")
+    return data

@@ -1,0 +1,81 @@
+"""How a model is found: by a registered name, by the path of its factory, or at the address of its server."""
+
+import importlib
+import inspect
+import json
+from functools import partial
+from importlib.metadata import entry_points
+from typing import Any
+
+from benchmark.contract.model import ContractError, FrameSource, check_members
+from benchmark.sources import exits
+from benchmark.sources.http_client import HttpModel
+from loopcraft.core.cli import UserError
+
+ENTRY_POINTS = "loopcraft.models"
+
+
+def load_model(spec: str, model_args: str = "{}", world: str | None = None) -> FrameSource:
+    """The model called `spec`: a registered name, `package.module:factory` or http://HOST:PORT.
+
+    The factory (a class is one) is called with the JSON object `model_args` as keyword arguments. One that
+    takes a `world` gets the id of the data's, unless the arguments name another.
+    """
+    arguments = parse_model_args(model_args)
+    try:
+        with exits.refused():
+            factory = _find_factory(spec)
+            try:
+                signature = inspect.signature(factory)
+                if "world" in signature.parameters:
+                    arguments.setdefault("world", world)
+                signature.bind(**arguments)
+            except TypeError as error:
+                raise UserError(f"--model-args {model_args} do not fit {spec}: {error}") from error
+            return check_members(factory(**arguments), spec)
+    except exits.ModelExitError as error:
+        raise ContractError(f"{spec}: {error}") from error
+
+
+def parse_model_args(text: str) -> dict[str, Any]:
+    """Read the JSON object of `--model-args`."""
+    try:
+        arguments = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"--model-args {text!r} is not JSON ({error}): write it as '{{\"size\": 2}}'"
+        ) from error
+    if not isinstance(arguments, dict):
+        raise UserError(f"--model-args {text!r} must be a JSON object, as in '{{\"size\": 2}}'")
+    return arguments
+
+
+def _find_factory(spec: str) -> Any:
+    if spec.startswith("http://"):
+        return partial(HttpModel, spec)
+    return _import_factory(spec) if ":" in spec else _registered_factory(spec)
+
+
+def _registered_factory(name: str) -> Any:
+    registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name not in registered:
+        known = ", ".join(sorted(registered))
+        raise UserError(
+            f"unknown model {name!r}: choose one of {known}, or give package.module:factory or http://HOST:PORT"
+        )
+    return registered[name].load()
+
+
+def _import_factory(path: str) -> Any:
+    module_name, _, attribute = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise UserError(
+            f"--model {path}: no module {error.name!r}; is it installed or on PYTHONPATH?"
+        ) from error
+    if not callable(getattr(module, attribute, None)):
+        raise UserError(f"--model {path}: {module_name} has no callable {attribute!r}")
+    return getattr(module, attribute)

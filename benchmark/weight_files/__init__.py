@@ -1,0 +1,1 @@
+"""The pretrained networks of the metrics as files: fetched once, checked, offline."""

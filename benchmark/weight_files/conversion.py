@@ -1,0 +1,149 @@
+"""Published weights in their publishers' formats -> the tensors that a metric loads.
+
+Whichever file a network comes in, the tensors are the same, bit by bit: AlexNet and VGG16 under torchvision's
+names with LPIPS's linear heads under those of the package `lpips`, I3D under the names of its first code,
+ALIKED and its LightGlue in one file.
+No file is trusted: PyTorch's are read as weights only, pickles of arrays by a reader that knows arrays alone.
+"""
+
+import importlib.util
+import pickle
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.weight_files.tensor_files import SUFFIX, read_tensors
+from loopcraft.core.cli import UserError
+
+LPIPS_LAYERS = {
+    "alexnet": (0, 3, 6, 8, 10),
+    "vgg16": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+}
+"""Numbers of the convolutions among torchvision's `features`."""
+NUM_HEADS = 5
+
+_LPIPS_HEADS = {"alexnet": "alex.pth", "vgg16": "vgg.pth"}
+_OLD_ATTENTION = re.compile(r"^(self_attn|cross_attn)\.(\d+)")
+_FLAX_ROOTS = {"alexnet": "AlexNet_0", "vgg16": "VGG16_0"}
+
+
+def convert(network: str, paths: Sequence[Path]) -> dict[str, Tensor]:
+    """The tensors of `network` from its source's files, or from a safetensors file that has them all.
+
+    Raises `UserError` if they do not have them.
+    """
+    path = paths[0]
+    try:
+        if path.suffix == SUFFIX:
+            return read_tensors(path)
+        if path.suffix == ".ckpt":
+            return from_flax(network, read_arrays(path))
+        states = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
+        return from_lightglue(*states) if network == "aliked" else from_torchvision(network, *states)
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise UserError(f"{path}: not a file of weights ({_first_line(error)})") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not the weights of {network}, it lacks {error}") from error
+
+
+def from_torchvision(network: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The feature layers of torchvision's AlexNet or VGG16, and the heads that the package `lpips` brings."""
+    names = [f"features.{layer}.{part}" for layer in LPIPS_LAYERS[network] for part in ("weight", "bias")]
+    heads = torch.load(_lpips_folder() / _LPIPS_HEADS[network], map_location="cpu", weights_only=True)
+    return {name: state[name] for name in names} | {name: heads[name] for name in _head_names()}
+
+
+def from_lightglue(detector: Mapping[str, Tensor], matcher: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A detector and LightGlue under the names of its later code, with both attentions in a layer."""
+    renamed = {_OLD_ATTENTION.sub(r"transformers.\2.\1", name): values for name, values in matcher.items()}
+    return {f"detector.{name}": values for name, values in detector.items()} | {
+        f"matcher.{name}": values for name, values in renamed.items()
+    }
+
+
+def from_flax(network: str, tree: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a tree of arrays as Flax names them."""
+    return _i3d_from_flax(tree) if network == "i3d" else _lpips_from_flax(network, tree)
+
+
+def _lpips_from_flax(network: str, tree: Mapping[str, Any]) -> dict[str, Tensor]:
+    tensors = {}
+    for number, layer in enumerate(LPIPS_LAYERS[network]):
+        convolution = tree[_FLAX_ROOTS[network]][f"Conv_{number}"]
+        tensors[f"features.{layer}.weight"] = _output_first(convolution["kernel"])
+        tensors[f"features.{layer}.bias"] = torch.from_numpy(convolution["bias"])
+    for number, name in enumerate(_head_names()):
+        tensors[name] = _output_first(tree[f"NetLinLayer_{number}"]["Conv_0"]["kernel"])
+    return tensors
+
+
+def _i3d_from_flax(tree: Mapping[str, Any]) -> dict[str, Tensor]:
+    """A unit's `weight`, the `mean` and `variance` that normalise its output, and its `bias`."""
+    tensors = {}
+    for path, unit in _units(tree["params"]):
+        name = ".".join(path).replace("/", ".")
+        tensors[f"{name}.weight"] = _output_first(unit["Conv_0"]["kernel"])
+        if "BatchNorm_0" not in unit:
+            tensors[f"{name}.bias"] = torch.from_numpy(unit["Conv_0"]["bias"])
+            continue
+        tensors[f"{name}.bias"] = torch.from_numpy(unit["BatchNorm_0"]["bias"])
+        statistics = tree["batch_stats"]
+        for key in (*path, "BatchNorm_0"):
+            statistics = statistics[key]
+        tensors[f"{name}.mean"] = torch.from_numpy(statistics["mean"].reshape(-1))
+        tensors[f"{name}.variance"] = torch.from_numpy(statistics["var"].reshape(-1))
+    return tensors
+
+
+def _units(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The convolutions of a tree, by the keys that lead to them; a key may be several names joined by /."""
+    for key, branch in tree.items():
+        if "Conv_0" in branch:
+            yield (*above, key), branch
+        else:
+            yield from _units(branch, (*above, key))
+
+
+def _output_first(kernel: np.ndarray) -> Tensor:
+    """Flax's (..., in, out) as torch's (out, in, ...)."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(kernel, (-1, -2), (0, 1))))
+
+
+def _head_names() -> list[str]:
+    return [f"lin{number}.model.1.weight" for number in range(NUM_HEADS)]
+
+
+def _lpips_folder() -> Path:
+    """Where the package `lpips` keeps its heads; it is not imported."""
+    package = importlib.util.find_spec("lpips")
+    if package is None or package.origin is None:
+        raise UserError("the heads of LPIPS are in the package lpips: install it")
+    return Path(package.origin).parent / "weights" / "v0.1"
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Reads pickles of nested dicts of NumPy arrays; whatever else one asks for is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The three names that arrays are made of, under NumPy's old and new module."""
+        if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+            return np.ndarray.__reduce__(np.zeros(0))[0]
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return getattr(np, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs")
+
+
+def read_arrays(path: Path) -> Mapping[str, Any]:
+    """The nested dict of arrays in a pickle."""
+    with path.open("rb") as file:
+        tree: Mapping[str, Any] = ArrayUnpickler(file).load()
+    return tree
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
