@@ -20,7 +20,7 @@ from loopcraft.view import ground_below
 from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, headings
 from loopcraft.walks.selection import revisit_ages
 from loopcraft.worlds import make_world
-from models.rollouts import build_rollout
+from models.zoo.world_models import build_rollout
 
 CONTEXT, FRAMES, SIZE = 64, 256, 64
 SCALE, GAP, HEADER = 3, 6, 22

@@ -12,7 +12,7 @@ __all__ = ["load"]  # given by __getattr__
 
 def __getattr__(name: str) -> Any:
     if name == "load":
-        from models.rollouts import load
+        from models.zoo.world_models import load
 
         return load
     raise AttributeError(f"module 'models' has no attribute {name!r}")

@@ -22,7 +22,7 @@ from loopcraft.core.seeding import integer_seed
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.video.h264 import video_writer
-from models.rollouts import Precision, VideoRollout, build_rollout
+from models.zoo.world_models import Precision, VideoRollout, build_rollout
 
 BASELINES = ("framepack", "full-resolution")
 HEADER = 24

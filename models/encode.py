@@ -17,9 +17,9 @@ from loopcraft.core.device import find_device
 from loopcraft.core.files import INDEX, read_json, sweep_partials, write_json
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import open_dataset
-from models.latents import MANIFEST, manifest_of, video_file, write_video
-from models.rollouts import FrameCodec, Precision, uses_bfloat16
-from models.weights import Source, load_autoencoder
+from models.latents.store import MANIFEST, manifest_of, video_file, write_video
+from models.zoo.loading import Source, load_autoencoder
+from models.zoo.world_models import FrameCodec, Precision, uses_bfloat16
 
 FRAMES_READ_AT_ONCE = 256
 """Frames of a video that are decoded in one go; the networks get them in smaller batches."""

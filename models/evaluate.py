@@ -23,12 +23,12 @@ from loopcraft.core.device import find_device
 from loopcraft.core.files import write_json
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from models.box import PRETRAINED
-from models.reconstruction import Estimate, Score, choose_examples, choose_frames, collect, reconstruct
-from models.reconstruction_picture import draw_reconstructions
-from models.rollouts import FrameCodec, Precision
-from models.tokens import Grid
-from models.weights import SUFFIX, Source, holds, load_autoencoder
+from models.networks.tokens import Grid
+from models.reconstruction.picture import draw_reconstructions
+from models.reconstruction.scores import Estimate, Score, choose_examples, choose_frames, collect, reconstruct
+from models.zoo.box import PRETRAINED
+from models.zoo.loading import SUFFIX, Source, holds, load_autoencoder
+from models.zoo.world_models import FrameCodec, Precision
 
 FORMAT, FORMAT_VERSION = "loopcraft-reconstruction", 1
 COLUMNS = 6

@@ -16,11 +16,11 @@ import tyro
 from loopcraft.core.cli import UserError, run
 from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.core.writing import writing_to
-from models.checkpoints import Weights, read_checkpoint, save_checkpoint
-from models.diffusion import Sampling, Solver
-from models.quantize import from_int8, to_int8
-from models.train.journal import read_log
-from models.weights import AUTOENCODERS, SUFFIX, config_from
+from models.checkpoints.format import Weights, read_checkpoint, save_checkpoint
+from models.checkpoints.quantize import from_int8, to_int8
+from models.checkpoints.training_log import read_log
+from models.sampling.diffusion import Sampling, Solver
+from models.zoo.loading import AUTOENCODERS, SUFFIX, config_from
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,11 +20,11 @@ from torch import Tensor
 from loopcraft.core.cli import UserError, run
 from loopcraft.core.device import find_device
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from models.diffusion import Solver
-from models.rollouts import FrameCodec, Precision, uses_bfloat16
-from models.sampler import TokenSampler, keyed_noise
-from models.tokens import Pyramid
-from models.weights import LoadedModel, Source, load_model
+from models.networks.tokens import Pyramid
+from models.sampling.diffusion import Solver
+from models.sampling.token_sampler import TokenSampler, keyed_noise
+from models.zoo.loading import LoadedModel, Source, load_model
+from models.zoo.world_models import FrameCodec, Precision, uses_bfloat16
 
 SAMPLED, GIVEN_TRUTH, REPEATED = "sampled", "given the truth", "last frame repeated"
 VIDEOS_AT_ONCE = 8

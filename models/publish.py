@@ -16,8 +16,8 @@ from benchmark.results.hub import all_results, is_result, result_files, sections
 from loopcraft.core import cli
 from loopcraft.hub import repository as hub
 from loopcraft.hub.errors import MODEL
-from models.card import make_card
-from models.published import (
+from models.publishing.card import make_card
+from models.publishing.repository import (
     describe,
     find_files,
     is_checkpoint_file,

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from loopcraft.core.cli import UserError, run
-from models.diffusion import Sampling
-from models.presets import pico
-from models.rollouts import FrameCodec
-from models.sampler import TokenSampler, keyed_noise
-from models.train.setup_common import USUAL_FRAME_SIZE
-from models.weights import Source, load_model
+from models.sampling.diffusion import Sampling
+from models.sampling.token_sampler import TokenSampler, keyed_noise
+from models.train.setup.common import USUAL_FRAME_SIZE
+from models.zoo.loading import Source, load_model
+from models.zoo.presets import pico
+from models.zoo.world_models import FrameCodec
 
 NAMES = ("millivid", "millivid-causal")
 

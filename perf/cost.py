@@ -16,13 +16,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from loopcraft.core.cli import UserError, run
-from models.autoencoder import Autoencoder
-from models.denoiser import Condition
-from models.framepack import FramePackDenoiser
-from models.presets import PRESETS, Preset, TokenModelConfig
-from models.tokens import LEVEL
+from models.networks.autoencoder import Autoencoder
+from models.networks.denoiser import Condition
+from models.networks.framepack import FramePackDenoiser
+from models.networks.tokens import LEVEL
 from models.train.config import schedule_of
-from models.train.setup_common import USUAL_FRAME_SIZE
+from models.train.setup.common import USUAL_FRAME_SIZE
+from models.zoo.presets import PRESETS, Preset, TokenModelConfig
 
 SHOWN = ("main", "ablation", "nano", "pico", "small")
 """The presets that are for more than tests."""

@@ -26,8 +26,8 @@ from typing import Any, Literal
 import torch
 
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, run
-from models.presets import PRESETS
-from models.train.setup_common import USUAL_FRAME_SIZE
+from models.train.setup.common import USUAL_FRAME_SIZE
+from models.zoo.presets import PRESETS
 
 Job = Literal["tests", "sample", "train"]
 
@@ -41,7 +41,7 @@ TRIAL_SECONDS = 90.0
 WAITER = """
 import sys, time, pathlib
 from models.train.__main__ import main
-import models.train.setup, models.train.trainer
+import models.train.setup.prepare, models.train.trainer
 signal, *arguments = sys.argv[1:]
 while not pathlib.Path(signal).exists():
     time.sleep(0.1)

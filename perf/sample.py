@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, run
-from models.denoiser import TokenDenoiser
-from models.diffusion import Sampling
-from models.layers import SIZES, TransformerSize
-from models.plan import Plan
-from models.plans import NAMED_PLANS
-from models.sampler import TokenSampler, keyed_noise
-from models.tokens import Grid
+from models.networks.denoiser import TokenDenoiser
+from models.networks.layers import SIZES, TransformerSize
+from models.networks.tokens import Grid
+from models.plans.builders import NAMED_PLANS
+from models.plans.plan import Plan
+from models.sampling.diffusion import Sampling
+from models.sampling.token_sampler import TokenSampler, keyed_noise
 from tests.golden.reference import sample_window
 
 TOLERANCE = 1e-5

@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 """What each room may import of its siblings."""
 ALSO: dict[str, tuple[str, ...]] = {
     "models/evaluate.py": ("benchmark.weight_files.bundle", "benchmark.metrics"),
-    "models/published.py": ("benchmark.results.result_file",),
+    "models/publishing/repository.py": ("benchmark.results.result_file",),
     "models/publish.py": ("benchmark.results.hub",),
 }
 """What one module may import beyond its room: commands that score by the benchmark's metrics or show its

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from models.presets import PRESETS
+from models.zoo.presets import PRESETS
 from perf import causal
 from perf.cost import count_cost, main, video_cost
 

@@ -17,14 +17,22 @@ from benchmark.metrics.psnr import psnr
 from benchmark.metrics.ssim import ssim
 from loopcraft.core.files import file_sha256
 from loopcraft.dataset import open_dataset
-from models import evaluate, reconstruction
-from models.autoencoder import Autoencoder, AutoencoderConfig, join_patches, patch_pyramid
-from models.checkpoints import save_checkpoint
+from models import evaluate
+from models.checkpoints.format import save_checkpoint
 from models.evaluate import main
-from models.reconstruction import Example, choose_examples, choose_frames, collect, estimate, reconstruct
-from models.reconstruction_picture import draw_reconstructions
-from models.rollouts import FrameCodec
-from models.weights import Source, load_autoencoder
+from models.networks.autoencoder import Autoencoder, AutoencoderConfig, join_patches, patch_pyramid
+from models.reconstruction import scores as reconstruction
+from models.reconstruction.picture import draw_reconstructions
+from models.reconstruction.scores import (
+    Example,
+    choose_examples,
+    choose_frames,
+    collect,
+    estimate,
+    reconstruct,
+)
+from models.zoo.loading import Source, load_autoencoder
+from models.zoo.world_models import FrameCodec
 
 SIDE, FRAMES, VIDEOS = 16, 23, 3
 CHOSEN = [0, 7, 15, 22]

@@ -14,7 +14,7 @@ import models
 from benchmark import run
 from benchmark.results.result_file import read_result
 from loopcraft import generate
-from models import rollouts
+from models.zoo import world_models as rollouts
 
 
 class Grey:

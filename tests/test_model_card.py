@@ -15,10 +15,10 @@ from benchmark.results.result_file import Result, write_result
 from loopcraft.core.cli import UserError
 from loopcraft.core.files import file_sha256
 from models import pack
-from models.card import Checkpoint, make_card
-from models.checkpoints import read_checkpoint, save_checkpoint
-from models.published import describe, find_files, require_own_results, split_results
-from models.weights import Source, find_weights, load_model
+from models.checkpoints.format import read_checkpoint, save_checkpoint
+from models.publishing.card import Checkpoint, make_card
+from models.publishing.repository import describe, find_files, require_own_results, split_results
+from models.zoo.loading import Source, find_weights, load_model
 
 pytest_plugins = ["hub_client", "published_models"]
 pytestmark = pytest.mark.usefixtures("hub")

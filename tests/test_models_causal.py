@@ -7,13 +7,13 @@ import torch
 from test_models_sampler import GRID, SIZE, inputs, latents_of, randomise, token_sampler
 
 from loopcraft.core.cli import UserError
-from models import losses
-from models.denoiser import Condition, TokenDenoiser, mask_actions, visible_from
-from models.diffusion import Sampling, Schedule
-from models.losses import token_loss
-from models.presets import PRESETS
-from models.sampler import TokenSampler, keyed_noise
-from models.tokens import LEVEL
+from models.networks.denoiser import Condition, TokenDenoiser, mask_actions, visible_from
+from models.networks.tokens import LEVEL
+from models.sampling.diffusion import Sampling, Schedule
+from models.sampling.token_sampler import TokenSampler, keyed_noise
+from models.train import losses
+from models.train.losses import token_loss
+from models.zoo.presets import PRESETS
 from tests.golden import reference
 
 TARGET = torch.tensor([[1, 0, 0, 1, 1, 0, 0, 0, 1], [0, 0, 0, 0, 0, 1, 1, 0, 0]], dtype=torch.bool)

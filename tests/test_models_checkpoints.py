@@ -12,9 +12,8 @@ from safetensors.torch import save_file
 
 from loopcraft.core.cli import UserError
 from loopcraft.core.files import file_sha256
-from models import hub
-from models.autoencoder import Autoencoder
-from models.checkpoints import (
+from models.checkpoints import hub
+from models.checkpoints.format import (
     FORMAT,
     load_weights,
     published_name,
@@ -22,9 +21,10 @@ from models.checkpoints import (
     read_published,
     save_checkpoint,
 )
-from models.hub import PUBLISHED, HubFile, fetch, require_sha256
-from models.presets import Preset, tiny
-from models.weights import Source, config_from, find_weights, load_autoencoder, load_model
+from models.checkpoints.hub import PUBLISHED, HubFile, fetch, require_sha256
+from models.networks.autoencoder import Autoencoder
+from models.zoo.loading import Source, config_from, find_weights, load_autoencoder, load_model
+from models.zoo.presets import Preset, tiny
 
 NAMES = [
     "millivid", "framepack", "millivid-cascaded", "millivid-causal", "framepack-mirrored", "full-resolution",

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from models.diffusion import Sampling, Schedule, sample
+from models.sampling.diffusion import Sampling, Schedule, sample
 
 
 def test_both_ends_of_the_schedule():

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopcraft.core.cli import UserError
-from models.clips import clip_index, extend_actions, split_videos
-from models.latents import open_latents
-from models.plan import CONTEXT, DENOISED
-from models.plans import millivid
-from models.pyramid_files import read_frames, read_pyramid, record_bytes, write_frames, write_pyramid
-from models.tokens import Grid
-from models.windows import choose_step, cut_window
+from models.latents.pyramid_files import read_frames, read_pyramid, record_bytes, write_frames, write_pyramid
+from models.latents.store import open_latents
+from models.networks.tokens import Grid
+from models.plans.builders import millivid
+from models.plans.plan import CONTEXT, DENOISED
+from models.train.data.windows import choose_step, cut_window
+from models.zoo.extended_actions import clip_index, extend_actions, split_videos
 
 GRID = Grid(side=4, levels=3, channels=2)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.layers import ConditionedBlock
+from models.networks.layers import ConditionedBlock
 from tests.golden import precision
 from tests.golden.__main__ import GROUPS, main
 from tests.golden.folder import Folder

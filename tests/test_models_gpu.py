@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.denoiser import Condition, TokenDenoiser, mask_actions
-from models.layers import SIZES
-from models.presets import PRESETS
-from models.rollouts import build_rollout
-from models.tokens import LEVEL
+from models.networks.denoiser import Condition, TokenDenoiser, mask_actions
+from models.networks.layers import SIZES
+from models.networks.tokens import LEVEL
+from models.zoo.presets import PRESETS
+from models.zoo.world_models import build_rollout
 from tests.golden.folder import Folder, fill, root_mean_square
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.autoencoder import (
+from models.networks.autoencoder import (
     Autoencoder,
     AutoencoderConfig,
     cut_patches,
@@ -13,18 +13,13 @@ from models.autoencoder import (
     mean_pooled,
     patch_pyramid,
 )
-from models.denoiser import Condition, TokenDenoiser, mask_actions
-from models.diffusion import Schedule
-from models.framepack import FramePackDenoiser, FramePackWindow, patches
-from models.layers import (
-    TransformerSize,
-    sinusoid_pairs,
-    time_features,
-    video_position_features,
-)
-from models.losses import frame_loss, reconstruction_loss, token_loss
-from models.optimizers import OptimizerConfig, build_optimizers, set_learning_rate, split_parameters
-from models.tokens import FRAME, LEVEL, Grid
+from models.networks.denoiser import Condition, TokenDenoiser, mask_actions
+from models.networks.framepack import FramePackDenoiser, FramePackWindow, patches
+from models.networks.layers import TransformerSize, sinusoid_pairs, time_features, video_position_features
+from models.networks.tokens import FRAME, LEVEL, Grid
+from models.sampling.diffusion import Schedule
+from models.train.losses import frame_loss, reconstruction_loss, token_loss
+from models.train.optimizers import OptimizerConfig, build_optimizers, set_learning_rate, split_parameters
 from tests.test_models_sampler import randomise
 
 SIZE = TransformerSize(depth=2, width=36, heads=3)

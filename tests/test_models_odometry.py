@@ -9,10 +9,9 @@ from torch import Tensor
 
 from loopcraft.walks.actions import TICKS_PER_ENTRY, draw_walks
 from loopcraft.worlds import make_world
-from models.diffusion import Sampling
-from models.framepack import FramePackDenoiser, FramePackWindow
-from models.layers import SIZES
-from models.odometry import (
+from models.networks.framepack import FramePackDenoiser, FramePackWindow
+from models.networks.layers import SIZES
+from models.networks.odometry import (
     BLOCKS_PER_TICK,
     KEPT_PER_TICK,
     NUM_POSE_FEATURES,
@@ -21,12 +20,13 @@ from models.odometry import (
     seen_from,
     token_poses,
 )
-from models.plans import plan_config
-from models.presets import CausalModelConfig, TokenModelConfig
-from models.sampler import TokenSampler, keyed_noise
-from models.tokens import Grid
+from models.networks.tokens import Grid
+from models.plans.builders import plan_config
+from models.sampling.diffusion import Sampling
+from models.sampling.token_sampler import TokenSampler, keyed_noise
 from models.train.config import PoolConfig
 from models.train.objectives import TokenObjective
+from models.zoo.presets import CausalModelConfig, TokenModelConfig
 
 GRID = Grid(side=4, levels=2, channels=4)
 PLAN = plan_config("millivid", windows=[2, 8], extra_budget=32)

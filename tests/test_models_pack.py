@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from loopcraft.core.files import file_sha256
-from models.checkpoints import read_checkpoint, save_checkpoint
-from models.diffusion import Sampling
+from models.checkpoints.format import read_checkpoint, save_checkpoint
 from models.pack import _thin, main, training_minutes
-from models.presets import tiny
-from models.rollouts import build_rollout
-from models.weights import Source, find_weights, load_model
+from models.sampling.diffusion import Sampling
+from models.zoo.loading import Source, find_weights, load_model
+from models.zoo.presets import tiny
+from models.zoo.world_models import build_rollout
 
 SIZE = 32
 STEPS = 25

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopcraft.core.cli import UserError
-from models.plan import CONTEXT, DENOISED, UNSEEN, Plan
-from models.plan_picture import COLORS, plan_pixels
-from models.plans import NAMED_PLANS, framepack, framepack_mirrored, main, millivid, upscale
-from models.tokens import Grid
+from models.networks.tokens import Grid
+from models.plans.builders import NAMED_PLANS, framepack, framepack_mirrored, main, millivid, upscale
+from models.plans.picture import COLORS, plan_pixels
+from models.plans.plan import CONTEXT, DENOISED, UNSEEN, Plan
 
 
 def play(plan: Plan, chunks: int = 3) -> np.ndarray:

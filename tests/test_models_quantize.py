@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.checkpoints import describe_checkpoint, read_checkpoint, save_checkpoint
-from models.presets import tiny
-from models.quantize import from_int8, to_int8
+from models.checkpoints.format import describe_checkpoint, read_checkpoint, save_checkpoint
+from models.checkpoints.quantize import from_int8, to_int8
+from models.zoo.presets import tiny
 
 
 @given(seed=st.integers(0, 10**6), power=st.integers(-3, 3), shape=st.tuples(*2 * [st.integers(1, 9)]))

@@ -16,14 +16,14 @@ from benchmark.sources.loading import load_model as load_registered
 from loopcraft.core.cli import UserError
 from loopcraft.generate import main as generate
 from loopcraft.video.h264 import video_writer
-from models import rollouts
-from models.autoencoder import Autoencoder
 from models.demo import main as demo
 from models.encode import main as encode
-from models.latents import open_latents
-from models.plans import main as draw_plan
-from models.presets import MODELS, PRESETS
-from models.rollouts import autoencoded, build_rollout, extend_walk, millivid
+from models.latents.store import open_latents
+from models.networks.autoencoder import Autoencoder
+from models.plans.builders import main as draw_plan
+from models.zoo import world_models as rollouts
+from models.zoo.presets import MODELS, PRESETS
+from models.zoo.world_models import autoencoded, build_rollout, extend_walk, millivid
 from tests.test_models_sampler import randomise
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,7 +130,7 @@ def test_every_model_is_registered():
     ours = {name: value.split(":") for name, value in points.items() if value.startswith("models.")}
     assert set(ours) == {*MODELS, "autoencoded"}
     for module, attribute in ours.values():
-        assert module == "models.rollouts"
+        assert module == "models.zoo.world_models"
         assert callable(getattr(rollouts, attribute))
     for name in MODELS:
         module, attribute = ours[name]
@@ -211,7 +211,9 @@ def test_a_result_says_what_the_model_computed_in(world_data, tmp_path):
 
 
 def test_the_contract_is_met():
-    model = load_registered("models.rollouts:upscale", json.dumps({"preset": "tiny", "frame_size": SIZE}))
+    model = load_registered(
+        "models.zoo.world_models:upscale", json.dumps({"preset": "tiny", "frame_size": SIZE})
+    )
     assert model.frame_shape == (3, SIZE, SIZE)
     assert model.max_context == 40
 
@@ -309,7 +311,7 @@ def test_a_device_that_is_not_there_is_told_in_a_sentence(command, data, tmp_pat
 )
 def test_a_sampling_that_makes_no_sense_is_refused(change, sentence) -> None:
     """In a process of its own: here types are checked first."""
-    code = f"from models.diffusion import Sampling; Sampling().changed({change})"
+    code = f"from models.sampling.diffusion import Sampling; Sampling().changed({change})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert f"UserError: {sentence}" in done.stderr
 

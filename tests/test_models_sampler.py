@@ -7,15 +7,22 @@ import pytest
 import torch
 
 from loopcraft.core.cli import UserError
-from models.denoiser import NO_ACTION, Condition, TokenDenoiser
-from models.diffusion import Sampling
-from models.frame_sampler import FrameSampler
-from models.framepack import FramePackDenoiser, FramePackWindow
-from models.layers import TransformerSize
-from models.plan import CONTEXT, DENOISED, UNSEEN
-from models.plans import framepack, framepack_mirrored, full_resolution, millivid, rollout_upscale, upscale
-from models.sampler import TokenSampler, consecutive_runs, keyed_noise
-from models.tokens import Grid
+from models.networks.denoiser import NO_ACTION, Condition, TokenDenoiser
+from models.networks.framepack import FramePackDenoiser, FramePackWindow
+from models.networks.layers import TransformerSize
+from models.networks.tokens import Grid
+from models.plans.builders import (
+    framepack,
+    framepack_mirrored,
+    full_resolution,
+    millivid,
+    rollout_upscale,
+    upscale,
+)
+from models.plans.plan import CONTEXT, DENOISED, UNSEEN
+from models.sampling.diffusion import Sampling
+from models.sampling.frame_sampler import FrameSampler
+from models.sampling.token_sampler import TokenSampler, consecutive_runs, keyed_noise
 from tests.golden import reference
 
 SIZE = TransformerSize(depth=3, width=48, heads=3)

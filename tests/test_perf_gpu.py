@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.checkpoints import read_checkpoint
+from models.checkpoints.format import read_checkpoint
 from perf import gpu
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from benchmark_data import write_dataset
 
-from models.diffusion import Sampling
 from models.plan_errors import GIVEN_TRUTH, REPEATED, SAMPLED, main, predict, relative_errors
-from models.presets import tiny
-from models.sampler import TokenSampler, keyed_noise
-from models.weights import Source, load_model
+from models.sampling.diffusion import Sampling
+from models.sampling.token_sampler import TokenSampler, keyed_noise
+from models.zoo.loading import Source, load_model
+from models.zoo.presets import tiny
 
 SIDE = 16
 
@@ -117,6 +117,6 @@ def test_mistakes_are_told_in_a_sentence(data, capsys, tmp_path) -> None:
 
 
 def test_a_mutant_that_ignores_the_truth_is_seen(sampler, video, monkeypatch) -> None:
-    monkeypatch.setattr("models.sampler._correct", lambda *arguments: None)
+    monkeypatch.setattr("models.sampling.token_sampler._correct", lambda *arguments: None)
     with pytest.raises(AssertionError):
         test_a_later_step_sees_the_truth_and_the_first_does_not(sampler, video)

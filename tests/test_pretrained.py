@@ -14,11 +14,11 @@ from loopcraft.core.cli import UserError
 from loopcraft.generation.plan import plan_train_episode
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_world
-from models.box import PRETRAINED_FOLDER, boxed_worlds, misfit
-from models.checkpoints import read_checkpoint
-from models.diffusion import Sampling
-from models.rollouts import build_rollout
-from models.weights import Source, load_autoencoder
+from models.checkpoints.format import read_checkpoint
+from models.sampling.diffusion import Sampling
+from models.zoo.box import PRETRAINED_FOLDER, boxed_worlds, misfit
+from models.zoo.loading import Source, load_autoencoder
+from models.zoo.world_models import build_rollout
 
 SETS = {
     "plaza-v1": ("millivid", "framepack", "full-resolution"),

@@ -16,9 +16,9 @@ import loopcraft.hub.repository
 from loopcraft.core.cli import UserError
 from loopcraft.core.files import file_sha256
 from models import pack
-from models.checkpoints import read_checkpoint, save_checkpoint
-from models.hub import PUBLISHED, fetch, fetch_first
-from models.weights import Source, find_weights, load_autoencoder, load_model
+from models.checkpoints.format import read_checkpoint, save_checkpoint
+from models.checkpoints.hub import PUBLISHED, fetch, fetch_first
+from models.zoo.loading import Source, find_weights, load_autoencoder, load_model
 
 pytest_plugins = ["hub_client", "published_models"]
 pytestmark = pytest.mark.usefixtures("hub")

@@ -19,7 +19,7 @@ from benchmark.metrics.i3d import load_i3d
 from benchmark.metrics.lightglue import COLUMNS
 from benchmark.metrics.lightglue_aliked import load_lightglue_aliked
 from benchmark.metrics.lpips import load_lpips, load_lpips_map
-from models.train.details import Lpips
+from models.train.detail_loss import Lpips
 
 pytestmark = pytest.mark.weights
 

@@ -18,17 +18,18 @@ from training_runs import GOLDEN, QUICK, WORLD, losses, train, use_fake_world, w
 from benchmark.sources.loading import load_model
 from loopcraft.core.files import file_sha256
 from loopcraft.core.seeding import generator, integer_seed
-from models.checkpoints import read_checkpoint, save_checkpoint
-from models.latents import open_latents
-from models.optimizers import OptimizerConfig, build_optimizers, set_learning_rate
-from models.presets import nano, pico, tiny
-from models.train import checkpoint, episodes, played
+from models.checkpoints.format import read_checkpoint, save_checkpoint
+from models.latents.store import open_latents
+from models.train import checkpoint
 from models.train.__main__ import main
 from models.train.config import PoolConfig
+from models.train.data import episodes, played
+from models.train.data.pool import EpisodePool
 from models.train.objectives import TokenObjective
-from models.train.pool import EpisodePool
+from models.train.optimizers import OptimizerConfig, build_optimizers, set_learning_rate
 from models.train.trainer import Trainer
-from models.weights import Source, load_autoencoder, seeded
+from models.zoo.loading import Source, load_autoencoder, seeded
+from models.zoo.presets import nano, pico, tiny
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -97,7 +98,7 @@ def test_trained_models_run_in_the_benchmark(tmp_path, latents, name):
     flags = ("video", *WORLD[:2], "--episode-frames", "120", *QUICK, "--autoencoder", str(tmp_path))
     flags = (*flags, "--out", str(tmp_path), "--steps", "1", "--picture-every", "1", "--pool", "1")
     assert main([*flags, "--model", name]) == 0
-    factory = f"models.rollouts:{name.replace('-', '_')}"
+    factory = f"models.zoo.world_models:{name.replace('-', '_')}"
     model = load_model(factory, json.dumps({"checkpoint": str(tmp_path), "steps": 2}))
     assert (model.name, len(model.checkpoint_sha256)) == (name, 64)
     context = torch.zeros(1, model.max_context, 3, 16, 16, dtype=torch.uint8)

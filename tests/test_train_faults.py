@@ -18,9 +18,9 @@ from loopcraft.core.cli import UserError
 from loopcraft.core.files import whole_file
 from loopcraft.core.writing import writing_to
 from models.train.config import PoolConfig
-from models.train.episodes import LoadedEpisode
-from models.train.loaders import LoaderError, Loaders
-from models.train.pool import EpisodePool
+from models.train.data.episodes import LoadedEpisode
+from models.train.data.loaders import LoaderError, Loaders
+from models.train.data.pool import EpisodePool
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED, STATE = "millivid.safetensors", "millivid.training.pt"

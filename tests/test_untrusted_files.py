@@ -30,10 +30,10 @@ from loopcraft.dataset import mirror, open_dataset
 from loopcraft.dataset.catalog import SHARD_PATH, Configuration, ShardEntry, decode_catalog, encode_catalog
 from loopcraft.dataset.mask_files import encode_masks, read_masks
 from loopcraft.generation.recipe import manifest, read_manifest
-from models.checkpoints import FORMAT, header_of
-from models.latents import open_latents
-from models.pyramid_files import read_frames, write_frames
-from models.train.journal import Journal, read_log
+from models.checkpoints.format import FORMAT, header_of
+from models.checkpoints.training_log import Journal, read_log
+from models.latents.pyramid_files import read_frames, write_frames
+from models.latents.store import open_latents
 
 
 def attempt(read: Callable[..., Any], *arguments: Any) -> tuple[Any, str | None]:

@@ -9,10 +9,10 @@ import torch
 from fake_world import FakeWorld
 
 from loopcraft.core.files import write_json
-from models.latents import MANIFEST, manifest_of, write_video
-from models.presets import tiny
-from models.train import played
+from models.latents.store import MANIFEST, manifest_of, write_video
 from models.train.__main__ import main
+from models.train.data import played
+from models.zoo.presets import tiny
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 FRAMES = 120

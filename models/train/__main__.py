@@ -12,13 +12,13 @@ import tyro
 
 from loopcraft.core.cli import run
 from loopcraft.core.writing import writing_to
-from models.presets import MODELS
+from models.train.data.pool import EpisodePool
 from models.train.flags import AutoencoderFlags, Flags, VideoFlags
 from models.train.loop import Loop, LoopConfig, describe_start
-from models.train.pool import EpisodePool
 from models.train.processes import Processes, join_processes
-from models.train.setup import prepare
+from models.train.setup.prepare import prepare
 from models.train.trainer import Trainer
+from models.zoo.presets import MODELS
 
 Command = (
     Annotated[AutoencoderFlags, tyro.conf.subcommand("autoencoder")]

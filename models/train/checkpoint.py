@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from loopcraft.core.cli import UserError, describe_os_error
 from loopcraft.core.files import whole_file
-from models.checkpoints import describe_checkpoint, save_checkpoint
+from models.checkpoints.format import describe_checkpoint, save_checkpoint
 from models.train.config import TrainingConfig, differences
 
 FORMAT = "loopcraft-training"

@@ -4,10 +4,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from models.autoencoder import AutoencoderConfig
-from models.optimizers import OptimizerConfig
-from models.presets import VideoConfig
-from models.tokens import Grid
+from models.networks.autoencoder import AutoencoderConfig
+from models.networks.tokens import Grid
+from models.train.optimizers import OptimizerConfig
+from models.zoo.presets import VideoConfig
 
 Detail = Literal["lpips", "gradient"]
 """The term beside the squared error: LPIPS (VGG), or the difference of image gradients."""

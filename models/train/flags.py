@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from loopcraft.core.cli import UserError
-from models.rollouts import Precision
+from models.zoo.world_models import Precision
 
 PresetName = Literal["main", "ablation", "tiny", "nano", "pico", "small"]
 

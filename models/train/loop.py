@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from loopcraft.core.cli import UserError
+from models.checkpoints.training_log import Journal
 from models.train.checkpoint import is_shipped, last_good, save_state, ship, shipped_file, state_file
-from models.train.journal import Journal
+from models.train.data.pool import EpisodePool
 from models.train.pictures import write_png
-from models.train.pool import EpisodePool
 from models.train.processes import StopRequest
 from models.train.trainer import Trainer
 

@@ -11,19 +11,19 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
-from models.autoencoder import Autoencoder, join_patches
-from models.denoiser import TokenDenoiser
-from models.diffusion import Schedule
-from models.framepack import FramePackDenoiser
-from models.losses import frame_loss, reconstruction_loss, token_loss
-from models.odometry import token_poses
-from models.plan import DENOISED, UNSEEN, Plan
-from models.presets import VideoNetwork
-from models.tokens import FRAME, Grid
-from models.train.details import DetailLoss
-from models.train.pool import EpisodePool
-from models.train.transfer import send
-from models.windows import WindowTable, choose_step
+from models.networks.autoencoder import Autoencoder, join_patches
+from models.networks.denoiser import TokenDenoiser
+from models.networks.framepack import FramePackDenoiser
+from models.networks.odometry import token_poses
+from models.networks.tokens import FRAME, Grid
+from models.plans.plan import DENOISED, UNSEEN, Plan
+from models.sampling.diffusion import Schedule
+from models.train.data.pool import EpisodePool
+from models.train.data.transfer import send
+from models.train.data.windows import WindowTable, choose_step
+from models.train.detail_loss import DetailLoss
+from models.train.losses import frame_loss, reconstruction_loss, token_loss
+from models.zoo.presets import VideoNetwork
 
 Batch = dict[str, Shaped[Tensor, "..."]]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loopcraft.core.cli import UserError, run
 from loopcraft.generation.recipe import Recipe
-from models.train.played import WorldEpisodes, is_world
+from models.train.data.played import WorldEpisodes, is_world
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from loopcraft.core.seeding import generator, integer_seed
-from models.optimizers import build_optimizers, set_learning_rate
-from models.sampler import autocast
+from models.sampling.token_sampler import autocast
 from models.train.config import TrainingConfig
+from models.train.data.pool import EpisodePool
 from models.train.objectives import Objective, compile_networks
-from models.train.pool import EpisodePool
+from models.train.optimizers import build_optimizers, set_learning_rate
 from models.train.processes import Processes
 
 

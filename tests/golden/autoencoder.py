@@ -4,9 +4,9 @@ import re
 
 import torch
 
-from models.autoencoder import Autoencoder, AutoencoderConfig, join_patches, patch_pyramid
-from models.losses import reconstruction_loss
-from models.tokens import FRAME, LEVEL, Grid
+from models.networks.autoencoder import Autoencoder, AutoencoderConfig, join_patches, patch_pyramid
+from models.networks.tokens import FRAME, LEVEL, Grid
+from models.train.losses import reconstruction_loss
 from tests.golden.folder import Folder, fill
 
 FORWARD = 2e-5

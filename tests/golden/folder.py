@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.checkpoints import published_name
+from models.checkpoints.format import published_name
 
 KNOWN_FILES = [
     f"{place}*.{kind}" for kind in ("npz", "json", "pyramid", "frames") for place in ("", "files/**/")

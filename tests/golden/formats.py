@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from models.clips import clip_index, extend_actions, split_videos
-from models.pyramid_files import read_frames, read_pyramid, write_frames, write_pyramid
-from models.tokens import Grid
-from models.windows import choose_step, cut_window
+from models.latents.pyramid_files import read_frames, read_pyramid, write_frames, write_pyramid
+from models.networks.tokens import Grid
+from models.train.data.windows import choose_step, cut_window
+from models.zoo.extended_actions import clip_index, extend_actions, split_videos
 from tests.golden.folder import Folder
 from tests.golden.plans import plan_from
 

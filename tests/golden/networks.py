@@ -2,10 +2,9 @@
 
 import torch
 
-from models.denoiser import Condition, TimeEmbedding, TokenDenoiser, mask_actions
-from models.diffusion import Schedule
-from models.framepack import FramePackDenoiser, FramePackWindow
-from models.layers import (
+from models.networks.denoiser import Condition, TimeEmbedding, TokenDenoiser, mask_actions
+from models.networks.framepack import FramePackDenoiser, FramePackWindow
+from models.networks.layers import (
     SIZES,
     ConditionedBlock,
     HeadNorm,
@@ -14,7 +13,8 @@ from models.layers import (
     time_features,
     video_position_features,
 )
-from models.tokens import LEVEL, Grid
+from models.networks.tokens import LEVEL, Grid
+from models.sampling.diffusion import Schedule
 from tests.golden.folder import Folder, fill
 
 FORWARD = 2e-5

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from models import plans
-from models.diffusion import Schedule
-from models.plan import Plan
-from models.tokens import Grid
+from models.networks.tokens import Grid
+from models.plans import builders as plans
+from models.plans.plan import Plan
+from models.sampling.diffusion import Schedule
 from tests.golden.folder import Folder
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from models.denoiser import TokenDenoiser
-from models.diffusion import Sampling, Schedule
-from models.frame_sampler import FrameSampler
-from models.framepack import FramePackDenoiser, FramePackWindow
-from models.layers import SIZES
-from models.sampler import TokenSampler
-from models.tokens import FRAME, LEVEL, Grid, Pyramid
+from models.networks.denoiser import TokenDenoiser
+from models.networks.framepack import FramePackDenoiser, FramePackWindow
+from models.networks.layers import SIZES
+from models.networks.tokens import FRAME, LEVEL, Grid, Pyramid
+from models.sampling.diffusion import Sampling, Schedule
+from models.sampling.frame_sampler import FrameSampler
+from models.sampling.token_sampler import TokenSampler
 from tests.golden.folder import Folder, fill
 from tests.golden.plans import plan_from
 

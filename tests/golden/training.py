@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from models.autoencoder import Autoencoder, AutoencoderConfig
-from models.checkpoints import published_name
-from models.denoiser import TokenDenoiser
-from models.diffusion import Schedule
-from models.framepack import FramePackDenoiser, FramePackWindow
-from models.layers import SIZES
-from models.losses import frame_loss, token_loss
-from models.optimizers import OptimizerConfig, build_optimizers, set_learning_rate, split_parameters
-from models.tokens import Grid
+from models.checkpoints.format import published_name
+from models.networks.autoencoder import Autoencoder, AutoencoderConfig
+from models.networks.denoiser import TokenDenoiser
+from models.networks.framepack import FramePackDenoiser, FramePackWindow
+from models.networks.layers import SIZES
+from models.networks.tokens import Grid
+from models.sampling.diffusion import Schedule
+from models.train.losses import frame_loss, token_loss
+from models.train.optimizers import OptimizerConfig, build_optimizers, set_learning_rate, split_parameters
 from tests.golden.folder import Folder, fill
 
 LOSS = 1e-6

@@ -1,0 +1,169 @@
+"""Latents of a data set on disk: a safetensors file a video, a tensor a level, read by any window of frames.
+
+index.json        {"000/000": 1024, ...}: frames of each video; written last: the set is finished
+latents.json      format version, grid, dtype, sha256 of the autoencoder, and where the frames came from
+000/000.safetensors   level0 (T, n, C) ... level3, and states float32 (T, 6)
+
+The published layout (index.json or index_unfiltered.json with .pyramid files) opens as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from loopcraft.core.cli import UserError
+from loopcraft.core.decoding import SchemaError, decode
+from loopcraft.core.files import INDEX, STATE_COLUMNS, is_inside, read_json, whole_file
+from models.latents.pyramid_files import read_pyramid
+from models.networks.tokens import Grid
+
+FORMAT = "loopcraft-latents"
+FORMAT_VERSION = 1
+MANIFEST = "latents.json"
+PUBLISHED_INDEX = "index_unfiltered.json"
+
+
+def video_file(root: Path, key: str) -> Path:
+    """Where a video's latents lie."""
+    return root / f"{key}.safetensors"
+
+
+def write_video(
+    root: Path, key: str, levels: Sequence[Float[Tensor, "T _ C"]], states: Float32[np.ndarray, "T 6"]
+) -> None:
+    """Write the latents and states of one video, whole."""
+    tensors = {f"level{level}": latents.contiguous() for level, latents in enumerate(levels)}
+    tensors["states"] = torch.from_numpy(states)
+    with whole_file(video_file(root, key)) as temporary:
+        save_file(tensors, temporary)
+
+
+def manifest_of(grid: Grid, dtype: torch.dtype, **origin: Any) -> dict[str, Any]:
+    """What latents.json says."""
+    return {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "grid": asdict(grid),
+        "dtype": str(dtype).removeprefix("torch."),
+        **origin,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnLatents:
+    """Latents in our own format."""
+
+    root: Path
+    grid: Grid
+    num_frames: dict[str, int]
+    """The length of every video, by key."""
+    autoencoder_sha256: str | None = None
+    """The file of the autoencoder that made them (None: random weights)."""
+
+    def read(
+        self, key: str, start: int = 0, stop: int | None = None, *, first_level: int = 0
+    ) -> tuple[list[Float[Tensor, "T _ C"]], Float32[np.ndarray, "T 6"]]:
+        """Latents from `first_level` on, and states, of frames `start` to `stop` - 1: one slice a level."""
+        path = video_file(self.root, key)
+        try:
+            with safe_open(path, framework="pt") as file:
+                self._check(file, self.num_frames[key])
+                levels = [
+                    file.get_slice(f"level{level}")[start:stop]
+                    for level in range(first_level, self.grid.levels)
+                ]
+                states = file.get_slice("states")[start:stop].numpy()
+        except (SafetensorError, ValueError) as error:
+            raise UserError(f"{path}: not a whole file ({error}); delete it and encode again") from error
+        return levels, states
+
+    def _check(self, file: Any, num_frames: int) -> None:
+        """Raise `ValueError` unless the open file holds what index and manifest say."""
+        grid = self.grid
+        wanted = {f"level{i}": [num_frames, grid.tokens_at(i), grid.channels] for i in range(grid.levels)}
+        for name, shape in {**wanted, "states": [num_frames, len(STATE_COLUMNS)]}.items():
+            if (found := file.get_slice(name).get_shape()) != shape:
+                raise ValueError(f"{name} is {found}, expected {shape}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedLatents:
+    """Latents in the published .pyramid format."""
+
+    root: Path
+    grid: Grid
+    num_frames: dict[str, int]
+
+    def read(
+        self, key: str, start: int = 0, stop: int | None = None, *, first_level: int = 0
+    ) -> tuple[list[Float[Tensor, "T _ C"]], Float32[np.ndarray, "T 6"]]:
+        """The same; one contiguous read."""
+        return read_pyramid(
+            self.root / f"{key}.pyramid",
+            self.grid,
+            self.num_frames[key],
+            start=start,
+            stop=stop,
+            first_level=first_level,
+        )
+
+
+Latents = OwnLatents | PublishedLatents
+
+
+def open_latents(root: Path, published_grid: Grid | None = None) -> Latents:
+    """Open a folder of either format; `published_grid` is the shape of .pyramid files (None: the paper's)."""
+    names = [name for name in (INDEX, PUBLISHED_INDEX) if (root / name).is_file()]
+    if not names:
+        raise UserError(
+            f"{root}: holds no {INDEX}; give a finished folder of models.encode, or published latents"
+        )
+    num_frames = _read_lengths(root / names[0])
+    if not (root / MANIFEST).is_file():
+        return PublishedLatents(root=root, grid=published_grid or Grid(), num_frames=num_frames)
+    manifest = _read_manifest(root / MANIFEST)
+    return OwnLatents(
+        root=root, grid=manifest.grid, num_frames=num_frames, autoencoder_sha256=manifest.autoencoder_sha256
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Manifest:
+    """What is read of latents.json; more may be there."""
+
+    grid: Grid
+    autoencoder_sha256: str | None = None
+
+
+def _read_manifest(path: Path) -> _Manifest:
+    """The manifest; raises `UserError` for what is none of ours."""
+    found = read_json(path)
+    if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORMAT, FORMAT_VERSION):
+        raise UserError(f"{path}: no {FORMAT} of version {FORMAT_VERSION}; encode again")
+    try:
+        manifest = decode(_Manifest, {name: found[name] for name in _READ if name in found})
+    except (SchemaError, UserError) as error:
+        raise UserError(f"{path}: damaged ({error}); restore it or encode again") from error
+    return manifest
+
+
+_READ = ("grid", "autoencoder_sha256")
+
+
+def _read_lengths(path: Path) -> dict[str, int]:
+    """The frames of each video; raises `UserError` where the file is no index."""
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: names no videos; restore it or encode again")
+    for key, frames in found.items():
+        if not is_inside(key) or type(frames) is not int or frames < 1:
+            raise UserError(f"{path}: no valid entry {key!r}: {frames!r}; restore it or encode again")
+    return found

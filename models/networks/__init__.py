@@ -1,0 +1,1 @@
+"""The networks: tokens, layers, autoencoder, video denoisers."""

@@ -1,0 +1,1 @@
+"""Rollout plans: which tokens a network reads and which it denoises in every step."""

@@ -1,0 +1,1 @@
+"""What autoencoders give back of frames: scores and pictures."""

@@ -1,0 +1,1 @@
+"""What a run learns from: episodes, the pool they wait in, windows of latents."""

@@ -1,0 +1,105 @@
+"""Where training data comes from: episodes by number, out of a world, a data set or a folder of latents.
+
+Every source is a torch data set without end (finite ones repeat, each time in another order), so that
+DataLoader workers can read ahead. `values` are uint8 frames (T, H, W, 3), or latents (T, tokens, C) of all
+levels, finest first. Only what a source needs is imported: a world needs no video decoder and no tables.
+"""
+
+import hashlib
+import time
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import INDEX
+from loopcraft.core.seeding import generator
+from loopcraft.walks.actions import actions_of
+from models.latents.store import MANIFEST, PUBLISHED_INDEX, Latents
+from models.train.data.played import LoadedEpisode, WorldEpisodes
+
+
+class StoredEpisodes(Dataset[LoadedEpisode]):
+    """What stored sources share: their keys, repeated in ever new orders."""
+
+    def __init__(
+        self, root: Path, num_frames: dict[str, int], *, identity: str, min_frames: int, seed: int
+    ) -> None:
+        self._keys = [key for key, frames in sorted(num_frames.items()) if frames >= min_frames]
+        if not self._keys:
+            longest = max(num_frames.values(), default=0)
+            raise UserError(
+                f"{root}: its longest episode has {longest} frames, and a sample needs {min_frames}; "
+                "give longer episodes, or a model with a smaller budget"
+            )
+        self._seed = seed
+        self.max_frames = max(num_frames[key] for key in self._keys)
+        self.identity = identity
+
+    def key(self, index: int) -> str:
+        """The episode that number `index` is."""
+        epoch, place = divmod(index, len(self._keys))
+        order = generator(self._seed, "order of episodes", epoch).permutation(len(self._keys))
+        return self._keys[int(order[place])]
+
+
+class DatasetEpisodes(StoredEpisodes):
+    """The episodes of a data set on disk or, as hf://ORG/NAME, on the Hub."""
+
+    def __init__(self, root: str | Path, *, min_frames: int, seed: int) -> None:
+        from loopcraft.dataset import open_dataset  # tables and video, which the world does without
+
+        self._dataset = open_dataset(root)
+        index = {key: self._dataset.num_frames(key) for key in self._dataset.keys}
+        super().__init__(
+            self._dataset.root,
+            index,
+            identity=self._dataset.fingerprint,
+            min_frames=min_frames,
+            seed=seed,
+        )
+        height, width = self._dataset.frames(self._keys[0], 0, 1).shape[1:3]
+        if height != width:
+            raise UserError(
+                f"{root}: frames are {height} x {width}, and must be square; make the data set again"
+            )
+        self.frame_size = int(height)
+
+    def __getitem__(self, index: int) -> LoadedEpisode:
+        begin = time.perf_counter()
+        key = self.key(index)
+        frames, actions = self._dataset.frames(key), self._dataset.actions(key)
+        return LoadedEpisode(frames, actions, time.perf_counter() - begin)
+
+
+class LatentEpisodes(StoredEpisodes):
+    """The videos of a folder of latents."""
+
+    def __init__(self, latents: Latents, *, min_frames: int, seed: int) -> None:
+        # latents.json says which frames and which autoencoder they were made of.
+        names = [name for name in (INDEX, PUBLISHED_INDEX, MANIFEST) if (latents.root / name).is_file()]
+        content = b"".join((latents.root / name).read_bytes() for name in names)
+        super().__init__(
+            latents.root,
+            latents.num_frames,
+            identity=hashlib.sha256(content).hexdigest(),
+            min_frames=min_frames,
+            seed=seed,
+        )
+        self._latents = latents
+
+    def __getitem__(self, index: int) -> LoadedEpisode:
+        begin = time.perf_counter()
+        levels, states = self._latents.read(self.key(index))
+        values = torch.cat(levels, dim=1).float().numpy()
+        actions = actions_of(states, f"{self._latents.root}: {self.key(index)}")
+        return LoadedEpisode(values, actions, time.perf_counter() - begin)
+
+
+Source = WorldEpisodes | DatasetEpisodes | LatentEpisodes
+
+
+def holds_latents(root: Path) -> bool:
+    """Whether a folder holds latents and not frames."""
+    return (root / MANIFEST).is_file() or next(root.rglob("*.pyramid"), None) is not None

@@ -1,0 +1,90 @@
+"""The pool of episodes that a process draws samples from, refilled by processes that load ahead."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+
+from models.train.config import PoolConfig
+from models.train.data.episodes import Source
+from models.train.data.loaders import Loaders
+from models.train.data.played import LoadedEpisode
+from models.train.data.transfer import send
+
+ENDLESS = 2**40
+
+
+class EpisodePool:
+    """A ring of episodes; `keep` turns what a source gives into what is kept (latents, on a device).
+
+    Process r of n has the episodes r, r + n, r + 2n, ...
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        config: PoolConfig,
+        *,
+        keep: Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]],
+        first_step: int,
+        workers: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.config, self._keep = config, keep
+        self._max_frames = source.max_frames
+        self._workers = max(workers, 1)
+        self.next_episode = config.first_episode(first_step)
+        self.values = torch.empty(0)  # (episodes, T, *kept), made when the first episode says its shape
+        self.actions = torch.zeros(config.episodes, source.max_frames, dtype=torch.int64)
+        self.lengths = np.zeros(config.episodes, np.int64)
+        self.seconds_waited = 0.0
+        self._load_seconds: list[float] = []
+        numbers = range(self.next_episode * processes + rank, ENDLESS, processes)
+        self._arriving = Loaders(source, numbers, workers)
+
+    def advance(self, step: int, should_stop: Callable[[], bool]) -> None:
+        """Take in what `step` draws from, older episodes making room, unless the run is to stop.
+
+        Raises `LoaderError` where a process that loads has died, and what loading an episode raised.
+        """
+        begin = time.perf_counter()
+        while self.next_episode < self.config.first_episode(step) + self.config.episodes:
+            episode = self._arriving.take(should_stop)
+            if episode is None:
+                break
+            self._take_in(episode, self.next_episode % self.config.episodes)
+            self.next_episode += 1
+        self.seconds_waited += time.perf_counter() - begin
+
+    def close(self) -> None:
+        """End the processes that load."""
+        self._arriving.close()
+
+    @property
+    def episodes_per_second(self) -> float:
+        """How fast the workers load, were they never kept waiting."""
+        return self._workers / float(np.mean(self._load_seconds[-100:]))
+
+    def _take_in(self, episode: LoadedEpisode, slot: int) -> None:
+        kept = self._keep(torch.from_numpy(episode.values))
+        if not self.values.numel():
+            self.values = kept.new_zeros(self.config.episodes, self._max_frames, *kept.shape[1:])
+            self.actions = self.actions.to(kept.device)
+        self.values[slot, : len(kept)] = kept
+        self.actions[slot, : len(kept)] = send(torch.from_numpy(episode.actions), kept.device)
+        self.lengths[slot] = len(kept)
+        self._load_seconds.append(episode.seconds)
+
+    def draw(
+        self, rng: np.random.Generator, count: int, clip_length: int
+    ) -> tuple[Int64[Tensor, " count"], Int64[Tensor, " count"]]:
+        """Slots and first frames of random clips: every clip in the pool is equally likely."""
+        ends = np.cumsum(np.maximum(self.lengths - clip_length + 1, 0))
+        clip = rng.integers(ends[-1], size=count)
+        slot = np.searchsorted(ends, clip, side="right")
+        start = clip - np.concatenate([[0], ends])[slot]
+        return torch.from_numpy(slot), torch.from_numpy(start)

@@ -1,0 +1,280 @@
+"""World models for the benchmark: frames and actions in, frames out, under the names that are registered.
+
+A token's way is: frames -> `autoencoder.encode` -> latents -> `token_sampler.rollout` -> latents ->
+`autoencoder.decode`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from loopcraft.core.cli import UserError
+from loopcraft.core.device import find_device
+from loopcraft.core.seeding import integer_seed
+from models.networks.autoencoder import Autoencoder
+from models.networks.denoiser import NUM_ACTIONS
+from models.networks.tokens import ALL_LATENTS, LatentSpace, Pyramid
+from models.sampling.diffusion import Sampling, Solver
+from models.sampling.token_sampler import Sampler, autocast, keyed_noise
+from models.zoo.box import PRETRAINED, misfit
+from models.zoo.extended_actions import extend_actions
+from models.zoo.loading import LoadedModel, Source, load_autoencoder, load_model
+from models.zoo.presets import require_model
+
+FRAMES_AT_ONCE = 32
+"""Frames that the autoencoder works on at a time on a processor."""
+
+
+def frames_at_once(device: torch.device) -> int:
+    """Frames that the autoencoder works on at a time: many on a GPU, where few are a waste."""
+    return FRAMES_AT_ONCE if device.type == "cpu" else 16 * FRAMES_AT_ONCE
+
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""auto: bfloat16 autocast on CUDA; elsewhere float32, or what an autocast around the model says."""
+
+
+def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
+    """Whether networks run under bfloat16 autocast on `device`."""
+    return precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+
+
+class FrameCodec:
+    """An autoencoder on whole videos: 8-bit frames to latents, latents of one level to frames in [0, 1]."""
+
+    def __init__(
+        self, autoencoder: Autoencoder, precision: Precision, space: LatentSpace = ALL_LATENTS
+    ) -> None:
+        self.autoencoder = autoencoder.eval().requires_grad_(False)
+        self.precision, self.space = precision, space
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """The shape of a frame."""
+        size = self.autoencoder.config.frame_size
+        return 3, size, size
+
+    def precision_on(self, device: torch.device) -> Literal["bfloat16"] | None:
+        """What the networks choose to compute in; None if that is up to an autocast around them."""
+        return "bfloat16" if uses_bfloat16(self.precision, device) else None
+
+    @torch.no_grad()
+    def encode(self, frames: UInt8[Tensor, "B T 3 H W"]) -> Pyramid:
+        """The float32 latents of all levels of the space."""
+        if tuple(frames.shape[2:]) != self.frame_shape or frames.dtype != torch.uint8:
+            raise UserError(
+                f"the model takes uint8 frames of {self.frame_shape}, and got "
+                f"{str(frames.dtype).removeprefix('torch.')} of {tuple(frames.shape[2:])}"
+            )
+        with autocast(frames.device, uses_bfloat16(self.precision, frames.device)):
+            parts = [
+                self.autoencoder.encode(images.float() / 255)
+                for images in torch.split(frames.flatten(0, 1), frames_at_once(frames.device))
+            ]
+        levels = self.space.enter([torch.cat(level).float() for level in zip(*parts, strict=True)])
+        return [latents.view(*frames.shape[:2], *latents.shape[1:]) for latents in levels]
+
+    @torch.no_grad()
+    def decode(self, latents: Float[Tensor, "B T n C"], level: int = 0) -> Float[Tensor, "B T 3 H W"]:
+        """Frames, clipped to [0, 1], from one level of the space."""
+        latents = self.space.leave(latents)
+        with autocast(latents.device, uses_bfloat16(self.precision, latents.device)):
+            parts = [
+                self.autoencoder.decode(part, level + self.space.finest).float().clamp(0, 1)
+                for part in torch.split(latents.flatten(0, 1), frames_at_once(latents.device))
+            ]
+        return torch.cat(parts).view(*latents.shape[:2], *self.frame_shape)
+
+
+class VideoRollout:
+    """A video model and its autoencoder as a RolloutModel; it works on the device of its context."""
+
+    def __init__(self, name: str, model: LoadedModel, sampling: Sampling, precision: Precision) -> None:
+        self.name = name
+        self.checkpoint_sha256 = model.sha256
+        self.notes: tuple[str, ...] = ()
+        self._video = model.preset.video
+        self._network = model.network.eval().requires_grad_(False)
+        self._codec = FrameCodec(model.autoencoder, precision, self._video.space)
+        self._sampling = sampling
+        self._precision = precision
+        self.frame_shape = self._codec.frame_shape
+        self.max_context = self._placed_on(torch.device("cpu")).num_context  # and it needs as many
+
+    def rollout(
+        self,
+        context: UInt8[Tensor, "B C 3 H W"],
+        actions: Int64[Tensor, "B total"],
+        *,
+        seeds: Sequence[int],
+    ) -> Iterator[Float[Tensor, "B n 3 H W"]]:
+        """Generate the horizon, handing out frames as soon as their finest latents are there."""
+        if actions.is_floating_point() or not len(context) == len(actions) == len(seeds):
+            raise UserError(
+                f"a rollout takes whole-number actions and as many videos as seeds, and got {actions.dtype} "
+                f"actions of {len(actions)} videos, {len(context)} contexts and {len(seeds)} seeds"
+            )
+        low, high = int(actions.min()), int(actions.max())
+        if low < 0 or high >= NUM_ACTIONS:
+            raise UserError(f"actions must lie in 0 to {NUM_ACTIONS - 1}, and reach from {low} to {high}")
+        sampler = self._placed_on(context.device)
+        horizon = actions.shape[1] - context.shape[1]
+        needed = context.shape[1] + sampler.num_future(horizon)
+        walks = [extend_walk(walk, needed, seed) for walk, seed in zip(actions, seeds, strict=True)]
+        latents = self._codec.encode(context)
+        for generated in sampler.rollout(latents, torch.stack(walks), keyed_noise(seeds)):
+            if generated.level == 0:
+                done = generated.first_frame - context.shape[1]
+                yield self._codec.decode(generated.latents[:, : horizon - done])
+                if done + generated.latents.shape[1] >= horizon:
+                    return
+
+    def precision_on(self, device: torch.device) -> Literal["bfloat16"] | None:
+        """What the networks choose to compute in; None if that is up to an autocast around the model."""
+        return self._codec.precision_on(device)
+
+    def place(self, device: torch.device) -> None:
+        """Move the networks to `device`; a rollout would do so itself, at its first context."""
+        self._placed_on(device)
+
+    def _placed_on(self, device: torch.device) -> Sampler:
+        """Move both networks to `device` and make the sampler for it."""
+        self._codec.autoencoder.to(device)
+        self._network.to(device)
+        sampling = replace(self._sampling, bfloat16=uses_bfloat16(self._precision, device))
+        return self._video.sampler(self._network, self._codec.autoencoder.grid, sampling)
+
+
+def extend_walk(walk: Int64[Tensor, " T"], num_frames: int, seed: int) -> Int64[Tensor, " num_frames"]:
+    """Add actions for frames that whole chunks need and nobody sees, by the published rule."""
+    if num_frames <= len(walk):
+        return walk
+    draws = np.random.RandomState(integer_seed(seed, "extended actions") % 2**32)
+    extended = extend_actions(walk.cpu().numpy()[:, None], num_frames, draws)[:, 0]
+    return torch.from_numpy(extended).to(walk.device)
+
+
+@runtime_checkable
+class Episodes(Protocol):
+    """What `Autoencoded` needs of a data set."""
+
+    def frames(self, key: str, start: int = 0, stop: int | None = None) -> UInt8[np.ndarray, "T H W 3"]:
+        """Frames `start` to `stop` - 1 of an episode."""
+
+
+@runtime_checkable
+class Horizon(Protocol):
+    """What `Autoencoded` needs of a protocol: where the horizon begins and ends."""
+
+    context: int
+    num_frames: int
+
+
+class Autoencoded:
+    """Upper bound of every model that shares the autoencoder: the true frames, encoded and decoded."""
+
+    role: ClassVar = "bound"
+
+    def __init__(
+        self, name: str, autoencoder: Autoencoder, sha256: str | None, level: int, device: str
+    ) -> None:
+        self.name = name
+        self.checkpoint_sha256 = sha256
+        self._codec = FrameCodec(autoencoder.to(device), "auto")
+        self._level, self._device = level, device
+        self.frame_shape = self._codec.frame_shape
+
+    def precision_on(self, device: torch.device) -> Literal["bfloat16"] | None:
+        """What the autoencoder chooses to compute in on its own device."""
+        return self._codec.precision_on(torch.device(self._device))
+
+    def play(self, episodes: Episodes, protocol: Horizon, keys: Sequence[str]) -> Iterator[Tensor]:
+        """The horizon of each video, decoded from one level."""
+        for start in range(protocol.context, protocol.num_frames, FRAMES_AT_ONCE):
+            stop = min(start + FRAMES_AT_ONCE, protocol.num_frames)
+            frames = np.stack([episodes.frames(key, start, stop) for key in keys])
+            pyramid = self._codec.encode(torch.from_numpy(frames).movedim(-1, 2).to(self._device))
+            yield self._codec.decode(pyramid[self._level], self._level)
+
+
+def build_rollout(
+    name: str,
+    *,
+    checkpoint: str | None = None,
+    preset: str | None = None,
+    frame_size: int | None = None,
+    steps: int | None = None,
+    solver: Solver | None = None,
+    guidance: float | None = None,
+    precision: Precision = "auto",
+    compile_network: bool = False,
+    seed: int = 0,
+    world: str | None = None,
+) -> VideoRollout:
+    """The model called `name`, with weights as `Source` says; what is None is as the preset has it.
+
+    `world` is that of the data (the benchmark gives it): it chooses among the sets in the box.
+    """
+    if precision not in get_args(Precision):
+        raise UserError(f"precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
+    source = Source(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed, world=world)
+    model = load_model(name, source)
+    sampling = model.preset.sampling.changed(steps=steps, solver=solver, guidance=guidance)
+    if compile_network:
+        model.network.trunk.compile()
+    rollout = VideoRollout(name + source.label, model, sampling, precision)
+    note = None if preset is not None else misfit(checkpoint or PRETRAINED, world)
+    rollout.notes = () if note is None else (note,)
+    return rollout
+
+
+def autoencoded(
+    *,
+    checkpoint: str | None = None,
+    preset: str | None = None,
+    frame_size: int | None = None,
+    level: int = 0,
+    device: str = "cpu",
+    seed: int = 0,
+    world: str | None = None,
+) -> Autoencoded:
+    """The reconstruction bound at one level, with MilliVid's autoencoder."""
+    source = Source(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed, world=world)
+    autoencoder, sha256 = load_autoencoder("millivid", source)
+    return Autoencoded(f"autoencoded{source.label}", autoencoder, sha256, level, device)
+
+
+millivid = partial(build_rollout, "millivid")
+millivid_cascaded = partial(build_rollout, "millivid-cascaded")
+millivid_causal = partial(build_rollout, "millivid-causal")
+framepack = partial(build_rollout, "framepack")
+framepack_hierarchical = partial(build_rollout, "framepack-hierarchical")
+framepack_cascaded = partial(build_rollout, "framepack-cascaded")
+framepack_mirrored = partial(build_rollout, "framepack-mirrored")
+full_resolution = partial(build_rollout, "full-resolution")
+rollout_upscale = partial(build_rollout, "rollout-upscale")
+upscale = partial(build_rollout, "upscale")
+
+
+def load(name: str, *, device: str = "cpu", **options: Any) -> VideoRollout:
+    """A reference model, ready to roll out: frames and actions in, frames out, on `device`.
+
+    `options` are those of `build_rollout`: checkpoint ("pretrained", "published", a folder or hf://ORG/NAME),
+    world (that of the data, for the models in the box), steps, solver, precision. Raises `UserError` for a
+    name, a checkpoint or a device that is not there.
+
+    >>> model = load("millivid", world="plaza-v1")
+    >>> model.frame_shape, model.max_context
+    ((3, 64, 64), 64)
+    """
+    require_model(name)
+    place = find_device(device)
+    model = build_rollout(name, **options)
+    model.place(place)
+    return model
