@@ -44,7 +44,7 @@ test: $(READY)
 
 # Our Minecraft mission against minerl's own classes and schema: fetches its sources (70 MB), needs Python 3.11 and no game.
 test-minerl: .venv-minerl/.ready
-	PYTHONPATH=.:.venv-minerl/minerl-0.4.4 .venv-minerl/bin/python -m pytest tests/minerl_contract.py
+	PYTHONPATH=.:.venv-minerl/minerl-0.4.4 .venv-minerl/bin/python -m pytest tests/loopcraft/worlds/minerl/contract.py
 
 # Training in two processes; apart, as its processes were once seen to die while ending on a loaded machine.
 test-torchrun: $(READY)

@@ -162,7 +162,7 @@ class Process:
 def run_tests(session: Session) -> None:
     """The tests that are marked cuda; on a CPU, that they are collected."""
     only = ("--collect-only",) if session.flags.device == "cpu" else ()
-    process = session.start("tests", "pytest", "-m", "cuda", "-n", "0", "tests/test_models_gpu.py", *only)
+    process = session.start("tests", "pytest", "-m", "cuda", "-n", "0", "tests/models/test_gpu.py", *only)
     code = process.wait(min(session.seconds_left, 120))
     session.note(tests={"exit_code": code, "summary": process.last_line()})
 

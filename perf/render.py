@@ -13,16 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-
-import reference_renderer
-from voxel_scenes import SEEDS, pose_at_spawn, scene_at_spawn
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from loopcraft.worlds.voxel.core.blocks import BLOCKS, Shape
 from loopcraft.worlds.voxel.render.renderer import Renderer, camera
 from loopcraft.worlds.voxel.render.scene import BLOCKS_PLANE, Scene, build_scene
 from loopcraft.worlds.voxel.render.sky import make_sky
 from loopcraft.worlds.voxel.terrain.region import Region
+from tests.references import renderer as reference_renderer
+from tests.references.voxel_scenes import SEEDS, pose_at_spawn, scene_at_spawn
 
 RESOLUTION, VIEW_DISTANCE = 256, 64.0
 YAWS = (0.0, 50.0, 130.0, -100.0)

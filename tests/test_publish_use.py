@@ -7,11 +7,8 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-import fake_hub
 import pytest
 import torch
-from fake_world import FakeWorld, recipe
-from training_runs import QUICK, losses
 
 import loopcraft.publish
 from benchmark import run as benchmark_run
@@ -20,8 +17,11 @@ from loopcraft.core.files import file_sha256
 from loopcraft.generate import generate
 from models import demo, encode, publish
 from models.train.__main__ import main
+from tests.fakes import hub as fake_hub
+from tests.fakes.training_runs import QUICK, losses
+from tests.fakes.world import FakeWorld, recipe
 
-pytest_plugins = ["hub_client"]
+pytest_plugins = ["tests.fakes.hub_client"]
 
 SHARD = ("--shard-mb", "0.05")
 

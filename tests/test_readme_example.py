@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmark_data import SIDE, write_dataset
 
 from benchmark import check, run
 from benchmark.contract.compute import Compute
@@ -17,6 +16,7 @@ from benchmark.results.result_file import read_result
 from benchmark.serve import make_server
 from benchmark.sources.loading import load_model
 from loopcraft.dataset import open_dataset
+from tests.fakes.benchmark_data import SIDE, write_dataset
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 SPEC = "my_model:FadeToMean"

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmark_data import write_dataset
 
 from benchmark import report, run, weights
 from benchmark.results.result_file import read_result
 from loopcraft import generate, masks, view
 from loopcraft.core.writing import writing_to
 from models import demo, encode
+from tests.fakes.benchmark_data import write_dataset
 
 HERE = Path(__file__).parent
 

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmark_data import SIDE, make_frames
 from torch import Tensor
 
 from benchmark import run
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.results.result_file import read_result
+from tests.fakes.benchmark_data import SIDE, make_frames
 
 HORIZON = LOOPCRAFT_MINI.horizon
 SECOND = make_frames(1)[LOOPCRAFT_MINI.context - 1]

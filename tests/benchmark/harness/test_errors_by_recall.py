@@ -1,0 +1,301 @@
+"""Errors by kind of pixel: sums against plain numpy; a run that is right only where it was shown."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import metrics, recall, report, run
+from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
+from benchmark.harness.errors_by_recall import (
+    IN_SIGHT,
+    NEW,
+    NUM_KINDS,
+    RETURNED,
+    SKY,
+    STRETCHES,
+    errors_by_kind,
+    horizon_kinds,
+    map_means_of_kinds,
+    pixel_kinds,
+    psnr_of_kinds,
+    read_errors,
+    read_map_sums,
+    sums_by_kind,
+)
+from benchmark.metrics.base import PairedMetric
+from loopcraft.core.cli import UserError
+from loopcraft.dataset import open_dataset
+from loopcraft.dataset.mask_files import encode_masks
+from tests.fakes.benchmark_data import SIDE, make_frames, write_dataset
+
+KEYS = ("000/000", "000/001", "000/002")
+
+
+def made_up_masks(seed: int, side: int = SIDE) -> dict[str, np.ndarray]:
+    """Masks of a whole episode with pixels of every kind, ages up to 200."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 4, (MINI.num_frames, side, side))
+    age = np.where(kind == RETURNED, rng.integers(1, 201, kind.shape), 0).astype(np.uint16)
+    return {"seen": kind >= IN_SIGHT, "age": age, "sky": kind == SKY}
+
+
+def write_masks(root: Path, *, num_context: int = MINI.context, side: int = SIDE) -> Path:
+    """Give a data set in the paper's layout a manifest and masks."""
+    manifest = {"format": "loopcraft-dataset", "version": 1, "world": "waves", "num_context": num_context}
+    (root / "dataset.json").write_text(json.dumps(manifest))
+    for seed, key in enumerate(KEYS):
+        (root / f"{key}.seen.npz").write_bytes(encode_masks(made_up_masks(seed, side)))
+    return root
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_masks(write_dataset(tmp_path / "data"))
+
+
+def score(data: Path, out: Path, *more: str, model: str = f"{__name__}:Rememberer") -> Path:
+    flags = ["--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini", "--model", model]
+    assert run.main([*flags, *more]) == 0
+    return out
+
+
+class Rememberer:
+    """Knows the future of the first two videos: right where a surface returned, ten levels off elsewhere."""
+
+    name, frame_shape, max_context = "rememberer", (3, SIDE, SIDE), 64
+
+    def __init__(self, chunk: int = 50) -> None:
+        self.chunk = chunk
+
+    def rollout(self, context, actions, *, seeds):
+        import torch
+
+        first = context[:, 0].permute(0, 2, 3, 1).numpy()
+        videos = [next(v for v in range(3) if np.array_equal(frame, make_frames(v)[0])) for frame in first]
+        pictures = []
+        for video in videos:
+            true = make_frames(video)[MINI.context :].astype(int)
+            wrong = np.where(true < 128, true + 10, true - 10)
+            age = made_up_masks(video)["age"][MINI.context :, :, :, None]
+            pictures.append(np.where(age > 0, true, wrong).astype(np.uint8))
+        whole = torch.from_numpy(np.stack(pictures)).permute(0, 1, 4, 2, 3)
+        yield from whole.split(self.chunk, dim=1)
+
+
+def red_differences(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    maps = np.abs(a[..., 0].astype(np.float32) - b[..., 0])
+    return maps.mean(axis=(1, 2)), maps
+
+
+MAPPED = PairedMetric(
+    name="red",
+    version=1,
+    title="Red",
+    higher_is_better=False,
+    decimals=1,
+    load=lambda resources: lambda a, b: red_differences(a, b)[0],
+    load_map=lambda resources: red_differences,
+)
+
+
+def test_stretches_hold_every_age_once() -> None:
+    assert [age for stretch in STRETCHES for age in stretch] == list(range(1, (1 << 16) + 1))
+    assert [(ages[0], ages[-1]) for ages in STRETCHES[:4]] == [(1, 64), (65, 128), (129, 256), (257, 512)]
+
+
+def test_every_pixel_is_of_one_kind() -> None:
+    rows = {  # kind: seen, age, sky
+        SKY: (False, 0, True),
+        NEW: (False, 0, False),
+        IN_SIGHT: (True, 0, False),
+        RETURNED: (True, 64, False),
+        RETURNED + 1: (True, 65, False),
+        RETURNED + 10: (True, 65535, False),
+    }
+    seen, age, sky = (np.array(column).reshape(1, 1, -1) for column in zip(*rows.values(), strict=True))
+    kinds = pixel_kinds({"seen": seen, "age": age.astype(np.uint16), "sky": sky})
+    assert kinds.ravel().tolist() == list(rows)
+
+
+def test_errors_are_plain_sums() -> None:
+    rng = np.random.default_rng(0)
+    predicted, target = rng.integers(0, 256, (2, 3, 8, 12, 3), dtype=np.uint8)
+    predicted[0], target[0] = 255, 0  # the largest error there is
+    kinds = rng.integers(0, NUM_KINDS, (3, 8, 12), dtype=np.uint8)
+    squared = ((predicted.astype(float) - target) ** 2).sum(axis=-1)
+    expected = [
+        [squared[n][kinds[n] == kind].sum() for kind in range(NUM_KINDS)]
+        + [(kinds[n] == kind).sum() for kind in range(NUM_KINDS)]
+        for n in range(3)
+    ]
+    np.testing.assert_array_equal(errors_by_kind(predicted, target, kinds), expected)
+
+
+def test_psnr_is_over_all_pixels_of_a_video_that_has_any() -> None:
+    errors = np.zeros((3, 2, NUM_KINDS))
+    errors[0, :, RETURNED], errors[0, :, RETURNED + 1] = (300, 1), (0, 3)
+    errors[1, :, RETURNED] = 0, 5
+    values = psnr_of_kinds(errors, slice(RETURNED, None))
+    assert values[:2] == pytest.approx([20 * np.log10(255 / 5), 100.0])  # mean squared error 300 / (3 x 4)
+    assert np.isnan(values[2])
+
+
+def test_sums_of_maps_are_plain_sums() -> None:
+    rng = np.random.default_rng(0)
+    maps = rng.random((3, 8, 12), dtype=np.float32)
+    kinds = rng.integers(0, NUM_KINDS, maps.shape, dtype=np.uint8)
+    expected = [[maps[n][kinds[n] == kind].sum() for kind in range(NUM_KINDS)] for n in range(3)]
+    np.testing.assert_allclose(sums_by_kind(maps, kinds), expected, rtol=1e-6)
+
+
+def test_a_maps_mean_is_over_all_pixels_of_a_video_that_has_any() -> None:
+    sums, errors = np.zeros((2, NUM_KINDS)), np.zeros((2, 2, NUM_KINDS))
+    sums[0, RETURNED : RETURNED + 2], errors[0, 1, RETURNED : RETURNED + 2] = (3.0, 1.0), (1, 7)
+    values = map_means_of_kinds(sums, errors, slice(RETURNED, None))
+    assert values[0] == 0.5
+    assert np.isnan(values[1])
+
+
+@pytest.mark.parametrize("chunk", [50, 192])
+def test_a_metrics_map_stands_beside_psnr_where_every_run_has_it(
+    data: Path, tmp_path: Path, monkeypatch, chunk: int, capsys
+) -> None:
+    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, MAPPED))
+    more = ["--batch-size", "2", "--metrics", "psnr,red"]
+    out = score(data, tmp_path / "run", *more, "--model-args", json.dumps({"chunk": chunk}))
+    for video, key in enumerate(KEYS):
+        sums = read_map_sums(out / "scores" / f"{key}.safetensors", "red")
+        sky = made_up_masks(video)["sky"][MINI.context :]
+        assert sums[SKY] == 10 * sky.sum()
+        assert sums[RETURNED:].sum() == 0
+    capsys.readouterr()
+    assert recall.main([str(out), "--data", str(data), "--metrics", "psnr"]) == 0
+    table = capsys.readouterr().out.split("Red of surfaces")[1]
+    row = next(line for line in table.splitlines() if "rememberer" in line).split("rememberer")[1]
+    means = [float(cell.split("[")[0]) for cell in row.split("]")[:-1]]
+    assert means == [10.0, 10.0, 0.0, -10.0, 0.0, 0.0, 0.0, 10.0]
+    plain = score(data, tmp_path / "plain", "--metrics", "psnr")
+    assert read_map_sums(plain / "scores" / f"{KEYS[0]}.safetensors", "red") is None
+    capsys.readouterr()
+    assert recall.main([str(out), str(plain), "--data", str(data), "--metrics", "psnr"]) == 0
+    printed = capsys.readouterr().out
+    assert "PSNR (dB) of surfaces" in printed
+    assert "Red of surfaces" not in printed
+
+
+@pytest.mark.parametrize("chunk", [1, 50, 192])
+def test_a_run_tells_what_is_remembered(data: Path, tmp_path: Path, chunk: int, capsys) -> None:
+    batch = ["--batch-size", "2", "--model-args", json.dumps({"chunk": chunk})]
+    out = score(data, tmp_path / "run", *batch)
+    for video, key in enumerate(KEYS):
+        age, sky = (made_up_masks(video)[name][MINI.context :] for name in ("age", "sky"))
+        squared, count = read_errors(out / "scores" / f"{key}.safetensors")
+        assert squared[RETURNED:].sum() == 0
+        assert count[RETURNED:].sum() == (age > 0).sum()
+        assert count[RETURNED] == ((age > 0) & (age <= 64)).sum()
+        assert squared[SKY] == 300 * sky.sum()
+    blind = score(data, tmp_path / "blind", model="copy-last")
+    capsys.readouterr()
+    assert recall.main([str(out), str(blind), "--data", str(data), "--metrics", "psnr"]) == 0
+    table = capsys.readouterr().out.split("PSNR (dB) of surfaces")[1].splitlines()
+    row = next(line for line in table if "rememberer" in line).split("rememberer")[1]
+    means = [float(cell.split("[")[0]) for cell in row.split("]")[:-1]]
+    # never shown, in sight; returned, what that gains on what was never shown; 1-64, 65-128, 129-256; sky
+    assert means == [28.13, 28.13, 100.0, 71.87, 100.0, 100.0, 100.0, 28.13]
+    assert not any("100.00" in line for line in table if "copy-last" in line)
+    assert any("25.0% of 3 videos" in line for line in table)
+
+
+def test_the_report_shows_the_same_table(data: Path, tmp_path: Path, capsys) -> None:
+    out = score(data, tmp_path / "run")
+    capsys.readouterr()
+    for folder, is_shown in ((out, True), (out / "result.json", True), (plain_copy(out, tmp_path), False)):
+        assert report.main([str(folder), "--out", str(tmp_path / "report"), "--data", str(data)]) == 0
+        page = (tmp_path / "report/report.html").read_text()
+        assert ("<h2>Recall</h2>" in page) == is_shown
+    assert report.main([str(out), "--out", str(tmp_path / "report"), "--data", str(data)]) == 0
+    page = (tmp_path / "report/report.html").read_text().split("<h2>Recall</h2>")[1].split("</table>")[0]
+    assert page.count("<td>100.00 [") == 4
+    assert "<td>71.87 [" in page
+    assert "returned -<br>never shown" in page
+
+
+def plain_copy(run_folder: Path, tmp_path: Path) -> Path:
+    """A result without its scores."""
+    (tmp_path / "copy").mkdir()
+    return Path(shutil.copy(run_folder / "result.json", tmp_path / "copy"))
+
+
+def test_masks_of_half_the_size_are_spread_over_the_frame(data: Path) -> None:
+    write_masks(data, side=SIDE // 2)
+    kinds = horizon_kinds(open_dataset(data), KEYS[0], MINI, SIDE, SIDE)
+    small = pixel_kinds(made_up_masks(0, SIDE // 2))[MINI.context :]
+    assert kinds.shape == (MINI.horizon, SIDE, SIDE)
+    for row, column in [(0, 0), (1, 0), (0, 1), (1, 1)]:
+        np.testing.assert_array_equal(kinds[:, row::2, column::2], small)
+
+
+def test_masks_that_fit_no_frame_are_refused(data: Path) -> None:
+    write_masks(data, side=5)
+    with pytest.raises(
+        UserError, match=r"masks of 000/000 have 5x5 pixels, no fraction of the frames' 16x16"
+    ):
+        horizon_kinds(open_dataset(data), KEYS[0], MINI, SIDE, SIDE)
+
+
+@pytest.mark.parametrize(
+    ("lack", "reason"),
+    [
+        ("masks", "no video was scored with whole recall masks by every run"),
+        ("age", "no video was scored with whole recall masks by every run"),
+        ("context", "the recall masks are for 32 frames of context, and loopcraft-mini gives 64"),
+    ],
+)
+def test_without_masks_that_fit_there_is_no_table(data: Path, tmp_path: Path, lack, reason, capsys) -> None:
+    if lack == "context":
+        write_masks(data, num_context=32)
+    for key in KEYS:
+        path = data / f"{key}.seen.npz"
+        if lack == "masks":
+            path.unlink()
+        if lack == "age":
+            np.savez(path, seen=made_up_masks(0)["seen"])
+    out = score(data, tmp_path / "run", model="copy-last")
+    assert read_errors(out / "scores/000/000.safetensors") is None
+    capsys.readouterr()
+    assert recall.main([str(out), "--data", str(data)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert reason in printed
+    assert "of surfaces" in printed
+    assert "never shown" not in printed
+
+
+def test_runs_scored_with_different_masks_are_not_compared(data: Path, tmp_path: Path, capsys) -> None:
+    first = score(data, tmp_path / "first")
+    write_masks(data, side=SIDE // 2)
+    second = score(data, tmp_path / "second")
+    capsys.readouterr()
+    assert recall.main([str(first), str(second), "--data", str(data)]) == 2
+    error = capsys.readouterr().err
+    assert "were scored with different recall masks; score one anew" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("batch_size", ["1", "3"])
+def test_a_video_without_masks_takes_none_from_its_neighbours(data: Path, tmp_path: Path, batch_size) -> None:
+    (data / "000/001.seen.npz").unlink()
+    out = score(data, tmp_path / "run", "--batch-size", batch_size)
+    has_errors = [read_errors(out / "scores" / f"{key}.safetensors") is not None for key in KEYS]
+    assert has_errors == [True, False, True]
+
+
+def test_only_videos_that_every_run_scored_with_masks_count(data: Path, tmp_path: Path, capsys) -> None:
+    plain = write_dataset(tmp_path / "plain")
+    first, second = score(data, tmp_path / "first"), score(plain, tmp_path / "second", "--save-videos", "0")
+    (second / "scores/000/002.safetensors").write_bytes((first / "scores/000/002.safetensors").read_bytes())
+    capsys.readouterr()
+    assert recall.main([str(first), str(second), "--data", str(data), "--metrics", "psnr"]) == 0
+    assert "of 1 videos" in capsys.readouterr().out.split("of surfaces")[1]

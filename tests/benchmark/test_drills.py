@@ -1,0 +1,40 @@
+"""The drills in their short form: every misbehaving model once, and some damage of every kind."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.drills.models import FAILING, HARMLESS, score
+from tests.fakes.benchmark_data import write_dataset
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"), num_videos=2)
+
+
+@pytest.fixture(scope="module")
+def expected(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    code, scores, failed = score("honest", data, tmp_path_factory.mktemp("honest") / "out")
+    assert (code, list(scores), failed) == (0, ["000/000", "000/001"], {})
+    return scores
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("way", HARMLESS)
+def test_right_frames_score_as_they_are(data, tmp_path, monkeypatch, expected, way: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert score(way, data, Path("out")) == (0, expected, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("way", FAILING)
+def test_wrong_models_fail_by_themselves(data, tmp_path, expected, way: str, capsys) -> None:
+    message = FAILING[way][1]
+    code, scores, failed = score(way, data, tmp_path / "out")
+    if way in ("nothing", "no iterator"):  # on every video: there is no result
+        assert (code, scores) == (2, {})
+        assert message in capsys.readouterr().err
+        return
+    assert (code, scores) == (1, {"000/000": expected["000/000"]})
+    assert message in failed["000/001"]

@@ -1,0 +1,367 @@
+"""Runs whose scores are damaged, whose models fail in unusual ways, or whose machine fails: none blocks."""
+
+import ctypes
+import errno
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark import recall, run
+from benchmark.contract.model import ContractError
+from benchmark.harness.crashes import take_crash
+from benchmark.harness.score import VideoScores, write_scores
+from benchmark.harness.score_files import damage_of
+from benchmark.results.result_file import Result, read_result
+from benchmark.sources import machine
+from benchmark.sources.machine import MachineError, PoisonedError, describe, failure_of, is_machines
+from benchmark.sources.references import CopyLast
+from loopcraft.core.seeding import generator
+from tests.fakes.benchmark_data import make_frames, write_dataset
+
+HERE = Path(__file__).parents[1]
+SECOND = "000/001"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"))
+
+
+def score(model: str, data: Path, out: Path, *more: str, code: int = 0) -> Result | None:
+    flags = ["--model", model, "--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini"]
+    assert run.main([*flags, "--save-videos", "0", *more]) == code
+    path = out / "result.json"
+    return read_result(path) if path.exists() else None
+
+
+def numbers(result: Result | None) -> tuple:
+    assert result is not None
+    return result.metrics, result.data, result.model, result.failed, result.absent
+
+
+class OnSecond(CopyLast):
+    """Does something to the second video, and only there."""
+
+    name, role = "on-second", "model"
+
+    def act(self) -> None:
+        raise NotImplementedError
+
+    def rollout(self, context, actions, *, seeds: Sequence[int]):
+        second = torch.from_numpy(make_frames(1)[63]).permute(2, 0, 1)
+        if any(torch.equal(video[-1].cpu(), second) for video in context):
+            self.act()
+        return super().rollout(context, actions, seeds=seeds)
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def fail_with(error: Callable[[], BaseException]) -> type[OnSecond]:
+    class Failing(OnSecond):
+        def act(self) -> None:
+            raise error()
+
+    return Failing
+
+
+FAILURES: dict[str, tuple[Callable[[], BaseException], str]] = {
+    "missing": (lambda: FileNotFoundError(2, "No such file or directory", "codebook.bin"), "codebook.bin"),
+    "network": (lambda: ConnectionResetError(104, "Connection reset by peer"), "Connection reset by peer"),
+    "unprintable": (UnprintableError, "UnprintableError: (its message cannot be read)"),
+    "surrogate": (lambda: ValueError("half a letter \ud800 \x1b[31m"), "half a letter ? ?[31m"),
+    "exit": (lambda: SystemExit(0), "SystemExit: 0"),
+    "endless": (lambda: ValueError("x" * 10_000), "x" * 400),
+    "recursion": (lambda: RecursionError("maximum recursion depth exceeded"), "maximum recursion depth"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize("batch_size", ["1", "3"])
+def test_a_models_failure_is_kept_and_may_be_retried(data, tmp_path, monkeypatch, name, batch_size) -> None:
+    error, message = FAILURES[name]
+    monkeypatch.setattr(OnSecond, "act", fail_with(error).act)
+    model, out = f"{__name__}:OnSecond", tmp_path / "out"
+    failed = score(model, data, out, "--batch-size", batch_size, code=1)
+    assert failed is not None
+    assert list(failed.failed) == [SECOND]
+    assert message in failed.failed[SECOND]
+    assert failed.data.keys == ("000/000", "000/002")
+    assert numbers(score(model, data, out, code=1)) == numbers(failed)
+    monkeypatch.setattr(OnSecond, "act", lambda self: None)
+    assert numbers(score(model, data, out, code=1)) == numbers(failed)  # the same failure: not tried again
+    healed = score(model, data, out, "--retry-failed")
+    assert numbers(healed) == numbers(score(model, data, tmp_path / "fresh"))
+
+
+def test_a_missing_video_is_the_data_sets_fault(data, tmp_path, capsys) -> None:
+    broken = tmp_path / "data"
+    shutil.copytree(data, broken)
+    (broken / "000" / "001.npy").unlink()
+    out = tmp_path / "out"
+    flags = ["--data", str(broken), "--out", str(out), "--protocol", "loopcraft-mini", "--max-videos", "2"]
+    assert run.main(["--model", f"{__name__}:CopyLast", *flags]) == 2
+    assert f"{broken / '000' / '001.npy'}: No such file" in capsys.readouterr().err
+    assert not (out / "failures").exists()
+
+
+# Crashes.
+
+
+class Crashes(OnSecond):
+    def act(self) -> None:
+        if "HEALED" not in os.environ:
+            ctypes.string_at(0)
+
+
+class Killed(OnSecond):
+    def act(self) -> None:
+        if "HEALED" not in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_apart(model: str, data: Path, out: Path, *more: str, **environment: str) -> tuple[int, str]:
+    """The command in a process of its own: its exit code and what it says."""
+    command = [sys.executable, "-m", "benchmark.run", "--model", f"{__name__}:{model}", "--data", str(data)]
+    done = subprocess.run(
+        [*command, "--out", str(out), "--protocol", "loopcraft-mini", "--save-videos", "0", *more],
+        env={**os.environ, "PYTHONPATH": f"{HERE.parent}:{HERE}", "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_crash_is_the_models_failure_of_one_video(data, tmp_path) -> None:
+    out, flags = tmp_path / "out", ("--batch-size", "3")
+    codes = []
+    for _ in range(4):
+        code, said = run_apart("Crashes", data, out, *flags)
+        codes.append(code)
+        if code == 1:
+            break
+    assert codes == [-signal.SIGSEGV, -signal.SIGSEGV, 1], said  # together, alone, without it
+    result = read_result(out / "result.json")
+    assert result.failed == {SECOND: "on-second crashed the process (Segmentation fault)"}
+    assert "string_at" in (out / "failures" / f"{SECOND}.txt").read_text()
+    assert result.data.keys == ("000/000", "000/002")
+    assert run_apart("Crashes", data, out, "--retry-failed", HEALED="1")[0] == 0
+    assert not read_result(out / "result.json").failed
+
+
+def test_a_kill_is_nobodys_failure(data, tmp_path) -> None:
+    out = tmp_path / "out"
+    assert run_apart("Killed", data, out)[0] == -signal.SIGKILL
+    assert run_apart("Killed", data, out, HEALED="1")[0] == 0
+    assert not read_result(out / "result.json").failed
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", '["000/000"]\n', "7\nFatal Python error: Aborted\n", '\xff["a"]\nFatal']
+)
+def test_what_is_no_report_of_a_crash_is_forgotten(tmp_path, text) -> None:
+    path = tmp_path / "failures" / ".batch.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    assert take_crash(path) is None
+    assert not path.parent.exists()
+
+
+# The machine.
+
+MACHINES: dict[str, BaseException] = {
+    "full disk": OSError(errno.ENOSPC, "No space left on device"),
+    "broken disk": OSError(errno.EIO, "Input/output error"),
+    "memory": MemoryError("cannot allocate"),
+    "device memory": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    "host memory": RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    "no driver": RuntimeError("Found no NVIDIA driver on your system. Please check"),
+    "no cuda": AssertionError("Torch not compiled with CUDA enabled"),
+    "ordinal": RuntimeError("CUDA error: invalid device ordinal"),
+}
+MODELS: dict[str, BaseException] = {
+    "shapes": RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+    "assertion": AssertionError("wrong number of tokens"),
+    "missing file": FileNotFoundError(2, "No such file or directory"),
+    "index": RuntimeError("CUDA error: device-side assert triggered"),
+}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_machines_failures_are_known(name) -> None:
+    assert is_machines(MACHINES[name])
+    assert isinstance(failure_of("model", MACHINES[name]), MachineError)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_models_failures_are_known(name) -> None:
+    assert not is_machines(MODELS[name])
+    assert isinstance(failure_of("model", MODELS[name]), ContractError)
+    assert isinstance(failure_of("model", MODELS[name]), PoisonedError) == (name == "index")
+
+
+def test_any_error_is_one_printable_line() -> None:
+    assert describe(ValueError("two\nlines \x07")) == "ValueError: two lines ?"
+    assert len(describe(ValueError("x" * 10**6))) < machine.LONGEST_REASON + 10
+
+
+@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("batch_size", ["1", "3"])
+def test_a_machines_failure_is_not_kept(data, tmp_path, monkeypatch, name, batch_size) -> None:
+    monkeypatch.setattr(OnSecond, "act", fail_with(lambda: MACHINES[name]).act)
+    model, out = f"{__name__}:OnSecond", tmp_path / "out"
+    result = score(model, data, out, "--batch-size", batch_size, code=1)
+    assert result is not None
+    assert list(result.failed) == [SECOND]
+    assert not (out / "failures").exists()
+    monkeypatch.setattr(OnSecond, "act", lambda self: None)
+    assert numbers(score(model, data, out)) == numbers(score(model, data, tmp_path / "fresh"))
+
+
+def test_a_machine_that_fails_twice_in_a_row_ends_the_run(data, tmp_path, monkeypatch, capsys) -> None:
+    def refuse(self, context, actions, *, seeds):
+        raise MACHINES["no driver"]
+
+    monkeypatch.setattr(CopyLast, "rollout", refuse)
+    assert score("copy-last", data, tmp_path / "out", code=2) is None
+    error = capsys.readouterr().err
+    assert "copy-last raised RuntimeError: Found no NVIDIA driver" in error
+    assert "the machine failed twice in a row, and none of it is held against the model" in error
+    assert not (tmp_path / "out" / "failures").exists()
+
+
+def test_a_machine_that_fails_at_scoring_is_a_sentence(data, tmp_path, monkeypatch, capsys) -> None:
+    def refuse(*_):
+        raise MACHINES["device memory"]
+
+    monkeypatch.setattr("benchmark.harness.score.Scorer.score", refuse)
+    assert score("copy-last", data, tmp_path / "out", code=2) is None
+    assert "scoring: OutOfMemoryError: CUDA out of memory" in capsys.readouterr().err
+
+
+def test_a_device_that_the_model_broke_ends_the_run_and_the_next_goes_on(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(OnSecond, "act", fail_with(lambda: MODELS["index"]).act)
+    model, out = f"{__name__}:OnSecond", tmp_path / "out"
+    assert score(model, data, out, "--batch-size", "3", code=2) is None
+    assert "can use the device no longer: run the same command again to go on" in capsys.readouterr().err
+    assert score(model, data, out, "--batch-size", "3", code=2) is None  # alone now: it is failed
+    result = score(model, data, out, "--batch-size", "3", code=1)
+    assert result is not None
+    assert list(result.failed) == [SECOND]
+    assert result.data.keys == ("000/000", "000/002")
+
+
+def test_a_failure_on_another_device_is_tried_again(data, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(OnSecond, "act", fail_with(lambda: ValueError("no")).act)
+    model, out = f"{__name__}:OnSecond", tmp_path / "out"
+    score(model, data, out, code=1)
+    path = out / "failures" / f"{SECOND}.txt"
+    old = path.read_text()
+    assert old.splitlines()[1] == "device: cpu"
+    monkeypatch.setattr(OnSecond, "act", lambda self: None)
+    path.write_text(old.replace("device: cpu", "device: cuda:7"))
+    assert not score(model, data, out).failed
+    assert f"{SECOND}: failed on cuda:7; tried again on cpu" in capsys.readouterr().err
+
+
+def test_a_failure_without_a_device_is_kept(data, tmp_path) -> None:
+    """As versions before wrote it."""
+    path = tmp_path / "out" / "failures" / "000" / "001.txt"
+    score("copy-last", data, tmp_path / "out", "--max-videos", "1")
+    path.parent.mkdir(parents=True)
+    path.write_text("it hurts\n\nTraceback (most recent call last):\n")
+    result = score("copy-last", data, tmp_path / "out", code=1)
+    assert result is not None
+    assert result.failed == {SECOND: "it hurts"}
+
+
+# Damage.
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("whole") / "out"
+    score("copy-last", data, out)
+    return out
+
+
+def mutants(content: bytes, count: int) -> list[bytes]:
+    """Cut, emptied, and with bytes changed, most of them in the header."""
+    rng = generator(0, "mutants of scores")
+    header = 8 + int.from_bytes(content[:8], "little")
+    found = [b"", content[:7], content[: header // 2], content[:-1], content + b"x"]
+    for number in range(count):
+        place = int(rng.integers(8 if number % 4 == 0 else header))
+        changed = bytearray(content)
+        changed[place] = int(rng.integers(256))
+        found.append(bytes(changed))
+    return found
+
+
+def test_damaged_scores_are_made_again(data, whole, tmp_path, capsys) -> None:
+    """Whatever happened to the file, the result is that of an undamaged run, or a sentence names the file."""
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    path = out / "scores" / "000" / "001.safetensors"
+    content, expected = path.read_bytes(), read_result(whole / "result.json")
+    made_again = 0
+    for mutant in mutants(content, 25):
+        path.write_bytes(mutant)
+        result = score("copy-last", data, out)
+        assert result is not None
+        assert result.metrics == expected.metrics
+        made_again += f"{path}: damaged (" in capsys.readouterr().err
+    assert made_again > 15
+
+
+def test_no_damage_of_a_header_is_a_traceback(whole, tmp_path) -> None:
+    source = whole / "scores" / "000" / "001.safetensors"
+    result = read_result(whole / "result.json")
+    path = tmp_path / "mutant.safetensors"
+    metrics = run.get_metrics(list(result.headline))
+    assert damage_of(source, metrics, result.protocol) is None
+    found = []
+    for mutant in mutants(source.read_bytes(), 500):
+        path.write_bytes(mutant)
+        found.append(damage_of(path, metrics, result.protocol))
+    assert sum(damage is not None for damage in found) > 250
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"psnr": np.ones((191, 1))}, r"psnr is \(191, 1\), expected \(192, 1\)"),
+        ({"psnr": np.ones((192, 2))}, r"psnr is \(192, 2\), expected \(192, 1\)"),
+        ({"psnr": np.full((192, 1), np.nan)}, "psnr is float32 .* not finite"),
+        ({"other": np.ones((192, 1))}, "psnr is None, expected"),
+    ],
+)
+def test_scores_of_another_shape_are_damaged(whole, tmp_path, changes: VideoScores, message) -> None:
+    protocol = read_result(whole / "result.json").protocol
+    write_scores(tmp_path / "scores.safetensors", changes, seconds=1.0)
+    damage = damage_of(tmp_path / "scores.safetensors", run.get_metrics(["psnr"]), protocol)
+    assert damage is not None
+    assert re.search(message, damage)
+
+
+def test_recall_names_a_damaged_file(data, whole, tmp_path, capsys) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    path = out / "scores" / "000" / "001.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+    assert recall.main([str(out), "--data", str(data)]) == 2
+    error = capsys.readouterr().err
+    assert f"{path}: not a whole file of scores (" in error
+    assert "run the benchmark there again: the video is scored anew" in error

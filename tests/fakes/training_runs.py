@@ -1,0 +1,74 @@
+"""Tiny training runs for tests; `python -m tests.fakes.training_runs` writes the golden losses."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from loopcraft.core.files import write_json
+from models.latents.store import MANIFEST, manifest_of, write_video
+from models.train.__main__ import main
+from models.train.data import played
+from models.zoo.presets import tiny
+from tests.fakes.world import FakeWorld
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "golden_losses.json"
+FRAMES = 120
+QUICK = ("--preset", "tiny", "--device", "cpu", "--workers", "0", "--picture-every", "0", "--batch-size", "2")
+WORLD = ("--data", "voxel-v1", "--resolution", "16", "--episode-frames", "120")
+KINDS = ("autoencoder", "millivid", "framepack")
+
+
+def use_fake_world() -> None:
+    """Worlds asked for by the trainer are cheap ones from now on."""
+    played.make_world = lambda world_id, *, resolution, quality: FakeWorld(resolution)
+
+
+def write_latents(folder: Path) -> Path:
+    """Three videos of smooth latents in the shape of the tiny preset."""
+    grid = tiny("millivid", 16).autoencoder.grid
+    rng = np.random.default_rng(0)
+    index = {}
+    for number in range(3):
+        key = f"000/{number:03d}"
+        phase = torch.from_numpy(rng.random((1, 85, grid.channels))).float()
+        time = torch.arange(FRAMES)[:, None, None] / 16
+        values = torch.sin(time + 6 * phase[:, : sum(grid.tokens_per_level)])
+        states = np.zeros((FRAMES, 6), np.float32)
+        states[:, 0] = rng.integers(0, 3, FRAMES)
+        write_video(folder, key, [*values.split(grid.tokens_per_level, dim=1)], states)
+        index[key] = FRAMES
+    write_json(folder / MANIFEST, manifest_of(grid, torch.float32, autoencoder_sha256=None))
+    write_json(folder / "index.json", index)
+    return folder
+
+
+def train(kind: str, latents: Path, out: Path, *more: str) -> int:
+    """Run the command on one thread."""
+    torch.set_num_threads(1)
+    if kind == "autoencoder":
+        return main(["autoencoder", *WORLD, *QUICK, "--out", str(out), *more])
+    return main(["video", "--model", kind, "--data", str(latents), *QUICK, "--out", str(out), *more])
+
+
+def losses(out: Path, kind: str) -> list[float]:
+    """The logged losses, whose steps must be 0, 1, 2, ..."""
+    records = [json.loads(line) for line in (out / f"{kind}.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == list(range(len(records)))
+    return [record["loss"] for record in records]
+
+
+def write_golden() -> None:
+    """Train 50 steps of each kind and keep the losses."""
+    use_fake_world()
+    with tempfile.TemporaryDirectory() as name:
+        latents = write_latents(Path(name) / "latents")
+        for kind in KINDS:
+            assert train(kind, latents, Path(name) / "out", "--steps", "50") == 0
+        write_json(GOLDEN, {kind: losses(Path(name) / "out", kind) for kind in KINDS})
+
+
+if __name__ == "__main__":
+    write_golden()

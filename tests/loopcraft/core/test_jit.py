@@ -1,0 +1,173 @@
+"""Kernels are kept on disk: never stale, whatever file changed, and never the reason why a run fails."""
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loopcraft.core import jit
+
+ROOT = Path(jit.__file__).parents[2]
+
+KERNEL = """
+from loopcraft.core.jit import kernel
+from models.steps import FACTOR, grow
+
+@kernel
+def scaled(value):
+    return FACTOR * grow(value)
+"""
+STEPS = """
+from leaderboard.growth import GROWTH
+from loopcraft.core.jit import inlined
+
+FACTOR = 2
+
+@inlined
+def grow(value):
+    return value + GROWTH
+"""
+GROWTH = """
+GROWTH = 1
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A kernel in one package that takes a step from another and, by it, a constant from a third."""
+    sources = {"benchmark/main": KERNEL, "models/steps": STEPS, "leaderboard/growth": GROWTH}
+    for package in jit.PACKAGES:
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    for name, source in sources.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    core = tmp_path / "loopcraft" / "core"
+    core.mkdir()
+    shutil.copy(jit.__file__, core / "jit.py")
+    return tmp_path
+
+
+def run_kernel(folder: Path, prelude: str = "", **environment: str) -> tuple[int, int, str]:
+    """The kernel's result in a new process, how often it was compiled there, and what was said."""
+    prints = "print(scaled(1), sum(scaled.stats.cache_misses.values()))"
+    code = f"{prelude}\nfrom benchmark.main import scaled; {prints}"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    value, misses = result.stdout.split()
+    return int(value), int(misses), result.stderr
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_constant_or_a_step_from_another_package_is_never_stale(project: Path) -> None:
+    value, misses, said = run_kernel(project)
+    assert (value, misses) == (4, 1)
+    assert said == f"compiling kernels for the first time; kept in {project}/benchmark/__pycache__\n"
+    assert run_kernel(project) == (4, 0, "")
+    change(project / "models" / "steps.py", "FACTOR = 2", "FACTOR = 3")
+    assert run_kernel(project)[:2] == (6, 1)
+    change(project / "leaderboard" / "growth.py", "GROWTH = 1", "GROWTH = 4")
+    assert run_kernel(project)[:2] == (15, 1)
+    assert run_kernel(project) == (15, 0, "")
+
+
+def without_folders(project: Path) -> dict[str, str]:
+    """No folder of numba's own can be made: files stand in their places."""
+    for package in jit.PACKAGES:
+        shutil.rmtree(project / package / "__pycache__", ignore_errors=True)
+        (project / package / "__pycache__").touch()
+    (project / "home").touch()
+    (project / "tmp").mkdir()
+    home, temporary = str(project / "home"), str(project / "tmp")
+    return {"HOME": home, "XDG_CACHE_HOME": home, "TMPDIR": temporary, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def test_without_a_folder_to_keep_code_in_a_temporary_one_does(project: Path) -> None:
+    environment = without_folders(project)
+    folder = project / "tmp" / f"loopcraft-kernels-{os.getuid()}"
+    value, misses, said = run_kernel(project, **environment)
+    assert (value, misses) == (4, 1)
+    assert f"compiled code is kept in {folder}; set NUMBA_CACHE_DIR to keep it elsewhere\n" in said
+    assert said.count("\n") == 2
+    assert folder.stat().st_mode & 0o077 == 0
+    assert run_kernel(project, **environment)[:2] == (4, 0)
+
+
+def test_code_that_others_could_have_written_is_not_run(project: Path) -> None:
+    environment = without_folders(project)
+    folder = project / "tmp" / f"loopcraft-kernels-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    value, _, said = run_kernel(project, **environment)
+    assert value == 4
+    assert f"kept in {folder};" not in said
+    assert list(folder.iterdir()) == []
+
+
+def test_without_any_folder_the_kernel_runs_all_the_same(project: Path) -> None:
+    nowhere = "import tempfile; tempfile.tempdir = '/dev/null/none'"
+    value, _, said = run_kernel(project, nowhere, **without_folders(project))
+    assert value == 4
+    assert said == "compiled code cannot be kept: set NUMBA_CACHE_DIR to a folder that can be written\n"
+
+
+def test_a_full_disk_costs_the_keeping_alone(project: Path) -> None:
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))"
+    value, misses, said = run_kernel(project, full)
+    assert (value, misses) == (4, 1)
+    assert "compiled code cannot be kept: [Errno 27] File too large" in said
+    assert run_kernel(project)[:2] == (4, 1)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
+def test_damaged_code_is_compiled_anew(project: Path, damage: str) -> None:
+    run_kernel(project)
+    kept = sorted((project / "benchmark" / "__pycache__").glob("main.scaled*.nb*"))
+    assert len(kept) == 2
+    for path in kept:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 255
+        half = len(content) // 2
+        path.write_bytes({"cut": content[:half], "flipped": content, "empty": b""}[damage])
+        assert run_kernel(project)[:2] == (4, 1)
+        assert run_kernel(project)[:2] == (4, 0)
+
+
+def imports_numba(source: str) -> bool:
+    return re.search(r"^\s*(from|import)\s+numba\b", source, re.MULTILINE) is not None
+
+
+def test_no_kernel_is_compiled_past_the_decorator() -> None:
+    for package in (*jit.PACKAGES, "perf"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            assert imports_numba(path.read_text()) == (path == Path(jit.__file__)), path
+
+
+@pytest.mark.parametrize("line", ["from numba import njit", "import numba", "    import numba as nb"])
+def test_a_bare_njit_is_found(line: str) -> None:
+    assert imports_numba(f"import os\n{line}\n")
+    assert not imports_numba('"""What numba does; from loopcraft.core.jit import kernel."""')
+
+
+def test_every_kernel_is_compiled_by_warm() -> None:
+    for package in jit.PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "jit import" in path.read_text():
+                importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    assert jit.warm() == []
+    assert len(jit.kernels) > 60

@@ -1,0 +1,241 @@
+"""Reading: windows, states, torch views, fingerprints, the paper's layout, damaged folders."""
+
+import json
+import multiprocessing
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import loopcraft.dataset.reader
+from loopcraft.core.cli import UserError
+from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.dataset.torch_views import Episodes, RandomWindows
+from loopcraft.generate import generate
+from tests.fakes.world import FakeWorld, recipe
+
+KEYS = ("000/000", "000/001", "000/002", "000/003")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "set"
+    generate(root, recipe(), make_world=FakeWorld)
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(made, tmp_path / "set"))
+
+
+@pytest.fixture
+def dataset(made: Path) -> LoopcraftDataset:
+    return open_dataset(made)
+
+
+def to_papers_layout(root: Path) -> Path:
+    """Leave what the paper's data have: index, videos and states, in a folder of their own."""
+    (root / "dataset.json").unlink()
+    (root / "episodes.parquet").unlink()
+    return root.rename(root.with_name("train_videos"))
+
+
+def test_what_was_generated_is_what_is_read(dataset: LoopcraftDataset) -> None:
+    assert dataset.keys == KEYS
+    assert dataset.world_id == "fake-v1"
+    for key in KEYS:
+        assert dataset.num_frames(key) == 64
+        episode = dataset.episode(key)
+        actions = dataset.actions(key)
+        shown = FakeWorld().path(dataset.metadata.loc[key, "world_seed"], actions)
+        np.testing.assert_allclose(episode.states[:, 1:], shown, atol=1e-4)
+        assert episode.frames.shape == (64, 32, 32, 3)
+        np.testing.assert_array_equal(dataset.frames(key, 20, 37), episode.frames[20:37])
+        np.testing.assert_array_equal(
+            np.stack(list(dataset.iterate_frames(key, 20, 37))), episode.frames[20:37]
+        )
+
+
+@pytest.mark.parametrize("window", [(0, 65), (-1, 5), (5, 5), (64, 65)])
+def test_a_window_outside_the_episode_is_refused(dataset: LoopcraftDataset, window: tuple[int, int]) -> None:
+    with pytest.raises(UserError, match="choose within its 64 frames"):
+        dataset.frames("000/001", *window)
+
+
+def test_an_unknown_key_is_refused(dataset: LoopcraftDataset) -> None:
+    with pytest.raises(UserError, match="no episode '000/009'"):
+        dataset.frames("000/009")
+
+
+def test_the_papers_layout_reads_the_same(dataset: LoopcraftDataset, root: Path) -> None:
+    videos = to_papers_layout(root)
+    for path in (videos, videos.parent):
+        paper = open_dataset(path)
+        assert paper.root == videos
+        assert paper.world_id is None
+        assert list(paper.metadata["frames"]) == [64] * 4
+        np.testing.assert_array_equal(paper.frames("000/002", 30, 40), dataset.frames("000/002", 30, 40))
+        assert paper.fingerprint == dataset.fingerprint
+
+
+def test_the_fingerprint_is_that_of_the_content(dataset: LoopcraftDataset, root: Path) -> None:
+    assert loopcraft.dataset.open(root).fingerprint == dataset.fingerprint
+    index = json.loads((root / "index.json").read_text())
+    (root / "index.json").write_text(json.dumps(dict(reversed(index.items()))))
+    assert open_dataset(root).fingerprint == dataset.fingerprint
+    (root / "index.json").write_text(json.dumps({key: index[key] for key in KEYS[:3]}))
+    assert open_dataset(root).fingerprint != dataset.fingerprint
+    videos = to_papers_layout(root)
+    other = open_dataset(videos).fingerprint
+    with (videos / "000" / "000.mp4").open("ab") as file:
+        file.write(b"\0")
+    assert open_dataset(videos).fingerprint != other
+
+
+def test_random_windows_depend_on_seed_epoch_and_index_alone(dataset: LoopcraftDataset) -> None:
+    windows = RandomWindows(dataset, num_frames=5, seed=3, length=12)
+    first = [(item["key"], item["start"]) for item in windows]
+    again = RandomWindows(dataset, num_frames=5, seed=3, length=12)
+    assert [(again[index]["key"], again[index]["start"]) for index in reversed(range(12))] == first[::-1]
+    windows.set_epoch(1)
+    second = [(item["key"], item["start"]) for item in windows]
+    assert second != first
+    windows.set_epoch(0)
+    assert [(item["key"], item["start"]) for item in windows] == first
+    assert [item["start"] for item in RandomWindows(dataset, num_frames=5, seed=4, length=12)] != first
+
+
+def test_a_window_is_that_part_of_its_episode(dataset: LoopcraftDataset) -> None:
+    for item in RandomWindows(dataset, num_frames=17):
+        part = slice(item["start"], item["start"] + 17)
+        assert item["frames"].dtype == torch.uint8
+        assert item["frames"].shape == (17, 3, 32, 32)
+        np.testing.assert_array_equal(item["frames"].permute(0, 2, 3, 1), dataset.frames(item["key"])[part])
+        np.testing.assert_array_equal(item["states"], dataset.states(item["key"])[part])
+        np.testing.assert_array_equal(item["actions"], dataset.actions(item["key"])[part])
+
+
+def test_every_window_is_drawn_and_none_twice_as_often(
+    dataset: LoopcraftDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = {"000/000": 64, "000/001": 3, "000/002": 63, "000/003": 64}
+    monkeypatch.setattr(dataset, "_num_frames", lengths)
+    monkeypatch.setattr(
+        "loopcraft.dataset.torch_views._item", lambda dataset, key, start, num_frames: (key, start)
+    )
+    drawn = list(RandomWindows(dataset, num_frames=63, length=4000))
+    windows, counts = np.unique(np.array(drawn, dtype=object).astype(str), axis=0, return_counts=True)
+    assert windows.tolist() == [
+        ["000/000", "0"],
+        ["000/000", "1"],
+        ["000/002", "0"],
+        ["000/003", "0"],
+        ["000/003", "1"],
+    ]
+    assert np.abs(counts - 800).max() < 130  # five standard deviations
+
+
+def test_windows_longer_than_any_episode_are_refused(dataset: LoopcraftDataset) -> None:
+    with pytest.raises(UserError, match="no episode has a window of 65 frames"):
+        RandomWindows(dataset, num_frames=65)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_give_what_one_process_gives(dataset: LoopcraftDataset, method: str) -> None:
+    windows = RandomWindows(dataset, num_frames=5, seed=3, length=4)
+    context = multiprocessing.get_context(method)
+    loader = DataLoader(
+        windows, batch_size=2, num_workers=1, multiprocessing_context=context, persistent_workers=True
+    )
+    for epoch in (0, 1):
+        windows.set_epoch(epoch)
+        batches = list(loader)
+        assert batches[0]["frames"].shape == (2, 5, 3, 32, 32)
+        alone = [windows[index] for index in range(4)]
+        assert [key for batch in batches for key in batch["key"]] == [item["key"] for item in alone]
+        assert torch.equal(
+            torch.cat([batch["frames"] for batch in batches]), torch.stack([item["frames"] for item in alone])
+        )
+
+
+def test_episodes_are_whole_and_in_order(dataset: LoopcraftDataset) -> None:
+    items = list(Episodes(dataset))
+    assert [item["key"] for item in items] == list(KEYS)
+    assert items[2]["frames"].shape == (64, 3, 32, 32)
+    np.testing.assert_array_equal(items[2]["states"], dataset.states(KEYS[2]))
+
+
+def test_folders_that_hold_no_data_set(tmp_path: Path, root: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        open_dataset(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty: holds no index\.json"):
+        open_dataset(tmp_path / "empty")
+    shutil.copytree(root, tmp_path / "second")
+    with pytest.raises(UserError, match="holds several data sets; choose"):
+        open_dataset(tmp_path)
+    (root / "index.json").unlink()
+    with pytest.raises(UserError, match=r"unfinished .* run the same loopcraft\.generate command again"):
+        open_dataset(root)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"a b": 64}',
+        '{"/a": 64}',
+        '{"a/../b": 64}',
+        '{".a": 64}',
+        '{"a//b": 64}',
+        '{"a": true}',
+        '{"000/000": 0}',
+        '{"000/000": "64"}',
+        '{"../000": 64}',
+    ],
+)
+def test_an_index_that_cannot_be_right_is_refused(root: Path, index: str) -> None:
+    (root / "index.json").write_text(index)
+    with pytest.raises(UserError, match=r"index\.json: .*restore it"):
+        open_dataset(root)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 3.0, 1.5])
+def test_what_is_no_action_never_becomes_one(root: Path, value: float) -> None:
+    dataset = open_dataset(root)
+    key = dataset.keys[0]
+    states = dataset.states(key).copy()
+    states[7, 0] = value
+    np.save(root / f"{key}.npy", states)
+    sentence = rf"{key}\.npy: row 7 holds the action {value}, expected 0, 1 or 2"
+    with pytest.raises(UserError, match=sentence):
+        dataset.actions(key)
+    with pytest.raises(UserError, match=sentence):
+        Episodes(dataset)[0]
+
+
+def test_damaged_files_are_named(root: Path) -> None:
+    dataset = open_dataset(root)
+    dataset.video_path("000/000").write_bytes(b"")
+    with pytest.raises(UserError, match=r"000/000\.mp4: not a readable video"):
+        dataset.frames("000/000")
+    dataset.video_path("000/001").unlink()
+    with pytest.raises(FileNotFoundError) as missing:
+        dataset.frames("000/001")
+    assert missing.value.filename == str(dataset.video_path("000/001"))
+    dataset.states_path("000/000").write_bytes(dataset.states_path("000/000").read_bytes()[:100])
+    with pytest.raises(UserError, match=r"000/000\.npy: not a readable array"):
+        dataset.states("000/000")
+    np.save(dataset.states_path("000/001"), np.zeros((63, 6), np.float32))
+    with pytest.raises(UserError, match=r"000/001\.npy: holds float32 \(63, 6\), but the index says"):
+        dataset.states("000/001")
+    (root / "episodes.parquet").write_bytes(b"no table")
+    with pytest.raises(UserError, match=r"episodes\.parquet: not a readable table"):
+        open_dataset(root).metadata

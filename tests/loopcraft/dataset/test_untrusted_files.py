@@ -1,0 +1,389 @@
+"""Files that anybody may have written: they are used rightly or refused in a sentence, whatever they hold."""
+
+import dataclasses
+import io
+import json
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from benchmark.results.result_file import read_result
+from benchmark.sources.loading import parse_model_args
+from loopcraft import generate
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import read_json
+from loopcraft.dataset import mirror, open_dataset
+from loopcraft.dataset.catalog import SHARD_PATH, Configuration, ShardEntry, decode_catalog, encode_catalog
+from loopcraft.dataset.mask_files import encode_masks, read_masks
+from loopcraft.generation.recipe import manifest, read_manifest
+from models.checkpoints.format import FORMAT, header_of
+from models.checkpoints.training_log import Journal, read_log
+from models.latents.pyramid_files import read_frames, write_frames
+from models.latents.store import open_latents
+from tests.fakes.json_mutants import byte_mutants, mutants
+from tests.fakes.training_runs import FRAMES, write_latents
+from tests.fakes.world import FakeWorld, recipe
+
+
+def attempt(read: Callable[..., Any], *arguments: Any) -> tuple[Any, str | None]:
+    """What `read` gives, or the sentence with which it refuses; anything else is raised."""
+    try:
+        return read(*arguments), None
+    except UserError as error:
+        sentence = str(error)
+    assert len(sentence.splitlines()) == 1
+    return None, sentence
+
+
+FOLDER = "data/test/0123456789abcdef"
+CATALOG = {
+    "test": Configuration(
+        split="test",
+        frames=128,
+        num_bytes=1000,
+        fingerprint="f" * 64,
+        manifest=manifest(recipe("test")),
+        table="episodes/test.parquet",
+        shards=tuple(
+            ShardEntry(path=f"{FOLDER}/0000{n}-00000000000000{n}a.parquet", sha256="a" * 64, episodes=n + 1)
+            for n in range(2)
+        ),
+    )
+}
+
+
+def test_the_hubs_catalogue_is_checked_field_by_field() -> None:
+    document = json.loads(encode_catalog(CATALOG))
+    assert decode_catalog(encode_catalog(CATALOG), "lab/set") == CATALOG
+    count = taken = 0
+    for text in mutants(document):
+        found, sentence = attempt(decode_catalog, text, "lab/set")
+        count, taken = count + 1, taken + (sentence is None)
+        assert sentence is None or sentence.startswith("lab/set: its loopcraft.json")
+        for name, configuration in (found or {}).items():
+            assert configuration.table == f"episodes/{name}.parquet"
+            assert all(SHARD_PATH.fullmatch(shard.path) for shard in configuration.shards)
+            assert configuration.episodes >= 1
+            assert configuration.manifest is None or configuration.manifest["num_context"] >= 1
+    assert count > 500
+    assert taken < count / 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"table": "../../x.parquet"}, r"configurations.test.table: not episodes/test.parquet"),
+        ({"split": "../x"}, "its name or its split is no plain word"),
+        ({"shards": []}, "has no shards"),
+        ({"frames": 0}, "fewer than one frame"),
+        ({"fingerprint": "x"}, "a checksum is no SHA-256"),
+        ({"surprise": 1}, "configurations.test.surprise: unknown field"),
+        ({"manifest": {}}, "not a loopcraft-dataset of version 1"),
+    ],
+)
+def test_what_is_wrong_with_a_catalogue_is_said(change: dict[str, Any], message: str) -> None:
+    document = json.loads(encode_catalog(CATALOG))
+    document["configurations"]["test"] |= change
+    with pytest.raises(UserError, match=message):
+        decode_catalog(json.dumps(document).encode(), "lab/set")
+
+
+def located(**changes: Any) -> pa.Table:
+    columns = {
+        "key": ["000/000", "000/001", "000/002"],
+        "frames": [64] * 3,
+        "mp4_sha256": ["a" * 64] * 3,
+        "shard": [0, 1, 1],
+        "row": [0, 0, 1],
+    }
+    return pa.table({name: value for name, value in (columns | changes).items() if value is not None})
+
+
+def read_located(path: Path) -> Any:
+    repository = SimpleNamespace(name="lab/set", commit="0", download=lambda _: path)
+    return mirror._located_table(repository, CATALOG["test"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shard": [0, 1, 2]}, "it names rows that no shard has"),
+        ({"shard": [0, 1, -1]}, "it names rows that no shard has"),
+        ({"row": [0, 0, 2]}, "it names rows that no shard has"),
+        ({"row": [0, 0, None]}, "row holds more than int"),
+        ({"key": ["000/000", "000/000", "000/002"]}, "it does not name 3 episodes"),
+        ({"key": [1, 2, 3]}, "key holds more than str"),
+        ({"mp4_sha256": None}, "mp4_sha256"),
+    ],
+)
+def test_the_hubs_table_must_fit_its_shards(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    pq.write_table(located(), tmp_path / "good.parquet")
+    assert read_located(tmp_path / "good.parquet")[1]["row"] == [0, 0, 1]
+    pq.write_table(located(**changes), tmp_path / "bad.parquet")
+    with pytest.raises(UserError, match=r"hf://lab/set: its episodes/test.parquet is damaged \(.*publish it"):
+        read_located(tmp_path / "bad.parquet")
+    assert message in str(attempt(read_located, tmp_path / "bad.parquet"))
+
+
+def test_a_damaged_table_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(located(), path)
+    content = path.read_bytes()
+    found = []
+    for text in (*byte_mutants(content, 300), b"", b"PAR1PAR1", content[: len(content) // 2]):
+        path.write_bytes(text)
+        found.append(attempt(read_located, path)[1])
+    assert sum(sentence is not None for sentence in found) > 30
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("made")
+    generate.generate(root, recipe("val", num_episodes=2), make_world=FakeWorld)
+    return root
+
+
+def test_a_manifest_is_used_rightly_or_refused(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "dataset.json"
+    good = read_manifest(made)
+    count = taken = 0
+    for text in mutants(good):
+        path.write_bytes(text)
+        found, sentence = attempt(read_manifest, tmp_path)
+        count, taken = count + 1, taken + (sentence is None)
+        if sentence is None:
+            assert found["num_context"] >= 1
+            assert isinstance(found["world"], str)
+            assert found["generator"]["resolution"] >= 1
+            assert all(isinstance(version, str) for version in found["versions"].values())
+    assert count > 400
+    assert 0 < taken < count
+
+
+@pytest.mark.parametrize("name", ["episodes.parquet", "index.json", "dataset.json"])
+def test_a_damaged_data_set_is_opened_rightly_or_refused(made: Path, tmp_path: Path, name: str) -> None:
+    for path in made.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+
+    def use() -> None:
+        dataset = open_dataset(tmp_path)
+        assert len(dataset.metadata) >= 1
+        assert len(dataset.fingerprint) == 64
+        assert (dataset.world_id is None) == (dataset.num_context is None)
+
+    for text in byte_mutants((made / name).read_bytes(), 150):
+        (tmp_path / name).write_bytes(text)
+        with suppress(FileNotFoundError):  # of an episode that is not here
+            attempt(use)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "{}", '{"key": "000/001"}', "[" * 100_000, '{"key": "000/000", "frames": "x"}', "\x00"],
+)
+def test_a_damaged_row_of_a_set_under_way_is_named(tmp_path: Path, text: str) -> None:
+    generate.generate(tmp_path, recipe(num_episodes=2), make_world=FakeWorld, shard="1/2")
+    path = tmp_path / "000" / "000.json"
+    assert path.exists()
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"000/000\.json: not"):
+        generate.generate(tmp_path, recipe(num_episodes=2), make_world=FakeWorld)
+    path.unlink()
+    generate.generate(tmp_path, recipe(num_episodes=2), make_world=FakeWorld)
+
+
+@pytest.mark.parametrize("text", ["{}", "[0]", "[0, 99]", '[0, "1"]', "[0, true]", "[" * 100_000])
+def test_damaged_notes_of_candidates_are_named(tmp_path: Path, text: str) -> None:
+    val = recipe("val", num_episodes=2)
+    generate.generate(tmp_path, val, make_world=FakeWorld, shard="1/2")
+    (tmp_path / "candidates.json").write_text(text)
+    with pytest.raises(UserError, match=r"candidates\.json: not"):
+        generate.generate(tmp_path, val, make_world=FakeWorld)
+
+
+# Deep JSON.
+
+DEEP = b"[" * 200_000 + b"]" * 200_000
+DEEP_OBJECT = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
+
+
+@pytest.mark.parametrize("text", [DEEP, DEEP_OBJECT])
+@pytest.mark.parametrize(
+    "read",
+    [
+        read_json,
+        read_result,
+        lambda path: read_manifest(path.parent),
+        lambda path: decode_catalog(path.read_bytes(), "lab/set"),
+        lambda path: parse_model_args(path.read_text()),
+        lambda path: header_of({FORMAT: path.read_text()}, path),
+        read_log,
+    ],
+)
+def test_json_that_nests_too_deep_is_a_sentence(tmp_path: Path, text: bytes, read: Callable) -> None:
+    path = tmp_path / "dataset.json"
+    path.write_bytes(text + b"\n")
+    assert "not JSON" in str(attempt(read, path)[1])
+
+
+# Latents, frames, logs.
+
+
+def read_all(root: Path, shapes: list[torch.Size]) -> None:
+    latents = open_latents(root)
+    for key in latents.num_frames:
+        found, states = latents.read(key)
+        assert [part.shape for part in found] == shapes
+        assert states.shape == (FRAMES, 6)
+
+
+def test_latents_are_read_rightly_or_refused(tmp_path: Path) -> None:
+    root = write_latents(tmp_path)
+    good = open_latents(root)
+    levels, _ = good.read("000/000")
+    for name in ("latents.json", "index.json"):
+        document = json.loads((root / name).read_text())
+        for text in mutants(document, 60):
+            (root / name).write_bytes(text)
+
+            with suppress(FileNotFoundError):  # the index names a video that is not there
+                attempt(read_all, root, [part.shape for part in levels])
+        (root / name).write_text(json.dumps(document))
+    assert torch.equal(open_latents(root).read("000/000")[0][0], levels[0])
+
+
+@pytest.mark.parametrize("key", ["../outside", "/etc/passwd", "a/../../b", "", "a\x00b"])
+def test_no_latents_are_read_from_outside_the_folder(tmp_path: Path, key: str) -> None:
+    root = write_latents(tmp_path / "latents")
+    (root / "index.json").write_text(json.dumps({key: FRAMES}))
+    with pytest.raises(UserError, match="no valid entry"):
+        open_latents(root)
+
+
+def test_latents_of_another_shape_are_named(tmp_path: Path) -> None:
+    root = write_latents(tmp_path)
+    latents = open_latents(root)
+    levels, states = latents.read("000/001")
+    tensors = {f"level{number}": level[:-1].contiguous() for number, level in enumerate(levels)}
+    save_file({**tensors, "states": torch.from_numpy(states)}, root / "000/001.safetensors")
+    with pytest.raises(UserError, match=r"000/001\.safetensors: not a whole file .level0 is \[119"):
+        latents.read("000/001")
+
+
+def test_frames_files_are_read_rightly_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "000.frames"
+    blobs = [bytes([number]) * (number + 1) for number in range(8)]
+    write_frames(path, blobs)
+    content = path.read_bytes()
+    assert read_frames(path, 8) == blobs
+    taken = 0
+    for text in byte_mutants(content, 600):
+        path.write_bytes(text)
+        found, _ = attempt(read_frames, path, 8)
+        if found is not None:
+            taken += 1
+            assert sum(map(len, found)) == len(content) - 64
+    assert taken < 400
+    ends = np.array([1, 3, 2**40, 3, 15, 21, 28, 36], "<u8")
+    path.write_bytes(ends.tobytes() + content[64:])
+    with pytest.raises(UserError, match="does not hold 8 whole blobs"):
+        read_frames(path, 8)
+
+
+def test_logs_are_read_rightly_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "millivid.jsonl"
+    records = [{"step": n, "loss": 0.5, "gradient_norm": 1.0, "learning_rate": 1e-3} for n in range(3)]
+    records[-1] |= {"trained_per_second": 20.0, "loaded_per_second": 30.0}
+    content = "".join(f"{json.dumps(record)}\n" for record in records).encode()
+    texts = [*byte_mutants(content, 400), *(text + b"\n" for text in mutants(records[-1], 50))]
+    for text in texts:
+        path.write_bytes(text)
+        found, _ = attempt(read_log, path)
+        if found is not None:
+            assert all(type(record["step"]) is int and record["loss"] * 0 != 1 for record in found)
+            assert all(record.get("trained_per_second", 1) > 0 for record in found)
+            Journal(path, first_step=2, tensorboard=False).close()
+            assert [record["step"] for record in read_log(path)] == [
+                record["step"] for record in found if record["step"] < 2
+            ]
+
+
+def test_a_log_that_goes_on_keeps_its_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "millivid.jsonl"
+    line = '{"step": 0, "loss": 0.41616272926330566, "gradient_norm": 1e-07, "learning_rate": 0.00297}\n'
+    path.write_text(line + '{"step": 1, "loss": 0.4}\n{"step": 2, "lo')
+    Journal(path, first_step=1, tensorboard=False).close()
+    assert path.read_text() == line
+
+
+# Masks.
+
+
+def bomb(shape: tuple[int, ...], dtype: str = "bool") -> bytes:
+    """An .npz whose array is all zeros, and larger than its file by far."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("seen.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(
+            member, {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+        )
+        for _ in range(256):
+            member.write(bytes(1 << 20))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (bomb((64, 2048, 2048)), r"masks are seen .bool.*at most a frame's"),
+        (bomb((1 << 28,)), r"masks are seen .bool"),
+        (bomb((64, 8, 8)), ""),
+        (bomb((64, 8, 8), "int64"), r"holds .'seen': 'int64 "),
+        (bomb((64, 2**31, 2**31)), "masks are seen"),
+    ],
+)
+def test_masks_take_no_more_memory_than_those_of_a_frame(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    path = tmp_path / "000.seen.npz"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        _, sentence = attempt(read_masks, path, 64, 16 * 16)
+        assert tracemalloc.get_traced_memory()[1] < len(content) + (8 << 20)
+    finally:
+        tracemalloc.stop()
+    assert message == "" or sentence is not None
+    if message:
+        with pytest.raises(UserError, match=message):
+            read_masks(path, 64, 16 * 16)
+
+
+def test_a_data_set_bounds_its_masks_by_its_frames(made: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(made)
+    key, side = dataset.keys[0], recipe().resolution
+    assert dataset.num_pixels(key) == side * side
+    path = dataset.masks_path(key)
+    path.write_bytes(encode_masks({"seen": np.ones((dataset.num_frames(key), side, side), bool)}))
+    assert dataset.masks(key)["seen"].all()
+    path.write_bytes(encode_masks({"seen": np.ones((dataset.num_frames(key), side + 1, side), bool)}))
+    with pytest.raises(UserError, match="at most a frame's"):
+        dataset.masks(key)
+    path.unlink()
+
+
+def test_old_catalogues_still_load() -> None:
+    """As the first version wrote them: indented, in this order of fields, with a set without a manifest."""
+    plain = dataclasses.replace(CATALOG["test"], manifest=None)
+    assert decode_catalog(encode_catalog({"test": plain}), "lab/set") == {"test": plain}

@@ -1,0 +1,158 @@
+"""Recall masks: what is seen and how long ago against the definition, and the command that makes them."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loopcraft import generate, masks, verify
+from loopcraft.dataset import open_dataset
+from loopcraft.dataset.mask_files import encode_masks
+from loopcraft.generation.recall_masks import SKY, recall_masks
+from loopcraft.worlds import make_world
+from tests.fakes.world import FakeWorld
+from tests.fakes.world import recipe as fake_recipe
+
+
+def by_definition(surfaces: np.ndarray, num_context: int) -> dict[str, np.ndarray]:
+    """The masks pixel by pixel: look back through all earlier frames for the surface that it shows."""
+    seen, age = np.zeros(surfaces.shape, bool), np.zeros(surfaces.shape, np.uint16)
+    for place, surface in np.ndenumerate(surfaces):
+        shown = [t for t in range(place[0] + 1) if surface in surfaces[t]]
+        in_context = [t for t in shown if t < num_context]
+        if surface == SKY or not in_context:
+            continue
+        seen[place] = True
+        sights = "".join("." if t in shown else "x" for t in range(place[0] + 1))
+        absences = [
+            run for run in re.finditer("x+", sights) if shown[0] < run.start() and num_context <= run.end()
+        ]
+        if any(len(run[0]) >= 20 for run in absences):
+            age[place] = place[0] - in_context[-1]
+    return {"seen": seen, "age": age, "sky": surfaces == SKY}
+
+
+@st.composite
+def walks_past(draw) -> np.ndarray:
+    """Frames that show a few surfaces for stretches of all lengths around the longest blink."""
+    lengths = draw(st.lists(st.sampled_from([1, 5, 19, 20, 21, 40]), min_size=1, max_size=8))
+    views = draw(st.lists(st.lists(st.integers(0, 4), min_size=4, max_size=4), min_size=8, max_size=8))
+    stretches = [
+        np.tile(np.reshape(view, (1, 2, 2)), (n, 1, 1)) for view, n in zip(views, lengths, strict=False)
+    ]
+    return np.concatenate(stretches).astype(np.uint64) * np.uint64(1 << 40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(walks_past(), st.integers(1, 60))
+def test_masks_are_what_the_definition_says(surfaces: np.ndarray, num_context: int) -> None:
+    found, expected = recall_masks(surfaces, num_context), by_definition(surfaces, num_context)
+    assert list(found) == list(expected)
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize(("gap", "age"), [(1, 0), (20, 0), (21, 22)])
+def test_a_blink_is_no_absence(gap: int, age: int) -> None:
+    """Surface 7 is shown in frames 0-2, all of the context, and again `gap` frames later: hidden one less."""
+    surfaces = np.full((40, 1, 1), 9, np.uint64)
+    surfaces[:3] = surfaces[2 + gap :] = 7
+    found = recall_masks(surfaces, num_context=3)
+    assert found["age"][2 + gap, 0, 0] == (gap if age else 0)
+    assert found["age"][-1, 0, 0] == (37 if age else 0)
+    assert not found["seen"][3, 0, 0] or gap == 1
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two episodes of the voxel world without masks."""
+    root = tmp_path_factory.mktemp("voxel") / "val"
+    flags = "--split val --num-episodes 2 --candidates 2 --num-frames 200 --resolution 32 --workers 1"
+    assert generate.main(["--out", str(root), *flags.split()]) == 0
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "val"))
+
+
+def content(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
+    }
+
+
+def test_the_command_adds_them_and_nothing_else(root: Path, made: Path, capsys) -> None:
+    before = open_dataset(made)
+    assert masks.main([str(root), "--workers", "1"]) == 0
+    after = open_dataset(root)
+    assert after.fingerprint == before.fingerprint
+    files = content(root)
+    added = set(files) - set(content(made))
+    assert added == {f"{key}.seen.npz" for key in before.keys}
+    key = before.keys[1]
+    world = make_world("voxel-v1", resolution=32)
+    seed = int(before.metadata["world_seed"].loc[key])
+    play = world.play(seed, before.actions(key), surfaces=True)
+    surfaces = np.stack([observation.surface for observation in play])
+    assert files[f"{key}.seen.npz"] == encode_masks(recall_masks(surfaces, before.num_context))
+    found = after.masks(key)
+    shares = masks.horizon_shares(found, before.num_context)
+    assert shares.sum() == pytest.approx(1)
+    assert (found["age"][before.num_context :] > 0).mean() == shares[3] > 0.05
+    assert "of the horizon's pixels: shown, and out of sight in between" in capsys.readouterr().out
+    assert verify.main([str(root)]) == 0
+
+
+def test_it_goes_on_with_the_same_bytes_in_any_number_of_processes(root: Path) -> None:
+    assert masks.main([str(root), "--workers", "2"]) == 0
+    files = content(root)
+    (root / "000/000.seen.npz").unlink()
+    kept = (root / "000/001.seen.npz").stat().st_mtime_ns
+    assert masks.main([str(root), "--workers", "1"]) == 0
+    assert content(root) == files
+    assert (root / "000/001.seen.npz").stat().st_mtime_ns == kept
+
+
+def test_a_walk_that_goes_another_way_gets_none(root: Path, capsys) -> None:
+    path = root / "000/000.npy"
+    states = np.load(path)
+    states[150, 1] += 0.5
+    np.save(path, states)
+    assert masks.main([str(root), "--workers", "1"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"{path}: played again, the walk goes another way from frame 150 on" in error
+    assert not list(root.rglob("*.seen.npz"))
+    assert not list(root.rglob("*.partial"))
+
+
+def test_sets_that_cannot_be_played_again_are_refused(root: Path, tmp_path: Path, capsys) -> None:
+    generate.generate(tmp_path / "fake", fake_recipe("val"), make_world=FakeWorld)
+    (root / "dataset.json").unlink()
+    for path, message in [
+        (tmp_path / "fake", "unknown world 'fake-v1': choose one of voxel-v1, plaza-v1, minerl"),
+        (root, "does not say in which worlds it was played"),
+        (tmp_path / "nowhere", "nowhere"),
+    ]:
+        capsys.readouterr()
+        assert masks.main([str(path)]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert masks.main([str(root), "--workers", "-1"]) == 2
+
+
+def test_minecraft_does_not_tell_what_a_pixel_shows(root: Path, capsys) -> None:
+    manifest = root / "dataset.json"
+    manifest.write_text(manifest.read_text().replace('"voxel-v1"', '"minerl"'))
+    assert masks.main([str(root)]) == 2
+    assert (
+        "world 'minerl' cannot tell which block face a pixel shows; these can: voxel-v1, plaza-v1"
+        in capsys.readouterr().err
+    )

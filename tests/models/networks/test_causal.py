@@ -1,0 +1,164 @@
+"""The causal denoiser: context that sees no target, and a memory of it that changes no value."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from loopcraft.core.cli import UserError
+from models.networks.denoiser import Condition, TokenDenoiser, mask_actions, visible_from
+from models.networks.tokens import LEVEL
+from models.sampling.diffusion import Sampling, Schedule
+from models.sampling.token_sampler import TokenSampler, keyed_noise
+from models.train import losses
+from models.train.losses import token_loss
+from models.zoo.presets import PRESETS
+from tests.golden import reference
+from tests.models.sampling.test_token_sampler import GRID, SIZE, inputs, latents_of, randomise, token_sampler
+
+TARGET = torch.tensor([[1, 0, 0, 1, 1, 0, 0, 0, 1], [0, 0, 0, 0, 0, 1, 1, 0, 0]], dtype=torch.bool)
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_seed():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def network() -> TokenDenoiser:
+    return randomise(TokenDenoiser(SIZE, channels=GRID.channels, num_levels=GRID.levels, causal=True))
+
+
+def window():
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(*TARGET.shape, GRID.channels, generator=generator)
+    address = torch.randint(0, 3, (*TARGET.shape, 4), generator=generator)
+    action = torch.randint(0, 3, TARGET.shape, generator=generator)
+    return x, address, action
+
+
+def influence(network: TokenDenoiser, mask: torch.Tensor | None, *, of_targets: bool) -> float:
+    """How far the context's outputs move with the targets' inputs, or the targets' with the context's."""
+    x, address, action = window()
+    moving = TARGET if of_targets else ~TARGET
+    moved = torch.where(moving[..., None], x + 1, x)
+    condition = Condition.per_token(torch.rand(TARGET.shape), address[..., LEVEL], action)
+    first, second = (network(given, network.positions(address), condition, mask=mask) for given in (x, moved))
+    return (first - second)[~moving].abs().max().item()
+
+
+def test_context_does_not_depend_on_targets_and_targets_do_on_context(network):
+    mask = visible_from(TARGET)
+    assert influence(network, mask, of_targets=True) == 0
+    assert influence(network, mask, of_targets=False) > 0.1
+    for mutant in (None, mask.transpose(1, 2), torch.ones_like(mask)):
+        assert influence(network, mutant, of_targets=True) > 0.1
+
+
+def loss_of(network: TokenDenoiser) -> torch.Tensor:
+    x, address, action = window()
+    eps = torch.randn(x.shape, generator=torch.Generator().manual_seed(4))
+    return token_loss(
+        network, x, address, action, TARGET, eps=eps, time=torch.tensor([0.3, 0.9]),
+        conditioned=torch.tensor([True, False]), schedule=Schedule(),
+    )  # fmt: skip
+
+
+def test_the_loss_is_that_of_the_plain_implementation_with_a_mask(network, monkeypatch):
+    x, address, action = window()
+    eps = torch.randn(x.shape, generator=torch.Generator().manual_seed(4))
+    time = torch.where(TARGET, torch.tensor([[0.3], [0.9]]), torch.tensor([[0.0], [1.0]]))
+    alpha, sigma = (weight[..., None] for weight in reference.alpha_sigma(time))
+    known = mask_actions(action, torch.tensor([True, False]))
+    visible = torch.tensor([[[[q or not k for k in row] for q in row]] for row in TARGET.tolist()])
+    weights = dict(network.state_dict())
+    noisy = alpha * x + sigma * eps
+    v = reference.predict(weights, SIZE.heads, noisy, address, time, known, visible)
+    expected = (v - alpha * eps + sigma * x)[TARGET].square().mean()
+    torch.testing.assert_close(loss_of(network), expected)
+    monkeypatch.setattr(losses, "visible_from", lambda target: torch.ones(2, 9, 9, dtype=torch.bool))
+    assert (loss_of(network) - expected).abs() > 1e-3
+
+
+def test_every_weight_learns(network):
+    network.requires_grad_(True)
+    loss_of(network).backward()
+    assert all(parameter.grad.abs().max() > 0 for parameter in network.parameters())
+
+
+class MaskedInEveryCall(TokenDenoiser):
+    """Reads the context anew in every call, as in training; the sampler takes it for any denoiser."""
+
+    def forward(self, x, positions, condition, num_outputs=None):
+        is_target = torch.arange(x.shape[1]) >= x.shape[1] - num_outputs
+        mask = visible_from(is_target.expand(len(x), -1))
+        return super().forward(x, positions, condition, mask=mask)[:, -num_outputs:]
+
+
+@pytest.mark.parametrize("guidance", [1.0, 1.5])
+@pytest.mark.parametrize("solver", ["ddim", "dpm++2m"])
+@pytest.mark.parametrize("plan", ["millivid with padding", "framepack-mirrored"])
+def test_memory_changes_nothing(plan, solver, guidance):
+    sampler = token_sampler(plan, causal=True, steps=5, solver=solver, guidance=guidance)
+    context, actions = inputs(sampler.num_context, sampler.num_future(8))
+
+    def rolled_out(network: TokenDenoiser) -> torch.Tensor:
+        other = TokenSampler(randomise(network), sampler.plan, GRID, sampler.sampling)
+        return latents_of(other, context, actions, [1, 2], 8)
+
+    found = latents_of(sampler, context, actions, [1, 2], 8)
+    shape = {"channels": GRID.channels, "num_levels": GRID.levels}
+    torch.testing.assert_close(rolled_out(MaskedInEveryCall(SIZE, **shape)), found, atol=1e-5, rtol=1e-5)
+    assert (rolled_out(TokenDenoiser(SIZE, **shape)) - found).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("guidance", [1.0, 1.5])
+def test_context_is_read_once_a_plan_step(monkeypatch, guidance):
+    sampler = token_sampler("millivid", causal=True, steps=7, guidance=guidance)
+    calls = Counter()
+
+    def count(name: str) -> None:
+        original = getattr(TokenDenoiser, name)
+
+        def counting(*args, **kwargs):
+            calls[name] += 1
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(TokenDenoiser, name, counting)
+
+    count("remember")
+    count("forward")
+    chunks = 2
+    context, actions = inputs(sampler.num_context, sampler.num_future(chunks * sampler.plan.width))
+    for _ in sampler.rollout(context, actions, keyed_noise([1, 2])):
+        pass
+    passes = chunks * len(sampler.plan.steps) * (1 if guidance == 1 else 2)
+    assert calls == {"remember": passes, "forward": 7 * passes}
+
+
+def test_bfloat16_is_close(network):
+    sampler = token_sampler("millivid", causal=True)
+    context, actions = inputs(sampler.num_context, 4)
+    exact = latents_of(sampler, context, actions, [1, 2], 4)
+    rounding = TokenSampler(network, sampler.plan, GRID, Sampling(steps=3, bfloat16=True))
+    assert 0 < (latents_of(rounding, context, actions, [1, 2], 4) - exact).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize("preset", ["pico", "nano", "tiny", "ablation"])
+def test_the_causal_model_is_as_large_as_millivid_and_has_its_plan(preset):
+    plain, causal = (PRESETS[preset](name, 256) for name in ("millivid", "millivid-causal"))
+    assert causal.autoencoder == plain.autoencoder
+    assert causal.sampling == plain.sampling
+    assert vars(causal.video) == vars(plain.video)
+    with torch.device("meta"):
+        shapes, causal_shapes = (
+            {name: value.shape for name, value in network.state_dict().items()}
+            for network in (p.video.network(p.autoencoder.grid) for p in (plain, causal))
+        )
+    assert causal_shapes == shapes
+
+
+def test_the_paper_has_none():
+    with pytest.raises(UserError, match="no main setting of millivid-causal"):
+        PRESETS["main"]("millivid-causal", 256)

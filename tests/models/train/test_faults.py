@@ -1,0 +1,309 @@
+"""Training that is killed between its files, whose loaders die, whose disk is full, or that runs twice."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from loopcraft.core.cli import UserError
+from loopcraft.core.files import whole_file
+from loopcraft.core.writing import writing_to
+from models.train.config import PoolConfig
+from models.train.data.episodes import LoadedEpisode
+from models.train.data.loaders import LoaderError, Loaders
+from models.train.data.pool import EpisodePool
+from tests.fakes.training_runs import losses, train, write_latents
+
+ROOT = Path(__file__).resolve().parents[3]
+SHIPPED, STATE = "millivid.safetensors", "millivid.training.pt"
+
+
+@pytest.fixture(scope="module")
+def latents(tmp_path_factory) -> Path:
+    return write_latents(tmp_path_factory.mktemp("latents"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, latents) -> Path:
+    """A run of four steps that saved every two."""
+    out = tmp_path_factory.mktemp("finished")
+    assert train("millivid", latents, out, "--steps", "4", "--save-every", "2") == 0
+    return out
+
+
+class Killed(BaseException):
+    """Ends a run as abruptly as can be within one process."""
+
+
+@pytest.mark.parametrize("last", [SHIPPED, STATE])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_between_its_last_files_it_ends_with_the_same(
+    tmp_path, latents, finished, monkeypatch, last, moment
+) -> None:
+    replace = os.replace
+    left = {SHIPPED: 2, STATE: 2}
+
+    def dying(source, target) -> None:
+        name = Path(target).name
+        left[name] = left.get(name, 9) - 1
+        if name == last and left[name] == 0 and moment == "before":
+            raise Killed
+        replace(source, target)
+        if name == last and left[name] == 0:
+            raise Killed
+
+    flags = ("--steps", "4", "--save-every", "2")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", dying)
+        with pytest.raises(Killed):
+            train("millivid", latents, tmp_path, *flags)
+    assert train("millivid", latents, tmp_path, *flags) == 0
+    assert (tmp_path / SHIPPED).read_bytes() == (finished / SHIPPED).read_bytes()
+    assert losses(tmp_path, "millivid") == losses(finished, "millivid")
+
+
+def lose(path: Path) -> None:
+    path.unlink()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def age(path: Path) -> None:
+    """Make the file one of two steps before, as a run killed by an earlier version left it."""
+    data = path.read_bytes()
+    assert data.count(b'\\"step\\": 4') == 1
+    path.write_bytes(data.replace(b'\\"step\\": 4', b'\\"step\\": 2'))
+
+
+@pytest.mark.parametrize("damage", [lose, cut, empty, age])
+def test_a_lost_or_stale_shipped_file_is_made_again(tmp_path, latents, finished, capsys, damage) -> None:
+    for name in (SHIPPED, STATE, "millivid.jsonl"):
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+    damage(tmp_path / SHIPPED)
+    assert train("millivid", latents, tmp_path, "--steps", "4") == 0
+    assert f"made {tmp_path / SHIPPED} again, from the state of step 4" in capsys.readouterr().out
+    assert (tmp_path / SHIPPED).read_bytes() == (finished / SHIPPED).read_bytes()
+
+
+def test_a_good_one_is_left_alone(finished, latents, capsys) -> None:
+    before = (finished / SHIPPED).stat().st_mtime_ns
+    assert train("millivid", latents, finished, "--steps", "4") == 0
+    assert "again" not in capsys.readouterr().out
+    assert (finished / SHIPPED).stat().st_mtime_ns == before
+
+
+def test_a_second_run_of_the_model_is_one_sentence(tmp_path, latents, capsys) -> None:
+    with writing_to(tmp_path, part="millivid", swept=()):
+        assert train("millivid", latents, tmp_path, "--steps", "1") == 2
+        assert f"{tmp_path}: another command writes to it" in capsys.readouterr().err
+        assert train("framepack", latents, tmp_path, "--steps", "1") == 0
+
+
+def test_it_sweeps_what_is_its_own(tmp_path, latents) -> None:
+    (tmp_path / "millivid-pictures").mkdir()
+    ours = [".millivid.training.pt.0a.partial", "millivid-pictures/.0000001.png.0b.partial"]
+    theirs = ".framepack.training.pt.0c.partial"
+    for name in (*ours, theirs):
+        (tmp_path / name).touch()
+    assert train("millivid", latents, tmp_path, "--steps", "1") == 0
+    assert [path.name for path in tmp_path.rglob("*.partial")] == [theirs]
+
+
+# Loaders.
+
+
+class Numbers:
+    """Episodes whose values are their number; some do what `acts` says."""
+
+    max_frames = 2
+
+    def __init__(self, acts: dict[int, str] | None = None) -> None:
+        self.acts = acts or {}
+
+    def __getitem__(self, index: int) -> LoadedEpisode:
+        match self.acts.get(index):
+            case "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "exit":
+                os._exit(3)
+            case "refuse":
+                raise UserError(f"episode {index} is damaged; restore it")
+            case "stall":
+                time.sleep(600)
+        return LoadedEpisode(np.full((2, 1), index), np.zeros(2, np.int64), 0.0)
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_episodes_come_in_order_whoever_loads_them(workers) -> None:
+    loaders = Loaders(Numbers(), range(5, 2**40, 2), workers)
+    try:
+        assert [int(loaders.take(never).values[0, 0]) for _ in range(7)] == [5, 7, 9, 11, 13, 15, 17]
+    finally:
+        loaders.close()
+
+
+@pytest.mark.parametrize(("act", "how"), [("die", "by signal 9"), ("exit", "with exit code 3")])
+def test_a_dead_loader_is_a_sentence(act, how) -> None:
+    loaders = Loaders(Numbers({3: act}), range(2**40), 2)
+
+    def take_all() -> None:
+        for number in range(4):  # what is on its way when the process dies may be lost with it
+            assert int(loaders.take(never).values[0, 0]) == number
+
+    with pytest.raises(LoaderError, match=f"a process that loads episodes died .{how}: killed, or out of"):
+        take_all()
+    loaders.close()
+
+
+def test_what_a_loader_raises_arrives() -> None:
+    loaders = Loaders(Numbers({1: "refuse"}), range(2**40), 1)
+    try:
+        loaders.take(never)
+        with pytest.raises(UserError, match="episode 1 is damaged; restore it"):
+            loaders.take(never)
+    finally:
+        loaders.close()
+
+
+def test_a_loader_that_is_told_to_stop_with_its_trainer_is_no_fault() -> None:
+    loaders = Loaders(Numbers({0: "stall"}), range(2**40), 1)
+    process = loaders._loaders[0]._process
+    until = time.monotonic() + 30
+    while not process.pid or b"spawn" not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+        assert time.monotonic() < until
+    process.terminate()
+    told = time.monotonic() + 0.5  # the trainer's own signal comes a little later
+    assert loaders.take(lambda: time.monotonic() > told) is None
+    assert process.exitcode == -signal.SIGTERM
+    loaders.close()
+
+
+def test_a_stalled_loader_does_not_keep_a_run_from_stopping() -> None:
+    pool = EpisodePool(
+        Numbers({0: "stall"}), PoolConfig(episodes=2), keep=lambda x: x, first_step=0, workers=1
+    )
+    begin = time.monotonic()
+    pool.advance(0, lambda: time.monotonic() > begin + 0.3)
+    pool.close()
+    assert time.monotonic() < begin + 10
+
+
+TRAIN = """
+import sys
+import torch
+from tests.fakes.training_runs import train
+from pathlib import Path
+from models.train.trainer import Trainer
+
+update = Trainer.update
+
+def telling(self, step, pool):
+    print("step", step, [loader._process.pid for loader in pool._arriving._loaders], flush=True)
+    return update(self, step, pool)
+
+if __name__ == "__main__":
+    Trainer.update = telling
+    sys.exit(train("millivid", Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]))
+"""
+
+
+def start(latents: Path, out: Path, *flags: str, **options) -> tuple[subprocess.Popen[str], list[int]]:
+    """A run in a process of its own, in its first step, and the process ids of its loaders."""
+    script = out.parent / "run.py"
+    script.write_text(TRAIN)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(latents), str(out), "--workers", "1", *flags],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step 2 "):
+            return process, json.loads(line.removeprefix("step 2 "))
+    raise AssertionError(process.communicate()[1])
+
+
+def wait_until_gone(pids: list[int], seconds: float = 10.0) -> None:
+    until = time.monotonic() + seconds
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < until, "a loader lives on"
+        time.sleep(0.02)
+
+
+def test_a_run_whose_loader_dies_saves_and_ends_with_a_sentence(tmp_path, latents) -> None:
+    flags = ("--steps", "100000", "--fresh", "2", "--save-every", "100000")
+    process, loaders = start(latents, tmp_path / "out", *flags)
+    os.kill(loaders[0], signal.SIGKILL)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert error.splitlines()[-1].startswith("error: a process that loads episodes died (by signal 9")
+    assert "Traceback" not in error
+    wait_until_gone(loaders)
+    state = torch.load(tmp_path / "out" / STATE, weights_only=True)
+    assert state["step"] == len(losses(tmp_path / "out", "millivid")) >= 2
+
+
+def test_loaders_die_with_a_killed_trainer(tmp_path, latents) -> None:
+    process, loaders = start(latents, tmp_path / "out", "--steps", "100000")
+    process.kill()
+    process.communicate(timeout=60)
+    wait_until_gone(loaders)
+
+
+def test_the_whole_group_may_be_told_to_stop(tmp_path, latents) -> None:
+    process, loaders = start(
+        latents, tmp_path / "out", "--steps", "100000", "--fresh", "2", start_new_session=True
+    )
+    os.killpg(process.pid, signal.SIGTERM)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert "told to stop: saved step" in out
+    wait_until_gone(loaders)
+
+
+def test_a_disk_that_fills_while_weights_are_written_is_a_sentence(tmp_path, latents) -> None:
+    """The disk is a limit on the size of files, which the shipped file meets first."""
+    most = 100_000
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # noqa: E731
+    process, loaders = start(latents, tmp_path / "out", "--steps", "4", preexec_fn=limit)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 2
+    (line,) = [line for line in error.splitlines() if line.startswith("error: ")]
+    assert (
+        f"{tmp_path / 'out'}: step 4 could not be saved ({tmp_path / 'out' / SHIPPED}: File too large)"
+        in line
+    )
+    assert "no checkpoint was saved before; make room and run the same command again" in line
+    assert "Traceback" not in error
+    wait_until_gone(loaders)
+
+
+def test_an_error_of_the_system_is_told_as_such_whichever_library_met_it(tmp_path) -> None:
+    def fail() -> None:
+        raise ValueError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(OSError, match="No space left on device") as caught, whole_file(tmp_path / "file"):
+        fail()
+    assert (caught.value.errno, caught.value.filename) == (28, str(tmp_path / "file"))
