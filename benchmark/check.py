@@ -15,8 +15,9 @@ from rich.markup import escape
 from benchmark.conformance.checks import TrialSize, check_model, process_state
 from benchmark.contract.compute import Compute, Precision
 from benchmark.sources.loading import load_model
-from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, printable, run
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, run
 from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
 
 _STYLES = {"ok": "green", "note": "yellow", "FAILED": "bold red"}
 

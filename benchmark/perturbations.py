@@ -18,8 +18,9 @@ from benchmark.harness.score_files import feature_names
 from benchmark.metrics import METRICS
 from benchmark.metrics.base import Metric, PairedMetric, Resources, SetMetric
 from benchmark.weight_files.bundle import open_bundle
-from loopcraft.core.cli import UserError, run
+from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
 from loopcraft.dataset import open_dataset
 

@@ -27,7 +27,8 @@ from benchmark.metrics.base import PairedMetric
 from benchmark.reporting.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
 from benchmark.results.comparable import require_comparable
 from benchmark.results.result_file import Result, read_results
-from loopcraft.core.cli import UserError, names_in, run
+from loopcraft.core.cli import names_in, run
+from loopcraft.core.errors import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
 PLAIN_WIDTH = 240

@@ -20,7 +20,8 @@ from benchmark.reporting.examples import Example, Shown, make_examples
 from benchmark.reporting.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
 from benchmark.results.result_file import Result, read_results
 from benchmark.results.tables import heading, headline_cards, paired_tables, unique_labels, window_tables
-from loopcraft.core.cli import UserError, run
+from loopcraft.core.cli import run
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset

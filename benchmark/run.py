@@ -26,8 +26,9 @@ from benchmark.metrics.base import Metric, Resources
 from benchmark.sources.loading import parse_model_args
 from benchmark.sources.source import Contestant, find_contestant, require_whole
 from benchmark.weight_files.bundle import open_bundle
-from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, names_in, printable, run
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, names_in, printable, run
 from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 

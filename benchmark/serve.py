@@ -29,8 +29,9 @@ from benchmark.sources.http_protocol import (
 from benchmark.sources.http_server import ModelServer
 from benchmark.sources.loading import load_model
 from benchmark.sources.timed_socket import TimedSocket, time_for
-from loopcraft.core.cli import UserError, run
+from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
 
 HEADER_S = 10.0
 """How long a client may take over the header of its request, from its first byte to its last."""

@@ -15,7 +15,8 @@ import tyro
 from benchmark.weight_files.bundle import Bundle
 from benchmark.weight_files.download import add_local, fetch_from
 from benchmark.weight_files.package_index import SourceError
-from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError, names_in, run
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, names_in, run
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials
 from loopcraft.core.writing import writing_to
 

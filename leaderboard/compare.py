@@ -10,7 +10,8 @@ import tyro
 from benchmark.results.formats import FORMATS
 from benchmark.results.result_file import read_results
 from benchmark.results.tables import paired_tables, window_tables
-from loopcraft.core.cli import UserError, run
+from loopcraft.core.cli import run
+from loopcraft.core.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ import av
 import numpy as np
 
 from loopcraft.core import cli, jit
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.minerl.installed import java_version, output_of, package_version
 

@@ -21,7 +21,7 @@ from typing import cast
 
 from loopcraft import doctor
 from loopcraft.core import cli
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import INDEX, episode_key, sweep_partials, write_json
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset.audit import FLAGS

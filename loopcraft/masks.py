@@ -15,7 +15,7 @@ import tyro
 from jaxtyping import Float64, UInt64
 
 from loopcraft.core import cli
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials, whole_file
 from loopcraft.core.progress import progress_bar
 from loopcraft.core.writing import writing_to

@@ -14,7 +14,7 @@ import tyro
 from huggingface_hub import DatasetCardData, hf_hub_download
 
 from loopcraft.core import cli
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import INDEX
 from loopcraft.core.progress import progress_bar
 from loopcraft.core.writing import working_folder

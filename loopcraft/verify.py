@@ -18,7 +18,7 @@ import numpy as np
 import tyro
 
 from loopcraft.core import cli
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import EPISODES, file_sha256, is_partial, is_passing
 from loopcraft.core.progress import progress_bar
 from loopcraft.dataset.audit import is_misaligned

@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 from jaxtyping import Float
 
-from loopcraft.core import cli
+from loopcraft.core import cli, errors
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset.mask_files import DTYPES
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
@@ -44,7 +44,7 @@ def view(dataset: LoopcraftDataset, key: str, out: Path, *, num_context: int | N
     num_frames = dataset.num_frames(key)
     context = default_context(num_frames) if num_context is None else num_context
     if not 0 < context < num_frames:
-        raise cli.UserError(
+        raise errors.UserError(
             f"--context {context}: choose 1 to {num_frames - 1}, as episode {key} is that long"
         )
     name = key.replace("/", "-")

@@ -16,8 +16,9 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 from rich.progress import Progress
 
-from loopcraft.core.cli import UserError, names_in, run
+from loopcraft.core.cli import names_in, run
 from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import integer_seed
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset

@@ -12,8 +12,9 @@ import torch
 import tyro
 from rich.progress import track
 
-from loopcraft.core.cli import UserError, run
+from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import INDEX, read_json, sweep_partials, write_json
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import open_dataset

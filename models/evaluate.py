@@ -18,8 +18,9 @@ from rich.table import Table
 from benchmark.metrics import check_sides, get_metrics
 from benchmark.metrics.base import MetricUnavailableError, PairedMetric, Resources
 from benchmark.weight_files.bundle import open_bundle
-from loopcraft.core.cli import UserError, names_in, run
+from loopcraft.core.cli import names_in, run
 from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import write_json
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 
-from loopcraft.core.cli import UserError, run
+from loopcraft.core.cli import run
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.core.writing import writing_to
 from models.checkpoints.format import Weights, read_checkpoint, save_checkpoint

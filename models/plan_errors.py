@@ -17,8 +17,9 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from loopcraft.core.cli import UserError, run
+from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from models.networks.tokens import Pyramid
 from models.sampling.diffusion import Solver

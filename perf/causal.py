@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from loopcraft.core.cli import UserError, run
+from loopcraft.core.cli import run
+from loopcraft.core.errors import UserError
 from models.sampling.diffusion import Sampling
 from models.sampling.token_sampler import TokenSampler, keyed_noise
 from models.train.setup.common import USUAL_FRAME_SIZE

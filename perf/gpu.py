@@ -25,7 +25,8 @@ from typing import Any, Literal
 
 import torch
 
-from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, run
+from loopcraft.core.errors import UserError
 from models.train.setup.common import USUAL_FRAME_SIZE
 from models.zoo.presets import PRESETS
 

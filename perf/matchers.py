@@ -17,8 +17,9 @@ from jaxtyping import UInt8
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import PairedMetric, Resources
 from benchmark.weight_files.bundle import open_bundle
-from loopcraft.core.cli import UserError, run
+from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import generator
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.walks.selection import revisit_ages

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
-from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, run
+from loopcraft.core.errors import UserError
 from models.networks.denoiser import TokenDenoiser
 from models.networks.layers import SIZES, TransformerSize
 from models.networks.tokens import Grid

@@ -9,7 +9,7 @@ from torch import Tensor
 from benchmark.contract.compute import Compute, Precision
 from benchmark.contract.data import Episodes
 from benchmark.contract.protocol import EvaluationProtocol
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 
 class ContractError(UserError):

@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

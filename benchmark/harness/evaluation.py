@@ -24,7 +24,7 @@ from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.results.result_file import Data, MetricResult, Model, Result
 from benchmark.sources.machine import MachineError, PoisonedError, describe, is_machines
 from benchmark.sources.source import Contestant
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,8 @@ from benchmark.contract.model import ContractError, FrameSource, RolloutModel
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.sources import exits
 from benchmark.sources.machine import failure_of
-from loopcraft.core.cli import UserError, describe_os_error
+from loopcraft.core.cli import describe_os_error
+from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import integer_seed
 
 BLOCK = 64

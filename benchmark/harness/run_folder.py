@@ -15,7 +15,7 @@ from typing import Any
 from benchmark.harness.crashes import NAME as BATCH
 from benchmark.harness.score import VideoScores, write_scores
 from benchmark.results.result_file import Result, write_result
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_passing, read_json, sweep_partials, whole_file, write_json
 
 _DEVICE = "device: "

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.metrics.base import Embedding, Metric, PairedMetric, SetMetric
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 AGAIN = "run the benchmark there again: the video is scored anew"
 

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.dataset import LoopcraftDataset
 from loopcraft.dataset.audit import is_misaligned, shift_of_actions
 from loopcraft.video.h264 import count_frames

@@ -12,7 +12,7 @@ from benchmark.metrics.inception import INCEPTION
 from benchmark.metrics.lightglue_aliked import load_lightglue_aliked
 from benchmark.metrics.psnr import psnr
 from benchmark.metrics.sift import sift
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 METRICS: tuple[Metric, ...] = (
     PairedMetric(

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from benchmark.weight_files.bundle import Bundle, fetch_command
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 Frames = UInt8[np.ndarray, "N H W 3"]
 Clips = UInt8[np.ndarray, "N n H W 3"]

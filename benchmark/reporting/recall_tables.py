@@ -24,7 +24,8 @@ from benchmark.harness.score import read_paired
 from benchmark.metrics.base import PairedMetric
 from benchmark.results.result_file import Estimate, Result
 from benchmark.results.tables import format_estimate, unique_labels
-from loopcraft.core.cli import UserError, one_line
+from loopcraft.core.cli import one_line
+from loopcraft.core.errors import UserError
 from loopcraft.dataset import LoopcraftDataset
 from loopcraft.walks.selection import revisit_ages
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from benchmark.results.result_file import Result
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 
 def require_comparable(results: Mapping[str, Result]) -> None:

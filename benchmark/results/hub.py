@@ -14,7 +14,7 @@ from huggingface_hub import snapshot_download
 from benchmark.results.comparable import require_comparable
 from benchmark.results.result_file import Result, read_result, read_results
 from benchmark.results.tables import Row, Table, heading, markdown, window_tables
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.writing import working_folder
 from loopcraft.hub import repository as hub
 from loopcraft.hub.errors import RepoType, plain_errors

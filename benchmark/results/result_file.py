@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from benchmark.contract.compute import Precision
 from benchmark.contract.protocol import EvaluationProtocol, Window
-from loopcraft.core.cli import UserError
 from loopcraft.core.decoding import SchemaError, decode
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_key, write_json
 
 FORMAT = "loopcraft-result"

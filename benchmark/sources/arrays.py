@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import UInt8
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 
 def array_shape(path: Path) -> tuple[int, ...]:

@@ -23,8 +23,8 @@ from benchmark.sources.http_protocol import (
 )
 from benchmark.sources.machine import MachineError
 from benchmark.sources.timed_socket import TimedSocket, time_for
-from loopcraft.core.cli import UserError
 from loopcraft.core.decoding import SchemaError, decode
+from loopcraft.core.errors import UserError
 
 _LARGEST_CARD = 1 << 16
 """Bytes that are read of a server's description or error message."""

@@ -29,7 +29,7 @@ from torch import Tensor
 from benchmark.contract.compute import Compute, Precision
 from benchmark.contract.model import ContractError, RolloutModel, checkpoint_of, precision_of, role_of
 from benchmark.sources.machine import MachineError
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.walks.actions import Action
 
 _RECORD = struct.Struct("<cI")

@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.contract.model import ContractError, FrameSource, check_members
 from benchmark.sources import exits
 from benchmark.sources.http_client import HttpModel
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 ENTRY_POINTS = "loopcraft.models"
 

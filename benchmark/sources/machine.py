@@ -10,7 +10,7 @@ import re
 import torch
 
 from benchmark.contract.model import ContractError
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 LONGEST_REASON = 500
 """Characters of an exception's own message that are shown in one line; its traceback has all."""

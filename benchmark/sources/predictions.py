@@ -20,7 +20,8 @@ from benchmark.contract.model import ContractError
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.sources.arrays import array_shape, read_array
 from benchmark.sources.pictures import is_companion, list_pictures, read_pictures
-from loopcraft.core.cli import UserError, describe_os_error
+from loopcraft.core.cli import describe_os_error
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from loopcraft.video.h264 import count_frames, iterate_frames
 

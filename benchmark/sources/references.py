@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmark.contract.data import Episodes, load_frames, to_tensor
 from benchmark.contract.protocol import EvaluationProtocol
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 CHUNK = 16
 """Frames that a bound hands out at a time."""

@@ -10,7 +10,7 @@ from benchmark.contract.model import FrameSource
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.sources.loading import load_model, parse_model_args
 from benchmark.sources.predictions import Predictions
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 _LISTED = 5
 """Unusable videos that an error message names."""

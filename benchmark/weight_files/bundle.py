@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.weight_files.tensor_files import read_tensors, tensors_sha256
-from loopcraft.core.cli import UserError
 from loopcraft.core.decoding import SchemaError, decode
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, read_json, write_json
 
 TABLE = Path(__file__).with_name("weights.toml")

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmark.weight_files.tensor_files import SUFFIX, read_tensors
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 LPIPS_LAYERS = {
     "alexnet": (0, 3, 6, 8, 10),

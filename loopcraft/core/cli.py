@@ -17,6 +17,8 @@ from typing import TypeVar
 
 import tyro
 
+from loopcraft.core.errors import UserError
+
 Flags = TypeVar("Flags")
 
 EXIT_OK = 0
@@ -24,10 +26,6 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 _SIGNALLED = 128
 """Added to a signal's number: the exit code of a command that it ended, as in shells."""
-
-
-class UserError(ValueError):
-    """A mistake that the user can mend: the message names the path, the value and the remedy."""
 
 
 def run(flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequence[str] | None) -> int:

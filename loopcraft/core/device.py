@@ -2,7 +2,7 @@
 
 import torch
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 
 def find_device(name: str) -> torch.device:

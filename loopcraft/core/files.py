@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 FORMAT = "loopcraft-dataset"
 FORMAT_VERSION = 1

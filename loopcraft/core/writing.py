@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import LOCK, sweep_partials
 
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.walks.actions import TURN_DEGREES_PER_TICK, Action
 from loopcraft.walks.selection import distance_walked
 

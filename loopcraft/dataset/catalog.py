@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from loopcraft.core.cli import UserError
 from loopcraft.core.decoding import SchemaError, decode
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import parse_json
 from loopcraft.generation.recipe import check_manifest
 

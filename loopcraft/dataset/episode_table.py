@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import EPISODES, read_json, whole_file, write_json
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.parquet_damage import plain_damage

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 SUFFIX = ".seen.npz"
 DTYPES = {"seen": np.dtype(np.bool_), "age": np.dtype(np.uint16), "sky": np.dtype(np.bool_)}

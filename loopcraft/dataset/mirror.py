@@ -21,7 +21,7 @@ from huggingface_hub import HfApi, HfFileSystem, cached_assets_path, constants, 
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFolder
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import EPISODES, INDEX, MANIFEST, is_key, read_json, whole_file, write_json
 from loopcraft.dataset.catalog import CATALOG, Configuration, decode_catalog, preferred
 from loopcraft.dataset.mask_files import SUFFIX, encode_masks

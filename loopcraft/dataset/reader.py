@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int64, UInt8
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import EPISODES, INDEX, MANIFEST, STATE_COLUMNS, file_sha256, is_key, read_json
 from loopcraft.dataset.mask_files import SUFFIX, Masks, read_masks
 from loopcraft.dataset.parquet_damage import plain_damage

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import UInt8
 from torch.utils.data import Dataset
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import generator
 from loopcraft.dataset.reader import LoopcraftDataset
 from loopcraft.walks.actions import actions_of

@@ -13,7 +13,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import episode_key
 from loopcraft.core.progress import progress_bar
 from loopcraft.dataset.episode_table import FAILED, Row, read_rows, write_row

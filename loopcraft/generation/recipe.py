@@ -8,8 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from loopcraft.core.cli import UserError
 from loopcraft.core.decoding import SchemaError, decode
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import FORMAT, FORMAT_VERSION, MANIFEST, is_passing, read_json, write_json
 from loopcraft.worlds import world_ids, world_spec
 

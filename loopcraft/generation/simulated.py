@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import episode_key, read_json, write_json
 from loopcraft.core.progress import progress_bar
 from loopcraft.dataset.audit import FLAGS

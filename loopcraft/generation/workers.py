@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import cv2
 
 from loopcraft.core.children import end_with_parent
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.worlds.base import World
 
 Item = TypeVar("Item")

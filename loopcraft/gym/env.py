@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Float64, UInt8
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.walks.actions import Action
 from loopcraft.worlds.base import Pose
 from loopcraft.worlds.plaza.world import PLAZA

@@ -18,7 +18,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
 )
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # loaded on demand
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 RepoType = Literal["dataset", "model"]
 DATASET: RepoType = "dataset"

@@ -28,7 +28,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from loopcraft.hub.errors import AGAIN, DATASET, RepoType, UnavailableError, plain_errors, require_name
 

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import EPISODES, file_sha256
 from loopcraft.dataset.reader import LoopcraftDataset
 from loopcraft.dataset.shards import LAYOUT, Content, write_shard

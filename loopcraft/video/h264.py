@@ -24,7 +24,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
 from loopcraft.video import frame_index
 from loopcraft.video.yuv import Image, Plane, rgb_to_yuv420, yuv420_to_rgb

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import cast
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.worlds.base import SurfaceWorld, World
 from loopcraft.worlds.registry import WorldSpec, world_ids, world_spec, worlds_that
 

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 GROUP = "loopcraft.worlds"
 BUILT_IN: dict[str, str] = {

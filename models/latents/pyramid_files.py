@@ -15,7 +15,7 @@ import torch
 from jaxtyping import BFloat16, Float, Float32
 from torch import Tensor
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
 from models.networks.tokens import Grid
 

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from loopcraft.core.cli import UserError
 from loopcraft.core.decoding import SchemaError, decode
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import INDEX, STATE_COLUMNS, is_inside, read_json, whole_file
 from models.latents.pyramid_files import read_pyramid
 from models.networks.tokens import Grid

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 Pyramid = list[Float[Tensor, "B T _ C"]]
 """The latents of a batch of videos, finest level first; levels differ in their number of tokens."""

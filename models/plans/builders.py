@@ -13,7 +13,8 @@ import numpy as np
 import tyro
 from jaxtyping import Int8
 
-from loopcraft.core.cli import UserError, run
+from loopcraft.core.cli import run
+from loopcraft.core.errors import UserError
 from models.networks.tokens import Grid
 from models.plans.plan import CONTEXT, DENOISED, UNSEEN, Plan
 

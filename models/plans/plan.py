@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float64, Int8, Int64
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from models.networks.tokens import Grid
 
 UNSEEN, CONTEXT, DENOISED = 0, 1, 2

@@ -8,7 +8,7 @@ from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import SafetensorsParsingError
 
 from benchmark.results.result_file import Result, read_result
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from loopcraft.hub import repository as hub
 from loopcraft.hub.errors import MODEL, plain_errors

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from models.networks.framepack import FramePackDenoiser
 from models.networks.tokens import Pyramid
 from models.sampling.diffusion import Sampling, Velocity, sample

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int8, Int64
 from torch import Tensor
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import integer_seed
 from models.networks.denoiser import NO_ACTION, Condition, TokenDenoiser
 from models.networks.odometry import token_poses

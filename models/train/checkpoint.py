@@ -17,7 +17,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from loopcraft.core.cli import UserError, describe_os_error
+from loopcraft.core.cli import describe_os_error
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
 from models.checkpoints.format import describe_checkpoint, save_checkpoint
 from models.train.config import TrainingConfig, differences

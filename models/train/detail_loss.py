@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 IN_BUNDLE = Path("vgg16", "vgg16.safetensors")
 """Where a folder of fetched weights has VGG16."""

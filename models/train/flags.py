@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from models.zoo.world_models import Precision
 
 PresetName = Literal["main", "ablation", "tiny", "nano", "pico", "small"]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from models.checkpoints.training_log import Journal
 from models.train.checkpoint import is_shipped, last_good, save_state, ship, shipped_file, state_file
 from models.train.data.pool import EpisodePool

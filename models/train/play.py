@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from loopcraft.core.cli import UserError, run
+from loopcraft.core.cli import run
+from loopcraft.core.errors import UserError
 from loopcraft.generation.recipe import Recipe
 from models.train.data.played import WorldEpisodes, is_world
 

@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 PRETRAINED = "pretrained"
 """The name of the checkpoints that come with the project."""

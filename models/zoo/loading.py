@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from loopcraft.core.seeding import integer_seed
 from models.checkpoints.format import Weights, load_weights, read_checkpoint, read_published

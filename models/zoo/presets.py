@@ -6,7 +6,7 @@ A preset is a function of the model's name and of the side of its frames in pixe
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from models.networks.autoencoder import AutoencoderConfig
 from models.networks.denoiser import TokenDenoiser
 from models.networks.framepack import FramePackDenoiser, FramePackWindow

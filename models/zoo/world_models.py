@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from loopcraft.core.cli import UserError
 from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import integer_seed
 from models.networks.autoencoder import Autoencoder
 from models.networks.denoiser import NUM_ACTIONS

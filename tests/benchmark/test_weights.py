@@ -12,7 +12,8 @@ from benchmark.metrics.base import MetricUnavailableError, Resources
 from benchmark.weight_files import bundle
 from benchmark.weight_files import download as sources
 from benchmark.weight_files.bundle import Bundle, Network, PublishedFile, Source, load_networks
-from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE
+from loopcraft.core.errors import UserError
 
 CONTENT = {"model.pt": b"weights" * 1000, "extra/config.json": b"{}"}
 

@@ -15,7 +15,8 @@ from typing import Annotated
 import torch
 import tyro
 
-from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, UserError, run
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, run
+from loopcraft.core.errors import UserError
 from tests.golden import autoencoder, formats, networks, plans, precision, rollouts, training, weights
 from tests.golden.folder import Folder
 

@@ -14,7 +14,7 @@ from benchmark.results.formats import to_csv, to_latex, to_markdown, to_text
 from benchmark.results.result_file import Model, Result, read_results, write_result
 from benchmark.results.tables import paired_tables, unique_labels, window_tables
 from leaderboard import compare
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from tests.fakes.benchmark_data import make_result
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loopcraft import doctor
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.doctor import Check
 
 

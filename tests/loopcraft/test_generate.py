@@ -18,7 +18,7 @@ import pytest
 
 from loopcraft import generate
 from loopcraft.core import files as storage
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.generation import plan, workers

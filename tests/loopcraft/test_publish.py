@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import loopcraft.hub.repository
 from loopcraft import publish
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.episode_table import write_table
 from loopcraft.hub.errors import plain_errors

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from loopcraft import verify
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.dataset.mask_files import read_masks
 from loopcraft.generate import generate
 from tests.fakes.world import FakeWorld, recipe

@@ -10,7 +10,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 import loopcraft.hub.repository
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from models import pack
 from models.checkpoints.format import read_checkpoint, save_checkpoint

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 import numpy as np
 from jaxtyping import Integer
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.worlds.base import Observation, PlayError
 from loopcraft.worlds.minerl.environment import EnvironmentFactory, make_environment
 from loopcraft.worlds.minerl.game import Game, Patience

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import INDEX
 from loopcraft.core.seeding import generator
 from loopcraft.walks.actions import actions_of

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from loopcraft.core.children import end_with_parent
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from models.train.data.episodes import Source
 from models.train.data.played import LoadedEpisode
 

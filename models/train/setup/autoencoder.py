@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from models.networks.autoencoder import Autoencoder, AutoencoderConfig
 from models.train.checkpoint import read_state
 from models.train.data.pool import EpisodePool

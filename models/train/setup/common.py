@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from models.checkpoints.format import load_weights, read_checkpoint
 from models.train.config import PoolConfig, Schedule, TrainingConfig, schedule_of

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.generation.recipe import Recipe
 from models.train.data.episodes import DatasetEpisodes, holds_latents
 from models.train.data.played import WorldEpisodes, is_world

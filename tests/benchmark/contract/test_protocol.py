@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from benchmark.contract.protocol import LOOPCRAFT_MINI, LOOPCRAFT_V1, PROTOCOLS, Window, get_protocol
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 
 def test_the_protocol_of_the_paper() -> None:

@@ -26,7 +26,7 @@ from benchmark.harness.errors_by_recall import (
     sums_by_kind,
 )
 from benchmark.metrics.base import PairedMetric
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.mask_files import encode_masks
 from tests.fakes.benchmark_data import SIDE, make_frames, write_dataset

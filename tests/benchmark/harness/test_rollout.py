@@ -15,7 +15,7 @@ from benchmark.contract.model import ContractError
 from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.harness.rollout import BLOCK, quantise, rollout_blocks, video_seed
 from benchmark.sources.references import CopyLast, GroundTruth, OtherVideo
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.dataset import open_dataset
 from tests.fakes.benchmark_data import make_frames, write_dataset
 

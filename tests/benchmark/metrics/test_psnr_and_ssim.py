@@ -12,7 +12,7 @@ from benchmark.metrics import METRICS, check_fit, get_metrics
 from benchmark.metrics.base import Embedding, Resources, SetMetric
 from benchmark.metrics.psnr import CAP_DB, psnr
 from benchmark.metrics.ssim import SMALLEST_SIDE, ssim
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 SHAPE = (3, 3, 16, 16)
 

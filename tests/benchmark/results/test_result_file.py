@@ -10,7 +10,7 @@ import pytest
 import models
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.results.result_file import Result, read_result, read_results, write_result
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from tests.fakes.benchmark_data import make_result
 
 

@@ -32,7 +32,7 @@ from benchmark.sources.http_protocol import (
 )
 from benchmark.sources.loading import load_model
 from benchmark.sources.references import CopyLast
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from tests.fakes.benchmark_data import write_dataset
 
 LIMIT = 1 << 20

@@ -20,7 +20,7 @@ from benchmark.sources import timed_socket
 from benchmark.sources.http_client import HttpModel
 from benchmark.sources.http_protocol import RolloutRequest, encode_request
 from benchmark.sources.machine import MachineError
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 LIMIT = 1 << 22
 SIDE = 16

@@ -8,7 +8,7 @@ from benchmark.contract.model import ContractError, Playback, RolloutModel, role
 from benchmark.run import model_arguments
 from benchmark.sources.loading import load_model
 from benchmark.sources.references import CopyLast, GroundTruth, OtherVideo
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 
 class Sized(CopyLast):

@@ -30,7 +30,8 @@ from benchmark.weight_files.bundle import Bundle, Network, PublishedFile, Source
 from benchmark.weight_files.conversion import LPIPS_LAYERS, convert
 from benchmark.weight_files.package_index import explain
 from benchmark.weight_files.tensor_files import read_tensors, tensors_sha256, write_tensors
-from loopcraft.core.cli import EXIT_OK, EXIT_USAGE, UserError
+from loopcraft.core.cli import EXIT_OK, EXIT_USAGE
+from loopcraft.core.errors import UserError
 from tests.fakes.tiny_networks import tiny_alexnet
 
 MEMBER = "tiny_jax/weights/alexnet.ckpt"

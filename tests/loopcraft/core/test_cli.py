@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loopcraft.core import cli
+from loopcraft.core import cli, errors
 from loopcraft.core.files import whole_file
 
 
@@ -24,7 +24,7 @@ class Flags:
 
 def body(flags: Flags) -> None:
     if flags.what == "escape":
-        raise cli.UserError("bad name \x1b[2J\u202e.mp4")
+        raise errors.UserError("bad name \x1b[2J\u202e.mp4")
     if flags.what == "exit":
         sys.exit(0)
     if flags.what == "wait":

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from loopcraft.core import files as storage
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 
 
 def test_keys_are_a_thousand_to_a_folder() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
 from loopcraft.core.writing import working_folder, writing_to
 

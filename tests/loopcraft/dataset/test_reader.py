@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import loopcraft.dataset.reader
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.dataset.torch_views import Episodes, RandomWindows
 from loopcraft.generate import generate

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from benchmark.results.result_file import read_result
 from benchmark.sources.loading import parse_model_args
 from loopcraft import generate
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json
 from loopcraft.dataset import mirror, open_dataset
 from loopcraft.dataset.catalog import SHARD_PATH, Configuration, ShardEntry, decode_catalog, encode_catalog

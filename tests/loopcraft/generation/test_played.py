@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from loopcraft import doctor, generate
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.generation import plan

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.video import frame_index
 from loopcraft.video import h264 as video
 from loopcraft.video.frame_index import ONE_PACKET_A_FRAME

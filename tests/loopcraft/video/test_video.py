@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import UInt8
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.video import h264 as video
 from loopcraft.video.yuv import rgb_to_yuv420, yuv420_to_rgb
 

@@ -4,7 +4,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.worlds import WorldSpec, make_surface_world, make_world, registry, world_ids, world_spec
 
 BLIND = WorldSpec(factory="fake_world:FakeWorld", knows_surfaces=False)

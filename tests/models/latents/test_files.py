@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from models.latents.pyramid_files import read_frames, read_pyramid, record_bytes, write_frames, write_pyramid
 from models.latents.store import open_latents
 from models.networks.tokens import Grid

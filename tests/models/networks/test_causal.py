@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from models.networks.denoiser import Condition, TokenDenoiser, mask_actions, visible_from
 from models.networks.tokens import LEVEL
 from models.sampling.diffusion import Sampling, Schedule

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from models.networks.tokens import Grid
 from models.plans.builders import NAMED_PLANS, framepack, framepack_mirrored, main, millivid, upscale
 from models.plans.picture import COLORS, plan_pixels

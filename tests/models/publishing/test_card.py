@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from benchmark.results.result_file import Result, write_result
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from models import pack
 from models.checkpoints.format import read_checkpoint, save_checkpoint

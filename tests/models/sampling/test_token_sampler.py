@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from models.networks.denoiser import NO_ACTION, Condition, TokenDenoiser
 from models.networks.framepack import FramePackDenoiser, FramePackWindow
 from models.networks.layers import TransformerSize

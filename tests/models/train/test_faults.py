@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
 from loopcraft.core.writing import writing_to
 from models.train.config import PoolConfig

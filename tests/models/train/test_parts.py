@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import write_json
 from loopcraft.dataset import open_dataset
 from loopcraft.generation.plan import plan_train_episode

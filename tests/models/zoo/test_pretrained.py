@@ -10,7 +10,7 @@ import torch
 
 from benchmark.results.bootstrap import bootstrap_interval
 from benchmark.results.result_file import read_result
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.generation.plan import plan_train_episode
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_world

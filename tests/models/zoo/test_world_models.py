@@ -13,7 +13,7 @@ import torch
 from benchmark.results.result_file import read_result
 from benchmark.run import main as benchmark
 from benchmark.sources.loading import load_model as load_registered
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.generate import main as generate
 from loopcraft.video.h264 import video_writer
 from models.demo import main as demo

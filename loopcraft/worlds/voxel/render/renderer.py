@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64, UInt8, UInt64
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.jit import inlined, kernel
 from loopcraft.worlds.base import Pose
 from loopcraft.worlds.voxel.render.ray_packet import (

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.worlds.voxel.core.blocks import BLOCKS, TEXTURE_NAMES, Shape, Tint, rule_array
 from loopcraft.worlds.voxel.core.packed_color import pack
 from loopcraft.worlds.voxel.render.light import fill_corner_light

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.worlds import make_world
 from loopcraft.worlds.base import Observation, PathWorld, PlayError
 from loopcraft.worlds.minerl.child import box_filter, play, pose_of

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.worlds.base import Pose
 from loopcraft.worlds.voxel.core.blocks import BLOCKS, Shape
 from loopcraft.worlds.voxel.render.renderer import Renderer, camera

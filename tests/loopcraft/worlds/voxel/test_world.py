@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from loopcraft.core.cli import UserError
+from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import generator
 from loopcraft.walks.actions import draw_walk
 from loopcraft.worlds import make_world
