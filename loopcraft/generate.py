@@ -22,10 +22,11 @@ from typing import cast
 from loopcraft import doctor
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import INDEX, episode_key, sweep_partials, write_json
+from loopcraft.core.files import sweep_partials, write_json
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.episode_table import Row, read_rows, remove_rows, write_table
+from loopcraft.dataset.layout import INDEX, episode_key
 from loopcraft.generation import played as rendered
 from loopcraft.generation import simulated as production
 from loopcraft.generation.recipe import Recipe, Split, claim_folder

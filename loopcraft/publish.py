@@ -15,10 +15,10 @@ from huggingface_hub import DatasetCardData, hf_hub_download
 
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import INDEX
 from loopcraft.core.progress import progress_bar
 from loopcraft.core.writing import working_folder
 from loopcraft.dataset.catalog import CATALOG, SHARD_PATH, TINY, Catalog, decode_catalog
+from loopcraft.dataset.layout import INDEX
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
 from loopcraft.generation.recipe import Split, default_context
 from loopcraft.hub import repository as hub

@@ -19,9 +19,10 @@ import tyro
 
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import EPISODES, file_sha256, is_partial, is_passing
+from loopcraft.core.files import file_sha256, is_partial, is_passing
 from loopcraft.core.progress import progress_bar
 from loopcraft.dataset.audit import is_misaligned
+from loopcraft.dataset.layout import EPISODES
 from loopcraft.dataset.mask_files import SUFFIX, read_masks
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset, read_states
 from loopcraft.video.h264 import count_decodable

@@ -15,9 +15,10 @@ from rich.progress import track
 from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import INDEX, read_json, sweep_partials, write_json
+from loopcraft.core.files import read_json, sweep_partials, write_json
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import open_dataset
+from loopcraft.dataset.layout import INDEX
 from models.latents.store import MANIFEST, manifest_of, video_file, write_video
 from models.zoo.loading import Source, load_autoencoder
 from models.zoo.world_models import FrameCodec, Precision, uses_bfloat16

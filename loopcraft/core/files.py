@@ -1,11 +1,4 @@
-"""Files that appear whole or not at all, and the names of the on-disk format.
-
-index.json            {"000/000": 1024, ...}: frames of each episode; written last: the set is finished
-dataset.json          format version, world, split, generator configuration, package versions
-episodes.parquet      a row an episode: seeds, checksums, statistics, audit flags (see recording.py)
-000/000.mp4           H.264 at 20 frames a second
-000/000.npy           float32 (T, 6): action, x, y, z, yaw, pitch; row t made frame t
-"""
+"""Files that appear whole or not at all."""
 
 import errno
 import hashlib
@@ -21,13 +14,6 @@ from uuid import uuid4
 
 from loopcraft.core.errors import UserError
 
-FORMAT = "loopcraft-dataset"
-FORMAT_VERSION = 1
-INDEX = "index.json"
-MANIFEST = "dataset.json"
-EPISODES = "episodes.parquet"
-STATE_COLUMNS = ("action", "x", "y", "z", "yaw_deg", "pitch_deg")
-
 LOCK = ".lock"
 """The file that a command locks in a folder while it writes there; see writing.py."""
 
@@ -40,11 +26,6 @@ _RUST_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """In what safetensors raises, which is no `OSError`."""
 _SHORT_WRITES = ("inline_container.cc", "requested and")
 """In what torch and NumPy say of a file that took fewer bytes than they had."""
-
-
-def episode_key(index: int) -> str:
-    """The name of episode `index`, a thousand to a folder: 1234 is "001/234"."""
-    return f"{index // 1000:03d}/{index % 1000:03d}"
 
 
 def is_key(name: str) -> bool:

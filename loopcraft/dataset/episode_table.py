@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import EPISODES, read_json, whole_file, write_json
+from loopcraft.core.files import read_json, whole_file, write_json
 from loopcraft.dataset.audit import FLAGS
+from loopcraft.dataset.layout import EPISODES
 from loopcraft.dataset.parquet_damage import plain_damage
 
 Row = dict[str, Any]

@@ -22,8 +22,9 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFolder
 
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import EPISODES, INDEX, MANIFEST, is_key, read_json, whole_file, write_json
+from loopcraft.core.files import is_key, read_json, whole_file, write_json
 from loopcraft.dataset.catalog import CATALOG, Configuration, decode_catalog, preferred
+from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST
 from loopcraft.dataset.mask_files import SUFFIX, encode_masks
 from loopcraft.dataset.parquet_damage import plain_damage
 from loopcraft.dataset.shards import Content, read_row

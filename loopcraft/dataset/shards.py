@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32
 
-from loopcraft.core.files import STATE_COLUMNS
+from loopcraft.dataset.layout import STATE_COLUMNS
 from loopcraft.dataset.mask_files import DTYPES, Masks
 
 LAYOUT = 3

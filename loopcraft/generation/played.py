@@ -14,9 +14,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import episode_key
 from loopcraft.core.progress import progress_bar
 from loopcraft.dataset.episode_table import FAILED, Row, read_rows, write_row
+from loopcraft.dataset.layout import episode_key
 from loopcraft.generation.plan import (
     TRAIN_ATTEMPTS,
     EpisodePlan,

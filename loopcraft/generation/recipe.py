@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import FORMAT, FORMAT_VERSION, MANIFEST, is_passing, read_json, write_json
+from loopcraft.core.files import is_passing, read_json, write_json
+from loopcraft.dataset.layout import FORMAT, FORMAT_VERSION, MANIFEST
 from loopcraft.worlds import world_ids, world_spec
 
 Split = Literal["train", "val", "test"]

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import episode_key, read_json, write_json
+from loopcraft.core.files import read_json, write_json
 from loopcraft.core.progress import progress_bar
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.episode_table import Row, write_row
+from loopcraft.dataset.layout import episode_key
 from loopcraft.generation.plan import (
     EpisodePlan,
     candidate_distance,

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import EPISODES, file_sha256
+from loopcraft.core.files import file_sha256
+from loopcraft.dataset.layout import EPISODES
 from loopcraft.dataset.reader import LoopcraftDataset
 from loopcraft.dataset.shards import LAYOUT, Content, write_shard
 

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import INDEX, STATE_COLUMNS, is_inside, read_json, whole_file
+from loopcraft.core.files import is_inside, read_json, whole_file
+from loopcraft.dataset.layout import INDEX, STATE_COLUMNS
 from models.latents.pyramid_files import read_pyramid
 from models.networks.tokens import Grid
 

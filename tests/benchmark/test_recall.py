@@ -11,8 +11,9 @@ from benchmark.harness.score import write_scores
 from benchmark.recall import main
 from benchmark.reporting.recall_tables import Group, groups_up_to
 from benchmark.results.result_file import write_result
-from loopcraft.core.files import episode_key, write_json
+from loopcraft.core.files import write_json
 from loopcraft.dataset import open_dataset
+from loopcraft.dataset.layout import episode_key
 from loopcraft.video.h264 import video_writer
 from loopcraft.walks.selection import find_revisits, revisit_ages
 from tests.fakes.benchmark_data import SIDE, make_result

@@ -16,7 +16,8 @@ from benchmark.results.result_file import (
     Provenance,
     Result,
 )
-from loopcraft.core.files import episode_key, write_json
+from loopcraft.core.files import write_json
+from loopcraft.dataset.layout import episode_key
 from loopcraft.video.h264 import video_writer
 
 NUM_FRAMES = LOOPCRAFT_MINI.num_frames

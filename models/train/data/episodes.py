@@ -13,8 +13,8 @@ import torch
 from torch.utils.data import Dataset
 
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import INDEX
 from loopcraft.core.seeding import generator
+from loopcraft.dataset.layout import INDEX
 from loopcraft.walks.actions import actions_of
 from models.latents.store import MANIFEST, PUBLISHED_INDEX, Latents
 from models.train.data.played import LoadedEpisode, WorldEpisodes

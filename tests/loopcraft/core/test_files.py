@@ -17,10 +17,11 @@ from PIL import Image
 
 from loopcraft.core import files as storage
 from loopcraft.core.errors import UserError
+from loopcraft.dataset import layout
 
 
 def test_keys_are_a_thousand_to_a_folder() -> None:
-    assert [storage.episode_key(index) for index in (0, 999, 1000, 199_999)] == [
+    assert [layout.episode_key(index) for index in (0, 999, 1000, 199_999)] == [
         "000/000",
         "000/999",
         "001/000",
