@@ -27,9 +27,10 @@ from loopcraft.core.writing import writing_to
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.episode_table import Row, read_rows, remove_rows, write_table
 from loopcraft.dataset.layout import INDEX, episode_key
+from loopcraft.dataset.manifest import Split
 from loopcraft.generation import played as rendered
 from loopcraft.generation import simulated as production
-from loopcraft.generation.recipe import Recipe, Split, claim_folder
+from loopcraft.generation.recipe import Recipe, claim_folder
 from loopcraft.generation.workers import WorldFactory
 from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.base import PathWorld

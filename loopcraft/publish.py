@@ -19,8 +19,8 @@ from loopcraft.core.progress import progress_bar
 from loopcraft.core.writing import working_folder
 from loopcraft.dataset.catalog import CATALOG, SHARD_PATH, TINY, Catalog, decode_catalog
 from loopcraft.dataset.layout import INDEX
+from loopcraft.dataset.manifest import Split, default_context
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
-from loopcraft.generation.recipe import Split, default_context
 from loopcraft.hub import repository as hub
 from loopcraft.hub.errors import DATASET, plain_errors
 from loopcraft.publishing.card import FIGURE, make_card

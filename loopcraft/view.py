@@ -14,9 +14,9 @@ from jaxtyping import Float
 
 from loopcraft.core import cli, errors
 from loopcraft.core.writing import writing_to
+from loopcraft.dataset.manifest import default_context
 from loopcraft.dataset.mask_files import DTYPES
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
-from loopcraft.generation.recipe import default_context
 from loopcraft.views.contact_sheet import write_memory_sheet, write_sheet
 from loopcraft.views.map import MARGIN_BLOCKS, draw_map
 from loopcraft.views.preview import write_preview

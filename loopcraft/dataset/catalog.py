@@ -14,7 +14,7 @@ from typing import Any, Literal
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import parse_json
-from loopcraft.generation.recipe import check_manifest
+from loopcraft.dataset.manifest import check_manifest
 
 CATALOG = "loopcraft.json"
 FORMAT = "loopcraft-hub"

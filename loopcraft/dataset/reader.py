@@ -24,9 +24,9 @@ from jaxtyping import Float32, Int64, UInt8
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, is_key, read_json
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST, STATE_COLUMNS
+from loopcraft.dataset.manifest import MOST_PIXELS, read_manifest
 from loopcraft.dataset.mask_files import SUFFIX, Masks, read_masks
 from loopcraft.dataset.parquet_damage import plain_damage
-from loopcraft.generation.recipe import MOST_PIXELS, read_manifest
 from loopcraft.video.h264 import iterate_frames, read_frames
 from loopcraft.walks.actions import actions_of
 

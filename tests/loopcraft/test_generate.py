@@ -20,6 +20,7 @@ from loopcraft import generate
 from loopcraft.core import files as storage
 from loopcraft.core.errors import UserError
 from loopcraft.core.writing import writing_to
+from loopcraft.dataset import manifest as manifest_module
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.generation import plan, workers
 from loopcraft.generation import recipe as recipes
@@ -245,7 +246,7 @@ def test_a_folder_of_other_versions_is_refused_unless_all_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path, recipe())
-    monkeypatch.setattr(recipes, "versions", lambda: {"numpy": "0.1"})
+    monkeypatch.setattr(manifest_module, "versions", lambda: {"numpy": "0.1"})
     make(tmp_path, recipe())
     (tmp_path / "000" / "000.npy").unlink()
     with pytest.raises(UserError, match=r"was begun with loopcraft .* and this is None; go on with the same"):

@@ -25,8 +25,9 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json
 from loopcraft.dataset import mirror, open_dataset
 from loopcraft.dataset.catalog import SHARD_PATH, Configuration, ShardEntry, decode_catalog, encode_catalog
+from loopcraft.dataset.manifest import read_manifest
 from loopcraft.dataset.mask_files import encode_masks, read_masks
-from loopcraft.generation.recipe import manifest, read_manifest
+from loopcraft.generation.recipe import manifest
 from models.checkpoints.format import FORMAT, header_of
 from models.checkpoints.training_log import Journal, read_log
 from models.latents.pyramid_files import read_frames, write_frames
