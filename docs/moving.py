@@ -18,7 +18,7 @@ from loopcraft.generation.plan import plan_candidate
 from loopcraft.generation.recipe import Recipe
 from loopcraft.view import ground_below
 from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, headings
-from loopcraft.walks.selection import revisit_ages
+from loopcraft.walks.revisits import revisit_ages
 from loopcraft.worlds import make_world
 from models.zoo.world_models import build_rollout
 

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from loopcraft.core.seeding import generator
 from loopcraft.view import ground_below
 from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR, draw_map
-from loopcraft.walks.selection import find_revisits, select_walk
+from loopcraft.walks.revisits import find_revisits
+from loopcraft.walks.selection import select_walk
 from loopcraft.worlds import make_world
 from loopcraft.worlds.base import PathWorld, World
 

@@ -22,7 +22,7 @@ from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import generator
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.walks.selection import revisit_ages
+from loopcraft.walks.revisits import revisit_ages
 
 Frames = UInt8[np.ndarray, "N H W 3"]
 

@@ -27,7 +27,7 @@ from benchmark.results.tables import format_estimate, unique_labels
 from loopcraft.core.cli import one_line
 from loopcraft.core.errors import UserError
 from loopcraft.dataset import LoopcraftDataset
-from loopcraft.walks.selection import revisit_ages
+from loopcraft.walks.revisits import revisit_ages
 
 KINDS = {
     "never shown": slice(NEW, NEW + 1),

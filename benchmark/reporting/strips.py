@@ -16,7 +16,7 @@ from benchmark.contract.protocol import EvaluationProtocol
 from loopcraft.core.files import whole_file
 from loopcraft.dataset import LoopcraftDataset
 from loopcraft.video.h264 import iterate_frames
-from loopcraft.walks.selection import nearest_context_frames, revisit_ages
+from loopcraft.walks.revisits import nearest_context_frames, revisit_ages
 
 COLUMNS = 8
 _TILE = 128

@@ -9,7 +9,8 @@ from jaxtyping import Float, Float32, Integer
 from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.dataset.audit import FLAGS, FrameAudit, audit_path, audit_video
 from loopcraft.video.h264 import video_writer
-from loopcraft.walks.selection import RevisitStatistics, chamfer_distance, distance_walked, revisit_statistics
+from loopcraft.walks.revisits import RevisitStatistics, revisit_statistics
+from loopcraft.walks.selection import chamfer_distance, distance_walked
 from loopcraft.worlds.base import World
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from loopcraft.core.files import whole_file
-from loopcraft.walks.selection import find_revisits
+from loopcraft.walks.revisits import find_revisits
 from loopcraft.worlds.base import GroundPicture
 
 CONTEXT_COLOR = "#2f7ec7"

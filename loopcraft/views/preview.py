@@ -11,7 +11,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from loopcraft.video.h264 import video_writer
 from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, headings
 from loopcraft.walks.actions import Action, actions_of
-from loopcraft.walks.selection import find_revisits
+from loopcraft.walks.revisits import find_revisits
 
 SIZE = 512
 PANEL = 288

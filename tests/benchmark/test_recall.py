@@ -15,7 +15,7 @@ from loopcraft.core.files import write_json
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.layout import episode_key
 from loopcraft.video.h264 import video_writer
-from loopcraft.walks.selection import find_revisits, revisit_ages
+from loopcraft.walks.revisits import find_revisits, revisit_ages
 from tests.fakes.benchmark_data import SIDE, make_result
 
 CONTEXT, FRAMES = LOOPCRAFT_MINI.context, LOOPCRAFT_MINI.num_frames

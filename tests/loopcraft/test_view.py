@@ -15,7 +15,7 @@ from loopcraft.video.h264 import count_frames, read_frames
 from loopcraft.views import contact_sheet as sheet
 from loopcraft.views import preview
 from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, draw_map, headings
-from loopcraft.walks.selection import find_revisits
+from loopcraft.walks.revisits import find_revisits
 from loopcraft.worlds.base import GroundPicture
 from loopcraft.worlds.voxel.core.blocks import BLOCK_IDS
 from loopcraft.worlds.voxel.render.topdown import PIXELS_PER_BLOCK, topdown

@@ -16,11 +16,11 @@ from scipy import stats
 from loopcraft.core import seeding
 from loopcraft.walks import selection as trajectory
 from loopcraft.walks.actions import Action, draw_walk, draw_walks
+from loopcraft.walks.revisits import revisit_statistics
 from loopcraft.walks.selection import (
     chamfer_distance,
     distance_walked,
     lowest_chamfer,
-    revisit_statistics,
     select_most_distant,
     select_walk,
     simulate_flat,
