@@ -13,7 +13,8 @@ import rich
 from rich.markup import escape
 
 from benchmark.conformance.checks import TrialSize, check_model, process_state
-from benchmark.contract.compute import Compute, Precision
+from benchmark.contract.compute import Compute
+from benchmark.contract.precision import Precision
 from benchmark.sources.loading import load_model
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, run
 from loopcraft.core.device import find_device

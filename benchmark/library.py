@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.contract.compute import Precision
 from benchmark.contract.model import FrameSource, check_members
+from benchmark.contract.precision import Precision
 from benchmark.harness.evaluation import collect, score_missing
 from benchmark.harness.run_folder import Workspace
 from benchmark.results.result_file import Result

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.contract.compute import Compute, Precision
+from benchmark.contract.compute import Compute
 from benchmark.contract.data import Episodes, frame_shape
 from benchmark.contract.model import FrameSource
+from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol, get_protocol
 from benchmark.harness.evaluation import Evaluation, collect, enough_videos
 from benchmark.harness.progress import plan_line, score_with_progress

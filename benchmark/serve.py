@@ -16,8 +16,9 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 
-from benchmark.contract.compute import Compute, Precision
+from benchmark.contract.compute import Compute
 from benchmark.contract.model import RolloutModel
+from benchmark.contract.precision import Precision
 from benchmark.harness.rollout import checked, guarded
 from benchmark.sources.http_protocol import (
     RequestError,

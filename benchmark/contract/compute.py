@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 
-Precision = Literal["float32", "bfloat16", "float16"]
+from benchmark.contract.precision import Precision
+
 Item = TypeVar("Item")
 
 

@@ -6,8 +6,9 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from benchmark.contract.compute import Compute, Precision
+from benchmark.contract.compute import Compute
 from benchmark.contract.data import Episodes
+from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol
 from loopcraft.core.errors import UserError
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from benchmark.contract.compute import Precision
+from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol, Window
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from benchmark.contract.compute import Precision
 from benchmark.contract.model import ContractError
+from benchmark.contract.precision import Precision
 from benchmark.sources.http_protocol import (
     BrokenStreamError,
     ModelCard,

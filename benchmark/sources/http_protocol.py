@@ -26,8 +26,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from benchmark.contract.compute import Compute, Precision
+from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError, RolloutModel, checkpoint_of, precision_of, role_of
+from benchmark.contract.precision import Precision
 from benchmark.sources.machine import MachineError
 from loopcraft.core.errors import UserError
 from loopcraft.walks.actions import Action
