@@ -23,7 +23,8 @@ from loopcraft.core.seeding import integer_seed
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.video.h264 import video_writer
-from models.zoo.world_models import Precision, VideoRollout, build_rollout
+from models.networks.precision import Precision
+from models.zoo.world_models import VideoRollout, build_rollout
 
 BASELINES = ("framepack", "full-resolution")
 HEADER = 24

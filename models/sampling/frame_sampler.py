@@ -8,9 +8,10 @@ from torch import Tensor
 
 from loopcraft.core.errors import UserError
 from models.networks.framepack import FramePackDenoiser
+from models.networks.precision import autocast
 from models.networks.tokens import Pyramid
 from models.sampling.diffusion import Sampling, Velocity, sample
-from models.sampling.token_sampler import Generated, Noise, autocast, require_context, shift_frames
+from models.sampling.token_sampler import Generated, Noise, require_context, shift_frames
 
 
 class FrameSampler:

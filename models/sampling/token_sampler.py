@@ -6,7 +6,6 @@ is an argument: a function of the rollout step, so that a video does not depend 
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -19,6 +18,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import integer_seed
 from models.networks.denoiser import NO_ACTION, Condition, TokenDenoiser
 from models.networks.odometry import token_poses
+from models.networks.precision import autocast
 from models.networks.tokens import FRAME, LEVEL, Grid, Pyramid
 from models.plans.plan import CONTEXT, DENOISED, Plan
 from models.sampling.diffusion import Sampling, Velocity, sample
@@ -61,11 +61,6 @@ def keyed_noise(seeds: Sequence[int]) -> Noise:
         return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(key)) for key in keys])
 
     return draw
-
-
-def autocast(device: torch.device, bfloat16: bool) -> AbstractContextManager[object]:
-    """The context in which networks run: bfloat16 autocast if asked for, else as the caller has it."""
-    return torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext()
 
 
 def require_context(latents: Float[Tensor, "B T n C"], needed: int) -> int:

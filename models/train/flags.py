@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from loopcraft.core.errors import UserError
-from models.zoo.world_models import Precision
+from models.networks.precision import Precision
 
 PresetName = Literal["main", "ablation", "tiny", "nano", "pico", "small"]
 

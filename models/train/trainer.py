@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from loopcraft.core.seeding import generator, integer_seed
-from models.sampling.token_sampler import autocast
+from models.networks.precision import autocast
 from models.train.config import TrainingConfig
 from models.train.data.pool import EpisodePool
 from models.train.objectives import Objective, compile_networks

@@ -19,9 +19,10 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import integer_seed
 from models.networks.autoencoder import Autoencoder
 from models.networks.denoiser import NUM_ACTIONS
+from models.networks.precision import Precision, autocast, uses_bfloat16
 from models.networks.tokens import ALL_LATENTS, LatentSpace, Pyramid
 from models.sampling.diffusion import Sampling, Solver
-from models.sampling.token_sampler import Sampler, autocast, keyed_noise
+from models.sampling.token_sampler import Sampler, keyed_noise
 from models.zoo.box import PRETRAINED, misfit
 from models.zoo.extended_actions import extend_actions
 from models.zoo.loading import LoadedModel, Source, load_autoencoder, load_model
@@ -34,15 +35,6 @@ FRAMES_AT_ONCE = 32
 def frames_at_once(device: torch.device) -> int:
     """Frames that the autoencoder works on at a time: many on a GPU, where few are a waste."""
     return FRAMES_AT_ONCE if device.type == "cpu" else 16 * FRAMES_AT_ONCE
-
-
-Precision = Literal["auto", "float32", "bfloat16"]
-"""auto: bfloat16 autocast on CUDA; elsewhere float32, or what an autocast around the model says."""
-
-
-def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
-    """Whether networks run under bfloat16 autocast on `device`."""
-    return precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
 
 
 class FrameCodec:

@@ -12,8 +12,8 @@ from models.networks.autoencoder import Autoencoder, AutoencoderConfig
 from models.networks.denoiser import Condition, TokenDenoiser, mask_actions
 from models.networks.framepack import FramePackDenoiser, FramePackWindow
 from models.networks.layers import SIZES
+from models.networks.precision import autocast
 from models.networks.tokens import LEVEL, Grid
-from models.sampling.token_sampler import autocast
 from tests.golden.folder import Folder, fill, root_mean_square
 
 CPU = torch.device("cpu")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from models.checkpoints.format import load_weights, read_checkpoint
+from models.networks.precision import uses_bfloat16
 from models.train.config import PoolConfig, Schedule, TrainingConfig, schedule_of
 from models.train.data.episodes import Source
 from models.train.flags import AutoencoderFlags, Flags
@@ -19,7 +20,6 @@ from models.train.objectives import Objective
 from models.train.optimizers import OptimizerConfig
 from models.train.processes import Processes
 from models.zoo.presets import PRESETS, Preset
-from models.zoo.world_models import uses_bfloat16
 
 USUAL_FRAME_SIZE = {"main": 256, "ablation": 256, "nano": 64, "pico": 64, "small": 64, "tiny": 32}
 
