@@ -19,10 +19,10 @@ from loopcraft.core.files import read_json, sweep_partials, write_json
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.layout import INDEX
+from models.latents.codec import FrameCodec
 from models.latents.store import MANIFEST, manifest_of, video_file, write_video
 from models.networks.precision import Precision, uses_bfloat16
 from models.zoo.loading import Source, load_autoencoder
-from models.zoo.world_models import FrameCodec
 
 FRAMES_READ_AT_ONCE = 256
 """Frames of a video that are decoded in one go; the networks get them in smaller batches."""

@@ -24,13 +24,13 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import write_json
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
+from models.latents.codec import FrameCodec
 from models.networks.precision import Precision
 from models.networks.tokens import Grid
 from models.reconstruction.picture import draw_reconstructions
 from models.reconstruction.scores import Estimate, Score, choose_examples, choose_frames, collect, reconstruct
 from models.zoo.box import PRETRAINED
 from models.zoo.loading import SUFFIX, Source, holds, load_autoencoder
-from models.zoo.world_models import FrameCodec
 
 FORMAT, FORMAT_VERSION = "loopcraft-reconstruction", 1
 COLUMNS = 6

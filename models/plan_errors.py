@@ -21,12 +21,12 @@ from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset
+from models.latents.codec import FrameCodec
 from models.networks.precision import Precision, uses_bfloat16
 from models.networks.tokens import Pyramid
 from models.sampling.diffusion import Solver
 from models.sampling.token_sampler import TokenSampler, keyed_noise
 from models.zoo.loading import LoadedModel, Source, load_model
-from models.zoo.world_models import FrameCodec
 
 SAMPLED, GIVEN_TRUTH, REPEATED = "sampled", "given the truth", "last frame repeated"
 VIDEOS_AT_ONCE = 8

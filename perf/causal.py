@@ -14,12 +14,12 @@ import torch
 
 from loopcraft.core.cli import run
 from loopcraft.core.errors import UserError
+from models.latents.codec import FrameCodec
 from models.sampling.diffusion import Sampling
 from models.sampling.token_sampler import TokenSampler, keyed_noise
 from models.train.setup.common import USUAL_FRAME_SIZE
 from models.zoo.loading import Source, load_model
 from models.zoo.presets import pico
-from models.zoo.world_models import FrameCodec
 
 NAMES = ("millivid", "millivid-causal")
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from models.zoo.world_models import FrameCodec
+from models.latents.codec import FrameCodec
 
 Frames = UInt8[np.ndarray, "N H W 3"]
 Score = Callable[[Frames, Frames], Float[np.ndarray, "N *columns"]]

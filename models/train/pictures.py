@@ -9,11 +9,11 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from loopcraft.core.files import whole_file
+from models.latents.codec import FrameCodec
 from models.networks.autoencoder import Autoencoder
 from models.sampling.diffusion import Sampling
 from models.sampling.token_sampler import keyed_noise
 from models.zoo.presets import VideoConfig, VideoNetwork
-from models.zoo.world_models import FrameCodec
 
 COLUMNS = 8
 """Frames in a row."""

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
+from models.latents.codec import FrameCodec
 from models.networks.autoencoder import Autoencoder
 from models.sampling import token_sampler as samplers
 from models.sampling.diffusion import Sampling, Schedule
 from models.zoo.presets import MODELS, PRESETS
-from models.zoo.world_models import FrameCodec
 
 SIZE = 32
 VIDEOS = 2

@@ -18,6 +18,7 @@ from loopcraft.dataset import open_dataset
 from models import evaluate
 from models.checkpoints.format import save_checkpoint
 from models.evaluate import main
+from models.latents.codec import FrameCodec
 from models.networks.autoencoder import Autoencoder, AutoencoderConfig, join_patches, patch_pyramid
 from models.reconstruction import scores as reconstruction
 from models.reconstruction.picture import draw_reconstructions
@@ -30,7 +31,6 @@ from models.reconstruction.scores import (
     reconstruct,
 )
 from models.zoo.loading import Source, load_autoencoder
-from models.zoo.world_models import FrameCodec
 from tests.fakes.benchmark_data import make_frames, write_dataset
 from tests.fakes.tiny_networks import bundle_of, save_alexnet
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.core.writing import writing_to
+from models.latents.codec import FrameCodec
 from models.latents.store import OwnLatents, open_latents
 from models.networks.autoencoder import Autoencoder
 from models.networks.tokens import Grid, LatentSpace
@@ -31,7 +32,6 @@ from models.train.trainer import Trainer
 from models.zoo.loading import Source as WeightSource
 from models.zoo.loading import autoencoder_stem, find_weights, load_autoencoder, seeded
 from models.zoo.presets import Preset, TokenModelConfig, VideoNetwork
-from models.zoo.world_models import FrameCodec
 
 
 def prepare_video(flags: VideoFlags, processes: Processes) -> Setup:
