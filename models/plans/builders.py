@@ -6,14 +6,11 @@
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import tyro
 from jaxtyping import Int8
 
-from loopcraft.core.cli import run
 from loopcraft.core.errors import UserError
 from models.networks.tokens import Grid
 from models.plans.plan import CONTEXT, DENOISED, UNSEEN, Plan
@@ -203,42 +200,3 @@ NAMED_PLANS = {
     "upscale": plan_config("upscale", base_frames=4, num_levels=4),
 }
 """The plans of the paper, and our nested one, under the names that the command draws."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flags:
-    """Which plan to draw, and where to."""
-
-    name: Annotated[str, tyro.conf.Positional]
-    """A plan, as in "millivid"."""
-    out: Path | None = None
-    """The picture to write; default NAME.png."""
-    steps: int = 22
-    """Draw at most this many steps."""
-
-
-def draw(flags: Flags) -> None:
-    """Draw one plan and say what it costs."""
-    from models.plans.picture import draw_plan  # needs matplotlib, which training does without
-
-    if flags.name not in NAMED_PLANS:
-        raise UserError(f"there is no plan {flags.name!r}; choose one of {', '.join(NAMED_PLANS)}")
-    if flags.steps < 1:
-        raise UserError(f"--steps {flags.steps}: draw at least 1")
-    plan = NAMED_PLANS[flags.name].build(Grid())
-    out = flags.out or Path(f"{flags.name}.png")
-    draw_plan(plan, out, title=flags.name, max_steps=flags.steps)
-    tokens = sorted(set(plan.num_tokens(Grid(levels=plan.num_levels)).tolist()))
-    print(
-        f"{out}: {len(plan.steps)} steps of {tokens} tokens finish {plan.width} frames, "
-        f"from {plan.denoising_start} frames of context"
-    )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, draw, argv)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from loopcraft.core.errors import UserError
 from models.networks.tokens import Grid
-from models.plans.builders import NAMED_PLANS, framepack, framepack_mirrored, main, millivid, upscale
+from models.plans.__main__ import main
+from models.plans.builders import NAMED_PLANS, framepack, framepack_mirrored, millivid, upscale
 from models.plans.picture import COLORS, plan_pixels
 from models.plans.plan import CONTEXT, DENOISED, UNSEEN, Plan
 

@@ -20,7 +20,7 @@ from models.demo import main as demo
 from models.encode import main as encode
 from models.latents.store import open_latents
 from models.networks.autoencoder import Autoencoder
-from models.plans.builders import main as draw_plan
+from models.plans.__main__ import main as draw_plan
 from models.zoo import world_models as rollouts
 from models.zoo.presets import MODELS, PRESETS
 from models.zoo.world_models import autoencoded, build_rollout, extend_walk, millivid
