@@ -1,34 +1,17 @@
 """What decides the losses of a training run, and the published and small settings of it."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from models.networks.autoencoder import AutoencoderConfig
 from models.networks.tokens import Grid
+from models.train.data.pool import PoolConfig
 from models.train.optimizers import OptimizerConfig
 from models.zoo.presets import VideoConfig
 
 Detail = Literal["lpips", "gradient"]
 """The term beside the squared error: LPIPS (VGG), or the difference of image gradients."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoolConfig:
-    """Which episodes a process draws its samples from.
-
-    A pool of episodes slides over the data: while step k is drawn it holds the episodes int(k * fresh) and
-    the `episodes` - 1 that follow. So the data of a step depends on its number alone, and a resumed run
-    refills the pool.
-    """
-
-    episodes: int = 64
-    fresh: float = 1.0
-    """New episodes a step; an episode serves batch_size / processes / fresh samples on average."""
-
-    def first_episode(self, step: int) -> int:
-        """The oldest episode of the pool while `step` is drawn."""
-        return int(step * self.fresh)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +77,7 @@ class Schedule:
     steps: int
     batch_size: int
     warmup_steps: int = 2000
-    pool: PoolConfig = PoolConfig()
+    pool: PoolConfig = field(default_factory=PoolConfig)
     episode_frames: int = 1024
     """Frames of a simulated episode."""
 

@@ -2,17 +2,36 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from models.train.config import PoolConfig
 from models.train.data.episodes import Source
 from models.train.data.loaders import Loaders
 from models.train.data.played import LoadedEpisode
 from models.train.data.transfer import send
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolConfig:
+    """Which episodes a process draws its samples from.
+
+    A pool of episodes slides over the data: while step k is drawn it holds the episodes int(k * fresh) and
+    the `episodes` - 1 that follow. So the data of a step depends on its number alone, and a resumed run
+    refills the pool.
+    """
+
+    episodes: int = 64
+    fresh: float = 1.0
+    """New episodes a step; an episode serves batch_size / processes / fresh samples on average."""
+
+    def first_episode(self, step: int) -> int:
+        """The oldest episode of the pool while `step` is drawn."""
+        return int(step * self.fresh)
+
 
 ENDLESS = 2**40
 

@@ -12,8 +12,9 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from models.checkpoints.format import load_weights, read_checkpoint
 from models.networks.precision import uses_bfloat16
-from models.train.config import PoolConfig, Schedule, TrainingConfig, schedule_of
+from models.train.config import Schedule, TrainingConfig, schedule_of
 from models.train.data.episodes import Source
+from models.train.data.pool import PoolConfig
 from models.train.flags import AutoencoderFlags, Flags
 from models.train.loop import Draw
 from models.train.objectives import Objective

@@ -24,7 +24,7 @@ from models.networks.tokens import Grid
 from models.plans.builders import plan_config
 from models.sampling.diffusion import Sampling
 from models.sampling.token_sampler import TokenSampler, keyed_noise
-from models.train.config import PoolConfig
+from models.train.data.pool import PoolConfig
 from models.train.objectives import TokenObjective
 from models.zoo.presets import CausalModelConfig, TokenModelConfig
 

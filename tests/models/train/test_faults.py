@@ -16,10 +16,9 @@ import torch
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
 from loopcraft.core.writing import writing_to
-from models.train.config import PoolConfig
 from models.train.data.episodes import LoadedEpisode
 from models.train.data.loaders import LoaderError, Loaders
-from models.train.data.pool import EpisodePool
+from models.train.data.pool import EpisodePool, PoolConfig
 from tests.fakes.training_runs import losses, train, write_latents
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -18,10 +18,10 @@ from loopcraft.generation.recipe import Recipe
 from loopcraft.video.h264 import video_writer
 from loopcraft.worlds import make_world
 from models.latents.store import MANIFEST, manifest_of, open_latents
-from models.train.config import PoolConfig, differences, schedule_of
+from models.train.config import differences, schedule_of
 from models.train.data.episodes import DatasetEpisodes, LatentEpisodes
 from models.train.data.played import WorldEpisodes
-from models.train.data.pool import EpisodePool
+from models.train.data.pool import EpisodePool, PoolConfig
 from models.train.data.windows import WindowTable, cut_window
 from models.train.detail_loss import gradient_difference, load_vgg
 from models.zoo.presets import tiny

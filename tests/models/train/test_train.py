@@ -21,9 +21,8 @@ from models.checkpoints.format import read_checkpoint, save_checkpoint
 from models.latents.store import open_latents
 from models.train import checkpoint
 from models.train.__main__ import main
-from models.train.config import PoolConfig
 from models.train.data import episodes, played
-from models.train.data.pool import EpisodePool
+from models.train.data.pool import EpisodePool, PoolConfig
 from models.train.objectives import TokenObjective
 from models.train.optimizers import OptimizerConfig, build_optimizers, set_learning_rate
 from models.train.trainer import Trainer
