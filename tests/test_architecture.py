@@ -1,30 +1,68 @@
-"""The rooms and their one arrow: who may import whom, checked on the source of every module."""
+"""The architecture of docs/architecture.md, held against the imports of every module, inside functions too.
+
+A row of its tables is a folder: what it holds, and which other folders it may import. The row of a room is
+its commands, the files at its top and every `__main__.py`; that of one file is what it may import beyond.
+"""
 
 import ast
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-MAY_IMPORT: dict[str, tuple[str, ...]] = {
+PAGE = ROOT / "docs" / "architecture.md"
+ROOMS: dict[str, tuple[str, ...]] = {
     "loopcraft": (),
     "benchmark": ("loopcraft",),
-    "models": ("loopcraft",),
-    "leaderboard": (
-        "benchmark.results.result_file",
-        "benchmark.results.tables",
-        "benchmark.reporting.curves",
-        "loopcraft.core.cli",
-    ),
+    "models": ("loopcraft", "benchmark"),
+    "leaderboard": ("loopcraft", "benchmark"),
 }
-"""What each room may import of its siblings."""
-ALSO: dict[str, tuple[str, ...]] = {
-    "models/evaluate.py": ("benchmark.weight_files.bundle", "benchmark.metrics"),
-    "models/publishing/repository.py": ("benchmark.results.result_file",),
-    "models/publish.py": ("benchmark.results.hub",),
-}
-"""What one module may import beyond its room: commands that score by the benchmark's metrics or show its
-tables."""
+"""The rooms, and whose folders a row of theirs may name."""
+NO_COMMANDS = ("warm.py", "library.py")
+"""Files at the top of a room that are none: what `doctor --warm` calls, and the Python interface."""
+MOST_MODULES = 15
+CROWDED: dict[str, int] = {}
+"""Folders that may hold more modules, and how many."""
+
+Table = dict[str, tuple[str, frozenset[str]]]
+
+
+def read_table(page: str) -> Table:
+    """Row -> what it holds, and the rows it may import; a name without its room is of the row's own."""
+    rows = re.findall(r"^\| `([\w/.]+)` \| (.*?) \| (.*?) \|$", page, re.MULTILINE)
+    names = [name for name, _, _ in rows]
+    table: Table = {}
+    for name, clause, imports in rows:
+        room = name.split("/")[0]
+        targets: list[str] = []
+        for word in re.findall(r"[\w/*]+", imports.replace("nothing", "")):
+            if word.endswith("/*"):
+                targets += [other for other in names if other.startswith(word[:-1]) and "." not in other]
+            else:
+                targets.append(f"{room}/{word}" if f"{room}/{word}" in names else word)
+        table[name] = (clause, frozenset(targets) - {name})
+    return table
+
+
+def wildcards(page: str) -> set[str]:
+    """The rows that may import whole rooms: commands."""
+    rows = re.findall(r"^\| `([\w/.]+)` \| .*? \| (.*?) \|$", page, re.MULTILINE)
+    return {name for name, imports in rows if "/*" in imports}
+
+
+def module_name(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def row_of(path: str) -> str:
+    """The row of a module: its folder, or its room if it is a command."""
+    folder, _, name = path.rpartition("/")
+    return path.split("/")[0] if name == "__main__.py" else folder
 
 
 def imported_modules(source: str) -> list[str]:
@@ -38,77 +76,220 @@ def imported_modules(source: str) -> list[str]:
     return names
 
 
-def forbidden_imports(room: str, source: str, also: tuple[str, ...] = ()) -> list[str]:
-    """The imports of a module of `room` that go against the arrow, or are relative."""
-    found = []
+def resolve(name: str, modules: Mapping[str, str]) -> str | None:
+    """The path of the module that an imported name is or lies in."""
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return modules.get(name)
+
+
+def arrows(path: str, source: str, modules: Mapping[str, str]) -> dict[str, str]:
+    """The rows that a module imports from, not its own -> the import that says so; "." for a relative one."""
+    found = {}
     for name in imported_modules(source):
-        sibling = name.split(".")[0] in MAY_IMPORT and name.split(".")[0] != room
-        allowed = any(f"{name}.".startswith(f"{target}.") for target in (*MAY_IMPORT[room], *also))
-        if name.startswith(".") or (sibling and not allowed):
-            found.append(name)
+        if name.startswith("."):
+            found["."] = name
+        elif name.split(".")[0] in ROOMS:
+            target = resolve(name, modules)
+            row = row_of(target) if target else "?"
+            if row != row_of(path):
+                found[row] = name
     return found
 
 
-def modules() -> list[tuple[str, Path]]:
-    return [(room, path) for room in MAY_IMPORT for path in sorted((ROOT / room).rglob("*.py"))]
+def forbidden(path: str, source: str, table: Table, modules: Mapping[str, str]) -> list[str]:
+    """The imports of a module that the table does not have."""
+    allowed = table.get(row_of(path), ("", frozenset()))[1] | table.get(path, ("", frozenset()))[1]
+    return [name for row, name in arrows(path, source, modules).items() if row not in allowed]
 
 
-@pytest.mark.parametrize(("room", "path"), modules(), ids=lambda value: str(value).removeprefix(f"{ROOT}/"))
-def test_imports_follow_the_arrow(room: str, path: Path) -> None:
-    also = ALSO.get(path.relative_to(ROOT).as_posix(), ())
-    assert forbidden_imports(room, path.read_text(), also) == []
+def unneeded(table: Table, used: Mapping[str, Iterable[str]]) -> list[str]:
+    """Arrows of the table that no import needs."""
+    return [
+        f"{row} -> {target}"
+        for row, (_, targets) in table.items()
+        for target in sorted(targets - set(used.get(row, ())))
+    ]
 
 
-def test_modules_inside_a_room_form_no_cycle() -> None:
-    edges = {}
-    for room, path in modules():
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        edges[name] = [
-            target for target in imported_modules(path.read_text()) if target.split(".")[0] == room
-        ]
-    known = set(edges)
-
-    def resolve(target: str) -> str | None:
-        while target and target not in known:
-            target = target.rpartition(".")[0]
-        return target or None
-
-    graph = {
-        name: {found for target in targets if (found := resolve(target)) and found != name}
-        for name, targets in edges.items()
-    }
-    while leaves := [name for name, targets in graph.items() if not targets & graph.keys()]:
+def cycle(graph: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
+    """What is left of a graph once all that imports nothing of it is taken away, again and again."""
+    left = {name: set(targets) for name, targets in graph.items()}
+    while leaves := [name for name, targets in left.items() if not targets & left.keys()]:
         for name in leaves:
-            del graph[name]
-    assert graph == {}
+            del left[name]
+    return {name: targets & left.keys() for name, targets in left.items()}
+
+
+def upward(table: Table) -> list[str]:
+    """Arrows between rooms that no row may have."""
+    return [
+        f"{row} -> {target}"
+        for row, (_, targets) in table.items()
+        for target in targets
+        if target.split("/")[0] not in (row.split("/")[0], *ROOMS[row.split("/")[0]])
+    ]
+
+
+def crowded(paths: Iterable[str]) -> dict[str, int]:
+    """Folders with more modules than a reader can take in; packages' own files do not count."""
+    count = Counter(path.rpartition("/")[0] for path in paths if not path.endswith("__init__.py"))
+    return {folder: number for folder, number in count.items() if number > MOST_MODULES}
+
+
+def is_command(source: str) -> bool:
+    """Whether a source ends as commands do."""
+    last = ast.parse(source).body[-1]
+    return isinstance(last, ast.If) and ast.unparse(last.test) == "__name__ == '__main__'"
+
+
+PATHS = [path.relative_to(ROOT).as_posix() for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+MODULES = {module_name(path): path for path in PATHS}
+TABLE = read_table(PAGE.read_text())
+FOLDERS = {name: row for name, row in TABLE.items() if not name.endswith(".py")}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_imports_follow_the_arrows(path: str) -> None:
+    assert forbidden(path, (ROOT / path).read_text(), TABLE, MODULES) == []
+
+
+def test_every_arrow_is_needed() -> None:
+    used: dict[str, set[str]] = {}
+    for path in PATHS:
+        found = set(arrows(path, (ROOT / path).read_text(), MODULES))
+        row = used.setdefault(row_of(path), set())
+        row |= found - TABLE.get(path, ("", frozenset()))[1]
+        if path in TABLE:
+            used[path] = found
+    exact = {name: row for name, row in TABLE.items() if name not in wildcards(PAGE.read_text())}
+    assert unneeded(exact, used) == []
+
+
+def test_the_arrows_point_down() -> None:
+    assert upward(TABLE) == []
+    assert cycle({name: targets for name, (_, targets) in FOLDERS.items()}) == {}
+
+
+def test_modules_form_no_cycle() -> None:
+    graph = {}
+    for path in PATHS:
+        targets = {resolve(name, MODULES) for name in imported_modules((ROOT / path).read_text())}
+        graph[path] = {target for target in targets if target and target != path}
+    assert cycle(graph) == {}
+
+
+def test_every_folder_has_its_row_and_its_sentence() -> None:
+    sentences = {}
+    for path in PATHS:
+        if path.endswith("/__init__.py") and path.count("/") > 1:
+            text = ast.get_docstring(ast.parse((ROOT / path).read_text())) or ""
+            sentences[row_of(path)] = text.partition("\n")[0].removesuffix(".")
+    rows = {name: clause.removesuffix(".") for name, (clause, _) in FOLDERS.items() if name not in ROOMS}
+    assert rows == sentences
+    assert {row_of(path) for path in PATHS} == set(FOLDERS)
+
+
+def test_the_top_of_a_room_is_its_commands() -> None:
+    for room in ROOMS:
+        top = [
+            path
+            for path in PATHS
+            if row_of(path) == room and not path.endswith(("__init__.py", *NO_COMMANDS))
+        ]
+        assert [path for path in top if not is_command((ROOT / path).read_text())] == []
+        names = {module_name(path).removesuffix(".__main__").partition(".")[2] for path in top}
+        assert set(re.findall(r"\w+", TABLE[room][0])) == names
+
+
+def test_no_folder_is_crowded() -> None:
+    assert crowded(PATHS) == CROWDED
+
+
+def test_results_are_compared_without_torch() -> None:
+    code = "import sys; sys.modules['torch'] = None; import leaderboard.compare"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+# Mutants: each check sees the fault that it is for.
+
+SMALL = {
+    "loopcraft.core.cli": "loopcraft/core/cli.py",
+    "loopcraft.core.files": "loopcraft/core/files.py",
+    "loopcraft.dataset.reader": "loopcraft/dataset/reader.py",
+    "loopcraft.generate": "loopcraft/generate.py",
+    "benchmark.harness.score": "benchmark/harness/score.py",
+    "benchmark.results": "benchmark/results/__init__.py",
+    "models.plans.__main__": "models/plans/__main__.py",
+}
+ROWS = """
+| `loopcraft` | generate | loopcraft/* |
+| `loopcraft/core` | What all stand on | nothing |
+| `loopcraft/dataset` | Episodes | core |
+| `benchmark/results` | Results | loopcraft/core |
+| `benchmark/harness` | Runs | results, loopcraft/core |
+| `models` | plans | benchmark/results |
+| `models/plans` | Plans | loopcraft/core |
+| `models/evaluate.py` | beyond | benchmark/harness |
+"""
 
 
 @pytest.mark.parametrize(
-    ("room", "source", "found"),
+    ("path", "source", "found"),
     [
-        ("loopcraft", "import benchmark.results.result_file", ["benchmark.results.result_file"]),
+        ("loopcraft/core/cli.py", "import loopcraft.dataset.reader", ["loopcraft.dataset.reader"]),
+        ("loopcraft/core/cli.py", "def f():\n    import benchmark.results", ["benchmark.results"]),
+        ("loopcraft/dataset/reader.py", "from benchmark.results import x", ["benchmark.results.x"]),
+        ("loopcraft/dataset/reader.py", "from loopcraft import generate", ["loopcraft.generate"]),
+        ("loopcraft/dataset/reader.py", "from loopcraft.nowhere import x", ["loopcraft.nowhere.x"]),
+        ("loopcraft/dataset/reader.py", "from .catalog import x", [".catalog.x"]),
         (
-            "models",
-            "def f():\n    from benchmark.contract.model import RolloutModel",
-            ["benchmark.contract.model.RolloutModel"],
+            "benchmark/results/tables.py",
+            "from benchmark.harness.score import S",
+            ["benchmark.harness.score.S"],
         ),
-        ("leaderboard", "from benchmark.harness.score import Scorer", ["benchmark.harness.score.Scorer"]),
-        ("leaderboard", "from benchmark.results.result_file import read_results", []),
-        ("benchmark", "from .protocol import x", [".protocol.x"]),
-        ("benchmark", "import loopcraft.core.files, torch", []),
+        ("models/publish.py", "from benchmark.harness.score import S", ["benchmark.harness.score.S"]),
+        ("models/evaluate.py", "from benchmark.harness.score import S", []),
+        ("models/plans/plan.py", "import models.plans.__main__", ["models.plans.__main__"]),
+        ("benchmark/harness/score.py", "import loopcraft.core.files, torch", []),
+        ("loopcraft/generate.py", "from loopcraft.dataset.reader import open_dataset", []),
     ],
 )
-def test_the_checker_sees_a_reverse_arrow(room: str, source: str, found: list[str]) -> None:
-    assert forbidden_imports(room, source) == found
+def test_a_forbidden_import_is_seen(path: str, source: str, found: list[str]) -> None:
+    assert forbidden(path, source, read_table(ROWS), SMALL) == found
 
 
-def test_an_exception_is_no_wider_than_it_says() -> None:
-    source = "from benchmark.metrics.base import Resources\nfrom benchmark.harness.score import Scorer"
-    assert forbidden_imports("models", source, ("benchmark.metrics",)) == ["benchmark.harness.score.Scorer"]
+def test_an_arrow_that_nobody_needs_is_seen() -> None:
+    used = {"loopcraft/dataset": {"loopcraft/core"}, "benchmark/harness": {"benchmark/results"}}
+    rows = {name: row for name, row in read_table(ROWS).items() if name in used}
+    assert unneeded(rows, used) == ["benchmark/harness -> loopcraft/core"]
 
 
-def test_every_exception_is_needed() -> None:
-    for name, targets in ALSO.items():
-        found = forbidden_imports(name.split("/")[0], (ROOT / name).read_text())
-        for target in targets:
-            assert any(f"{module}.".startswith(f"{target}.") for module in found)
+def test_an_arrow_that_points_up_is_seen() -> None:
+    table = read_table(ROWS + "| `loopcraft/views` | Pictures | benchmark/results |")
+    assert upward(table) == ["loopcraft/views -> benchmark/results"]
+    assert upward(read_table(ROWS)) == []
+
+
+def test_a_cycle_is_seen() -> None:
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == {"a": {"b"}, "b": {"c"}, "c": {"b"}}
+    assert cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {}
+
+
+def test_a_crowd_is_seen() -> None:
+    folder = [f"benchmark/metrics/m{number}.py" for number in range(MOST_MODULES)]
+    assert crowded([*folder, "benchmark/metrics/__init__.py"]) == {}
+    assert crowded([*folder, "benchmark/metrics/psnr.py"]) == {"benchmark/metrics": MOST_MODULES + 1}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("def main(): ...\nif __name__ == '__main__':\n    raise SystemExit(main())", True),
+        ("def helper(): ...", False),
+        ("if __name__ == '__main__':\n    main()\nX = 1", False),
+    ],
+)
+def test_a_library_at_the_top_of_a_room_is_seen(source: str, expected: bool) -> None:
+    assert is_command(source) is expected
