@@ -24,8 +24,8 @@ MANIFEST = "weights.json"
 class PublishedFile:
     """A file as it is known in advance: `sha256` holds the leading digits published, maybe none.
 
-    `tensors` is the checksum of what a safetensors file holds (see tensor_files.py): it pins a network that comes
-    from several sources in several formats.
+    `tensors` is the checksum of what a safetensors file holds (see tensor_files.py): it pins a network that
+    comes from several sources in several formats.
     """
 
     path: str

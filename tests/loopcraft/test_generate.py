@@ -23,7 +23,6 @@ from loopcraft.core.writing import writing_to
 from loopcraft.dataset import manifest as manifest_module
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.generation import plan, workers
-from loopcraft.generation import recipe as recipes
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import registry
 from tests.fakes.world import FakeWorld, recipe
