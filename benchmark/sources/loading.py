@@ -63,7 +63,13 @@ def _registered_factory(name: str) -> Any:
         raise UserError(
             f"unknown model {name!r}: choose one of {known}, or give package.module:factory or http://HOST:PORT"
         )
-    return registered[name].load()
+    try:
+        return registered[name].load()
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"model {name!r} is registered as {registered[name].value}, which cannot be loaded ({error}); "
+            "install its package again"
+        ) from error
 
 
 def _import_factory(path: str) -> Any:

@@ -45,7 +45,8 @@ def made_up_masks(seed: int, side: int = SIDE) -> dict[str, np.ndarray]:
 def write_masks(root: Path, *, num_context: int = MINI.context, side: int = SIDE) -> Path:
     """Give a data set in the paper's layout a manifest and masks."""
     manifest = {"format": "loopcraft-dataset", "version": 1, "world": "waves", "num_context": num_context}
-    (root / "dataset.json").write_text(json.dumps(manifest))
+    more = {"split": "test", "generator": {"resolution": side}, "versions": {}}
+    (root / "dataset.json").write_text(json.dumps(manifest | more))
     for seed, key in enumerate(KEYS):
         (root / f"{key}.seen.npz").write_bytes(encode_masks(made_up_masks(seed, side)))
     return root

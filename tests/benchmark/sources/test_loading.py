@@ -1,11 +1,13 @@
 """Finding a model by name and by path, and refusing what is none."""
 
 import json
+from importlib.metadata import EntryPoint
 
 import pytest
 
 from benchmark.contract.model import ContractError, Playback, RolloutModel, role_of
 from benchmark.run import model_arguments
+from benchmark.sources import loading
 from benchmark.sources.loading import load_model
 from benchmark.sources.references import CopyLast, GroundTruth, OtherVideo
 from loopcraft.core.errors import UserError
@@ -107,3 +109,12 @@ def test_a_checkpoint_is_an_argument_of_the_model():
     assert json.loads(model_arguments("{}", None)) == {}
     with pytest.raises(UserError, match="both name a checkpoint"):
         model_arguments('{"checkpoint": "a"}', "b")
+
+
+def test_a_registered_model_that_is_gone_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = EntryPoint("gone", "benchmark.no_such_module:Model", "loopcraft.models")
+    monkeypatch.setattr(loading, "entry_points", lambda group: [gone])
+    with pytest.raises(
+        UserError, match=r"'gone' is registered as .*no_such_module.*; install its package again"
+    ):
+        load_model("gone")
