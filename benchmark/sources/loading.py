@@ -3,8 +3,10 @@
 import importlib
 import inspect
 import json
+import sys
 from functools import partial
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from benchmark.contract.model import ContractError, FrameSource, check_members
@@ -68,8 +70,17 @@ def _registered_factory(name: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise UserError(
             f"model {name!r} is registered as {registered[name].value}, which cannot be loaded ({error}); "
-            "install its package again"
+            f"{_remedy(registered[name].module)}"
         ) from error
+
+
+def _remedy(module: str) -> str:
+    """What to do where a registered module is not found: mostly, another package here has its name."""
+    package = sys.modules.get(module.partition(".")[0])
+    for place in map(Path, getattr(package, "__path__", ())):
+        if place.parent == Path.cwd() and place.parent != Path(__file__).resolve().parents[2]:
+            return f"{place} has that name too: run in another folder, with python -P, or loopcraft-run"
+    return "install its package again"
 
 
 def _import_factory(path: str) -> Any:

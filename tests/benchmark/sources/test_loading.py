@@ -2,6 +2,7 @@
 
 import json
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +110,19 @@ def test_a_checkpoint_is_an_argument_of_the_model():
     assert json.loads(model_arguments("{}", None)) == {}
     with pytest.raises(UserError, match="both name a checkpoint"):
         model_arguments('{"checkpoint": "a"}', "b")
+
+
+def test_a_folder_with_a_package_of_our_name_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = EntryPoint("ours", "theirs.zoo:millivid", "loopcraft.models")
+    monkeypatch.setattr(loading, "entry_points", lambda group: [entry])
+    with pytest.raises(UserError, match=r"theirs has that name too: run in another folder, with python -P"):
+        load_model("ours")
 
 
 def test_a_registered_model_that_is_gone_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
