@@ -7,13 +7,13 @@ Functions are loaded when they are asked for, so that importing the package cost
 
 from typing import Any
 
-_FUNCTIONS = {"evaluate": "library", "compare": "library"}
-__all__ = ["compare", "evaluate"]  # given by __getattr__
+_FUNCTIONS = ("evaluate", "compare", "check_model")
+__all__ = ["check_model", "compare", "evaluate"]  # given by __getattr__
 
 
 def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
-        from importlib import import_module
+        from benchmark import library
 
-        return getattr(import_module(f"benchmark.{_FUNCTIONS[name]}"), name)
+        return getattr(library, name)
     raise AttributeError(f"module 'benchmark' has no attribute {name!r}")

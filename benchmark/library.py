@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.conformance import checks
+from benchmark.conformance.checks import TrialSize
+from benchmark.contract.compute import Compute
 from benchmark.contract.model import FrameSource, check_members
 from benchmark.contract.precision import Precision
 from benchmark.harness.evaluation import collect, score_missing
@@ -14,6 +17,7 @@ from benchmark.results.tables import Table, paired_tables, unique_labels, window
 from benchmark.run import Flags, prepare
 from benchmark.sources.loading import load_model
 from benchmark.sources.source import Contestant
+from loopcraft.core.device import find_device
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
@@ -97,3 +101,14 @@ class Comparison:
 def compare(results: Sequence[Result]) -> Comparison:
     """Set results side by side. Their tables raise `UserError` where protocols or data differ."""
     return Comparison(tuple(results))
+
+
+def check_model(model: FrameSource, *, device: str = "cpu", causal: bool = False) -> dict[str, str]:
+    """Check that a model keeps the contract, on made-up videos: what `python -m benchmark.check` does.
+
+    Returns what failed or is worth a note, by the name of the check: empty, if the model keeps the contract.
+    It is not called `check`, as that is the command's module.
+    """
+    compute = Compute(device=find_device(device), precision="float32")
+    outcomes = checks.check_model(check_members(model, "the model"), TrialSize(causal=causal), compute)
+    return {name: f"{status}: {text}" for name, (status, text) in outcomes.items() if status != "ok"}

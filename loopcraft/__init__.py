@@ -1,5 +1,6 @@
 """Loopcraft: videos whose agent keeps coming back, to test the memory of video world models.
 
+    data = loopcraft.generate_dataset("data/test", split="test", num_episodes=100)
     data = loopcraft.open_dataset("data/test")
     world = loopcraft.make_world("plaza-v1", resolution=64)
 
@@ -10,8 +11,13 @@ from typing import Any
 
 from loopcraft.gym.environments import make_known
 
-_FUNCTIONS = {"open_dataset": "dataset", "make_world": "worlds", "UserError": "cli"}
-__all__ = ["UserError", "make_world", "open_dataset"]  # given by __getattr__
+_FUNCTIONS = {
+    "generate_dataset": "library",
+    "open_dataset": "dataset",
+    "make_world": "worlds",
+    "UserError": "core.errors",
+}
+__all__ = ["UserError", "generate_dataset", "make_world", "open_dataset"]  # given by __getattr__
 
 make_known()
 

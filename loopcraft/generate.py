@@ -69,7 +69,14 @@ class Flags:
 def generate(
     root: Path, recipe: Recipe, *, make_world: WorldFactory, num_workers: int = 1, shard: str = "1/1"
 ) -> None:
-    """Bring the data set in `root` (or its shard) to its end and print what there is.
+    """Bring the data set in `root` (or its shard) to its end and print what there is, as `complete` tells."""
+    print(complete(root, recipe, make_world=make_world, num_workers=num_workers, shard=shard))
+
+
+def complete(
+    root: Path, recipe: Recipe, *, make_world: WorldFactory, num_workers: int = 1, shard: str = "1/1"
+) -> str:
+    """Bring the data set in `root` (or its shard) to its end; return what there is, in a few lines.
 
     Raises `UserError` for a folder or a flag that cannot be right, `OSError` for a disk that cannot be
     written.
@@ -85,15 +92,13 @@ def generate(
         if num_candidates and not rendered.are_chosen(root, recipe):
             rendered.play_candidates(root, recipe, part, make_world, num_workers)
             if not is_whole:
-                print(f"{root}: candidates {part.start} to {part.stop - 1} are played")
-                return
+                return f"{root}: candidates {part.start} to {part.stop - 1} are played"
             rendered.adopt_best(root, recipe)
         indices = range(recipe.num_episodes) if num_candidates else part
         rows = read_rows(root, [episode_key(index) for index in indices])
         missing = [index for index in indices if not _is_finished(root, index, rows)]
-        if is_whole and not missing and (root / INDEX).exists():
-            print(f"{root}: already complete")
-        else:
+        is_old = is_whole and not missing and (root / INDEX).exists()
+        if not is_old:
             if is_path_known:
                 make_path_world = cast(production.PathWorldFactory, make_world)
                 rows = production.record(root, recipe, indices, missing, rows, make_path_world, num_workers)
@@ -103,7 +108,8 @@ def generate(
                 _finish(root, rows)
         if is_whole:
             rendered.forget(root)
-    print(summary(root, recipe, list(rows.values())))
+    lines = summary(root, recipe, list(rows.values()))
+    return f"{root}: already complete\n{lines}" if is_old else lines
 
 
 def _shard_indices(shard: str, total: int) -> range:
@@ -145,7 +151,12 @@ def summary(root: Path, recipe: Recipe, rows: Sequence[Row]) -> str:
 
 
 def run(flags: Flags) -> None:
-    """Make the data set that the flags ask for."""
+    """Make the data set that the flags ask for, and print what there is."""
+    print(make(flags))
+
+
+def make(flags: Flags) -> str:
+    """Make the data set that the flags ask for; return what there is, in a few lines."""
     recipe = Recipe(
         world=flags.world,
         split=flags.split,
@@ -165,7 +176,7 @@ def run(flags: Flags) -> None:
     doctor.require_world(flags.world)
     if not world_spec(flags.world).knows_path:
         factory, num_workers = rendered.take_turns(factory, num_workers)
-    generate(flags.out, recipe, make_world=factory, num_workers=num_workers, shard=flags.shard)
+    return complete(flags.out, recipe, make_world=factory, num_workers=num_workers, shard=flags.shard)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

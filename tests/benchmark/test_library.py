@@ -53,6 +53,21 @@ def test_evaluate_keeps_its_folder_and_goes_on(data: Path, tmp_path: Path) -> No
     assert read_result(tmp_path / "result.json").metrics == again.metrics
 
 
+def test_a_model_is_checked() -> None:
+    assert benchmark.check_model(Grey()) == {}
+    broken = Grey()
+    broken.rollout = lambda context, actions, *, seeds: iter([torch.zeros(1, 1, 3, 8, 8)])  # type: ignore[method-assign]
+    assert benchmark.check_model(broken)["frames"].startswith("FAILED: ")
+
+
+def test_a_data_set_is_made_and_opened(data: Path, tmp_path: Path, capsys) -> None:
+    made = loopcraft.generate_dataset(
+        tmp_path, split="val", num_episodes=2, num_frames=256, resolution=32, world="plaza-v1", workers=1
+    )
+    assert made.fingerprint == loopcraft.open_dataset(data).fingerprint
+    assert capsys.readouterr().out == ""
+
+
 def test_results_are_compared(data: Path) -> None:
     results = [
         benchmark.evaluate(model, data, protocol="loopcraft-mini", metrics=["psnr"])
