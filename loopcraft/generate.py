@@ -28,8 +28,7 @@ from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.episode_table import Row, read_rows, remove_rows, write_table
 from loopcraft.dataset.layout import INDEX, episode_key
 from loopcraft.dataset.manifest import Split
-from loopcraft.generation import played as rendered
-from loopcraft.generation import simulated as production
+from loopcraft.generation import played, simulated
 from loopcraft.generation.recipe import Recipe, claim_folder
 from loopcraft.generation.workers import WorldFactory
 from loopcraft.worlds import make_world, world_spec
@@ -89,25 +88,25 @@ def complete(
         claim_folder(root, recipe)
         if is_whole:
             sweep_partials(root)
-        if num_candidates and not rendered.are_chosen(root, recipe):
-            rendered.play_candidates(root, recipe, part, make_world, num_workers)
+        if num_candidates and not played.are_chosen(root, recipe):
+            played.play_candidates(root, recipe, part, make_world, num_workers)
             if not is_whole:
                 return f"{root}: candidates {part.start} to {part.stop - 1} are played"
-            rendered.adopt_best(root, recipe)
+            played.adopt_best(root, recipe)
         indices = range(recipe.num_episodes) if num_candidates else part
         rows = read_rows(root, [episode_key(index) for index in indices])
         missing = [index for index in indices if not _is_finished(root, index, rows)]
         is_old = is_whole and not missing and (root / INDEX).exists()
         if not is_old:
             if is_path_known:
-                make_path_world = cast(production.PathWorldFactory, make_world)
-                rows = production.record(root, recipe, indices, missing, rows, make_path_world, num_workers)
+                make_path_world = cast(simulated.PathWorldFactory, make_world)
+                rows = simulated.record(root, recipe, indices, missing, rows, make_path_world, num_workers)
             else:
-                rows = rendered.record(root, recipe, indices, missing, rows, make_world, num_workers)
+                rows = played.record(root, recipe, indices, missing, rows, make_world, num_workers)
             if is_whole:
                 _finish(root, rows)
         if is_whole:
-            rendered.forget(root)
+            played.forget(root)
     lines = summary(root, recipe, list(rows.values()))
     return f"{root}: already complete\n{lines}" if is_old else lines
 
@@ -130,7 +129,7 @@ def _finish(root: Path, rows: dict[str, Row]) -> None:
     """Turn row files into the table and say with the index that all is there."""
     write_table(root, rows.values())
     remove_rows(root, rows)
-    production.forget(root)
+    simulated.forget(root)
     write_json(root / INDEX, {key: row["frames"] for key, row in rows.items()})
 
 
@@ -175,7 +174,7 @@ def make(flags: Flags) -> str:
     num_workers = flags.workers or len(os.sched_getaffinity(0))
     doctor.require_world(flags.world)
     if not world_spec(flags.world).knows_path:
-        factory, num_workers = rendered.take_turns(factory, num_workers)
+        factory, num_workers = played.take_turns(factory, num_workers)
     return complete(flags.out, recipe, make_world=factory, num_workers=num_workers, shard=flags.shard)
 
 

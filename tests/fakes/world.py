@@ -70,4 +70,4 @@ if __name__ == "__main__":  # a run that a test can kill: FOLDER SPLIT WORKERS
     generate(Path(sys.argv[1]), recipe(sys.argv[2]), make_world=SlowWorld, num_workers=int(sys.argv[3]))
 
 
-SPEC = WorldSpec(factory="fake_world:FakeWorld")
+SPEC = WorldSpec(factory="tests.fakes.world:FakeWorld")

@@ -17,12 +17,12 @@ import pandas as pd
 import pytest
 
 from loopcraft import generate
-from loopcraft.core import files as storage
+from loopcraft.core import files
 from loopcraft.core.errors import UserError
 from loopcraft.core.writing import writing_to
-from loopcraft.dataset import manifest as manifest_module
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.generation import plan, workers
+from loopcraft.generation import recipe as recipes
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import registry
 from tests.fakes.world import FakeWorld, recipe
@@ -48,9 +48,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes
 
 def test_a_set_has_its_files_and_no_others(whole: dict[str, dict[str, bytes]]) -> None:
     episodes = [f"000/00{index}{suffix}" for index in range(4) for suffix in (".mp4", ".npy")]
-    for files in whole.values():
-        assert sorted(files) == sorted([*episodes, "dataset.json", "episodes.parquet", "index.json"])
-        assert json.loads(files["index.json"]) == {f"000/00{index}": 64 for index in range(4)}
+    for stored in whole.values():
+        assert sorted(stored) == sorted([*episodes, "dataset.json", "episodes.parquet", "index.json"])
+        assert json.loads(stored["index.json"]) == {f"000/00{index}": 64 for index in range(4)}
     manifest = json.loads(whole["val"]["dataset.json"])
     assert (manifest["format"], manifest["version"]) == ("loopcraft-dataset", 1)
     assert (manifest["world"], manifest["split"], manifest["num_context"]) == ("fake-v1", "val", 16)
@@ -60,8 +60,8 @@ def test_a_set_has_its_files_and_no_others(whole: dict[str, dict[str, bytes]]) -
 
 
 def test_the_table_describes_the_files(whole: dict[str, dict[str, bytes]], tmp_path: Path) -> None:
-    for split, files in whole.items():
-        (tmp_path / split).write_bytes(files["episodes.parquet"])
+    for split, stored in whole.items():
+        (tmp_path / split).write_bytes(stored["episodes.parquet"])
         table = pd.read_parquet(tmp_path / split)
         assert list(table["key"]) == [f"000/00{index}" for index in range(4)]
         for row in table.to_dict("records"):
@@ -245,7 +245,7 @@ def test_a_folder_of_other_versions_is_refused_unless_all_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path, recipe())
-    monkeypatch.setattr(manifest_module, "versions", lambda: {"numpy": "0.1"})
+    monkeypatch.setattr(recipes, "versions", lambda: {"numpy": "0.1"})
     make(tmp_path, recipe())
     (tmp_path / "000" / "000.npy").unlink()
     with pytest.raises(UserError, match=r"was begun with loopcraft .* and this is None; go on with the same"):
@@ -282,7 +282,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise OSError(28, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "_flush_to_disk", flush)
+        patch.setattr(files, "_flush_to_disk", flush)
         yield
 
 
@@ -293,7 +293,7 @@ def test_a_full_disk_is_one_sentence_and_a_rerun_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(generate, "make_world", lambda *args, **options: FakeWorld())
-    monkeypatch.setattr(registry, "BUILT_IN", {"fake-v1": "fake_world:SPEC"})
+    monkeypatch.setattr(registry, "BUILT_IN", {"fake-v1": "tests.fakes.world:SPEC"})
     flags = ["--out", str(tmp_path), "--split", "train", "--num-episodes", "4", "--num-frames", "64"]
     flags += ["--resolution", "32", "--world", "fake-v1", "--workers", "1"]
     with full_disk(monkeypatch):

@@ -15,7 +15,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from loopcraft.core import files as storage
+from loopcraft.core import files
 from loopcraft.core.errors import UserError
 from loopcraft.dataset import layout
 
@@ -31,10 +31,10 @@ def test_keys_are_a_thousand_to_a_folder() -> None:
 
 def test_a_file_has_its_name_only_when_the_block_has_ended(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "file"
-    with storage.whole_file(path) as temporary:
+    with files.whole_file(path) as temporary:
         temporary.write_text("new")
         assert not path.exists()
-        assert storage.is_partial(temporary)
+        assert files.is_partial(temporary)
     assert path.read_text() == "new"
     assert list(path.parent.iterdir()) == [path]
 
@@ -42,7 +42,7 @@ def test_a_file_has_its_name_only_when_the_block_has_ended(tmp_path: Path) -> No
 def test_a_file_may_be_read_by_whom_the_user_lets_read_new_files(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.touch()
-    with storage.whole_file(tmp_path / "file") as temporary:
+    with files.whole_file(tmp_path / "file") as temporary:
         temporary.touch(mode=0o600)  # as some libraries make theirs
     assert (tmp_path / "file").stat().st_mode == other.stat().st_mode
 
@@ -52,7 +52,7 @@ def test_a_failure_leaves_the_old_file_and_no_debris(tmp_path: Path) -> None:
     path.write_text("old")
 
     def fail() -> None:
-        with storage.whole_file(path) as temporary:
+        with files.whole_file(path) as temporary:
             temporary.write_text("half of the n")
             raise OSError(28, "No space left on device")
 
@@ -94,7 +94,7 @@ def test_a_full_disk_is_an_os_error_that_names_the_file(full_disk, tmp_path: Pat
     path = tmp_path / "file"
     with (
         pytest.raises(OSError, match=r"File too large|Input/output") as caught,
-        storage.whole_file(path) as new,
+        files.whole_file(path) as new,
     ):
         WRITERS[name](new)
     assert caught.value.filename == str(path)
@@ -108,7 +108,7 @@ def test_a_full_disk_is_an_os_error_that_names_the_file(full_disk, tmp_path: Pat
 def test_what_else_goes_wrong_meanwhile_is_not_blamed_on_the_disk(tmp_path: Path, error: OSError) -> None:
     with (
         pytest.raises(OSError, match=r"no route|reset|no such") as caught,
-        storage.whole_file(tmp_path / "file"),
+        files.whole_file(tmp_path / "file"),
     ):
         raise error
     assert caught.value is error
@@ -120,21 +120,21 @@ def test_sweeping_takes_partial_files_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "000").mkdir()
     for path in kept + swept:
         path.touch()
-    storage.sweep_partials(tmp_path)
+    files.sweep_partials(tmp_path)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
 
 
 def test_json_keeps_its_order_and_a_broken_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "index.json"
-    storage.write_json(path, {"000/001": 2, "000/000": 1})
+    files.write_json(path, {"000/001": 2, "000/000": 1})
     assert list(json.loads(path.read_text())) == ["000/001", "000/000"]
-    assert storage.read_json(path) == {"000/001": 2, "000/000": 1}
+    assert files.read_json(path) == {"000/001": 2, "000/000": 1}
     path.write_text('{"000/0')
     with pytest.raises(UserError, match=r"index\.json: not JSON"):
-        storage.read_json(path)
+        files.read_json(path)
 
 
 def test_sha256_of_a_known_text(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("abc")
-    assert storage.file_sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.file_sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -16,8 +16,7 @@ from loopcraft import doctor, generate
 from loopcraft.core.errors import UserError
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.audit import FLAGS
-from loopcraft.generation import plan
-from loopcraft.generation import played as rendered
+from loopcraft.generation import plan, played
 from loopcraft.generation.recipe import Recipe
 from loopcraft.verify import verify
 from loopcraft.worlds.base import PlayError
@@ -96,7 +95,7 @@ def test_through_every_failure_to_a_whole_data_set(
 def test_a_world_is_built_while_another_is_drawn_and_one_draws_at_a_time(tmp_path: Path) -> None:
     """The first to draw waits until the other's world is built: with one process it would wait in vain."""
     script = StandIn(tmp_path, plays={0: "meet"})
-    factory, num_workers = rendered.take_turns(partial(games, script), 1)
+    factory, num_workers = played.take_turns(partial(games, script), 1)
     assert num_workers == 2
     (tmp_path / "set").mkdir()
     generate.generate(tmp_path / "set", recipe(), make_world=factory, num_workers=num_workers)
@@ -241,7 +240,7 @@ def test_the_command_line_makes_a_data_set(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(
         generate, "make_world", lambda world, *, resolution, quality, turns=None: factory(turns)
     )
-    monkeypatch.setattr(rendered, "take_turns", lambda make_world, num_workers: (make_world, 1))
+    monkeypatch.setattr(played, "take_turns", lambda make_world, num_workers: (make_world, 1))
     flags = ["--out", str(tmp_path / "set"), "--split", "train", "--num-episodes", "1", "--world", "minerl"]
     assert generate.main([*flags, "--num-frames", "32", "--resolution", "16"]) == 0
     assert verify(open_dataset(tmp_path / "set")) == []

@@ -7,15 +7,15 @@ import pytest
 from loopcraft.core.errors import UserError
 from loopcraft.worlds import WorldSpec, make_surface_world, make_world, registry, world_ids, world_spec
 
-BLIND = WorldSpec(factory="fake_world:FakeWorld", knows_surfaces=False)
+BLIND = WorldSpec(factory="tests.fakes.world:FakeWorld", knows_surfaces=False)
 
 
 @pytest.fixture
 def _stranger(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (
-        EntryPoint("mine-v1", "test_registry:BLIND", registry.GROUP),
+        EntryPoint("mine-v1", "tests.loopcraft.worlds.test_registry:BLIND", registry.GROUP),
         EntryPoint("broken-v1", "no_such_package:SPEC", registry.GROUP),
-        EntryPoint("wrong-v1", "test_registry:GROUP_OF_NOTHING", registry.GROUP),
+        EntryPoint("wrong-v1", "tests.loopcraft.worlds.test_registry:GROUP_OF_NOTHING", registry.GROUP),
     )
     monkeypatch.setattr(registry, "_installed", lambda: found)
 
