@@ -65,7 +65,7 @@ def test_the_table_describes_the_files(whole: dict[str, dict[str, bytes]], tmp_p
         table = pd.read_parquet(tmp_path / split)
         assert list(table["key"]) == [f"000/00{index}" for index in range(4)]
         for row in table.to_dict("records"):
-            actions = np.frombuffer(files[f"{row['key']}.npy"][-64 * 24 :], np.float32).reshape(64, 6)[:, 0]
+            actions = np.frombuffer(stored[f"{row['key']}.npy"][-64 * 24 :], np.float32).reshape(64, 6)[:, 0]
             path = FakeWorld().path(row["world_seed"], actions.astype(int))
             steps = np.linalg.norm(np.diff(path[:, [0, 2]], axis=0), axis=1)
             assert row["distance_walked"] == pytest.approx(steps.sum(), abs=1e-3)
