@@ -1,13 +1,15 @@
 """Jobs that need a world, spread over processes: each worker makes its world once and works on one thread.
 
-Workers ignore Ctrl-C (their parent ends them in order) and die with their parent, however it died: a worker
-that outlived it would write beside the run that follows.
+Workers do not hear Ctrl-C (their parent ends them in order) and die with their parent, however it died: a
+worker that outlived it would write beside the run that follows.
 """
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import cv2
@@ -45,7 +47,9 @@ def run_jobs(
             yield item, job(world, item)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_workers, context, _start_worker, (make_world,)) as pool:
+    with _children_deaf():
+        workers = ProcessPoolExecutor(num_workers, context, _start_worker, (make_world,))
+    with workers as pool:
         try:
             yield from _run_in(pool, job, items, num_workers * _JOBS_IN_FLIGHT_PER_WORKER)
         except BrokenProcessPool as error:
@@ -65,11 +69,22 @@ def _run_in(
 ) -> Iterator[tuple[Item, Result]]:
     in_flight: dict[Future[Result], Item] = {}
     for item in items:
-        in_flight[pool.submit(_run_job, job, item)] = item
+        with _children_deaf():
+            in_flight[pool.submit(_run_job, job, item)] = item
         if len(in_flight) >= max_in_flight:
             yield from _take_finished(in_flight)
     while in_flight:
         yield from _take_finished(in_flight)
+
+
+@contextmanager
+def _children_deaf() -> Iterator[None]:
+    """Start processes that never hear Ctrl-C or a hang-up; this one hears it after the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _take_finished(in_flight: dict[Future[Result], Item]) -> list[tuple[Item, Result]]:
