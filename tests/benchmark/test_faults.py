@@ -81,7 +81,7 @@ FAILURES: dict[str, tuple[Callable[[], BaseException], str]] = {
     "network": (lambda: ConnectionResetError(104, "Connection reset by peer"), "Connection reset by peer"),
     "unprintable": (UnprintableError, "UnprintableError: (its message cannot be read)"),
     "surrogate": (lambda: ValueError("half a letter \ud800 \x1b[31m"), "half a letter ? ?[31m"),
-    "exit": (lambda: SystemExit(0), "SystemExit: 0"),
+    "exit": (lambda: SystemExit(0), "sys.exit(0) was called"),
     "endless": (lambda: ValueError("x" * 10_000), "x" * 400),
     "recursion": (lambda: RecursionError("maximum recursion depth exceeded"), "maximum recursion depth"),
 }

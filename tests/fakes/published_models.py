@@ -18,7 +18,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that two updates of an autoencoder and of MilliVid on its latents leave."""
     root = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.train.data.episodes.make_world", None)
+        patch.setattr("models.train.data.played.make_world", None)
         use_fake_world()
         assert train("autoencoder", root, root / "out", "--steps", "2") == 0
         world = ("--data", "voxel-v1", "--episode-frames", "120", "--autoencoder", str(root / "out"))

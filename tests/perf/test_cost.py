@@ -38,7 +38,7 @@ def test_the_table_has_the_published_model(capsys):
     assert row[2] == "129.57 M"
     assert {tuple(row[:2]) for row in rows if len(row) == 10} == {
         (preset, model)
-        for preset in ("main", "ablation", "nano", "pico")
+        for preset in ("main", "ablation", "nano", "pico", "small")
         for model in ("autoencoder", "millivid", "framepack", "full-resolution")
     }
 

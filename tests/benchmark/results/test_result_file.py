@@ -130,8 +130,9 @@ def test_a_strangers_protocol_is_checked_though_its_hash_is_right(tmp_path, what
         read_text(tmp_path, json.dumps(document))
 
 
-def test_the_results_in_the_box_are_consistent() -> None:
-    paths = sorted(Path(models.__file__).parent.glob("pretrained/results/*/result.json"))
+@pytest.mark.parametrize("world", ["plaza-v1", "voxel-v1"])
+def test_the_results_in_the_box_are_consistent(world: str) -> None:
+    paths = sorted(Path(models.__file__).parent.glob(f"pretrained/{world}/results/*/result.json"))
     assert len(read_results(paths)) == len(paths) > 3
 
 

@@ -177,7 +177,9 @@ def test_who_has_left_is_not_rolled_out_for() -> None:
 def test_a_models_exit_is_an_answer_and_not_the_end() -> None:
     with serving(Exits()) as address:
         for _ in range(2):
-            with pytest.raises(ContractError, match="grey raised SystemExit: 0"):
+            with pytest.raises(
+                ContractError, match=r"grey: sys.exit\(0\) was called: raise an exception instead"
+            ):
                 roll_out(address)
 
 
