@@ -2,7 +2,7 @@
 
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -23,27 +23,74 @@ PACKAGES = (
 )
 """Packages whose versions can move a number."""
 
+CHECKOUT = Path(__file__).parents[2]
+"""Where the packages lie; a git checkout, if that has a .git."""
+
 
 def provenance(*, seed: int, device: torch.device, seconds: float) -> Provenance:
     """What a result says about its making."""
     return Provenance(
         seed=seed,
         code=code_version(),
-        packages={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        packages={"python": platform.python_version(), **_package_versions()},
         hardware=hardware(device),
         seconds=round(seconds, 3),
     )
 
 
+def _package_versions() -> dict[str, str]:
+    return {name: found for name in PACKAGES if (found := _version(name)) is not None}
+
+
 def code_version() -> str:
-    """The version of this package; in a git checkout with the commit, marked if files were changed."""
-    checkout = Path(__file__).parents[2]
-    released = version("loopcraft")
-    if not (checkout / ".git").exists():
+    """The version of this package; in a git checkout with the commit.
+
+    The commit is marked "dirty" if files were changed, and "unchecked" where git is not there to say so.
+    """
+    released = _version("loopcraft") or "unknown"
+    if not (CHECKOUT / ".git").exists():
         return released
+    commit = _described(CHECKOUT) or f"{_head(CHECKOUT / '.git') or 'unknown'}-unchecked"
+    return f"{released}+{commit}"
+
+
+def _described(checkout: Path) -> str | None:
+    """What git says of the commit; None where there is no git, or it does not trust the folder."""
     describe = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
-    commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
-    return f"{released}+{commit}" if commit else released
+    try:
+        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _head(place: Path) -> str | None:
+    """The commit that is checked out, from the files of `place`, a .git folder or the file that names it."""
+    try:
+        if place.is_file():  # of a worktree
+            place = place.parent / place.read_text().removeprefix("gitdir:").strip()
+        common = (
+            place / (place / "commondir").read_text().strip() if (place / "commondir").exists() else place
+        )
+        head = (place / "HEAD").read_text().strip()
+        name = head.removeprefix("ref: ")
+        if name == head:
+            return head
+        if (common / name).exists():
+            return (common / name).read_text().strip()
+        packed = dict(
+            reversed(line.split()) for line in (common / "packed-refs").read_text().splitlines()[1:]
+        )
+        return packed.get(name)
+    except (OSError, ValueError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    """The version of an installed package; None of one that is not there under that name."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def hardware(device: torch.device) -> str:
