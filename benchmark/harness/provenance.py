@@ -77,10 +77,8 @@ def _head(place: Path) -> str | None:
             return head
         if (common / name).exists():
             return (common / name).read_text().strip()
-        packed = dict(
-            reversed(line.split()) for line in (common / "packed-refs").read_text().splitlines()[1:]
-        )
-        return packed.get(name)
+        lines = [line.split() for line in (common / "packed-refs").read_text().splitlines()]
+        return next((line[0] for line in lines if line[1:] == [name]), None)
     except (OSError, ValueError):
         return None
 
