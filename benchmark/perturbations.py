@@ -22,6 +22,7 @@ from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
+from loopcraft.core.writing import writing_to
 from loopcraft.dataset import open_dataset
 
 Videos = UInt8[np.ndarray, "B T H W 3"]
@@ -124,7 +125,8 @@ def tabulate(flags: Flags) -> None:
     if flags.out is None:
         print(table)
     else:
-        put_between_marks(flags.out, table)
+        with writing_to(flags.out.parent, together=True, part=flags.out.stem):
+            put_between_marks(flags.out, table)
 
 
 def _fits(metric: Metric, side: int) -> bool:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,14 +105,18 @@ def is_passing(path: Path) -> bool:
     return is_partial(path) or (path.name.startswith(".") and path.name.endswith(LOCK))
 
 
-def sweep_partials(root: Path, *, below: bool = True, part: str = "") -> None:
+def sweep_partials(
+    root: Path, *, below: bool = True, part: str = "", older_than_s: float = float("-inf")
+) -> None:
     """Remove the temporary files that killed processes left in `root` and, if so told, everywhere below it.
 
-    Nothing else may be writing there. With `part`, only those of files that are called so, before a dot.
+    Nothing else may be writing there, unless they are older than anything takes to be written. With `part`,
+    only those of files that are called so, before a dot.
     """
     for path in sorted(root.rglob(f".*{_PARTIAL}") if below else root.glob(f".*{_PARTIAL}")):
         match = _TEMPORARY.fullmatch(path.name)
-        if match and (not part or match["name"].startswith(f"{part}.")):
+        is_asked_for = match and (not part or match["name"].startswith(f"{part}."))
+        if is_asked_for and time.time() - path.lstat().st_mtime > older_than_s:
             path.unlink(missing_ok=True)
 
 

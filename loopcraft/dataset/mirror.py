@@ -22,7 +22,7 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFolder
 
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import is_key, read_json, whole_file, write_json
+from loopcraft.core.files import is_key, read_json, sweep_partials, whole_file, write_json
 from loopcraft.dataset.catalog import CATALOG, Configuration, decode_catalog, preferred
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST
 from loopcraft.dataset.mask_files import SUFFIX, encode_masks
@@ -35,6 +35,7 @@ _ADDRESS = re.compile(
 )
 SHARD, ROW = "shard", "row"
 """Columns of the repository's table of episodes beside those of episodes.parquet."""
+_DAY_S = 86_400.0
 _LOCATED = {"key": str, "frames": int, "mp4_sha256": str, SHARD: int, ROW: int}
 """What each row of that table must tell."""
 
@@ -148,6 +149,7 @@ def _open_shards(repository: _Repository, name: str, found: Configuration) -> tu
     content = f"{name}-{found.folder.rsplit('/', 1)[1]}"
     with plain_errors(repository.name):
         root = cached_assets_path("loopcraft", owner, content, assets_dir=constants.HF_ASSETS_CACHE)
+    sweep_partials(root, older_than_s=_DAY_S)  # others may be fetching
     table, columns = _located_table(repository, found)
     paths = [found.shards[number].path for number in columns[SHARD]]
     places = zip(paths, columns[ROW], columns["mp4_sha256"], strict=True)

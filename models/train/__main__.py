@@ -14,7 +14,7 @@ from loopcraft.core.cli import run
 from loopcraft.core.writing import writing_to
 from models.train.data.pool import EpisodePool
 from models.train.flags import AutoencoderFlags, Flags, VideoFlags
-from models.train.loop import Loop, LoopConfig, describe_start
+from models.train.loop import Loop, LoopConfig, describe_start, load_state
 from models.train.processes import Processes, join_processes
 from models.train.setup.prepare import prepare
 from models.train.trainer import Trainer
@@ -36,7 +36,7 @@ def train(flags: Flags) -> None:
         is_compiled = processes.device.type == "cuda" if flags.compile is None else flags.compile
         trainer = Trainer(setup.config, setup.objective, processes, compiled=is_compiled)
         if setup.state is not None:
-            trainer.load(setup.state)
+            load_state(trainer, setup.state, flags.out)
         pool = EpisodePool(
             setup.source,
             setup.config.pool,

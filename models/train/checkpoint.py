@@ -9,7 +9,7 @@ no generator state to hold: every draw is keyed by (seed, purpose, step, process
 follows from the step; both are written for the reader.
 """
 
-import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from torch.optim.swa_utils import AveragedModel
 from loopcraft.core.cli import describe_os_error
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
-from models.checkpoints.format import describe_checkpoint, save_checkpoint
+from models.checkpoints.format import read_checkpoint, save_checkpoint
 from models.train.config import TrainingConfig, differences
 
 FORMAT = "loopcraft-training"
 FORMAT_VERSION = 1
+_ANEW = "remove it to start anew"
 
 
 def state_file(out: Path, model: str) -> Path:
@@ -37,23 +38,33 @@ def shipped_file(out: Path, model: str) -> Path:
     return out / f"{model}.safetensors"
 
 
-def is_shipped(out: Path, config: TrainingConfig, step: int) -> bool:
-    """Whether the shipped file is there, whole, and of that step of that run."""
+def is_shipped(
+    out: Path, config: TrainingConfig, step: int, network: nn.Module, average: AveragedModel | None
+) -> bool:
+    """Whether the shipped file is there, whole, and what `ship` would write."""
     try:
-        header, _ = describe_checkpoint(shipped_file(out, config.model))
+        header, weights = read_checkpoint(shipped_file(out, config.model))
     except UserError:
         return False
-    found = (header.get("config"), header.get("training"))
-    return found == (config.as_json()["network"], _origin(config, step))
+    wanted = _best(network, average).state_dict()
+    return (
+        (header.get("config"), header.get("training")) == (config.as_json()["network"], _origin(config, step))
+        and weights.keys() == wanted.keys()
+        and all(torch.equal(weights[name], value.cpu()) for name, value in wanted.items())
+    )
 
 
 def ship(
     out: Path, config: TrainingConfig, step: int, network: nn.Module, average: AveragedModel | None
 ) -> None:
     """Write the model that the benchmark loads."""
-    best = network if average is None else average.module
+    weights = _best(network, average).state_dict()
     path = shipped_file(out, config.model)
-    save_checkpoint(path, best.state_dict(), config.network, training=_origin(config, step))
+    save_checkpoint(path, weights, config.network, training=_origin(config, step))
+
+
+def _best(network: nn.Module, average: AveragedModel | None) -> nn.Module:
+    return network if average is None else average.module
 
 
 def _origin(config: TrainingConfig, step: int) -> dict[str, Any]:
@@ -98,16 +109,31 @@ def read_state(out: Path, config: TrainingConfig) -> dict[str, Any] | None:
     path = state_file(out, config.model)
     if not path.exists():
         return None
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        stored = state["config"]
-    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path}: not a whole training state; remove it to start anew") from error
+    state = _load(path)
+    stored = state.get("config") if isinstance(state, dict) else None
+    if not isinstance(stored, dict) or type(state.get("step")) is not int:
+        raise UserError(f"{path}: not a training state; {_ANEW}")
     if found := differences(config.as_json(), stored):
         raise UserError(
             f"{path}: is of a run with another configuration ({'; '.join(found[:3])}); choose another --out"
         )
-    return state
+    whole: dict[str, Any] = state
+    return whole
+
+
+def _load(path: Path) -> Any:
+    """What the file holds, every byte checked; raises `UserError` where it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} is not what its checksum says")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes raise a dozen kinds
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: not a whole training state ({reason}); {_ANEW}") from error
 
 
 def last_good(out: Path, model: str) -> str:
@@ -115,5 +141,8 @@ def last_good(out: Path, model: str) -> str:
     path = state_file(out, model)
     if not path.exists():
         return "no checkpoint was saved before"
-    step = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["step"]
+    try:
+        step = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["step"]
+    except Exception as error:  # damaged bytes raise a dozen kinds
+        return f"the checkpoint of before, {path}, cannot be read ({type(error).__name__})"
     return f"the last good checkpoint is {path}, of step {step}"

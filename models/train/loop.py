@@ -96,12 +96,12 @@ class Loop:
 
     def _ship_again(self, step: int) -> None:
         """Make the shipped file again where it is not of the state that the run goes on from."""
-        config, trainer = self.trainer.config, self.trainer
-        if self.is_first and step and not is_shipped(self.config.out, config, step):
-            ship(self.config.out, config, step, trainer.network, trainer.average)
-            self._say(
-                f"made {shipped_file(self.config.out, self.model)} again, from the state of step {step}"
-            )
+        trainer = self.trainer
+        made = (self.config.out, trainer.config, step, trainer.network, trainer.average)
+        if self.is_first and step and not is_shipped(*made):
+            ship(*made)
+            shipped = shipped_file(self.config.out, self.model)
+            self._say(f"made {shipped} again, from the state of step {step}")
 
     def _start_clock(self) -> None:
         self._since, self.pool.seconds_waited = time.perf_counter(), 0.0
@@ -162,6 +162,16 @@ class Loop:
     def _say(self, line: str) -> None:
         if self.is_first:
             print(line, flush=True)
+
+
+def load_state(trainer: Trainer, state: dict[str, Any], out: Path) -> None:
+    """Go on from a state; raises `UserError` where it is not one of this trainer's."""
+    try:
+        trainer.load(state)
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        path = state_file(out, trainer.config.model)
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: does not fit its own configuration ({reason}); remove it") from error
 
 
 def describe_start(out: Path, model: str, first_step: int) -> str:

@@ -1,7 +1,7 @@
 """Where training data comes from: episodes by number, out of a world, a data set or a folder of latents.
 
 Every source is a torch data set without end (finite ones repeat, each time in another order), so that
-DataLoader workers can read ahead. `values` are uint8 frames (T, H, W, 3), or latents (T, tokens, C) of all
+loaders can read ahead. `values` are uint8 frames (T, H, W, 3), or latents (T, tokens, C) of all
 levels, finest first. Only what a source needs is imported: a world needs no video decoder and no tables.
 """
 

@@ -1,6 +1,7 @@
 """Files appear whole or not at all."""
 
 import json
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,9 @@ def test_sweeping_takes_partial_files_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "000").mkdir()
     for path in kept + swept:
         path.touch()
+    os.utime(swept[0], (0, 0))
+    files.sweep_partials(tmp_path, older_than_s=60)
+    assert [path.exists() for path in swept] == [False, True]
     files.sweep_partials(tmp_path)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
 

@@ -19,6 +19,7 @@ from loopcraft.core.writing import writing_to
 from models.train.data.episodes import LoadedEpisode
 from models.train.data.loaders import LoaderError, Loaders
 from models.train.data.pool import EpisodePool, PoolConfig
+from tests.fakes.json_mutants import byte_mutants
 from tests.fakes.training_runs import losses, train, write_latents
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -88,7 +89,13 @@ def age(path: Path) -> None:
     path.write_bytes(data.replace(b'\\"step\\": 4', b'\\"step\\": 2'))
 
 
-@pytest.mark.parametrize("damage", [lose, cut, empty, age])
+def flip(path: Path) -> None:
+    """Change one bit of the last weight."""
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("damage", [lose, cut, empty, age, flip])
 def test_a_lost_or_stale_shipped_file_is_made_again(tmp_path, latents, finished, capsys, damage) -> None:
     for name in (SHIPPED, STATE, "millivid.jsonl"):
         (tmp_path / name).write_bytes((finished / name).read_bytes())
@@ -96,6 +103,21 @@ def test_a_lost_or_stale_shipped_file_is_made_again(tmp_path, latents, finished,
     assert train("millivid", latents, tmp_path, "--steps", "4") == 0
     assert f"made {tmp_path / SHIPPED} again, from the state of step 4" in capsys.readouterr().out
     assert (tmp_path / SHIPPED).read_bytes() == (finished / SHIPPED).read_bytes()
+
+
+def test_a_damaged_state_is_a_sentence_wherever_it_is_damaged(tmp_path, latents, finished, capsys) -> None:
+    """Every byte of it has a checksum: none is trained on from."""
+    content = (finished / STATE).read_bytes()
+    for text in (*byte_mutants(content, 40), b"", content[:-1], b"PK"):
+        (tmp_path / STATE).write_bytes(text)
+        assert train("millivid", latents, tmp_path, "--steps", "4") in (0, 2)
+        said = capsys.readouterr()
+        if said.err:
+            assert f"{tmp_path / STATE}: not a" in said.err
+            assert "remove it to start anew" in said.err
+        else:  # what was changed is no content: a name or a date in the archive
+            shipped = (finished / SHIPPED).read_bytes()
+            assert (tmp_path / SHIPPED).read_bytes() == shipped
 
 
 def test_a_good_one_is_left_alone(finished, latents, capsys) -> None:
