@@ -55,7 +55,8 @@ def build_networks(tensors: Tensors) -> tuple[Any, Any]:
     except ImportError as error:
         raise MetricUnavailableError("needs the package kornia: pip install -e '.[matchers]'") from error
     detector = ALIKED("aliked-n16", max_num_keypoints=MAX_KEYPOINTS, detection_threshold=0.0)
-    matcher = LightGlue(features=None, input_dim=DESCRIPTOR_SIZE)
+    no_features: Any = None  # its annotation forgets that None stands for weights of one's own
+    matcher = LightGlue(features=no_features, input_dim=DESCRIPTOR_SIZE)
     for network, prefix in ((detector, "detector."), (matcher, "matcher.")):
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         missing, unknown = network.load_state_dict(own, strict=False)
