@@ -2,9 +2,9 @@
 
 No fast-math, as every machine shall get the same bytes. Compiled code is kept beside its source, else in the
 user's cache folder, else in a temporary one. Numba alone takes it for fresh as long as the kernel's own file
-has not changed, although constants and inlined steps come from other files: here any change to a source of
-the four packages compiles anew. A kept file that is damaged is compiled anew too, and a disk that is full
-costs the keeping, not the run.
+has not changed, although constants and inlined steps come from other files: here a change to any source that
+the kernel's module imports, directly or not, compiles anew. A kept file that is damaged is compiled anew too,
+and a disk that is full costs the keeping, not the run.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import importlib.util
 import multiprocessing
 import os
 import pickle
+import re
 import stat
 import sys
 import tempfile
@@ -25,6 +26,9 @@ import numba
 from numba.core import caching
 
 PACKAGES = ("loopcraft", "benchmark", "models", "leaderboard")
+
+_ROOT = Path(__file__).parents[2]
+_IMPORT = re.compile(rf"^\s*(?:from|import)\s+((?:{'|'.join(PACKAGES)})\b[\w.]*)", re.MULTILINE)
 
 # numba is typed in part, and these are not.
 _FunctionCache: Any = caching.FunctionCache
@@ -104,11 +108,11 @@ def _verify(data: bytes) -> None:
 
 
 class _KeptCode(_FunctionCache):  # type: ignore[misc]  # numba is untyped
-    """Numba's cache of one function, bound to all sources, and never the reason why a run fails."""
+    """Numba's cache of one function, bound to all it is made of, and never the reason why a run fails."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        stamp = (self._impl.locator.get_source_stamp(), sources_digest())
+        stamp = (self._impl.locator.get_source_stamp(), sources_digest(Path(function.__code__.co_filename)))
         self._cache_file = _CheckedFile(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -135,13 +139,29 @@ class _KeptCode(_FunctionCache):  # type: ignore[misc]  # numba is untyped
 
 
 @cache
-def sources_digest() -> str:
-    """SHA-256 of all sources of the four packages."""
+def sources_digest(path: Path) -> str:
+    """SHA-256 of a source and of all sources of the four packages that it imports, directly or not."""
+    found = {path}
+    waiting = [path]
+    while waiting:
+        new = _imported(waiting.pop()) - found
+        found |= new
+        waiting += new
     digest = hashlib.sha256()
-    for package in PACKAGES:
-        for path in sorted((Path(__file__).parents[2] / package).rglob("*.py")):
-            digest.update(path.read_bytes())
+    for source in sorted(found):
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
     return digest.hexdigest()
+
+
+@cache
+def _imported(path: Path) -> frozenset[Path]:
+    """The sources that a source may import; where it imports from a package, every module directly in it."""
+    found: set[Path] = set()
+    for name in set(_IMPORT.findall(path.read_text(encoding="utf-8"))):
+        place = _ROOT.joinpath(*name.split("."))
+        found.update(place.glob("*.py") if place.is_dir() else [place.with_suffix(".py")])
+        found.update(folder / "__init__.py" for folder in place.parents if _ROOT in folder.parents)
+    return frozenset(source for source in found if source.is_file())
 
 
 @cache

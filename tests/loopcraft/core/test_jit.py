@@ -86,6 +86,38 @@ def test_a_constant_or_a_step_from_another_package_is_never_stale(project: Path)
     assert run_kernel(project) == (15, 0, "")
 
 
+def test_a_source_that_no_kernel_imports_compiles_nothing(project: Path) -> None:
+    run_kernel(project)
+    (project / "models" / "other.py").write_text("FACTOR = 5")
+    assert run_kernel(project) == (4, 0, "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import models.sub.steps as steps",
+        "from models.sub import steps",
+        "from models.sub import (\n  steps,\n)",
+    ],
+)
+def test_every_form_of_import_is_followed(project: Path, line: str) -> None:
+    sub = project / "models" / "sub"
+    sub.mkdir()
+    (project / "models" / "steps.py").rename(sub / "steps.py")
+    (sub / "__init__.py").touch()
+    main = project / "benchmark" / "main.py"
+    main.write_text(
+        main.read_text().replace(
+            "from models.steps import FACTOR, grow", f"{line}\nFACTOR, grow = steps.FACTOR, steps.grow"
+        )
+    )
+    assert run_kernel(project)[:2] == (4, 1)
+    change(sub / "steps.py", "FACTOR = 2", "FACTOR = 3")
+    assert run_kernel(project)[:2] == (6, 1)
+    (sub / "__init__.py").write_text("# something else runs before the kernel's module")
+    assert run_kernel(project)[:2] == (6, 1)
+
+
 def without_folders(project: Path) -> dict[str, str]:
     """No folder of numba's own can be made: files stand in their places."""
     for package in jit.PACKAGES:
