@@ -45,7 +45,7 @@ class Flags:
     checkpoint: str | None = None
     """"pretrained" (the default), "published", a folder of weights, or hf://ORG/NAME."""
     preset: str | None = None
-    """main, ablation or tiny: random weights, for trying things out."""
+    """As in paper or trial: random weights, for trying things out."""
     baselines: bool = False
     """Also run FramePack and full-resolution rollout."""
     videos: str = ""

@@ -1,6 +1,7 @@
 """How every command of the project starts and ends: tyro reads a dataclass, mistakes are one sentence.
 
-A command is a frozen dataclass of flags plus a function that takes it. `run` joins the two. A `UserError`
+A command is a frozen dataclass of flags plus a function that takes it. `run` joins the two. A dataclass among
+the flags is a group of them: `--help` shows it apart, and its flags have no prefix. A `UserError`
 or an `OSError` (missing file, read-only or full disk) ends the process with exit code 2 and one sentence on
 stderr; anything else is a defect of ours and keeps its traceback. Ctrl-C, SIGTERM and SIGHUP end a command
 in order; a reader of its output that goes away ends it without a word.
@@ -31,7 +32,7 @@ _SIGNALLED = 128
 def run(flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequence[str] | None) -> int:
     """Parse `argv` (None: the process's own) into `flags_type`, call `body` and return the exit code."""
     module = sys.modules[body.__module__]
-    flags = tyro.cli(flags_type, args=argv, description=module.__doc__)
+    flags = tyro.cli(flags_type, args=argv, description=module.__doc__, config=(tyro.conf.OmitArgPrefixes,))
     try:
         with _ended_in_order():
             code = body(flags) or EXIT_OK

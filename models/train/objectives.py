@@ -23,7 +23,7 @@ from models.train.data.transfer import send
 from models.train.data.windows import WindowTable, choose_step
 from models.train.detail_loss import DetailLoss
 from models.train.losses import frame_loss, reconstruction_loss, token_loss
-from models.zoo.presets import VideoNetwork
+from models.zoo.configs import VideoNetwork
 
 Batch = dict[str, Shaped[Tensor, "..."]]
 
