@@ -51,6 +51,7 @@ class Flags:
     videos: str = ""
     """Keys separated by commas, as in "000/000,000/003"; the first --num-videos if empty."""
     num_videos: int = 2
+    """The first so many videos, where --videos names none."""
     context: int = 256
     """Frames that are given."""
     horizon: int = 768

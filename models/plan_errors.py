@@ -47,9 +47,11 @@ class Flags:
     preset: str | None = None
     """In place of a checkpoint: a preset with random weights."""
     max_videos: int = 24
+    """The first so many videos."""
     steps: int | None = None
     """Network calls a plan step; as the checkpoint says if not given."""
     solver: Solver | None = None
+    """ddim or dpm++2m; as the checkpoint has it if not given."""
     precision: Precision = "auto"
     device: str = "cpu"
 

@@ -19,7 +19,9 @@ class UpdateFlags:
     accumulate: int = 1
     """Backward passes an update."""
     learning_rate: float = 1e-3
+    """Of both optimisers, after warm-up."""
     warmup_steps: int | None = None
+    """Updates over which the rate grows from 0; the preset's if not given."""
     cooldown: float = 0.0
     """Share of all steps, at the end, over which the rate falls to 0; such a run cannot be made longer."""
     clip_norm: float = 1.0
