@@ -100,6 +100,11 @@ class Preset:
                 "paper-ablation or trial, which have all models"
             )
         size = frame_size or self.frame_size
+        if self.patches is not None and size % self.patches:
+            raise UserError(
+                f"frames of {size} x {size} cannot be cut into {self.patches} x {self.patches} patches; choose "
+                f"a resolution that {self.patches} divides"
+            )
         autoencoder = AutoencoderConfig(
             frame_size=size,
             patch=16 if self.patches is None else size // self.patches,
