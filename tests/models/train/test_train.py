@@ -277,7 +277,10 @@ def test_data_that_do_not_fit_are_refused(tmp_path, latents, capsys):
     assert main(["autoencoder", *flags]) == 2
     assert "holds latents, and an autoencoder needs frames" in capsys.readouterr().err
     assert main(["autoencoder", *WORLD[:2], "--resolution", "60", "--out", str(tmp_path / "out")]) == 2
-    assert "frames of 60 x 60 cannot be cut into 8 x 8 patches; choose a resolution that 8 divides" in capsys.readouterr().err
+    assert (
+        "frames of 60 x 60 cannot be cut into 8 x 8 patches; choose a resolution that 8 divides"
+        in capsys.readouterr().err
+    )
     assert main(["video", *WORLD, *QUICK, "--out", str(tmp_path / "out")]) == 2
     assert "holds frames: give the --autoencoder" in capsys.readouterr().err
     assert main(["autoencoder", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 2
