@@ -22,7 +22,7 @@ from loopcraft.dataset.layout import INDEX
 from models.latents.codec import FrameCodec
 from models.latents.store import MANIFEST, manifest_of, video_file, write_video
 from models.networks.precision import Precision, uses_bfloat16
-from models.zoo.loading import Source, load_autoencoder
+from models.zoo.loading import WeightSource, load_autoencoder
 
 FRAMES_READ_AT_ONCE = 256
 """Frames of a video that are decoded in one go; the networks get them in smaller batches."""
@@ -63,7 +63,9 @@ def _encode(flags: Flags) -> None:
     dataset = open_dataset(flags.data)
     keys = dataset.keys[: flags.max_videos]
     size = dataset.frames(keys[0], 0, 1).shape[1]
-    source = Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=size, world=dataset.world_id)
+    source = WeightSource(
+        checkpoint=flags.checkpoint, preset=flags.preset, frame_size=size, world=dataset.world_id
+    )
     autoencoder, sha256 = load_autoencoder(flags.model, source)
     codec = FrameCodec(autoencoder.to(device), flags.precision)
     dtype = getattr(torch, flags.dtype)

@@ -26,7 +26,7 @@ from models.networks.precision import Precision, uses_bfloat16
 from models.networks.tokens import Pyramid
 from models.sampling.diffusion import Solver
 from models.sampling.token_sampler import TokenSampler, keyed_noise
-from models.zoo.loading import LoadedModel, Source, load_model
+from models.zoo.loading import LoadedModel, WeightSource, load_model
 
 SAMPLED, GIVEN_TRUTH, REPEATED = "sampled", "given the truth", "last frame repeated"
 VIDEOS_AT_ONCE = 8
@@ -66,7 +66,9 @@ def show(flags: Flags) -> None:
     frame_size = None if flags.preset is None else side
     model = load_model(
         flags.model,
-        Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=frame_size, world=data.world_id),
+        WeightSource(
+            checkpoint=flags.checkpoint, preset=flags.preset, frame_size=frame_size, world=data.world_id
+        ),
     )
     codec = FrameCodec(model.autoencoder.to(device), flags.precision, model.config.video.space)
     if codec.frame_shape[1] != side:

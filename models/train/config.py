@@ -75,7 +75,7 @@ def differences(ours: dict[str, Any], stored: dict[str, Any], prefix: str = "") 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class TrainingSchedule:
     """How long a preset trains, and on how much at a time."""
 
     steps: int
@@ -101,45 +101,47 @@ class LoopConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedules:
+class PresetSchedules:
     """A preset's two schedules; the batch is per update, over all GPUs."""
 
-    autoencoder: Schedule
-    video: Schedule
+    autoencoder: TrainingSchedule
+    video: TrainingSchedule
 
 
-_TRIAL = Schedule(
+_TRIAL = TrainingSchedule(
     steps=50, batch_size=4, warmup_steps=10, pool=PoolConfig(episodes=4, fresh=0.25), episode_frames=128
 )
 SCHEDULES = {
-    "paper": Schedules(
-        autoencoder=Schedule(steps=128_000, batch_size=1792), video=Schedule(steps=192_000, batch_size=384)
+    "paper": PresetSchedules(
+        autoencoder=TrainingSchedule(steps=128_000, batch_size=1792),
+        video=TrainingSchedule(steps=192_000, batch_size=384),
     ),
-    "paper-ablation": Schedules(
-        autoencoder=Schedule(steps=128_000, batch_size=1792), video=Schedule(steps=256_000, batch_size=384)
+    "paper-ablation": PresetSchedules(
+        autoencoder=TrainingSchedule(steps=128_000, batch_size=1792),
+        video=TrainingSchedule(steps=256_000, batch_size=384),
     ),
-    "trial": Schedules(autoencoder=_TRIAL, video=_TRIAL),
-    "gpu-hour": Schedules(
-        autoencoder=Schedule(steps=20_000, batch_size=64, episode_frames=512),
-        video=Schedule(steps=40_000, batch_size=64, episode_frames=512),
+    "trial": PresetSchedules(autoencoder=_TRIAL, video=_TRIAL),
+    "gpu-hour": PresetSchedules(
+        autoencoder=TrainingSchedule(steps=20_000, batch_size=64, episode_frames=512),
+        video=TrainingSchedule(steps=40_000, batch_size=64, episode_frames=512),
     ),
-    "cpu-evening": Schedules(
-        autoencoder=Schedule(
+    "cpu-evening": PresetSchedules(
+        autoencoder=TrainingSchedule(
             steps=4_000, batch_size=64, warmup_steps=100, pool=PoolConfig(fresh=0.25), episode_frames=384
         ),
-        video=Schedule(
+        video=TrainingSchedule(
             steps=5_000, batch_size=16, warmup_steps=100, pool=PoolConfig(episodes=512), episode_frames=384
         ),
     ),
-    "gpu-minutes": Schedules(
-        autoencoder=Schedule(
+    "gpu-minutes": PresetSchedules(
+        autoencoder=TrainingSchedule(
             steps=2_000,
             batch_size=384,
             warmup_steps=100,
             pool=PoolConfig(episodes=512, fresh=0.8),
             episode_frames=384,
         ),
-        video=Schedule(
+        video=TrainingSchedule(
             steps=3_900,
             batch_size=64,
             warmup_steps=100,

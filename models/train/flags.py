@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loopcraft.core.errors import UserError
 from models.networks.precision import Precision
-from models.train.config import SCHEDULES, LoopConfig, Schedule
+from models.train.config import SCHEDULES, LoopConfig, TrainingSchedule
 from models.zoo.presets import Preset, find_preset
 
 
@@ -86,7 +86,7 @@ class Flags:
         return find_preset(self.preset)
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> TrainingSchedule:
         """What the preset has where the flags say nothing."""
         raise NotImplementedError
 
@@ -134,7 +134,7 @@ class AutoencoderFlags(Flags):
         return "autoencoder-cascaded" if self.cascaded else "autoencoder"
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> TrainingSchedule:
         """That of the preset's autoencoder."""
         return SCHEDULES[self.sizes.name].autoencoder
 
@@ -160,7 +160,7 @@ class VideoFlags(Flags):
     """Half of the samples see their context at a noise level from 0 to this one; the paper has 0."""
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> TrainingSchedule:
         """That of the preset's video models."""
         return SCHEDULES[self.sizes.name].video
 

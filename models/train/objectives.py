@@ -17,7 +17,7 @@ from models.networks.framepack import FramePackDenoiser
 from models.networks.odometry import token_poses
 from models.networks.tokens import FRAME, Grid
 from models.plans.plan import DENOISED, UNSEEN, Plan
-from models.sampling.diffusion import Schedule
+from models.sampling.diffusion import NoiseSchedule
 from models.train.data.pool import EpisodePool
 from models.train.data.transfer import send
 from models.train.data.windows import WindowTable, choose_step
@@ -137,7 +137,7 @@ class TokenObjective(nn.Module):
             eps=eps,
             time=time,
             conditioned=conditioned,
-            schedule=Schedule(),
+            schedule=NoiseSchedule(),
             poses=poses,
             context_time=context_time,
         )
@@ -188,7 +188,7 @@ class FrameObjective(nn.Module):
             eps=eps,
             time=time,
             conditioned=conditioned,
-            schedule=Schedule(),
+            schedule=NoiseSchedule(),
             context_time=context_time,
         )
 

@@ -18,7 +18,7 @@ from models.latents.store import OwnLatents, open_latents
 from models.networks.autoencoder import Autoencoder, AutoencoderConfig
 from models.networks.tokens import Grid, LatentSpace
 from models.train.checkpoint import read_state
-from models.train.data.episodes import LatentEpisodes, Source, holds_latents
+from models.train.data.episodes import EpisodeSource, LatentEpisodes, holds_latents
 from models.train.data.played import is_world
 from models.train.data.pool import EpisodePool
 from models.train.data.transfer import send
@@ -32,8 +32,7 @@ from models.train.setup.frames import open_frames, refuse_world_flags
 from models.train.setup.run import Run, begin_with, make_config
 from models.train.trainer import Trainer
 from models.zoo.configs import ModelConfig, TokenModelConfig, VideoNetwork
-from models.zoo.loading import Source as WeightSource
-from models.zoo.loading import encoder_id, find_weights, load_autoencoder, seeded
+from models.zoo.loading import WeightSource, encoder_id, find_weights, load_autoencoder, seeded
 from models.zoo.presets import find_model
 
 
@@ -116,7 +115,7 @@ def _build_video(flags: VideoFlags, processes: Processes) -> Run:
         network = model.video.network(grid)
     initial = begin_with(network, flags.begin_with)
     objective = video_objective(network, plan, used, flags.context_dropout, flags.context_noise)
-    source: Source
+    source: EpisodeSource
     if is_latent:
         source = LatentEpisodes(latents, min_frames=objective.clip_length, seed=flags.seed)
     else:
