@@ -92,7 +92,7 @@ def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
     assert isinstance(evaluation.episodes, LoopcraftDataset)
     warnings = list(check_data(evaluation.episodes, evaluation.keys))
     if reason := why_no_masks(evaluation.episodes, evaluation.keys, evaluation.protocol):
-        warnings.append(f"no scores by what was shown: {reason}")
+        warnings.append(f"scores by what was shown are left out: {reason}")
     for warning in warnings:
         console.print(printable(f"warning: {warning}"), style="yellow", markup=False, soft_wrap=True)
     workspace = Workspace(flags.out, evaluation.identity)

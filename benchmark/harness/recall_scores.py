@@ -82,13 +82,13 @@ def why_no_masks(episodes: MaskedEpisodes, keys: Sequence[str], protocol: Evalua
     masks = episodes.masks(keys[0])
     if masks is None:
         return (
-            "the data set has no recall masks; python -m loopcraft.masks adds them where the world knows its "
+            f"{keys[0]} has no recall masks; python -m loopcraft.masks adds them where the world knows its "
             "surfaces (voxel-v1, plaza-v1)"
         )
     if episodes.num_context != protocol.context:
         return (
-            f"the data set's recall masks are for {episodes.num_context} frames of context and {protocol.id} "
-            f"gives {protocol.context}"
+            f"the recall masks are for {episodes.num_context} frames of context and {protocol.id} gives "
+            f"{protocol.context}"
         )
     if set(masks) != set(DTYPES):
         return f"the recall masks of {keys[0]} lack {', '.join(sorted(set(DTYPES) - set(masks)))}"
