@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from loopcraft import doctor
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials, write_json
@@ -33,6 +32,7 @@ from loopcraft.generation.recipe import Recipe, claim_folder
 from loopcraft.generation.workers import WorldFactory
 from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.base import PathWorld
+from loopcraft.worlds.checks import require_world
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +172,7 @@ def make(flags: Flags) -> str:
     factory: WorldFactory
     factory = partial(make_world, flags.world, resolution=flags.resolution, quality=flags.quality)
     num_workers = flags.workers or len(os.sched_getaffinity(0))
-    doctor.require_world(flags.world)
+    require_world(flags.world)
     if not world_spec(flags.world).knows_path:
         factory, num_workers = played.take_turns(factory, num_workers)
     return complete(flags.out, recipe, make_world=factory, num_workers=num_workers, shard=flags.shard)

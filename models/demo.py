@@ -45,12 +45,13 @@ class Flags:
     checkpoint: str | None = None
     """"pretrained" (the default), "published", a folder of weights, or hf://ORG/NAME."""
     preset: str | None = None
-    """main, ablation or tiny: random weights, for trying things out."""
+    """As in paper or trial: random weights, for trying things out."""
     baselines: bool = False
     """Also run FramePack and full-resolution rollout."""
     videos: str = ""
     """Keys separated by commas, as in "000/000,000/003"; the first --num-videos if empty."""
     num_videos: int = 2
+    """The first so many videos, where --videos names none."""
     context: int = 256
     """Frames that are given."""
     horizon: int = 768

@@ -39,7 +39,7 @@ class Flags:
     checkpoint: str | None = None
     """"pretrained" (the default), "published", a folder with an autoencoder, or hf://ORG/NAME."""
     preset: str | None = None
-    """main, ablation or tiny: random weights, for trying things out."""
+    """As in paper or trial: random weights, for trying things out."""
     model: str = "millivid"
     """Whose autoencoder: millivid, or millivid-cascaded."""
     dtype: Literal["float16", "bfloat16"] = "bfloat16"

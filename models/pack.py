@@ -37,6 +37,7 @@ class Flags:
     steps: int = 50
     """Network calls of a rollout step, unless the user says otherwise."""
     solver: Solver = "ddim"
+    """How the models are sampled: ddim (the paper) or dpm++2m, which needs fewer network calls."""
     bound: float | None = None
     """The largest absolute value of the model's latents, to which predictions are clipped."""
     context_time: float = 0.0

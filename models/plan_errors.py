@@ -47,9 +47,11 @@ class Flags:
     preset: str | None = None
     """In place of a checkpoint: a preset with random weights."""
     max_videos: int = 24
+    """The first so many videos."""
     steps: int | None = None
     """Network calls a plan step; as the checkpoint says if not given."""
     solver: Solver | None = None
+    """ddim or dpm++2m; as the checkpoint has it if not given."""
     precision: Precision = "auto"
     device: str = "cpu"
 
@@ -66,7 +68,7 @@ def show(flags: Flags) -> None:
         flags.model,
         Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=frame_size, world=data.world_id),
     )
-    codec = FrameCodec(model.autoencoder.to(device), flags.precision, model.preset.video.space)
+    codec = FrameCodec(model.autoencoder.to(device), flags.precision, model.config.video.space)
     if codec.frame_shape[1] != side:
         raise UserError(
             f"--data {flags.data}: has frames of {side} x {side}, and {flags.model} takes "
@@ -86,11 +88,11 @@ def show(flags: Flags) -> None:
 
 
 def _sampler_of(flags: Flags, model: LoadedModel, device: torch.device) -> TokenSampler:
-    sampling = model.preset.sampling.changed(
+    sampling = model.config.sampling.changed(
         steps=flags.steps, solver=flags.solver, bfloat16=uses_bfloat16(flags.precision, device)
     )
     network = model.network.eval().requires_grad_(False).to(device)
-    sampler = model.preset.video.sampler(network, model.autoencoder.grid, sampling)
+    sampler = model.config.video.sampler(network, model.autoencoder.grid, sampling)
     if not isinstance(sampler, TokenSampler):
         raise UserError(
             f"--model {flags.model}: denoises all its tokens in one step; choose a model whose plan has "

@@ -18,7 +18,6 @@ from models.publishing.card import Checkpoint
 from models.zoo.loading import (
     AUTOENCODERS,
     SUFFIX,
-    autoencoder_stem,
     config_from,
     model_sha256,
     require_kind,
@@ -131,7 +130,7 @@ def require_autoencoders(checkpoints: Mapping[str, Checkpoint], folder: Path) ->
     for stem, found in checkpoints.items():
         if stem in AUTOENCODERS:
             continue
-        needed = autoencoder_stem(stem)
+        needed = MODELS[stem].autoencoder
         if needed not in checkpoints:
             raise UserError(
                 f"{folder}: holds {stem}{SUFFIX} but not its {needed}{SUFFIX}; put it there as well"
@@ -149,7 +148,7 @@ def split_results(
     ours = {
         model_sha256(checkpoints[needed].sha256, found.sha256)
         for stem, found in checkpoints.items()
-        if stem not in AUTOENCODERS and (needed := autoencoder_stem(stem)) in checkpoints
+        if stem not in AUTOENCODERS and (needed := MODELS[stem].autoencoder) in checkpoints
     }
     fitting = {
         path: result

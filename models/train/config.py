@@ -8,7 +8,7 @@ from models.networks.autoencoder import AutoencoderConfig
 from models.networks.tokens import Grid
 from models.train.data.pool import PoolConfig
 from models.train.optimizers import OptimizerConfig
-from models.zoo.presets import VideoConfig
+from models.zoo.configs import VideoConfig
 
 Detail = Literal["lpips", "gradient"]
 """The term beside the squared error: LPIPS (VGG), or the difference of image gradients."""
@@ -41,6 +41,10 @@ class TrainingConfig:
     """Share of video samples whose context is pure noise (video models only)."""
     context_noise: float = 0.0
     """Half of the video samples see their context at a noise level drawn from 0 to this one."""
+    encoder: str | None = None
+    """The `encoder_id` of the autoencoder whose encoder is kept (decoders that are trained alone only)."""
+    latent_noise: float | None = None
+    """Half of the frames are decoded from latents with noise of a standard deviation up to this."""
     detail: Detail = "gradient"
     detail_weight: float = 0.05
     ema_decay: float | None = None
@@ -82,39 +86,66 @@ class Schedule:
     """Frames of a simulated episode."""
 
 
-def schedule_of(preset: str, command: str) -> Schedule:
-    """The paper's schedules (per update over all GPUs), and those of the small presets."""
-    is_video = command == "video"
-    match preset:
-        case "main":
-            return (
-                Schedule(steps=192_000, batch_size=384)
-                if is_video
-                else Schedule(steps=128_000, batch_size=1792)
-            )
-        case "ablation":
-            return (
-                Schedule(steps=256_000, batch_size=384)
-                if is_video
-                else Schedule(steps=128_000, batch_size=1792)
-            )
-        case "pico":
-            return Schedule(
-                steps=5_000 if is_video else 4_000,
-                batch_size=16 if is_video else 64,
-                warmup_steps=100,
-                pool=PoolConfig(episodes=512) if is_video else PoolConfig(fresh=0.25),
-                episode_frames=384,
-            )
-        case "small":
-            return Schedule(
-                steps=3_900 if is_video else 2_000,
-                batch_size=64 if is_video else 384,
-                warmup_steps=100,
-                pool=PoolConfig(episodes=512, fresh=0.8),
-                episode_frames=384,
-            )
-        case "nano":
-            return Schedule(steps=40_000 if is_video else 20_000, batch_size=64, episode_frames=512)
-    small = PoolConfig(episodes=4, fresh=0.25)
-    return Schedule(steps=50, batch_size=4, warmup_steps=10, pool=small, episode_frames=128)
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How often a run logs, draws and saves; changes nothing about the losses."""
+
+    save_every: int = 1000
+    """Updates between checkpoints."""
+    picture_every: int = 1000
+    """Updates between pictures; 0 is none."""
+    log_every: int = 50
+    """Updates between printed lines."""
+    tensorboard: bool = False
+    """Log to TensorBoard as well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedules:
+    """A preset's two schedules; the batch is per update, over all GPUs."""
+
+    autoencoder: Schedule
+    video: Schedule
+
+
+_TRIAL = Schedule(
+    steps=50, batch_size=4, warmup_steps=10, pool=PoolConfig(episodes=4, fresh=0.25), episode_frames=128
+)
+SCHEDULES = {
+    "paper": Schedules(
+        autoencoder=Schedule(steps=128_000, batch_size=1792), video=Schedule(steps=192_000, batch_size=384)
+    ),
+    "paper-ablation": Schedules(
+        autoencoder=Schedule(steps=128_000, batch_size=1792), video=Schedule(steps=256_000, batch_size=384)
+    ),
+    "trial": Schedules(autoencoder=_TRIAL, video=_TRIAL),
+    "gpu-hour": Schedules(
+        autoencoder=Schedule(steps=20_000, batch_size=64, episode_frames=512),
+        video=Schedule(steps=40_000, batch_size=64, episode_frames=512),
+    ),
+    "cpu-evening": Schedules(
+        autoencoder=Schedule(
+            steps=4_000, batch_size=64, warmup_steps=100, pool=PoolConfig(fresh=0.25), episode_frames=384
+        ),
+        video=Schedule(
+            steps=5_000, batch_size=16, warmup_steps=100, pool=PoolConfig(episodes=512), episode_frames=384
+        ),
+    ),
+    "gpu-minutes": Schedules(
+        autoencoder=Schedule(
+            steps=2_000,
+            batch_size=384,
+            warmup_steps=100,
+            pool=PoolConfig(episodes=512, fresh=0.8),
+            episode_frames=384,
+        ),
+        video=Schedule(
+            steps=3_900,
+            batch_size=64,
+            warmup_steps=100,
+            pool=PoolConfig(episodes=512, fresh=0.8),
+            episode_frames=384,
+        ),
+    ),
+}
+"""By the name of the preset."""

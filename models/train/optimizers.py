@@ -29,14 +29,14 @@ class OptimizerConfig:
 def split_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
     """(the weights of linear layers, all other parameters) by name, each in the order of the model.
 
-    Fused matrices (qkv, adaLN) count as one matrix.
+    Parameters that are kept as they are belong to neither. Fused matrices (qkv, adaLN) count as one matrix.
     """
     linear = {
         f"{name}.weight".lstrip(".")
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear)
     }
-    parameters = dict(model.named_parameters())
+    parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
     matrices = {name: value for name, value in parameters.items() if name in linear}
     return matrices, {name: value for name, value in parameters.items() if name not in linear}
 

@@ -50,7 +50,7 @@ def imagined(monkeypatch):
 
 def first_frames(name: str, preset: str, size: int, **changes: object) -> torch.Tensor:
     """Encode, roll out until finest latents are there, and decode, all on a GPU that is not there."""
-    settings = PRESETS[preset](name, size)
+    settings = PRESETS[preset].model(name, size)
     with torch.device("cuda"):
         autoencoder = Autoencoder(settings.autoencoder)
         network = settings.video.network(autoencoder.grid).requires_grad_(False)
@@ -75,9 +75,12 @@ def first_frames(name: str, preset: str, size: int, **changes: object) -> torch.
 @pytest.mark.parametrize(
     ("name", "preset", "size"),
     [
-        *((name, "tiny", SIZE) for name in MODELS),
-        *((name, "pico", 64) for name in ("millivid", "millivid-causal", "framepack", "full-resolution")),
-        *((name, "main", 256) for name in ("millivid", "framepack", "full-resolution")),
+        *((name, "trial", SIZE) for name in MODELS),
+        *(
+            (name, "cpu-evening", 64)
+            for name in ("millivid", "millivid-causal", "framepack", "full-resolution")
+        ),
+        *((name, "paper", 256) for name in ("millivid", "framepack", "full-resolution")),
     ],
 )
 def test_nothing_is_left_on_the_cpu(imagined, name, preset, size):
@@ -90,7 +93,7 @@ def test_nothing_is_left_on_the_cpu(imagined, name, preset, size):
 @pytest.mark.parametrize("name", ["millivid", "millivid-causal"])
 def test_nor_is_it_with_guidance(imagined, name):
     with imagined:
-        assert first_frames(name, "tiny", SIZE, guidance=1.5, solver="dpm++2m").device.type == "cuda"
+        assert first_frames(name, "trial", SIZE, guidance=1.5, solver="dpm++2m").device.type == "cuda"
 
 
 def test_a_tensor_on_the_cpu_is_caught(imagined, monkeypatch):
@@ -102,4 +105,4 @@ def test_a_tensor_on_the_cpu_is_caught(imagined, monkeypatch):
 
     monkeypatch.setattr(samplers, "Layout", on_the_cpu)
     with imagined, pytest.raises(RuntimeError, match=r"cuda.*cpu|cpu.*cuda|two different devices"):
-        first_frames("millivid", "tiny", SIZE)
+        first_frames("millivid", "trial", SIZE)

@@ -71,7 +71,7 @@ def test_packed_checkpoints_are_published_like_others(hub, trained, tmp_path) ->
     assert pack.main([str(trained), "--out", str(tmp_path / "packed"), "--steps", "7"]) == 0
     assert publish_to("lab/packed", tmp_path / "packed") == 0
     assert "sampled in 7 calls of the network (ddim)" in files_of(hub, "lab/packed")["README.md"].decode()
-    assert load_model("millivid", Source(checkpoint="hf://lab/packed")).preset.sampling.steps == 7
+    assert load_model("millivid", Source(checkpoint="hf://lab/packed")).config.sampling.steps == 7
 
 
 def test_a_second_run_sends_nothing(hub, trained) -> None:

@@ -23,33 +23,34 @@ from models.checkpoints.format import (
 )
 from models.checkpoints.hub import PUBLISHED, HubFile, fetch, require_sha256
 from models.networks.autoencoder import Autoencoder
+from models.zoo.configs import ModelConfig
 from models.zoo.loading import Source, config_from, find_weights, load_autoencoder, load_model
-from models.zoo.presets import Preset, tiny
+from models.zoo.presets import OLD_NAMES, PRESETS, find_preset
 
 NAMES = [
     "millivid", "framepack", "millivid-cascaded", "millivid-causal", "framepack-mirrored", "full-resolution",
 ]  # fmt: skip
 
 
-def save_tiny(folder: Path, name: str) -> Preset:
+def save_tiny(folder: Path, name: str) -> ModelConfig:
     """Both networks of a tiny model, in our format."""
-    model = load_model(name, Source(preset="tiny", frame_size=32, seed=1))
+    model = load_model(name, Source(preset="trial", frame_size=32, seed=1))
     stem = "autoencoder-cascaded" if name.endswith("cascaded") else "autoencoder"
     for path, module, config in (
-        (folder / f"{stem}.safetensors", model.autoencoder, model.preset.autoencoder),
-        (folder / f"{name}.safetensors", model.network, model.preset.video),
+        (folder / f"{stem}.safetensors", model.autoencoder, model.config.autoencoder),
+        (folder / f"{name}.safetensors", model.network, model.config.video),
     ):
         save_checkpoint(path, module.state_dict(), config)
-    return model.preset
+    return model.config
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_saved_models_come_back(tmp_path, name):
     preset = save_tiny(tmp_path, name)
     model = load_model(name, Source(checkpoint=str(tmp_path)))
-    assert model.preset.autoencoder == preset.autoencoder
-    assert model.preset.video == preset.video
-    original = load_model(name, Source(preset="tiny", frame_size=32, seed=1))
+    assert model.config.autoencoder == preset.autoencoder
+    assert model.config.video == preset.video
+    original = load_model(name, Source(preset="trial", frame_size=32, seed=1))
     for ours, theirs in ((model.network, original.network), (model.autoencoder, original.autoencoder)):
         assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in ours.state_dict().items())
     assert len(model.sha256) == 64
@@ -60,7 +61,8 @@ def test_random_weights_depend_on_their_seed_alone():
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
     first, again, other = (
-        load_autoencoder("millivid", Source(preset="tiny", frame_size=32, seed=seed))[0] for seed in (1, 1, 2)
+        load_autoencoder("millivid", Source(preset="trial", frame_size=32, seed=seed))[0]
+        for seed in (1, 1, 2)
     )
     assert torch.equal(torch.random.get_rng_state(), before)
     name = "encoder.patchify.weight"
@@ -73,7 +75,11 @@ def test_another_architecture_is_refused_with_the_names(tmp_path):
     _, weights = read_checkpoint(tmp_path / "millivid.safetensors")
     weights["extra"] = torch.zeros(3)
     del weights["patchify.bias"]
-    network = tiny("millivid", 32).video.network(tiny("millivid", 32).autoencoder.grid)
+    network = (
+        PRESETS["trial"]
+        .model("millivid", 32)
+        .video.network(PRESETS["trial"].model("millivid", 32).autoencoder.grid)
+    )
     with pytest.raises(
         UserError, match=r"2 weights do not fit.*extra is \(3,\), expected none; patchify.bias is missing"
     ):
@@ -203,11 +209,11 @@ def publish(path: Path, module: torch.nn.Module) -> None:
 
 
 def test_published_files_load_strictly(tmp_path):
-    model = load_model("millivid", Source(preset="tiny", frame_size=32, seed=4))
+    model = load_model("millivid", Source(preset="trial", frame_size=32, seed=4))
     path = tmp_path / "model.ckpt"
     publish(path, model.network)
     assert "dit.dit.dit.blocks.0.adaLN_modulation.1.weight" in read_published(path)
-    fresh = model.preset.video.network(model.autoencoder.grid)
+    fresh = model.config.video.network(model.autoencoder.grid)
     load_weights(fresh, read_published(path), path, published=True)
     assert all(
         torch.equal(value, model.network.state_dict()[key]) for key, value in fresh.state_dict().items()
@@ -217,7 +223,7 @@ def test_published_files_load_strictly(tmp_path):
 
 
 def test_a_folder_of_published_files_is_recognised(tmp_path):
-    autoencoder = Autoencoder(replace(tiny("millivid").autoencoder, frame_size=32, patch=4))
+    autoencoder = Autoencoder(replace(PRESETS["trial"].model("millivid").autoencoder, frame_size=32, patch=4))
     publish(tmp_path / PUBLISHED["autoencoder"].name, autoencoder)
     stored = find_weights("autoencoder", str(tmp_path))
     assert stored.config is None
@@ -276,7 +282,7 @@ def test_fetch_pins_the_revision_and_checks_the_content(monkeypatch, tmp_path):
 
 def test_weights_must_come_from_one_place():
     with pytest.raises(UserError, match=r"give either a checkpoint .* or a preset"):
-        Source(preset="tiny", checkpoint="published")
+        Source(preset="trial", checkpoint="published")
 
 
 def test_models_that_do_not_come_with_the_project_are_said_so():
@@ -285,7 +291,16 @@ def test_models_that_do_not_come_with_the_project_are_said_so():
 
 
 def test_unknown_presets_are_named():
-    with pytest.raises(UserError, match="no preset 'huge'; choose one of main, ablation, tiny"):
+    with pytest.raises(UserError, match="no preset 'huge'; choose one of paper, paper-ablation, trial"):
         Source(preset="huge")
-    with pytest.raises(UserError, match="no main setting of upscale; choose the preset ablation or tiny"):
-        load_model("upscale", Source(preset="main"))
+    with pytest.raises(
+        UserError,
+        match="paper has no upscale, only millivid, framepack, ",
+    ):
+        load_model("upscale", Source(preset="paper"))
+
+
+@pytest.mark.parametrize(("old", "name"), OLD_NAMES.items())
+def test_presets_go_by_their_old_names_too(old: str, name: str) -> None:
+    assert find_preset(old) is PRESETS[name]
+    assert Source(preset=old).label == f" ({name}, random weights)"

@@ -145,9 +145,9 @@ def test_bfloat16_is_close(network):
     assert 0 < (latents_of(rounding, context, actions, [1, 2], 4) - exact).abs().mean() < 0.05
 
 
-@pytest.mark.parametrize("preset", ["pico", "nano", "tiny", "ablation"])
+@pytest.mark.parametrize("preset", ["cpu-evening", "gpu-hour", "trial", "paper-ablation"])
 def test_the_causal_model_is_as_large_as_millivid_and_has_its_plan(preset):
-    plain, causal = (PRESETS[preset](name, 256) for name in ("millivid", "millivid-causal"))
+    plain, causal = (PRESETS[preset].model(name, 256) for name in ("millivid", "millivid-causal"))
     assert causal.autoencoder == plain.autoencoder
     assert causal.sampling == plain.sampling
     assert vars(causal.video) == vars(plain.video)
@@ -160,5 +160,5 @@ def test_the_causal_model_is_as_large_as_millivid_and_has_its_plan(preset):
 
 
 def test_the_paper_has_none():
-    with pytest.raises(UserError, match="no main setting of millivid-causal"):
-        PRESETS["main"]("millivid-causal", 256)
+    with pytest.raises(UserError, match="the preset paper has no millivid-causal"):
+        PRESETS["paper"].model("millivid-causal", 256)
