@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopcraft import generate, masks, verify
+from loopcraft.core.checksums import add_sums, sums_of
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.mask_files import encode_masks
 from loopcraft.generation.recall_masks import SKY, recall_masks
@@ -125,6 +126,7 @@ def test_a_walk_that_goes_another_way_gets_none(root: Path, capsys) -> None:
     states = np.load(path)
     states[150, 1] += 0.5
     np.save(path, states)
+    add_sums(root, sums_of(root, ["000/000.npy"]))
     assert masks.main([str(root), "--workers", "1"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert f"{path}: played again, the walk goes another way from frame 150 on" in error
@@ -151,6 +153,7 @@ def test_sets_that_cannot_be_played_again_are_refused(root: Path, tmp_path: Path
 def test_minecraft_does_not_tell_what_a_pixel_shows(root: Path, capsys) -> None:
     manifest = root / "dataset.json"
     manifest.write_text(manifest.read_text().replace('"voxel-v1"', '"minerl"'))
+    add_sums(root, {"dataset.json": None})
     assert masks.main([str(root)]) == 2
     assert (
         "world 'minerl' cannot tell which block face a pixel shows; these can: voxel-v1, plaza-v1"
