@@ -137,7 +137,7 @@ def sums_by_kind(maps: Float32[np.ndarray, "N H W"], kinds: UInt8[np.ndarray, "N
 
 def read_errors(path: Path) -> VideoErrors | None:
     """The errors among a video's scores; None where it was scored without masks."""
-    with opened_scores(path) as file:
+    with opened_scores(path, whole=True) as file:
         if NAME not in file.keys():  # noqa: SIM118
             return None
         frames: Errors = file.get_tensor(NAME)

@@ -109,6 +109,7 @@ def test_the_command_adds_them_and_nothing_else(root: Path, made: Path, capsys) 
     assert (found["age"][before.num_context :] > 0).mean() == shares[3] > 0.05
     assert "of the horizon's pixels: shown, and out of sight in between" in capsys.readouterr().out
     assert verify.main([str(root)]) == 0
+    assert set(after.sums) >= added
 
 
 def test_it_goes_on_with_the_same_bytes_in_any_number_of_processes(root: Path) -> None:
@@ -119,6 +120,16 @@ def test_it_goes_on_with_the_same_bytes_in_any_number_of_processes(root: Path) -
     assert masks.main([str(root), "--workers", "1"]) == 0
     assert content(root) == files
     assert (root / "000/001.seen.npz").stat().st_mtime_ns == kept
+    for gone in (["SHA256SUMS"], ["SHA256SUMS", "000/001.seen.npz"]):  # of an older version, or killed
+        for name in gone:
+            (root / name).unlink()
+        assert masks.main([str(root), "--workers", "1"]) == 0
+        masked = {name for name in files if name.endswith(".npz")}
+        assert set(open_dataset(root).sums) == masked
+    add_sums(root, {"000/000.seen.npz": "0" * 64})  # as it would be after other versions of NumPy
+    (root / "000/000.seen.npz").unlink()
+    assert masks.main([str(root), "--workers", "1"]) == 0
+    assert open_dataset(root).masks("000/000") is not None
 
 
 def test_a_walk_that_goes_another_way_gets_none(root: Path, capsys) -> None:

@@ -277,6 +277,7 @@ def read_all(root: Path, shapes: list[torch.Size]) -> None:
 
 def test_latents_are_read_rightly_or_refused(tmp_path: Path) -> None:
     root = write_latents(tmp_path)
+    (root / "SHA256SUMS").unlink()  # or all is refused
     good = open_latents(root)
     levels, _ = good.read("000/000")
     for name in ("latents.json", "index.json"):
@@ -293,6 +294,7 @@ def test_latents_are_read_rightly_or_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["../outside", "/etc/passwd", "a/../../b", "", "a\x00b"])
 def test_no_latents_are_read_from_outside_the_folder(tmp_path: Path, key: str) -> None:
     root = write_latents(tmp_path / "latents")
+    (root / "SHA256SUMS").unlink()
     (root / "index.json").write_text(json.dumps({key: FRAMES}))
     with pytest.raises(UserError, match="no valid entry"):
         open_latents(root)
