@@ -44,7 +44,7 @@ def write_data(root: Path) -> None:
         for t in range(FRAMES):
             wave = 128 + 60 * np.sin(0.05 * t + 0.1 * x + 0.07 * y)[..., None]
             noise = rng.integers(-20, 20, (SIDE // 4, SIDE // 4, 3)).repeat(4, 0).repeat(4, 1)
-            writer.write(np.uint8(wave + noise))
+            writer.write((wave + noise).astype(np.uint8))
     np.save(root / f"{KEY}.npy", np.zeros((FRAMES, 6), np.float32))
     sums = {f"{kind}_sha256": [file_sha256(root / f"{KEY}.{kind}")] for kind in ("mp4", "npy")}
     pq.write_table(pa.table({"key": [KEY], "frames": [FRAMES], **sums}), root / EPISODES)
