@@ -21,9 +21,10 @@ from typing import cast
 
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import sweep_partials, write_json
+from loopcraft.core.files import sweep_partials
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset.audit import FLAGS
+from loopcraft.dataset.episode_files import write_index
 from loopcraft.dataset.episode_table import Row, read_rows, remove_rows, write_table
 from loopcraft.dataset.layout import INDEX, episode_key
 from loopcraft.dataset.manifest import Split
@@ -130,7 +131,7 @@ def _finish(root: Path, rows: dict[str, Row]) -> None:
     write_table(root, rows.values())
     remove_rows(root, rows)
     simulated.forget(root)
-    write_json(root / INDEX, {key: row["frames"] for key, row in rows.items()})
+    write_index(root, {key: row["frames"] for key, row in rows.items()})
 
 
 def summary(root: Path, recipe: Recipe, rows: Sequence[Row]) -> str:

@@ -4,6 +4,8 @@ DIR is a data set or a folder of several (train, val, test). Each becomes a conf
 those that are there and not in DIR stay. Broken off and run again, it sends only what is missing.
 """
 
+import dataclasses
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,7 +36,7 @@ from loopcraft.publishing.upload import (
     upload_shards,
     write_located_table,
 )
-from loopcraft.verify import Fault, check_episode, check_strays, check_table
+from loopcraft.verify import Fault, check_episode, check_listed, check_strays, check_table
 from loopcraft.views.contact_sheet import write_sheet
 
 TINY_EPISODES = 4
@@ -69,7 +71,7 @@ def run(flags: Flags) -> None:
     datasets = find_datasets(flags.data)
     listing = hub.claim(flags.repo, private=flags.private, is_ours=is_ours)
     for dataset in datasets.values():
-        _refuse([*check_table(dataset), *check_strays(dataset)], dataset)
+        _refuse([*check_table(dataset), *check_strays(dataset), *check_listed(dataset)], dataset)
     hub.require_card(
         flags.repo,
         f"---\n{DatasetCardData(license=flags.licence).to_yaml()}\n---\n",
@@ -206,7 +208,10 @@ def content_at(repository: str, listing: hub.Listing, parts: list[Part], *, lice
         for part in current:
             path = folder / part.name
             write_located_table(path, part)
-            files[catalog[part.name].table] = path.read_bytes()
+            table = path.read_bytes()
+            files[catalog[part.name].table] = table
+            sha256 = hashlib.sha256(table).hexdigest()
+            catalog[part.name] = dataclasses.replace(catalog[part.name], table_sha256=sha256)
         is_new = TINY not in published or catalog[TINY].shards != published[TINY].shards
         if is_new or FIGURE not in listing.files:
             files[FIGURE] = draw_figure(current[-1], folder / FIGURE)

@@ -18,9 +18,8 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json, sweep_partials, write_json
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import open_dataset
-from loopcraft.dataset.layout import INDEX
 from models.latents.codec import FrameCodec
-from models.latents.store import MANIFEST, manifest_of, video_file, write_video
+from models.latents.store import MANIFEST, manifest_of, video_file, write_index, write_video
 from models.networks.precision import Precision, uses_bfloat16
 from models.zoo.loading import WeightSource, load_autoencoder
 
@@ -93,7 +92,7 @@ def _encode(flags: Flags) -> None:
         levels = [torch.cat(level) for level in zip(*parts, strict=True)]
         write_video(flags.out, key, levels, dataset.states(key))
     finished = [key for key in dataset.keys if video_file(flags.out, key).exists()]
-    write_json(flags.out / INDEX, {key: dataset.num_frames(key) for key in finished})
+    write_index(flags.out, {key: dataset.num_frames(key) for key in finished})
     print(f"{flags.out}: holds the latents of {len(finished)} videos")
 
 
