@@ -1,14 +1,13 @@
-"""Make a data set, or go on with one: killed at any moment and started again, it ends with the same bytes.
+"""Generate a data set: videos of an agent that keeps coming back, with its actions and poses.
 
-What is on the disk says how far it is. Under way an episode is finished once its row file 000/000.json lies
-beside its video and states (all three appear whole or not at all); at the end the rows become
-episodes.parquet, the row files go, and index.json is written last. A second run over a finished set does
-nothing; a file that was deleted (because verify found it bad) is made again.
+Progress is stored on disk: run the same command again to resume, or to remake a file that was deleted. The
+result has the same bytes, whatever the number of workers, shards or interruptions. An unfinished episode
+consists of a video, a states file and a row file (000/000.json), each written whole or not at all; at the end
+the rows become episodes.parquet, the row files are removed, and index.json is written last.
 
---shard 2/8 makes the second eighth of the same data set, on any machine. To merge, copy the shards' folders
-over each other and run the same command once more without --shard: it finds every episode finished and
-writes the table and the index, and removes what killed shards left behind. Shards may also share one folder
-on a common disk.
+--shard 2/8 generates the second eighth of the same data set, on any machine. To merge shards, copy their
+folders over each other (or let them share one on a common disk) and run the same command once more without
+--shard: it writes the table and the index, and removes what killed shards left behind.
 """
 
 import os
@@ -43,7 +42,7 @@ class Flags:
     out: Path
     """Folder of the data set: new, empty or begun with the same flags."""
     split: Split
-    """Which split; no two share a seed."""
+    """Which split; splits share no seeds."""
     num_episodes: int
     """How many episodes to make."""
     num_frames: int = 1024
@@ -53,17 +52,17 @@ class Flags:
     seed: int = 0
     """Root of all randomness."""
     world: str = "voxel-v1"
-    """Name and version of the world."""
+    """The world, as in plaza-v1."""
     quality: str = "default"
-    """How carefully the world renders: fast, default or best."""
+    """Rendering quality: fast, default or best."""
     candidates: int | None = None
-    """val and test: walks of which those that went furthest are kept. Default: 10 x num-episodes."""
+    """val and test: candidate walks; those that went furthest are kept. 10 x num-episodes by default."""
     lossless: bool = False
-    """Store RGB without loss: ten times the size, and fewer readers."""
+    """Store RGB losslessly: ten times the size, and fewer players can read it."""
     workers: int = 0
-    """Processes (minerl: games that draw at a time); 0 is one a core. Changes nothing but the time."""
+    """Worker processes (minerl: simultaneous games); 0 means one per core. The result is the same."""
     shard: str = "1/1"
-    """i/n makes the i-th n-th alone."""
+    """Generate only part i of n, as in 2/8."""
 
 
 def generate(

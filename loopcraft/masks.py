@@ -1,7 +1,7 @@
-"""Add recall masks to a data set: of every pixel, whether the context showed what it shows, and how long ago.
+"""Add recall masks to a data set: for every pixel, whether the context showed that surface, and how long ago.
 
-Episodes are played again in a world that knows which block face each pixel shows; a file KEY.seen.npz appears
-beside each video. Frames and fingerprint stay as they are. Killed and started again, it goes on.
+Episodes are played again in a world that knows which block face each pixel shows; a file KEY.seen.npz is
+written beside each video. Frames and fingerprint do not change. Run the same command again to resume.
 """
 
 import os
@@ -37,7 +37,7 @@ class Flags:
     data: tyro.conf.Positional[Path]
     """Folder of a finished data set that loopcraft.generate made."""
     workers: int = 0
-    """Processes; 0 is one a core. Changes nothing but the time."""
+    """Worker processes; 0 means one per core. The result is the same."""
 
 
 def add_masks(dataset: LoopcraftDataset, num_workers: int) -> None:

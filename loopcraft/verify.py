@@ -1,12 +1,12 @@
-"""Check every file of a data set against its index, its table and itself, and name each that is bad.
+"""Verify every file of a data set, and list each one that is damaged, missing or out of place.
 
-For each episode: both files are there and what their SHA-256 says, video and states have as many frames as
-the index says, the video decodes to its end, each turn of yaw is its own action's, and masks, where there are
-any, have their types and shape. For the folder: index and table name the same episodes, and nothing lies
-there that does not belong. A bad file that is deleted is made again by the loopcraft.generate command that
-made the set. Temporary files that a killed command left are named and are no fault: no reader looks at them.
+For each episode: both files exist and match their SHA-256, video and states have as many frames as the index
+says, the video decodes to its end, each turn of yaw matches its action, and recall masks, if there are any,
+have the right types and shape. For the folder: index and table name the same episodes, and nothing else lies
+there. To repair a file, delete it and run the loopcraft.generate command that made the data set. Temporary
+files of a killed command are listed but are no fault, because no reader opens them.
 
-Files without a checksum are counted: damage in them can go unnoticed. `sha256sum` gives one to any file:
+Files without a checksum are counted, because damage in them can go unnoticed. To give them one, run
 `cd DIR && sha256sum index.json */*.npy */*.mp4 > SHA256SUMS`.
 """
 
@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -54,15 +55,15 @@ class Flags:
 
     data: tyro.conf.Positional[Path]
     """Folder of the data set."""
-    jobs: int = 2
+    workers: Annotated[int, tyro.conf.arg(aliases=("--jobs",))] = 2
     """Episodes checked at a time."""
 
 
-def verify(dataset: LoopcraftDataset, *, jobs: int = 1) -> list[Fault]:
+def verify(dataset: LoopcraftDataset, *, workers: int = 1) -> list[Fault]:
     """Everything that is wrong with the data set, the folder first, then episode by episode."""
     faults = [*check_table(dataset), *check_strays(dataset), *check_listed(dataset)]
     with (
-        ThreadPoolExecutor(jobs) as pool,
+        ThreadPoolExecutor(workers) as pool,
         progress_bar("verify", len(dataset.keys), "episodes") as advance,
     ):
         for episode_faults in pool.map(lambda key: check_episode(dataset, key), dataset.keys):
@@ -194,10 +195,10 @@ def _check_masks(path: Path, num_frames: int, *, most_pixels: int) -> Iterator[s
 
 def run(flags: Flags) -> int:
     """Print every fault; 1 if there are any."""
-    if flags.jobs < 1:
-        raise UserError(f"--jobs {flags.jobs}: choose 1 or more")
+    if flags.workers < 1:
+        raise UserError(f"--workers {flags.workers}: choose 1 or more")
     dataset = open_dataset(flags.data)
-    faults = verify(dataset, jobs=flags.jobs)
+    faults = verify(dataset, workers=flags.workers)
     for path in leftovers(dataset):
         print(f"{path}: of a command that writes here, or was killed: no fault, remove it or leave it")
     for fault in faults:

@@ -1,6 +1,6 @@
-"""Encode a data set's frames: `python -m models.encode DATA --out DIR --checkpoint published`.
+"""Encode a data set's frames to latents: `python -m models.encode DATA --out DIR --checkpoint published`.
 
-A video that is there already is skipped, so an interrupted run goes on where it was; index.json comes last.
+Run the same command again to resume: encoded videos are skipped, and index.json is written last.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class Flags:
     device: str = "cpu"
     precision: Precision = "auto"
     max_videos: int | None = None
-    """Encode only the first so many videos."""
+    """Encode only the first N videos."""
 
 
 def encode(flags: Flags) -> None:

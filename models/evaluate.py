@@ -1,7 +1,7 @@
-"""Watch reconstruction: `python -m models.evaluate autoencoder --checkpoint DIR --data DATA --out OUT`.
+"""Score and draw reconstructions: `python -m models.evaluate autoencoder --data DATA --out OUT`.
 
-Scores what each level of an autoencoder gives back of the true frames, the hierarchical one beside the
-cascaded. Writes reconstruction.json and reconstruction.png, and prints a table for each metric.
+Scores the reconstruction from each level of an autoencoder, hierarchical and cascaded side by side. Writes
+reconstruction.json and reconstruction.png, and prints a table for each metric.
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,7 +63,7 @@ class Flags:
     metrics: str = ""
     """Paired metrics of the benchmark, separated by commas; psnr,ssim if empty, and lpips with --weights."""
     weights: Path | None = None
-    """The folder of pretrained networks that python -m benchmark.weights fetched."""
+    """The folder of pretrained networks fetched by python -m benchmark.weights."""
     num_frames: int = 16
     """Frames of each video, evenly spaced."""
     device: str = "cpu"

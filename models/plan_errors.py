@@ -1,9 +1,9 @@
-"""Where a plan's errors come from: `python -m models.plan_errors --data DATA [--model millivid]`.
+"""Show which step of a plan its errors come from: `python -m models.plan_errors --data DATA`.
 
-Plays the first chunk of every video twice, as a rollout does and with the truth in place of what earlier
-steps generated, and compares the latents of every level with the true ones, by how far ahead a frame is. An
-error that vanishes with the truth was handed down; one that stays is the step's own; one above that of the
-last context frame, repeated, says that the step has not learnt to look at its context.
+Plays the first chunk of every video twice: as in a rollout, and with the truth in place of what earlier steps
+generated. Compares the latents of every level with the true ones, by how far ahead a frame is. An error that
+vanishes with the truth was inherited; one that stays is the step's own; one above that of repeating the last
+context frame means that the step has not learnt to look at its context.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class Flags:
     preset: str | None = None
     """In place of a checkpoint: a preset with random weights."""
     max_videos: int = 24
-    """The first so many videos."""
+    """Use only the first N videos."""
     steps: int | None = None
     """Network calls a plan step; as the checkpoint says if not given."""
     solver: Solver | None = None

@@ -222,13 +222,13 @@ def test_many_jobs_find_the_same(root: Path, capsys: pytest.CaptureFixture[str])
     (root / "000/003.npy").unlink()
     outputs = []
     for jobs in ("1", "4"):
-        assert verify.main([str(root), "--jobs", jobs]) == 1
+        assert verify.main([str(root), "--workers", jobs]) == 1
         outputs.append(capsys.readouterr().out)
     assert outputs[0] == outputs[1]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(["nowhere"], "no such folder"), (["--jobs", "0"], "--jobs 0")]
+    ("arguments", "message"), [(["nowhere"], "no such folder"), (["--jobs", "0"], "--workers 0")]
 )
 def test_what_cannot_be_verified(
     arguments: list[str], message: str, root: Path, capsys: pytest.CaptureFixture[str]
