@@ -41,10 +41,6 @@ class TrainingConfig:
     """Share of video samples whose context is pure noise (video models only)."""
     context_noise: float = 0.0
     """Half of the video samples see their context at a noise level drawn from 0 to this one."""
-    encoder: str | None = None
-    """The `encoder_id` of the autoencoder whose encoder is kept (decoders that are trained alone only)."""
-    latent_noise: float | None = None
-    """Half of the frames are decoded from latents with noise of a standard deviation up to this."""
     detail: Detail = "gradient"
     detail_weight: float = 0.05
     ema_decay: float | None = None

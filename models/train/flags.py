@@ -120,11 +120,6 @@ class AutoencoderFlags(Flags):
 
     cascaded: bool = False
     """The ablation whose coarse latents are means of the finer ones."""
-    only_decoder: bool = False
-    """Keep the encoder of --begin-with as it is: latents, and models trained on them, stay valid."""
-    latent_noise: float | None = None
-    """Half of the samples are decoded from latents with noise of a standard deviation up to this, as a video
-    model's latents are not exact either; the paper has none."""
     vgg: Path | None = None
     """torchvision's file of vgg16 weights, for the LPIPS term; without it, image gradients are compared."""
 
@@ -137,14 +132,6 @@ class AutoencoderFlags(Flags):
     def schedule(self) -> TrainingSchedule:
         """That of the preset's autoencoder."""
         return SCHEDULES[self.sizes.name].autoencoder
-
-    def check(self) -> None:
-        """Refuse numbers that make no sense; raises `UserError`."""
-        super().check()
-        if self.only_decoder and self.begin_with is None:
-            raise UserError("--only-decoder keeps an encoder: name its file with --begin-with")
-        if self.latent_noise is not None and not self.latent_noise > 0:
-            raise UserError(f"--latent-noise {self.latent_noise}: choose a number above 0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -230,17 +230,11 @@ def require_same_autoencoder(
 ) -> None:
     """Raise `UserError` if the header `video` names another autoencoder than this file, or what it is of."""
     trained_on = video.get("training", {}).get("autoencoder")
-    if trained_on not in (None, sha256, autoencoder.get("packed_from"), encoder_id(autoencoder, sha256)):
+    if trained_on not in (None, sha256, autoencoder.get("packed_from")):
         raise UserError(
             f"{video_path} was trained on an autoencoder of SHA-256 {str(trained_on)[:12]}..., and "
             f"{autoencoder_path} has {sha256[:12]}...; put the one that it was trained on there"
         )
-
-
-def encoder_id(header: Mapping[str, Any], sha256: str) -> str:
-    """Which autoencoder's encoder a file has: its own, that of the file it was packed from, or a kept one."""
-    kept = header.get("training", {}).get("encoder")
-    return str(kept or header.get("packed_from") or sha256)
 
 
 def _family(config: AutoencoderConfig | VideoConfig) -> str:
