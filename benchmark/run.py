@@ -52,6 +52,8 @@ class Flags:
     """Instead of a model: a folder with the frames of the horizon in KEY.mp4, KEY.npz or KEY/*.png."""
     name: str | None = None
     """What tables call the model that made the predictions."""
+    with_poses: bool = False
+    """The model that made the predictions was given camera poses too, not the actions alone."""
     allow_partial: bool = False
     """Score predictions even if some are missing or of another length; the result names those."""
     protocol: str = "loopcraft-v1"
@@ -131,6 +133,7 @@ def prepare(
         model_args=model_arguments(flags.model_args, flags.checkpoint),
         predictions=flags.predictions,
         name=flags.name,
+        with_poses=flags.with_poses,
         episodes=episodes,
     )
     keys = choose_videos(episodes, protocol, flags.data, flags.max_videos)
