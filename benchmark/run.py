@@ -57,7 +57,8 @@ class Flags:
     allow_partial: bool = False
     """Score predictions even if some are missing or of another length; the result names those."""
     protocol: str = "loopcraft-v1"
-    """loopcraft-v1 (256 frames of context, 768 generated) or loopcraft-mini (64, 192)."""
+    """loopcraft-v1 (256 frames of context, 768 generated) or loopcraft-mini (64, 192); for test sets of
+    loopcraft.generate --select realised, loopcraft-recall-v1 and loopcraft-recall-mini."""
     metrics: str = ""
     """Names separated by commas; the protocol's own if empty."""
     weights: Path | None = None
