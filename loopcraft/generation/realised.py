@@ -48,7 +48,7 @@ _SIGHTINGS = "candidates"
 
 @dataclass(frozen=True, kw_only=True)
 class Sighting:
-    """What is known of a played candidate; `returned` has a share for each stretch of ages, youngest first."""
+    """What is known of a played candidate. `returned` has a share a stretch of ages, the youngest first."""
 
     is_sound: bool
     distance_walked: float

@@ -127,12 +127,12 @@ def test_a_choice_that_anybody_can_check() -> None:
             (True, 1.0, (0.9, 0.0, 0.0)),  # turns round in a corner
             (False, 50.0, (0.9, 0.9, 0.9)),  # flagged
             (True, 40.0, (0.1, 0.3, 0.1)),
-            (True, 40.0, (0.0, 0.2, 0.3)),
+            (True, 40.0, (0.0, 0.2, 0.3)),  # as far as four before it
             (True, 2.0, (0.9, 0.0, 0.0)),
         ]
     )
     assert choose_returning(found, 1) == [1]  # the oldest stretch chooses first
-    assert choose_returning(found, 2) == [1, 6]  # two are left after both halves
+    assert choose_returning(found, 2) == [0, 1]  # then the one before it
     assert choose_returning(found, 3) == [0, 1, 5]
 
 
@@ -215,7 +215,7 @@ def test_planned_sets_look_as_ever_and_go_on(tmp_path, whole, capsys) -> None:
         (["--split", "train"], "--select realised is for val and test"),
         (
             ["--world", "minerl"],
-            "world 'minerl' cannot tell what a pixel shows, so nobody knows what its walks",
+            "world 'minerl' cannot tell what a pixel shows, so nobody knows",
         ),
     ],
 )
