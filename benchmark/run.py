@@ -18,6 +18,7 @@ from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol, get_protocol
 from benchmark.harness.evaluation import Evaluation, collect, enough_videos
 from benchmark.harness.progress import plan_line, score_with_progress
+from benchmark.harness.recall_notice import recall_notices
 from benchmark.harness.recovery import recover
 from benchmark.harness.run_folder import Workspace
 from benchmark.harness.score import Scorer
@@ -94,6 +95,8 @@ def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
     assert isinstance(evaluation.episodes, LoopcraftDataset)
     for warning in check_data(evaluation.episodes, evaluation.keys):
         console.print(printable(f"warning: {warning}"), style="yellow", markup=False, soft_wrap=True)
+    for notice in recall_notices(evaluation.episodes, evaluation.keys, evaluation.protocol):
+        console.print(printable(notice), style="yellow", markup=False, soft_wrap=True)
     workspace = Workspace(flags.out, evaluation.identity)
     if flags.retry_failed:
         workspace.forget_failures(evaluation.keys)

@@ -1,6 +1,7 @@
-"""Draw what `--select realised` changes, docs/selections.png, and print its figures: `python docs/selections.py`.
+"""Draw docs/selections.png, what `--select realised` changes, and print its figures.
 
-Both selections are made from the same candidates: those of a test set of plaza-v1 with 64 episodes.
+Both selections are made from the same candidates: those of a test set of 64 episodes. Run it as
+`python docs/selections.py`.
 """
 
 from dataclasses import dataclass
