@@ -28,11 +28,14 @@ from loopcraft.dataset.episode_table import Row, read_rows, remove_rows, write_t
 from loopcraft.dataset.layout import INDEX, episode_key
 from loopcraft.dataset.manifest import Split
 from loopcraft.generation import played, simulated
-from loopcraft.generation.recipe import Recipe, claim_folder
+from loopcraft.generation.recipe import Recipe, Select, claim_folder
 from loopcraft.generation.workers import WorldFactory
 from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.base import PathWorld
 from loopcraft.worlds.checks import require_world
+from loopcraft.worlds.registry import worlds_that
+
+_CHOICES = {"planned": "walked furthest", "realised": "see most again, at every age"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +59,9 @@ class Flags:
     quality: str = "default"
     """Rendering quality: fast, default or best."""
     candidates: int | None = None
-    """val and test: candidate walks; those that went furthest are kept. 10 x num-episodes by default."""
+    """val and test: candidate walks, of which some are kept; 10 x num-episodes by default."""
+    select: Select = "planned"
+    """val and test: keep the walks that go furthest (planned) or that really see things again (realised)."""
     lossless: bool = False
     """Store RGB losslessly: ten times the size, and fewer players can read it."""
     workers: int = 0
@@ -141,7 +146,7 @@ def summary(root: Path, recipe: Recipe, rows: Sequence[Row]) -> str:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items()))
         lines[0] += f", {rejected.total()} dropped: {reasons}"
     if recipe.candidates is not None and len(rows) == recipe.num_episodes:
-        lines[0] += f", those of {recipe.candidates} candidates that walked furthest"
+        lines[0] += f", those of {recipe.candidates} candidates that {_CHOICES[recipe.select]}"
     for flag in FLAGS:
         keys = [row["key"] for row in rows if row[flag]]
         if keys:
@@ -166,16 +171,30 @@ def make(flags: Flags) -> str:
         seed=flags.seed,
         candidates=flags.candidates,
         lossless=flags.lossless,
+        select=flags.select,
     )
     if flags.workers < 0:
         raise UserError(f"--workers {flags.workers}: choose 0 (one a core) or more")
     factory: WorldFactory
     factory = partial(make_world, flags.world, resolution=flags.resolution, quality=flags.quality)
     num_workers = flags.workers or len(os.sched_getaffinity(0))
+    if flags.select == "realised":
+        require_sight(flags.world)
     require_world(flags.world)
     if not world_spec(flags.world).knows_path:
         factory, num_workers = played.take_turns(factory, num_workers)
     return complete(flags.out, recipe, make_world=factory, num_workers=num_workers, shard=flags.shard)
+
+
+def require_sight(world: str) -> None:
+    """Raise `UserError` for a world that cannot tell before an episode is drawn what its pixels will show."""
+    spec = world_spec(world)
+    if not (spec.knows_surfaces and spec.knows_path):
+        able = ", ".join(worlds_that("knows_surfaces"))
+        raise UserError(
+            f"--select realised: world {world!r} cannot tell what a pixel shows, so nobody knows what its "
+            f"walks see again; leave it out (planned), or choose one of these worlds: {able}"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
