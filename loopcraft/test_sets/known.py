@@ -45,7 +45,7 @@ class TestSet:
 
 
 @cache
-def test_sets() -> tuple[TestSet, ...]:
+def all_test_sets() -> tuple[TestSet, ...]:
     """All of them, in the order of the file."""
     table = tomllib.loads(_TABLE.read_text())
     return tuple(TestSet(name=name, **fields) for name, fields in table.items())
@@ -53,13 +53,13 @@ def test_sets() -> tuple[TestSet, ...]:
 
 def get_test_set(name: str) -> TestSet:
     """The test set of that name; raises `UserError` for an unknown one."""
-    for found in test_sets():
+    for found in all_test_sets():
         if found.name == name:
             return found
-    names = ", ".join(found.name for found in test_sets())
+    names = ", ".join(found.name for found in all_test_sets())
     raise UserError(f"unknown preset {name!r}: choose one of {names}")
 
 
 def find_test_set(fingerprint: str) -> TestSet | None:
     """The test set with that fingerprint, if it is one."""
-    return next((found for found in test_sets() if found.fingerprint == fingerprint), None)
+    return next((found for found in all_test_sets() if found.fingerprint == fingerprint), None)
