@@ -5,7 +5,6 @@ metric has one distance a clip over all videos, and a window's value is the mean
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +12,8 @@ from jaxtyping import Float
 from benchmark.contract.protocol import EvaluationProtocol, Window
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.results.bootstrap import FEWEST_VIDEOS, bootstrap_interval
-from benchmark.results.result_file import Curve, Estimate, MetricCard, MetricResult
+from benchmark.results.estimates import Estimate, MetricCard, estimate, number, numbers
+from benchmark.results.result_file import Curve, MetricResult
 
 FeaturePair = tuple[Float[np.ndarray, "V D"], Float[np.ndarray, "V D"]]
 """The features of the generated and of the true clips of V videos at one place in time."""
@@ -57,14 +57,6 @@ def _aggregate_column(
     )
 
 
-def estimate(values: Float[np.ndarray, " V"]) -> Estimate:
-    """The mean over videos, with its interval where there are enough of them."""
-    if len(values) < FEWEST_VIDEOS:
-        return Estimate(mean=number(values.mean()), interval=None)
-    low, high = bootstrap_interval(values)
-    return Estimate(mean=number(values.mean()), interval=(number(low), number(high)))
-
-
 def aggregate_set(
     metric: SetMetric, features: Iterable[FeaturePair], protocol: EvaluationProtocol
 ) -> MetricResult:
@@ -103,13 +95,3 @@ def _card(metric: Metric, name: str) -> MetricCard:
         kind="paired" if isinstance(metric, PairedMetric) else "set-wise",
         weights=dict(metric.weights),
     )
-
-
-def numbers(values: Float[np.ndarray, " n"]) -> tuple[float, ...]:
-    """Values as a result file holds them."""
-    return tuple(number(value) for value in values)
-
-
-def number(value: Any) -> float:
-    """The shortest decimal that reads back as the same float32: what was measured, and no digits more."""
-    return float(str(np.float32(value)))

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.results.comparable import require_comparable
-from benchmark.results.result_file import Curve, MetricCard, Result
+from benchmark.results.estimates import MetricCard
+from benchmark.results.result_file import Curve, Result
 from benchmark.results.tables import heading, headline_cards, unique_labels
 
 # Okabe and Ito's colours: told apart by readers of any colour vision, and in grey.

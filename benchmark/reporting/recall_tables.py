@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from benchmark.harness.aggregate import estimate
 from benchmark.harness.errors_by_recall import (
     IN_SIGHT,
     NEW,
@@ -22,7 +21,8 @@ from benchmark.harness.errors_by_recall import (
 )
 from benchmark.harness.score import read_paired
 from benchmark.metrics.base import PairedMetric
-from benchmark.results.result_file import Estimate, Result
+from benchmark.results.estimates import Estimate, estimate
+from benchmark.results.result_file import Result
 from benchmark.results.tables import format_estimate, unique_labels
 from loopcraft.core.cli import one_line
 from loopcraft.core.errors import UserError

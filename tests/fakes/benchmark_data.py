@@ -1,16 +1,17 @@
 """A tiny data set on disk and results made by hand, for the tests of the benchmark and the leaderboard."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmark.contract.protocol import LOOPCRAFT_MINI
+from benchmark.results.estimates import Estimate, MetricCard, measured
+from benchmark.results.recall_schema import PixelCounts, Recall, RecallScores
 from benchmark.results.result_file import (
     Curve,
     Data,
-    Estimate,
-    MetricCard,
     MetricResult,
     Model,
     Provenance,
@@ -90,3 +91,46 @@ def make_result(name: str = "dreamer", psnr: float = 20.0, **changes: object) ->
         provenance=Provenance(seed=0, code="0.1.0", packages={}, hardware="a processor", seconds=1.0),
     )
     return dataclasses.replace(result, **changes)  # type: ignore[arg-type]
+
+
+def make_recall(
+    ages: Sequence[tuple[int, int]],
+    by_age: np.ndarray,
+    *,
+    metric: str = "ssim",
+    pixels: np.ndarray | None = None,
+    higher_is_better: bool = True,
+    never_shown: np.ndarray | None = None,
+) -> Recall:
+    """Scores of V videos in age bins, `by_age` (V, bins) with NaN where a video has no such pixels."""
+    num_videos = len(by_age)
+    counts = np.where(np.isnan(by_age), 0, 100 if pixels is None else pixels).astype(int)
+    card = MetricCard(
+        name=metric,
+        version=1,
+        title=metric.upper(),
+        unit="",
+        higher_is_better=higher_is_better,
+        decimals=3,
+        kind="paired",
+        weights={},
+    )
+    returned = np.array([np.nan if np.isnan(row).all() else np.nanmean(row) for row in by_age])
+    return Recall(
+        ages=tuple(ages),
+        pixels=PixelCounts(
+            sky=(50,) * num_videos,
+            never_shown=(70,) * num_videos,
+            in_sight=(30,) * num_videos,
+            by_age=tuple(tuple(column.tolist()) for column in counts.T),
+        ),
+        metrics={
+            metric: RecallScores(
+                card=card,
+                never_shown=measured(np.full(num_videos, 0.25) if never_shown is None else never_shown),
+                in_sight=measured(np.full(num_videos, 0.75)),
+                returned=measured(returned),
+                by_age=tuple(measured(column) for column in by_age.T),
+            )
+        },
+    )
