@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmark.results.bootstrap import FEWEST_VIDEOS, bootstrap_interval
-from benchmark.results.result_file import Curve, Estimate, MetricResult, Result
+from benchmark.results.estimates import Estimate
+from benchmark.results.recall_schema import measured_in
+from benchmark.results.result_file import Curve, MetricResult, Result
 from leaderboard.checks.findings import Finding, refused
 
 TOLERANCE = 2e-5
@@ -36,10 +38,15 @@ def check_reproduction(result: Result) -> Iterator[Finding]:
             place = f"metrics.{name}.windows.{window}"
             yield from _check_estimate(place, metric.windows[window], np.array(values))
         yield from _check_bands(name, metric, len(keys))
+    for part in ("recall", "steering", "consistency"):
+        for place, found in measured_in(part, getattr(result, part)):
+            if found.estimate is not None:
+                yield from _check_estimate(place, found.estimate, np.array(found.videos, np.float64))
 
 
 def _check_estimate(place: str, given: Estimate, values: np.ndarray) -> Iterator[Finding]:
     """The mean and the interval, against those of the values."""
+    values = values[~np.isnan(values)]
     slack = _FLOAT32 * float(np.abs(values).max())
     if len(values) < FEWEST_VIDEOS:
         if given.interval is not None:

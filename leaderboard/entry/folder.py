@@ -29,6 +29,8 @@ class Entry:
     card: Card | None
     """None in a preview of a run that nobody has submitted yet."""
     videos: Mapping[str, Path]
+    files: Mapping[str, Path]
+    """Everything that the site offers for download, by its path in the entry."""
 
     @property
     def name(self) -> str:
@@ -90,7 +92,7 @@ def read_entry(folder: Path) -> Entry:
     expected, found = place_of(result, folder.name), "/".join(folder.parts[-3:])
     if folder.resolve().parts[-3:] != tuple(expected.split("/")):
         raise UserError(f"{folder}: lies at {found}, and its result belongs at {expected}; move it there")
-    return Entry(id=expected, result=result, card=read_card(files[CARD]), videos=_videos(files, result))
+    return Entry(id=expected, result=result, card=read_card(files[CARD]), videos=_videos(files, result), files=files)
 
 
 def _listed(folder: Path) -> dict[str, Path]:

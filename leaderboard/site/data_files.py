@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.results.bootstrap import BOOTSTRAP_SEED, NUM_RESAMPLES
-from benchmark.results.result_file import Estimate
+from benchmark.results.bootstrap import NUM_RESAMPLES, resampling_weights
+from benchmark.results.estimates import Estimate, Measured
+from benchmark.results.recall import age_curve
+from benchmark.results.result_file import Result
 from leaderboard.checks.findings import Finding
 from leaderboard.entry.folder import Entry
 from leaderboard.film.scene import MAP, MEMORY
+from leaderboard.site.columns import Column, video_gains
 from leaderboard.site.standing import standings
-from leaderboard.site.tables import Column, SiteTable, slug
+from leaderboard.site.tables import SiteTable, slug
 from loopcraft.core.cli import one_line
 from loopcraft.core.files import read_json
-from loopcraft.core.seeding import generator
 
 
 def script(name: str, value: Any) -> bytes:
@@ -53,11 +55,11 @@ def _column_value(table: SiteTable, column: Column) -> dict[str, Any]:
     order = [entry.id for entry in table.entries]
     return {
         "id": column.id,
-        "metric": column.card.name,
-        "title": one_line(column.card.title),
-        "unit": one_line(column.card.unit),
-        "isHigherBetter": column.card.higher_is_better,
-        "decimals": column.card.decimals,
+        "title": one_line(column.title),
+        "unit": one_line(column.unit),
+        "isHigherBetter": column.is_higher_better,
+        "decimals": column.decimals,
+        "texts": [column.texts.get(row) for row in order] if column.texts else None,
         "hint": one_line(column.hint),
         "values": {
             window: [_numbers(rows.get(row)) for row in order] for window, rows in column.values.items()
@@ -93,18 +95,55 @@ def _row_value(entry: Entry, findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def entry_value(entry: Entry) -> dict[str, Any]:
-    """What comparing needs of an entry: curves and the values of videos, by metric."""
+    """What comparing needs of an entry: curves and the values of videos, by metric, and what it has of recall."""
+    result = entry.result
     return {
         "metrics": {
             name: {
                 "curve": dataclasses.asdict(metric.curve),
                 "videos": metric.videos,
-                "windows": {window: _numbers(estimate) for window, estimate in metric.windows.items()},
             }
-            for name, metric in entry.result.headline.items()
+            for name, metric in result.headline.items()
+        },
+        "recall": {
+            name: {"ages": _ages(result, name), "gains": _gains(result, name)}
+            for name in (result.recall.metrics if result.recall else ())
+        },
+        "consistency": {
+            name: {
+                "withItself": _measured(found.with_itself),
+                "withTruth": _measured(found.with_truth),
+                "title": one_line(found.card.title),
+                "unit": one_line(found.card.unit),
+                "isHigherBetter": found.card.higher_is_better,
+            }
+            for name, found in result.consistency.items()
         },
         "videos": {key: f"files/{entry.id}/videos/{path.name}" for key, path in entry.videos.items()},
     }
+
+
+def _ages(result: Result, metric: str) -> list[dict[str, Any]]:
+    """The curve of a metric against age, a point a bin."""
+    return [
+        {
+            "first": point.first,
+            "last": point.last,
+            "middle": round(point.middle, 2),
+            "value": _numbers(point.estimate),
+            "numVideos": point.num_videos,
+        }
+        for point in age_curve(result, metric)
+    ]
+
+
+def _gains(result: Result, metric: str) -> list[float | None]:
+    gains = video_gains(result, metric)
+    return [] if gains is None else [None if np.isnan(gain) else round(float(gain), 7) for gain in gains]
+
+
+def _measured(found: Measured) -> list[float] | None:
+    return _numbers(found.estimate)
 
 
 def scenes_value(table: SiteTable, scenes: Mapping[str, Path]) -> list[dict[str, Any]]:
@@ -125,8 +164,7 @@ def scenes_value(table: SiteTable, scenes: Mapping[str, Path]) -> list[dict[str,
 
 def resamples_value(num_videos: int) -> dict[str, Any]:
     """The bootstrap's draws for that many videos: how often each resample has each video, a byte each."""
-    draws = generator(BOOTSTRAP_SEED, "bootstrap", num_videos)
-    counts = draws.multinomial(num_videos, np.full(num_videos, 1.0 / num_videos), size=NUM_RESAMPLES)
+    counts = np.rint(resampling_weights(num_videos) * num_videos)
     assert counts.max() < 256
     return {
         "numResamples": NUM_RESAMPLES,

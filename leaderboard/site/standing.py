@@ -1,12 +1,12 @@
 """Who is best in a column, as far as the videos can tell: by paired differences, not by means alone."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 
 from benchmark.results.bootstrap import FEWEST_VIDEOS, bootstrap_interval
-from leaderboard.site.tables import Column, SiteTable
+from leaderboard.site.columns import Column
+from leaderboard.site.tables import SiteTable
 
 Standing = Literal["best", "level"]
 
@@ -18,18 +18,21 @@ def standings(table: SiteTable, column: Column, window: str) -> dict[str, Standi
     take no part; a column without values of videos has no standings, nor one with a single model.
     """
     models = {entry.id for entry in table.entries if entry.result.model.role == "model"}
-    videos = {row: np.array(v) for row, v in column.videos.get(window, {}).items() if row in models}
-    if len(videos) < 2 or len(next(iter(videos.values()))) < FEWEST_VIDEOS:
+    given = {row: values for row, values in column.videos.get(window, {}).items() if row in models}
+    videos = {row: np.array(values, np.float64) for row, values in given.items()}
+    if len(videos) < 2:
         return {}
-    sign = 1.0 if column.card.higher_is_better else -1.0
+    sign = 1.0 if column.is_higher_better else -1.0
     leader = max(videos, key=lambda row: sign * column.values[window][row].mean)
-    level = _not_worse(videos, leader, sign)
+    level = [row for row in videos if row != leader and not _is_better(sign, videos[leader], videos[row])]
     return {leader: "best"} if not level else dict.fromkeys([leader, *level], "level")
 
 
-def _not_worse(videos: Mapping[str, np.ndarray], leader: str, sign: float) -> list[str]:
-    """The rows from which the leader's difference may be zero."""
-    others = [row for row in videos if row != leader]
-    differences = sign * np.stack([videos[leader] - videos[row] for row in others], axis=1)
+def _is_better(sign: float, one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether the interval of the paired difference, over the videos that both have, lies above zero."""
+    differences = sign * (one - other)
+    differences = differences[~np.isnan(differences)]
+    if len(differences) < FEWEST_VIDEOS:
+        return False
     low, _ = bootstrap_interval(differences)
-    return [row for row, bound in zip(others, low, strict=True) if bound <= 0.0]
+    return bool(low > 0.0)

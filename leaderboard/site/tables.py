@@ -1,26 +1,14 @@
 """Entries to tables: one for every protocol, data set and set of videos, with the columns that its rows have."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.results.result_file import Estimate, MetricCard, Result
+from benchmark.results.result_file import Result
 from leaderboard.checks.test_set import canonical
 from leaderboard.entry.folder import Entry
+from leaderboard.site.columns import Column, metric_columns, recall_columns
 from loopcraft.test_sets.known import TestSet
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One metric, computed one way. `values` has every row's estimate by window; "" is that of all frames."""
-
-    id: str
-    card: MetricCard
-    hint: str
-    values: Mapping[str, Mapping[str, Estimate]]
-    """Window, then entry id."""
-    videos: Mapping[str, Mapping[str, tuple[float, ...]]]
-    """The values of videos, likewise; empty where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +58,7 @@ def _table(entries: tuple[Entry, ...]) -> SiteTable:
         place=place,
         test_set=canonical(entries[0].result),
         entries=entries,
-        columns=tuple(_metric_columns(entries)),
+        columns=(*recall_columns(entries), *metric_columns(entries)),
     )
 
 
@@ -82,41 +70,3 @@ def _renamed(table: SiteTable, place: int) -> SiteTable:
 def slug(entry_id: str) -> str:
     """An id as one part of an address; ids have only letters, digits, '-', '_', '.' and slashes."""
     return entry_id.replace("/", "--")
-
-
-def _metric_columns(entries: Sequence[Entry]) -> list[Column]:
-    """A column for each way in which some row computed a headline metric, in order of first appearance."""
-    ways: dict[tuple[str, int, tuple[tuple[str, str], ...]], list[Entry]] = {}
-    for entry in entries:
-        for name, metric in entry.result.headline.items():
-            way = (name, metric.card.version, tuple(sorted(metric.card.weights.items())))
-            ways.setdefault(way, []).append(entry)
-    columns = []
-    for number, ((name, _, _), having) in enumerate(ways.items()):
-        others = sum(other == name for other, _, _ in list(ways)[:number])
-        columns.append(_metric_column(name if not others else f"{name}.{others + 1}", name, having))
-    return columns
-
-
-def _metric_column(column_id: str, name: str, entries: Sequence[Entry]) -> Column:
-    metrics = {entry.id: entry.result.metrics[name] for entry in entries}
-    card = next(iter(metrics.values())).card
-    windows = [window.name for window in entries[0].result.protocol.windows]
-    return Column(
-        id=column_id,
-        card=card,
-        hint=_hint(card, column_id),
-        values={window: {row: found.windows[window] for row, found in metrics.items()} for window in windows},
-        videos={
-            window: {row: found.videos[window] for row, found in metrics.items() if found.videos}
-            for window in windows
-        },
-    )
-
-
-def _hint(card: MetricCard, column_id: str) -> str:
-    """What a reader sees when pointing at the heading."""
-    better = "higher is better" if card.higher_is_better else "lower is better"
-    weights = "".join(f"; {name} {digest[:8]}" for name, digest in sorted(card.weights.items()))
-    variant = f"; variant {column_id.rpartition('.')[2]}" if column_id != card.name else ""
-    return f"{better}; version {card.version}{weights}{variant}"

@@ -1,0 +1,29 @@
+"""Plotly's own script, out of the installed Python package: copied into a site, never kept in the repository."""
+
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from loopcraft.core.errors import UserError
+
+ADDRESS = "assets/plotly.min.js"
+_STYLE_GUARD = re.compile(r'getElementById\("([0-9a-f]{64})"\)\)\{var e=document\.createElement\("style"\)')
+
+
+def library_path() -> Path:
+    """Where the script lies; raises `UserError` where the package is missing."""
+    spec = find_spec("plotly")
+    path = Path(spec.origin).parent / "package_data" / "plotly.min.js" if spec and spec.origin else None
+    if path is None or not path.is_file():
+        raise UserError("the site's charts need the package plotly: pip install plotly")
+    return path
+
+
+@cache
+def style_guards() -> tuple[str, ...]:
+    """Ids of elements at whose sight the script adds no style sheet of its own.
+
+    It brings one for maps of the earth, which the site's content security policy would refuse.
+    """
+    return tuple(sorted(set(_STYLE_GUARD.findall(library_path().read_text(encoding="utf-8")))))
