@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from leaderboard.checks.entries import check_entry, shares_table
-from leaderboard.checks.findings import Finding
+from leaderboard.checks.findings import Finding, marked
 from leaderboard.entry.folder import Entry
 from leaderboard.film.scene import FILES
 from leaderboard.site import chart_library
@@ -13,7 +13,7 @@ from leaderboard.site.downloads import as_csv, as_json
 from leaderboard.site.pages import make_pages
 from leaderboard.site.tables import SiteTable, site_tables, slug
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import write_json
+from loopcraft.core.files import is_passing, write_json
 
 ASSETS = Path(__file__).with_name("assets")
 
@@ -23,10 +23,14 @@ Scenes = Mapping[str, Mapping[str, Path]]
 
 
 def check(entries: Sequence[Entry]) -> dict[str, list[Finding]]:
-    """The findings of all entries; raises `UserError` for the first that is refused."""
+    """The findings of all entries; raises `UserError` for the first that is refused.
+
+    A preview (a run without a card) is shown all the same, with what would refuse it beside it.
+    """
     found = {}
     for entry in entries:
-        found[entry.id] = check_entry(entry, [other for other in entries if shares_table(entry, other)])
+        findings = check_entry(entry, [other for other in entries if shares_table(entry, other)])
+        found[entry.id] = findings if entry.card is not None else [marked(f.what, f.remedy) for f in findings]
         for finding in found[entry.id]:
             if finding.level == "refused":
                 raise UserError(f"{entry.id}: {finding.what}; {finding.remedy}")
@@ -69,10 +73,11 @@ def _table_files(table: SiteTable, scenes: Mapping[str, Path]) -> dict[str, Cont
 def write_site(files: Mapping[str, Content], out: Path) -> None:
     """Write the site into `out`, which is new, empty or holds an earlier one; what that had more goes."""
     listing = out / "site.json"
-    if out.exists() and any(out.iterdir()) and not listing.exists():
+    if not listing.exists() and out.exists() and not all(is_passing(path) for path in out.iterdir()):
         raise UserError(f"{out}: holds other files; choose another --out")
     for path in sorted(out.rglob("*")):
-        if path.is_file() and path.relative_to(out).as_posix() not in files and path != listing:
+        is_wanted = path.relative_to(out).as_posix() in files or path == listing or is_passing(path)
+        if path.is_file() and not is_wanted:
             path.unlink()
     write_json(listing, {"format": "loopcraft-site", "files": sorted(files)})
     for address, content in files.items():

@@ -14,6 +14,7 @@ from leaderboard.site.chart_library import style_guards
 from leaderboard.site.columns import Column
 from leaderboard.site.tables import SiteTable, slug
 from loopcraft.core.cli import one_line
+from loopcraft.test_sets.known import all_test_sets
 
 TEMPLATES = Path(__file__).with_name("templates")
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
@@ -28,6 +29,26 @@ CITATION = """\
   year  = {2026},
   url   = {https://arxiv.org/abs/2606.09056},
 }"""
+
+EXAMPLE_CARD = """\
+{
+ "format": "loopcraft-card",
+ "version": 1,
+ "name": "Rememberer",
+ "model_version": "base, 400k steps",
+ "authors": ["Ada Lovelace", "Charles Babbage"],
+ "date": "2026-11-26",
+ "licence": "Apache-2.0",
+ "description": "A diffusion transformer with a memory of keyframes.",
+ "training_data": "200,000 walks of voxel-v1, split train",
+ "conditioning": "actions",
+ "parameters": 130000000,
+ "tokens_per_step": 3840,
+ "links": {"paper": "https://example.org/paper", "code": "https://example.org/code"},
+ "reproduce": ["python -m benchmark.run --model rememberer.eval:base --data test --out RUN"],
+ "contact": null
+}"""
+"""On the page that says how to submit; docs/leaderboard.md explains each field."""
 
 
 def make_pages(tables: Sequence[SiteTable], findings: Mapping[str, Sequence[Finding]]) -> dict[str, bytes]:
@@ -44,7 +65,9 @@ def make_pages(tables: Sequence[SiteTable], findings: Mapping[str, Sequence[Find
     pages = {
         "index.html": _render(environment, "index.html", tables=tables, root="", citation=CITATION),
         "compare.html": _render(environment, "compare.html", root="", guards=style_guards()),
-        "submit.html": _render(environment, "submit.html", tables=tables, root=""),
+        "submit.html": _render(
+            environment, "submit.html", root="", test_sets=all_test_sets(), example_card=EXAMPLE_CARD
+        ),
     }
     for table in tables:
         for entry in table.entries:
@@ -54,8 +77,8 @@ def make_pages(tables: Sequence[SiteTable], findings: Mapping[str, Sequence[Find
     return {address: page.encode() for address, page in pages.items()}
 
 
-def _render(environment: jinja2.Environment, name: str, **values: Any) -> str:
-    return environment.get_template(name).render(values) + "\n"
+def _render(environment: jinja2.Environment, template: str, **values: Any) -> str:
+    return environment.get_template(template).render(values) + "\n"
 
 
 def _model(table: SiteTable, entry: Entry, findings: Sequence[Finding]) -> dict[str, Any]:
