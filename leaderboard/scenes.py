@@ -1,4 +1,4 @@
-"""Make the scenes of a test set for the site's player: truth, recall overlay, walk and map of a few videos."""
+"""Make the scenes of a test set for the site's player: truth, recall, walk and map of a few videos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,9 @@ def run(flags: Flags) -> None:
     with writing_to(flags.out, swept=()):
         for key in cli.names_in(flags.keys):
             if key not in dataset.keys:
-                raise UserError(f"--keys {key}: no video of {flags.data}; they are called like {dataset.keys[0]}")
+                raise UserError(
+                    f"--keys {key}: no video of {flags.data}; they are called like {dataset.keys[0]}"
+                )
             write_scene(flags.out / scene_name(key), dataset, key, protocol.context, protocol.num_frames)
             print(f"wrote {flags.out / scene_name(key)}")
 

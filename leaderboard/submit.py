@@ -14,11 +14,20 @@ import tyro
 from benchmark.results.result_file import read_result
 from leaderboard.checks.entries import check_entry
 from leaderboard.entry.card import read_card
-from leaderboard.entry.folder import CARD, RESULT, VIDEOS, Entry, place_of, plain_name, read_entries, read_entry
-from leaderboard.hub.proposals import propose
+from leaderboard.entry.folder import (
+    CARD,
+    RESULT,
+    VIDEOS,
+    Entry,
+    place_of,
+    plain_name,
+    read_entries,
+    read_entry,
+)
 from leaderboard.entry.shipped import ENTRIES, TRUTH, scene_folders
 from leaderboard.film.run_clips import kept_videos, write_run_clips
 from leaderboard.film.scene import scene_name
+from leaderboard.hub.proposals import propose
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
 from loopcraft.core.writing import working_folder
@@ -37,7 +46,7 @@ class Flags:
     entries: Path = ENTRIES
     """Folder of entries: that of your clone of the project, or of an entries repository."""
     videos: int = 2
-    """How many of the run's videos the entry holds at most; those that the player has scenes of come first."""
+    """How many of the run's videos the entry holds at most; those of the player come first."""
     replace: bool = False
     """Take the place of an entry of the same name."""
     repo: str | None = None
@@ -70,7 +79,9 @@ def submit(flags: Flags) -> int:
             print(propose(flags.repo, folder, entry_id))
         else:
             put(folder, target)
-            print(f"{target}: added; see it with python -m leaderboard.build --entries {flags.entries} --open")
+            print(
+                f"{target}: added; see it with python -m leaderboard.build --entries {flags.entries} --open"
+            )
     return cli.EXIT_OK
 
 
@@ -88,7 +99,11 @@ def require_sound(entry: Entry, others: Sequence[Entry]) -> None:
             print(cli.one_line(str(finding)), file=sys.stderr)
     refusals = [str(finding) for finding in findings if finding.level == "refused"]
     if refusals:
-        more = f" (and {len(refusals) - 1} more, as python -m leaderboard.validate lists)" if refusals[1:] else ""
+        more = (
+            f" (and {len(refusals) - 1} more, as python -m leaderboard.validate lists)"
+            if refusals[1:]
+            else ""
+        )
         raise UserError(f"{entry.id}: {refusals[0]}{more}")
 
 

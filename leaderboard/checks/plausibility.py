@@ -25,7 +25,7 @@ BOUNDS = ("ground-truth", "copy-last", "other-video", "autoencoded")
 """The names of the references; a model that rolls out is none."""
 FEWEST_FOR_AGREEMENT = 16
 LEAST_AGREEMENT = 0.2
-"""Correlation with copy-last over videos in the first window. Honest rows of this project have 0.8 and more."""
+"""Correlation with copy-last over videos in the first window; honest rows of ours have 0.8 and more."""
 
 
 def check_plausibility(result: Result, others: Sequence[Entry]) -> Iterator[Finding]:
@@ -86,7 +86,8 @@ def _check_unlike_truth(result: Result) -> Iterator[Finding]:
         if found:
             key, window, value = found[0]
             yield refused(
-                f"video {key} has {metric.card.title} {value:.6g} in the {window} window: those are the true frames",
+                f"video {key} has {metric.card.title} {value:.6g} in the {window} window: "
+                "those are the true frames",
                 "score what the model generated",
             )
             return
@@ -162,7 +163,7 @@ def _check_below(result: Result, autoencoded: Result) -> Iterator[Finding]:
         here, there = (run.metrics[name].windows[window].mean for run in (result, autoencoded))
         if here >= there:
             yield marked(
-                f"in the {window} window it has {here:.2f} dB, more than true frames through the box's autoencoder "
-                f"({there:.2f}): it may have been made from true frames",
+                f"in the {window} window it has {here:.2f} dB, more than true frames through the box's "
+                f"autoencoder ({there:.2f}): it may have been made from true frames",
                 "say in the card how it was made",
             )

@@ -97,7 +97,7 @@ def _problems(card: Card) -> Iterator[str]:
     for label, address in card.links.items():
         yield from _text_problems("links", label, limits.LONGEST_LINE)
         if not is_web_address(address):
-            yield f"links.{label}: expected an address that starts with https:// or http://, found {address[:60]!r}"
+            yield f"links.{label}: expected an address like https://example.org, found {address[:60]!r}"
     if card.contact is not None:
         yield from _text_problems("contact", card.contact, limits.LONGEST_LINE)
     for name in ("parameters", "tokens_per_step"):

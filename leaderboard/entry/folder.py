@@ -42,7 +42,7 @@ def place_of(result: Result, name: str) -> str:
     """The id of an entry with this result; raises `UserError` where `name` is none for a folder."""
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"--name {name[:80]!r}: is no name for an entry; choose up to 64 small letters, digits, '-', '_' and '.'"
+            f"--name {name[:80]!r}: is no name for an entry; choose up to 64 of a-z, 0-9, '-', '_' and '.'"
         )
     found = find_test_set(result.data.fingerprint)
     is_canonical = found is not None and found.protocol_id == result.protocol.id
@@ -92,7 +92,9 @@ def read_entry(folder: Path) -> Entry:
     expected, found = place_of(result, folder.name), "/".join(folder.parts[-3:])
     if folder.resolve().parts[-3:] != tuple(expected.split("/")):
         raise UserError(f"{folder}: lies at {found}, and its result belongs at {expected}; move it there")
-    return Entry(id=expected, result=result, card=read_card(files[CARD]), videos=_videos(files, result), files=files)
+    return Entry(
+        id=expected, result=result, card=read_card(files[CARD]), videos=_videos(files, result), files=files
+    )
 
 
 def _listed(folder: Path) -> dict[str, Path]:
@@ -122,7 +124,7 @@ def _is_expected(name: str) -> bool:
 
 
 def _videos(files: Mapping[str, Path], result: Result) -> dict[str, Path]:
-    """The videos by their key; raises `UserError` where they are too many, too large or of no scored video."""
+    """The videos by key; raises `UserError` where they are too many, too large or of no scored video."""
     keys = {f"{VIDEOS}/{video_name(key)}": key for key in result.data.keys}
     videos = {name: path for name, path in files.items() if name.startswith(VIDEOS)}
     if len(videos) > limits.MOST_VIDEOS:

@@ -1,4 +1,4 @@
-"""Plotly's own script, out of the installed Python package: copied into a site, never kept in the repository."""
+"""Plotly's own script, out of the installed Python package: copied into a site, never kept here."""
 
 import re
 from functools import cache

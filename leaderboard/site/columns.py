@@ -45,9 +45,10 @@ def metric_columns(entries: Sequence[Entry]) -> list[Column]:
         for name, metric in entry.result.headline.items():
             ways.setdefault((name, *_way(metric.card)), []).append(entry)
     columns: list[Column] = []
-    for (name, *_), having in ways.items():
+    for way, having in ways.items():
+        name = str(way[0])
         variant = 1 + sum(column.id.partition("~")[0] == name for column in columns)
-        columns.append(_metric_column(str(name), variant, having))
+        columns.append(_metric_column(name, variant, having))
     return columns
 
 
@@ -100,7 +101,7 @@ def _gain_column(name: str, entries: Sequence[Entry]) -> Column:
         unit=card.unit,
         decimals=card.decimals,
         is_higher_better=True,
-        hint=f"{card.title} of what the context showed and that came back into sight, better by so much than of "
+        hint=f"by how much {card.title} is better of what the context showed and came back into sight than of "
         "what it never showed; higher is better",
         values={"": {row: estimate(found[~np.isnan(found)]) for row, found in videos.items()}},
         videos={"": {row: _with_gaps(found) for row, found in videos.items()}},
@@ -134,7 +135,9 @@ def _horizon_columns(entries: Sequence[Entry]) -> Iterator[Column]:
             continue
         found = memory_horizon(entry.result, floor, ceiling, metric)
         if found is not None:
-            interval = None if found.interval is None else (found.interval[0], found.interval[1] or found.frames)
+            interval = (
+                None if found.interval is None else (found.interval[0], found.interval[1] or found.frames)
+            )
             values[entry.id] = Estimate(mean=found.frames, interval=interval)
             texts[entry.id] = str(found)
     if values:

@@ -1,4 +1,7 @@
-"""What the pages read: scripts that hand JSON to assets/data.js, as a page opened from a disk may read no other file."""
+"""What the pages read: scripts that hand JSON to assets/data.js.
+
+A page that is opened from a disk may read nothing else.
+"""
 
 import base64
 import dataclasses
@@ -32,7 +35,7 @@ def script(name: str, value: Any) -> bytes:
 
 
 def table_value(table: SiteTable, findings: Mapping[str, Sequence[Finding]]) -> dict[str, Any]:
-    """A table as the first page needs it: its columns, and of every row what is shown, sorted and filtered."""
+    """A table as the first page needs it: its columns, and of every row what is shown and searched."""
     result = table.result
     windows = [dataclasses.asdict(window) for window in result.protocol.windows]
     return {
@@ -95,7 +98,7 @@ def _row_value(entry: Entry, findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def entry_value(entry: Entry) -> dict[str, Any]:
-    """What comparing needs of an entry: curves and the values of videos, by metric, and what it has of recall."""
+    """What comparing needs of an entry: curves and values of videos by metric, and recall."""
     result = entry.result
     return {
         "metrics": {

@@ -24,7 +24,17 @@ def as_rows(table: SiteTable) -> list[tuple[Any, ...]]:
                     name = one_line(entry.card.name if entry.card else model.name)
                     interval = found.interval or (None, None)
                     rows.append(
-                        (entry.id, name, model.role, window or "all", column.id, column.unit, better, found.mean, *interval)
+                        (
+                            entry.id,
+                            name,
+                            model.role,
+                            window or "all",
+                            column.id,
+                            column.unit,
+                            better,
+                            found.mean,
+                            *interval,
+                        )
                     )
     return rows
 

@@ -20,8 +20,8 @@ TEMPLATES = Path(__file__).with_name("templates")
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 """The hash of nothing: lets Plotly make an empty style sheet and fill it by rules, and nothing else."""
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' {style}; img-src 'self' data:; media-src 'self'; "
-    "connect-src 'none'; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self' {style}; img-src 'self'; "
+    "media-src 'self'; connect-src 'none'; base-uri 'none'; form-action 'none'"
 )
 CITATION = """\
 @article{millivid2026,
@@ -94,7 +94,9 @@ def _model(table: SiteTable, entry: Entry, findings: Sequence[Finding]) -> dict[
         "links": [(label, url) for label, url in card.links.items() if is_web_address(url)] if card else [],
         "facts": _facts(entry),
         "windows": [(window.name, f"frames {window.first}-{window.last}") for window in windows],
-        "scores": [_score_row(column, entry.id, [window.name for window in windows]) for column in table.columns],
+        "scores": [
+            _score_row(column, entry.id, [window.name for window in windows]) for column in table.columns
+        ],
         "videos": [(key, f"../files/{entry.id}/videos/{path.name}") for key, path in entry.videos.items()],
     }
 

@@ -1,4 +1,4 @@
-"""Entries to tables: one for every protocol, data set and set of videos, with the columns that its rows have."""
+"""Entries to tables: one for every protocol, data set and set of videos, with its columns."""
 
 import hashlib
 from collections.abc import Sequence

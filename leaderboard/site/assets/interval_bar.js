@@ -24,8 +24,15 @@ const IntervalBar = (() => {
     if (high >= least && low <= most) {
       parts.push(Dom.svg("line", { class: "bar-range", x1: clip(low).toFixed(1), x2: clip(high).toFixed(1), y1: middle, y2: middle }));
     }
-    if (mean >= least && mean <= most) parts.push(Dom.svg("circle", { class: "bar-mean", cx: x(mean).toFixed(1), cy: middle, r: 2.6 }));
+    if (mean < least || mean > most) parts.push(beyond(mean > most, middle));
+    else parts.push(Dom.svg("circle", { class: "bar-mean", cx: x(mean).toFixed(1), cy: middle, r: 2.6 }));
     return Dom.svg("svg", { width: WIDTH, height: HEIGHT, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" }, ...parts);
+  }
+
+  /** At the end of the track: the mean lies further out. */
+  function beyond(isAbove, middle) {
+    const [tip, foot] = isAbove ? [WIDTH - 0.5, WIDTH - MARGIN - 1] : [0.5, MARGIN + 1];
+    return Dom.svg("path", { class: "bar-mean", d: `M${tip} ${middle} L${foot} ${middle - 3} L${foot} ${middle + 3} Z` });
   }
 
   return { scale, draw };
