@@ -58,6 +58,8 @@ class Flags:
 def submit(flags: Flags) -> int:
     """Check the run and write its entry."""
     result_path = flags.run / RESULT if flags.run.is_dir() else flags.run
+    if not result_path.is_file():
+        raise UserError(f"{result_path}: is not there; the run is unfinished: give its command once more")
     result = read_result(result_path)
     entry_id = place_of(result, flags.name or plain_name(result.model.name))
     target = flags.entries / entry_id

@@ -101,8 +101,8 @@ def _gain_column(name: str, entries: Sequence[Entry]) -> Column:
         unit=card.unit,
         decimals=card.decimals,
         is_higher_better=True,
-        hint=f"by how much {card.title} is better of what the context showed and came back into sight than of "
-        "what it never showed; higher is better",
+        hint=f"by how much {card.title} is better of what the context showed and came back into sight "
+        "than of what it never showed; higher is better",
         values={"": {row: estimate(found[~np.isnan(found)]) for row, found in videos.items()}},
         videos={"": {row: _with_gaps(found) for row, found in videos.items()}},
     )

@@ -5,7 +5,7 @@ const Controls = (() => {
   function draw(element, tables, view, change) {
     const table = tables.find((found) => found.slug === view.table);
     const conditioning = [...new Set(table.rows.filter((row) => !row.isBound).map((row) => row.conditioning).filter(Boolean))].sort();
-    element.replaceChildren(
+    element.replaceChildren(...[
       field("Table", Dom.select("Table", tables.map((found) => ({ value: found.slug, label: found.title })), view.table, (value) => change({ table: value }))),
       windows(table, view, change),
       field("Find", Dom.el("input", { type: "search", value: view.find, placeholder: "model, author, licence", "aria-label": "Find models", oninput: (event) => change({ find: event.target.value }) })),
@@ -14,7 +14,7 @@ const Controls = (() => {
         : null,
       check("References", view.references, (isOn) => change({ references: isOn })),
       columnMenu(table, view, change),
-    );
+    ].filter(Boolean));
   }
 
   function field(label, control, kind = "") {
