@@ -23,10 +23,24 @@ TEST_SET = get_test_set("loopcraft-mini/plaza-v1")
 KEYS = tuple(episode_key(place) for place in range(TEST_SET.num_episodes))
 METRICS = {
     "psnr": MetricCard(
-        name="psnr", version=1, title="PSNR", unit="dB", higher_is_better=True, decimals=2, kind="paired", weights={}
+        name="psnr",
+        version=1,
+        title="PSNR",
+        unit="dB",
+        higher_is_better=True,
+        decimals=2,
+        kind="paired",
+        weights={},
     ),
     "lpips": MetricCard(
-        name="lpips", version=1, title="LPIPS", unit="", higher_is_better=False, decimals=4, kind="paired", weights={"net": "ab" * 32}
+        name="lpips",
+        version=1,
+        title="LPIPS",
+        unit="",
+        higher_is_better=False,
+        decimals=4,
+        kind="paired",
+        weights={"net": "ab" * 32},
     ),
 }
 AGES = ((1, 64), (65, 128), (129, 256))
@@ -65,7 +79,9 @@ def sound_result(
         },
         absent={},
         failed={},
-        provenance=Provenance(seed=0, code="0.1.0", packages={"numpy": "2"}, hardware="a processor", seconds=1.0),
+        provenance=Provenance(
+            seed=0, code="0.1.0", packages={"numpy": "2"}, hardware="a processor", seconds=1.0
+        ),
         recall=recall_of(psnr[:, :1].repeat(6, axis=1), skill) if recall else None,
         consistency=consistency_of(psnr) if recall else {},
     )

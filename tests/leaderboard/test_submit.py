@@ -24,7 +24,9 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     write_result(folder / "result.json", sound_result(recall=False))
     for place in range(4):
-        with video_writer(folder / "videos" / f"000/00{place}.mp4", height=64, width=64, lossless=True) as out:
+        with video_writer(
+            folder / "videos" / f"000/00{place}.mp4", height=64, width=64, lossless=True
+        ) as out:
             for frame in make_frames(place, LOOPCRAFT_MINI.horizon, 64):
                 out.write(frame)
     write_card(tmp_path / "card.json", make_card())
@@ -94,12 +96,16 @@ def test_an_entry_is_proposed_at_the_hub(hub, run: Path, capsys: pytest.CaptureF
     assert f"proposed at {hub.url}/datasets/lab/entries/discussions/1" in capsys.readouterr().out
     repository = hub.repositories["lab/entries"]
     place = "loopcraft-mini/plaza-v1/dreamer"
-    assert {f"{place}/result.json", f"{place}/card.json", f"{place}/videos/000-000.mp4"} <= set(repository.proposals[0])
+    assert {f"{place}/result.json", f"{place}/card.json", f"{place}/videos/000-000.mp4"} <= set(
+        repository.proposals[0]
+    )
     assert set(repository.files) == {"README.md"}
     assert read_entries(run.parent / "entries") == []
 
 
-def test_no_repository_to_propose_to_is_one_sentence(hub, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_repository_to_propose_to_is_one_sentence(
+    hub, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert submit.main(flags(run, "--repo", "lab/none")) == 2
     assert "lab/none: no such data set" in capsys.readouterr().err
 

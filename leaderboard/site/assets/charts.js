@@ -11,7 +11,7 @@ const Charts = (() => {
     });
     const rule = (window) => ({ type: "line", x0: window.last + 0.5, x1: window.last + 0.5, yref: "paper", y0: 0, y1: 1, line: { color: Palette.token("line-strong"), width: 1 } });
     const name = (window) => ({ x: (window.first + window.last) / 2, y: 1.06, yref: "paper", text: Plots.literal(window.name), showarrow: false, font: { size: 12, color: Palette.token("quiet") } });
-    return Plots.draw(element, traces, {
+    Plots.draw(element, traces, {
       x: Plots.axis("frames generated", { range: [0, table.horizon] }),
       y: Plots.axis(Columns.heading(column)),
       shapes: table.windows.slice(0, -1).map(rule), annotations: table.windows.map(name),
@@ -39,7 +39,7 @@ const Charts = (() => {
       const customdata = points.map((point) => [`${point.first}\u2013${point.last} frames ago, ${point.numVideos} videos`]);
       return [line(item, x, y, decimals, { mode: "lines+markers", marker: { size: 7, color: Palette.color(item.place) }, error_y: error, customdata, hovertemplate: `%{y:.${decimals}f} (%{customdata[0]})` })];
     });
-    return Plots.draw(element, traces, { x: Plots.axis("frames since last visible", { type: "log", dtick: Math.log10(2) }), y: Plots.axis(heading), hovermode: "closest" });
+    Plots.draw(element, traces, { x: Plots.axis("frames since last visible", { type: "log", dtick: Math.log10(2) }), y: Plots.axis(heading), hovermode: "closest" });
   }
 
   /** Of one mind with itself (across), and with the truth (up). */
@@ -52,7 +52,7 @@ const Charts = (() => {
       return { type: "scatter", mode: "markers", name: Plots.literal(row.name), x: [x[0]], y: [y[0]], error_x: whisker(x, color), error_y: whisker(y, color), marker: { size: 11, color, symbol: row.isBound ? "circle-open" : "circle" } };
     });
     const label = unit ? `${title} (${unit})` : title;
-    return Plots.draw(element, traces, { x: Plots.axis(`${label} with its own earlier frame`), y: Plots.axis(`${label} with the truth`), hovermode: "closest" });
+    Plots.draw(element, traces, { x: Plots.axis(`${label} with its own earlier frame`), y: Plots.axis(`${label} with the truth`), hovermode: "closest" });
   }
 
   return { curves, ages, agreement };

@@ -107,9 +107,10 @@
     $("curves").hidden = !column;
     if (!column) return;
     metricTools($("curve-tools"), "curve", options, column.id, setMetric, false);
-    const plots = [Charts.curves($("curve-chart"), items, column, view.table), drawMemory(items, column), drawAgreement(items, column)];
+    Charts.curves($("curve-chart"), items, column, view.table);
+    drawMemory(items, column);
+    drawAgreement(items, column);
     await drawDifferences(items, columns, column, setMetric);
-    await Promise.all(plots);
   }
 
   async function drawDifferences(items, columns, column, setMetric) {
@@ -121,22 +122,22 @@
     Differences.draw($("pairs"), items, shown, view.window, await Statistics.resamples(view.table.numVideos));
   }
 
-  async function drawMemory(items, column) {
+  function drawMemory(items, column) {
     const metrics = [...new Set(items.flatMap(({ entry }) => Object.keys(entry.recall)))].filter((metric) => items.some(({ entry }) => entry.recall[metric].ages?.length));
     $("memory").hidden = metrics.length === 0;
     if (!metrics.length) return;
     const metric = metrics.includes(column.id) ? column.id : metrics[0];
     const of = (id) => view.table.columns.find((found) => found.id === id);
     metricTools($("memory-tools"), "memory", metrics.map((id) => ({ value: id, label: of(id)?.title ?? id })), metric, (id) => { view.metric = id; toAddress(); drawNumbers(); }, false);
-    await Charts.ages($("memory-chart"), items, metric, of(metric) ? Columns.heading(of(metric)) : metric, of(metric)?.decimals ?? 3);
+    Charts.ages($("memory-chart"), items, metric, of(metric) ? Columns.heading(of(metric)) : metric, of(metric)?.decimals ?? 3);
   }
 
-  async function drawAgreement(items, column) {
+  function drawAgreement(items, column) {
     const metrics = [...new Set(items.flatMap(({ entry }) => Object.keys(entry.consistency).filter((id) => entry.consistency[id].withItself && entry.consistency[id].withTruth)))];
     $("agreement").hidden = metrics.length === 0;
     if (!metrics.length) return;
     const metric = metrics.includes(column.id) ? column.id : metrics[0];
-    await Charts.agreement($("agreement-chart"), items, metric);
+    Charts.agreement($("agreement-chart"), items, metric);
   }
 
   async function draw() {

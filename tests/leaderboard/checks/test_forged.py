@@ -96,7 +96,10 @@ def joined_by_position(result: Result, order: np.ndarray) -> Result:
     metrics = {
         name: dataclasses.replace(
             metric,
-            videos={window: tuple(values[place] for place in order) for window, values in (metric.videos or {}).items()},
+            videos={
+                window: tuple(values[place] for place in order)
+                for window, values in (metric.videos or {}).items()
+            },
         )
         for name, metric in result.metrics.items()
     }
@@ -133,9 +136,10 @@ def test_true_frames_are_refused(root: Path) -> None:
     scores = np.full((len(KEYS), 192), 100.0)
     metrics = {"psnr": metric_result(METRICS["psnr"], scores)}
     write_entry(root, dataclasses.replace(result, metrics=metrics))
-    assert ("refused", "video 000/000 has PSNR 100 in the short window: those are the true frames") in findings(
-        root, "forged"
-    )
+    assert (
+        "refused",
+        "video 000/000 has PSNR 100 in the short window: those are the true frames",
+    ) in findings(root, "forged")
 
 
 def test_one_video_of_true_frames_is_found_among_the_others(root: Path) -> None:
@@ -157,7 +161,9 @@ def test_nothing_beats_the_truth(root: Path) -> None:
 def test_what_beats_the_autoencoder_is_marked(root: Path) -> None:
     write_entry(root, sound_result("autoencoded", skill=12.0, role="bound"))
     write_entry(root, sound_result("forged", skill=13.0))
-    assert [level for level, what in findings(root, "forged") if "made from true frames" in what] == ["marked"]
+    assert [level for level, what in findings(root, "forged") if "made from true frames" in what] == [
+        "marked"
+    ]
 
 
 def test_handed_in_frames_and_missing_checksums_are_marked(root: Path) -> None:

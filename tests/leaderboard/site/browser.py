@@ -1,6 +1,7 @@
 """A real browser for the tests of the site: Debian's or Google's Chromium, driven by Playwright."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +31,9 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--mute-audio"])
+        running = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--mute-audio"]
+        )
         yield running
         running.close()
 
@@ -50,3 +53,11 @@ def opened(running: Any, address: str, **options: Any) -> Iterator[Watched]:
     page.goto(address)
     yield watched
     context.close()
+
+
+def wait_until(page: Any, condition: str, timeout_s: float = 10.0) -> None:
+    """Wait for a condition in the page; Playwright's own waiting needs eval, which the site's policy forbids."""
+    give_up = time.monotonic() + timeout_s
+    while not page.evaluate(condition):
+        assert time.monotonic() < give_up, f"never came true: {condition}"
+        page.wait_for_timeout(25)

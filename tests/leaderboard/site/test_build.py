@@ -39,7 +39,9 @@ def entries(tmp_path: Path) -> Path:
 
 
 def files_below(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
 
 
 def test_the_same_entries_give_the_same_bytes(entries: Path, tmp_path: Path) -> None:
@@ -62,7 +64,9 @@ def test_a_site_is_built_over_an_earlier_one_and_over_nothing_else(entries: Path
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "x"
 
 
-def test_a_refused_entry_stops_the_build(entries: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_entry_stops_the_build(
+    entries: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_entry(entries, sound_result("part", keys=KEYS[:10]))
     assert build.main(["--entries", str(entries), "--out", str(tmp_path / "site")]) == 2
     assert "10 of the 64 videos" in capsys.readouterr().err
@@ -81,7 +85,9 @@ def test_numbers_of_other_weights_stand_in_a_column_of_their_own(tmp_path: Path)
     result = sound_result("one", fingerprint="e" * 64)
     lpips = result.metrics["lpips"]
     card = dataclasses.replace(lpips.card, weights={"net": "00" * 32})
-    other = dataclasses.replace(result, metrics={**result.metrics, "lpips": dataclasses.replace(lpips, card=card)})
+    other = dataclasses.replace(
+        result, metrics={**result.metrics, "lpips": dataclasses.replace(lpips, card=card)}
+    )
     write_entry(tmp_path, result, name="one")
     write_entry(tmp_path, other, name="two")
     columns = metric_columns(read_entries(tmp_path))
@@ -115,7 +121,9 @@ def test_recall_gain_and_memory_horizon_come_first(entries: Path) -> None:
     gain, horizon = table.columns[:2]
     values = gain.values[""]
     assert values["loopcraft-mini/plaza-v1/better"].mean == pytest.approx(3.0, abs=0.3)
-    assert set(horizon.texts) == {f"loopcraft-mini/plaza-v1/{name}" for name in ("better", "good", "copy-last")}
+    assert set(horizon.texts) == {
+        f"loopcraft-mini/plaza-v1/{name}" for name in ("better", "good", "copy-last")
+    }
 
 
 def test_rows_without_recall_have_no_such_columns(tmp_path: Path) -> None:
@@ -164,7 +172,9 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         result, data=world, model=model, provenance=provenance, metrics=metrics, absent={HOSTILE: HOSTILE}
     )
     text = HOSTILE.replace("\u2028", "")
-    card_of = make_card(text, description=text, authors=(text,), reproduce=(text,), licence=text, contact=text)
+    card_of = make_card(
+        text, description=text, authors=(text,), reproduce=(text,), licence=text, contact=text
+    )
     write_entry(tmp_path, hostile, card_of, name="hostile")
     files = pages_of(tmp_path)
     for name, content in files.items():
@@ -217,7 +227,13 @@ def test_the_charts_bring_no_style_of_their_own() -> None:
 def test_a_table_names_what_is_shown(entries: Path) -> None:
     found = read_entries(entries)
     value = table_value(site_tables(found)[0], check(found))
-    assert [row["name"] for row in value["rows"]] == ["autoencoded", "better", "copy-last", "good", "other-video"]
+    assert [row["name"] for row in value["rows"]] == [
+        "autoencoded",
+        "better",
+        "copy-last",
+        "good",
+        "other-video",
+    ]
     assert value["columns"][0]["standings"] == {"": [None, "best", None, None, None]}
     assert [len(values) for values in value["columns"][2]["values"].values()] == [5, 5, 5]
     assert value["testSet"] == "loopcraft-mini/plaza-v1"
