@@ -167,14 +167,14 @@ def to_markdown(
     return "\n".join(lines)
 
 
-def put_between_marks(path: Path, text: str) -> None:
-    """Replace what a file has between the two marks; raises `UserError` if it lacks them."""
-    before, begin, rest = path.read_text().partition(BEGIN)
+def put_between_marks(path: Path, text: str, mark: str = BEGIN) -> None:
+    """Replace what a file has between `mark` and the end mark; raises `UserError` if it lacks them."""
+    before, begin, rest = path.read_text().partition(mark)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise UserError(f"{path}: lacks the lines {BEGIN} and {END}, between which the table goes")
+        raise UserError(f"{path}: lacks the lines {mark} and {END}, between which the table goes")
     with whole_file(path) as temporary:
-        temporary.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        temporary.write_text(f"{before}{mark}\n{text}\n{END}{after}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

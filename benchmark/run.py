@@ -18,6 +18,7 @@ from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol, get_protocol
 from benchmark.harness.evaluation import Evaluation, collect, enough_videos
 from benchmark.harness.progress import plan_line, score_with_progress
+from benchmark.harness.recall_scores import why_no_masks
 from benchmark.harness.recovery import recover
 from benchmark.harness.run_folder import Workspace
 from benchmark.harness.score import Scorer
@@ -89,7 +90,10 @@ def evaluate(flags: Flags) -> int:
 def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
     console = Console(stderr=True, highlight=False)
     assert isinstance(evaluation.episodes, LoopcraftDataset)
-    for warning in check_data(evaluation.episodes, evaluation.keys):
+    warnings = list(check_data(evaluation.episodes, evaluation.keys))
+    if reason := why_no_masks(evaluation.episodes, evaluation.keys, evaluation.protocol):
+        warnings.append(f"scores by what was shown are left out: {reason}")
+    for warning in warnings:
         console.print(printable(f"warning: {warning}"), style="yellow", markup=False, soft_wrap=True)
     workspace = Workspace(flags.out, evaluation.identity)
     if flags.retry_failed:

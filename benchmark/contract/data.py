@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from loopcraft.core.errors import UserError
@@ -54,6 +54,9 @@ class MaskedEpisodes(Episodes, Protocol):
 
     def masks(self, key: str) -> Masks | None:
         """The recall masks of an episode, where it has any."""
+
+    def states(self, key: str) -> Float32[np.ndarray, "T 6"]:
+        """Rows of action, x, y, z (blocks), yaw, pitch (degrees)."""
 
 
 def frame_shape(episodes: Episodes) -> tuple[int, int, int]:

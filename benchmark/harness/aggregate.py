@@ -32,7 +32,7 @@ def aggregate_paired(
     """The results of a paired metric and of its further columns, from its scores of every video and frame."""
     names = [metric.name, *(f"{metric.name}:{column}" for column in metric.columns)]
     return {
-        name: _aggregate_column(_card(metric, name), scores[:, :, column], protocol)
+        name: _aggregate_column(card_of(metric, name), scores[:, :, column], protocol)
         for column, name in enumerate(names)
     }
 
@@ -69,7 +69,7 @@ def aggregate_set(
     if metric.biased and num_videos <= num_dimensions:
         notes.append(FEW_VIDEOS.format(num_videos, num_dimensions))
     return MetricResult(
-        card=_card(metric, metric.name),
+        card=card_of(metric, metric.name),
         windows={
             window.name: Estimate(mean=number(np.mean(distances[_clips(window, clip)])), interval=None)
             for window in protocol.windows
@@ -84,7 +84,8 @@ def _clips(window: Window, clip: int) -> slice:
     return slice((window.first - 1) // clip, window.last // clip)
 
 
-def _card(metric: Metric, name: str) -> MetricCard:
+def card_of(metric: Metric, name: str) -> MetricCard:
+    """What a result says of a metric, or of its further column `name`."""
     return MetricCard(
         name=name,
         version=metric.version,

@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 from benchmark.results.estimates import Measured, MetricCard, check_card, check_measured
 from loopcraft.core.decoding import SchemaError
 
+RECALL = "recall"
+"""Under what name a result's `absent` says why it has no recall."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecallScores:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from benchmark.metrics.ms_ssim import SMALLEST_SIDE, ms_ssim
-from benchmark.metrics.sift import MAX_FEATURES, count_matches, describe, sift
+from benchmark.metrics.sift import MAX_FEATURES, describe, matches, sift
 from tests.fakes.tiny_networks import scenes
 
 METRICS = [ms_ssim, sift]
@@ -131,8 +131,8 @@ def test_only_clear_and_mutual_pairs_count() -> None:
         vectors[:, 0] = values
         return vectors
 
-    assert count_matches(points(0, 100), points(0, 100)) == 2
-    assert count_matches(points(0, 100), points(10, 12, 100)) == 1  # 10 and 12 are alike for 0
-    assert count_matches(points(0, 25, 1000), points(12, 1000)) == 1  # clear one way, ambiguous the other
-    assert count_matches(points(0, 200), points(40, 50)) == 0  # exactly four fifths is not clear
-    assert count_matches(points(0), points(0, 100)) == 0
+    assert len(matches(points(0, 100), points(0, 100))) == 2
+    assert len(matches(points(0, 100), points(10, 12, 100))) == 1  # 10 and 12 are alike for 0
+    assert len(matches(points(0, 25, 1000), points(12, 1000))) == 1  # clear one way, ambiguous the other
+    assert len(matches(points(0, 200), points(40, 50))) == 0  # exactly four fifths is not clear
+    assert len(matches(points(0), points(0, 100))) == 0
