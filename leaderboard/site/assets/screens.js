@@ -38,7 +38,7 @@ const Screens = (() => {
       pen.drawImage(video, 0, 0);
       if (overlay && overlay.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
         pen.globalCompositeOperation = "screen";
-        pen.globalAlpha = 0.75;
+        pen.globalAlpha = 0.42;
         pen.drawImage(overlay.video, 0, 0, canvas.width, canvas.height);
       }
       state.textContent = films.made ? (isGiven ? "given" : "generated") : "";
