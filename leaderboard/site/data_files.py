@@ -56,6 +56,7 @@ def table_value(table: SiteTable, findings: Mapping[str, Sequence[Finding]]) -> 
 
 def _column_value(table: SiteTable, column: Column) -> dict[str, Any]:
     order = [entry.id for entry in table.entries]
+    standing = {window: standings(table, column, window) for window in column.values}
     return {
         "id": column.id,
         "title": one_line(column.title),
@@ -67,9 +68,7 @@ def _column_value(table: SiteTable, column: Column) -> dict[str, Any]:
         "values": {
             window: [_numbers(rows.get(row)) for row in order] for window, rows in column.values.items()
         },
-        "standings": {
-            window: [standings(table, column, window).get(row) for row in order] for window in column.values
-        },
+        "standings": {window: [found.get(row) for row in order] for window, found in standing.items()},
     }
 
 

@@ -79,10 +79,17 @@ const Board = (() => {
       const compared = typeof a === "number" ? a - b : String(a).localeCompare(String(b), "en");
       return (isDescending ? -compared : compared) || one - other;
     });
-    const shown = order.filter((place) => isShown(table.rows[place]));
     const body = element.tBodies[0];
-    body.replaceChildren(...shown.map((place) => rows[place]));
-    if (!shown.length) {
+    body.querySelector(".empty")?.remove();
+    const isInOrder = order.every((place, number) => body.rows[number] === rows[place]);
+    if (!isInOrder) body.append(...order.map((place) => rows[place]));
+    let numShown = 0;
+    table.rows.forEach((row, place) => {
+      const isIn = isShown(row);
+      if (rows[place].hidden === isIn) rows[place].hidden = !isIn;
+      numShown += isIn;
+    });
+    if (!numShown) {
       const width = element.tHead.rows[0].cells.length;
       body.append(Dom.el("tr", { class: "empty" }, Dom.el("td", { colspan: width }, "No model fits what you search for.")));
     }
@@ -91,7 +98,7 @@ const Board = (() => {
       if (isSorted) head.setAttribute("aria-sort", isDescending ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     }
-    return shown.length;
+    return numShown;
   }
 
   return { draw, arrange };

@@ -78,7 +78,7 @@ def table(chrome: Any, site: str) -> Iterator[Watched]:
 
 
 def names(page: Any) -> list[str]:
-    found: list[str] = page.locator("#board tbody .who a").all_inner_texts()
+    found: list[str] = page.locator("#board tbody tr:not([hidden]) .who a").all_inner_texts()
     return found
 
 
