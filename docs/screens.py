@@ -17,7 +17,7 @@ PLACE = "loopcraft-mini--plaza-v1--"
 MODELS = ",".join(f"{PLACE}{name}" for name in ("millivid", "framepack", "full-resolution"))
 SHOTS = {
     "leaderboard-light": ("index.html", "light", (1280, 900)),
-    "leaderboard-dark": (f"compare.html#table=loopcraft-mini--plaza-v1&models={MODELS}&frame=96", "dark", (1280, 1150)),
+    "leaderboard-dark": (f"compare.html#models={MODELS}&frame=96", "dark", (1280, 1150)),
     "leaderboard-phone": ("index.html", "light", (400, 860)),
 }
 QUALITY = 82
@@ -36,7 +36,8 @@ def main(site: Path) -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name, (address, scheme, (width, height)) in SHOTS.items():
             context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if scheme == "dark" else "light",
             )
             picture = shoot(context.new_page(), f"{site.resolve().as_uri()}/{address}")
             picture.convert("RGB").save(DOCS / f"{name}.webp", quality=QUALITY, method=6)

@@ -1,4 +1,4 @@
-"""The leaderboard's site with 200 rows: how long it takes to build, what the first view weighs, how fast it answers.
+"""The leaderboard's site with 200 rows: its building, the weight of its first view, how fast it answers.
 
 python -m perf.site. Needs a Chromium for the second half; prints times, so measure on a machine that is idle.
 """
@@ -91,7 +91,8 @@ def main() -> None:
         arguments = ["--entries", str(entries), "--out", str(site)]
         start = time.process_time()
         wall = seconds(lambda: build.main(arguments))
-        print(f"build of {rows} rows: {wall:.1f} s, of which {time.process_time() - start:.1f} s of processor")
+        busy = time.process_time() - start
+        print(f"build of {rows} rows: {wall:.1f} s, of which {busy:.1f} s of processor")
         total = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
         print(f"the whole site: {total / 1e6:.1f} MB")
         chromium = shutil.which("chromium")

@@ -1,4 +1,4 @@
-"""From a run's folder to an entry: what is good is added whole, what is not is refused and nothing is written."""
+"""From a run's folder to an entry: what is good is added whole, else nothing is written."""
 
 import dataclasses
 import shutil

@@ -25,11 +25,14 @@ def test_a_site_arrives_whole_and_once(hub, site: Path, capsys: pytest.CaptureFi
     space = hub.repositories["spaces/lab/board"]
     assert len(space.commits) == 2  # that which made it, and one
     sent = {path: data for path, data in space.files.items() if path not in (".gitattributes", "README.md")}
-    assert sent == {path.relative_to(site).as_posix(): path.read_bytes() for path in site.rglob("*") if path.is_file()}
+    files = [path for path in site.rglob("*") if path.is_file()]
+    assert sent == {path.relative_to(site).as_posix(): path.read_bytes() for path in files}
     assert "sdk: static" in space.files["README.md"].decode()
 
 
-def test_a_dry_run_and_mistakes_send_nothing(hub, site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_and_mistakes_send_nothing(
+    hub, site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert publish.main([str(site), "--repo", "lab/dry", "--dry-run"]) == 0
     assert "nothing was sent" in capsys.readouterr().out
     assert publish.main([str(tmp_path), "--repo", "lab/dry"]) == 2

@@ -56,7 +56,7 @@ def opened(running: Any, address: str, **options: Any) -> Iterator[Watched]:
 
 
 def wait_until(page: Any, condition: str, timeout_s: float = 10.0) -> None:
-    """Wait for a condition in the page; Playwright's own waiting needs eval, which the site's policy forbids."""
+    """Wait for a condition in the page; Playwright's own waiting needs eval, which the policy forbids."""
     give_up = time.monotonic() + timeout_s
     while not page.evaluate(condition):
         assert time.monotonic() < give_up, f"never came true: {condition}"

@@ -1,4 +1,4 @@
-"""The site in a real browser: sorting, choosing, comparing, playing, deep links, phones, access, hostile entries."""
+"""The site in a real browser: sorting, comparing, playing, deep links, phones, access, hostile entries."""
 
 import dataclasses
 import importlib.resources

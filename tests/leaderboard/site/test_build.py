@@ -1,4 +1,4 @@
-"""The site as files: the same bytes again, tables that never mix, standings by paired differences, text as text."""
+"""The site as files: the same bytes again, tables that never mix, standings, text as text."""
 
 import dataclasses
 import json
