@@ -1,4 +1,4 @@
-"""One self-contained page of results: tables, curves, videos and where every number came from.
+"""Write one self-contained page of results: tables, curves, videos, and where every number came from.
 
 Writes OUT/report.html, and beside it the figures as PNG and PDF and the example videos.
 """
@@ -45,7 +45,7 @@ class Flags:
     data: Path | None = None
     """The data set's folder: with it the report shows videos that all runs kept."""
     videos: int = 2
-    """How many videos it shows at most."""
+    """Largest number of videos on the page."""
 
 
 def report(flags: Flags) -> int:

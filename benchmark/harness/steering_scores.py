@@ -69,7 +69,7 @@ def steered(rows: Float[np.ndarray, "T 4"], states: Float[np.ndarray, "T+1 6"]) 
             "on_course": float(on_course.mean()),
             "yaw_error_deg": float(np.abs(errors).mean()),
             "lag_frames": lag(rows[:, 0], true_turns),
-            "standing_still": _mean(rows[:, 1] < STILL_SHARE * rows[:, 3], is_walk),
+            "standing_still": _mean(rows[:, 1] < STILL_SHARE * rows[:, 3], is_walk & (rows[:, 3] > 0)),
             "true_yaw_error_deg": float(np.abs(true_errors).mean()),
             "true_on_course": float(_on_course(true_errors).mean()),
         },

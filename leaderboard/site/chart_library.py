@@ -2,22 +2,17 @@
 
 import re
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
-
-from loopcraft.core.errors import UserError
 
 ADDRESS = "assets/plotly.min.js"
 _STYLE_GUARD = re.compile(r'getElementById\("([0-9a-f]{64})"\)\)\{var e=document\.createElement\("style"\)')
 
 
 def library_path() -> Path:
-    """Where the script lies; raises `UserError` where the package is missing."""
-    spec = find_spec("plotly")
-    path = Path(spec.origin).parent / "package_data" / "plotly.min.js" if spec and spec.origin else None
-    if path is None or not path.is_file():
-        raise UserError("the site's charts need the package plotly: pip install plotly")
-    return path
+    """Where the script lies."""
+    import plotly
+
+    return Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 
 @cache

@@ -66,7 +66,7 @@ def _trained(out: Path) -> object:
 
 
 def _encode(inputs: Path, out: Path) -> int:
-    return encode.main([str(inputs / "data"), "--out", str(out), "--preset", "tiny"])
+    return encode.main([str(inputs / "data"), "--out", str(out), "--preset", "trial"])
 
 
 def _verify(out: Path) -> int:

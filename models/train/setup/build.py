@@ -1,4 +1,4 @@
-"""From the flags of `models.train video` to all that the run needs."""
+"""From flags to a training run that is ready to start, with every mistake found before any work is done."""
 
 import shutil
 from collections.abc import Callable
@@ -14,34 +14,81 @@ from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.core.writing import writing_to
 from models.latents.codec import FrameCodec
 from models.latents.store import OwnLatents, open_latents
-from models.networks.autoencoder import Autoencoder
+from models.networks.autoencoder import Autoencoder, AutoencoderConfig
 from models.networks.tokens import Grid, LatentSpace
 from models.train.checkpoint import read_state
-from models.train.data.episodes import LatentEpisodes, Source, holds_latents
+from models.train.data.episodes import EpisodeSource, LatentEpisodes, holds_latents
 from models.train.data.played import is_world
 from models.train.data.pool import EpisodePool
 from models.train.data.transfer import send
-from models.train.flags import VideoFlags
+from models.train.detail_loss import Lpips, gradient_difference
+from models.train.flags import AnyFlags, AutoencoderFlags, VideoFlags
 from models.train.loop import Draw
-from models.train.objectives import video_objective
-from models.train.pictures import rollout
+from models.train.objectives import AutoencoderObjective, video_objective
+from models.train.pictures import COLUMNS, reconstructions, rollout
 from models.train.processes import Processes
-from models.train.setup.common import USUAL_FRAME_SIZE, Setup, begin_with, config_of, preset_of, schedule_for
-from models.train.setup.data import open_frames, refuse_world_flags
+from models.train.setup.frames import open_frames, refuse_world_flags
+from models.train.setup.run import Run, begin_with, make_config
 from models.train.trainer import Trainer
-from models.zoo.loading import Source as WeightSource
-from models.zoo.loading import autoencoder_stem, find_weights, load_autoencoder, seeded
-from models.zoo.presets import Preset, TokenModelConfig, VideoNetwork
+from models.zoo.configs import ModelConfig, TokenModelConfig, VideoNetwork
+from models.zoo.loading import WeightSource, find_weights, load_autoencoder, seeded
+from models.zoo.presets import find_model
 
 
-def prepare_video(flags: VideoFlags, processes: Processes) -> Setup:
-    """Check the flags against data, autoencoder and stored state; raises `UserError` on misfits."""
-    preset_of(flags, flags.model, USUAL_FRAME_SIZE[flags.preset])  # an unknown model is said first
+def build_run(flags: AnyFlags, processes: Processes) -> Run:
+    """Read the data's description, the autoencoder's and the stored state; raises `UserError` on misfits."""
+    flags.check()
+    if isinstance(flags, AutoencoderFlags):
+        run = _build_autoencoder(flags, processes)
+    else:
+        run = _build_video(flags, processes)
+    flags.out.mkdir(parents=True, exist_ok=True)
+    return run
+
+
+def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
+    source, size = open_frames(flags, "autoencoder", min_frames=1)
+    name = "millivid-cascaded" if flags.cascaded else "millivid"
+    network_config = flags.sizes.model(name, size).autoencoder
+    require_patches(network_config)
+    with seeded(flags.seed):
+        network = Autoencoder(network_config)
+    initial = begin_with(network, flags.begin_with)
+    detail = gradient_difference if flags.vgg is None else Lpips(flags.vgg, processes.device)
+    config = make_config(
+        flags,
+        processes,
+        model=flags.model,
+        network=network_config,
+        grid=network_config.grid,
+        data=source.identity,
+        initial=initial,
+        detail="gradient" if flags.vgg is None else "lpips",
+    )
+
+    def draw(trainer: Trainer, pool: EpisodePool) -> Tensor:
+        frames = torch.linspace(0, int(pool.lengths[0]) - 1, COLUMNS).long()
+        images = pool.values[0, frames].movedim(-1, 1).to(processes.device).float() / 255
+        return reconstructions(cast(Autoencoder, trainer.best), images)
+
+    return Run(
+        config=config,
+        steps=flags.steps or flags.schedule.steps,
+        state=read_state(flags.out, config),
+        objective=AutoencoderObjective(network, detail, config.detail_weight),
+        source=source,
+        keep=lambda frames: send(frames, processes.device),
+        draw=draw,
+    )
+
+
+def _build_video(flags: VideoFlags, processes: Processes) -> Run:
+    flags.sizes.model(flags.model)  # refuses an unknown model before anything is read
     autoencoder, sha256 = _load_autoencoder(flags)
     is_latent = not is_world(flags.data) and holds_latents(Path(flags.data))
-    size = USUAL_FRAME_SIZE[flags.preset] if autoencoder is None else autoencoder.config.frame_size
-    preset = preset_of(flags, flags.model, size)
-    grid = preset.autoencoder.grid if autoencoder is None else autoencoder.grid
+    size = flags.sizes.frame_size if autoencoder is None else autoencoder.config.frame_size
+    model = flags.sizes.model(flags.model, size)
+    grid = model.autoencoder.grid if autoencoder is None else autoencoder.grid
     if is_latent:
         refuse_world_flags(flags)
         latents = open_latents(Path(flags.data), grid)
@@ -52,14 +99,14 @@ def prepare_video(flags: VideoFlags, processes: Processes) -> Setup:
         raise UserError(
             f"--data {flags.data} holds frames: give the --autoencoder that turns them into latents"
         )
-    _require_levels(preset, grid, flags)
-    space, used = preset.video.space, grid.coarser(preset.video.space.finest)
-    plan = preset.video.plan.build(used) if isinstance(preset.video, TokenModelConfig) else None
+    _require_levels(model, grid, flags)
+    space, used = model.video.space, grid.coarser(model.video.space.finest)
+    plan = model.video.plan.build(used) if isinstance(model.video, TokenModelConfig) else None
     with seeded(flags.seed):
-        network = preset.video.network(grid)
+        network = model.video.network(grid)
     initial = begin_with(network, flags.begin_with)
     objective = video_objective(network, plan, used, flags.context_dropout, flags.context_noise)
-    source: Source
+    source: EpisodeSource
     if is_latent:
         source = LatentEpisodes(latents, min_frames=objective.clip_length, seed=flags.seed)
     else:
@@ -68,11 +115,11 @@ def prepare_video(flags: VideoFlags, processes: Processes) -> Setup:
             raise UserError(
                 f"--data {flags.data} has frames of {found}, and the autoencoder takes {size}; choose another"
             )
-    config = config_of(
+    config = make_config(
         flags,
         processes,
         model=flags.model,
-        network=preset.video,
+        network=model.video,
         grid=grid,
         data=source.identity,
         autoencoder=sha256,
@@ -85,16 +132,26 @@ def prepare_video(flags: VideoFlags, processes: Processes) -> Setup:
         _copy_autoencoder(flags)
     codec = None
     if autoencoder is not None:
-        codec = FrameCodec(autoencoder.to(processes.device), flags.precision, space)
-    return Setup(
+        codec = FrameCodec(autoencoder.to(processes.device), flags.compute.precision, space)
+    return Run(
         config=config,
-        steps=flags.steps or schedule_for(flags).steps,
+        steps=flags.steps or flags.schedule.steps,
         state=state,
         objective=objective,
         source=source,
         keep=_selector(space, grid, processes) if is_latent else _encoder(codec, processes),
-        draw=None if codec is None else _rollout_picture(preset, codec),
+        draw=None if codec is None else _rollout_picture(model, codec),
     )
+
+
+def require_patches(config: AutoencoderConfig) -> None:
+    """Refuse frames that cannot be cut into patches at every level."""
+    coarsest = config.patch * 2 ** (config.levels - 1)
+    if config.patch < 1 or config.frame_size % coarsest:
+        raise UserError(
+            f"frames of {config.frame_size} x {config.frame_size} cannot be cut into patches of "
+            f"{config.patch} at {config.levels} levels; choose a resolution that {max(coarsest, 8)} divides"
+        )
 
 
 def _encoder(
@@ -122,15 +179,15 @@ def _selector(
     return keep
 
 
-def _rollout_picture(preset: Preset, codec: FrameCodec) -> Draw:
+def _rollout_picture(model: ModelConfig, codec: FrameCodec) -> Draw:
     def draw(trainer: Trainer, pool: EpisodePool) -> Tensor:
         network = cast(VideoNetwork, trainer.best)
         length = int(pool.lengths[0])
         return rollout(
-            preset.video,
+            model.video,
             network,
             codec,
-            preset.sampling,
+            model.sampling,
             pool.values[0, :length],
             pool.actions[0, :length],
         )
@@ -138,8 +195,8 @@ def _rollout_picture(preset: Preset, codec: FrameCodec) -> Draw:
     return draw
 
 
-def _require_levels(preset: Preset, grid: Grid, flags: VideoFlags) -> None:
-    wanted = preset.autoencoder
+def _require_levels(model: ModelConfig, grid: Grid, flags: VideoFlags) -> None:
+    wanted = model.autoencoder
     if (grid.levels, grid.channels) != (wanted.levels, wanted.channels):
         raise UserError(
             f"--data {flags.data}: latents have {grid.levels} levels of {grid.channels} channels, and the "
@@ -164,7 +221,7 @@ def _require_same_autoencoder(flags: VideoFlags, latents: OwnLatents, sha256: st
 def _copy_autoencoder(flags: VideoFlags) -> None:
     """Put the autoencoder beside the model, as `models.zoo.loading` expects."""
     assert flags.autoencoder is not None
-    path = find_weights(autoencoder_stem(flags.model), flags.autoencoder).path
+    path = find_weights(find_model(flags.model).autoencoder, flags.autoencoder).path
     copy = flags.out / path.name
     if path.resolve() == copy.resolve() or (copy.exists() and file_sha256(copy) == file_sha256(path)):
         return

@@ -7,7 +7,6 @@ from loopcraft.generation.recipe import Recipe
 from models.train.data.episodes import DatasetEpisodes, holds_latents
 from models.train.data.played import WorldEpisodes, is_world
 from models.train.flags import Flags
-from models.train.setup.common import USUAL_FRAME_SIZE, schedule_for
 
 WORLD_ONLY = ("resolution", "episode_frames", "episode_cache")
 
@@ -24,13 +23,13 @@ def open_frames(
             )
         stored = DatasetEpisodes(flags.data, min_frames=min_frames, seed=flags.seed)
         return stored, stored.frame_size
-    num_frames = flags.episode_frames or schedule_for(flags).episode_frames
+    num_frames = flags.episodes.episode_frames or flags.schedule.episode_frames
     if num_frames < min_frames:
         raise UserError(
             f"a sample of {model} spans {min_frames} frames and an episode has {num_frames}; raise "
             "--episode-frames, or choose a preset with a smaller budget"
         )
-    resolution = flags.resolution or size or USUAL_FRAME_SIZE[flags.preset]
+    resolution = flags.episodes.resolution or size or flags.sizes.frame_size
     recipe = Recipe(
         world=flags.data,
         split="train",
@@ -39,13 +38,13 @@ def open_frames(
         resolution=resolution,
         seed=flags.seed,
     )
-    return WorldEpisodes(recipe=recipe, cache=flags.episode_cache), resolution
+    return WorldEpisodes(recipe=recipe, cache=flags.episodes.episode_cache), resolution
 
 
 def refuse_world_flags(flags: Flags) -> None:
     """Raise `UserError` for flags that only worlds take."""
     for name in WORLD_ONLY:
-        if getattr(flags, name) is not None:
+        if getattr(flags.episodes, name) is not None:
             raise UserError(
                 f"--{name.replace('_', '-')} is for worlds; {flags.data} has its own: leave it out"
             )
