@@ -97,7 +97,7 @@ def require_sound(entry: Entry, others: Sequence[Entry]) -> None:
     """Print what readers will see beside the row; raise `UserError` with all that refuses it."""
     findings = check_entry(entry, others)
     for finding in findings:
-        if finding.level == "marked":
+        if finding.level != "refused":
             print(cli.one_line(str(finding)), file=sys.stderr)
     refusals = [str(finding) for finding in findings if finding.level == "refused"]
     if refusals:

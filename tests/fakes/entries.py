@@ -10,10 +10,20 @@ import numpy as np
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.results.estimates import MetricCard, estimate, measured, numbers
 from benchmark.results.recall_schema import Consistency, PixelCounts, Recall, RecallScores
-from benchmark.results.result_file import Curve, Data, MetricResult, Model, Provenance, Result, write_result
+from benchmark.results.result_file import (
+    SUM,
+    Curve,
+    Data,
+    MetricResult,
+    Model,
+    Provenance,
+    Result,
+    write_result,
+)
 from leaderboard.entry.card import Card, write_card
 from leaderboard.entry.folder import place_of, video_name
 from leaderboard.film.clips import write_clip
+from loopcraft.core.checksums import json_sha256
 from loopcraft.core.seeding import generator
 from loopcraft.dataset.layout import episode_key
 from loopcraft.test_sets.known import get_test_set
@@ -166,12 +176,14 @@ def write_entry(
     return folder
 
 
-def change_json(path: Path, place: str, value: Any) -> None:
-    """Set one field of a JSON file, as in "metrics.psnr.windows.long.mean"."""
+def change_json(path: Path, place: str, value: Any, *, sealed: bool = True) -> None:
+    """Set one field of a JSON file, as in "metrics.psnr.windows.long.mean", and mend its checksum."""
     document = json.loads(path.read_text())
     *way, last = place.split(".")
     inner = document
     for name in way:
         inner = inner[int(name)] if isinstance(inner, list) else inner[name]
     inner[int(last) if isinstance(inner, list) else last] = value
+    if sealed and document.pop(SUM, None) is not None:
+        document[SUM] = json_sha256(document)
     path.write_text(json.dumps(document))

@@ -38,7 +38,7 @@ const Board = (() => {
 
   function flag(row) {
     if (!row.notes.length) return null;
-    return Dom.el("span", { class: "flag", title: row.notes.join("\n") }, " ⚑", Dom.el("span", { hidden: true }, row.notes.join(" ")));
+    return Dom.el("span", { class: "flag", role: "img", title: row.notes.join("\n"), "aria-label": row.notes.join(". ") }, " ⚑");
   }
 
   function drawFact(column, row) {

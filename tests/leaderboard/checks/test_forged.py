@@ -77,6 +77,12 @@ def test_an_edited_result_is_refused(root: Path, place: str, value: Any, reason:
     assert any(level == "refused" and reason in what for level, what in forge(root, place, value))
 
 
+def test_a_result_that_was_edited_by_hand_is_refused_for_its_checksum(root: Path) -> None:
+    folder = write_entry(root, sound_result("forged", skill=2.0))
+    change_json(folder / "result.json", "metrics.psnr.card.decimals", 3, sealed=False)
+    assert any("sha256: not that of the file" in what for _, what in findings(root, "forged"))
+
+
 def test_videos_edited_together_with_their_mean_do_not_give_the_interval(root: Path) -> None:
     result = sound_result("forged", skill=2.0)
     metric = result.metrics["psnr"]
@@ -190,7 +196,7 @@ def test_other_data_are_marked_and_stand_elsewhere(root: Path) -> None:
     folder = write_entry(root, sound_result("forged", fingerprint="e" * 64))
     assert folder.parent.name == "other-eeeeeeeeeeee"
     (found,) = findings(root, "forged")
-    assert found[0] == "marked"
+    assert found[0] == "noted"
     assert "no canonical test set" in found[1]
 
 
