@@ -1,13 +1,13 @@
-"""Does a model still know a place? Scores by what the context showed, from finished runs.
+"""Show what a model remembers: its scores by what the context showed, from finished runs.
 
-`python -m benchmark.recall RUNS ...` reads result files and prints, where their data set had recall masks:
+`python -m benchmark.recall RUNS ...` reads result files and prints, if their data set had recall masks:
 
-- the metrics over the pixels that the context never showed, that have been in sight ever since, and that
-  returned; the last by age, how many frames ago the context last showed them;
-- the memory horizon, where other-video and autoencoded (or ground-truth) are among the runs;
-- steering, told from the pictures, and how far a model agrees with its own earlier frames.
+- each metric over the pixels that the context never showed, that have been in sight ever since, and that
+  returned; the latter by age, the number of frames since the context last showed them;
+- the memory horizon, if other-video and autoencoded (or ground-truth) are among the runs;
+- steering, estimated from the pictures, and how well a model agrees with its own earlier frames.
 
-With `--data DATA` also the scores of whole frames at which the agent is back: within 2 blocks and 30 degrees
+With `--data DATA`, also the scores of whole frames at which the agent is back: within 2 blocks and 30 degrees
 of a pose of the context, after having been away. docs/recall.md defines every number.
 """
 

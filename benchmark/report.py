@@ -1,4 +1,4 @@
-"""One self-contained page of results: tables, curves, videos and where every number came from.
+"""Write one self-contained page of results: tables, curves, videos, and where every number came from.
 
 Writes OUT/report.html, and beside it the figures as PNG and PDF and the example videos.
 """
@@ -45,7 +45,7 @@ class Flags:
     data: Path | None = None
     """The data set's folder: with it the report shows videos that all runs kept."""
     videos: int = 2
-    """How many videos it shows at most."""
+    """Largest number of videos on the page."""
 
 
 def report(flags: Flags) -> int:
@@ -116,9 +116,9 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, Path]
     """Write every figure as PNG and PDF; returns the PNGs."""
     paths = {}
     for name, figure in figures.items():
-        for suffix in (".png", ".pdf"):
+        for suffix, said in ((".png", {}), (".pdf", {"CreationDate": None})):  # again, the same bytes
             with whole_file(folder / f"{name}{suffix}") as temporary:
-                figure.savefig(temporary, format=suffix[1:], dpi=160)
+                figure.savefig(temporary, format=suffix[1:], dpi=160, metadata=said)
         paths[name] = folder / f"{name}.png"
     return paths
 

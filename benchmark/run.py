@@ -1,6 +1,6 @@
-"""Score a model on a data set: rollouts of every video, per-frame scores, one result file.
+"""Score a model on a data set: roll out every video, score every frame, write one result file.
 
-A killed run goes on where it was when the same command is given again.
+Progress is stored on disk: run the same command again to resume.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol, get_protocol
 from benchmark.harness.evaluation import Evaluation, collect, enough_videos
 from benchmark.harness.progress import plan_line, score_with_progress
-from benchmark.harness.recall_scores import why_no_masks
+from benchmark.harness.recall_notice import recall_notices
 from benchmark.harness.recovery import recover
 from benchmark.harness.run_folder import Workspace
 from benchmark.harness.score import Scorer
@@ -43,7 +43,7 @@ class Flags:
     data: Path
     """The data set: a folder, or hf://ORG/NAME."""
     out: Path
-    """The run's folder; result.json appears in it."""
+    """The run's folder; result.json is written to it."""
     model: str | None = None
     """A registered model, package.module:factory, or the http://HOST:PORT of benchmark.serve."""
     model_args: str = "{}"
@@ -54,30 +54,33 @@ class Flags:
     """Instead of a model: a folder with the frames of the horizon in KEY.mp4, KEY.npz or KEY/*.png."""
     name: str | None = None
     """What tables call the model that made the predictions."""
+    with_poses: bool = False
+    """The model that made the predictions was given camera poses too, not the actions alone."""
     allow_partial: bool = False
     """Score predictions even if some are missing or of another length; the result names those."""
     protocol: str = "loopcraft-v1"
-    """loopcraft-v1 (256 frames of context, 768 generated) or loopcraft-mini (64, 192)."""
+    """loopcraft-v1 (256 frames of context, 768 generated) or loopcraft-mini (64, 192); for test sets of
+    loopcraft.generate --select realised, loopcraft-recall-v1 and loopcraft-recall-mini."""
     metrics: str = ""
     """Names separated by commas; the protocol's own if empty."""
     weights: Path | None = None
-    """The folder of pretrained networks that python -m benchmark.weights fetched."""
+    """The folder of pretrained networks fetched by python -m benchmark.weights."""
     strict: bool = False
     """Stop if a metric cannot be computed, instead of naming it in the result."""
     max_videos: int | None = None
-    """Score only the first so many videos."""
+    """Score only the first N videos."""
     batch_size: int = 1
     """Videos that the model rolls out at a time."""
     device: str = "cpu"
-    """Where the model gets its context and the metrics compute: cpu, cuda, cuda:1 ..."""
+    """Device of the model's context and of the metrics: cpu, cuda, cuda:1 ..."""
     precision: Precision = "float32"
-    """Run the model under torch's autocast to this type; float32 is without."""
+    """Run the model under torch's autocast to this type; float32 means no autocast."""
     seed: int = 0
     """Root of every video's sampling noise."""
     retry_failed: bool = False
-    """Try the videos again that failed before."""
+    """Try again the videos that failed before."""
     save_videos: int = 4
-    """Keep the generated frames of the first so many videos, lossless, for the report."""
+    """Keep the generated frames of the first N videos, losslessly, for the report."""
 
 
 def evaluate(flags: Flags) -> int:
@@ -93,9 +96,8 @@ def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
     assert isinstance(evaluation.episodes, LoopcraftDataset)
     for warning in check_data(evaluation.episodes, evaluation.keys):
         console.print(printable(f"warning: {warning}"), style="yellow", markup=False, soft_wrap=True)
-    if reason := why_no_masks(evaluation.episodes, evaluation.keys, evaluation.protocol):
-        reason = printable(f"scores by what was shown are left out: {reason}")
-        console.print(reason, markup=False, soft_wrap=True)
+    for notice in recall_notices(evaluation.episodes, evaluation.keys, evaluation.protocol):
+        console.print(printable(notice), style="yellow", markup=False, soft_wrap=True)
     workspace = Workspace(flags.out, evaluation.identity)
     if flags.retry_failed:
         workspace.forget_failures(evaluation.keys)
@@ -138,6 +140,7 @@ def prepare(
         model_args=model_arguments(flags.model_args, flags.checkpoint),
         predictions=flags.predictions,
         name=flags.name,
+        with_poses=flags.with_poses,
         episodes=episodes,
     )
     keys = choose_videos(episodes, protocol, flags.data, flags.max_videos)

@@ -3,11 +3,10 @@
     python -m benchmark.serve --model my_package:MyModel          # where the model's own packages are
     python -m benchmark.run --model http://127.0.0.1:8000 ...     # where the benchmark is
 
-One rollout is done at a time, others wait for it. There is no encryption and no password: the default address
-is reachable from this machine alone. `sources/http_protocol.py` describes the messages.
+Rollouts run one at a time; other requests wait. There is no encryption and no password: the default address
+can only be reached from this machine. `sources/http_protocol.py` describes the messages.
 """
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from contextlib import closing
@@ -17,7 +16,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 
 from benchmark.contract.compute import Compute
-from benchmark.contract.model import RolloutModel
+from benchmark.contract.model import RolloutModel, start_rollout
 from benchmark.contract.precision import Precision
 from benchmark.harness.rollout import checked, guarded
 from benchmark.sources.http_protocol import (
@@ -53,9 +52,9 @@ class Flags:
     port: int = 8000
     """The port to listen on; 0 takes a free one."""
     device: str = "cpu"
-    """Where the model gets its context."""
+    """Device of the model's context: cpu, cuda, cuda:1 ..."""
     precision: Precision = "float32"
-    """Run the model under torch's autocast to this type; float32 is without."""
+    """Run the model under torch's autocast to this type; float32 means no autocast."""
     max_request_mib: int = 1024
     """The largest request that is read: 256 frames of 256x256 are 48 MiB a video."""
 
@@ -88,7 +87,7 @@ def make_server(
 
         def do_GET(self) -> None:
             if self.path == "/model":
-                self.answer(HTTPStatus.OK, dataclasses.asdict(card))
+                self.answer(HTTPStatus.OK, card.as_json())
             else:
                 self.answer(HTTPStatus.NOT_FOUND, {"error": f"no {self.path}: there is GET /model"})
 
@@ -123,8 +122,7 @@ def make_server(
             self.server.do(partial(self.stream, request))
 
         def stream(self, request: RolloutRequest) -> None:
-            context, actions = request.context.to(compute.device), request.actions.to(compute.device)
-            start = partial(model.rollout, context, actions, seeds=request.seeds)
+            start = partial(start_rollout, model, request.to(compute.device), request.seeds)
             self.connection.allow(SILENCE_S)
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "application/octet-stream")

@@ -1,6 +1,6 @@
-"""Can this machine make videos? Checks all that a world needs and prints what mends each failure.
+"""Check whether this machine can run a world, and print the command that fixes each problem.
 
-Exit code 0 says that the world can run. Commands are those of Debian and Ubuntu; docs/minerl.md has the whole
+Exit code 0 means that the world can run. Commands are for Debian and Ubuntu; docs/minerl.md has the whole
 recipe for Minecraft, and a Dockerfile.
 """
 

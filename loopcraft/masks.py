@@ -1,11 +1,11 @@
-"""Add recall masks to a data set: of every pixel, whether the context showed what it shows, and how long ago.
+"""Add recall masks to a data set: for every pixel, whether the context showed that surface, and how long ago.
 
-Episodes are played again in a world that knows which block face each pixel shows; a file KEY.seen.npz appears
-beside each video. Frames and fingerprint stay as they are. Killed and started again, it goes on.
+Episodes are played again in a world that knows which block face each pixel shows; a file KEY.seen.npz is
+written beside each video. Frames and fingerprint do not change. Run the same command again to resume.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import tyro
 from jaxtyping import Float64, UInt64
 
 from loopcraft.core import cli
+from loopcraft.core.checksums import add_sums, read_sums, sums_of
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials, whole_file
 from loopcraft.core.progress import progress_bar
@@ -36,7 +37,7 @@ class Flags:
     data: tyro.conf.Positional[Path]
     """Folder of a finished data set that loopcraft.generate made."""
     workers: int = 0
-    """Processes; 0 is one a core. Changes nothing but the time."""
+    """Worker processes; 0 means one per core. The result is the same."""
 
 
 def add_masks(dataset: LoopcraftDataset, num_workers: int) -> None:
@@ -50,16 +51,25 @@ def add_masks(dataset: LoopcraftDataset, num_workers: int) -> None:
     make_world = partial(make_surface_world, dataset.manifest["world"], resolution=resolution)
     make_world()  # an unknown world is said before any work
     job = partial(make_masks, dataset=dataset, num_context=dataset.manifest["num_context"])
-    if not _missing(dataset):
+    if not _missing(dataset) and all(name in dataset.sums for name in _names(dataset, dataset.keys)):
         return
     with writing_to(dataset.root, swept=()):
         sweep_partials(dataset.root)
         missing = _missing(dataset)
+        add_sums(dataset.root, dict.fromkeys(_names(dataset, missing)))
         workers = max(1, min(num_workers, len(missing)))
         done = len(dataset.keys) - len(missing)
         with progress_bar("masks", len(dataset.keys), "episodes", done) as advance:
             for _ in run_jobs(job, missing, make_world=make_world, num_workers=workers):
                 advance()
+        known = read_sums(dataset.root)
+        new = (name for name in _names(dataset, dataset.keys) if name not in known)
+        add_sums(dataset.root, sums_of(dataset.root, new))
+
+
+def _names(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
+    """What the files of masks are called in SHA256SUMS."""
+    return [dataset.masks_path(key).relative_to(dataset.root).as_posix() for key in keys]
 
 
 def _missing(dataset: LoopcraftDataset) -> list[str]:
@@ -116,6 +126,7 @@ def run(flags: Flags) -> None:
         raise UserError(f"--workers {flags.workers}: choose 0 (one a core) or more")
     dataset = open_dataset(flags.data)
     add_masks(dataset, flags.workers or len(os.sched_getaffinity(0)))
+    dataset = open_dataset(flags.data)  # with the checksums of its masks
     assert dataset.manifest is not None
     print(summary(dataset, dataset.manifest["num_context"]))
 

@@ -1,7 +1,6 @@
-"""Watch models remember: `python -m models.demo DATA --out DIR --checkpoint published --baselines`.
+"""Make side-by-side videos of models and the truth: `python -m models.demo DATA --out DIR --baselines`.
 
-Writes one mp4 a video: the truth and every model side by side, labelled; context frames first, then what was
-generated.
+Writes one mp4 per video: the truth and every model, labelled; first the context, then the generated frames.
 """
 
 from collections.abc import Sequence
@@ -51,7 +50,7 @@ class Flags:
     videos: str = ""
     """Keys separated by commas, as in "000/000,000/003"; the first --num-videos if empty."""
     num_videos: int = 2
-    """The first so many videos, where --videos names none."""
+    """Show the first N videos, unless --videos names some."""
     context: int = 256
     """Frames that are given."""
     horizon: int = 768

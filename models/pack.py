@@ -1,7 +1,6 @@
-"""Make trained checkpoints small enough to hand on: `python -m models.pack RUN --out DIR`.
+"""Shrink trained checkpoints for release: `python -m models.pack RUN --out DIR`.
 
-Weights take a half or a quarter of the bits; how the model is to be sampled and the log of its training go
-with them.
+Stores weights in a half or a quarter of the bits, with the sampling settings and the training log.
 """
 
 import json

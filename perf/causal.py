@@ -17,7 +17,7 @@ from loopcraft.core.errors import UserError
 from models.latents.codec import FrameCodec
 from models.sampling.diffusion import Sampling
 from models.sampling.token_sampler import TokenSampler, keyed_noise
-from models.zoo.loading import Source, load_model
+from models.zoo.loading import WeightSource, load_model
 from models.zoo.presets import PRESETS
 
 NAMES = ("millivid", "millivid-causal")
@@ -36,7 +36,9 @@ class Rollout:
     """A model of the preset cpu-evening at work on one horizon; `seconds` has the time of every plan step."""
 
     def __init__(self, flags: Flags, name: str, sampling: Sampling) -> None:
-        model = load_model(name, Source(preset="cpu-evening", frame_size=PRESETS["cpu-evening"].frame_size))
+        model = load_model(
+            name, WeightSource(preset="cpu-evening", frame_size=PRESETS["cpu-evening"].frame_size)
+        )
         self.title = f"{name}, {sampling.steps} calls of {sampling.solver}"
         self.codec = FrameCodec(model.autoencoder, "float32", model.config.video.space)
         sampler = model.config.video.sampler(model.network.eval(), model.autoencoder.grid, sampling)

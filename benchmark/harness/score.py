@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from benchmark.contract.data import FrameStreams, MaskedEpisodes
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import FeaturePair
-from benchmark.harness.score_files import feature_names, opened_scores, require_equal
+from benchmark.harness.score_files import SUM, feature_names, opened_scores, require_equal, scores_sha256
 from benchmark.memory.collector import Collector
 from benchmark.metrics.base import (
     Embedding,
@@ -134,8 +134,9 @@ def score_videos(
 def write_scores(path: Path, scores: VideoScores, *, seconds: float) -> None:
     """Keep one video's scores, and how long the video took, whole or not at all."""
     arrays = {name: np.ascontiguousarray(values, np.float32) for name, values in scores.items()}
+    said = f"{seconds:.3f}"
     with whole_file(path) as temporary:
-        save_file(arrays, temporary, metadata={"seconds": f"{seconds:.3f}"})
+        save_file(arrays, temporary, metadata={"seconds": said, SUM: scores_sha256(path, arrays, said)})
 
 
 def read_seconds(path: Path) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmark.contract.conditioning import ACTIONS, Conditioning
 from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol, Window
 from benchmark.results.estimates import Estimate as Estimate
@@ -25,6 +26,7 @@ from benchmark.results.recall_schema import (
     check_consistency,
     check_recall,
 )
+from loopcraft.core.checksums import json_sha256
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_key, write_json
@@ -34,6 +36,8 @@ VERSION = 2
 """2 has recall, steering and consistency."""
 OLD_VERSIONS = (1,)
 """Those that are read as files that lack what came later."""
+SUM = "sha256"
+"""The field beside those of `Result` with the checksum of them all; older files have none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,8 @@ class Model:
     checkpoint_sha256: str | None
     notes: tuple[str, ...] = ()
     """What a reader of the scores should know of the model."""
+    conditioning: Conditioning = ACTIONS
+    """What it was told of the frames to come: their actions, or their camera poses as well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +126,9 @@ class Result:
 
 
 def write_result(path: Path, result: Result) -> None:
-    """Write the file, whole or not at all."""
-    write_json(path, dataclasses.asdict(result))
+    """Write the file with its checksum, whole or not at all."""
+    content = dataclasses.asdict(result)
+    write_json(path, {**content, SUM: json_sha256(content)})
 
 
 def read_result(path: Path) -> Result:
@@ -132,8 +139,11 @@ def read_result(path: Path) -> Result:
     try:
         document = json.loads(path.read_text(), parse_constant=_refuse_constant)
         _check_version(document)
+        expected = document.pop(SUM, None)
         result = in_order_of_keys(decode(Result, document | {"version": VERSION}))
         _check_consistency(result)
+        if expected not in (None, json_sha256(document)):
+            raise SchemaError(f"{SUM}: not that of the file; restore it or run the benchmark again")
     except SchemaError as error:
         raise UserError(f"{path}: not a result file of this version: {error}") from error
     except (ValueError, RecursionError) as error:

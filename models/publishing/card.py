@@ -58,8 +58,8 @@ Load it, and encode frames:
 
 ```python
 import torch
-from models.zoo.loading import Source, load_autoencoder
-autoencoder, _ = load_autoencoder("{name}", Source(checkpoint="hf://{repository}"))
+from models.zoo.loading import WeightSource, load_autoencoder
+autoencoder, _ = load_autoencoder("{name}", WeightSource(checkpoint="hf://{repository}"))
 size = autoencoder.config.frame_size
 levels = autoencoder.encode(torch.zeros(1, 3, size, size))  # finest first, (N, tokens, channels) each
 ```

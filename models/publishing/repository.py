@@ -12,7 +12,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from loopcraft.hub import repository as hub
 from loopcraft.hub.errors import MODEL, plain_errors
-from models.checkpoints.format import describe_checkpoint, header_of
+from models.checkpoints.format import describe_checkpoint, header_of, read_checkpoint
 from models.checkpoints.training_log import read_log
 from models.publishing.card import Checkpoint
 from models.zoo.loading import (
@@ -39,7 +39,7 @@ def find_files(folder: Path) -> dict[str, Path]:
             "one"
         )
     for path in checkpoints:
-        header, _ = describe_checkpoint(path)
+        header, _ = read_checkpoint(path)
         _require_described(header, path.stem, str(path))
     logs = [log for path in checkpoints if (log := path.with_suffix(LOG)).is_file()]
     return {path.name: path for path in [*checkpoints, *logs]}

@@ -1,7 +1,7 @@
 """Train a model: `python -m models.train autoencoder|video --preset gpu-hour --data voxel-v1 --out DIR`.
 
---data is a world (its episodes are simulated as they are needed), a data set's folder or, for video models, a
-folder of latents. The same command goes on where a stopped run was. torchrun starts it on many GPUs.
+--data is a world (episodes are simulated on the fly), the folder of a data set or, for video models, a folder
+of latents. Run the same command again to resume. Use torchrun for several GPUs.
 """
 
 from collections.abc import Iterator, Sequence

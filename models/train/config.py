@@ -41,10 +41,6 @@ class TrainingConfig:
     """Share of video samples whose context is pure noise (video models only)."""
     context_noise: float = 0.0
     """Half of the video samples see their context at a noise level drawn from 0 to this one."""
-    encoder: str | None = None
-    """The `encoder_id` of the autoencoder whose encoder is kept (decoders that are trained alone only)."""
-    latent_noise: float | None = None
-    """Half of the frames are decoded from latents with noise of a standard deviation up to this."""
     detail: Detail = "gradient"
     detail_weight: float = 0.05
     ema_decay: float | None = None
@@ -75,7 +71,7 @@ def differences(ours: dict[str, Any], stored: dict[str, Any], prefix: str = "") 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class TrainingSchedule:
     """How long a preset trains, and on how much at a time."""
 
     steps: int
@@ -101,45 +97,47 @@ class LoopConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedules:
+class PresetSchedules:
     """A preset's two schedules; the batch is per update, over all GPUs."""
 
-    autoencoder: Schedule
-    video: Schedule
+    autoencoder: TrainingSchedule
+    video: TrainingSchedule
 
 
-_TRIAL = Schedule(
+_TRIAL = TrainingSchedule(
     steps=50, batch_size=4, warmup_steps=10, pool=PoolConfig(episodes=4, fresh=0.25), episode_frames=128
 )
 SCHEDULES = {
-    "paper": Schedules(
-        autoencoder=Schedule(steps=128_000, batch_size=1792), video=Schedule(steps=192_000, batch_size=384)
+    "paper": PresetSchedules(
+        autoencoder=TrainingSchedule(steps=128_000, batch_size=1792),
+        video=TrainingSchedule(steps=192_000, batch_size=384),
     ),
-    "paper-ablation": Schedules(
-        autoencoder=Schedule(steps=128_000, batch_size=1792), video=Schedule(steps=256_000, batch_size=384)
+    "paper-ablation": PresetSchedules(
+        autoencoder=TrainingSchedule(steps=128_000, batch_size=1792),
+        video=TrainingSchedule(steps=256_000, batch_size=384),
     ),
-    "trial": Schedules(autoencoder=_TRIAL, video=_TRIAL),
-    "gpu-hour": Schedules(
-        autoencoder=Schedule(steps=20_000, batch_size=64, episode_frames=512),
-        video=Schedule(steps=40_000, batch_size=64, episode_frames=512),
+    "trial": PresetSchedules(autoencoder=_TRIAL, video=_TRIAL),
+    "gpu-hour": PresetSchedules(
+        autoencoder=TrainingSchedule(steps=20_000, batch_size=64, episode_frames=512),
+        video=TrainingSchedule(steps=40_000, batch_size=64, episode_frames=512),
     ),
-    "cpu-evening": Schedules(
-        autoencoder=Schedule(
+    "cpu-evening": PresetSchedules(
+        autoencoder=TrainingSchedule(
             steps=4_000, batch_size=64, warmup_steps=100, pool=PoolConfig(fresh=0.25), episode_frames=384
         ),
-        video=Schedule(
+        video=TrainingSchedule(
             steps=5_000, batch_size=16, warmup_steps=100, pool=PoolConfig(episodes=512), episode_frames=384
         ),
     ),
-    "gpu-minutes": Schedules(
-        autoencoder=Schedule(
+    "gpu-minutes": PresetSchedules(
+        autoencoder=TrainingSchedule(
             steps=2_000,
             batch_size=384,
             warmup_steps=100,
             pool=PoolConfig(episodes=512, fresh=0.8),
             episode_frames=384,
         ),
-        video=Schedule(
+        video=TrainingSchedule(
             steps=3_900,
             batch_size=64,
             warmup_steps=100,

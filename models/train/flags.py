@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loopcraft.core.errors import UserError
 from models.networks.precision import Precision
-from models.train.config import SCHEDULES, LoopConfig, Schedule
+from models.train.config import SCHEDULES, LoopConfig, TrainingSchedule
 from models.zoo.presets import Preset, find_preset
 
 
@@ -86,7 +86,7 @@ class Flags:
         return find_preset(self.preset)
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> TrainingSchedule:
         """What the preset has where the flags say nothing."""
         raise NotImplementedError
 
@@ -120,11 +120,6 @@ class AutoencoderFlags(Flags):
 
     cascaded: bool = False
     """The ablation whose coarse latents are means of the finer ones."""
-    only_decoder: bool = False
-    """Keep the encoder of --begin-with as it is: latents, and models trained on them, stay valid."""
-    latent_noise: float | None = None
-    """Half of the samples are decoded from latents with noise of a standard deviation up to this, as a video
-    model's latents are not exact either; the paper has none."""
     vgg: Path | None = None
     """torchvision's file of vgg16 weights, for the LPIPS term; without it, image gradients are compared."""
 
@@ -134,17 +129,9 @@ class AutoencoderFlags(Flags):
         return "autoencoder-cascaded" if self.cascaded else "autoencoder"
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> TrainingSchedule:
         """That of the preset's autoencoder."""
         return SCHEDULES[self.sizes.name].autoencoder
-
-    def check(self) -> None:
-        """Refuse numbers that make no sense; raises `UserError`."""
-        super().check()
-        if self.only_decoder and self.begin_with is None:
-            raise UserError("--only-decoder keeps an encoder: name its file with --begin-with")
-        if self.latent_noise is not None and not self.latent_noise > 0:
-            raise UserError(f"--latent-noise {self.latent_noise}: choose a number above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +147,7 @@ class VideoFlags(Flags):
     """Half of the samples see their context at a noise level from 0 to this one; the paper has 0."""
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> TrainingSchedule:
         """That of the preset's video models."""
         return SCHEDULES[self.sizes.name].video
 

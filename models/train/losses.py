@@ -11,27 +11,19 @@ from models.networks.autoencoder import Autoencoder, patch_pyramid
 from models.networks.denoiser import Condition, TokenDenoiser, mask_actions, visible_from
 from models.networks.framepack import FramePackDenoiser
 from models.networks.tokens import LEVEL
-from models.sampling.diffusion import Schedule
+from models.sampling.diffusion import NoiseSchedule
 
 
 def reconstruction_loss(
-    model: Autoencoder,
-    images: Float[Tensor, "N 3 H W"],
-    level: Int64[Tensor, " N"],
-    latent_noise: Float[Tensor, "N tokens C"] | None = None,
+    model: Autoencoder, images: Float[Tensor, "N 3 H W"], level: Int64[Tensor, " N"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "N tokens patch"]]:
     """Squared error of all patches when frame i is decoded from `level[i]` alone, and the predicted patches.
 
-    `latent_noise` is added to the latents; the paper has none.
     A patch of level l weighs 4^l, so that each level has the same say. The paper adds 0.05 LPIPS (VGG) of the
     finest image, for which the patches are returned.
     """
     target = patch_pyramid(images, model.config.patch, model.config.levels)
-    latents = model.encode(images)
-    if latent_noise is not None:
-        parts = torch.split(latent_noise, model.grid.tokens_per_level, dim=1)
-        latents = [own + part for own, part in zip(latents, parts, strict=True)]
-    predicted = model.decode_patches(latents, level)
+    predicted = model.decode_patches(model.encode(images), level)
     weight = 4.0 ** model.decoder.address[:, LEVEL]
     return ((predicted - target).square() * weight[:, None]).mean(), predicted
 
@@ -46,7 +38,7 @@ def token_loss(
     eps: Float[Tensor, "B n C"],
     time: Float[Tensor, " B"],
     conditioned: Bool[Tensor, " B"],
-    schedule: Schedule,
+    schedule: NoiseSchedule,
     poses: Float[Tensor, "B n 3"] | None = None,
     context_time: Float[Tensor, " B"] | None = None,
 ) -> Float[Tensor, ""]:
@@ -93,7 +85,7 @@ def frame_loss(
     eps: Float[Tensor, "B T C side side"],
     time: Float[Tensor, " B"],
     conditioned: Bool[Tensor, " B"],
-    schedule: Schedule,
+    schedule: NoiseSchedule,
     context_time: Float[Tensor, " B"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean squared v error over the newest frames; context as in `token_loss`, actions always given."""

@@ -17,7 +17,7 @@ from models.networks.framepack import FramePackDenoiser
 from models.networks.odometry import token_poses
 from models.networks.tokens import FRAME, Grid
 from models.plans.plan import DENOISED, UNSEEN, Plan
-from models.sampling.diffusion import Schedule
+from models.sampling.diffusion import NoiseSchedule
 from models.train.data.pool import EpisodePool
 from models.train.data.transfer import send
 from models.train.data.windows import WindowTable, choose_step
@@ -33,43 +33,24 @@ class AutoencoderObjective(nn.Module):
 
     clip_length = 1
 
-    def __init__(
-        self,
-        network: Autoencoder,
-        detail: DetailLoss,
-        detail_weight: float,
-        latent_noise: float | None = None,
-    ) -> None:
+    def __init__(self, network: Autoencoder, detail: DetailLoss, detail_weight: float) -> None:
         super().__init__()
         self.network, self.detail, self.detail_weight = network, detail, detail_weight
-        self.latent_noise = latent_noise
 
     def draw(self, pool: EpisodePool, count: int, rng: np.random.Generator, noise: torch.Generator) -> Batch:
         """Random frames of the pool, and the level that each is decoded from."""
         slot, frame = (send(index, pool.values.device) for index in pool.draw(rng, count, 1))
         images = pool.values[slot, frame].to(noise.device).movedim(-1, 1)
         levels = self.network.config.levels
-        batch = {
+        return {
             "images": images,
             "level": torch.randint(levels, (count,), generator=noise, device=noise.device),
         }
-        if self.latent_noise is None:
-            return batch
-        grid = self.network.grid
-        shape = (count, sum(grid.tokens_per_level), grid.channels)
-        strength = (torch.rand(count, 1, 1, generator=noise, device=noise.device) * 2 - 1).clamp(min=0)
-        eps = torch.randn(shape, generator=noise, device=noise.device)
-        return batch | {"latent_noise": self.latent_noise * strength * eps}
 
-    def forward(
-        self,
-        images: Shaped[Tensor, "N 3 H W"],
-        level: Int64[Tensor, " N"],
-        latent_noise: Float[Tensor, "N tokens C"] | None = None,
-    ) -> Float[Tensor, ""]:
+    def forward(self, images: Shaped[Tensor, "N 3 H W"], level: Int64[Tensor, " N"]) -> Float[Tensor, ""]:
         """The loss of 8-bit frames."""
         target = images.float() / 255
-        loss, predicted = reconstruction_loss(self.network, target, level, latent_noise)
+        loss, predicted = reconstruction_loss(self.network, target, level)
         finest = predicted[:, : self.network.grid.tokens_at(0)]
         detail = self.detail(join_patches(finest, self.network.config.patch), target)
         return loss + self.detail_weight * detail
@@ -137,7 +118,7 @@ class TokenObjective(nn.Module):
             eps=eps,
             time=time,
             conditioned=conditioned,
-            schedule=Schedule(),
+            schedule=NoiseSchedule(),
             poses=poses,
             context_time=context_time,
         )
@@ -188,7 +169,7 @@ class FrameObjective(nn.Module):
             eps=eps,
             time=time,
             conditioned=conditioned,
-            schedule=Schedule(),
+            schedule=NoiseSchedule(),
             context_time=context_time,
         )
 

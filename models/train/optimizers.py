@@ -29,20 +29,23 @@ class OptimizerConfig:
 def split_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
     """(the weights of linear layers, all other parameters) by name, each in the order of the model.
 
-    Parameters that are kept as they are belong to neither. Fused matrices (qkv, adaLN) count as one matrix.
+    Fused matrices (qkv, adaLN) count as one matrix.
     """
     linear = {
         f"{name}.weight".lstrip(".")
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear)
     }
-    parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    parameters = dict(model.named_parameters())
     matrices = {name: value for name, value in parameters.items() if name in linear}
     return matrices, {name: value for name, value in parameters.items() if name not in linear}
 
 
 def build_optimizers(model: nn.Module, config: OptimizerConfig) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
-    """Both optimisers; their updates have comparable size (Muon's is scaled to AdamW's rms)."""
+    """Both optimisers; their updates have comparable size (Muon's is scaled to AdamW's rms).
+
+    Parameters that need no gradient have none, and stay as they are.
+    """
     matrices, others = split_parameters(model)
     muon = torch.optim.Muon(
         matrices.values(),

@@ -38,7 +38,7 @@ AUTOENCODERS = ("autoencoder", "autoencoder-cascaded")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class WeightSource:
     """Where weights come from: a checkpoint, or a preset with random weights.
 
     A checkpoint is "pretrained" (the default), "pretrained/WORLD", "published", a folder, or
@@ -101,7 +101,7 @@ class Stored:
         load_weights(module, self.weights, self.path, published=self.config is None)
 
 
-def load_model(name: str, source: Source) -> LoadedModel:
+def load_model(name: str, source: WeightSource) -> LoadedModel:
     """The model called `name`, with its autoencoder."""
     if source.preset is not None:
         autoencoder, _ = load_autoencoder(name, source)
@@ -134,7 +134,7 @@ def model_sha256(autoencoder_sha256: str, video_sha256: str) -> str:
     return hashlib.sha256(f"{autoencoder_sha256}{video_sha256}".encode()).hexdigest()
 
 
-def load_autoencoder(name: str, source: Source) -> tuple[Autoencoder, str | None]:
+def load_autoencoder(name: str, source: WeightSource) -> tuple[Autoencoder, str | None]:
     """The autoencoder of the model called `name`, and its file's SHA-256 (None: random weights)."""
     if source.preset is not None:
         with seeded(source.seed):
@@ -230,17 +230,11 @@ def require_same_autoencoder(
 ) -> None:
     """Raise `UserError` if the header `video` names another autoencoder than this file, or what it is of."""
     trained_on = video.get("training", {}).get("autoencoder")
-    if trained_on not in (None, sha256, autoencoder.get("packed_from"), encoder_id(autoencoder, sha256)):
+    if trained_on not in (None, sha256, autoencoder.get("packed_from")):
         raise UserError(
             f"{video_path} was trained on an autoencoder of SHA-256 {str(trained_on)[:12]}..., and "
             f"{autoencoder_path} has {sha256[:12]}...; put the one that it was trained on there"
         )
-
-
-def encoder_id(header: Mapping[str, Any], sha256: str) -> str:
-    """Which autoencoder's encoder a file has: its own, that of the file it was packed from, or a kept one."""
-    kept = header.get("training", {}).get("encoder")
-    return str(kept or header.get("packed_from") or sha256)
 
 
 def _family(config: AutoencoderConfig | VideoConfig) -> str:

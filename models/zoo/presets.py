@@ -102,8 +102,8 @@ class Preset:
         size = frame_size or self.frame_size
         if self.patches is not None and size % self.patches:
             raise UserError(
-                f"frames of {size} x {size} cannot be cut into {self.patches} x {self.patches} patches; choose "
-                f"a resolution that {self.patches} divides"
+                f"frames of {size} x {size} cannot be cut into {self.patches} x {self.patches} patches; "
+                f"choose a resolution that {self.patches} divides"
             )
         autoencoder = AutoencoderConfig(
             frame_size=size,

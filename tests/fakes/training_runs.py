@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from loopcraft.core.files import write_json
-from models.latents.store import MANIFEST, manifest_of, write_video
+from models.latents.store import MANIFEST, manifest_of, write_index, write_video
 from models.train.__main__ import main
 from models.train.data import played
 from models.zoo.presets import PRESETS
@@ -52,7 +52,7 @@ def write_latents(folder: Path) -> Path:
         write_video(folder, key, [*values.split(grid.tokens_per_level, dim=1)], states)
         index[key] = FRAMES
     write_json(folder / MANIFEST, manifest_of(grid, torch.float32, autoencoder_sha256=None))
-    write_json(folder / "index.json", index)
+    write_index(folder, index)
     return folder
 
 

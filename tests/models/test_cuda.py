@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from models.latents.codec import FrameCodec
 from models.networks.autoencoder import Autoencoder
 from models.sampling import token_sampler as samplers
-from models.sampling.diffusion import Sampling, Schedule
+from models.sampling.diffusion import NoiseSchedule, Sampling
 from models.zoo.presets import MODELS, PRESETS
 
 SIZE = 32
@@ -28,7 +28,7 @@ class Weight(float):
 @pytest.fixture
 def imagined(monkeypatch):
     """A mode in which tensors have a device and no numbers; the schedule, host work, keeps its numbers."""
-    times, alpha_sigma, log_snr = Sampling.times, Schedule.alpha_sigma, Schedule.log_snr
+    times, alpha_sigma, log_snr = Sampling.times, NoiseSchedule.alpha_sigma, NoiseSchedule.log_snr
 
     def with_numbers(function):
         def call(self, *values):
@@ -43,8 +43,8 @@ def imagined(monkeypatch):
         return with_numbers(alpha_sigma)(self, time)
 
     monkeypatch.setattr(Sampling, "times", with_numbers(times))
-    monkeypatch.setattr(Schedule, "log_snr", with_numbers(log_snr))
-    monkeypatch.setattr(Schedule, "alpha_sigma", weights)
+    monkeypatch.setattr(NoiseSchedule, "log_snr", with_numbers(log_snr))
+    monkeypatch.setattr(NoiseSchedule, "alpha_sigma", weights)
     return FakeTensorMode(allow_non_fake_inputs=True)
 
 

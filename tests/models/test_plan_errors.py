@@ -6,7 +6,7 @@ import torch
 from models.plan_errors import GIVEN_TRUTH, REPEATED, SAMPLED, main, predict, relative_errors
 from models.sampling.diffusion import Sampling
 from models.sampling.token_sampler import TokenSampler, keyed_noise
-from models.zoo.loading import Source, load_model
+from models.zoo.loading import WeightSource, load_model
 from models.zoo.presets import PRESETS
 from tests.fakes.benchmark_data import write_dataset
 
@@ -16,7 +16,7 @@ SIDE = 16
 @pytest.fixture(scope="module")
 def sampler() -> TokenSampler:
     torch.set_num_threads(1)
-    model = load_model("millivid", Source(preset="trial", frame_size=SIDE))
+    model = load_model("millivid", WeightSource(preset="trial", frame_size=SIDE))
     draws = torch.Generator().manual_seed(0)
     for parameter in model.network.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=draws)

@@ -12,13 +12,12 @@ from torch import Tensor
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.core.writing import writing_to
-from models.checkpoints.format import read_checkpoint
 from models.latents.codec import FrameCodec
 from models.latents.store import OwnLatents, open_latents
 from models.networks.autoencoder import Autoencoder, AutoencoderConfig
 from models.networks.tokens import Grid, LatentSpace
 from models.train.checkpoint import read_state
-from models.train.data.episodes import LatentEpisodes, Source, holds_latents
+from models.train.data.episodes import EpisodeSource, LatentEpisodes, holds_latents
 from models.train.data.played import is_world
 from models.train.data.pool import EpisodePool
 from models.train.data.transfer import send
@@ -32,8 +31,7 @@ from models.train.setup.frames import open_frames, refuse_world_flags
 from models.train.setup.run import Run, begin_with, make_config
 from models.train.trainer import Trainer
 from models.zoo.configs import ModelConfig, TokenModelConfig, VideoNetwork
-from models.zoo.loading import Source as WeightSource
-from models.zoo.loading import encoder_id, find_weights, load_autoencoder, seeded
+from models.zoo.loading import WeightSource, find_weights, load_autoencoder, seeded
 from models.zoo.presets import find_model
 
 
@@ -56,12 +54,6 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
     with seeded(flags.seed):
         network = Autoencoder(network_config)
     initial = begin_with(network, flags.begin_with)
-    encoder = None
-    if flags.only_decoder:
-        assert flags.begin_with is not None
-        assert initial is not None
-        encoder = encoder_id(read_checkpoint(flags.begin_with)[0], initial)
-        network.encoder.requires_grad_(False)
     detail = gradient_difference if flags.vgg is None else Lpips(flags.vgg, processes.device)
     config = make_config(
         flags,
@@ -71,8 +63,6 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
         grid=network_config.grid,
         data=source.identity,
         initial=initial,
-        encoder=encoder,
-        latent_noise=flags.latent_noise,
         detail="gradient" if flags.vgg is None else "lpips",
     )
 
@@ -85,7 +75,7 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
         config=config,
         steps=flags.steps or flags.schedule.steps,
         state=read_state(flags.out, config),
-        objective=AutoencoderObjective(network, detail, config.detail_weight, flags.latent_noise),
+        objective=AutoencoderObjective(network, detail, config.detail_weight),
         source=source,
         keep=lambda frames: send(frames, processes.device),
         draw=draw,
@@ -116,7 +106,7 @@ def _build_video(flags: VideoFlags, processes: Processes) -> Run:
         network = model.video.network(grid)
     initial = begin_with(network, flags.begin_with)
     objective = video_objective(network, plan, used, flags.context_dropout, flags.context_noise)
-    source: Source
+    source: EpisodeSource
     if is_latent:
         source = LatentEpisodes(latents, min_frames=objective.clip_length, seed=flags.seed)
     else:

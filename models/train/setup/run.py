@@ -13,7 +13,7 @@ from loopcraft.core.files import file_sha256
 from models.checkpoints.format import load_weights, read_checkpoint
 from models.networks.precision import uses_bfloat16
 from models.train.config import TrainingConfig
-from models.train.data.episodes import Source
+from models.train.data.episodes import EpisodeSource
 from models.train.data.pool import PoolConfig
 from models.train.flags import Flags
 from models.train.loop import Draw
@@ -31,7 +31,7 @@ class Run:
     state: dict[str, Any] | None
     """What to go on from."""
     objective: Objective
-    source: Source
+    source: EpisodeSource
     keep: Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]
     """From what the source gives to what the pool keeps."""
     draw: Draw | None

@@ -26,7 +26,7 @@ from models.train.data.pool import EpisodePool, PoolConfig
 from models.train.objectives import TokenObjective
 from models.train.optimizers import OptimizerConfig, build_optimizers, set_learning_rate
 from models.train.trainer import Trainer
-from models.zoo.loading import Source, load_autoencoder, seeded
+from models.zoo.loading import WeightSource, load_autoencoder, seeded
 from models.zoo.presets import PRESETS
 from tests.fakes.training_runs import GOLDEN, QUICK, WORLD, losses, train, use_fake_world, write_latents
 
@@ -258,7 +258,7 @@ def test_mistakes_are_one_sentence(tmp_path, flags, sentence, capsys, trained):
 def trained(tmp_path_factory) -> Path:
     """A folder with an untrained autoencoder for 16 x 16 frames."""
     folder = tmp_path_factory.mktemp("trained")
-    autoencoder, _ = load_autoencoder("millivid", Source(preset="trial", frame_size=16))
+    autoencoder, _ = load_autoencoder("millivid", WeightSource(preset="trial", frame_size=16))
     save_checkpoint(folder / "autoencoder.safetensors", autoencoder.state_dict(), autoencoder.config)
     return folder
 
