@@ -25,6 +25,7 @@ from benchmark.harness.score import Scorer
 from benchmark.harness.soundness import check_data
 from benchmark.metrics import check_fit, get_metrics
 from benchmark.metrics.base import Metric, Resources
+from benchmark.results.recall_schema import RECALL
 from benchmark.sources.loading import parse_model_args
 from benchmark.sources.source import Contestant, find_contestant, require_whole
 from benchmark.weight_files.bundle import open_bundle
@@ -107,6 +108,8 @@ def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
     result = collect(evaluation, workspace, left)
     workspace.save_result(result)
     for name, reason in {**result.absent, **result.failed}.items():
+        if name == RECALL:
+            continue  # said before the run
         console.print(printable(f"{name}: {reason}"), style="red", markup=False, soft_wrap=True)
     for note in result.model.notes:
         note = printable(f"{result.model.name}: {note}")
