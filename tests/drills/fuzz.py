@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,8 @@ def of_files(folder: Path) -> Iterator[tuple[str, Reader]]:
     """The readers of files."""
     for name, kind in KINDS.items():
         root = folder / name
-        kind.make(root)
+        with redirect_stdout(io.StringIO()):
+            kind.make(root)
         if kind.make_old is not None:
             kind.make_old(root)
         if kind.path.endswith((".npy", ".mp4", ".npz")):  # the table has their checksums
