@@ -50,10 +50,8 @@ def write_inputs(folder: Path) -> int:
 
 
 def _generate(_: Path, out: Path) -> int:
-    """In two processes."""
     try:
-        small = recipe("val", num_episodes=3, candidates=6)
-        generate.generate(out, small, make_world=FakeWorld, num_workers=2)
+        generate.generate(out, recipe("val", num_episodes=3, candidates=6), make_world=FakeWorld)
     except UserError as error:
         print(error)
         return 2
