@@ -135,7 +135,7 @@ def use_cache(folder: Path) -> None:
 
 
 def _repository(out: Path) -> str:
-    return f"lab/{out.name}"
+    return f"lab/set-{out.name}"
 
 
 def _publish(inputs: Path, out: Path) -> int:
@@ -147,7 +147,7 @@ def _publish(inputs: Path, out: Path) -> int:
 
 def _published(out: Path) -> object:
     """What the repository holds, but for its name, which its card has."""
-    name = _repository(out).encode()
+    name = _repository(out).removeprefix("lab/").encode()
     files = HUB.repositories[_repository(out)].files
     return {path: data.replace(name, b"NAME") for path, data in files.items()}
 
