@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 MINERL_PIP := .venv-minerl/bin/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo demo-weights test test-torchrun test-minerl check clean
+.PHONY: demo demo-weights test drills test-torchrun test-minerl check clean
 
 # Both worlds in pictures, then small data of plaza-v1 for the models in the box: they and two bounds are scored and shown.
 MODELS := millivid framepack full-resolution
@@ -44,6 +44,16 @@ test: $(READY)
 	  || echo "no index answers: tests on the published weights are skipped"
 	@command -v chromium > /dev/null || echo "no Chromium here: tests that open the site are skipped (apt-get install chromium)"
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The long form of the drills whose short form `make test` runs: hours. Its counts stand in docs/reliability.md.
+ROUNDS = 25
+TIMES = 40
+INPUTS = 10000
+drills: $(READY)
+	$(BIN)/python -m tests.drills.models
+	$(BIN)/python -m tests.drills.fuzz --inputs $(INPUTS)
+	$(BIN)/python -m tests.drills.damage --times $(TIMES)
+	$(BIN)/python -m tests.drills.kills --rounds $(ROUNDS)
 
 # Our Minecraft mission against minerl's own classes and schema: fetches its sources (70 MB), needs Python 3.11 and no game.
 test-minerl: .venv-minerl/.ready
