@@ -18,7 +18,7 @@ from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol, get_protocol
 from benchmark.harness.evaluation import Evaluation, collect, enough_videos
 from benchmark.harness.progress import plan_line, score_with_progress
-from benchmark.harness.recall_scores import why_no_masks
+from benchmark.harness.recall_notice import recall_notices
 from benchmark.harness.recovery import recover
 from benchmark.harness.run_folder import Workspace
 from benchmark.harness.score import Scorer
@@ -53,10 +53,13 @@ class Flags:
     """Instead of a model: a folder with the frames of the horizon in KEY.mp4, KEY.npz or KEY/*.png."""
     name: str | None = None
     """What tables call the model that made the predictions."""
+    with_poses: bool = False
+    """The model that made the predictions was given camera poses too, not the actions alone."""
     allow_partial: bool = False
     """Score predictions even if some are missing or of another length; the result names those."""
     protocol: str = "loopcraft-v1"
-    """loopcraft-v1 (256 frames of context, 768 generated) or loopcraft-mini (64, 192)."""
+    """loopcraft-v1 (256 frames of context, 768 generated) or loopcraft-mini (64, 192); for test sets of
+    loopcraft.generate --select realised, loopcraft-recall-v1 and loopcraft-recall-mini."""
     metrics: str = ""
     """Names separated by commas; the protocol's own if empty."""
     weights: Path | None = None
@@ -90,11 +93,10 @@ def evaluate(flags: Flags) -> int:
 def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
     console = Console(stderr=True, highlight=False)
     assert isinstance(evaluation.episodes, LoopcraftDataset)
-    warnings = list(check_data(evaluation.episodes, evaluation.keys))
-    if reason := why_no_masks(evaluation.episodes, evaluation.keys, evaluation.protocol):
-        warnings.append(f"scores by what was shown are left out: {reason}")
-    for warning in warnings:
+    for warning in check_data(evaluation.episodes, evaluation.keys):
         console.print(printable(f"warning: {warning}"), style="yellow", markup=False, soft_wrap=True)
+    for notice in recall_notices(evaluation.episodes, evaluation.keys, evaluation.protocol):
+        console.print(printable(notice), style="yellow", markup=False, soft_wrap=True)
     workspace = Workspace(flags.out, evaluation.identity)
     if flags.retry_failed:
         workspace.forget_failures(evaluation.keys)
@@ -135,6 +137,7 @@ def prepare(
         model_args=model_arguments(flags.model_args, flags.checkpoint),
         predictions=flags.predictions,
         name=flags.name,
+        with_poses=flags.with_poses,
         episodes=episodes,
     )
     keys = choose_videos(episodes, protocol, flags.data, flags.max_videos)

@@ -30,12 +30,15 @@ from loopcraft.dataset.layout import INDEX, episode_key
 from loopcraft.dataset.manifest import Split
 from loopcraft.dataset.reader import open_dataset
 from loopcraft.generation import played, simulated
-from loopcraft.generation.recipe import Recipe, claim_folder
+from loopcraft.generation.recipe import Recipe, Select, claim_folder
 from loopcraft.generation.workers import WorldFactory
 from loopcraft.test_sets.known import SEED, SPLIT, get_test_set
 from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.base import PathWorld
 from loopcraft.worlds.checks import require_world
+from loopcraft.worlds.registry import worlds_that
+
+_CHOICES = {"planned": "walked furthest", "realised": "see most again, at every age"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,9 @@ class Flags:
     quality: str = "default"
     """Rendering quality: fast, default or best."""
     candidates: int | None = None
-    """val and test: candidate walks; those that went furthest are kept. 10 x num-episodes by default."""
+    """val and test: candidate walks, of which some are kept; 10 x num-episodes by default."""
+    select: Select = "planned"
+    """val and test: keep the walks that go furthest (planned) or that really see things again (realised)."""
     lossless: bool = False
     """Store RGB losslessly: ten times the size, and fewer players can read it."""
     workers: int = 0
@@ -146,7 +151,7 @@ def summary(root: Path, recipe: Recipe, rows: Sequence[Row]) -> str:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items()))
         lines[0] += f", {rejected.total()} dropped: {reasons}"
     if recipe.candidates is not None and len(rows) == recipe.num_episodes:
-        lines[0] += f", those of {recipe.candidates} candidates that walked furthest"
+        lines[0] += f", those of {recipe.candidates} candidates that {_CHOICES[recipe.select]}"
     for flag in FLAGS:
         keys = [row["key"] for row in rows if row[flag]]
         if keys:
@@ -167,6 +172,8 @@ def make(flags: Flags) -> str:
     factory: WorldFactory
     factory = partial(make_world, recipe.world, resolution=recipe.resolution, quality=recipe.quality)
     num_workers = flags.workers or len(os.sched_getaffinity(0))
+    if recipe.select == "realised":
+        require_sight(recipe.world)
     require_world(recipe.world)
     if not world_spec(recipe.world).knows_path:
         factory, num_workers = played.take_turns(factory, num_workers)
@@ -211,6 +218,17 @@ def compared_with_preset(preset: str, root: Path) -> str:
         f"fingerprint {found}: not that of {preset} ({pinned}); results on it stand in a table of their own. "
         "Install the versions of constraints.txt: the bytes of videos depend on the encoder's"
     )
+
+
+def require_sight(world: str) -> None:
+    """Raise `UserError` for a world that cannot tell before an episode is drawn what its pixels will show."""
+    spec = world_spec(world)
+    if not (spec.knows_surfaces and spec.knows_path):
+        able = ", ".join(worlds_that("knows_surfaces"))
+        raise UserError(
+            f"--select realised: world {world!r} cannot tell what a pixel shows, so nobody knows what its "
+            f"walks see again; leave it out (planned), or choose one of these worlds: {able}"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.contract.compute import Compute
+from benchmark.contract.conditioning import ACTIONS
 from benchmark.contract.data import MaskedEpisodes, frame_shape
-from benchmark.contract.model import ContractError, Playback, checkpoint_of, precision_of, role_of
+from benchmark.contract.model import (
+    ContractError,
+    Playback,
+    checkpoint_of,
+    conditioning_of,
+    precision_of,
+    role_of,
+)
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import aggregate_paired, aggregate_set
 from benchmark.harness.crashes import noting_crashes
@@ -46,6 +54,8 @@ class Evaluation:
     @property
     def identity(self) -> dict[str, Any]:
         """What two runs must share for one to go on with the other's scores."""
+        conditioning = conditioning_of(self.contestant.model)
+        beyond_actions = {} if conditioning == ACTIONS else {"conditioning": list(conditioning)}
         return {
             "protocol_hash": self.protocol.hash,
             "data_fingerprint": self.episodes.fingerprint,
@@ -57,6 +67,7 @@ class Evaluation:
             "weights": {file: sha for metric in self.scorer.metrics for file, sha in metric.weights.items()},
             "seed": self.seed,
             "precision": precision_of(self.contestant.model, self.compute),
+            **beyond_actions,
         }
 
 
@@ -211,6 +222,7 @@ def _describe_model(evaluation: Evaluation) -> Model:
         context_frames=context_frames(model, evaluation.protocol),
         checkpoint_sha256=checkpoint_of(model),
         notes=tuple(getattr(model, "notes", ())),
+        conditioning=conditioning_of(model),
     )
 
 

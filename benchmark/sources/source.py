@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.contract.conditioning import ACTIONS, ACTIONS_AND_POSES
 from benchmark.contract.data import Episodes
 from benchmark.contract.model import FrameSource
 from benchmark.contract.protocol import EvaluationProtocol
@@ -26,12 +27,20 @@ class Contestant:
 
 
 def find_contestant(
-    *, model: str | None, model_args: str, predictions: Path | None, name: str | None, episodes: Episodes
+    *,
+    model: str | None,
+    model_args: str,
+    predictions: Path | None,
+    name: str | None,
+    with_poses: bool,
+    episodes: Episodes,
 ) -> Contestant:
     """The model, or the folder of finished videos called `name`; raises `UserError` unless it is one."""
     if (model is None) == (predictions is None):
         raise UserError("give either --model (who generates) or --predictions (a folder of finished videos)")
     if model is not None:
+        if with_poses:
+            raise UserError("--with-poses is for --predictions: a model says so itself, by `conditioning`")
         arguments = json.dumps(parse_model_args(model_args), sort_keys=True)
         return Contestant(
             model=load_model(model, model_args, episodes.world_id), spec=model, arguments=arguments
@@ -39,7 +48,7 @@ def find_contestant(
     assert predictions is not None
     if name is None:
         raise UserError("--predictions needs --name: what tables call the model that made the videos")
-    videos = Predictions(predictions, name)
+    videos = Predictions(predictions, name, ACTIONS_AND_POSES if with_poses else ACTIONS)
     arguments = json.dumps({"sha256": videos.fingerprint(episodes.keys)})
     return Contestant(model=videos, spec="predictions", arguments=arguments)
 

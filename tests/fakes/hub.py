@@ -418,6 +418,8 @@ def serving() -> Iterator[Hub]:
     with _Server(Hub()) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield server.hub
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.hub
+        finally:
+            server.shutdown()
+            thread.join()

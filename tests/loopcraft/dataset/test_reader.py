@@ -262,6 +262,13 @@ def test_masks_are_compared_with_their_checksums(root: Path) -> None:
     assert open_dataset(root).masks("000/000") is None
 
 
+@pytest.mark.parametrize("name", ["dataset.json", "episodes.parquet"])
+def test_what_is_lost_is_missed(root: Path, name: str) -> None:
+    (root / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        open_dataset(root).fingerprint, open_dataset(root).manifest
+
+
 def test_an_older_data_set_has_fewer_checksums_and_is_read(root: Path, dataset: LoopcraftDataset) -> None:
     (root / "SHA256SUMS").unlink()
     old = open_dataset(root)
