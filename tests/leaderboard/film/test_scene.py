@@ -1,4 +1,4 @@
-"""Scenes of test videos: the truth frame by frame, what returned in colour, the walk and the ground below it."""
+"""Scenes of test videos: truth, what returned in colour, the walk and the ground below it."""
 
 import json
 from pathlib import Path
