@@ -64,6 +64,7 @@ def _column_value(table: SiteTable, column: Column) -> dict[str, Any]:
         "isHigherBetter": column.is_higher_better,
         "decimals": column.decimals,
         "texts": [column.texts.get(row) for row in order] if column.texts else None,
+        "isUsual": column.is_usual,
         "hint": one_line(column.hint),
         "values": {
             window: [_numbers(rows.get(row)) for row in order] for window, rows in column.values.items()

@@ -109,7 +109,7 @@ def joined_by_position(result: Result, order: np.ndarray) -> Result:
         )
         for name, metric in result.metrics.items()
     }
-    return dataclasses.replace(result, metrics=metrics, recall=None, consistency={})
+    return dataclasses.replace(result, metrics=metrics, recall=None, steering=None, consistency={})
 
 
 @pytest.mark.parametrize("shift", [1, 5, 32])
