@@ -123,10 +123,9 @@ def _check_same_metrics(result: Result, other: Entry) -> Iterator[Finding]:
         for name in sorted(shared)
         if result.metrics[name].videos and result.metrics[name].videos == other.result.metrics[name].videos
     ]
-    is_same = result.model.name == other.result.model.name
-    if copied and not is_same and result.model.role == "model":
+    if copied and result.model.role == "model":
         yield refused(
-            f"its {copied[0]} is that of {other.id} to the last digit", "submit results of your own"
+            f"its {copied[0]} is that of {other.id} to the last digit", "submit a result once, and your own"
         )
 
 

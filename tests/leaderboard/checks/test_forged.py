@@ -181,9 +181,11 @@ def test_handed_in_frames_and_missing_checksums_are_marked(root: Path) -> None:
     ]
 
 
-def test_somebody_elses_numbers_are_refused(root: Path) -> None:
+@pytest.mark.parametrize("name", ["forged", "honest"])
+def test_numbers_that_stand_there_already_are_refused(root: Path, name: str) -> None:
     honest = sound_result("honest", skill=1.0)
-    write_entry(root, dataclasses.replace(honest, model=dataclasses.replace(honest.model, name="forged")))
+    model = dataclasses.replace(honest.model, name=name)
+    write_entry(root, dataclasses.replace(honest, model=model), name="forged")
     assert any("to the last digit" in what for level, what in findings(root, "forged") if level == "refused")
 
 
