@@ -6,10 +6,10 @@ MINERL_PIP := .venv-minerl/bin/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: demo demo-weights test drills test-torchrun test-minerl check clean
 
-# Both worlds in pictures, then small data of plaza-v1 for the models in the box: they and two bounds are scored and shown.
+# Both worlds in pictures, then small data of plaza-v1 for the models in the box: they and two references are scored and shown.
 MODELS := millivid framepack full-resolution
-BOUNDS := copy-last other-video
-RUNS := $(addprefix demo/,$(MODELS) $(BOUNDS))
+REFERENCES := copy-last other-video
+RUNS := $(addprefix demo/,$(MODELS) $(REFERENCES))
 # LPIPS where its network can be had, from its publisher or the Python package index.
 METRICS = psnr,ssim$(if $(shell test -f weights/alexnet/alexnet.safetensors && echo there),$(comma)lpips --weights weights)
 comma := ,
@@ -25,7 +25,7 @@ demo: $(READY) demo-weights
 	  --resolution 64
 	$(BIN)/python -m loopcraft.masks demo/data
 	@echo "$(METRICS)" | cmp -s - demo/metrics || { rm -rf $(RUNS); echo "$(METRICS)" > demo/metrics; }
-	for model in $(MODELS) $(BOUNDS); do \
+	for model in $(MODELS) $(REFERENCES); do \
 	  $(BIN)/python -m benchmark.run --model $$model --data demo/data --protocol loopcraft-mini \
 	    --metrics $(METRICS) --batch-size 4 --out demo/$$model || exit 1; done
 	$(BIN)/python -m leaderboard.compare $(RUNS)

@@ -18,7 +18,12 @@ from loopcraft import generate
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ROOMS = ("loopcraft", "benchmark", "models", "leaderboard")
-MODULE_OF = {"huggingface-hub": "huggingface_hub", "opencv-python-headless": "cv2", "pillow": "PIL"}
+MODULE_OF = {
+    "axe-playwright-python": "axe_playwright_python",
+    "huggingface-hub": "huggingface_hub",
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+}
 OPTIONAL = {"tensorboard"}
 """Packages that a flag needs and whose absence is one sentence."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmark.results.result_file import Result
 from leaderboard.checks.test_set import canonical
 from leaderboard.entry.folder import Entry
-from leaderboard.site.columns import Column, metric_columns, recall_columns
+from leaderboard.site.columns import Column, metric_columns, recall_columns, steering_columns
 from loopcraft.test_sets.known import TestSet
 
 
@@ -63,7 +63,7 @@ def _table(entries: tuple[Entry, ...]) -> SiteTable:
         place=place,
         test_set=canonical(entries[0].result),
         entries=entries,
-        columns=(*recall_columns(entries), *metric_columns(entries)),
+        columns=(*recall_columns(entries), *metric_columns(entries), *steering_columns(entries)),
     )
 
 

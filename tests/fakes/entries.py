@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.results.estimates import MetricCard, estimate, measured, numbers
-from benchmark.results.recall_schema import Consistency, PixelCounts, Recall, RecallScores
+from benchmark.results.recall_schema import Consistency, PixelCounts, Recall, RecallScores, Steering
 from benchmark.results.result_file import (
     SUM,
     Curve,
@@ -93,6 +93,7 @@ def sound_result(
             seed=0, code="0.1.0", packages={"numpy": "2"}, hardware="a processor", seconds=1.0
         ),
         recall=recall_of(psnr[:, :1].repeat(6, axis=1), skill) if recall else None,
+        steering=steering_of(psnr[:, 0]) if recall else None,
         consistency=consistency_of(psnr) if recall else {},
     )
 
@@ -127,6 +128,13 @@ def recall_of(values: np.ndarray, skill: float) -> Recall:
         by_age=tuple((30,) * count for _ in AGES),
     )
     return Recall(ages=AGES, pixels=pixels, metrics={"psnr": scores})
+
+
+def steering_of(values: np.ndarray) -> Steering:
+    """A model that follows nine of ten turns."""
+    share = measured(0.9 + 0.001 * values)
+    names = [entry.name for entry in dataclasses.fields(Steering)]
+    return Steering(**dict.fromkeys(names, share))
 
 
 def consistency_of(psnr: np.ndarray) -> dict[str, Consistency]:

@@ -233,7 +233,7 @@ def test_a_run_tells_what_is_remembered(data: Path, tmp_path: Path, chunk: int, 
     printed = capsys.readouterr().out
     # never shown, in sight, returned, and what that gains on what was never shown
     assert row_of(printed, "PSNR (dB) of surfaces", "rememberer") == [28.13, 28.13, 100.0, 71.87]
-    assert max(row_of(printed, "PSNR (dB) of surfaces", "copy-last (bound)")) < 30
+    assert max(row_of(printed, "PSNR (dB) of surfaces", "copy-last (reference)")) < 30
     assert re.search(r"25\.\d% of 3 videos", printed)
     by_age = printed.split("PSNR (dB) of what returned, by age")[1].split("PSNR")[0]
     rows = [line for line in by_age.splitlines() if "frames ago" in line]

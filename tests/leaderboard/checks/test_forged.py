@@ -66,7 +66,7 @@ def forge(root: Path, place: str, value: Any) -> list[tuple[str, str]]:
         ("metrics.lpips.card.weights", {"net": "ef" * 32}, "with other weights"),
         ("metrics.lpips.card.version", 2, "another version"),
         ("protocol.horizon", 96, "not the hash of protocol"),
-        ("model.role", "bound", "calls itself a bound"),
+        ("model.role", "bound", "calls itself a reference"),
         ("model.name", "copy-last", "a model is called copy-last"),
         ("failed", {"000/070": "no"}, "videos failed"),
         ("recall.metrics.psnr.returned.estimate.interval", [-50.0, 90.0], "recall.metrics.psnr.returned.low"),
@@ -109,7 +109,7 @@ def joined_by_position(result: Result, order: np.ndarray) -> Result:
         )
         for name, metric in result.metrics.items()
     }
-    return dataclasses.replace(result, metrics=metrics, recall=None, consistency={})
+    return dataclasses.replace(result, metrics=metrics, recall=None, steering=None, consistency={})
 
 
 @pytest.mark.parametrize("shift", [1, 5, 32])
@@ -181,9 +181,11 @@ def test_handed_in_frames_and_missing_checksums_are_marked(root: Path) -> None:
     ]
 
 
-def test_somebody_elses_numbers_are_refused(root: Path) -> None:
+@pytest.mark.parametrize("name", ["forged", "honest"])
+def test_numbers_that_stand_there_already_are_refused(root: Path, name: str) -> None:
     honest = sound_result("honest", skill=1.0)
-    write_entry(root, dataclasses.replace(honest, model=dataclasses.replace(honest.model, name="forged")))
+    model = dataclasses.replace(honest.model, name=name)
+    write_entry(root, dataclasses.replace(honest, model=model), name="forged")
     assert any("to the last digit" in what for level, what in findings(root, "forged") if level == "refused")
 
 
