@@ -21,6 +21,7 @@ from leaderboard.entry.folder import (
     Entry,
     place_of,
     plain_name,
+    read_entries,
     read_entry,
 )
 from leaderboard.entry.shipped import ENTRIES, TRUTH, scene_folders
