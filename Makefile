@@ -6,9 +6,9 @@ MINERL_PIP := .venv-minerl/bin/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: demo demo-weights test drills test-torchrun test-minerl check clean
 
-# Both worlds in pictures, then small data of plaza-v1 for the models in the box: they and two references are scored and shown.
+# Both worlds in pictures, then small data of plaza-v1 for the models in the box: they and three references are scored and shown.
 MODELS := millivid framepack full-resolution
-REFERENCES := copy-last other-video
+REFERENCES := copy-last other-video autoencoded
 RUNS := $(addprefix demo/,$(MODELS) $(REFERENCES))
 # LPIPS where its network can be had, from its publisher or the Python package index.
 METRICS = psnr,ssim$(if $(shell test -f weights/alexnet/alexnet.safetensors && echo there),$(comma)lpips --weights weights)
