@@ -13,7 +13,7 @@ from loopcraft import generate, masks, verify
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.mask_files import encode_masks
 from loopcraft.generation.recall_masks import SKY, recall_masks
-from loopcraft.worlds import make_world
+from loopcraft.worlds import make_surface_world, make_world
 from tests.fakes.world import FakeWorld
 from tests.fakes.world import recipe as fake_recipe
 
@@ -108,6 +108,31 @@ def test_the_command_adds_them_and_nothing_else(root: Path, made: Path, capsys) 
     assert (found["age"][before.num_context :] > 0).mean() == shares[3] > 0.05
     assert "of the horizon's pixels: shown, and out of sight in between" in capsys.readouterr().out
     assert verify.main([str(root)]) == 0
+
+
+def test_cells_may_be_coarser_and_stay_as_they_were_begun(root: Path, made: Path) -> None:
+    """A cell holds what a coarser picture's pixel shows; masks that are added later have the same cells."""
+    assert masks.main([str(root), "--workers", "1", "--cell", "2"]) == 0
+    data = open_dataset(root)
+    key = data.keys[0]
+    world = make_surface_world("voxel-v1", resolution=16)
+    expected = recall_masks(masks.play_again(world, data, key), data.num_context)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(data.masks(key)[name], array)
+    files = content(root)
+    (root / "000/001.seen.npz").unlink()
+    assert masks.main([str(root), "--workers", "1"]) == 0
+    assert content(root) == files
+    assert [masks.usual_cell(open_dataset(made), side) for side in (32, 64, 128, 200, 256)] == [1, 1, 2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [("3", "--cell 3: must divide the frames' 32 pixels"), ("-1", "--cell -1: choose 0 (the usual size)")],
+)
+def test_a_cell_that_does_not_fit_is_a_sentence(root: Path, capsys, cell: str, message: str) -> None:
+    assert masks.main([str(root), "--cell", cell]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_it_goes_on_with_the_same_bytes_in_any_number_of_processes(root: Path) -> None:

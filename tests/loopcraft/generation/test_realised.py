@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.harness.errors_by_recall import STRETCHES
 from loopcraft import generate
 from loopcraft.generation import realised
 from loopcraft.generation.plan import plan_candidate
@@ -25,6 +24,8 @@ from loopcraft.generation.recall_masks import recall_masks
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_surface_world
 
+STRETCHES = (range(1, 65), *(range((64 << k) + 1, (128 << k) + 1) for k in range(10)))
+"""1-64 frames ago, 65-128, 129-256 and so on."""
 FRAMES = 128
 CANDIDATES = 8
 
