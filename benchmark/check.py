@@ -1,15 +1,17 @@
-"""Check that a model keeps the contract of the benchmark, on made-up videos, before hours go into real ones.
+"""Check on made-up videos that a model keeps the benchmark's contract, before hours go into real ones.
 
-Frames have the promised shape, type, range and number. Inputs are left as they were, and so are frames that
-are out and what the process shares; nothing ends it. The same seeds give the same frames, and neither the
-batch size nor the place in the batch matters. The true frames to come make no difference. Later actions may
-(the protocol gives them all at once): that is said, and fails with --causal.
+Frames have the promised shape, type, range and number. The model changes neither its inputs, nor frames that
+it has yielded, nor the state of the process, and does not end it. Equal seeds give equal frames; batch size
+and place in the batch make no difference; nor do true frames of the future. Later actions may make one (the
+protocol gives all of them at once): this is reported, and fails with --causal.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import rich
+import tyro
 from rich.markup import escape
 
 from benchmark.conformance.checks import TrialSize, check_model, process_state
@@ -34,27 +36,27 @@ class Flags:
     context: int = 64
     """Frames of context."""
     horizon: int = 48
-    """Frames to generate; more than one chunk of the model tells more."""
-    side: int = 64
+    """Frames to generate; choose more than one chunk of the model."""
+    resolution: Annotated[int, tyro.conf.arg(aliases=("--side",))] = 64
     """Height and width of the frames in pixels, for a model that takes any."""
     tolerance: int = 1
-    """Levels of 255 by which frames that should be equal may differ (sums round otherwise in a batch)."""
+    """Largest difference, in 8-bit levels, of frames that should be equal (rounding depends on the batch)."""
     causal: bool = False
     """Fail a model whose frames depend on the actions after them."""
     device: str = "cpu"
-    """Where the model gets its context."""
+    """Device of the model's context: cpu, cuda, cuda:1 ..."""
     precision: Precision = "float32"
-    """Run the model under torch's autocast to this type; float32 is without."""
+    """Run the model under torch's autocast to this type; float32 means no autocast."""
 
 
 def check(flags: Flags) -> int:
     """Print a line a check; fail if one failed."""
-    if flags.context < 1 or flags.horizon < 2 or flags.side < 1:
-        raise UserError("--context and --side must be at least 1, and --horizon at least 2")
+    if flags.context < 1 or flags.horizon < 2 or flags.resolution < 1:
+        raise UserError("--context and --resolution must be at least 1, and --horizon at least 2")
     size = TrialSize(
         context=flags.context,
         horizon=flags.horizon,
-        side=flags.side,
+        side=flags.resolution,
         tolerance=flags.tolerance,
         causal=flags.causal,
     )

@@ -1,7 +1,7 @@
-"""How every metric moves when true frames are spoilt in six controlled ways: a table in Markdown.
+"""Print how every metric responds when true frames are degraded in six controlled ways, as a Markdown table.
 
-Anyone who reads a score can hold it against these. The last 64 frames of each episode stand for what a model
-generated. Metrics that cannot be computed here, for want of weights, keep their column and say why below it.
+The table is a scale to read scores by. The last 64 frames of each episode stand for what a model generated.
+A metric that cannot be computed here, for want of weights, keeps its column, with the reason below the table.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,9 +40,9 @@ class Flags:
     data: Path
     """The data set's folder."""
     num_videos: int = 8
-    """The first so many episodes; set-wise metrics compare these."""
+    """Use the first N episodes; set-wise metrics compare these."""
     weights: Path | None = None
-    """The folder of pretrained networks that python -m benchmark.weights fetched."""
+    """The folder of pretrained networks fetched by python -m benchmark.weights."""
     device: str = "cpu"
     """Where the metrics compute."""
     out: Path | None = None
@@ -167,14 +167,14 @@ def to_markdown(
     return "\n".join(lines)
 
 
-def put_between_marks(path: Path, text: str) -> None:
-    """Replace what a file has between the two marks; raises `UserError` if it lacks them."""
-    before, begin, rest = path.read_text().partition(BEGIN)
+def put_between_marks(path: Path, text: str, mark: str = BEGIN) -> None:
+    """Replace what a file has between `mark` and the end mark; raises `UserError` if it lacks them."""
+    before, begin, rest = path.read_text().partition(mark)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise UserError(f"{path}: lacks the lines {BEGIN} and {END}, between which the table goes")
+        raise UserError(f"{path}: lacks the lines {mark} and {END}, between which the table goes")
     with whole_file(path) as temporary:
-        temporary.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        temporary.write_text(f"{before}{mark}\n{text}\n{END}{after}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

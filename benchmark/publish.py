@@ -1,4 +1,4 @@
-"""Publish result files on the Hugging Face Hub, with a card whose tables hold all that the repository has."""
+"""Publish result files on the Hugging Face Hub, with a card that tables all results of the repository."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,11 +34,11 @@ class Flags:
     results: tyro.conf.Positional[tuple[Path, ...]]
     """Result files (or the folders of their runs)."""
     repo: str
-    """ORG/NAME of a data set repository at the Hub; made if it does not exist."""
+    """ORG/NAME of a data set repository on the Hub; created if it does not exist."""
     private: bool = False
     """Make the repository private."""
     dry_run: bool = False
-    """Check everything, say what would be sent, and send nothing."""
+    """Check everything and list what would be sent, but send nothing."""
 
 
 def run(flags: Flags) -> None:

@@ -1,17 +1,17 @@
-"""Does a model still know a place? Scores where the agent is back at what the context showed.
+"""Show what a model remembers: its scores by what the context showed, from finished runs.
 
-`python -m benchmark.recall RUNS ... --data DATA` reads finished runs and prints, with the number of videos
-that each column has:
+`python -m benchmark.recall RUNS ...` reads result files and prints, if their data set had recall masks:
 
-- by frames: a return is a generated frame whose true pose lies within 2 blocks and 30 degrees of a pose of
-  the context, after the agent has been away. Beside the returns stand all other frames, and the returns by
-  age: how many frames ago the place was last seen.
-- by surfaces, where the data set has recall masks (`python -m loopcraft.masks DATA`): PSNR and LPIPS over all
-  pixels that show what the context showed and has been out of sight in between, also by age, beside that of
-  the others; and what the former gain on the pixels that nobody could know, video by video.
+- each metric over the pixels that the context never showed, that have been in sight ever since, and that
+  returned; the latter by age, the number of frames since the context last showed them;
+- the memory horizon, if other-video and autoencoded (or ground-truth) are among the runs;
+- steering, estimated from the pictures, and how well a model agrees with its own earlier frames.
+
+With `--data DATA`, also the scores of whole frames at which the agent is back: within 2 blocks and 30 degrees
+of a pose of the context, after having been away. docs/recall.md defines every number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,15 +21,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import PairedMetric
-from benchmark.reporting.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
+from benchmark.reporting.recall_tables import RecallTable, recall_tables
+from benchmark.reporting.returns import ages_of, frames_table, score_files
 from benchmark.results.comparable import require_comparable
+from benchmark.results.recall import CEILINGS, FLOOR, references_in
+from benchmark.results.recall_schema import RECALL
 from benchmark.results.result_file import Result, read_results
 from loopcraft.core.cli import names_in, run
 from loopcraft.core.errors import UserError
-from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.dataset import open_dataset
 
 PLAIN_WIDTH = 240
 """Characters a line where there is no terminal."""
@@ -41,40 +43,45 @@ class Flags:
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of finished runs of one protocol on one data set."""
-    data: str
-    """That data set: a folder, or hf://ORG/NAME."""
+    data: str | None = None
+    """Their data set, a folder or hf://ORG/NAME: adds the tables by frames."""
     metrics: str = ""
-    """Which paired metrics to show by frames; all that every run has if empty."""
+    """Which paired metrics to show; all that every run has if empty."""
 
 
 def show(flags: Flags) -> None:
     """Print a table a metric, and those of surfaces."""
     results = read_results(flags.runs)
     require_comparable(results)
-    data = open_dataset(flags.data)
-    first = next(iter(results.values()))
+    names = names_in(flags.metrics.lower()) if flags.metrics else _shared_metrics(results)
+    metrics = [_metric(name, results) for name in names]
+    tables = [] if flags.data is None else _tables_by_frames(flags.data, results, metrics)
+    by_surface = recall_tables(results, names if flags.metrics else None)
+    console = Console()
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    for table in (*tables, *by_surface):
+        console.print(_drawn(table))
+    for line in _what_is_missing(results):
+        console.print(line, markup=False)
+
+
+def _tables_by_frames(
+    name: str, results: Mapping[str, Result], metrics: Sequence[PairedMetric]
+) -> list[RecallTable]:
+    """Raises `UserError` for another data set, or where the scores of a video are not at hand."""
+    data, first = open_dataset(name), next(iter(results.values()))
     if data.fingerprint != first.data.fingerprint:
         raise UserError(
-            f"--data {flags.data}: holds other videos than the runs were scored on (fingerprint "
+            f"--data {name}: holds other videos than the runs were scored on (fingerprint "
             f"{data.fingerprint[:12]}, and {first.data.fingerprint[:12]} there); give their data set"
         )
     for source, result in results.items():
         for path in score_files(source, result):
             if not path.exists():
                 raise UserError(f"{path}: no such file; give the whole folder of a run, not its result alone")
-    names = names_in(flags.metrics.lower()) if flags.metrics else _shared_metrics(results)
-    metrics = [_metric(name, results) for name in names]
     ages = ages_of(data, first)
-    console = Console()
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
-    for metric in metrics:
-        console.print(_drawn(frames_table(metric, results, ages)))
-    surfaces = surfaces_tables(results)
-    for table in surfaces:
-        console.print(_drawn(table))
-    if not surfaces:
-        console.print(_why_no_surfaces(data, flags.data, first.protocol), markup=False)
+    return [frames_table(metric, results, ages) for metric in metrics]
 
 
 def _drawn(found: RecallTable) -> Table:
@@ -106,16 +113,21 @@ def _metric(name: str, results: Mapping[str, Result]) -> PairedMetric:
     return metric
 
 
-def _why_no_surfaces(data: LoopcraftDataset, name: str, protocol: EvaluationProtocol) -> str:
-    if data.num_context not in (None, protocol.context):
-        return (
-            f"No table of surfaces: the recall masks are for {data.num_context} frames of context, and "
-            f"{protocol.id} gives {protocol.context}."
+def _what_is_missing(results: Mapping[str, Result]) -> Iterator[str]:
+    """A line for what could not be shown, and why."""
+    for source, result in results.items():
+        if result.recall is None:
+            reason = result.absent.get(RECALL) or (
+                "its result was written before results held recall; run the benchmark there again, which "
+                "keeps the scores that it has"
+            )
+            yield f"No tables of surfaces: {source}: {reason}."
+            return
+        yield from (f"{source}: {note}." for note in result.recall.notes)
+    if references_in(results) is None:
+        yield (
+            f"No memory horizon: it needs runs of {FLOOR} and of {' or '.join(CEILINGS)} among those given."
         )
-    return (
-        f"No table of surfaces: no video was scored with whole recall masks by every run. "
-        f"`python -m loopcraft.masks {name}` makes them; runs that were scored before need a new --out."
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

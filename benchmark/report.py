@@ -1,4 +1,4 @@
-"""One self-contained page of results: tables, curves, videos and where every number came from.
+"""Write one self-contained page of results: tables, curves, videos, and where every number came from.
 
 Writes OUT/report.html, and beside it the figures as PNG and PDF and the example videos.
 """
@@ -8,6 +8,7 @@ import importlib.resources
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import jinja2
 import tyro
@@ -17,7 +18,9 @@ from benchmark.metrics import METRICS
 from benchmark.metrics.base import PairedMetric
 from benchmark.reporting.curves import curve_figures
 from benchmark.reporting.examples import Example, Shown, make_examples
-from benchmark.reporting.recall_tables import RecallTable, ages_of, frames_table, score_files, surfaces_tables
+from benchmark.reporting.recall_figures import recall_figures
+from benchmark.reporting.recall_tables import RecallTable, recall_tables
+from benchmark.reporting.returns import ages_of, frames_table, score_files
 from benchmark.results.result_file import Result, read_results
 from benchmark.results.tables import heading, headline_cards, paired_tables, unique_labels, window_tables
 from loopcraft.core.cli import run
@@ -42,7 +45,7 @@ class Flags:
     data: Path | None = None
     """The data set's folder: with it the report shows videos that all runs kept."""
     videos: int = 2
-    """How many videos it shows at most."""
+    """Largest number of videos on the page."""
 
 
 def report(flags: Flags) -> int:
@@ -63,7 +66,8 @@ def _write(flags: Flags, results: Mapping[str, Result], dataset: LoopcraftDatase
     examples = (
         [] if dataset is None else make_examples(_shown(results), dataset, flags.out / "videos", flags.videos)
     )
-    page = render(results, figures, examples, _recall(results, dataset))
+    recall = save_figures(recall_figures(results), flags.out / "figures")
+    page = render(results, figures, examples, _recall(results, dataset), recall)
     path = flags.out / "report.html"
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -75,6 +79,7 @@ def render(
     figures: Mapping[str, Path],
     examples: Sequence[Example],
     recall: Sequence[RecallTable] = (),
+    recall_pictures: Mapping[str, Path] = MappingProxyType({}),
 ) -> str:
     """The page; everything that comes from a result is escaped, every picture is inside."""
     template = (
@@ -92,6 +97,7 @@ def render(
         heading=heading,
         tables=window_tables(results),
         recall=recall,
+        recall_figures=[{"name": name, "source": data_uri(path)} for name, path in recall_pictures.items()],
         pairs=paired_tables(results) if len(results) > 1 else (),
         figures=[{"name": name, "source": data_uri(path)} for name, path in figures.items()],
         examples=[
@@ -110,9 +116,9 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, Path]
     """Write every figure as PNG and PDF; returns the PNGs."""
     paths = {}
     for name, figure in figures.items():
-        for suffix in (".png", ".pdf"):
+        for suffix, said in ((".png", {}), (".pdf", {"CreationDate": None})):  # again, the same bytes
             with whole_file(folder / f"{name}{suffix}") as temporary:
-                figure.savefig(temporary, format=suffix[1:], dpi=160)
+                figure.savefig(temporary, format=suffix[1:], dpi=160, metadata=said)
         paths[name] = folder / f"{name}.png"
     return paths
 
@@ -123,12 +129,10 @@ def data_uri(path: Path) -> str:
 
 
 def _recall(results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> list[RecallTable]:
-    """The tables of recall, where all runs kept the scores of their videos; those of frames need the data."""
+    """The tables of recall; those of frames need the data and the scores of every video."""
+    tables = recall_tables(results)
     files = (path for source, result in results.items() for path in score_files(source, result))
-    if not all(path.exists() for path in files):
-        return []
-    tables = surfaces_tables(results)
-    if dataset is not None:
+    if dataset is not None and all(path.exists() for path in files):
         ages = ages_of(dataset, next(iter(results.values())))
         for metric in METRICS:
             shown = metric.name in RECALL_METRICS and all(

@@ -1,6 +1,6 @@
-"""Score a model on a data set: rollouts of every video, per-frame scores, one result file.
+"""Score a model on a data set: roll out every video, score every frame, write one result file.
 
-A killed run goes on where it was when the same command is given again.
+Progress is stored on disk: run the same command again to resume.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ class Flags:
     data: Path
     """The data set: a folder, or hf://ORG/NAME."""
     out: Path
-    """The run's folder; result.json appears in it."""
+    """The run's folder; result.json is written to it."""
     model: str | None = None
     """A registered model, package.module:factory, or the http://HOST:PORT of benchmark.serve."""
     model_args: str = "{}"
@@ -63,23 +63,23 @@ class Flags:
     metrics: str = ""
     """Names separated by commas; the protocol's own if empty."""
     weights: Path | None = None
-    """The folder of pretrained networks that python -m benchmark.weights fetched."""
+    """The folder of pretrained networks fetched by python -m benchmark.weights."""
     strict: bool = False
     """Stop if a metric cannot be computed, instead of naming it in the result."""
     max_videos: int | None = None
-    """Score only the first so many videos."""
+    """Score only the first N videos."""
     batch_size: int = 1
     """Videos that the model rolls out at a time."""
     device: str = "cpu"
-    """Where the model gets its context and the metrics compute: cpu, cuda, cuda:1 ..."""
+    """Device of the model's context and of the metrics: cpu, cuda, cuda:1 ..."""
     precision: Precision = "float32"
-    """Run the model under torch's autocast to this type; float32 is without."""
+    """Run the model under torch's autocast to this type; float32 means no autocast."""
     seed: int = 0
     """Root of every video's sampling noise."""
     retry_failed: bool = False
-    """Try the videos again that failed before."""
+    """Try again the videos that failed before."""
     save_videos: int = 4
-    """Keep the generated frames of the first so many videos, lossless, for the report."""
+    """Keep the generated frames of the first N videos, losslessly, for the report."""
 
 
 def evaluate(flags: Flags) -> int:

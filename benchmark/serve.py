@@ -3,8 +3,8 @@
     python -m benchmark.serve --model my_package:MyModel          # where the model's own packages are
     python -m benchmark.run --model http://127.0.0.1:8000 ...     # where the benchmark is
 
-One rollout is done at a time, others wait for it. There is no encryption and no password: the default address
-is reachable from this machine alone. `sources/http_protocol.py` describes the messages.
+Rollouts run one at a time; other requests wait. There is no encryption and no password: the default address
+can only be reached from this machine. `sources/http_protocol.py` describes the messages.
 """
 
 import json
@@ -52,9 +52,9 @@ class Flags:
     port: int = 8000
     """The port to listen on; 0 takes a free one."""
     device: str = "cpu"
-    """Where the model gets its context."""
+    """Device of the model's context: cpu, cuda, cuda:1 ..."""
     precision: Precision = "float32"
-    """Run the model under torch's autocast to this type; float32 is without."""
+    """Run the model under torch's autocast to this type; float32 means no autocast."""
     max_request_mib: int = 1024
     """The largest request that is read: 256 frames of 256x256 are 48 MiB a video."""
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from benchmark.harness.errors_by_recall import errors_by_kind, sums_by_kind
+from benchmark.memory.kinds import errors_by_kind, sums_by_kind
+from benchmark.memory.steering import turns
 from benchmark.metrics import METRICS
 from benchmark.metrics.base import PairedMetric, Resources
 
@@ -16,5 +17,8 @@ def warm() -> None:
     for metric in METRICS:
         if isinstance(metric, PairedMetric) and not metric.networks:
             metric.load(Resources())(one, other)
+            if metric.load_map is not None:
+                metric.load_map(Resources())(one, other)
     errors_by_kind(one, other, np.zeros(one.shape[:3], np.uint8))
     sums_by_kind(one[..., 0].astype(np.float32), np.zeros(one.shape[:3], np.uint8))
+    turns(np.concatenate([one, other]))

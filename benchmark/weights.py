@@ -1,6 +1,6 @@
-"""Fetch the pretrained networks of the metrics into a folder, list them, or check every byte of it.
+"""Fetch, list or verify the pretrained networks of the metrics.
 
-The folder can be copied to a machine without a network and used there by `--weights`.
+The folder can be copied to a machine without a network and used there with `--weights`.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Print results side by side: a table a window, the best model in bold, bounds shown but not ranked."""
+"""Print results side by side: a table per window, the best model in bold, references shown but not ranked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,16 +1,16 @@
-"""Make a data set, or go on with one: killed at any moment and started again, it ends with the same bytes.
+"""Generate a data set: videos of an agent that keeps coming back, with its actions and poses.
 
-What is on the disk says how far it is. Under way an episode is finished once its row file 000/000.json lies
-beside its video and states (all three appear whole or not at all); at the end the rows become
-episodes.parquet, the row files go, and index.json is written last. A second run over a finished set does
-nothing; a file that was deleted (because verify found it bad) is made again.
+Progress is stored on disk: run the same command again to resume, or to remake a file that was deleted. The
+result has the same bytes, whatever the number of workers, shards or interruptions. An unfinished episode
+consists of a video, a states file and a row file (000/000.json), each written whole or not at all; at the end
+the rows become episodes.parquet, the row files are removed, and index.json is written last.
 
---shard 2/8 makes the second eighth of the same data set, on any machine. To merge, copy the shards' folders
-over each other and run the same command once more without --shard: it finds every episode finished and
-writes the table and the index, and removes what killed shards left behind. Shards may also share one folder
-on a common disk.
+--shard 2/8 generates the second eighth of the same data set, on any machine. To merge shards, copy their
+folders over each other (or let them share one on a common disk) and run the same command once more without
+--shard: it writes the table and the index, and removes what killed shards left behind.
 """
 
+import dataclasses
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -19,20 +19,23 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from loopcraft import doctor
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import sweep_partials, write_json
+from loopcraft.core.files import sweep_partials
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset.audit import FLAGS
+from loopcraft.dataset.episode_files import write_index
 from loopcraft.dataset.episode_table import Row, read_rows, remove_rows, write_table
 from loopcraft.dataset.layout import INDEX, episode_key
 from loopcraft.dataset.manifest import Split
+from loopcraft.dataset.reader import open_dataset
 from loopcraft.generation import played, simulated
 from loopcraft.generation.recipe import Recipe, Select, claim_folder
 from loopcraft.generation.workers import WorldFactory
+from loopcraft.test_sets.known import SEED, SPLIT, get_test_set
 from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.base import PathWorld
+from loopcraft.worlds.checks import require_world
 from loopcraft.worlds.registry import worlds_that
 
 _CHOICES = {"planned": "walked furthest", "realised": "see most again, at every age"}
@@ -44,10 +47,12 @@ class Flags:
 
     out: Path
     """Folder of the data set: new, empty or begun with the same flags."""
-    split: Split
-    """Which split; no two share a seed."""
-    num_episodes: int
-    """How many episodes to make."""
+    preset: str | None = None
+    """A canonical test set, like loopcraft-mini/plaza-v1: stands for all flags that decide what is made."""
+    split: Split | None = None
+    """Which split; splits share no seeds. Required without --preset."""
+    num_episodes: int | None = None
+    """How many episodes to make. Required without --preset."""
     num_frames: int = 1024
     """Frames of an episode, 20 a second."""
     resolution: int = 256
@@ -55,19 +60,19 @@ class Flags:
     seed: int = 0
     """Root of all randomness."""
     world: str = "voxel-v1"
-    """Name and version of the world."""
+    """The world, as in plaza-v1."""
     quality: str = "default"
-    """How carefully the world renders: fast, default or best."""
+    """Rendering quality: fast, default or best."""
     candidates: int | None = None
-    """val and test: walks of which some are kept. Default: 10 x num-episodes."""
+    """val and test: candidate walks, of which some are kept; 10 x num-episodes by default."""
     select: Select = "planned"
     """val and test: keep the walks that go furthest (planned) or that really see things again (realised)."""
     lossless: bool = False
-    """Store RGB without loss: ten times the size, and fewer readers."""
+    """Store RGB losslessly: ten times the size, and fewer players can read it."""
     workers: int = 0
-    """Processes (minerl: games that draw at a time); 0 is one a core. Changes nothing but the time."""
+    """Worker processes (minerl: simultaneous games); 0 means one per core. The result is the same."""
     shard: str = "1/1"
-    """i/n makes the i-th n-th alone."""
+    """Generate only part i of n, as in 2/8."""
 
 
 def generate(
@@ -135,7 +140,7 @@ def _finish(root: Path, rows: dict[str, Row]) -> None:
     write_table(root, rows.values())
     remove_rows(root, rows)
     simulated.forget(root)
-    write_json(root / INDEX, {key: row["frames"] for key, row in rows.items()})
+    write_index(root, {key: row["frames"] for key, row in rows.items()})
 
 
 def summary(root: Path, recipe: Recipe, rows: Sequence[Row]) -> str:
@@ -161,29 +166,58 @@ def run(flags: Flags) -> None:
 
 def make(flags: Flags) -> str:
     """Make the data set that the flags ask for; return what there is, in a few lines."""
-    recipe = Recipe(
-        world=flags.world,
-        split=flags.split,
-        num_episodes=flags.num_episodes,
-        num_frames=flags.num_frames,
-        resolution=flags.resolution,
-        quality=flags.quality,
-        seed=flags.seed,
-        candidates=flags.candidates,
-        lossless=flags.lossless,
-        select=flags.select,
-    )
+    recipe = recipe_of(flags)
     if flags.workers < 0:
         raise UserError(f"--workers {flags.workers}: choose 0 (one a core) or more")
     factory: WorldFactory
-    factory = partial(make_world, flags.world, resolution=flags.resolution, quality=flags.quality)
+    factory = partial(make_world, recipe.world, resolution=recipe.resolution, quality=recipe.quality)
     num_workers = flags.workers or len(os.sched_getaffinity(0))
-    if flags.select == "realised":
-        require_sight(flags.world)
-    doctor.require_world(flags.world)
-    if not world_spec(flags.world).knows_path:
+    if recipe.select == "realised":
+        require_sight(recipe.world)
+    require_world(recipe.world)
+    if not world_spec(recipe.world).knows_path:
         factory, num_workers = played.take_turns(factory, num_workers)
-    return complete(flags.out, recipe, make_world=factory, num_workers=num_workers, shard=flags.shard)
+    lines = complete(flags.out, recipe, make_world=factory, num_workers=num_workers, shard=flags.shard)
+    is_whole = flags.preset is not None and (flags.out / INDEX).exists()
+    return f"{lines}\n{compared_with_preset(flags.preset or '', flags.out)}" if is_whole else lines
+
+
+def recipe_of(flags: Flags) -> Recipe:
+    """The recipe that the flags spell out, or that of the preset that they name."""
+    chosen = {field.name: getattr(flags, field.name) for field in dataclasses.fields(Recipe)}
+    if flags.preset is None:
+        for name in ("split", "num_episodes"):
+            if chosen[name] is None:
+                raise UserError(f"--{name.replace('_', '-')} is missing: give it, or a --preset")
+        return Recipe(**chosen)
+    defaults = {field.name: field.default for field in dataclasses.fields(Flags)}
+    for name, value in chosen.items():
+        if value != defaults[name]:
+            raise UserError(
+                f"--{name.replace('_', '-')} {value}: --preset {flags.preset} says it already; leave it out"
+            )
+    found = get_test_set(flags.preset)
+    return Recipe(
+        world=found.world,
+        split=SPLIT,
+        num_episodes=found.num_episodes,
+        num_frames=found.num_frames,
+        resolution=found.resolution,
+        seed=SEED,
+    )
+
+
+def compared_with_preset(preset: str, root: Path) -> str:
+    """Whether the finished set in `root` is byte for byte the canonical one, in a line."""
+    pinned, found = get_test_set(preset).fingerprint, open_dataset(root).fingerprint
+    if pinned is None:
+        return f"fingerprint {found}: {preset} has no pinned one yet"
+    if found == pinned:
+        return f"fingerprint {found}: that of {preset}"
+    return (
+        f"fingerprint {found}: not that of {preset} ({pinned}); results on it stand in a table of their own. "
+        "Install the versions of constraints.txt: the bytes of videos depend on the encoder's"
+    )
 
 
 def require_sight(world: str) -> None:

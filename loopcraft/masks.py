@@ -1,14 +1,14 @@
-"""Add recall masks to a data set: of every pixel, whether the context showed what it shows, and how long ago.
+"""Add recall masks to a data set: for every pixel, whether the context showed that surface, and how long ago.
 
-Episodes are played again in a world that knows which block face each pixel shows; a file KEY.seen.npz appears
-beside each video. Frames and fingerprint stay as they are. Killed and started again, it goes on.
+Episodes are played again in a world that knows which block face each pixel shows; a file KEY.seen.npz is
+written beside each video. Frames and fingerprint do not change. Run the same command again to resume.
 
 Masks are made of cells of 2 x 2 pixels, of single pixels where frames are smaller than 128 x 128: a cell
 holds what the ray through its centre meets. --cell chooses otherwise.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,12 @@ import tyro
 from jaxtyping import Float64, UInt64
 
 from loopcraft.core import cli
+from loopcraft.core.checksums import add_sums, read_sums, sums_of
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials, whole_file
 from loopcraft.core.progress import progress_bar
 from loopcraft.core.writing import writing_to
-from loopcraft.dataset.mask_files import Masks, encode_codes
+from loopcraft.dataset.mask_files import Masks, encode_codes, read_masks
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
 from loopcraft.generation.recall_masks import recall_codes
 from loopcraft.generation.workers import run_jobs
@@ -44,7 +45,7 @@ class Flags:
     cell: int = 0
     """Pixels along a side of a mask's cell; 0: as in masks that are there, else 2, and 1 below 128 pixels."""
     workers: int = 0
-    """Processes; 0 is one a core. Changes nothing but the time."""
+    """Worker processes; 0 means one per core. The result is the same."""
 
 
 def add_masks(dataset: LoopcraftDataset, num_workers: int, cell: int = 0) -> None:
@@ -61,23 +62,33 @@ def add_masks(dataset: LoopcraftDataset, num_workers: int, cell: int = 0) -> Non
     make_world = partial(make_surface_world, dataset.manifest["world"], resolution=resolution // cell)
     make_world()  # an unknown world is said before any work
     job = partial(make_masks, dataset=dataset, num_context=dataset.manifest["num_context"])
-    if not _missing(dataset):
+    if not _missing(dataset) and all(name in dataset.sums for name in _names(dataset, dataset.keys)):
         return
     with writing_to(dataset.root, swept=()):
         sweep_partials(dataset.root)
         missing = _missing(dataset)
+        add_sums(dataset.root, dict.fromkeys(_names(dataset, missing)))
         workers = max(1, min(num_workers, len(missing)))
         done = len(dataset.keys) - len(missing)
         with progress_bar("masks", len(dataset.keys), "episodes", done) as advance:
             for _ in run_jobs(job, missing, make_world=make_world, num_workers=workers):
                 advance()
+        known = read_sums(dataset.root)
+        new = (name for name in _names(dataset, dataset.keys) if name not in known)
+        add_sums(dataset.root, sums_of(dataset.root, new))
+
+
+def _names(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
+    """What the files of masks are called in SHA256SUMS."""
+    return [dataset.masks_path(key).relative_to(dataset.root).as_posix() for key in keys]
 
 
 def usual_cell(dataset: LoopcraftDataset, resolution: int) -> int:
     """The cell of the masks that a data set has already, else the one that suits frames of `resolution`."""
-    for key in dataset.keys:
-        if (masks := dataset.masks(key)) is not None:
-            return int(resolution // masks["seen"].shape[1])
+    there = next((key for key in dataset.keys if dataset.masks_path(key).exists()), None)
+    if there is not None:
+        masks = read_masks(dataset.masks_path(there), dataset.num_frames(there), resolution**2)
+        return int(resolution // masks["seen"].shape[1])
     return COARSE_CELL if resolution >= LEAST_FOR_COARSE and resolution % (8 * COARSE_CELL) == 0 else 1
 
 
@@ -137,6 +148,7 @@ def run(flags: Flags) -> None:
         raise UserError(f"--workers {flags.workers}: choose 0 (one a core) or more")
     dataset = open_dataset(flags.data)
     add_masks(dataset, flags.workers or len(os.sched_getaffinity(0)), flags.cell)
+    dataset = open_dataset(flags.data)  # with the checksums of its masks
     assert dataset.manifest is not None
     print(summary(dataset, dataset.manifest["num_context"]))
 

@@ -1,14 +1,17 @@
 """Publish data sets on the Hugging Face Hub: Parquet shards with videos and states, and a card.
 
 DIR is a data set or a folder of several (train, val, test). Each becomes a configuration of the repository;
-those that are there and not in DIR stay. Broken off and run again, it sends only what is missing.
+configurations that are not in DIR stay as they are. An interrupted upload sends only what is missing when it
+is run again.
 """
 
+import dataclasses
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
 import tyro
 from huggingface_hub import DatasetCardData, hf_hub_download
@@ -34,7 +37,7 @@ from loopcraft.publishing.upload import (
     upload_shards,
     write_located_table,
 )
-from loopcraft.verify import Fault, check_episode, check_strays, check_table
+from loopcraft.verify import Fault, check_episode, check_listed, check_strays, check_table
 from loopcraft.views.contact_sheet import write_sheet
 
 TINY_EPISODES = 4
@@ -49,27 +52,29 @@ class Flags:
     data: tyro.conf.Positional[Path]
     """Folder of the data set, or of several."""
     repo: str
-    """ORG/NAME at the Hub; made if it does not exist."""
+    """ORG/NAME on the Hub; created if it does not exist."""
     private: bool = False
     """Make the repository private."""
     dry_run: bool = False
-    """Check everything, say what would be sent, and send nothing."""
+    """Check everything and list what would be sent, but send nothing."""
     licence: str = "mit"
-    """The Hub's identifier of the data's licence."""
-    jobs: int = 2
+    """The data's licence, by the Hub's identifier."""
+    workers: Annotated[int, tyro.conf.arg(aliases=("--jobs",))] = 2
     """Episodes checked at a time."""
     shard_mb: float = SHARD_BYTES / 1e6
-    """About how large a shard becomes, in megabytes."""
+    """Approximate size of a shard in megabytes."""
 
 
 def run(flags: Flags) -> None:
     """Check data and rights, upload what is missing, switch over to it, check what arrived."""
-    if flags.jobs < 1 or flags.shard_mb <= 0:
-        raise UserError(f"--jobs {flags.jobs}, --shard-mb {flags.shard_mb}: choose a positive number of each")
+    if flags.workers < 1 or flags.shard_mb <= 0:
+        raise UserError(
+            f"--workers {flags.workers}, --shard-mb {flags.shard_mb}: choose a positive number of each"
+        )
     datasets = find_datasets(flags.data)
     listing = hub.claim(flags.repo, private=flags.private, is_ours=is_ours)
     for dataset in datasets.values():
-        _refuse([*check_table(dataset), *check_strays(dataset)], dataset)
+        _refuse([*check_table(dataset), *check_strays(dataset), *check_listed(dataset)], dataset)
     hub.require_card(
         flags.repo,
         f"---\n{DatasetCardData(license=flags.licence).to_yaml()}\n---\n",
@@ -77,7 +82,7 @@ def run(flags: Flags) -> None:
     )
     published = {} if listing is None else read_catalog(flags.repo, listing)
     parts = plan(datasets, published, shard_bytes=round(flags.shard_mb * 1e6))
-    verify_missing(parts, listing, jobs=flags.jobs)
+    verify_missing(parts, listing, workers=flags.workers)
     print_plan(parts, listing)
     if flags.dry_run:
         print(f"{flags.repo}: nothing was sent (--dry-run)")
@@ -150,7 +155,7 @@ def tiny_source(names: set[str]) -> str:
     return next(split for split in TINY_SOURCES if split in names)
 
 
-def verify_missing(parts: list[Part], listing: hub.Listing | None, *, jobs: int) -> None:
+def verify_missing(parts: list[Part], listing: hub.Listing | None, *, workers: int) -> None:
     """Check each episode that will be sent, as `loopcraft.verify` does; raises `UserError` at a fault."""
     work = {
         (part.dataset.root, key): part.dataset
@@ -158,7 +163,7 @@ def verify_missing(parts: list[Part], listing: hub.Listing | None, *, jobs: int)
         for shard in part.missing(listing)
         for key in part.table["key"].to_pylist()[shard.start : shard.stop]
     }
-    with ThreadPoolExecutor(jobs) as pool, progress_bar("verify", len(work), "episodes") as advance:
+    with ThreadPoolExecutor(workers) as pool, progress_bar("verify", len(work), "episodes") as advance:
         checks = pool.map(lambda item: (item[1], check_episode(item[1], item[0][1])), work.items())
         for dataset, faults in checks:
             _refuse(faults, dataset)
@@ -206,7 +211,10 @@ def content_at(repository: str, listing: hub.Listing, parts: list[Part], *, lice
         for part in current:
             path = folder / part.name
             write_located_table(path, part)
-            files[catalog[part.name].table] = path.read_bytes()
+            table = path.read_bytes()
+            files[catalog[part.name].table] = table
+            sha256 = hashlib.sha256(table).hexdigest()
+            catalog[part.name] = dataclasses.replace(catalog[part.name], table_sha256=sha256)
         is_new = TINY not in published or catalog[TINY].shards != published[TINY].shards
         if is_new or FIGURE not in listing.files:
             files[FIGURE] = draw_figure(current[-1], folder / FIGURE)

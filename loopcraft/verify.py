@@ -1,34 +1,41 @@
-"""Check every file of a data set against its index, its table and itself, and name each that is bad.
+"""Verify every file of a data set, and list each one that is damaged, missing or out of place.
 
-For each episode: both files are there, their SHA-256 is the table's, video and states have as many frames
-as the index says, the video decodes to its end, each turn of yaw is its own action's, and masks, where there
-are any, have their types and shape. For the folder:
-index and table name the same episodes, and nothing lies there that does not belong. A bad file that is
-deleted is made again by the loopcraft.generate command that made the set. Temporary files that a killed
-command left are named and are no fault: no reader looks at them.
+For each episode: both files exist and match their SHA-256, video and states have as many frames as the index
+says, the video decodes to its end, each turn of yaw matches its action, and recall masks, if there are any,
+have the right types and shape. For the folder: index and table name the same episodes, and nothing else lies
+there. To repair a file, delete it and run the loopcraft.generate command that made the data set. Temporary
+files of a killed command are listed but are no fault, because no reader opens them.
+
+Files without a checksum are counted, because damage in them can go unnoticed. To give them one, run
+`cd DIR && sha256sum index.json */*.npy */*.mp4 > SHA256SUMS`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import tyro
 
 from loopcraft.core import cli
+from loopcraft.core.checksums import SUMS
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, is_partial, is_passing
 from loopcraft.core.progress import progress_bar
 from loopcraft.dataset.audit import is_misaligned
-from loopcraft.dataset.layout import EPISODES
+from loopcraft.dataset.episode_files import AGAIN, ITS_SUM, read_states
+from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST
 from loopcraft.dataset.mask_files import SUFFIX, read_masks
-from loopcraft.dataset.reader import LoopcraftDataset, open_dataset, read_states
+from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
 from loopcraft.video.h264 import count_decodable
 from loopcraft.walks.actions import Action
 
 _EPISODE_SUFFIXES = (".mp4", ".npy", SUFFIX)
+_NOT_ITS_SUM = f"not what {ITS_SUM} says; {AGAIN}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +55,15 @@ class Flags:
 
     data: tyro.conf.Positional[Path]
     """Folder of the data set."""
-    jobs: int = 2
+    workers: Annotated[int, tyro.conf.arg(aliases=("--jobs",))] = 2
     """Episodes checked at a time."""
 
 
-def verify(dataset: LoopcraftDataset, *, jobs: int = 1) -> list[Fault]:
+def verify(dataset: LoopcraftDataset, *, workers: int = 1) -> list[Fault]:
     """Everything that is wrong with the data set, the folder first, then episode by episode."""
-    faults = [*check_table(dataset), *check_strays(dataset)]
+    faults = [*check_table(dataset), *check_strays(dataset), *check_listed(dataset)]
     with (
-        ThreadPoolExecutor(jobs) as pool,
+        ThreadPoolExecutor(workers) as pool,
         progress_bar("verify", len(dataset.keys), "episodes") as advance,
     ):
         for episode_faults in pool.map(lambda key: check_episode(dataset, key), dataset.keys):
@@ -86,6 +93,31 @@ def check_table(dataset: LoopcraftDataset) -> Iterator[Fault]:
             )
     for key in frames.index.difference(list(dataset.keys)):
         yield Fault(path=path, what=f"names episode {key}, which the index lacks")
+
+
+def check_listed(dataset: LoopcraftDataset) -> Iterator[Fault]:
+    """What SHA256SUMS names and check_table and check_episode do not look at."""
+    others = {f"{key}{suffix}" for key in dataset.keys for suffix in _EPISODE_SUFFIXES}
+    for name, sha256 in dataset.sums.items():
+        path = dataset.root / name
+        if not path.is_file():
+            if name not in others or name.endswith(SUFFIX):
+                yield Fault(path=path, what=f"missing, though {SUMS} names it; make it again")
+        elif name not in {*others, EPISODES} and file_sha256(path) != sha256:
+            yield Fault(path=path, what=f"not what {ITS_SUM} in {SUMS} says; restore it")
+
+
+def without_sums(dataset: LoopcraftDataset) -> str:
+    """How many files have no checksum, and which; empty if none."""
+    names = [name for name in (INDEX, MANIFEST, EPISODES) if (dataset.root / name).exists()]
+    lacking = Counter(name for name in names if name not in dataset.sums)
+    for key in dataset.keys:
+        for suffix in _EPISODE_SUFFIXES:
+            path = dataset.root / f"{key}{suffix}"
+            if path.exists() and _recorded_sha256(dataset, path) is None:
+                lacking[f"*{suffix}"] += 1
+    kinds = (name if count == 1 and name in names else f"{count} {name}" for name, count in lacking.items())
+    return f"{lacking.total()} files without a checksum ({', '.join(kinds)})" if lacking else ""
 
 
 def check_strays(dataset: LoopcraftDataset) -> Iterator[Fault]:
@@ -119,8 +151,7 @@ def check_episode(dataset: LoopcraftDataset, key: str) -> list[Fault]:
         try:
             recorded = _recorded_sha256(dataset, path)
             if recorded is not None and file_sha256(path) != recorded:
-                what = "not what the table's SHA-256 says; delete it and make it again"
-                faults.append(Fault(path=path, what=what))
+                faults.append(Fault(path=path, what=_NOT_ITS_SUM))
             faults += [Fault(path=path, what=what) for what in check(path, dataset.num_frames(key))]
         except (UserError, OSError) as error:
             faults.append(Fault(path=path, what=_reason(path, error)))
@@ -164,15 +195,16 @@ def _check_masks(path: Path, num_frames: int, *, most_pixels: int) -> Iterator[s
 
 def run(flags: Flags) -> int:
     """Print every fault; 1 if there are any."""
-    if flags.jobs < 1:
-        raise UserError(f"--jobs {flags.jobs}: choose 1 or more")
+    if flags.workers < 1:
+        raise UserError(f"--workers {flags.workers}: choose 1 or more")
     dataset = open_dataset(flags.data)
-    faults = verify(dataset, jobs=flags.jobs)
+    faults = verify(dataset, workers=flags.workers)
     for path in leftovers(dataset):
         print(f"{path}: of a command that writes here, or was killed: no fault, remove it or leave it")
     for fault in faults:
         print(fault)
-    print(f"{dataset.root}: {len(dataset.keys)} episodes, {len(faults) or 'no'} faults")
+    found = [f"{len(dataset.keys)} episodes", without_sums(dataset), f"{len(faults) or 'no'} faults"]
+    print(f"{dataset.root}: {', '.join(text for text in found if text)}")
     return cli.EXIT_FAILED if faults else cli.EXIT_OK
 
 

@@ -1,7 +1,7 @@
-"""Look at an episode: a sheet of its frames, a map of its walk, and a preview with frame, action and place.
+"""Draw an episode: a sheet of its frames, a map of its walk, and a preview video with action and position.
 
 Writes KEY-frames.png, KEY-map.png and KEY-preview.mp4 (with "-" for the "/" of the key), and KEY-memory.png
-where the episode has recall masks for this context: what of the frames it showed.
+if the episode has recall masks: what the context showed of its frames.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Flags:
     out: Path
     """Folder for the pictures."""
     context: int | None = None
-    """Frames that count as context; by default 256, or a quarter of fewer than 1024."""
+    """Frames that count as context; by default 256, or a quarter of a video of fewer than 1024."""
 
 
 def view(dataset: LoopcraftDataset, key: str, out: Path, *, num_context: int | None = None) -> list[Path]:

@@ -1,7 +1,6 @@
-"""Watch models remember: `python -m models.demo DATA --out DIR --checkpoint published --baselines`.
+"""Make side-by-side videos of models and the truth: `python -m models.demo DATA --out DIR --baselines`.
 
-Writes one mp4 a video: the truth and every model side by side, labelled; context frames first, then what was
-generated.
+Writes one mp4 per video: the truth and every model, labelled; first the context, then the generated frames.
 """
 
 from collections.abc import Sequence
@@ -45,12 +44,13 @@ class Flags:
     checkpoint: str | None = None
     """"pretrained" (the default), "published", a folder of weights, or hf://ORG/NAME."""
     preset: str | None = None
-    """main, ablation or tiny: random weights, for trying things out."""
+    """As in paper or trial: random weights, for trying things out."""
     baselines: bool = False
     """Also run FramePack and full-resolution rollout."""
     videos: str = ""
     """Keys separated by commas, as in "000/000,000/003"; the first --num-videos if empty."""
     num_videos: int = 2
+    """Show the first N videos, unless --videos names some."""
     context: int = 256
     """Frames that are given."""
     horizon: int = 768

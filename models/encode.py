@@ -1,6 +1,6 @@
-"""Encode a data set's frames: `python -m models.encode DATA --out DIR --checkpoint published`.
+"""Encode a data set's frames to latents: `python -m models.encode DATA --out DIR --checkpoint published`.
 
-A video that is there already is skipped, so an interrupted run goes on where it was; index.json comes last.
+Run the same command again to resume: encoded videos are skipped, and index.json is written last.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,10 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json, sweep_partials, write_json
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import open_dataset
-from loopcraft.dataset.layout import INDEX
 from models.latents.codec import FrameCodec
-from models.latents.store import MANIFEST, manifest_of, video_file, write_video
+from models.latents.store import MANIFEST, manifest_of, video_file, write_index, write_video
 from models.networks.precision import Precision, uses_bfloat16
-from models.zoo.loading import Source, load_autoencoder
+from models.zoo.loading import WeightSource, load_autoencoder
 
 FRAMES_READ_AT_ONCE = 256
 """Frames of a video that are decoded in one go; the networks get them in smaller batches."""
@@ -39,7 +38,7 @@ class Flags:
     checkpoint: str | None = None
     """"pretrained" (the default), "published", a folder with an autoencoder, or hf://ORG/NAME."""
     preset: str | None = None
-    """main, ablation or tiny: random weights, for trying things out."""
+    """As in paper or trial: random weights, for trying things out."""
     model: str = "millivid"
     """Whose autoencoder: millivid, or millivid-cascaded."""
     dtype: Literal["float16", "bfloat16"] = "bfloat16"
@@ -47,7 +46,7 @@ class Flags:
     device: str = "cpu"
     precision: Precision = "auto"
     max_videos: int | None = None
-    """Encode only the first so many videos."""
+    """Encode only the first N videos."""
 
 
 def encode(flags: Flags) -> None:
@@ -63,7 +62,9 @@ def _encode(flags: Flags) -> None:
     dataset = open_dataset(flags.data)
     keys = dataset.keys[: flags.max_videos]
     size = dataset.frames(keys[0], 0, 1).shape[1]
-    source = Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=size, world=dataset.world_id)
+    source = WeightSource(
+        checkpoint=flags.checkpoint, preset=flags.preset, frame_size=size, world=dataset.world_id
+    )
     autoencoder, sha256 = load_autoencoder(flags.model, source)
     codec = FrameCodec(autoencoder.to(device), flags.precision)
     dtype = getattr(torch, flags.dtype)
@@ -91,7 +92,7 @@ def _encode(flags: Flags) -> None:
         levels = [torch.cat(level) for level in zip(*parts, strict=True)]
         write_video(flags.out, key, levels, dataset.states(key))
     finished = [key for key in dataset.keys if video_file(flags.out, key).exists()]
-    write_json(flags.out / INDEX, {key: dataset.num_frames(key) for key in finished})
+    write_index(flags.out, {key: dataset.num_frames(key) for key in finished})
     print(f"{flags.out}: holds the latents of {len(finished)} videos")
 
 

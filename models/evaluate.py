@@ -1,7 +1,7 @@
-"""Watch reconstruction: `python -m models.evaluate autoencoder --checkpoint DIR --data DATA --out OUT`.
+"""Score and draw reconstructions: `python -m models.evaluate autoencoder --data DATA --out OUT`.
 
-Scores what each level of an autoencoder gives back of the true frames, the hierarchical one beside the
-cascaded. Writes reconstruction.json and reconstruction.png, and prints a table for each metric.
+Scores the reconstruction from each level of an autoencoder, hierarchical and cascaded side by side. Writes
+reconstruction.json and reconstruction.png, and prints a table for each metric.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,9 +28,16 @@ from models.latents.codec import FrameCodec
 from models.networks.precision import Precision
 from models.networks.tokens import Grid
 from models.reconstruction.picture import draw_reconstructions
-from models.reconstruction.scores import Estimate, Score, choose_examples, choose_frames, collect, reconstruct
+from models.reconstruction.scores import (
+    MeanWithError,
+    Score,
+    choose_examples,
+    choose_frames,
+    collect,
+    reconstruct,
+)
 from models.zoo.box import PRETRAINED
-from models.zoo.loading import SUFFIX, Source, holds, load_autoencoder
+from models.zoo.loading import SUFFIX, WeightSource, holds, load_autoencoder
 
 FORMAT, FORMAT_VERSION = "loopcraft-reconstruction", 1
 COLUMNS = 6
@@ -38,7 +45,7 @@ COLUMNS = 6
 HIERARCHICAL, CASCADED = "hierarchical", "mean-pooled"
 CASCADED_FILE = f"autoencoder-cascaded{SUFFIX}"
 
-Estimates = Mapping[str, Mapping[str, Sequence[Estimate]]]
+Estimates = Mapping[str, Mapping[str, Sequence[MeanWithError]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +63,7 @@ class Flags:
     metrics: str = ""
     """Paired metrics of the benchmark, separated by commas; psnr,ssim if empty, and lpips with --weights."""
     weights: Path | None = None
-    """The folder of pretrained networks that python -m benchmark.weights fetched."""
+    """The folder of pretrained networks fetched by python -m benchmark.weights."""
     num_frames: int = 16
     """Frames of each video, evenly spaced."""
     device: str = "cpu"
@@ -150,7 +157,7 @@ def load_autoencoders(
         models[CASCADED] = "millivid-cascaded"
     codecs, sha256 = {}, {}
     for name, model in models.items():
-        autoencoder, sha256[name] = load_autoencoder(model, Source(checkpoint=checkpoint, world=world))
+        autoencoder, sha256[name] = load_autoencoder(model, WeightSource(checkpoint=checkpoint, world=world))
         codecs[name] = FrameCodec(autoencoder.to(device), precision)
     shapes = {(codec.frame_shape, *codec.autoencoder.grid.tokens_per_level) for codec in codecs.values()}
     if len(shapes) > 1:
@@ -218,7 +225,7 @@ def metric_table(metric: PairedMetric, estimates: Estimates, grid: Grid) -> Tabl
     return table
 
 
-def _cell(estimate: Estimate, decimals: int) -> str:
+def _cell(estimate: MeanWithError, decimals: int) -> str:
     error = "" if estimate.standard_error is None else f" ± {estimate.standard_error:.{decimals}f}"
     return f"{estimate.mean:.{decimals}f}{error}"
 

@@ -1,7 +1,6 @@
-"""Make trained checkpoints small enough to hand on: `python -m models.pack RUN --out DIR`.
+"""Shrink trained checkpoints for release: `python -m models.pack RUN --out DIR`.
 
-Weights take a half or a quarter of the bits; how the model is to be sampled and the log of its training go
-with them.
+Stores weights in a half or a quarter of the bits, with the sampling settings and the training log.
 """
 
 import json
@@ -37,6 +36,7 @@ class Flags:
     steps: int = 50
     """Network calls of a rollout step, unless the user says otherwise."""
     solver: Solver = "ddim"
+    """How the models are sampled: ddim (the paper) or dpm++2m, which needs fewer network calls."""
     bound: float | None = None
     """The largest absolute value of the model's latents, to which predictions are clipped."""
     context_time: float = 0.0

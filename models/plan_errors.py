@@ -1,9 +1,9 @@
-"""Where a plan's errors come from: `python -m models.plan_errors --data DATA [--model millivid]`.
+"""Show which step of a plan its errors come from: `python -m models.plan_errors --data DATA`.
 
-Plays the first chunk of every video twice, as a rollout does and with the truth in place of what earlier
-steps generated, and compares the latents of every level with the true ones, by how far ahead a frame is. An
-error that vanishes with the truth was handed down; one that stays is the step's own; one above that of the
-last context frame, repeated, says that the step has not learnt to look at its context.
+Plays the first chunk of every video twice: as in a rollout, and with the truth in place of what earlier steps
+generated. Compares the latents of every level with the true ones, by how far ahead a frame is. An error that
+vanishes with the truth was inherited; one that stays is the step's own; one above that of repeating the last
+context frame means that the step has not learnt to look at its context.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from models.networks.precision import Precision, uses_bfloat16
 from models.networks.tokens import Pyramid
 from models.sampling.diffusion import Solver
 from models.sampling.token_sampler import TokenSampler, keyed_noise
-from models.zoo.loading import LoadedModel, Source, load_model
+from models.zoo.loading import LoadedModel, WeightSource, load_model
 
 SAMPLED, GIVEN_TRUTH, REPEATED = "sampled", "given the truth", "last frame repeated"
 VIDEOS_AT_ONCE = 8
@@ -47,9 +47,11 @@ class Flags:
     preset: str | None = None
     """In place of a checkpoint: a preset with random weights."""
     max_videos: int = 24
+    """Use only the first N videos."""
     steps: int | None = None
     """Network calls a plan step; as the checkpoint says if not given."""
     solver: Solver | None = None
+    """ddim or dpm++2m; as the checkpoint has it if not given."""
     precision: Precision = "auto"
     device: str = "cpu"
 
@@ -64,9 +66,11 @@ def show(flags: Flags) -> None:
     frame_size = None if flags.preset is None else side
     model = load_model(
         flags.model,
-        Source(checkpoint=flags.checkpoint, preset=flags.preset, frame_size=frame_size, world=data.world_id),
+        WeightSource(
+            checkpoint=flags.checkpoint, preset=flags.preset, frame_size=frame_size, world=data.world_id
+        ),
     )
-    codec = FrameCodec(model.autoencoder.to(device), flags.precision, model.preset.video.space)
+    codec = FrameCodec(model.autoencoder.to(device), flags.precision, model.config.video.space)
     if codec.frame_shape[1] != side:
         raise UserError(
             f"--data {flags.data}: has frames of {side} x {side}, and {flags.model} takes "
@@ -86,11 +90,11 @@ def show(flags: Flags) -> None:
 
 
 def _sampler_of(flags: Flags, model: LoadedModel, device: torch.device) -> TokenSampler:
-    sampling = model.preset.sampling.changed(
+    sampling = model.config.sampling.changed(
         steps=flags.steps, solver=flags.solver, bfloat16=uses_bfloat16(flags.precision, device)
     )
     network = model.network.eval().requires_grad_(False).to(device)
-    sampler = model.preset.video.sampler(network, model.autoencoder.grid, sampling)
+    sampler = model.config.video.sampler(network, model.autoencoder.grid, sampling)
     if not isinstance(sampler, TokenSampler):
         raise UserError(
             f"--model {flags.model}: denoises all its tokens in one step; choose a model whose plan has "

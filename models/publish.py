@@ -1,9 +1,9 @@
 """Publish checkpoints on the Hugging Face Hub: `python -m models.publish DIR --repo ORG/NAME`.
 
-Sent are the autoencoders and video models in DIR (autoencoder.safetensors, millivid.safetensors, ...), the
-logs of their training (millivid.jsonl), result files if any are given, and a card of all that is there then.
-MODEL.training.pt, which only a run that goes on needs, stays here. What the Hub has is not sent again, and
-checkpoints that are there and not in DIR stay. `--checkpoint hf://ORG/NAME` reads them back.
+Sends the autoencoders and video models in DIR (autoencoder.safetensors, millivid.safetensors, ...), their
+training logs (millivid.jsonl), any result files, and a card of all that the repository then holds. Training
+states (MODEL.training.pt) are not sent, nor is what the Hub already has; checkpoints that are not in DIR
+stay. `--checkpoint hf://ORG/NAME` reads them back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,17 +34,17 @@ class Flags:
     folder: tyro.conf.Positional[Path]
     """The folder of the checkpoints."""
     repo: str
-    """ORG/NAME of a model repository at the Hub; made if it does not exist."""
+    """ORG/NAME of a model repository on the Hub; created if it does not exist."""
     private: bool = False
     """Make the repository private."""
     dry_run: bool = False
-    """Check everything, say what would be sent, and send nothing."""
+    """Check everything and list what would be sent, but send nothing."""
     results: tuple[Path, ...] = ()
     """Result files (or the folders of their runs) whose tables the card shows."""
     datasets: tuple[str, ...] = ()
     """ORG/NAME of the data sets at the Hub that the models were trained on, for the card's header."""
     licence: str = "mit"
-    """The Hub's identifier of the weights' licence."""
+    """The weights' licence, by the Hub's identifier."""
 
 
 def run(flags: Flags) -> None:

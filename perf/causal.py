@@ -17,9 +17,8 @@ from loopcraft.core.errors import UserError
 from models.latents.codec import FrameCodec
 from models.sampling.diffusion import Sampling
 from models.sampling.token_sampler import TokenSampler, keyed_noise
-from models.train.setup.common import USUAL_FRAME_SIZE
-from models.zoo.loading import Source, load_model
-from models.zoo.presets import pico
+from models.zoo.loading import WeightSource, load_model
+from models.zoo.presets import PRESETS
 
 NAMES = ("millivid", "millivid-causal")
 
@@ -34,13 +33,15 @@ class Flags:
 
 
 class Rollout:
-    """A model of the preset pico at work on one horizon; `seconds` has the time of every plan step."""
+    """A model of the preset cpu-evening at work on one horizon; `seconds` has the time of every plan step."""
 
     def __init__(self, flags: Flags, name: str, sampling: Sampling) -> None:
-        model = load_model(name, Source(preset="pico", frame_size=USUAL_FRAME_SIZE["pico"]))
+        model = load_model(
+            name, WeightSource(preset="cpu-evening", frame_size=PRESETS["cpu-evening"].frame_size)
+        )
         self.title = f"{name}, {sampling.steps} calls of {sampling.solver}"
-        self.codec = FrameCodec(model.autoencoder, "float32", model.preset.video.space)
-        sampler = model.preset.video.sampler(model.network.eval(), model.autoencoder.grid, sampling)
+        self.codec = FrameCodec(model.autoencoder, "float32", model.config.video.space)
+        sampler = model.config.video.sampler(model.network.eval(), model.autoencoder.grid, sampling)
         assert isinstance(sampler, TokenSampler)
         draws = torch.Generator().manual_seed(0)
         frames = (flags.videos, sampler.num_context, *self.codec.frame_shape)
@@ -77,14 +78,14 @@ def measure(flags: Flags) -> None:
         if getattr(flags, name) < 1:
             raise UserError(f"--{name} {getattr(flags, name)}: choose 1 or more")
     torch.set_num_threads(1)
-    fast = pico("millivid").sampling
+    fast = PRESETS["cpu-evening"].model("millivid").sampling
     paper = replace(fast, steps=50, solver="ddim")
     rollouts = [Rollout(flags, name, sampling) for sampling in (paper, fast) for name in NAMES]
     while rollouts[0].missing > 0:
         for rollout in rollouts:
             rollout.advance()
     print(
-        f"pico, {flags.videos} videos x {flags.frames} frames, {len(rollouts[0].seconds)} plan steps, "
+        f"cpu-evening, {flags.videos} videos x {flags.frames} frames, {len(rollouts[0].seconds)} plan steps, "
         f"one thread, autoencoder {rollouts[0].codec_seconds():.2f} s besides; times as fast "
         f"(median of the steps) as millivid with the same solver, and as {rollouts[0].title}:"
     )

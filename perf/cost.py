@@ -21,11 +21,11 @@ from models.networks.autoencoder import Autoencoder
 from models.networks.denoiser import Condition
 from models.networks.framepack import FramePackDenoiser
 from models.networks.tokens import LEVEL
-from models.train.config import schedule_of
-from models.train.setup.common import USUAL_FRAME_SIZE
-from models.zoo.presets import PRESETS, Preset, TokenModelConfig
+from models.train.config import SCHEDULES
+from models.zoo.configs import ModelConfig, TokenModelConfig
+from models.zoo.presets import PRESETS
 
-SHOWN = ("main", "ablation", "nano", "pico", "small")
+SHOWN = tuple(name for name in PRESETS if name != "trial")
 """The presets that are for more than tests."""
 VIDEO_MODELS = ("millivid", "framepack", "full-resolution")
 STATE_BYTES = 4 + 4 + 8
@@ -78,27 +78,27 @@ def count_cost(network: nn.Module, forward: Callable[[], Tensor]) -> Cost:
     )
 
 
-def autoencoder_cost(preset: Preset) -> Cost:
+def autoencoder_cost(config: ModelConfig) -> Cost:
     """An image through the encoder and the decoder."""
-    network = Autoencoder(preset.autoencoder)
-    size = preset.autoencoder.frame_size
+    network = Autoencoder(config.autoencoder)
+    size = config.autoencoder.frame_size
     images = torch.zeros(1, 3, size, size)
     level = torch.zeros(1, dtype=torch.int64)
     return count_cost(network, lambda: network.decode_patches(network.encode(images), level))
 
 
-def video_cost(preset: Preset) -> Cost:
+def video_cost(config: ModelConfig) -> Cost:
     """A window through a video network."""
-    network = preset.video.network(preset.autoencoder.grid)
-    grid = preset.autoencoder.grid.coarser(preset.video.space.finest)
+    network = config.video.network(config.autoencoder.grid)
+    grid = config.autoencoder.grid.coarser(config.video.space.finest)
     if isinstance(network, FramePackDenoiser):
         frames = network.window.num_frames
         latents = torch.zeros(1, frames, grid.channels, grid.side, grid.side)
         action = torch.zeros(1, frames, dtype=torch.int64)
         condition = network.condition_by_role(torch.zeros(1, 2), action)
         return count_cost(network, lambda: network(latents, condition, action))
-    config = cast(TokenModelConfig, preset.video)
-    num_tokens = int(config.plan.build(grid).num_tokens(grid).max())
+    video = cast(TokenModelConfig, config.video)
+    num_tokens = int(video.plan.build(grid).num_tokens(grid).max())
     x = torch.zeros(1, num_tokens, grid.channels)
     address = torch.zeros(1, num_tokens, 4, dtype=torch.int64)
     role = torch.zeros(1, num_tokens, dtype=torch.int64)
@@ -128,12 +128,12 @@ def show(flags: Flags) -> None:
         table.add_column(column, justify="left" if column in ("preset", "model") else "right")
     rate = flags.teraflops * flags.utilisation * 1e12
     for preset in SHOWN:
-        size = USUAL_FRAME_SIZE[preset]
+        size = PRESETS[preset].frame_size
         with FakeTensorMode():
-            costs = {"autoencoder": autoencoder_cost(PRESETS[preset]("millivid", size))}
-            costs |= {name: video_cost(PRESETS[preset](name, size)) for name in VIDEO_MODELS}
+            costs = {"autoencoder": autoencoder_cost(PRESETS[preset].model("millivid", size))}
+            costs |= {name: video_cost(PRESETS[preset].model(name, size)) for name in VIDEO_MODELS}
         for name, cost in costs.items():
-            schedule = schedule_of(preset, "autoencoder" if name == "autoencoder" else "video")
+            schedule = getattr(SCHEDULES[preset], "autoencoder" if name == "autoencoder" else "video")
             total = cost.operations * schedule.batch_size * schedule.steps
             table.add_row(
                 preset,

@@ -27,8 +27,7 @@ import torch
 
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, run
 from loopcraft.core.errors import UserError
-from models.train.setup.common import USUAL_FRAME_SIZE
-from models.zoo.presets import PRESETS
+from models.zoo.presets import find_preset
 
 Job = Literal["tests", "sample", "train"]
 
@@ -42,7 +41,7 @@ TRIAL_SECONDS = 90.0
 WAITER = """
 import sys, time, pathlib
 from models.train.__main__ import main
-import models.train.setup.prepare, models.train.trainer
+import models.train.setup.build, models.train.trainer
 signal, *arguments = sys.argv[1:]
 while not pathlib.Path(signal).exists():
     time.sleep(0.1)
@@ -60,8 +59,8 @@ class Flags:
     device: str = "cuda"
     jobs: tuple[Job, ...] = ("tests", "sample", "train")
     world: str = "plaza-v1"
-    preset: str = "small"
-    """The preset that is trained; on a CPU `tiny` is meant for trying out."""
+    preset: str = "gpu-minutes"
+    """The preset that is trained; on a CPU `trial` is meant for trying out."""
     models: tuple[str, ...] = ("millivid", "framepack", "full-resolution")
     vgg: Path | None = None
     """Weights of VGG16 for the autoencoder's LPIPS; without them it compares image gradients."""
@@ -225,7 +224,12 @@ def play_episodes(session: Session) -> Process:
         "play",
         *("models.train.play", "--data", flags.world, "--episode-cache", str(flags.cache)),
         *("--episodes", str(flags.episodes), "--workers", str(flags.workers)),
-        *("--resolution", str(USUAL_FRAME_SIZE[flags.preset]), "--episode-frames", str(flags.episode_frames)),
+        *(
+            "--resolution",
+            str(find_preset(flags.preset).frame_size),
+            "--episode-frames",
+            str(flags.episode_frames),
+        ),
     )
 
 
@@ -307,8 +311,7 @@ def describe_machine(session: Session) -> None:
 
 def spend(flags: Flags) -> int:
     """Do the jobs one after the other; a job that fails does not stop the next."""
-    if flags.preset not in PRESETS:
-        raise UserError(f"--preset {flags.preset}: choose one of {', '.join(PRESETS)}")
+    find_preset(flags.preset)
     if not flags.minutes > 0:
         raise UserError(f"--minutes {flags.minutes}: choose a number above 0")
     flags.out.mkdir(parents=True, exist_ok=True)

@@ -38,12 +38,12 @@ def commands(name: str, data: Path, world: Path, out: Path):
         "generate": (generate.main, ["--out", str(out), "--split", "train", "--num-episodes", "1"], out),
         "masks": (masks.main, [str(world)], world),
         "run": (run.main, [*scored, "--out", str(out)], out),
-        "encode": (encode.main, [str(data), "--preset", "tiny", "--out", str(out)], out),
+        "encode": (encode.main, [str(data), "--preset", "trial", "--out", str(out)], out),
         "weights": (weights.main, ["fetch", "--to", str(out)], out),
         "view": (view.main, [str(world), "--out", str(out)], out),
         "demo": (
             demo.main,
-            [str(data), "--preset", "tiny", "--context", "64", "--horizon", "4", "--out", str(out)],
+            [str(data), "--preset", "trial", "--context", "64", "--horizon", "4", "--out", str(out)],
             out,
         ),
     }[name]

@@ -5,7 +5,6 @@ metric has one distance a clip over all videos, and a window's value is the mean
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +12,8 @@ from jaxtyping import Float
 from benchmark.contract.protocol import EvaluationProtocol, Window
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.results.bootstrap import FEWEST_VIDEOS, bootstrap_interval
-from benchmark.results.result_file import Curve, Estimate, MetricCard, MetricResult
+from benchmark.results.estimates import Estimate, MetricCard, estimate, number, numbers
+from benchmark.results.result_file import Curve, MetricResult
 
 FeaturePair = tuple[Float[np.ndarray, "V D"], Float[np.ndarray, "V D"]]
 """The features of the generated and of the true clips of V videos at one place in time."""
@@ -32,7 +32,7 @@ def aggregate_paired(
     """The results of a paired metric and of its further columns, from its scores of every video and frame."""
     names = [metric.name, *(f"{metric.name}:{column}" for column in metric.columns)]
     return {
-        name: _aggregate_column(_card(metric, name), scores[:, :, column], protocol)
+        name: _aggregate_column(card_of(metric, name), scores[:, :, column], protocol)
         for column, name in enumerate(names)
     }
 
@@ -57,14 +57,6 @@ def _aggregate_column(
     )
 
 
-def estimate(values: Float[np.ndarray, " V"]) -> Estimate:
-    """The mean over videos, with its interval where there are enough of them."""
-    if len(values) < FEWEST_VIDEOS:
-        return Estimate(mean=number(values.mean()), interval=None)
-    low, high = bootstrap_interval(values)
-    return Estimate(mean=number(values.mean()), interval=(number(low), number(high)))
-
-
 def aggregate_set(
     metric: SetMetric, features: Iterable[FeaturePair], protocol: EvaluationProtocol
 ) -> MetricResult:
@@ -77,7 +69,7 @@ def aggregate_set(
     if metric.biased and num_videos <= num_dimensions:
         notes.append(FEW_VIDEOS.format(num_videos, num_dimensions))
     return MetricResult(
-        card=_card(metric, metric.name),
+        card=card_of(metric, metric.name),
         windows={
             window.name: Estimate(mean=number(np.mean(distances[_clips(window, clip)])), interval=None)
             for window in protocol.windows
@@ -92,7 +84,8 @@ def _clips(window: Window, clip: int) -> slice:
     return slice((window.first - 1) // clip, window.last // clip)
 
 
-def _card(metric: Metric, name: str) -> MetricCard:
+def card_of(metric: Metric, name: str) -> MetricCard:
+    """What a result says of a metric, or of its further column `name`."""
     return MetricCard(
         name=name,
         version=metric.version,
@@ -103,13 +96,3 @@ def _card(metric: Metric, name: str) -> MetricCard:
         kind="paired" if isinstance(metric, PairedMetric) else "set-wise",
         weights=dict(metric.weights),
     )
-
-
-def numbers(values: Float[np.ndarray, " n"]) -> tuple[float, ...]:
-    """Values as a result file holds them."""
-    return tuple(number(value) for value in values)
-
-
-def number(value: Any) -> float:
-    """The shortest decimal that reads back as the same float32: what was measured, and no digits more."""
-    return float(str(np.float32(value)))

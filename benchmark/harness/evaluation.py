@@ -24,11 +24,14 @@ from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import aggregate_paired, aggregate_set
 from benchmark.harness.crashes import noting_crashes
 from benchmark.harness.provenance import provenance
+from benchmark.harness.recall_scores import recall_of, why_no_masks
 from benchmark.harness.recording import recorded
 from benchmark.harness.rollout import context_frames, rollout_blocks
 from benchmark.harness.run_folder import Workspace
 from benchmark.harness.score import Scorer, read_features, read_paired, read_seconds, score_videos
+from benchmark.harness.steering_scores import consistency_of, read_steering, steering_of
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
+from benchmark.results.recall_schema import RECALL, Recall
 from benchmark.results.result_file import Data, MetricResult, Model, Result
 from benchmark.sources.machine import MachineError, PoisonedError, describe, is_machines
 from benchmark.sources.source import Contestant
@@ -165,6 +168,8 @@ def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str
         raise UserError(f"no video was scored; {key}: {reason}{where}")
     paths = [workspace.scores_path(key) for key in keys]
     metrics, too_few = enough_videos(evaluation.scorer.metrics, len(keys))
+    steering = read_steering(paths, keys, evaluation.episodes, evaluation.protocol)
+    recall = recall_of(paths, metrics, [None if video is None else video.on_course for video in steering])
     return Result(
         protocol=evaluation.protocol,
         protocol_hash=evaluation.protocol.hash,
@@ -176,12 +181,23 @@ def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str
         ),
         model=_describe_model(evaluation),
         metrics=_aggregate(metrics, paths, evaluation.protocol),
-        absent={**evaluation.scorer.absent, **too_few},
+        absent={**evaluation.scorer.absent, **too_few, **_no_recall(evaluation, keys, recall)},
         failed=failed,
         provenance=provenance(
             seed=evaluation.seed, device=evaluation.compute.device, seconds=sum(map(read_seconds, paths))
         ),
+        recall=recall,
+        steering=steering_of(steering),
+        consistency=consistency_of(paths, metrics, evaluation.protocol.context),
     )
+
+
+def _no_recall(evaluation: Evaluation, keys: Sequence[str], recall: Recall | None) -> dict[str, str]:
+    """Why there is no recall, under its name; nothing if there is."""
+    if recall is not None:
+        return {}
+    reason = why_no_masks(evaluation.episodes, keys, evaluation.protocol)
+    return {RECALL: reason or "the videos were scored before they had recall masks; choose another --out"}
 
 
 def enough_videos(metrics: Sequence[Metric], num_videos: int) -> tuple[list[Metric], dict[str, str]]:

@@ -15,12 +15,14 @@ from safetensors.numpy import save_file
 from benchmark.contract.data import FrameStreams, MaskedEpisodes
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import FeaturePair
-from benchmark.harness.errors_by_recall import SurfaceErrors
-from benchmark.harness.score_files import feature_names, opened_scores, require_equal
+from benchmark.harness.score_files import SUM, feature_names, opened_scores, require_equal, scores_sha256
+from benchmark.memory.collector import Collector
 from benchmark.metrics.base import (
     Embedding,
     EmbeddingFunction,
+    Frames,
     MapFunction,
+    Mapped,
     Metric,
     MetricUnavailableError,
     PairedFunction,
@@ -65,7 +67,7 @@ class Scorer:
         self,
         generated: UInt8[np.ndarray, "B n H W 3"],
         true: UInt8[np.ndarray, "B n H W 3"],
-        take_map: Callable[[str, Float[np.ndarray, "B n H W"]], None] = lambda name, maps: None,
+        take_map: Callable[[str, Mapped], None] = lambda name, mapped: None,
     ) -> dict[str, Float[np.ndarray, "B m columns"]]:
         """The scores of a block: m is n for paired metrics, and the number of whole clips for embeddings.
 
@@ -77,9 +79,10 @@ class Scorer:
             values = function(generated.reshape(-1, *frame), true.reshape(-1, *frame))
             scores[name] = values.reshape(batch, count, -1)
         for name, with_map in self._maps.items():
-            values, maps = with_map(generated.reshape(-1, *frame), true.reshape(-1, *frame))
-            scores[name] = values.reshape(batch, count, -1)
-            take_map(name, maps.reshape(generated.shape[:-1]))
+            mapped = with_map(generated.reshape(-1, *frame), true.reshape(-1, *frame))
+            scores[name] = mapped.values.reshape(batch, count, -1)
+            weights = None if mapped.weights is None else mapped.weights.reshape(generated.shape[:-1])
+            take_map(name, Mapped(scores[name], mapped.charges.reshape(generated.shape[:-1]), weights))
         for embedding, embed in self._embeddings.items():
             clips = (batch * count // embedding.clip, embedding.clip, *frame)
             for name, frames in zip(feature_names(embedding), (generated, true), strict=True):
@@ -87,6 +90,12 @@ class Scorer:
         for name, values in scores.items():
             assert np.isfinite(values).all(), f"{name} gave values that are not finite"
         return scores
+
+    def compare(self, ones: Frames, others: Frames) -> dict[str, Float[np.ndarray, " N"]]:
+        """The paired metrics of pairs of frames, without their further columns."""
+        found = {name: function(ones, others) for name, function in self._paired.items()}
+        found |= {name: with_map(ones, others).values for name, with_map in self._maps.items()}
+        return {name: values.reshape(len(ones), -1)[:, 0] for name, values in found.items()}
 
 
 def score_videos(
@@ -98,16 +107,16 @@ def score_videos(
 ) -> list[VideoScores]:
     """Score a batch of videos, block by block; at most two blocks are held at a time.
 
-    Where the videos have recall masks, their scores hold errors by kind of pixel too (errors_by_recall.py).
+    Beside the metrics' scores they hold what tells of memory (benchmark/memory/collector.py).
     """
     truth = FrameStreams(episodes, keys, protocol.context, protocol.num_frames)
-    errors = SurfaceErrors(episodes, keys, protocol)
+    memory = Collector(episodes, keys, protocol, scorer.compare)
     parts: list[dict[str, np.ndarray]] = []
 
     def work(frames: np.ndarray) -> dict[str, np.ndarray]:
         true = truth.take(frames.shape[1])
-        errors.add(frames, true)
-        return scorer.score(frames, true, errors.add_map)
+        memory.add(frames, true)
+        return scorer.score(frames, true, memory.add_map)
 
     with ThreadPoolExecutor(max_workers=1) as thread:
         pending: Future[dict[str, np.ndarray]] | None = None
@@ -119,14 +128,15 @@ def score_videos(
         parts.append(pending.result())
     whole = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
     scores = ({name: values[video] for name, values in whole.items()} for video in range(len(keys)))
-    return [own | surface for own, surface in zip(scores, errors.by_video(), strict=True)]
+    return [own | more for own, more in zip(scores, memory.by_video(), strict=True)]
 
 
 def write_scores(path: Path, scores: VideoScores, *, seconds: float) -> None:
     """Keep one video's scores, and how long the video took, whole or not at all."""
     arrays = {name: np.ascontiguousarray(values, np.float32) for name, values in scores.items()}
+    said = f"{seconds:.3f}"
     with whole_file(path) as temporary:
-        save_file(arrays, temporary, metadata={"seconds": f"{seconds:.3f}"})
+        save_file(arrays, temporary, metadata={"seconds": said, SUM: scores_sha256(path, arrays, said)})
 
 
 def read_seconds(path: Path) -> float:

@@ -1,23 +1,49 @@
 """The file of a video's scores, scores/KEY.safetensors, read so that damage is named and can be mended."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.metrics.base import Embedding, Metric, PairedMetric, SetMetric
+from loopcraft.core.checksums import arrays_sha256
 from loopcraft.core.errors import UserError
 
+SUM = "sha256"
+"""In the file's header; those of older versions have none."""
 AGAIN = "run the benchmark there again: the video is scored anew"
+
+
+def scores_sha256(path: Path, arrays: Mapping[str, Float[np.ndarray, "T columns"]], seconds: str) -> str:
+    """The checksum of one video's scores and of the time it took, in the header's words.
+
+    Scores in the file of another video do not pass: the end of the file's path counts too.
+    """
+    said = [path.parent.name, path.name, seconds]
+    return arrays_sha256(said, {name: (str(a.dtype), a.shape, a.data) for name, a in arrays.items()})
+
+
+def _arrays_in(file: Any) -> dict[str, np.ndarray]:
+    return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def _require_sum(path: Path, said: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise `ValueError` unless all is what the header says."""
+    if SUM in said and said[SUM] != scores_sha256(path, arrays, said["seconds"]):
+        raise ValueError("its SHA-256 is another than it says")
 
 
 @contextmanager
 def opened_scores(path: Path) -> Iterator[Any]:
-    """The file, open for reading. Raises `UserError` where it is damaged, `OSError` where it is missing."""
+    """The file, open for reading. Raises `UserError` where it is damaged, `OSError` where it is missing.
+
+    A run compares all of it with its checksum once, when it begins (`damage_of`).
+    """
     if not path.exists():
         raise FileNotFoundError(2, "No such file or directory", str(path))
     try:
@@ -43,8 +69,10 @@ def damage_of(path: Path, metrics: Sequence[Metric], protocol: EvaluationProtoco
     """Why a run over these metrics cannot use the file; None if it can."""
     try:
         with opened_scores(path) as file:
-            seconds = float(file.metadata()["seconds"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            said = file.metadata()
+            seconds = float(said["seconds"])
+            arrays = _arrays_in(file)
+            _require_sum(path, said, arrays)
     except UserError as error:
         return str(error).removeprefix(f"{path}: ").removesuffix(f"; {AGAIN}")
     if not 0 <= seconds < np.inf:

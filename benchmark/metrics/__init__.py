@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 from benchmark.contract.protocol import EvaluationProtocol
-from benchmark.metrics import lightglue, lpips, ms_ssim, ssim
-from benchmark.metrics.base import Metric, PairedMetric, SetMetric
+from benchmark.metrics import lightglue, lpips, ms_ssim, sift, ssim
+from benchmark.metrics.base import MapTitle, Metric, PairedMetric, SetMetric
 from benchmark.metrics.dinov2 import PATCH, load_dinov2
 from benchmark.metrics.distances import frechet_distance, kernel_distance
 from benchmark.metrics.i3d import I3D
 from benchmark.metrics.inception import INCEPTION
 from benchmark.metrics.lightglue_aliked import load_lightglue_aliked
 from benchmark.metrics.psnr import psnr
-from benchmark.metrics.sift import sift
 from loopcraft.core.errors import UserError
 
 METRICS: tuple[Metric, ...] = (
@@ -31,6 +30,7 @@ METRICS: tuple[Metric, ...] = (
         higher_is_better=True,
         decimals=4,
         load=lambda resources: ssim.ssim,
+        load_map=lambda resources: ssim.ssim_map,
         smallest_side=ssim.SMALLEST_SIDE,
     ),
     PairedMetric(
@@ -92,7 +92,9 @@ METRICS: tuple[Metric, ...] = (
         unit="matches",
         higher_is_better=True,
         decimals=1,
-        load=lambda resources: sift,
+        load=lambda resources: sift.sift,
+        load_map=lambda resources: sift.sift_map,
+        map_title=MapTitle(title="SIFT features found again", unit="", decimals=3),
     ),
     SetMetric(
         name="fid",

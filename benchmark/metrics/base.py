@@ -7,6 +7,7 @@ the distributions of the embeddings of generated and of true frames over all vid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +22,30 @@ Clips = UInt8[np.ndarray, "N n H W 3"]
 PairedFunction = Callable[[Frames, Frames], Float[np.ndarray, "N *columns"]]
 """(generated, true) -> a value a frame; or a row a frame: the metric itself, then its further columns."""
 
-MapFunction = Callable[[Frames, Frames], tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N H W"]]]
-"""(generated, true) -> a value a frame, and what each pixel has of it: the value is the mean over pixels."""
+
+class Mapped(NamedTuple):
+    """A paired metric with what each pixel has of it.
+
+    Over some pixels the metric is the sum of their charges over the sum of their weights; without weights
+    each counts once.
+    """
+
+    values: Float[np.ndarray, " N"]
+    charges: Float[np.ndarray, "N H W"]
+    weights: Float[np.ndarray, "N H W"] | None = None
+
+
+MapFunction = Callable[[Frames, Frames], Mapped]
+"""(generated, true) -> the metric's values and its map."""
+
+
+class MapTitle(NamedTuple):
+    """What a metric over some pixels is called, where it is of another kind than that over a frame."""
+
+    title: str
+    unit: str
+    decimals: int
+
 
 EmbeddingFunction = Callable[[Clips], Float[np.ndarray, "N D"]]
 """Clips of consecutive frames -> a feature vector each."""
@@ -90,11 +113,13 @@ class Metric:
 class PairedMetric(Metric):
     """A metric of frame pairs. `columns` names what `load()`'s function gives beside the metric itself.
 
-    One that can say where a frame is wrong has `load_map`, whose function gives the same values.
+    One that can say where a frame is wrong has `load_map`, whose function gives the same values; `map_title`
+    says what its map is where that is not a part of them.
     """
 
     load: Callable[[Resources], PairedFunction]
     load_map: Callable[[Resources], MapFunction] | None = None
+    map_title: MapTitle | None = None
     columns: tuple[str, ...] = ()
     smallest_side: int = 1
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark.metrics.base import Frames, MapFunction, PairedFunction, Resources
+from benchmark.metrics.base import Frames, MapFunction, Mapped, PairedFunction, Resources
 from benchmark.metrics.networks import in_batches, ready, unit_frames
 from benchmark.weight_files.tensor_files import Tensors, read_tensors
 
@@ -52,11 +52,9 @@ def load_lpips_map(resources: Resources) -> MapFunction:
         charges = torch.cat(spread, dim=1).sum(dim=1)
         return torch.cat([sum_of_means(layers)[:, None], charges.flatten(1)], dim=1)
 
-    def lpips_map(
-        predicted: Frames, target: Frames
-    ) -> tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, "N H W"]]:
+    def lpips_map(predicted: Frames, target: Frames) -> Mapped:
         rows = in_batches(distance, predicted, target, size=_BATCH)
-        return rows[:, 0], rows[:, 1:].reshape(predicted.shape[:3])
+        return Mapped(rows[:, 0], rows[:, 1:].reshape(predicted.shape[:3]))
 
     return lpips_map
 

@@ -7,8 +7,9 @@ Frames without texture have no features, hence no matches, not even with themsel
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int64, UInt8
 
+from benchmark.metrics.base import Mapped
 from loopcraft.core.jit import kernel
 
 MAX_FEATURES = 1024
@@ -23,30 +24,53 @@ def sift(
 ) -> Float32[np.ndarray, " N"]:
     """Number of matches of each pair of frames."""
     pairs = zip(predicted, target, strict=True)
-    return np.array([count_matches(describe(a), describe(b)) for a, b in pairs], np.float32)
+    return np.array([len(matches(describe(a), describe(b))) for a, b in pairs], np.float32)
+
+
+def sift_map(predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]) -> Mapped:
+    """The same with a map: over some pixels, the share of the true features there that are matched."""
+    values = np.zeros(len(predicted), np.float32)
+    found, there = np.zeros((2, *predicted.shape[:3]), np.float32)
+    for n, (ours, truth) in enumerate(zip(predicted, target, strict=True)):
+        (_, generated), (places, true) = (features(frame) for frame in (ours, truth))
+        matched = matches(generated, true)
+        values[n] = len(matched)
+        np.add.at(there[n], tuple(places.T), 1.0)
+        np.add.at(found[n], tuple(places[matched].T), 1.0)
+    return Mapped(values, found, there)
 
 
 def describe(frame: UInt8[np.ndarray, "H W 3"]) -> Descriptors:
     """The frame's SIFT descriptors, integers from 0 to 255; K may be 0."""
+    return features(frame)[1]
+
+
+def features(frame: UInt8[np.ndarray, "H W 3"]) -> tuple[Int64[np.ndarray, "K 2"], Descriptors]:
+    """Row and column of every SIFT feature of the frame, and its descriptor."""
     grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
     extractor = cv2.SIFT_create(nfeatures=MAX_FEATURES)  # type: ignore[attr-defined]
-    descriptors = extractor.detectAndCompute(grey, None)[1]
-    return np.zeros((0, 128), np.float32) if descriptors is None else descriptors
+    points, descriptors = extractor.detectAndCompute(grey, None)
+    if descriptors is None:
+        return np.zeros((0, 2), np.int64), np.zeros((0, 128), np.float32)
+    rows_and_columns = np.array([point.pt[::-1] for point in points]).round().astype(np.int64)
+    return rows_and_columns.clip(0, np.array(grey.shape) - 1), descriptors
 
 
-def count_matches(first: Descriptors, second: Descriptors) -> int:
-    """Number of mutual nearest pairs that pass the ratio test both ways."""
+def matches(first: Descriptors, second: Descriptors) -> Int64[np.ndarray, " matches"]:
+    """Which of `second` have a match: mutual nearest pairs that pass the ratio test both ways."""
     if min(len(first), len(second)) < 2:
-        return 0  # no second nearest to tell apart from
+        return np.zeros(0, np.int64)  # no second nearest to tell apart from
     squares = [np.square(d).sum(axis=1) for d in (first, second)]
     # exact in float32: products of such vectors are integers below 2^24
     distances = squares[0][:, None] + squares[1] - 2.0 * (first @ second.T)
-    return int(count_clear_pairs(distances, *RATIO_SQUARED))
+    return clear_pairs(distances, *RATIO_SQUARED)
 
 
 @kernel(nogil=True)
-def count_clear_pairs(distances: Float32[np.ndarray, "K L"], numerator: int, denominator: int) -> int:
-    """Entries that are the least of their row and column, by the ratio, in one pass over the matrix."""
+def clear_pairs(
+    distances: Float32[np.ndarray, "K L"], numerator: int, denominator: int
+) -> Int64[np.ndarray, " matches"]:
+    """The columns whose least entry is also that of its row, by the ratio, in one pass over the matrix."""
     num_rows, num_columns = distances.shape
     far = np.float32(np.inf)
     column_best, column_second = np.full(num_columns, far), np.full(num_columns, far)
@@ -70,8 +94,11 @@ def count_clear_pairs(distances: Float32[np.ndarray, "K L"], numerator: int, den
         if denominator * best < numerator * second:
             row_choice[row] = choice
     count = 0
+    found = np.empty(num_rows, np.int64)
     for row in range(num_rows):
         column = row_choice[row]
-        if column >= 0 and column_row[column] == row:
-            count += denominator * column_best[column] < numerator * column_second[column]
-    return count
+        is_mutual = column >= 0 and column_row[column] == row
+        if is_mutual and denominator * column_best[column] < numerator * column_second[column]:
+            found[count] = column
+            count += 1
+    return found[:count]

@@ -8,7 +8,8 @@ Channels are averaged alike. The kernel centres the levels on zero: variances st
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from loopcraft.core.jit import kernel
+from benchmark.metrics.base import Mapped
+from loopcraft.core.jit import inlined, kernel
 
 RADIUS = 5
 SIGMA = 1.5
@@ -28,11 +29,25 @@ def ssim(
     predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]
 ) -> Float32[np.ndarray, " N"]:
     """SSIM of each frame with data range 1; 1 means identical."""
+    return _similarity(predicted, target, np.empty((0, 0, 0), np.float32))
+
+
+def ssim_map(predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]) -> Mapped:
+    """The same with the index of every pixel, the mean of its channels: it sees five pixels around."""
+    maps = np.empty(predicted.shape[:3], np.float32)
+    return Mapped(_similarity(predicted, target, maps), maps)
+
+
+def _similarity(
+    predicted: UInt8[np.ndarray, "N H W 3"],
+    target: UInt8[np.ndarray, "N H W 3"],
+    maps: Float32[np.ndarray, "M H W"],
+) -> Float32[np.ndarray, " N"]:
     if min(predicted.shape[1:3]) < SMALLEST_SIDE:
         raise ValueError(
             f"SSIM needs frames of at least {SMALLEST_SIDE} pixels a side, got {predicted.shape[1:3]}"
         )
-    return mean_similarity(np.ascontiguousarray(predicted), np.ascontiguousarray(target), TAPS)
+    return mean_similarity(np.ascontiguousarray(predicted), np.ascontiguousarray(target), TAPS, maps)
 
 
 @kernel(nogil=True)
@@ -40,8 +55,12 @@ def mean_similarity(
     predicted: UInt8[np.ndarray, "N H W C"],
     target: UInt8[np.ndarray, "N H W C"],
     taps: Float32[np.ndarray, " R"],
+    maps: Float32[np.ndarray, "M H W"],
 ) -> Float32[np.ndarray, " N"]:
-    """The whole computation, a frame at a time, with the moments of the last eleven rows in a ring."""
+    """The whole computation, a frame at a time, with the moments of the last eleven rows in a ring.
+
+    `maps` gets the index of every pixel unless it has no frames.
+    """
     num_frames, height, width, channels = predicted.shape
     row_size = width * channels
     padded = np.empty((4, row_size + 2 * RADIUS * channels), np.float32)
@@ -59,6 +78,8 @@ def mean_similarity(
             if row >= 0:
                 filter_column(ring, taps, row, height, moments)
                 add_similarity(moments, totals)
+                if len(maps) > 0:
+                    write_similarity(moments, channels, maps[n, row])
         result[n] = totals.sum() / (height * row_size)
     return result
 
@@ -134,10 +155,26 @@ def add_similarity(moments: np.ndarray, totals: np.ndarray) -> None:
     """Add the index of every pixel of a row to `totals`, kept per column in float64."""
     line_a, line_b, line_squares, line_product = moments[0], moments[1], moments[2], moments[3]
     for i in range(totals.size):
-        mean_a, mean_b = line_a[i], line_b[i]
-        variances = line_squares[i] - (mean_a * mean_a + mean_b * mean_b)
-        covariance = line_product[i] - mean_a * mean_b
-        mean_a += CENTRE
-        mean_b += CENTRE
-        numerator = (TWO * mean_a * mean_b + C1) * (TWO * covariance + C2)
-        totals[i] += numerator / ((mean_a * mean_a + mean_b * mean_b + C1) * (variances + C2))
+        totals[i] += index_of(line_a[i], line_b[i], line_squares[i], line_product[i])
+
+
+@kernel(nogil=True)
+def write_similarity(moments: np.ndarray, channels: int, row: np.ndarray) -> None:
+    """Write the mean of its channels' indices for every pixel of a row."""
+    line_a, line_b, line_squares, line_product = moments[0], moments[1], moments[2], moments[3]
+    for pixel in range(row.size):
+        total = np.float32(0.0)
+        for i in range(pixel * channels, (pixel + 1) * channels):
+            total += index_of(line_a[i], line_b[i], line_squares[i], line_product[i])
+        row[pixel] = total / np.float32(channels)
+
+
+@inlined
+def index_of(mean_a: np.float32, mean_b: np.float32, squares: np.float32, product: np.float32) -> np.float32:
+    """The index from the moments of a window, whose levels are centred on zero."""
+    variances = squares - (mean_a * mean_a + mean_b * mean_b)
+    covariance = product - mean_a * mean_b
+    mean_a += CENTRE
+    mean_b += CENTRE
+    numerator = (TWO * mean_a * mean_b + C1) * (TWO * covariance + C2)
+    return numerator / ((mean_a * mean_a + mean_b * mean_b + C1) * (variances + C2))

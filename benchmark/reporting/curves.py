@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.results.comparable import require_comparable
-from benchmark.results.result_file import Curve, MetricCard, Result
+from benchmark.results.estimates import MetricCard
+from benchmark.results.result_file import Curve, Result
 from benchmark.results.tables import heading, headline_cards, unique_labels
 
 # Okabe and Ito's colours: told apart by readers of any colour vision, and in grey.
@@ -20,12 +21,12 @@ INK = "#30343b"
 def curve_figures(results: Mapping[str, Result]) -> dict[str, Figure]:
     """A figure for each headline metric, by its name; `results` as for `tables.window_tables`."""
     require_comparable(results)
-    labels = map(_literal, unique_labels(list(results.values())))
+    labels = map(literal, unique_labels(list(results.values())))
     labelled = dict(zip(labels, results.values(), strict=True))
     return {card.name: curve_figure(labelled, card) for card in headline_cards(results.values())}
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """A label that Matplotlib shows as it is: no mathematics, and not left out of legends."""
     return text.replace("$", r"\$") if not text.startswith("_") else " " + text.replace("$", r"\$")
 
@@ -52,7 +53,7 @@ def curve_figure(results: Mapping[str, Result], card: MetricCard) -> Figure:
     _name_bounds_outside(axes, {label: curves[label] for label in bounds})
     _mark_windows(axes, next(iter(results.values())))
     axes.set_xlabel("frames generated")
-    axes.set_ylabel(_literal(heading(card)))
+    axes.set_ylabel(literal(heading(card)))
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure

@@ -1,48 +1,42 @@
-"""Tables of recall: means over groups of frames, and over kinds of pixels, a row a run."""
+"""Tables of recall from result files, a row a run: kinds of pixels, memory horizon, steering, consistency."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 
-from benchmark.harness.aggregate import estimate
-from benchmark.harness.errors_by_recall import (
-    IN_SIGHT,
-    NEW,
-    RETURNED,
-    SKY,
-    STRETCHES,
-    map_means_of_kinds,
-    psnr_of_kinds,
-    read_errors,
-    read_map_sums,
+from benchmark.results.estimates import Estimate, Measured, MetricCard, estimate, values_of
+from benchmark.results.recall import (
+    HORIZON_METRICS,
+    memory_horizon,
+    pixels_of,
+    references_in,
+    require_same_masks,
+    scores_of,
 )
-from benchmark.harness.score import read_paired
-from benchmark.metrics.base import PairedMetric
-from benchmark.results.result_file import Estimate, Result
+from benchmark.results.recall_schema import RecallScores
+from benchmark.results.result_file import Result
 from benchmark.results.tables import format_estimate, unique_labels
 from loopcraft.core.cli import one_line
-from loopcraft.core.errors import UserError
-from loopcraft.dataset import LoopcraftDataset
-from loopcraft.walks.revisits import revisit_ages
 
-KINDS = {
-    "never shown": slice(NEW, NEW + 1),
-    "in sight since": slice(IN_SIGHT, IN_SIGHT + 1),
-    "returned": slice(RETURNED, None),
-    **{
-        f"{ages[0]}-{ages[-1]} frames ago": slice(RETURNED + place, RETURNED + place + 1)
-        for place, ages in enumerate(STRETCHES)
-    },
-    "sky": slice(SKY, SKY + 1),
-}
-"""The columns of the table of surfaces."""
-
-ValuesOfKinds = Callable[[slice], Float[np.ndarray, " V"]]
-"""Some kinds -> a value a video, NaN where it has none of their pixels."""
+ABSENT = "–"
+KINDS = (("never shown", "never_shown"), ("in sight since", "in_sight"), ("returned", "returned"))
+STEERING = (
+    ("turns followed", "turns_followed", 3),
+    ("on course", "on_course", 3),
+    ("yaw error (degrees)", "yaw_error_deg", 2),
+    ("lag (frames)", "lag_frames", 2),
+    ("standing still", "standing_still", 3),
+    ("true frames: yaw error", "true_yaw_error_deg", 2),
+    ("true frames: on course", "true_on_course", 3),
+)
+CONSISTENCY = (
+    ("with itself", "with_itself"),
+    ("with the truth", "with_truth"),
+    ("with the context", "with_context"),
+    ("true frames among themselves", "possible"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,176 +57,216 @@ class RecallTable:
     rows: tuple[Row, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """Some frames of every video, under a name."""
-
-    name: str
-    ages: range
-    """Ages in frames of the returns that belong to it; 0 stands for all frames that are none."""
-
-    def holds(self, ages: Int64[np.ndarray, "V T"]) -> Bool[np.ndarray, "V T"]:
-        """Which frames belong to it."""
-        belongs: Bool[np.ndarray, "V T"] = (ages >= self.ages.start) & (ages < self.ages.stop)
-        return belongs
-
-    def mean(self, scores: Float[np.ndarray, "V T"], ages: Int64[np.ndarray, "V T"]) -> Estimate | None:
-        """The mean over videos of the mean over a video's frames in the group; None if there are none."""
-        belongs = self.holds(ages)
-        counted = belongs.any(axis=1)
-        if not counted.any():
-            return None
-        sums = np.where(belongs, scores, 0.0).sum(axis=1, dtype=np.float64)[counted]
-        return estimate(sums / belongs.sum(axis=1)[counted])
-
-
-def ages_of(data: LoopcraftDataset, result: Result) -> Int64[np.ndarray, "V T"]:
-    """The age of every generated frame of the scored videos, 0 where it is no return."""
-    protocol = result.protocol
-    return np.stack(
-        [
-            revisit_ages(data.states(key)[: protocol.num_frames, 1:], protocol.context)
-            for key in result.data.keys
-        ]
-    )
-
-
-def groups_up_to(oldest: int) -> list[Group]:
-    """All other frames, all returns, and the returns by age."""
+def recall_tables(results: Mapping[str, Result], metrics: Sequence[str] | None = None) -> list[RecallTable]:
+    """All tables that these results have numbers for, of these metrics or of all."""
     return [
-        Group(name="other frames", ages=range(1)),
-        Group(name="returns", ages=range(1, oldest + 1)),
-        *(
-            Group(name=f"{ages[0]}-{ages[-1]} frames ago", ages=ages)
-            for ages in STRETCHES
-            if ages[0] <= oldest
-        ),
+        *surfaces_tables(results, metrics),
+        *age_tables(results, metrics),
+        *horizon_table(results),
+        *surfaces_tables(results, metrics, on_course=True),
+        *steering_table(results),
+        *consistency_tables(results, metrics),
     ]
 
 
-def frames_table(
-    metric: PairedMetric, results: Mapping[str, Result], ages: Int64[np.ndarray, "V T"]
-) -> RecallTable:
-    """A row a run, a column a group of frames with the number of its frames and videos below its name."""
-    card = next(iter(results.values())).metrics[metric.name].card
-    groups = [group for group in groups_up_to(int(ages.max())) if group.holds(ages).any()]
-    columns = [
-        (group.name, f"{belongs.sum():,} of {belongs.any(axis=1).sum()} videos")
-        for group, belongs in ((group, group.holds(ages)) for group in groups)
-    ]
-    rows: dict[str, list[Estimate]] = {}
-    for source, result in results.items():
-        scores = read_paired(score_files(source, result), metric)[..., 0]
-        found = (group.mean(scores, ages) for group in groups)
-        rows[source] = [cell for cell in found if cell is not None]
-    title = one_line(f"{card.title} ({card.unit})" if card.unit else card.title)
-    return _table(f"{title} of frames", columns, rows, results, card.decimals)
+@dataclass(frozen=True)
+class Compared:
+    """A metric that all runs have: its card, their scores by source, and the videos with masks in all."""
+
+    card: MetricCard
+    scores: Mapping[str, RecallScores]
+    masked: Bool[np.ndarray, " V"]
+
+    def mean(self, found: Measured) -> Estimate | None:
+        """The mean over those of the videos that have a value."""
+        return _mean(values_of(found)[self.masked])
 
 
-def surfaces_tables(results: Mapping[str, Result]) -> list[RecallTable]:
-    """Tables of PSNR and of the metrics whose maps every run kept: a row a run, a column a kind of pixel.
+def surfaces_tables(
+    results: Mapping[str, Result], metrics: Sequence[str] | None = None, *, on_course: bool = False
+) -> list[RecallTable]:
+    """A table a metric that all runs have: a row a run, a column a kind of pixel, and the gain.
 
-    Below a kind stand its share and the number of videos that have any. Of the videos that every run scored
-    with masks; none if there is none. Raises `UserError` if the runs' masks differ.
+    Below a kind stand its share and the number of videos that have any. Over the videos that every run scored
+    with masks; no table if there is none. With `on_course`, over the frames where each run is on course.
+    Raises `UserError` if the runs' masks differ.
     """
-    files = {source: score_files(source, result) for source, result in results.items()}
-    errors = [[read_errors(path) for path in paths] for paths in files.values()]
-    masked = [
-        place for place, found in enumerate(zip(*errors, strict=True)) if all(e is not None for e in found)
+    of_what = "of surfaces, frames on course" if on_course else "of surfaces"
+    return [
+        _surfaces_table(_title(compared.card, of_what), compared, results, with_shares=not on_course)
+        for compared in _compared(results, metrics, on_course=on_course)
     ]
-    if not masked:
-        return []
-    by_run = {
-        source: np.stack([own for place in masked if (own := found[place]) is not None])
-        for source, found in zip(files, errors, strict=True)
-    }
-    _require_same_masks(by_run)
-    psnrs = {source: partial(psnr_of_kinds, errors) for source, errors in by_run.items()}
-    counts = next(iter(by_run.values()))[:, 1]
-    tables = [_surfaces_table("PSNR (dB) of surfaces", psnrs, counts, results, decimals=2)]
-    for name, metric in next(iter(results.values())).headline.items():
-        means = _map_means(
-            name, {source: [files[source][place] for place in masked] for source in files}, by_run
-        )
-        if means is not None:
-            title = f"{metric.card.title} of surfaces"
-            tables.append(_surfaces_table(title, means, counts, results, decimals=metric.card.decimals))
+
+
+def age_tables(results: Mapping[str, Result], metrics: Sequence[str] | None = None) -> list[RecallTable]:
+    """A table a metric that all runs have: a row an age bin, a column a run, bounds first."""
+    labels = unique_labels(list(results.values()))
+    order = sorted(zip(labels, results, strict=True), key=lambda run: results[run[1]].model.role != "bound")
+    tables = []
+    for compared in _compared(results, metrics):
+        recall = next(iter(results.values())).recall
+        assert recall is not None
+        counts = pixels_of(recall)[:, compared.masked]
+        rows = []
+        for place, (first, last) in enumerate(recall.ages):
+            share = _share(counts[3 + place], counts)
+            cells = [compared.mean(compared.scores[source].by_age[place]) for _, source in order]
+            texts = tuple(_text(cell, compared.card.decimals) for cell in cells)
+            rows.append(Row(label=f"{first}-{last} frames ago, {share}", is_bound=False, cells=texts))
+        columns = [
+            (label, "(bound)" if results[source].model.role == "bound" else "") for label, source in order
+        ]
+        title = _title(compared.card, "of what returned, by age")
+        tables.append(RecallTable(title=title, columns=tuple(columns), rows=tuple(rows)))
     return tables
 
 
-def _map_means(
-    metric: str, files: Mapping[str, Sequence[Path]], by_run: Mapping[str, Float[np.ndarray, "V 2 kinds"]]
-) -> dict[str, ValuesOfKinds] | None:
-    """What a metric's map is over kinds of pixels, by run; None if one was scored without the map."""
-    means: dict[str, ValuesOfKinds] = {}
-    for source, errors in by_run.items():
-        sums = [own for path in files[source] if (own := read_map_sums(path, metric)) is not None]
-        if len(sums) < len(errors):
-            return None
-        means[source] = partial(map_means_of_kinds, np.stack(sums), errors)
-    return means
-
-
-def _require_same_masks(by_run: Mapping[str, Float[np.ndarray, "V 2 kinds"]]) -> None:
-    (first, errors), *others = by_run.items()
-    for other, theirs in others:
-        if not np.array_equal(errors[:, 1], theirs[:, 1]):
-            raise UserError(
-                f"{first} and {other} were scored with different recall masks; score one anew (another --out)"
-            )
+def _compared(
+    results: Mapping[str, Result], metrics: Sequence[str] | None, *, on_course: bool = False
+) -> Iterator[Compared]:
+    require_same_masks(results)
+    recalls = {source: run.recall for source, run in results.items() if run.recall is not None}
+    if len(recalls) < len(results):
+        return
+    masked = np.all([pixels_of(recall).sum(axis=0) > 0 for recall in recalls.values()], axis=0)
+    tables = {source: recall.on_course if on_course else recall.metrics for source, recall in recalls.items()}
+    for name, scores in next(iter(tables.values())).items():
+        is_wanted = metrics is None or name in metrics
+        if masked.any() and is_wanted and all(name in table for table in tables.values()):
+            yield Compared(scores.card, {source: table[name] for source, table in tables.items()}, masked)
 
 
 def _surfaces_table(
-    title: str,
-    values: Mapping[str, ValuesOfKinds],
-    counts: Float[np.ndarray, "V kinds"],
-    results: Mapping[str, Result],
-    *,
-    decimals: int,
+    title: str, compared: Compared, results: Mapping[str, Result], *, with_shares: bool
 ) -> RecallTable:
-    kinds = {name: kind for name, kind in KINDS.items() if counts[:, kind].any()}
-    columns = [
-        (name, f"{counts[:, kind].sum() / counts.sum():.1%} of {counts[:, kind].any(axis=1).sum()} videos")
-        for name, kind in kinds.items()
+    recall = next(iter(results.values())).recall
+    assert recall is not None
+    counts = pixels_of(recall)[:, compared.masked]
+    parts = zip(KINDS, (counts[1], counts[2], counts[3:].sum(axis=0)), strict=True)
+    kinds = [(name, field, count) for (name, field), count in parts if count.any()]
+    columns = [(name, _share(count, counts) if with_shares else "") for name, _, count in kinds]
+    rows = {
+        source: [compared.mean(getattr(own, field)) for _, field, _ in kinds]
+        for source, own in compared.scores.items()
+    }
+    if {"returned", "never shown"} <= {name for name, *_ in kinds}:
+        columns.append(("gain of what returned", "on what was never shown"))
+        sign = 1 if compared.card.higher_is_better else -1
+        for source, own in compared.scores.items():
+            gains = sign * (values_of(own.returned) - values_of(own.never_shown))
+            rows[source].append(_mean(gains[compared.masked]))
+    return table_of_estimates(title, columns, rows, results, [compared.card.decimals] * len(columns))
+
+
+def _share(count: Float[np.ndarray, " V"], counts: Float[np.ndarray, "kinds V"]) -> str:
+    return f"{count.sum() / counts.sum():.1%} of {np.count_nonzero(count)} videos"
+
+
+def horizon_table(results: Mapping[str, Result]) -> list[RecallTable]:
+    """The memory horizon of every run by every metric; none where the references are not among the runs."""
+    references = references_in(results)
+    if references is None:
+        return []
+    floor, ceiling = references
+    metrics = [
+        name
+        for name in HORIZON_METRICS
+        if all(scores_of(run, name) is not None for run in (floor, ceiling, *results.values()))
     ]
-    rows = {source: [_mean(of(kind)) for kind in kinds.values()] for source, of in values.items()}
-    if {"returned", "never shown"} <= set(kinds):
-        place = list(kinds).index("returned") + 1
-        columns.insert(place, ("returned -", "never shown"))
-        for source, of in values.items():
-            rows[source].insert(place, _mean(of(KINDS["returned"]) - of(KINDS["never shown"])))
-    return _table(title, columns, rows, results, decimals)
+    if not metrics:
+        return []
+    cells = {
+        source: [
+            ABSENT if (found := memory_horizon(run, floor, ceiling, name)) is None else str(found)
+            for name in metrics
+        ]
+        for source, run in results.items()
+    }
+    cards = (scores.card for name in metrics if (scores := scores_of(floor, name)) is not None)
+    title = f"Memory horizon (frames), between {floor.model.name} and {ceiling.model.name}"
+    return [_table(one_line(title), [(f"by {card.title}", "") for card in cards], cells, results)]
 
 
-def _mean(values: Float[np.ndarray, " V"]) -> Estimate:
+def steering_table(results: Mapping[str, Result]) -> list[RecallTable]:
+    """Whether the runs go where their actions say; none where no run was measured."""
+    if all(run.steering is None for run in results.values()):
+        return []
+    rows = {
+        source: [
+            None if run.steering is None else getattr(run.steering, name).estimate for _, name, _ in STEERING
+        ]
+        for source, run in results.items()
+    }
+    columns = [(title, "") for title, _, _ in STEERING]
+    return [table_of_estimates("Steering", columns, rows, results, [places for *_, places in STEERING])]
+
+
+def consistency_tables(
+    results: Mapping[str, Result], metrics: Sequence[str] | None = None
+) -> list[RecallTable]:
+    """Every metric that all runs have, between frames at one pose."""
+    runs = list(results.values())
+    tables = []
+    for name, found in runs[0].consistency.items():
+        is_wanted = metrics is None or name in metrics
+        if is_wanted and all(name in run.consistency for run in runs):
+            rows = {
+                source: [getattr(run.consistency[name], column).estimate for _, column in CONSISTENCY]
+                for source, run in results.items()
+            }
+            columns = [
+                (title, f"{sum(value is not None for value in getattr(found, column).videos)} videos")
+                for title, column in CONSISTENCY
+            ]
+            decimals = [found.card.decimals] * len(columns)
+            title = _title(found.card, "back at a place")
+            tables.append(table_of_estimates(title, columns, rows, results, decimals))
+    return tables
+
+
+def _title(card: MetricCard, of_what: str) -> str:
+    return one_line(f"{card.title} ({card.unit}) {of_what}" if card.unit else f"{card.title} {of_what}")
+
+
+def _mean(values: Float[np.ndarray, " V"]) -> Estimate | None:
     """The mean over the videos that have a value."""
-    return estimate(values[~np.isnan(values)])
+    present = values[~np.isnan(values)]
+    return estimate(present) if len(present) else None
 
 
-def score_files(source: str, result: Result) -> list[Path]:
-    """Where a run keeps the scores of every video."""
-    return [Path(source).parent / "scores" / f"{key}.safetensors" for key in result.data.keys]
+def _text(found: Estimate | None, decimals: int) -> str:
+    return ABSENT if found is None else format_estimate(found, decimals)
+
+
+def table_of_estimates(
+    title: str,
+    columns: Sequence[tuple[str, str]],
+    rows: Mapping[str, Sequence[Estimate | None]],
+    results: Mapping[str, Result],
+    decimals: Sequence[int],
+) -> RecallTable:
+    """A table of estimates; `rows` are by where a run's result came from, like `results`."""
+    cells = {
+        source: [_text(cell, places) for cell, places in zip(row, decimals, strict=True)]
+        for source, row in rows.items()
+    }
+    return _table(title, columns, cells, results)
 
 
 def _table(
     title: str,
     columns: Sequence[tuple[str, str]],
-    rows: Mapping[str, Sequence[Estimate]],
+    cells: Mapping[str, Sequence[str]],
     results: Mapping[str, Result],
-    decimals: int,
 ) -> RecallTable:
-    """A table of estimates, bounds first; `rows` are by where a run's result came from, like `results`."""
+    """A table, bounds first."""
     labels = unique_labels(list(results.values()))
     order = sorted(zip(labels, results.items(), strict=True), key=lambda run: run[1][1].model.role != "bound")
     return RecallTable(
         title=title,
         columns=tuple(columns),
         rows=tuple(
-            Row(
-                label=label,
-                is_bound=result.model.role == "bound",
-                cells=tuple(format_estimate(cell, decimals) for cell in rows[source]),
-            )
+            Row(label=label, is_bound=result.model.role == "bound", cells=tuple(cells[source]))
             for label, (source, result) in order
         ),
     )

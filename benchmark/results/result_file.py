@@ -6,35 +6,38 @@ zero. `version` changes when a reader of the old form would misread the new one.
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import isclose
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Literal
 
 from benchmark.contract.conditioning import ACTIONS, Conditioning
 from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol, Window
+from benchmark.results.estimates import Estimate as Estimate
+from benchmark.results.estimates import MetricCard as MetricCard
+from benchmark.results.estimates import check_card, check_estimate, check_mean, require_plain
+from benchmark.results.recall_schema import (
+    Consistency,
+    Recall,
+    Steering,
+    all_in_order,
+    check_all_measured,
+    check_consistency,
+    check_recall,
+)
+from loopcraft.core.checksums import json_sha256
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_key, write_json
 
 FORMAT = "loopcraft-result"
-VERSION = 1
-
-_MOST_DECIMALS = 12
-_ROUNDING = 1e-5
-"""By how much of its greatest part a mean may differ from that of the rounded parts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A mean over videos with its 95 % bootstrap interval; None if there is none (see the metric's notes)."""
-
-    mean: float
-    interval: tuple[float, float] | None
+VERSION = 2
+"""2 has recall, steering and consistency."""
+OLD_VERSIONS = (1,)
+"""Those that are read as files that lack what came later."""
+SUM = "sha256"
+"""The field beside those of `Result` with the checksum of them all; older files have none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,23 +48,6 @@ class Curve:
     mean: tuple[float, ...]
     low: tuple[float, ...] | None
     high: tuple[float, ...] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricCard:
-    """What a metric's numbers mean; `weights` are the revisions of its pretrained networks.
-
-    `decimals` is how many of them tables show.
-    """
-
-    name: str
-    version: int
-    title: str
-    unit: str
-    higher_is_better: bool
-    decimals: int
-    kind: Literal["paired", "set-wise"]
-    weights: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +105,7 @@ class Result:
     """Everything about one run. `metrics` also has further columns of a metric, named `metric:column`."""
 
     format: Literal["loopcraft-result"] = "loopcraft-result"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     protocol: EvaluationProtocol
     protocol_hash: str
     data: Data
@@ -128,6 +114,10 @@ class Result:
     absent: Mapping[str, str]
     failed: Mapping[str, str]
     provenance: Provenance
+    recall: Recall | None = None
+    """Scores by what was shown; None without recall masks, `absent` says why."""
+    steering: Steering | None = None
+    consistency: Mapping[str, Consistency] = field(default_factory=dict)
 
     @property
     def headline(self) -> Mapping[str, MetricResult]:
@@ -136,8 +126,9 @@ class Result:
 
 
 def write_result(path: Path, result: Result) -> None:
-    """Write the file, whole or not at all."""
-    write_json(path, dataclasses.asdict(result))
+    """Write the file with its checksum, whole or not at all."""
+    content = dataclasses.asdict(result)
+    write_json(path, {**content, SUM: json_sha256(content)})
 
 
 def read_result(path: Path) -> Result:
@@ -148,8 +139,11 @@ def read_result(path: Path) -> Result:
     try:
         document = json.loads(path.read_text(), parse_constant=_refuse_constant)
         _check_version(document)
-        result = in_order_of_keys(decode(Result, document))
+        expected = document.pop(SUM, None)
+        result = in_order_of_keys(decode(Result, document | {"version": VERSION}))
         _check_consistency(result)
+        if expected not in (None, json_sha256(document)):
+            raise SchemaError(f"{SUM}: not that of the file; restore it or run the benchmark again")
     except SchemaError as error:
         raise UserError(f"{path}: not a result file of this version: {error}") from error
     except (ValueError, RecursionError) as error:
@@ -171,7 +165,7 @@ def _refuse_constant(name: str) -> Any:
 
 def _check_version(document: Any) -> None:
     found = (document.get("format"), document.get("version")) if isinstance(document, dict) else None
-    if found != (FORMAT, VERSION):
+    if found not in [(FORMAT, version) for version in (VERSION, *OLD_VERSIONS)]:
         raise SchemaError(f"expected format and version {(FORMAT, VERSION)}, found {found}")
 
 
@@ -192,6 +186,9 @@ def in_order_of_keys(result: Result) -> Result:
         result,
         data=dataclasses.replace(result.data, keys=tuple(keys[place] for place in order)),
         metrics={name: sort(metric) for name, metric in result.metrics.items()},
+        recall=all_in_order(result.recall, order),
+        steering=all_in_order(result.steering, order),
+        consistency=all_in_order(result.consistency, order),
     )
 
 
@@ -200,9 +197,9 @@ def _check_consistency(result: Result) -> None:
     protocol = result.protocol
     if protocol.hash != result.protocol_hash:
         raise SchemaError("protocol_hash: not the hash of protocol")
-    _require_plain("protocol.id", protocol.id)
+    require_plain("protocol.id", protocol.id)
     for place, window in enumerate(protocol.windows):
-        _require_plain(f"protocol.windows[{place}].name", window.name)
+        require_plain(f"protocol.windows[{place}].name", window.name)
         if not 1 <= window.first <= window.last <= protocol.horizon:
             raise SchemaError(f"protocol.windows[{place}]: does not lie within the horizon")
     if not result.data.keys:
@@ -212,15 +209,15 @@ def _check_consistency(result: Result) -> None:
             raise SchemaError(f"data.keys[{place}]: {key[:60]!r} is no name of an episode, or is there twice")
     for name, metric in result.metrics.items():
         _check_metric(f"metrics.{name}", name, metric, result)
+    if result.recall is not None:
+        check_recall("recall", result.recall, len(result.data.keys))
+    check_all_measured("steering", result.steering, len(result.data.keys))
+    check_consistency("consistency", result.consistency, len(result.data.keys))
 
 
 def _check_metric(path: str, name: str, metric: MetricResult, result: Result) -> None:
     windows = {window.name for window in result.protocol.windows}
-    _require_plain("metrics", name, also=":")
-    if metric.card.name != name:
-        raise SchemaError(f"{path}.card.name: expected {name!r}, found {metric.card.name[:60]!r}")
-    if not 0 <= metric.card.decimals <= _MOST_DECIMALS:
-        raise SchemaError(f"{path}.card.decimals: expected 0 to {_MOST_DECIMALS}")
+    check_card("metrics", name, metric.card)
     if set(metric.windows) != windows:
         raise SchemaError(f"{path}.windows: expected {sorted(windows)}, found {sorted(metric.windows)}")
     if len(metric.curve.mean) * metric.curve.step != result.protocol.horizon:
@@ -237,19 +234,8 @@ def _check_metric(path: str, name: str, metric: MetricResult, result: Result) ->
 def _check_mean(path: str, metric: MetricResult, window: Window) -> None:
     """A window's mean lies in its interval, and is that of its videos and of its stretch of the curve."""
     estimate, step = metric.windows[window.name], metric.curve.step
-    low, high = estimate.interval or (estimate.mean, estimate.mean)
-    slack = _ROUNDING * abs(estimate.mean)
-    if not low - slack <= estimate.mean <= high + slack:
-        raise SchemaError(f"{path}: the mean {estimate.mean} lies outside its interval {estimate.interval}")
-    stretch = metric.curve.mean[(window.first - 1) // step : window.last // step]
-    whole_clips = (window.first - 1) % step == 0 == window.last % step
-    sources = {"videos": (metric.videos or {}).get(window.name, ()), "curve": stretch if whole_clips else ()}
-    for source, values in sources.items():
-        if values and not isclose(fmean(values), estimate.mean, abs_tol=_ROUNDING * max(map(abs, values))):
-            raise SchemaError(f"{path}.mean: is {estimate.mean}, that of its {source} {fmean(values)}")
-
-
-def _require_plain(path: str, name: str, also: str = "") -> None:
-    """Names of a file may become names of files: letters, digits, `_`, `-`, `.` within, and nothing else."""
-    if not re.fullmatch(rf"[A-Za-z0-9_][A-Za-z0-9_.{also}-]{{0,99}}", name):
-        raise SchemaError(f"{path}: {name[:60]!r} is no plain name")
+    check_estimate(path, estimate)
+    check_mean(path, estimate, "videos", (metric.videos or {}).get(window.name, ()))
+    if (window.first - 1) % step == 0 == window.last % step:
+        stretch = metric.curve.mean[(window.first - 1) // step : window.last // step]
+        check_mean(path, estimate, "curve", stretch)

@@ -10,7 +10,8 @@ import numpy as np
 from benchmark.contract.conditioning import POSES
 from benchmark.results.bootstrap import FEWEST_VIDEOS, bootstrap_interval
 from benchmark.results.comparable import require_comparable
-from benchmark.results.result_file import Estimate, MetricCard, Result
+from benchmark.results.estimates import Estimate, MetricCard
+from benchmark.results.result_file import Result
 from loopcraft.core.cli import one_line
 
 WITH_POSES = " (+ poses)"

@@ -1,6 +1,7 @@
 """How every command of the project starts and ends: tyro reads a dataclass, mistakes are one sentence.
 
-A command is a frozen dataclass of flags plus a function that takes it. `run` joins the two. A `UserError`
+A command is a frozen dataclass of flags plus a function that takes it. `run` joins the two. A dataclass among
+the flags is a group of them: `--help` shows it apart, and its flags have no prefix. A `UserError`
 or an `OSError` (missing file, read-only or full disk) ends the process with exit code 2 and one sentence on
 stderr; anything else is a defect of ours and keeps its traceback. Ctrl-C, SIGTERM and SIGHUP end a command
 in order; a reader of its output that goes away ends it without a word.
@@ -13,6 +14,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 import tyro
@@ -31,7 +34,17 @@ _SIGNALLED = 128
 def run(flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequence[str] | None) -> int:
     """Parse `argv` (None: the process's own) into `flags_type`, call `body` and return the exit code."""
     module = sys.modules[body.__module__]
-    flags = tyro.cli(flags_type, args=argv, description=module.__doc__)
+    try:
+        flags = tyro.cli(
+            flags_type,
+            prog=_name_of(module),
+            args=argv,
+            description=module.__doc__,
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
+    except BrokenPipeError:  # of --help
+        _nobody_reads()
+        return _SIGNALLED + signal.SIGPIPE
     try:
         with _ended_in_order():
             code = body(flags) or EXIT_OK
@@ -52,6 +65,15 @@ def run(flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequ
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return _SIGNALLED + (error.args[0] if error.args else signal.SIGINT)
     return EXIT_USAGE
+
+
+def _name_of(module: ModuleType) -> str:
+    """What the user types: the console script, or `python -m` and the module."""
+    script = Path(sys.argv[0]).name
+    if script.startswith("loopcraft-"):
+        return script
+    name = module.__spec__.name if module.__spec__ is not None else module.__name__
+    return f"python -m {name.removesuffix('.__main__')}"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from loopcraft.core.checksums import json_sha256
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import parse_json
@@ -37,7 +38,10 @@ class ShardEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """A data set in the repository; `manifest` is its dataset.json, None for the paper's layout."""
+    """A data set in the repository; `manifest` is its dataset.json, None for the paper's layout.
+
+    `table_sha256` is None in catalogs of older versions.
+    """
 
     split: str
     frames: int
@@ -46,6 +50,7 @@ class Configuration:
     manifest: Mapping[str, Any] | None
     table: str
     shards: tuple[ShardEntry, ...]
+    table_sha256: str | None = None
 
     @property
     def episodes(self) -> int:
@@ -68,12 +73,19 @@ class _Document:
     format: Literal["loopcraft-hub"]
     version: Literal[1]
     configurations: Mapping[str, Configuration]
+    sha256: str | None = None
+    """Of the configurations; older versions have none."""
 
 
 def encode_catalog(catalog: Catalog) -> bytes:
     """The content of loopcraft.json."""
     configurations = {name: dataclasses.asdict(found) for name, found in sorted(catalog.items())}
-    document = {"format": FORMAT, "version": VERSION, "configurations": configurations}
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "configurations": configurations,
+        "sha256": json_sha256(configurations),
+    }
     return (json.dumps(document, indent=1) + "\n").encode()
 
 
@@ -85,7 +97,10 @@ def decode_catalog(text: bytes, repository: str) -> Catalog:
     if header != (FORMAT, VERSION):
         raise UserError(f"{place} is not of version {VERSION}; update loopcraft")
     try:
-        found = decode(_Document, document).configurations
+        decoded = decode(_Document, document)
+        if decoded.sha256 not in (None, json_sha256(document["configurations"])):
+            raise SchemaError("it is not what its SHA-256 says")
+        found = decoded.configurations
         for name, configuration in found.items():
             _check(name, configuration)
     except SchemaError as error:
@@ -106,6 +121,7 @@ def _check(name: str, found: Configuration) -> None:
         if not SHARD_PATH.fullmatch(shard.path) or shard.path.rsplit("/", 1)[0] != found.folder:
             raise SchemaError(f"{path}.shards: {shard.path[:80]!r} is no shard of its folder")
     sums = [found.fingerprint, *(shard.sha256 for shard in found.shards)]
+    sums += [] if found.table_sha256 is None else [found.table_sha256]
     if not all(re.fullmatch(r"[0-9a-f]{64}", checksum) for checksum in sums):
         raise SchemaError(f"{path}: a checksum is no SHA-256")
     if found.manifest is not None:

@@ -4,6 +4,7 @@ A finished episode has a row file, 000/000.json, beside its video and states. Wh
 become the table and the row files go.
 """
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loopcraft.core.checksums import json_sha256, read_bytes
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json, whole_file, write_json
 from loopcraft.dataset.audit import FLAGS
@@ -20,6 +22,8 @@ from loopcraft.dataset.parquet_damage import plain_damage
 Row = dict[str, Any]
 FAILED = -1.0
 """The distance in the row of a candidate that could not be played; it has few of the columns."""
+_SUM = "sha256"
+"""In a row file, the checksum of the row."""
 
 COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "key": (pa.string(), "name of the episode: KEY.mp4 and KEY.npy"),
@@ -46,7 +50,7 @@ COLUMNS: dict[str, tuple[pa.DataType, str]] = {
 
 def write_row(root: Path, row: Row) -> None:
     """Mark the episode of `row` as finished."""
-    write_json(_row_path(root, row["key"]), row)
+    write_json(_row_path(root, row["key"]), {**row, _SUM: json_sha256(row)})
 
 
 def read_rows(root: Path, keys: Iterable[str]) -> dict[str, Row]:
@@ -74,8 +78,9 @@ def remove_rows(root: Path, keys: Iterable[str]) -> None:
 
 
 def _read_table(root: Path) -> list[Row]:
+    content = read_bytes(root, EPISODES)
     with plain_damage(f"{root / EPISODES}: not a readable table", "restore it"):
-        rows: list[Row] = pq.read_table(root / EPISODES).to_pylist()
+        rows: list[Row] = pq.read_table(io.BytesIO(content)).to_pylist()
         if not all(isinstance(row.get("key"), str) and set(COLUMNS) <= set(row) for row in rows):
             raise ValueError("it lacks columns or keys")
     return rows
@@ -85,6 +90,7 @@ def _read_row(path: Path, key: str) -> Row:
     """The row in a row file; raises `UserError` for what is none of that episode."""
     row = read_json(path)
     is_row = isinstance(row, dict) and row.get("key") == key
+    is_row = is_row and (_SUM not in row or row.pop(_SUM) == json_sha256(row))
     if is_row and row.get("distance_walked", 0) != FAILED:
         is_row = all(name in row and _fits(row[name], kind) for name, (kind, _) in COLUMNS.items())
     if not is_row:

@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from loopcraft.core.checksums import read_json
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import read_json
 from loopcraft.dataset.layout import FORMAT, FORMAT_VERSION, MANIFEST
 
 Split = Literal["train", "val", "test"]
@@ -49,7 +49,7 @@ _MANIFEST_FIELDS = [field.name for field in dataclasses.fields(_Manifest)]
 
 def read_manifest(root: Path) -> dict[str, Any]:
     """The manifest below `root`; raises `UserError` when it is none of ours."""
-    content: dict[str, Any] = read_json(root / MANIFEST)
+    content: dict[str, Any] = read_json(root, MANIFEST)
     check_manifest(content, root / MANIFEST)
     return content
 

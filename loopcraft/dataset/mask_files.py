@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from loopcraft.core.checksums import require_sha256
 from loopcraft.core.errors import UserError
 from loopcraft.dataset.mask_codes import DTYPES, Codes, Masks, codes_of, masks_of, pack, unpack
 
@@ -30,12 +31,15 @@ AGAIN = "delete them and run python -m loopcraft.masks"
 _CODED = {"shape", "symbols", "values"}
 
 
-def read_masks(path: Path, num_frames: int, most_pixels: int | None = None) -> Masks:
+def read_masks(
+    path: Path, num_frames: int, most_pixels: int | None = None, sha256: str | None = None
+) -> Masks:
     """The arrays of an episode by name. Raises `UserError` where they are damaged or not as above.
 
     Nothing is unpacked before its shape is known: H x W is at most `most_pixels`, those of a frame.
     """
     data = path.read_bytes()
+    require_sha256(path, data, sha256, remedy=AGAIN)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             if set(stored.files) == _CODED:

@@ -8,6 +8,7 @@ with index.json and 000/000.mp4). Files lie in the Hub's cache (`HF_HOME`).
 """
 
 import hashlib
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,10 +25,12 @@ from huggingface_hub.hf_api import RepoFolder
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_key, read_json, sweep_partials, whole_file, write_json
 from loopcraft.dataset.catalog import CATALOG, Configuration, decode_catalog, preferred
+from loopcraft.dataset.episode_files import fingerprint, write_index
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST
 from loopcraft.dataset.mask_files import SUFFIX, encode_masks
 from loopcraft.dataset.parquet_damage import plain_damage
 from loopcraft.dataset.shards import Content, read_row
+from loopcraft.hub.cache import require_hubs_sum
 from loopcraft.hub.errors import DATASET, plain_errors, require_name
 
 _ADDRESS = re.compile(
@@ -36,7 +39,9 @@ _ADDRESS = re.compile(
 SHARD, ROW = "shard", "row"
 """Columns of the repository's table of episodes beside those of episodes.parquet."""
 _DAY_S = 86_400.0
-_LOCATED = {"key": str, "frames": int, "mp4_sha256": str, SHARD: int, ROW: int}
+_SUMMED = ("key", "frames", "mp4_sha256", "npy_sha256")
+"""The columns of which a fingerprint is made."""
+_LOCATED = {"key": str, "frames": int, "mp4_sha256": str, "npy_sha256": str, SHARD: int, ROW: int}
 """What each row of that table must tell."""
 
 
@@ -50,7 +55,9 @@ class _Repository:
     def download(self, path: str) -> Path:
         """The local path of one of its files."""
         with plain_errors(self.name):
-            return Path(hf_hub_download(self.name, path, repo_type=DATASET, revision=self.commit))
+            found = Path(hf_hub_download(self.name, path, repo_type=DATASET, revision=self.commit))
+        require_hubs_sum(found)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +75,17 @@ class FolderSource:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardSource:
-    """Our layout: rows of Parquet shards; `places` gives shard, row and the video's SHA-256 of each key."""
+    """Our layout: rows of Parquet shards; `places` has shard, row and the files' SHA-256 of each key."""
 
     repository: _Repository
     root: Path
-    places: Mapping[str, tuple[str, int, str]]
+    places: Mapping[str, tuple[str, int, str, str]]
 
     def fetch(self, key: str) -> None:
-        """Read the episode's row and write its files. Raises `UserError` if the video is not the table's."""
-        shard, row, sha256 = self.places[key]
+        """Read the episode's row and write its files. Raises `UserError` if they are not the table's."""
+        shard, row, *sums = self.places[key]
         content = read_content(self.repository.name, self.repository.commit, shard, row)
-        if hashlib.sha256(content.mp4).hexdigest() != sha256:
+        if [hashlib.sha256(data).hexdigest() for data in (content.mp4, content.npy)] != sums:
             raise UserError(f"hf://{self.repository.name}: {shard} is damaged at {key}; publish it again")
         files = {".npy": content.npy, ".mp4": content.mp4}
         if content.masks is not None:  # first: that the others are there says that all is
@@ -140,7 +147,8 @@ def _catalog_path(repository: _Repository) -> Path | None:
             raise
         except EntryNotFoundError:
             return None
-        return Path(path)
+    require_hubs_sum(Path(path))
+    return Path(path)
 
 
 def _open_shards(repository: _Repository, name: str, found: Configuration) -> tuple[Path, Source]:
@@ -152,13 +160,13 @@ def _open_shards(repository: _Repository, name: str, found: Configuration) -> tu
     sweep_partials(root, older_than_s=_DAY_S)  # others may be fetching
     table, columns = _located_table(repository, found)
     paths = [found.shards[number].path for number in columns[SHARD]]
-    places = zip(paths, columns[ROW], columns["mp4_sha256"], strict=True)
+    places = zip(paths, columns[ROW], columns["mp4_sha256"], columns["npy_sha256"], strict=True)
     if not (root / INDEX).exists():
         with whole_file(root / EPISODES) as temporary:
             pq.write_table(table.drop_columns([SHARD, ROW]), temporary)
         if found.manifest is not None:
             write_json(root / MANIFEST, found.manifest)
-        write_json(root / INDEX, dict(zip(columns["key"], columns["frames"], strict=True)))
+        write_index(root, dict(zip(columns["key"], columns["frames"], strict=True)))
     source = ShardSource(
         repository=repository, root=root, places=dict(zip(columns["key"], places, strict=True))
     )
@@ -172,9 +180,14 @@ def _located_table(repository: _Repository, found: Configuration) -> tuple[pa.Ta
     """
     path = repository.download(found.table)
     with plain_damage(f"hf://{repository.name}: its {found.table} is damaged", "publish it again"):
-        table = pq.read_table(path)
+        content = path.read_bytes()
+        if found.table_sha256 not in (None, hashlib.sha256(content).hexdigest()):
+            raise ValueError("it is not what its SHA-256 says")
+        table = pq.read_table(io.BytesIO(content))
         columns: dict[str, list[Any]] = table.select(list(_LOCATED)).to_pydict()
         _check_places(columns, [shard.episodes for shard in found.shards])
+        if fingerprint(zip(*(columns[name] for name in _SUMMED), strict=True)) != found.fingerprint:
+            raise ValueError(f"it is not the one whose fingerprint {CATALOG} has")
     return table, columns
 
 

@@ -9,9 +9,7 @@ So is one on the Hugging Face Hub, `open_dataset("hf://ORG/NAME")`: episodes are
 Nothing large is kept in memory, so one object serves many processes. For torch views see `torch_views`.
 """
 
-import hashlib
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +19,26 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int64, UInt8
 
+from loopcraft.core.checksums import Sums, read_sums
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import file_sha256, is_key, read_json
-from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST, STATE_COLUMNS
+from loopcraft.core.files import file_sha256
+from loopcraft.dataset.episode_files import (
+    AGAIN,
+    ITS_SUM,
+    fingerprint,
+    read_episodes,
+    read_index,
+    read_states,
+)
+from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST
 from loopcraft.dataset.manifest import MOST_PIXELS, read_manifest
 from loopcraft.dataset.mask_files import SUFFIX, Masks, read_masks
-from loopcraft.dataset.parquet_damage import plain_damage
 from loopcraft.video.h264 import iterate_frames, read_frames
 from loopcraft.walks.actions import actions_of
+
+SHORT_WINDOW = 4
+"""A video is compared with its checksum once, before the first window of a fourth of it or more is read: to
+hash it takes a hundredth of the time that decoding it takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +64,7 @@ class LoopcraftDataset:
         self.root = root
         self._source = source
         self._num_frames = read_index(root)
+        self._checked: set[Path] = set()
         self.keys = tuple(self._num_frames)
         """The names of the episodes, sorted."""
 
@@ -81,7 +92,10 @@ class LoopcraftDataset:
     def masks(self, key: str) -> Masks | None:
         """The episode's recall masks (see masks.py); None if it has none."""
         path = self.masks_path(key)
-        return read_masks(path, self.num_frames(key), self.num_pixels(key)) if path.exists() else None
+        sha256 = self.recorded_sha256(path)
+        if sha256 is None and not path.exists():
+            return None
+        return read_masks(path, self.num_frames(key), self.num_pixels(key), sha256)
 
     def num_pixels(self, key: str) -> int:
         """Height times width of an episode's frames, as far as manifest or video tell; else the most."""
@@ -101,7 +115,8 @@ class LoopcraftDataset:
 
     def states(self, key: str) -> Float32[np.ndarray, "T 6"]:
         """Rows of action, x, y, z (blocks), yaw, pitch (degrees)."""
-        return read_states(self.states_path(key), self.num_frames(key))
+        path = self.states_path(key)
+        return read_states(path, self.num_frames(key), self.recorded_sha256(path))
 
     def actions(self, key: str) -> Int64[np.ndarray, " T"]:
         """The action that made each frame; raises `UserError` where the file holds anything else."""
@@ -109,31 +124,44 @@ class LoopcraftDataset:
 
     def frames(self, key: str, start: int = 0, stop: int | None = None) -> UInt8[np.ndarray, "T H W 3"]:
         """Frames `start` to `stop` - 1, exact; the whole episode by default."""
-        return read_frames(self.video_path(key), *self._window(key, start, stop))
+        return read_frames(*self._window(key, start, stop))
 
     def iterate_frames(
         self, key: str, start: int = 0, stop: int | None = None
     ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The same frames one at a time, for episodes that should not lie in memory whole."""
-        return iterate_frames(self.video_path(key), *self._window(key, start, stop))
+        return iterate_frames(*self._window(key, start, stop))
 
     def episode(self, key: str) -> Episode:
         """All of one episode."""
         return Episode(key=key, frames=self.frames(key), states=self.states(key))
 
-    def _window(self, key: str, start: int, stop: int | None) -> tuple[int, int]:
-        length = self.num_frames(key)
+    def _window(self, key: str, start: int, stop: int | None) -> tuple[Path, int, int]:
+        """The video and the frames to read, compared with its checksum first unless they are few."""
+        path, length = self.video_path(key), self.num_frames(key)
         end = length if stop is None else stop
         if not 0 <= start < end <= length:
-            raise UserError(
-                f"{self.video_path(key)}: no window {start} to {end}; choose within its {length} frames"
-            )
-        return start, end
+            raise UserError(f"{path}: no window {start} to {end}; choose within its {length} frames")
+        if SHORT_WINDOW * (end - start) >= length:
+            self._check_once(path)
+        return path, start, end
+
+    def _check_once(self, path: Path) -> None:
+        if path in self._checked:
+            return
+        sha256 = self.recorded_sha256(path)
+        if sha256 is not None and file_sha256(path) != sha256:
+            raise UserError(f"{path}: not what {ITS_SUM} says; {AGAIN}")
+        self._checked.add(path)
 
     @cached_property
     def manifest(self) -> dict[str, Any] | None:
         """The content of dataset.json; None in the paper's layout."""
-        return read_manifest(self.root) if (self.root / MANIFEST).exists() else None
+        return read_manifest(self.root) if self._has(MANIFEST) else None
+
+    def _has(self, name: str) -> bool:
+        """Whether the folder holds a file, or should by its own SHA256SUMS."""
+        return name in self.sums or (self.root / name).exists()
 
     @property
     def world_id(self) -> str | None:
@@ -148,7 +176,7 @@ class LoopcraftDataset:
     @cached_property
     def metadata(self) -> pd.DataFrame:
         """A row an episode, by key: episodes.parquet where it exists, else the frame counts alone."""
-        if (self.root / EPISODES).exists():
+        if self._has(EPISODES):
             return read_episodes(self.root).set_index("key", drop=False).rename_axis(None)
         return pd.DataFrame(
             {"key": self.keys, "frames": list(self._num_frames.values())}, index=list(self.keys)
@@ -173,9 +201,17 @@ class LoopcraftDataset:
             for key in self.keys
         )
 
+    @cached_property
+    def sums(self) -> Sums:
+        """The checksums of files that episodes.parquet has none of, as SHA256SUMS gives them."""
+        return read_sums(self.root)
+
     def recorded_sha256(self, path: Path) -> str | None:
-        """The checksum of a video or states file as episodes.parquet gives it, if it does."""
-        key, column = path.relative_to(self.root).with_suffix("").as_posix(), f"{path.suffix[1:]}_sha256"
+        """The checksum of a file as SHA256SUMS or, of a video or states, episodes.parquet gives it."""
+        name = path.relative_to(self.root).as_posix()
+        if name in self.sums:
+            return self.sums[name]
+        key, column = name.removesuffix(path.suffix), f"{path.suffix[1:]}_sha256"
         if column not in self.metadata or key not in self.metadata.index:
             return None
         return str(self.metadata.at[key, column])
@@ -210,58 +246,3 @@ def open_dataset(path: str | Path) -> LoopcraftDataset:
 
 open = open_dataset  # loopcraft.dataset.open(...), as of gzip or wave
 """The same as `open_dataset`, for those who import the module."""
-
-
-def fingerprint(episodes: Iterable[tuple[str | int, ...]]) -> str:
-    """SHA-256 over (key, frames, checksum of the video, checksum of the states) of episodes sorted by key."""
-    digest = hashlib.sha256()
-    for episode in episodes:
-        digest.update(f"{' '.join(str(part) for part in episode)}\n".encode())
-    return digest.hexdigest()
-
-
-def read_index(root: Path) -> dict[str, int]:
-    """The frames of each episode, sorted by key. Raises `UserError` where the file cannot be an index."""
-    path = root / INDEX
-    index = read_json(path)
-    if not isinstance(index, dict) or not index:
-        raise UserError(f"{path}: names no episodes; restore it or make the data set again")
-    for key, frames in index.items():
-        if not is_key(key) or not isinstance(frames, int) or isinstance(frames, bool) or frames < 1:
-            raise UserError(
-                f"{path}: no valid entry {key!r}: {frames!r}; restore it or make the data set again"
-            )
-    return dict(sorted(index.items()))
-
-
-def read_episodes(root: Path) -> pd.DataFrame:
-    """The table of episodes. Raises `UserError` where the file is damaged."""
-    path = root / EPISODES
-    with plain_damage(f"{path}: not a readable table", "restore it"):
-        table = pd.read_parquet(path)
-        keys, frames = table["key"], table["frames"]
-        if not keys.is_unique or not all(isinstance(key, str) for key in keys):
-            raise ValueError("its keys are not names of episodes, each once")
-        if frames.dtype.kind not in "iu":
-            raise ValueError("its frames are no numbers of frames")
-    return table
-
-
-def _unreadable(path: Path, what: str, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())
-    return UserError(f"{path}: not a readable {what} ({reason}); restore it or make it again")
-
-
-def read_states(path: Path, num_frames: int) -> Float32[np.ndarray, "T 6"]:
-    """An episode's states. Raises `UserError` where the file is damaged or of another length."""
-    data = path.read_bytes()
-    try:
-        states: Float32[np.ndarray, "T 6"] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # of NumPy or Python's tokenizer: damaged bytes raise a dozen kinds
-        raise _unreadable(path, "array", error) from error
-    if states.dtype != np.float32 or states.shape != (num_frames, len(STATE_COLUMNS)):
-        raise UserError(
-            f"{path}: holds {states.dtype} {states.shape}, but the index says float32 "
-            f"{(num_frames, len(STATE_COLUMNS))}; restore it or make it again"
-        )
-    return states

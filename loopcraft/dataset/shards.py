@@ -1,6 +1,6 @@
 """The columns of a Parquet shard: metadata, video, states and masks of an episode; written and read by row.
 
-A row group is an episode, so that a range request reads one.
+A row group is an episode, so that a range request reads one; its pages have checksums (Parquet's own CRC-32).
 """
 
 import io
@@ -67,7 +67,12 @@ def write_shard(path: Path, metadata: pa.Schema, rows: Iterable[tuple[dict[str, 
     """Write `rows`: each the metadata of an episode, with the columns of `metadata`, and its files."""
     schema = shard_schema(metadata)
     writer = pq.ParquetWriter(
-        path, schema, compression=_COMPRESSION, use_dictionary=False, write_statistics=["key"]
+        path,
+        schema,
+        compression=_COMPRESSION,
+        use_dictionary=False,
+        write_statistics=["key"],
+        write_page_checksum=True,
     )
     with writer:
         for row, content in rows:
@@ -110,7 +115,7 @@ def read_row(file: BinaryIO, row: int, footer: pq.FileMetaData) -> Content:
     Read in this thread: one of Arrow's own that is still about to let go of `file` when the interpreter ends
     aborts the process.
     """
-    reader = pq.ParquetFile(file, metadata=footer)
+    reader = pq.ParquetFile(file, metadata=footer, page_checksum_verification=True)
     found = reader.read_row_group(row, columns=list(_CONTENT_COLUMNS), use_threads=False).combine_chunks()
     states = found["states"].chunk(0).flatten().flatten().to_numpy().reshape(-1, len(STATE_COLUMNS))
     npy = io.BytesIO()

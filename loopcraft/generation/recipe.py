@@ -123,11 +123,16 @@ def claim_folder(root: Path, recipe: Recipe) -> None:
                 f"{root}: holds {strangers[0]!r} but no {MANIFEST}; choose an empty or a new folder"
             )
         write_json(root / MANIFEST, manifest(recipe))
-    found = {"select": "planned", **read_manifest(root)["generator"]}
-    for name, wanted in dataclasses.asdict(recipe).items():
-        if found.get(name) != wanted:
+    found = read_manifest(root)
+    begun = {
+        "select": "planned",
+        **found["generator"],
+        **{name: found[name] for name in ("world", "split", "num_context")},
+    }
+    for name, wanted in {**dataclasses.asdict(recipe), "num_context": recipe.num_context}.items():
+        if begun.get(name) != wanted:
             raise UserError(
-                f"{root}: was begun with {name} = {found.get(name)}, not {wanted}; "
+                f"{root}: was begun with {name} = {begun.get(name)}, not {wanted}; "
                 "use the same flags or another folder"
             )
 

@@ -5,6 +5,7 @@ the shards' digests. Nothing has to be built to know them.
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loopcraft.core.checksums import read_bytes
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from loopcraft.dataset.layout import EPISODES
@@ -41,9 +43,8 @@ class Shard:
 
 def episode_table(dataset: LoopcraftDataset) -> pa.Table:
     """The metadata of each episode, sorted by key; without episodes.parquet lengths and checksums alone."""
-    path = dataset.root / EPISODES
-    if path.exists():
-        table = pq.read_table(path)
+    if (dataset.root / EPISODES).exists():
+        table = pq.read_table(io.BytesIO(read_bytes(dataset.root, EPISODES)))
         places = {key: place for place, key in enumerate(table["key"].to_pylist())}
         return table.take([places[key] for key in dataset.keys]).replace_schema_metadata(None)
     return pa.table(

@@ -18,8 +18,9 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.progress import progress_bar
 from loopcraft.core.writing import working_folder
 from loopcraft.dataset.catalog import CATALOG, SHARD_PATH, Catalog, Configuration, ShardEntry, encode_catalog
+from loopcraft.dataset.episode_files import fingerprint
 from loopcraft.dataset.mirror import ROW, SHARD, read_content
-from loopcraft.dataset.reader import LoopcraftDataset, fingerprint
+from loopcraft.dataset.reader import LoopcraftDataset
 from loopcraft.hub import repository as hub
 from loopcraft.publishing.packing import Shard, build_shard
 

@@ -22,10 +22,13 @@ from torch import Tensor, nn
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
+from models.checkpoints.checksums import tensors_sha256
 from models.checkpoints.quantize import SCALE, from_int8
 
 FORMAT = "loopcraft-model"
 FORMAT_VERSION = 1
+SUM = "tensors_sha256"
+"""In our header, the SHA-256 of all the tensors and of the rest of the header."""
 
 PUBLISHED_NAMES = [
     (r"^trunk\.blocks\.", "dit.dit.dit.blocks."),
@@ -58,15 +61,22 @@ def save_checkpoint(path: Path, weights: Weights, config: Any, **origin: Any) ->
         **origin,
     }
     contiguous = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    sealed = {**header, SUM: tensors_sha256(json.loads(json.dumps(header)), contiguous)}
     with whole_file(path) as temporary:
-        save_file(contiguous, temporary, metadata={FORMAT: json.dumps(header)})
+        save_file(contiguous, temporary, metadata={FORMAT: json.dumps(sealed)})
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], Weights]:
-    """The header (format, version, kind, config) and the weights of one of our files."""
+    """The header (format, version, kind, config) and the weights of one of our files.
+
+    Raises `UserError` unless both are what the checksum in the header says; older files have none.
+    """
     with _opened(path) as file:
         header = header_of(file.metadata(), path)
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    expected = header.pop(SUM, None)
+    if expected is not None and tensors_sha256(header, stored) != expected:
+        raise UserError(f"{path}: not what its own SHA-256 says; copy it again")
     return header, from_int8(stored)
 
 

@@ -2,26 +2,32 @@
 
 index.json        {"000/000": 1024, ...}: frames of each video; written last: the set is finished
 latents.json      format version, grid, dtype, sha256 of the autoencoder, and where the frames came from
-000/000.safetensors   level0 (T, n, C) ... level3, and states float32 (T, 6)
+000/000.safetensors   level0 (T, n, C) ... level3, states float32 (T, 6), and crc32 int64 (T, levels + 1)
+SHA256SUMS        the checksums of index.json and latents.json
 
-The published layout (index.json or index_unfiltered.json with .pyramid files) opens as well.
+`crc32` has the checksum of every frame's row of level0 to the last, and of its states: what is read is
+compared with it. Older files have none. The published layout, which has no checksums, opens as well:
+index.json or index_unfiltered.json with .pyramid files.
 """
 
-from collections.abc import Sequence
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64, Shaped
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from loopcraft.core.checksums import add_sums, read_json, sums_of
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import is_inside, read_json, whole_file
+from loopcraft.core.files import encode_json, is_inside, whole_file
 from loopcraft.dataset.layout import INDEX, STATE_COLUMNS
 from models.latents.pyramid_files import read_pyramid
 from models.networks.tokens import Grid
@@ -29,6 +35,7 @@ from models.networks.tokens import Grid
 FORMAT = "loopcraft-latents"
 FORMAT_VERSION = 1
 MANIFEST = "latents.json"
+ROW_SUMS = "crc32"
 PUBLISHED_INDEX = "index_unfiltered.json"
 
 
@@ -43,8 +50,24 @@ def write_video(
     """Write the latents and states of one video, whole."""
     tensors = {f"level{level}": latents.contiguous() for level, latents in enumerate(levels)}
     tensors["states"] = torch.from_numpy(states)
+    sums = [row_sums(f"{key} {name}", rows) for name, rows in tensors.items()]
     with whole_file(video_file(root, key)) as temporary:
-        save_file(tensors, temporary)
+        save_file({**tensors, ROW_SUMS: torch.stack(sums, dim=1)}, temporary)
+
+
+def row_sums(name: str, rows: Shaped[Tensor, "T ..."]) -> Int64[Tensor, " T"]:
+    """The CRC-32 of every row, begun with what the rows are: those of other videos or types do not pass."""
+    begin = zlib.crc32(f"{name} {rows.dtype}".encode())
+    content = rows.contiguous().flatten(1).view(torch.uint8).numpy()
+    return torch.tensor([zlib.crc32(row, begin) for row in content], dtype=torch.int64)
+
+
+def write_index(root: Path, num_frames: Mapping[str, int]) -> None:
+    """Say that the folder is finished: write the checksums of manifest and index, then the index."""
+    content = encode_json(num_frames)
+    add_sums(root, {**sums_of(root, [MANIFEST]), INDEX: hashlib.sha256(content).hexdigest()})
+    with whole_file(root / INDEX) as temporary:
+        temporary.write_bytes(content)
 
 
 def manifest_of(grid: Grid, dtype: torch.dtype, **origin: Any) -> dict[str, Any]:
@@ -81,16 +104,31 @@ class OwnLatents:
                     file.get_slice(f"level{level}")[start:stop]
                     for level in range(first_level, self.grid.levels)
                 ]
-                states = file.get_slice("states")[start:stop].numpy()
+                states = file.get_slice("states")[start:stop]
+                if ROW_SUMS in file.keys():  # noqa: SIM118
+                    sums = file.get_slice(ROW_SUMS)[start:stop, first_level:]
+                    self._check_rows(key, first_level, [*levels, states], sums)
         except (SafetensorError, ValueError) as error:
             raise UserError(f"{path}: not a whole file ({error}); delete it and encode again") from error
-        return levels, states
+        return levels, states.numpy()
+
+    def _check_rows(
+        self, key: str, first_level: int, arrays: list[Tensor], sums: Int64[Tensor, "T arrays"]
+    ) -> None:
+        """Raise `ValueError` unless the rows of levels and states are what was written."""
+        names = [*(f"level{level}" for level in range(first_level, self.grid.levels)), "states"]
+        found = [row_sums(f"{key} {name}", rows) for name, rows in zip(names, arrays, strict=True)]
+        if not torch.equal(torch.stack(found, dim=1), sums):
+            raise ValueError("its frames are not what their checksums say")
 
     def _check(self, file: Any, num_frames: int) -> None:
         """Raise `ValueError` unless the open file holds what index and manifest say."""
         grid = self.grid
         wanted = {f"level{i}": [num_frames, grid.tokens_at(i), grid.channels] for i in range(grid.levels)}
-        for name, shape in {**wanted, "states": [num_frames, len(STATE_COLUMNS)]}.items():
+        wanted["states"] = [num_frames, len(STATE_COLUMNS)]
+        if ROW_SUMS in file.keys():  # noqa: SIM118
+            wanted[ROW_SUMS] = [num_frames, grid.levels + 1]
+        for name, shape in wanted.items():
             if (found := file.get_slice(name).get_shape()) != shape:
                 raise ValueError(f"{name} is {found}, expected {shape}")
 
@@ -146,7 +184,7 @@ class _Manifest:
 
 def _read_manifest(path: Path) -> _Manifest:
     """The manifest; raises `UserError` for what is none of ours."""
-    found = read_json(path)
+    found = read_json(path.parent, path.name)
     if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORMAT, FORMAT_VERSION):
         raise UserError(f"{path}: no {FORMAT} of version {FORMAT_VERSION}; encode again")
     try:
@@ -161,7 +199,7 @@ _READ = ("grid", "autoencoder_sha256")
 
 def _read_lengths(path: Path) -> dict[str, int]:
     """The frames of each video; raises `UserError` where the file is no index."""
-    found = read_json(path)
+    found = read_json(path.parent, path.name)
     if not isinstance(found, dict):
         raise UserError(f"{path}: names no videos; restore it or encode again")
     for key, frames in found.items():

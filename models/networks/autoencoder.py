@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from models.networks.layers import (
     SIZES,
-    ConditionedBlock,
-    PlainBlock,
+    AdaLNZeroBlock,
+    TransformerBlock,
     TransformerSize,
     image_position_features,
 )
@@ -81,7 +81,7 @@ class Encoder(nn.Module):
 
     def __init__(self, size: TransformerSize, config: AutoencoderConfig) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(PlainBlock(size.width, size.heads) for _ in range(size.depth))
+        self.blocks = nn.ModuleList(TransformerBlock(size.width, size.heads) for _ in range(size.depth))
         self.level_embedding = nn.Embedding(config.levels, size.width)
         self.patchify = nn.Linear(3 * config.patch**2, size.width)
         self.bottleneck = nn.Linear(size.width, config.channels)
@@ -106,7 +106,7 @@ class Decoder(nn.Module):
 
     def __init__(self, size: TransformerSize, config: AutoencoderConfig) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(ConditionedBlock(size.width, size.heads) for _ in range(size.depth))
+        self.blocks = nn.ModuleList(AdaLNZeroBlock(size.width, size.heads) for _ in range(size.depth))
         self.level_embedding = nn.Embedding(config.levels, size.width)
         self.unpatchify = nn.Linear(size.width, 3 * config.patch**2)
         self.unbottleneck = nn.Linear(config.channels, size.width)

@@ -2,7 +2,7 @@
 
 It serves MilliVid, full-resolution rollout and every in-latent-space variant. There is no role embedding:
 context and targets are told apart by their noise level alone. All tokens attend to all, except in a causal
-denoiser, whose context attends to context only: so it can be read once, and remembered while the targets are
+denoiser, whose context attends to context only: so it can be read once, and kept while the targets are
 denoised.
 """
 
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from models.networks.layers import (
     NUM_TIME_FEATURES,
-    ConditionedBlock,
+    AdaLNZeroBlock,
     KeysValues,
     Modulation,
     Rows,
@@ -33,7 +33,7 @@ NUM_ACTIONS = 3
 NO_ACTION = NUM_ACTIONS
 """The action id of tokens that must not know their action (its embedding is zero)."""
 
-Memory = list[KeysValues]
+KVCache = list[KeysValues]
 """Of every block, what its attention reads of the context."""
 
 
@@ -103,13 +103,13 @@ class TimeEmbedding(nn.Module):
         return out
 
 
-class Trunk(nn.Module):
-    """Conditioned blocks with the embeddings of time, level and action."""
+class DiT(nn.Module):
+    """A stack of AdaLN-Zero blocks, with the embeddings of time, level and action."""
 
     def __init__(self, size: TransformerSize, num_levels: int) -> None:
         super().__init__()
         self.num_levels = num_levels
-        self.blocks = nn.ModuleList(ConditionedBlock(size.width, size.heads) for _ in range(size.depth))
+        self.blocks = nn.ModuleList(AdaLNZeroBlock(size.width, size.heads) for _ in range(size.depth))
         self.time_embedding = TimeEmbedding(size.width)
         self.level_embedding = nn.Embedding(num_levels, size.width)
         self.action_embedding = nn.Embedding(NUM_ACTIONS, size.width)
@@ -127,29 +127,29 @@ class Trunk(nn.Module):
         row: Rows,
         num_outputs: int | None = None,
         mask: Bool[Tensor, "B n n"] | None = None,
-        memory: Memory | None = None,
+        cache: KVCache | None = None,
     ) -> Float[Tensor, "B m D"]:
         """Run all blocks; the last one works for the last `num_outputs` tokens only (default: for all)."""
-        remembered: Sequence[KeysValues | None] = memory or [None] * len(self.blocks)
-        *blocks, last = zip(self.blocks, remembered, strict=True)
+        caches: Sequence[KeysValues | None] = cache or [None] * len(self.blocks)
+        *blocks, last = zip(self.blocks, caches, strict=True)
         for block, seen in blocks:
             x = block(x, rows, row, None, mask, seen)
         block, seen = last
         out: Tensor = block(x, rows, row, num_outputs, mask, seen)
         return out
 
-    def remember(self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Rows) -> Memory:
+    def prefill(self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Rows) -> KVCache:
         """Run all blocks but the last one's update and keep what later tokens may attend to."""
-        memory: Memory = []
+        cache: KVCache = []
         for block in self.blocks:
-            assert isinstance(block, ConditionedBlock)
-            memory.append(block.remember(x, rows, row))
-            if len(memory) < len(self.blocks):
+            assert isinstance(block, AdaLNZeroBlock)
+            cache.append(block.prefill(x, rows, row))
+            if len(cache) < len(self.blocks):
                 x = block(x, rows, row)
-        return memory
+        return cache
 
 
-class Head(nn.Module):
+class FinalLayer(nn.Module):
     """The final modulated norm and the projection to latent channels; gives zeros at first."""
 
     def __init__(self, width: int, channels: int) -> None:
@@ -170,7 +170,7 @@ class Head(nn.Module):
 class TokenDenoiser(nn.Module):
     """Predicts v for noisy latent tokens at any addresses.
 
-    A causal one has the same weights; it is trained with the mask `visible_from` and sampled with `remember`.
+    A causal one has the same weights; it is trained with the mask `visible_from` and sampled with `prefill`.
     One with odometry is told where every frame was seen from, as far as the actions tell.
     """
 
@@ -185,9 +185,9 @@ class TokenDenoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.causal = causal
-        self.trunk = Trunk(size, num_levels)
+        self.trunk = DiT(size, num_levels)
         self.patchify = nn.Linear(channels, size.width)
-        self.head = Head(size.width, channels)
+        self.head = FinalLayer(size.width, channels)
         self.odometry = nn.Linear(NUM_POSE_FEATURES, size.width) if odometry else None
 
     def positions(
@@ -214,22 +214,22 @@ class TokenDenoiser(nn.Module):
         condition: Condition,
         num_outputs: int | None = None,
         mask: Bool[Tensor, "B n n"] | None = None,
-        memory: Memory | None = None,
+        cache: KVCache | None = None,
     ) -> Float[Tensor, "B m C"]:
         """Predict v of the last `num_outputs` tokens (default: of all).
 
-        They see each other, as far as `mask` allows, and the context in `memory`.
+        They see each other, as far as `mask` allows, and the context in `cache`.
         """
         rows = self.trunk.embed(condition)
-        out = self.trunk(self.patchify(x) + positions, rows, condition.row, num_outputs, mask, memory)
+        out = self.trunk(self.patchify(x) + positions, rows, condition.row, num_outputs, mask, cache)
         v: Tensor = self.head(out, rows, condition.row[:, -out.shape[1] :])
         return v
 
-    def remember(
+    def prefill(
         self, x: Float[Tensor, "B n C"], positions: Float[Tensor, "*#B n D"], condition: Condition
-    ) -> Memory:
+    ) -> KVCache:
         """What targets may read of the context `x`, for any number of `forward` calls."""
-        return self.trunk.remember(self.patchify(x) + positions, self.trunk.embed(condition), condition.row)
+        return self.trunk.prefill(self.patchify(x) + positions, self.trunk.embed(condition), condition.row)
 
 
 def visible_from(target: Bool[Tensor, "B n"]) -> Bool[Tensor, "B n n"]:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from models.networks.denoiser import Condition, Head, Trunk
+from models.networks.denoiser import Condition, DiT, FinalLayer
 from models.networks.layers import TransformerSize, video_position_features
 from models.networks.odometry import NUM_POSE_FEATURES, dead_reckoning, pose_features, seen_from
 from models.networks.tokens import FRAME, LEVEL, Grid
@@ -71,7 +71,7 @@ class FramePackDenoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.window, self.grid = window, grid
-        self.trunk = Trunk(size, num_levels=len(window.context_frames))
+        self.trunk = DiT(size, num_levels=len(window.context_frames))
         widths = [grid.channels * 4**level for level in range(len(window.context_frames))]
         self.patchify = nn.ModuleList(
             nn.Linear(width, size.width)
@@ -79,7 +79,7 @@ class FramePackDenoiser(nn.Module):
             else nn.Sequential(nn.Linear(width, bottleneck), nn.Linear(bottleneck, size.width))
             for width in widths
         )
-        self.head = Head(size.width, grid.channels)
+        self.head = FinalLayer(size.width, grid.channels)
         self.odometry = nn.Linear(NUM_POSE_FEATURES, size.width) if odometry else None
         self.address: Tensor
         self.register_buffer("address", window.addresses(grid), persistent=False)

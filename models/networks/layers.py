@@ -127,11 +127,11 @@ class Attention(nn.Module):
         x: Float[Tensor, "B n D"],
         num_outputs: int | None = None,
         mask: Bool[Tensor, "B m n"] | None = None,
-        memory: KeysValues | None = None,
+        cache: KeysValues | None = None,
     ) -> Float[Tensor, "B m D"]:
         """Attend from the last `num_outputs` tokens (default: from all) to all tokens.
 
-        Where there is a `mask`, to those where it is true; where there is a `memory`, to what it holds too.
+        Where there is a `mask`, to those where it is true; where there is a `cache`, to what it holds too.
         """
         if num_outputs is None:
             q, k, v = (self._split_heads(part) for part in self.qkv(x).chunk(3, dim=-1))
@@ -141,8 +141,8 @@ class Attention(nn.Module):
             q = self._split_heads(functional.linear(x[:, -num_outputs:], weight[:width], bias[:width]))
             k, v = self.keys_values(x)
         q = self.q_norm(q).to(v.dtype)
-        if memory is not None:
-            k, v = (torch.cat(parts, dim=2) for parts in zip(memory, (k, v), strict=True))
+        if cache is not None:
+            k, v = (torch.cat(parts, dim=2) for parts in zip(cache, (k, v), strict=True))
         visible = None if mask is None else mask[:, None]
         attended = functional.scaled_dot_product_attention(q, k, v, visible)
         out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
@@ -173,7 +173,7 @@ class Mlp(nn.Module):
         return out
 
 
-class PlainBlock(nn.Module):
+class TransformerBlock(nn.Module):
     """A pre-norm transformer block."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -214,7 +214,7 @@ def modulate(
     return torch.addcmul(shift, layer_norm(x), 1 + scale)
 
 
-class ConditionedBlock(nn.Module):
+class AdaLNZeroBlock(nn.Module):
     """A transformer block whose norms and residual gates follow each token's condition (adaLN-zero)."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -231,17 +231,17 @@ class ConditionedBlock(nn.Module):
         row: Rows,
         num_outputs: int | None = None,
         mask: Bool[Tensor, "B m n"] | None = None,
-        memory: KeysValues | None = None,
+        cache: KeysValues | None = None,
     ) -> Float[Tensor, "B m D"]:
         """Update the last `num_outputs` tokens (default: all) and return them; the rest is `Attention`'s."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(rows, row)
-        attended = self.attn(modulate(x, shift1, scale1), num_outputs, mask, memory)
+        attended = self.attn(modulate(x, shift1, scale1), num_outputs, mask, cache)
         if num_outputs is not None and row.shape[1] > 1:
             gate1, shift2, scale2, gate2 = (m[:, -num_outputs:] for m in (gate1, shift2, scale2, gate2))
         x = torch.addcmul(x[:, -attended.shape[1] :], gate1, attended)
         return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))
 
-    def remember(self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Rows) -> KeysValues:
+    def prefill(self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Rows) -> KeysValues:
         """What the attention of later tokens reads of these."""
         shift, scale, *_ = self.modulation(rows, row)
         return self.attn.keys_values(modulate(x, shift, scale))

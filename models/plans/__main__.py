@@ -1,4 +1,4 @@
-"""Draw a plan: `python -m models.plans millivid --out plan.png`."""
+"""Draw the rollout plan of a model: `python -m models.plans millivid --out plan.png`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -8,7 +8,8 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from loopcraft.publishing.card import CITATION
-from models.zoo.loading import AUTOENCODERS, autoencoder_stem
+from models.zoo.loading import AUTOENCODERS
+from models.zoo.presets import MODELS
 
 _PIPELINE = "image-to-video"
 """The nearest of the Hub's tasks: frames in, the frames that follow out."""
@@ -57,8 +58,8 @@ Load it, and encode frames:
 
 ```python
 import torch
-from models.zoo.loading import Source, load_autoencoder
-autoencoder, _ = load_autoencoder("{name}", Source(checkpoint="hf://{repository}"))
+from models.zoo.loading import WeightSource, load_autoencoder
+autoencoder, _ = load_autoencoder("{name}", WeightSource(checkpoint="hf://{repository}"))
 size = autoencoder.config.frame_size
 levels = autoencoder.encode(torch.zeros(1, 3, size, size))  # finest first, (N, tokens, channels) each
 ```
@@ -125,13 +126,13 @@ def make_card(
 def _use(repository: str, checkpoints: Mapping[str, Checkpoint], models: Sequence[str]) -> str:
     """How to load the first model and to score it; the benchmark scores no cascaded autoencoder by itself."""
     if models:
-        name, autoencoder = models[0], autoencoder_stem(models[0])
+        name, autoencoder = models[0], MODELS[models[0]].autoencoder
         use = _LOAD_MODEL.format(name=name, repository=repository)
     else:
         name, autoencoder = "autoencoded", next(stem for stem in AUTOENCODERS if stem in checkpoints)
-        owner = "millivid" if autoencoder == autoencoder_stem("millivid") else "millivid-cascaded"
+        owner = next(model for model, kind in MODELS.items() if kind.autoencoder == autoencoder)
         use = _LOAD_AUTOENCODER.format(name=owner, repository=repository)
-        if autoencoder != autoencoder_stem("millivid"):
+        if autoencoder != MODELS["millivid"].autoencoder:
             return use
     size = checkpoints[autoencoder].header["config"]["frame_size"]
     resolution = "" if size == 256 else f" --resolution {size}"

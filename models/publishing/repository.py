@@ -12,13 +12,12 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from loopcraft.hub import repository as hub
 from loopcraft.hub.errors import MODEL, plain_errors
-from models.checkpoints.format import describe_checkpoint, header_of
+from models.checkpoints.format import describe_checkpoint, header_of, read_checkpoint
 from models.checkpoints.training_log import read_log
 from models.publishing.card import Checkpoint
 from models.zoo.loading import (
     AUTOENCODERS,
     SUFFIX,
-    autoencoder_stem,
     config_from,
     model_sha256,
     require_kind,
@@ -40,7 +39,7 @@ def find_files(folder: Path) -> dict[str, Path]:
             "one"
         )
     for path in checkpoints:
-        header, _ = describe_checkpoint(path)
+        header, _ = read_checkpoint(path)
         _require_described(header, path.stem, str(path))
     logs = [log for path in checkpoints if (log := path.with_suffix(LOG)).is_file()]
     return {path.name: path for path in [*checkpoints, *logs]}
@@ -131,7 +130,7 @@ def require_autoencoders(checkpoints: Mapping[str, Checkpoint], folder: Path) ->
     for stem, found in checkpoints.items():
         if stem in AUTOENCODERS:
             continue
-        needed = autoencoder_stem(stem)
+        needed = MODELS[stem].autoencoder
         if needed not in checkpoints:
             raise UserError(
                 f"{folder}: holds {stem}{SUFFIX} but not its {needed}{SUFFIX}; put it there as well"
@@ -149,7 +148,7 @@ def split_results(
     ours = {
         model_sha256(checkpoints[needed].sha256, found.sha256)
         for stem, found in checkpoints.items()
-        if stem not in AUTOENCODERS and (needed := autoencoder_stem(stem)) in checkpoints
+        if stem not in AUTOENCODERS and (needed := MODELS[stem].autoencoder) in checkpoints
     }
     fitting = {
         path: result

@@ -42,7 +42,7 @@ class Example:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class MeanWithError:
     """A mean over videos, its standard error (None: one video), and what each video has."""
 
     mean: float
@@ -50,10 +50,10 @@ class Estimate:
     videos: tuple[float, ...]
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Sequence[float]) -> MeanWithError:
     """The mean of independent videos; the error is that of the mean, from the sample's deviation."""
     error = float(np.std(values, ddof=1)) / len(values) ** 0.5 if len(values) > 1 else None
-    return Estimate(mean=float(np.mean(values)), standard_error=error, videos=tuple(values))
+    return MeanWithError(mean=float(np.mean(values)), standard_error=error, videos=tuple(values))
 
 
 def choose_frames(data: FrameFiles, num_frames: int) -> dict[str, list[int]]:
@@ -113,7 +113,7 @@ def reconstruct(
         yield video_scores, examples
 
 
-def collect(videos: Sequence[VideoScores]) -> dict[str, dict[str, list[Estimate]]]:
+def collect(videos: Sequence[VideoScores]) -> dict[str, dict[str, list[MeanWithError]]]:
     """By autoencoder and metric, an estimate for each level; every video counts the same."""
     return {
         name: {

@@ -25,7 +25,7 @@ Velocity = Callable[[Float[Tensor, "*shape"], int], Float[Tensor, "*shape"]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class NoiseSchedule:
     """How much signal and noise there is at every t; `shift` is base over target resolution."""
 
     shift: float = 1.0
@@ -55,7 +55,7 @@ class Sampling:
     guidance: float = 1.0
     bfloat16: bool = False
     """Run the network under bfloat16 autocast; latents stay in their own dtype."""
-    schedule: Schedule = Schedule()
+    schedule: NoiseSchedule = NoiseSchedule()
     bound: float | None = None
     """The largest absolute value of a latent, where it is known: predicted data is clipped to it."""
     context_time: float = 0.0

@@ -237,7 +237,7 @@ class TokenSampler:
                 alpha.item() * x[:, :first_target].float() + sigma.item() * eps[:, :first_target].float()
             )
             if self.network.causal:
-                return self._recall(layout, context, context_time, positions, action)
+                return self._denoise_from_cache(layout, context, context_time, positions, action)
 
             both_times = torch.stack([torch.full_like(times, context_time), times], dim=1)
 
@@ -260,7 +260,7 @@ class TokenSampler:
             blind(noisy, index), conditional(noisy, index), self.sampling.guidance
         )
 
-    def _recall(
+    def _denoise_from_cache(
         self,
         layout: Layout,
         context: Float[Tensor, "B m C"],
@@ -279,12 +279,12 @@ class TokenSampler:
 
         with autocast(context.device, self.sampling.bfloat16):
             at_context = condition(times.new_tensor([context_time]), known)
-            memory = self.network.remember(context, positions[..., known, :], at_context)
+            cache = self.network.prefill(context, positions[..., known, :], at_context)
 
         def predict(noisy: Tensor, index: int) -> Tensor:
             at_targets = condition(times[index : index + 1], targets)
             with autocast(context.device, self.sampling.bfloat16):
-                v: Tensor = self.network(noisy, positions[..., targets, :], at_targets, memory=memory)
+                v: Tensor = self.network(noisy, positions[..., targets, :], at_targets, cache=cache)
             return v
 
         return predict

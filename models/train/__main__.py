@@ -1,7 +1,7 @@
-"""Train a model: `python -m models.train autoencoder|video --preset nano --data voxel-v1 --out DIR`.
+"""Train a model: `python -m models.train autoencoder|video --preset gpu-hour --data voxel-v1 --out DIR`.
 
---data is a world (its episodes are simulated as they are needed), a data set's folder or, for video models, a
-folder of latents. The same command goes on where a stopped run was. torchrun starts it on many GPUs.
+--data is a world (episodes are simulated on the fly), the folder of a data set or, for video models, a folder
+of latents. Run the same command again to resume. Use torchrun for several GPUs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,10 @@ import tyro
 from loopcraft.core.cli import run
 from loopcraft.core.writing import writing_to
 from models.train.data.pool import EpisodePool
-from models.train.flags import AutoencoderFlags, Flags, VideoFlags
-from models.train.loop import Loop, LoopConfig, describe_start, load_state
+from models.train.flags import AnyFlags, AutoencoderFlags, VideoFlags
+from models.train.loop import Loop, describe_start, load_state
 from models.train.processes import Processes, join_processes
-from models.train.setup.prepare import prepare
+from models.train.setup.build import build_run
 from models.train.trainer import Trainer
 from models.zoo.presets import MODELS
 
@@ -26,55 +26,53 @@ Command = (
 )
 
 
-def train(flags: Flags) -> None:
+def train(flags: AnyFlags) -> None:
     """Check everything, then train."""
-    with join_processes(flags.device) as processes, _claimed(flags, processes):
-        setup = prepare(flags, processes)
-        first_step = 0 if setup.state is None else int(setup.state["step"])
+    with join_processes(flags.compute.device) as processes, _claim(flags, processes):
+        run = build_run(flags, processes)
+        first_step = 0 if run.state is None else int(run.state["step"])
         if processes.rank == 0:
-            print(describe_start(flags.out, setup.config.model, first_step), flush=True)
-        is_compiled = processes.device.type == "cuda" if flags.compile is None else flags.compile
-        trainer = Trainer(setup.config, setup.objective, processes, compiled=is_compiled)
-        if setup.state is not None:
-            load_state(trainer, setup.state, flags.out)
+            print(describe_start(flags.out, run.config.model, first_step), flush=True)
+        is_cuda = processes.device.type == "cuda"
+        is_compiled = is_cuda if flags.compute.compile is None else flags.compute.compile
+        trainer = Trainer(run.config, run.objective, processes, compiled=is_compiled)
+        if run.state is not None:
+            load_state(trainer, run.state, flags.out)
         pool = EpisodePool(
-            setup.source,
-            setup.config.pool,
-            keep=setup.keep,
+            run.source,
+            run.config.pool,
+            keep=run.keep,
             first_step=first_step,
-            workers=flags.workers,
+            workers=flags.episodes.workers,
             rank=processes.rank,
             processes=processes.count,
         )
-        config = LoopConfig(
-            out=flags.out,
-            steps=setup.steps,
-            save_every=flags.save_every,
-            picture_every=flags.picture_every,
-            log_every=flags.log_every,
-            tensorboard=flags.tensorboard,
-        )
         with closing(pool):
-            Loop(config, trainer, pool, first_step, setup.draw).run()
+            Loop(
+                flags.loop,
+                trainer,
+                pool,
+                out=flags.out,
+                first_step=first_step,
+                steps=run.steps,
+                draw=run.draw,
+            ).run()
 
 
 @contextmanager
-def _claimed(flags: Flags, processes: Processes) -> Iterator[None]:
+def _claim(flags: AnyFlags, processes: Processes) -> Iterator[None]:
     """Keep a second run of the same model out of --out; other models may be trained there meanwhile."""
-    if isinstance(flags, VideoFlags):
-        model = flags.model
-    else:
-        model = "autoencoder-cascaded" if cast(AutoencoderFlags, flags).cascaded else "autoencoder"
-    if processes.rank > 0 or (isinstance(flags, VideoFlags) and model not in MODELS):
-        yield  # another process has the lock, or `prepare` will refuse the name
+    is_unknown = isinstance(flags, VideoFlags) and flags.model not in MODELS
+    if processes.rank > 0 or is_unknown:
+        yield  # another process has the lock, or `build_run` will refuse the name
         return
-    with writing_to(flags.out, part=model, swept=("", f"{model}-pictures")):
+    with writing_to(flags.out, part=flags.model, swept=("", f"{flags.model}-pictures")):
         yield
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return run(cast("type[Flags]", Command), train, argv)
+    return run(cast("type[AnyFlags]", Command), train, argv)
 
 
 if __name__ == "__main__":

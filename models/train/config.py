@@ -8,7 +8,7 @@ from models.networks.autoencoder import AutoencoderConfig
 from models.networks.tokens import Grid
 from models.train.data.pool import PoolConfig
 from models.train.optimizers import OptimizerConfig
-from models.zoo.presets import VideoConfig
+from models.zoo.configs import VideoConfig
 
 Detail = Literal["lpips", "gradient"]
 """The term beside the squared error: LPIPS (VGG), or the difference of image gradients."""
@@ -71,7 +71,7 @@ def differences(ours: dict[str, Any], stored: dict[str, Any], prefix: str = "") 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class TrainingSchedule:
     """How long a preset trains, and on how much at a time."""
 
     steps: int
@@ -82,39 +82,68 @@ class Schedule:
     """Frames of a simulated episode."""
 
 
-def schedule_of(preset: str, command: str) -> Schedule:
-    """The paper's schedules (per update over all GPUs), and those of the small presets."""
-    is_video = command == "video"
-    match preset:
-        case "main":
-            return (
-                Schedule(steps=192_000, batch_size=384)
-                if is_video
-                else Schedule(steps=128_000, batch_size=1792)
-            )
-        case "ablation":
-            return (
-                Schedule(steps=256_000, batch_size=384)
-                if is_video
-                else Schedule(steps=128_000, batch_size=1792)
-            )
-        case "pico":
-            return Schedule(
-                steps=5_000 if is_video else 4_000,
-                batch_size=16 if is_video else 64,
-                warmup_steps=100,
-                pool=PoolConfig(episodes=512) if is_video else PoolConfig(fresh=0.25),
-                episode_frames=384,
-            )
-        case "small":
-            return Schedule(
-                steps=3_900 if is_video else 2_000,
-                batch_size=64 if is_video else 384,
-                warmup_steps=100,
-                pool=PoolConfig(episodes=512, fresh=0.8),
-                episode_frames=384,
-            )
-        case "nano":
-            return Schedule(steps=40_000 if is_video else 20_000, batch_size=64, episode_frames=512)
-    small = PoolConfig(episodes=4, fresh=0.25)
-    return Schedule(steps=50, batch_size=4, warmup_steps=10, pool=small, episode_frames=128)
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How often a run logs, draws and saves; changes nothing about the losses."""
+
+    save_every: int = 1000
+    """Updates between checkpoints."""
+    picture_every: int = 1000
+    """Updates between pictures; 0 is none."""
+    log_every: int = 50
+    """Updates between printed lines."""
+    tensorboard: bool = False
+    """Log to TensorBoard as well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PresetSchedules:
+    """A preset's two schedules; the batch is per update, over all GPUs."""
+
+    autoencoder: TrainingSchedule
+    video: TrainingSchedule
+
+
+_TRIAL = TrainingSchedule(
+    steps=50, batch_size=4, warmup_steps=10, pool=PoolConfig(episodes=4, fresh=0.25), episode_frames=128
+)
+SCHEDULES = {
+    "paper": PresetSchedules(
+        autoencoder=TrainingSchedule(steps=128_000, batch_size=1792),
+        video=TrainingSchedule(steps=192_000, batch_size=384),
+    ),
+    "paper-ablation": PresetSchedules(
+        autoencoder=TrainingSchedule(steps=128_000, batch_size=1792),
+        video=TrainingSchedule(steps=256_000, batch_size=384),
+    ),
+    "trial": PresetSchedules(autoencoder=_TRIAL, video=_TRIAL),
+    "gpu-hour": PresetSchedules(
+        autoencoder=TrainingSchedule(steps=20_000, batch_size=64, episode_frames=512),
+        video=TrainingSchedule(steps=40_000, batch_size=64, episode_frames=512),
+    ),
+    "cpu-evening": PresetSchedules(
+        autoencoder=TrainingSchedule(
+            steps=4_000, batch_size=64, warmup_steps=100, pool=PoolConfig(fresh=0.25), episode_frames=384
+        ),
+        video=TrainingSchedule(
+            steps=5_000, batch_size=16, warmup_steps=100, pool=PoolConfig(episodes=512), episode_frames=384
+        ),
+    ),
+    "gpu-minutes": PresetSchedules(
+        autoencoder=TrainingSchedule(
+            steps=2_000,
+            batch_size=384,
+            warmup_steps=100,
+            pool=PoolConfig(episodes=512, fresh=0.8),
+            episode_frames=384,
+        ),
+        video=TrainingSchedule(
+            steps=3_900,
+            batch_size=64,
+            warmup_steps=100,
+            pool=PoolConfig(episodes=512, fresh=0.8),
+            episode_frames=384,
+        ),
+    ),
+}
+"""By the name of the preset."""

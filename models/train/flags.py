@@ -1,96 +1,117 @@
-"""The flags of `python -m models.train autoencoder` and `... video`."""
+"""The flags of `python -m models.train autoencoder` and `... video`, in groups; None is the preset's own."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from loopcraft.core.errors import UserError
 from models.networks.precision import Precision
-
-PresetName = Literal["main", "ablation", "tiny", "nano", "pico", "small"]
+from models.train.config import SCHEDULES, LoopConfig, TrainingSchedule
+from models.zoo.presets import Preset, find_preset
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags:
-    """What both commands take; what is None is as the preset has it."""
+class UpdateFlags:
+    """What an update is."""
 
-    data: str
-    """A world, as in plaza-v1 or voxel-v1, a folder, or a data set at hf://ORG/NAME."""
-    out: Path
-    """The folder of checkpoints, logs and pictures; all models of a set may share one."""
-    preset: PresetName = "nano"
-    steps: int | None = None
-    """Updates in all. A finished run goes on when this is raised."""
     batch_size: int | None = None
     """Samples an update, over all processes."""
     accumulate: int = 1
     """Backward passes an update."""
     learning_rate: float = 1e-3
+    """Of both optimisers, after warm-up."""
     warmup_steps: int | None = None
+    """Updates over which the rate grows from 0; the preset's if not given."""
     cooldown: float = 0.0
     """Share of all steps, at the end, over which the rate falls to 0; such a run cannot be made longer."""
     clip_norm: float = 1.0
     """Largest norm of the gradient."""
     ema: float | None = None
     """Decay of an average of the weights, as in 0.999; the average is then what is shipped."""
-    begin_with: Path | None = None
-    """A .safetensors file of ours with the weights to begin with; without it they are drawn at random."""
-    seed: int = 0
-    """Root of all randomness: weights, worlds, samples and noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeFlags:
+    """Where samples come from."""
+
     pool: int | None = None
     """Episodes, for each process, that samples are drawn from at a time."""
     fresh: float | None = None
     """New episodes an update, for each process."""
+    workers: int = 1
+    """Processes that load or simulate episodes, for each training process; 0: none but itself."""
     resolution: int | None = None
     """Worlds only: height and width of a frame."""
     episode_frames: int | None = None
     """Worlds only: frames of an episode."""
     episode_cache: Path | None = None
     """Worlds only: a folder in which episodes are kept for the next run (5 MB for 384 frames of 64 x 64)."""
-    workers: int = 1
-    """Processes that load or simulate episodes, for each training process; 0: none but itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeFlags:
+    """Where it is computed, and how."""
+
     device: str = "auto"
     """cpu, cuda, or auto."""
     precision: Precision = "auto"
     compile: bool | None = None
     """torch.compile; on CUDA unless told otherwise."""
-    save_every: int = 1000
-    """Updates between checkpoints."""
-    picture_every: int = 1000
-    """Updates between pictures; 0 is none."""
-    log_every: int = 50
-    """Updates between printed lines."""
-    tensorboard: bool = False
-    """Log to TensorBoard as well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What both commands take."""
+
+    data: str
+    """A world, as in plaza-v1 or voxel-v1, a folder, or a data set at hf://ORG/NAME."""
+    out: Path
+    """The folder of checkpoints, logs and pictures; all models of a set may share one."""
+    preset: str = "gpu-hour"
+    """Sizes, plans and schedule: paper, paper-ablation, gpu-hour, gpu-minutes, cpu-evening, or trial."""
+    steps: int | None = None
+    """Updates in all. A finished run goes on when this is raised."""
+    begin_with: Path | None = None
+    """A .safetensors file of ours with the weights to begin with; without it they are drawn at random."""
+    seed: int = 0
+    """Root of all randomness: weights, worlds, samples and noise."""
+    update: UpdateFlags = field(default_factory=UpdateFlags)
+    episodes: EpisodeFlags = field(default_factory=EpisodeFlags)
+    compute: ComputeFlags = field(default_factory=ComputeFlags)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+    @property
+    def sizes(self) -> Preset:
+        """The preset itself; raises `UserError` for a name that none has."""
+        return find_preset(self.preset)
+
+    @property
+    def schedule(self) -> TrainingSchedule:
+        """What the preset has where the flags say nothing."""
+        raise NotImplementedError
 
     def check(self) -> None:
         """Refuse numbers that make no sense; raises `UserError`."""
-        least = {
-            "steps": 1,
-            "batch_size": 1,
-            "accumulate": 1,
-            "warmup_steps": 1,
-            "pool": 1,
-            "resolution": 8,
-            "episode_frames": 8,
-            "workers": 0,
-            "save_every": 1,
-            "picture_every": 0,
-            "log_every": 1,
-            "seed": 0,
-        }
-        for name, smallest in least.items():
-            value = getattr(self, name)
-            if value is not None and value < smallest:
-                raise UserError(f"--{name.replace('_', '-')} {value}: choose {smallest} or more")
-        for name in ("learning_rate", "clip_norm", "fresh"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
+        _require_at_least(vars(self), {"steps": 1, "seed": 0})
+        _require_at_least(vars(self.update), {"batch_size": 1, "accumulate": 1, "warmup_steps": 1})
+        _require_at_least(
+            vars(self.episodes), {"pool": 1, "resolution": 8, "episode_frames": 8, "workers": 0}
+        )
+        _require_at_least(vars(self.loop), {"save_every": 1, "picture_every": 0, "log_every": 1})
+        for name, value in (vars(self.update) | vars(self.episodes)).items():
+            if name in ("learning_rate", "clip_norm", "fresh") and value is not None and not value > 0:
                 raise UserError(f"--{name.replace('_', '-')} {value}: choose a number above 0")
-        if not 0 <= self.cooldown <= 1:
-            raise UserError(f"--cooldown {self.cooldown}: choose a share from 0 to 1")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise UserError(f"--ema {self.ema}: choose a number between 0 and 1, as in 0.999")
+        if not 0 <= self.update.cooldown <= 1:
+            raise UserError(f"--cooldown {self.update.cooldown}: choose a share from 0 to 1")
+        if self.update.ema is not None and not 0 < self.update.ema < 1:
+            raise UserError(f"--ema {self.update.ema}: choose a number between 0 and 1, as in 0.999")
+
+
+def _require_at_least(values: Mapping[str, int | None], least: Mapping[str, int]) -> None:
+    for name, smallest in least.items():
+        value = values[name]
+        if value is not None and value < smallest:
+            raise UserError(f"--{name.replace('_', '-')} {value}: choose {smallest} or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +122,16 @@ class AutoencoderFlags(Flags):
     """The ablation whose coarse latents are means of the finer ones."""
     vgg: Path | None = None
     """torchvision's file of vgg16 weights, for the LPIPS term; without it, image gradients are compared."""
+
+    @property
+    def model(self) -> str:
+        """What the run is called."""
+        return "autoencoder-cascaded" if self.cascaded else "autoencoder"
+
+    @property
+    def schedule(self) -> TrainingSchedule:
+        """That of the preset's autoencoder."""
+        return SCHEDULES[self.sizes.name].autoencoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,3 +145,11 @@ class VideoFlags(Flags):
     """Share of samples whose context is pure noise."""
     context_noise: float = 0.0
     """Half of the samples see their context at a noise level from 0 to this one; the paper has 0."""
+
+    @property
+    def schedule(self) -> TrainingSchedule:
+        """That of the preset's video models."""
+        return SCHEDULES[self.sizes.name].video
+
+
+AnyFlags = AutoencoderFlags | VideoFlags

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from loopcraft.core.errors import UserError
 from models.checkpoints.training_log import Journal
 from models.train.checkpoint import is_shipped, last_good, save_state, ship, shipped_file, state_file
+from models.train.config import LoopConfig
 from models.train.data.pool import EpisodePool
 from models.train.pictures import write_png
 from models.train.processes import StopRequest
@@ -21,26 +21,22 @@ Draw = Callable[[Trainer, EpisodePool], Tensor]
 """From the trainer and its pool to a picture, uint8 (H, W, 3)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoopConfig:
-    """When what is done; changes nothing about the losses."""
-
-    out: Path
-    steps: int
-    save_every: int
-    picture_every: int
-    """0: no pictures."""
-    log_every: int
-    tensorboard: bool = False
-
-
 class Loop:
-    """Runs a trainer from `first_step` to the end."""
+    """Runs a trainer from `first_step` until it has done `steps`, and keeps all files in `out`."""
 
     def __init__(
-        self, config: LoopConfig, trainer: Trainer, pool: EpisodePool, first_step: int, draw: Draw | None
+        self,
+        config: LoopConfig,
+        trainer: Trainer,
+        pool: EpisodePool,
+        *,
+        out: Path,
+        first_step: int,
+        steps: int,
+        draw: Draw | None,
     ) -> None:
         self.config, self.trainer, self.pool, self.draw = config, trainer, pool, draw
+        self.out, self.steps = out, steps
         self.model = trainer.config.model
         self.is_first = trainer.processes.rank == 0
         self._first_step = first_step
@@ -51,7 +47,7 @@ class Loop:
         """Train; raises `UserError` when a loss is not finite or a checkpoint cannot be saved."""
         journal = None
         if self.is_first:
-            path = self.config.out / f"{self.model}.jsonl"
+            path = self.out / f"{self.model}.jsonl"
             journal = Journal(path, first_step=self._first_step, tensorboard=self.config.tensorboard)
         try:
             with StopRequest() as stop:
@@ -64,7 +60,7 @@ class Loop:
         config, processes = self.config, self.trainer.processes
         step = self._first_step
         self._ship_again(step)
-        while step < config.steps:
+        while step < self.steps:
             self._advance(step, stop, journal)
             if processes.any(stop()):
                 self._flush(journal)
@@ -75,14 +71,14 @@ class Loop:
                 self._start_clock()
             self._pending.append((step, self.trainer.update(step, self.pool)))
             step += 1
-            is_last = step == config.steps
+            is_last = step == self.steps
             if step % config.log_every == 0 or step % config.save_every == 0 or is_last:
                 self._flush(journal)
             if step % config.save_every == 0 or is_last:
                 self._save(step)
             if config.picture_every and (step % config.picture_every == 0 or is_last):
                 self._picture(step)
-        self._say(f"trained {step} steps: {shipped_file(config.out, self.model)}")
+        self._say(f"trained {step} steps: {shipped_file(self.out, self.model)}")
 
     def _advance(self, step: int, stop: StopRequest, journal: Journal | None) -> None:
         """Let the pool take in what `step` needs; where it cannot, what has been trained is saved first."""
@@ -97,10 +93,10 @@ class Loop:
     def _ship_again(self, step: int) -> None:
         """Make the shipped file again where it is not of the state that the run goes on from."""
         trainer = self.trainer
-        made = (self.config.out, trainer.config, step, trainer.network, trainer.average)
+        made = (self.out, trainer.config, step, trainer.network, trainer.average)
         if self.is_first and step and not is_shipped(*made):
             ship(*made)
-            shipped = shipped_file(self.config.out, self.model)
+            shipped = shipped_file(self.out, self.model)
             self._say(f"made {shipped} again, from the state of step {step}")
 
     def _start_clock(self) -> None:
@@ -129,7 +125,7 @@ class Loop:
             journal.write(records)
         self._refuse_nan(records)
         self._say(
-            f"step {records[-1]['step'] + 1}/{self.config.steps}: loss {records[-1]['loss']:.5g}; "
+            f"step {records[-1]['step'] + 1}/{self.steps}: loss {records[-1]['loss']:.5g}; "
             f"trains {trained:.3g} samples/s, loading can give {loaded:.3g} samples/s, "
             f"waited {self.pool.seconds_waited / seconds:.0%} of the time"
         )
@@ -140,22 +136,20 @@ class Loop:
         for record in records:
             if not torch.tensor([record["loss"], record["gradient_norm"]]).isfinite().all():
                 raise UserError(
-                    f"{self.config.out}: step {record['step']} has loss {record['loss']:g} and gradient norm "
-                    f"{record['gradient_norm']:g}; {last_good(self.config.out, self.model)}; "
+                    f"{self.out}: step {record['step']} has loss {record['loss']:g} and gradient norm "
+                    f"{record['gradient_norm']:g}; {last_good(self.out, self.model)}; "
                     "start anew in another folder with a lower --learning-rate"
                 )
 
     def _save(self, step: int) -> None:
         if self.is_first:
             trainer = self.trainer
-            save_state(
-                self.config.out, trainer.config, step, trainer.network, trainer.average, trainer.optimizers
-            )
+            save_state(self.out, trainer.config, step, trainer.network, trainer.average, trainer.optimizers)
 
     def _picture(self, step: int) -> None:
         if self.is_first and self.draw is not None:
             write_png(
-                self.config.out / f"{self.model}-pictures" / f"{step:07d}.png",
+                self.out / f"{self.model}-pictures" / f"{step:07d}.png",
                 self.draw(self.trainer, self.pool),
             )
 

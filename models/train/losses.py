@@ -11,7 +11,7 @@ from models.networks.autoencoder import Autoencoder, patch_pyramid
 from models.networks.denoiser import Condition, TokenDenoiser, mask_actions, visible_from
 from models.networks.framepack import FramePackDenoiser
 from models.networks.tokens import LEVEL
-from models.sampling.diffusion import Schedule
+from models.sampling.diffusion import NoiseSchedule
 
 
 def reconstruction_loss(
@@ -38,7 +38,7 @@ def token_loss(
     eps: Float[Tensor, "B n C"],
     time: Float[Tensor, " B"],
     conditioned: Bool[Tensor, " B"],
-    schedule: Schedule,
+    schedule: NoiseSchedule,
     poses: Float[Tensor, "B n 3"] | None = None,
     context_time: Float[Tensor, " B"] | None = None,
 ) -> Float[Tensor, ""]:
@@ -85,7 +85,7 @@ def frame_loss(
     eps: Float[Tensor, "B T C side side"],
     time: Float[Tensor, " B"],
     conditioned: Bool[Tensor, " B"],
-    schedule: Schedule,
+    schedule: NoiseSchedule,
     context_time: Float[Tensor, " B"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean squared v error over the newest frames; context as in `token_loss`, actions always given."""

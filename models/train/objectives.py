@@ -17,13 +17,13 @@ from models.networks.framepack import FramePackDenoiser
 from models.networks.odometry import token_poses
 from models.networks.tokens import FRAME, Grid
 from models.plans.plan import DENOISED, UNSEEN, Plan
-from models.sampling.diffusion import Schedule
+from models.sampling.diffusion import NoiseSchedule
 from models.train.data.pool import EpisodePool
 from models.train.data.transfer import send
 from models.train.data.windows import WindowTable, choose_step
 from models.train.detail_loss import DetailLoss
 from models.train.losses import frame_loss, reconstruction_loss, token_loss
-from models.zoo.presets import VideoNetwork
+from models.zoo.configs import VideoNetwork
 
 Batch = dict[str, Shaped[Tensor, "..."]]
 
@@ -118,7 +118,7 @@ class TokenObjective(nn.Module):
             eps=eps,
             time=time,
             conditioned=conditioned,
-            schedule=Schedule(),
+            schedule=NoiseSchedule(),
             poses=poses,
             context_time=context_time,
         )
@@ -169,7 +169,7 @@ class FrameObjective(nn.Module):
             eps=eps,
             time=time,
             conditioned=conditioned,
-            schedule=Schedule(),
+            schedule=NoiseSchedule(),
             context_time=context_time,
         )
 

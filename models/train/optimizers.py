@@ -42,7 +42,10 @@ def split_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[st
 
 
 def build_optimizers(model: nn.Module, config: OptimizerConfig) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
-    """Both optimisers; their updates have comparable size (Muon's is scaled to AdamW's rms)."""
+    """Both optimisers; their updates have comparable size (Muon's is scaled to AdamW's rms).
+
+    Parameters that need no gradient have none, and stay as they are.
+    """
     matrices, others = split_parameters(model)
     muon = torch.optim.Muon(
         matrices.values(),

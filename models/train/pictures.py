@@ -13,7 +13,7 @@ from models.latents.codec import FrameCodec
 from models.networks.autoencoder import Autoencoder
 from models.sampling.diffusion import Sampling
 from models.sampling.token_sampler import keyed_noise
-from models.zoo.presets import VideoConfig, VideoNetwork
+from models.zoo.configs import VideoConfig, VideoNetwork
 
 COLUMNS = 8
 """Frames in a row."""

@@ -1,6 +1,6 @@
-"""Play episodes into a cache: `python -m models.train.play --data plaza-v1 --episode-cache DIR`.
+"""Simulate training episodes in advance: `python -m models.train.play --data plaza-v1 --episode-cache DIR`.
 
-Several processes play at a time; a training with the same `--episode-cache` reads what they have played.
+Uses several processes; training with the same `--episode-cache` reads the episodes from there.
 """
 
 import multiprocessing

@@ -21,16 +21,16 @@ from models.networks.tokens import LatentSpace
 from models.plans.builders import PlanConfig
 from models.sampling.diffusion import Sampling
 from models.zoo.box import PRETRAINED, PRETRAINED_FOLDER, choose_set, is_boxed
-from models.zoo.presets import (
-    PRESETS,
+from models.zoo.configs import (
     CausalModelConfig,
     FramePackConfig,
-    Preset,
+    ModelConfig,
     TokenModelConfig,
     VideoConfig,
     VideoNetwork,
-    tiny,
+    describe_architecture,
 )
+from models.zoo.presets import MODELS, PRESETS, find_model, find_preset
 
 SUFFIX = ".safetensors"
 AUTOENCODERS = ("autoencoder", "autoencoder-cascaded")
@@ -38,7 +38,7 @@ AUTOENCODERS = ("autoencoder", "autoencoder-cascaded")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class WeightSource:
     """Where weights come from: a checkpoint, or a preset with random weights.
 
     A checkpoint is "pretrained" (the default), "pretrained/WORLD", "published", a folder, or
@@ -59,8 +59,8 @@ class Source:
                 f"give either a checkpoint ('{PRETRAINED}', 'published', a folder or hf://ORG/NAME) or a "
                 f"preset ({', '.join(PRESETS)}: random weights), and not both"
             )
-        if self.preset is not None and self.preset not in PRESETS:
-            raise UserError(f"there is no preset {self.preset!r}; choose one of {', '.join(PRESETS)}")
+        if self.preset is not None:
+            find_preset(self.preset)
 
     @property
     def folder(self) -> str:
@@ -71,14 +71,14 @@ class Source:
     @property
     def label(self) -> str:
         """What a model's name adds, so that random weights are never mistaken for a result."""
-        return "" if self.preset is None else f" ({self.preset}, random weights)"
+        return "" if self.preset is None else f" ({find_preset(self.preset).name}, random weights)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     """The two networks of a model, what defines them, and one SHA-256 of both files (None: random)."""
 
-    preset: Preset
+    config: ModelConfig
     autoencoder: Autoencoder
     network: VideoNetwork
     sha256: str | None
@@ -101,15 +101,15 @@ class Stored:
         load_weights(module, self.weights, self.path, published=self.config is None)
 
 
-def load_model(name: str, source: Source) -> LoadedModel:
+def load_model(name: str, source: WeightSource) -> LoadedModel:
     """The model called `name`, with its autoencoder."""
     if source.preset is not None:
         autoencoder, _ = load_autoencoder(name, source)
-        preset = PRESETS[source.preset](name, source.frame_size or 256)
+        config = find_preset(source.preset).model(name, source.frame_size or 256)
         with seeded(source.seed):
-            network = preset.video.network(autoencoder.grid)
-        return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=None)
-    stem = autoencoder_stem(name)
+            network = config.video.network(autoencoder.grid)
+        return LoadedModel(config=config, autoencoder=autoencoder, network=network, sha256=None)
+    stem = find_model(name).autoencoder
     stored = find_weights(name, source.folder)  # first: what is not there is said before more is fetched
     autoencoder_file = find_weights(stem, source.folder)
     autoencoder = _fill_autoencoder(name, autoencoder_file)
@@ -119,14 +119,14 @@ def load_model(name: str, source: Source) -> LoadedModel:
     require_same_autoencoder(
         stored.header, stored.path, autoencoder_file.header, autoencoder_file.path, autoencoder_sha256
     )
-    video = stored.config or PRESETS["main"](name, 256).video
+    video = stored.config or PRESETS["paper"].model(name).video
     assert not isinstance(video, AutoencoderConfig)
     with _described_by(stored.path):
         network = video.network(autoencoder.grid)
     stored.fill(network)
     digest = model_sha256(autoencoder_sha256, file_sha256(stored.path))
-    preset = Preset(autoencoder=autoencoder.config, video=video, sampling=stored.sampling)
-    return LoadedModel(preset=preset, autoencoder=autoencoder, network=network, sha256=digest)
+    config = ModelConfig(autoencoder=autoencoder.config, video=video, sampling=stored.sampling)
+    return LoadedModel(config=config, autoencoder=autoencoder, network=network, sha256=digest)
 
 
 def model_sha256(autoencoder_sha256: str, video_sha256: str) -> str:
@@ -134,28 +134,24 @@ def model_sha256(autoencoder_sha256: str, video_sha256: str) -> str:
     return hashlib.sha256(f"{autoencoder_sha256}{video_sha256}".encode()).hexdigest()
 
 
-def load_autoencoder(name: str, source: Source) -> tuple[Autoencoder, str | None]:
+def load_autoencoder(name: str, source: WeightSource) -> tuple[Autoencoder, str | None]:
     """The autoencoder of the model called `name`, and its file's SHA-256 (None: random weights)."""
     if source.preset is not None:
         with seeded(source.seed):
-            return Autoencoder(PRESETS[source.preset](name, source.frame_size or 256).autoencoder), None
-    stored = find_weights(autoencoder_stem(name), source.folder)
+            config = find_preset(source.preset).model(name, source.frame_size or 256)
+            return Autoencoder(config.autoencoder), None
+    stored = find_weights(find_model(name).autoencoder, source.folder)
     return _fill_autoencoder(name, stored), file_sha256(stored.path)
 
 
 def _fill_autoencoder(name: str, stored: Stored) -> Autoencoder:
     config = stored.config or AutoencoderConfig()
-    if not isinstance(config, AutoencoderConfig) or config.cascaded != tiny(name).autoencoder.cascaded:
+    if not isinstance(config, AutoencoderConfig) or config.cascaded != find_model(name).cascaded:
         raise UserError(f"{stored.path}: does not hold the autoencoder of {name}; choose another checkpoint")
     with _described_by(stored.path):
         autoencoder = Autoencoder(config)
     stored.fill(autoencoder)
     return autoencoder
-
-
-def autoencoder_stem(name: str) -> str:
-    """What the file of the autoencoder of the model called `name` is called."""
-    return "autoencoder-cascaded" if tiny(name).autoencoder.cascaded else "autoencoder"
 
 
 def holds(stem: str, checkpoint: str) -> bool:
@@ -220,7 +216,7 @@ def _described_by(path: Path) -> Iterator[None]:
 
 def require_kind(stem: str, config: AutoencoderConfig | VideoConfig, path: str | Path) -> None:
     """Raise `UserError` if a file called `stem` holds a model of another architecture."""
-    wanted = "an autoencoder" if stem in AUTOENCODERS else _family(tiny(stem).video)
+    wanted = "an autoencoder" if stem in AUTOENCODERS else MODELS[stem].architecture
     if _family(config) != wanted:
         raise UserError(f"{path}: holds {_family(config)}, not {stem}; choose another checkpoint")
 
@@ -243,14 +239,11 @@ def require_same_autoencoder(
 
 def _family(config: AutoencoderConfig | VideoConfig) -> str:
     """The architecture of a model, whatever its size."""
-    match config:
-        case AutoencoderConfig():
-            return "an autoencoder"
-        case FramePackConfig():
-            return "a FramePack denoiser"
-        case CausalModelConfig():
-            return f"a causal token denoiser for {config.plan.kind} plans"
-    return f"a token denoiser for {config.plan.kind} plans"
+    if isinstance(config, AutoencoderConfig):
+        return "an autoencoder"
+    return describe_architecture(
+        type(config), "" if isinstance(config, FramePackConfig) else config.plan.kind
+    )
 
 
 def sampling_from(header: dict[str, Any], path: Path) -> Sampling:

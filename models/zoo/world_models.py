@@ -25,8 +25,8 @@ from models.sampling.diffusion import Sampling, Solver
 from models.sampling.token_sampler import Sampler, keyed_noise
 from models.zoo.box import PRETRAINED, misfit
 from models.zoo.extended_actions import extend_actions
-from models.zoo.loading import LoadedModel, Source, load_autoencoder, load_model
-from models.zoo.presets import require_model
+from models.zoo.loading import LoadedModel, WeightSource, load_autoencoder, load_model
+from models.zoo.presets import find_model
 
 
 class VideoRollout:
@@ -36,7 +36,7 @@ class VideoRollout:
         self.name = name
         self.checkpoint_sha256 = model.sha256
         self.notes: tuple[str, ...] = ()
-        self._video = model.preset.video
+        self._video = model.config.video
         self._network = model.network.eval().requires_grad_(False)
         self._codec = FrameCodec(model.autoencoder, precision, self._video.space)
         self._sampling = sampling
@@ -154,15 +154,15 @@ def build_rollout(
     seed: int = 0,
     world: str | None = None,
 ) -> VideoRollout:
-    """The model called `name`, with weights as `Source` says; what is None is as the preset has it.
+    """The model called `name`, with weights as `WeightSource` says; what is None is as the preset has it.
 
     `world` is that of the data (the benchmark gives it): it chooses among the sets in the box.
     """
     if precision not in get_args(Precision):
         raise UserError(f"precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
-    source = Source(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed, world=world)
+    source = WeightSource(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed, world=world)
     model = load_model(name, source)
-    sampling = model.preset.sampling.changed(steps=steps, solver=solver, guidance=guidance)
+    sampling = model.config.sampling.changed(steps=steps, solver=solver, guidance=guidance)
     if compile_network:
         model.network.trunk.compile()
     rollout = VideoRollout(name + source.label, model, sampling, precision)
@@ -182,7 +182,7 @@ def autoencoded(
     world: str | None = None,
 ) -> Autoencoded:
     """The reconstruction bound at one level, with MilliVid's autoencoder."""
-    source = Source(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed, world=world)
+    source = WeightSource(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed, world=world)
     autoencoder, sha256 = load_autoencoder("millivid", source)
     return Autoencoded(f"autoencoded{source.label}", autoencoder, sha256, level, device)
 
@@ -210,7 +210,7 @@ def load(name: str, *, device: str = "cpu", **options: Any) -> VideoRollout:
     >>> model.frame_shape, model.max_context
     ((3, 64, 64), 64)
     """
-    require_model(name)
+    find_model(name)
     place = find_device(device)
     model = build_rollout(name, **options)
     model.place(place)

@@ -9,7 +9,7 @@ from benchmark import report
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.harness.score import write_scores
 from benchmark.recall import main
-from benchmark.reporting.recall_tables import Group, groups_up_to
+from benchmark.reporting.returns import Group, groups_up_to
 from benchmark.results.result_file import write_result
 from loopcraft.core.files import write_json
 from loopcraft.dataset import open_dataset

@@ -1,16 +1,18 @@
 """A tiny data set on disk and results made by hand, for the tests of the benchmark and the leaderboard."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from benchmark.contract.protocol import LOOPCRAFT_MINI
+from benchmark.results.estimates import Estimate, MetricCard, measured
+from benchmark.results.recall_schema import PixelCounts, Recall, RecallScores
 from benchmark.results.result_file import (
     Curve,
     Data,
-    Estimate,
-    MetricCard,
     MetricResult,
     Model,
     Provenance,
@@ -90,3 +92,68 @@ def make_result(name: str = "dreamer", psnr: float = 20.0, **changes: object) ->
         provenance=Provenance(seed=0, code="0.1.0", packages={}, hardware="a processor", seconds=1.0),
     )
     return dataclasses.replace(result, **changes)  # type: ignore[arg-type]
+
+
+def make_recall(
+    ages: Sequence[tuple[int, int]],
+    by_age: np.ndarray,
+    *,
+    metric: str = "ssim",
+    pixels: np.ndarray | None = None,
+    higher_is_better: bool = True,
+    never_shown: np.ndarray | None = None,
+) -> Recall:
+    """Scores of V videos in age bins, `by_age` (V, bins) with NaN where a video has no such pixels."""
+    num_videos = len(by_age)
+    counts = np.where(np.isnan(by_age), 0, 100 if pixels is None else pixels).astype(int)
+    card = MetricCard(
+        name=metric,
+        version=1,
+        title=metric.upper(),
+        unit="",
+        higher_is_better=higher_is_better,
+        decimals=3,
+        kind="paired",
+        weights={},
+    )
+    returned = np.array([np.nan if np.isnan(row).all() else np.nanmean(row) for row in by_age])
+    return Recall(
+        ages=tuple(ages),
+        pixels=PixelCounts(
+            sky=(50,) * num_videos,
+            never_shown=(70,) * num_videos,
+            in_sight=(30,) * num_videos,
+            by_age=tuple(tuple(column.tolist()) for column in counts.T),
+        ),
+        metrics={
+            metric: RecallScores(
+                card=card,
+                never_shown=measured(np.full(num_videos, 0.25) if never_shown is None else never_shown),
+                in_sight=measured(np.full(num_videos, 0.75)),
+                returned=measured(returned),
+                by_age=tuple(measured(column) for column in by_age.T),
+            )
+        },
+    )
+
+
+BINS = ((1, 16), (17, 32), (33, 64), (65, 128), (129, 256))
+
+
+def make_recall_result(
+    by_age: np.ndarray,
+    name: str = "model",
+    ages: Sequence[tuple[int, int]] = BINS,
+    role: Literal["model", "bound"] = "model",
+    **more: Any,
+) -> Result:
+    """A result whose recall is `by_age` (V, bins); `more` as for `make_recall`."""
+    keys = tuple(episode_key(video) for video in range(len(by_age)))
+    result = make_result(name, recall=make_recall(ages, by_age, **more))
+    videos = {window: (20.0,) * len(keys) for window in result.metrics["psnr"].windows}
+    return dataclasses.replace(
+        result,
+        data=dataclasses.replace(result.data, keys=keys),
+        model=dataclasses.replace(result.model, role=role),
+        metrics={"psnr": dataclasses.replace(result.metrics["psnr"], videos=videos)},
+    )

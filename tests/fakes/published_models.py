@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.results.result_file import Result
 from models import publish
-from models.zoo.loading import Source, load_model
+from models.zoo.loading import WeightSource, load_model
 from tests.fakes import hub as fake_hub
 from tests.fakes.benchmark_data import make_result
 from tests.fakes.training_runs import train, use_fake_world
@@ -37,5 +37,5 @@ def files_of(hub: fake_hub.Hub, repository: str) -> dict[str, bytes]:
 def result_of(folder: Path, psnr: float) -> Result:
     """A result of the MilliVid in `folder`."""
     found = make_result("millivid", psnr=psnr)
-    sha256 = load_model("millivid", Source(checkpoint=str(folder))).sha256
+    sha256 = load_model("millivid", WeightSource(checkpoint=str(folder))).sha256
     return dataclasses.replace(found, model=dataclasses.replace(found.model, checkpoint_sha256=sha256))

@@ -8,15 +8,26 @@ import numpy as np
 import torch
 
 from loopcraft.core.files import write_json
-from models.latents.store import MANIFEST, manifest_of, write_video
+from models.latents.store import MANIFEST, manifest_of, write_index, write_video
 from models.train.__main__ import main
 from models.train.data import played
-from models.zoo.presets import tiny
+from models.zoo.presets import PRESETS
 from tests.fakes.world import FakeWorld
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "golden_losses.json"
 FRAMES = 120
-QUICK = ("--preset", "tiny", "--device", "cpu", "--workers", "0", "--picture-every", "0", "--batch-size", "2")
+QUICK = (
+    "--preset",
+    "trial",
+    "--device",
+    "cpu",
+    "--workers",
+    "0",
+    "--picture-every",
+    "0",
+    "--batch-size",
+    "2",
+)
 WORLD = ("--data", "voxel-v1", "--resolution", "16", "--episode-frames", "120")
 KINDS = ("autoencoder", "millivid", "framepack")
 
@@ -27,8 +38,8 @@ def use_fake_world() -> None:
 
 
 def write_latents(folder: Path) -> Path:
-    """Three videos of smooth latents in the shape of the tiny preset."""
-    grid = tiny("millivid", 16).autoencoder.grid
+    """Three videos of smooth latents in the shape of the preset trial."""
+    grid = PRESETS["trial"].model("millivid", 16).autoencoder.grid
     rng = np.random.default_rng(0)
     index = {}
     for number in range(3):
@@ -41,7 +52,7 @@ def write_latents(folder: Path) -> Path:
         write_video(folder, key, [*values.split(grid.tokens_per_level, dim=1)], states)
         index[key] = FRAMES
     write_json(folder / MANIFEST, manifest_of(grid, torch.float32, autoencoder_sha256=None))
-    write_json(folder / "index.json", index)
+    write_index(folder, index)
     return folder
 
 

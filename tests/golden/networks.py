@@ -6,7 +6,7 @@ from models.networks.denoiser import Condition, TimeEmbedding, TokenDenoiser, ma
 from models.networks.framepack import FramePackDenoiser, FramePackWindow
 from models.networks.layers import (
     SIZES,
-    ConditionedBlock,
+    AdaLNZeroBlock,
     HeadNorm,
     image_position_features,
     layer_norm,
@@ -14,7 +14,7 @@ from models.networks.layers import (
     video_position_features,
 )
 from models.networks.tokens import LEVEL, Grid
-from models.sampling.diffusion import Schedule
+from models.sampling.diffusion import NoiseSchedule
 from tests.golden.folder import Folder, fill
 
 FORWARD = 2e-5
@@ -42,7 +42,7 @@ def check_block(folder: Folder) -> None:
     """One small block on tiny activations, where the epsilons of both norms matter."""
     golden = folder.tensors("block.npz")
     width = golden["x"].shape[-1]
-    block = ConditionedBlock(width, int(golden["num_heads"])).requires_grad_(False)
+    block = AdaLNZeroBlock(width, int(golden["num_heads"])).requires_grad_(False)
     state = {
         key.removeprefix("weights/"): value for key, value in golden.items() if key.startswith("weights/")
     }
@@ -78,12 +78,12 @@ def check_universal_forward(folder: Folder) -> None:
                 SIZES[test["model_size"]], channels=test["latent_channels"], num_levels=test["num_levels"]
             )
             fill(network, rule, manifest["salt"])
-            schedule = Schedule(shift=test.get("shift", 1.0))
+            schedule = NoiseSchedule(shift=test.get("shift", 1.0))
             check_one_universal(folder, f"{name} {rule}", network, golden, rule, schedule)
 
 
 def check_one_universal(
-    folder: Folder, name: str, network: TokenDenoiser, golden: dict, rule: str, schedule: Schedule
+    folder: Folder, name: str, network: TokenDenoiser, golden: dict, rule: str, schedule: NoiseSchedule
 ) -> None:
     """All outputs of one forward file under one weight rule."""
     address, action = golden["indices_flhw"], golden["actions"][..., 0].long()

@@ -6,7 +6,7 @@ import torch
 from models.networks.tokens import Grid
 from models.plans import builders as plans
 from models.plans.plan import Plan
-from models.sampling.diffusion import Schedule
+from models.sampling.diffusion import NoiseSchedule
 from tests.golden.folder import Folder
 
 
@@ -74,7 +74,7 @@ def check_schedule(folder: Folder) -> None:
     for shift in sorted(
         key.removeprefix("alpha_shift_") for key in golden if key.startswith("alpha") and "_f64" not in key
     ):
-        schedule = Schedule(shift=float(shift))
+        schedule = NoiseSchedule(shift=float(shift))
         for suffix, time, tolerance in (("", golden["t"], 3e-7), ("_f64", golden["t"].double(), 1e-12)):
             alpha, sigma = schedule.alpha_sigma(time)
             folder.close(

@@ -9,7 +9,7 @@ from models.networks.denoiser import TokenDenoiser
 from models.networks.framepack import FramePackDenoiser, FramePackWindow
 from models.networks.layers import SIZES
 from models.networks.tokens import FRAME, LEVEL, Grid, Pyramid
-from models.sampling.diffusion import Sampling, Schedule
+from models.sampling.diffusion import NoiseSchedule, Sampling
 from models.sampling.frame_sampler import FrameSampler
 from models.sampling.token_sampler import TokenSampler
 from tests.golden.folder import Folder, fill
@@ -85,7 +85,7 @@ def sampler_of(test: dict, options: dict, salt: str) -> tuple[TokenSampler, Grid
     sampling = Sampling(
         steps=test["sampling_steps"],
         guidance=options["guidance_scale"],
-        schedule=Schedule(shift=test["shift"]),
+        schedule=NoiseSchedule(shift=test["shift"]),
     )
     return TokenSampler(network, plan, grid, sampling), grid
 
@@ -128,7 +128,7 @@ def check_frame_rollout(folder: Folder) -> None:
             network = FramePackDenoiser(size, window, grid, bottleneck=bottleneck)
             fill(network, rule, manifest["salt"])
             context = golden["latents"][:, :start].movedim(2, -1).flatten(2, 3)
-            schedule = Schedule(shift=test.get("shift", 1.0))
+            schedule = NoiseSchedule(shift=test.get("shift", 1.0))
             sampler = FrameSampler(network, Sampling(steps=test["sampling_steps"], schedule=schedule))
             rollout = sampler.rollout([context], golden["actions"][..., 0].long(), noise)
             parts = [generated.latents for generated in itertools.islice(rollout, 1 if folder.fast else None)]

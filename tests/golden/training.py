@@ -9,7 +9,7 @@ from models.networks.denoiser import TokenDenoiser
 from models.networks.framepack import FramePackDenoiser, FramePackWindow
 from models.networks.layers import SIZES
 from models.networks.tokens import Grid
-from models.sampling.diffusion import Schedule
+from models.sampling.diffusion import NoiseSchedule
 from models.train.losses import frame_loss, token_loss
 from models.train.optimizers import OptimizerConfig, build_optimizers, set_learning_rate, split_parameters
 from tests.golden.folder import Folder, fill
@@ -75,7 +75,7 @@ def check_token_training(folder: Folder) -> None:
                 eps=golden[f"{prefix}eps"],
                 time=golden[f"{prefix}t_uniform"][:, 0],
                 conditioned=golden[f"{prefix}u"] > test["guidance_dropout_probability"],
-                schedule=Schedule(shift=test.get("shift", 1.0)),
+                schedule=NoiseSchedule(shift=test.get("shift", 1.0)),
             )
 
         for rule in "AB":
@@ -111,7 +111,7 @@ def check_frame_training(folder: Folder) -> None:
                 eps=golden["eps"],
                 time=golden["t_uniform"],
                 conditioned=golden["dropout_u"][:, 0] >= test["guidance_dropout_probability"],
-                schedule=Schedule(shift=test.get("shift", 1.0)),
+                schedule=NoiseSchedule(shift=test.get("shift", 1.0)),
             )
             check_gradients(folder, f"{name} {rule}", loss, network, golden, rule, test["parameter_names"])
 

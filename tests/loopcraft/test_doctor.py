@@ -1,15 +1,13 @@
 """The doctor: what it finds, what it says mends it, and its exit code, on machines of every kind."""
 
-import stat
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from loopcraft import doctor
 from loopcraft.core.errors import UserError
-from loopcraft.doctor import Check
+from loopcraft.worlds.checks import require_world
 
 
 @pytest.fixture
@@ -19,78 +17,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("MINERL_HEADLESS", raising=False)
     return tmp_path
-
-
-def install(machine: Path, name: str, prints: str) -> None:
-    command = machine / name
-    command.write_text(f"#!/bin/sh\necho '{prints}'\n")
-    command.chmod(command.stat().st_mode | stat.S_IXUSR)
-
-
-def test_java_must_be_eight(machine: Path) -> None:
-    assert doctor.check_java() == Check(
-        name="Java 8", found="no java on the PATH", remedy="apt-get install -y openjdk-8-jdk"
-    )
-    install(machine, "java", 'openjdk version "17.0.15" 2025-04-15')
-    wrong = doctor.check_java()
-    assert wrong.found == "Java 17.0.15"
-    assert wrong.remedy is not None
-    assert "update-alternatives --set java" in wrong.remedy
-    install(machine, "java", 'openjdk version "1.8.0_402"')
-    assert doctor.check_java() == Check(
-        name="Java 8",
-        found="Java 1.8.0_402, but no javac on the PATH",
-        remedy="apt-get install -y openjdk-8-jdk",
-    ), "the game is compiled: a runtime alone will not do"
-    install(machine, "javac", "javac 17.0.15")
-    other = doctor.check_java()
-    assert other.found == "Java 1.8.0_402, but javac 17.0.15"
-    assert other.remedy is not None
-    assert "update-alternatives --set javac" in other.remedy
-    install(machine, "javac", "javac 1.8.0_402")
-    assert doctor.check_java() == Check(name="Java 8", found="Java 1.8.0_402")
-
-
-def test_a_display_is_there_or_made(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor.check_display().remedy == "apt-get install -y xvfb xauth && export MINERL_HEADLESS=1"
-    monkeypatch.setenv("DISPLAY", ":0")
-    assert doctor.check_display() == Check(name="display", found="DISPLAY=:0")
-    monkeypatch.setenv("MINERL_HEADLESS", "1")
-    assert doctor.check_display().found == "MINERL_HEADLESS=1 but no xvfb-run"
-    install(machine, "xvfb-run", "")
-    assert doctor.check_display().remedy is None
-
-
-def test_the_renderer_is_named(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor.check_gl().remedy == "apt-get install -y mesa-utils libgl1-mesa-dri"
-    install(machine, "glxinfo", "Error: unable to open display")
-    assert doctor.check_gl().remedy is not None
-    install(machine, "glxinfo", "OpenGL renderer string: llvmpipe (LLVM 15.0.6, 256 bits)")
-    assert doctor.check_gl() == Check(name="OpenGL", found="llvmpipe (LLVM 15.0.6, 256 bits)")
-    monkeypatch.setenv("MINERL_HEADLESS", "1")  # now the display that xvfb makes is asked
-    install(machine, "xvfb-run", "OpenGL renderer string: virtual")
-    assert doctor.check_gl().found == "virtual"
-
-
-def test_packages_have_the_right_version() -> None:
-    assert doctor.check_package("numpy", metadata.version("numpy")).remedy is None
-    assert doctor.check_package("numpy", "0.1").found == metadata.version("numpy")
-    missing = doctor.check_package("no-such-package", "1")
-    assert missing.found == "not installed"
-    assert missing.remedy is not None
-    assert missing.remedy.endswith("pip install --no-build-isolation gym==0.19.0 minerl==0.4.4")
-
-
-def test_the_game_must_be_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "minerl", raising=False)
-    (tmp_path / "minerl").mkdir()
-    (tmp_path / "minerl" / "__init__.py").touch()
-    assert doctor.check_game().remedy is not None
-    jar = tmp_path / "minerl" / doctor.GAME_JAR
-    jar.parent.mkdir(parents=True)
-    jar.touch()
-    assert doctor.check_game() == Check(name="game", found="built")
 
 
 def test_slow_and_full_disks_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +59,7 @@ def test_a_bare_machine_is_told_what_to_do(machine: Path, capsys: pytest.Capture
     with pytest.raises(
         UserError, match=r"cannot run here: Java 8: no java on the PATH; mend it with: apt-get"
     ):
-        doctor.require_world("minerl")
+        require_world("minerl")
 
 
 def test_an_unknown_world_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes
 def test_a_set_has_its_files_and_no_others(whole: dict[str, dict[str, bytes]]) -> None:
     episodes = [f"000/00{index}{suffix}" for index in range(4) for suffix in (".mp4", ".npy")]
     for stored in whole.values():
-        assert sorted(stored) == sorted([*episodes, "dataset.json", "episodes.parquet", "index.json"])
+        assert sorted(stored) == sorted(
+            [*episodes, "SHA256SUMS", "dataset.json", "episodes.parquet", "index.json"]
+        )
         assert json.loads(stored["index.json"]) == {f"000/00{index}": 64 for index in range(4)}
     manifest = json.loads(whole["val"]["dataset.json"])
     assert (manifest["format"], manifest["version"]) == ("loopcraft-dataset", 1)

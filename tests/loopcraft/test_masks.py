@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopcraft import generate, masks, verify
+from loopcraft.core.checksums import add_sums, sums_of
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.mask_files import encode_masks
 from loopcraft.generation.recall_masks import SKY, recall_masks
@@ -108,6 +109,7 @@ def test_the_command_adds_them_and_nothing_else(root: Path, made: Path, capsys) 
     assert (found["age"][before.num_context :] > 0).mean() == shares[3] > 0.05
     assert "of the horizon's pixels: shown, and out of sight in between" in capsys.readouterr().out
     assert verify.main([str(root)]) == 0
+    assert set(after.sums) >= added
 
 
 def test_cells_may_be_coarser_and_stay_as_they_were_begun(root: Path, made: Path) -> None:
@@ -143,6 +145,16 @@ def test_it_goes_on_with_the_same_bytes_in_any_number_of_processes(root: Path) -
     assert masks.main([str(root), "--workers", "1"]) == 0
     assert content(root) == files
     assert (root / "000/001.seen.npz").stat().st_mtime_ns == kept
+    for gone in (["SHA256SUMS"], ["SHA256SUMS", "000/001.seen.npz"]):  # of an older version, or killed
+        for name in gone:
+            (root / name).unlink()
+        assert masks.main([str(root), "--workers", "1"]) == 0
+        masked = {name for name in files if name.endswith(".npz")}
+        assert set(open_dataset(root).sums) == masked
+    add_sums(root, {"000/000.seen.npz": "0" * 64})  # as it would be after other versions of NumPy
+    (root / "000/000.seen.npz").unlink()
+    assert masks.main([str(root), "--workers", "1"]) == 0
+    assert open_dataset(root).masks("000/000") is not None
 
 
 def test_a_walk_that_goes_another_way_gets_none(root: Path, capsys) -> None:
@@ -150,6 +162,7 @@ def test_a_walk_that_goes_another_way_gets_none(root: Path, capsys) -> None:
     states = np.load(path)
     states[150, 1] += 0.5
     np.save(path, states)
+    add_sums(root, sums_of(root, ["000/000.npy"]))
     assert masks.main([str(root), "--workers", "1"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert f"{path}: played again, the walk goes another way from frame 150 on" in error
@@ -159,7 +172,8 @@ def test_a_walk_that_goes_another_way_gets_none(root: Path, capsys) -> None:
 
 def test_sets_that_cannot_be_played_again_are_refused(root: Path, tmp_path: Path, capsys) -> None:
     generate.generate(tmp_path / "fake", fake_recipe("val"), make_world=FakeWorld)
-    (root / "dataset.json").unlink()
+    for name in ("dataset.json", "SHA256SUMS"):
+        (root / name).unlink()
     for path, message in [
         (tmp_path / "fake", "unknown world 'fake-v1': choose one of voxel-v1, plaza-v1, minerl"),
         (root, "does not say in which worlds it was played"),
@@ -176,6 +190,7 @@ def test_sets_that_cannot_be_played_again_are_refused(root: Path, tmp_path: Path
 def test_minecraft_does_not_tell_what_a_pixel_shows(root: Path, capsys) -> None:
     manifest = root / "dataset.json"
     manifest.write_text(manifest.read_text().replace('"voxel-v1"', '"minerl"'))
+    add_sums(root, {"dataset.json": None})
     assert masks.main([str(root)]) == 2
     assert (
         "world 'minerl' cannot tell which block face a pixel shows; these can: voxel-v1, plaza-v1"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import loopcraft.hub.repository
 from loopcraft import publish
+from loopcraft.core.checksums import add_sums, sums_of
 from loopcraft.core.errors import UserError
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.episode_table import write_table
@@ -179,6 +180,7 @@ def test_a_changed_data_set_is_a_new_revision(hub, made, tmp_path) -> None:
     rows = {row["key"]: row for row in pq.read_table(root / "episodes.parquet").to_pylist()}
     rows[last] |= {name: rows["000/001"][name] for name in ("mp4_sha256", "npy_sha256")}
     write_table(root, rows.values())
+    add_sums(root, sums_of(root, ["episodes.parquet"]))
     hub.requests.clear()
     assert publish_to("lab/changed", root) == 0
     assert open_dataset("hf://lab/changed").fingerprint == open_dataset(root).fingerprint != before

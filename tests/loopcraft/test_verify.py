@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+import subprocess
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 
 from loopcraft import verify
+from loopcraft.core.checksums import add_sums, sums_of
 from loopcraft.core.errors import UserError
 from loopcraft.dataset.mask_files import read_masks
 from loopcraft.generate import generate
@@ -33,7 +35,7 @@ def root(made: Path, tmp_path: Path) -> Path:
 
 
 def edit_states(change: Callable[[np.ndarray], None]) -> Callable[[Path], None]:
-    """Change the states and, as a careful forger would, their checksum in the table."""
+    """Change the states and, as a careful forger would, their checksum in the table, and the table's."""
 
     def damage(root: Path) -> None:
         path = root / "000" / "002.npy"
@@ -50,6 +52,7 @@ def forge(root: Path, key: str, **values: object) -> None:
     for column, value in values.items():
         table.loc[table["key"] == key, column] = value
     table.to_parquet(root / "episodes.parquet")
+    add_sums(root, sums_of(root, ["episodes.parquet"]))
 
 
 def shift_actions(states: np.ndarray) -> None:
@@ -88,11 +91,12 @@ def edit_index(**changes: int | None) -> Callable[[Path], None]:
         index = json.loads((root / "index.json").read_text()) | changes
         kept = {key: frames for key, frames in index.items() if frames is not None}
         (root / "index.json").write_text(json.dumps(kept))
+        add_sums(root, sums_of(root, ["index.json"]))
 
     return damage
 
 
-SHA = "not what the table's SHA-256 says"
+SHA = "not what its SHA-256 says"
 DAMAGE: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
     "none": (lambda root: None, {}),
     "lost video": (lambda root: (root / "000/001.mp4").unlink(), {"000/001.mp4": "missing"}),
@@ -125,6 +129,18 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
     ),
     "stray": (lambda root: (root / "000/009.mp4").touch(), {"000/009.mp4": "belongs to no episode"}),
     "no table": (lambda root: (root / "episodes.parquet").unlink(), {"episodes.parquet": "missing"}),
+    "another table": (
+        lambda root: pd.read_parquet(root / "episodes.parquet").to_parquet(root / "episodes.parquet"),
+        {"episodes.parquet": "not what its SHA-256 in SHA256SUMS says; restore it, or take its line out"},
+    ),
+    "another manifest": (
+        lambda root: (root / "dataset.json").write_text((root / "dataset.json").read_text() + " "),
+        {"dataset.json": "not what its SHA-256 in SHA256SUMS says"},
+    ),
+    "lost masks": (
+        lambda root: add_sums(root, {"000/001.seen.npz": "0" * 64}),
+        {"000/001.seen.npz": "missing, though SHA256SUMS names it"},
+    ),
     "a readme": (lambda root: (root / "README.md").touch(), {}),
     "recall masks": (
         lambda root: (root / "000/001.seen.npz").touch(),
@@ -206,13 +222,13 @@ def test_many_jobs_find_the_same(root: Path, capsys: pytest.CaptureFixture[str])
     (root / "000/003.npy").unlink()
     outputs = []
     for jobs in ("1", "4"):
-        assert verify.main([str(root), "--jobs", jobs]) == 1
+        assert verify.main([str(root), "--workers", jobs]) == 1
         outputs.append(capsys.readouterr().out)
     assert outputs[0] == outputs[1]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(["nowhere"], "no such folder"), (["--jobs", "0"], "--jobs 0")]
+    ("arguments", "message"), [(["nowhere"], "no such folder"), (["--jobs", "0"], "--workers 0")]
 )
 def test_what_cannot_be_verified(
     arguments: list[str], message: str, root: Path, capsys: pytest.CaptureFixture[str]
@@ -225,7 +241,36 @@ def test_what_cannot_be_verified(
 def test_the_papers_layout_is_checked_without_a_table(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "dataset.json").unlink()
     (root / "episodes.parquet").unlink()
+    (root / "SHA256SUMS").unlink()
     assert verify.main([str(root)]) == 0
+    last = "4 episodes, 9 files without a checksum (index.json, 4 *.mp4, 4 *.npy), no faults\n"
+    assert capsys.readouterr().out.endswith(last)
     truncate(root)
     assert verify.main([str(root)]) == 1
     assert "000/001.mp4" in capsys.readouterr().out
+
+
+def test_sha256sum_gives_any_file_a_checksum(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "dataset.json").unlink()
+    (root / "episodes.parquet").unlink()
+    names = ["index.json", *(f"000/{n:03d}.{kind}" for n in range(4) for kind in ("mp4", "npy"))]
+    done = subprocess.run(["sha256sum", *names], cwd=root, capture_output=True, check=True)
+    (root / "SHA256SUMS").write_bytes(done.stdout)
+    assert verify.main([str(root)]) == 0
+    assert capsys.readouterr().out.endswith("4 episodes, no faults\n")
+    flip_a_byte(root)
+    assert verify.main([str(root)]) == 1
+    assert f"000/001.mp4: {SHA}" in capsys.readouterr().out
+
+
+def test_our_own_sums_are_those_of_sha256sum(root: Path) -> None:
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("name", ["index.json", "SHA256SUMS"])
+def test_a_folder_whose_own_files_are_damaged_is_not_opened(name: str, root: Path, capsys) -> None:
+    path = root / name
+    path.write_bytes(path.read_bytes().replace(b"64", b"46").replace(b"a", b"b"))
+    assert verify.main([str(root)]) == 2
+    assert f"{root}/" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from models.latents.codec import FrameCodec
 from models.networks.autoencoder import Autoencoder
 from models.sampling import token_sampler as samplers
-from models.sampling.diffusion import Sampling, Schedule
+from models.sampling.diffusion import NoiseSchedule, Sampling
 from models.zoo.presets import MODELS, PRESETS
 
 SIZE = 32
@@ -28,7 +28,7 @@ class Weight(float):
 @pytest.fixture
 def imagined(monkeypatch):
     """A mode in which tensors have a device and no numbers; the schedule, host work, keeps its numbers."""
-    times, alpha_sigma, log_snr = Sampling.times, Schedule.alpha_sigma, Schedule.log_snr
+    times, alpha_sigma, log_snr = Sampling.times, NoiseSchedule.alpha_sigma, NoiseSchedule.log_snr
 
     def with_numbers(function):
         def call(self, *values):
@@ -43,14 +43,14 @@ def imagined(monkeypatch):
         return with_numbers(alpha_sigma)(self, time)
 
     monkeypatch.setattr(Sampling, "times", with_numbers(times))
-    monkeypatch.setattr(Schedule, "log_snr", with_numbers(log_snr))
-    monkeypatch.setattr(Schedule, "alpha_sigma", weights)
+    monkeypatch.setattr(NoiseSchedule, "log_snr", with_numbers(log_snr))
+    monkeypatch.setattr(NoiseSchedule, "alpha_sigma", weights)
     return FakeTensorMode(allow_non_fake_inputs=True)
 
 
 def first_frames(name: str, preset: str, size: int, **changes: object) -> torch.Tensor:
     """Encode, roll out until finest latents are there, and decode, all on a GPU that is not there."""
-    settings = PRESETS[preset](name, size)
+    settings = PRESETS[preset].model(name, size)
     with torch.device("cuda"):
         autoencoder = Autoencoder(settings.autoencoder)
         network = settings.video.network(autoencoder.grid).requires_grad_(False)
@@ -75,9 +75,12 @@ def first_frames(name: str, preset: str, size: int, **changes: object) -> torch.
 @pytest.mark.parametrize(
     ("name", "preset", "size"),
     [
-        *((name, "tiny", SIZE) for name in MODELS),
-        *((name, "pico", 64) for name in ("millivid", "millivid-causal", "framepack", "full-resolution")),
-        *((name, "main", 256) for name in ("millivid", "framepack", "full-resolution")),
+        *((name, "trial", SIZE) for name in MODELS),
+        *(
+            (name, "cpu-evening", 64)
+            for name in ("millivid", "millivid-causal", "framepack", "full-resolution")
+        ),
+        *((name, "paper", 256) for name in ("millivid", "framepack", "full-resolution")),
     ],
 )
 def test_nothing_is_left_on_the_cpu(imagined, name, preset, size):
@@ -90,7 +93,7 @@ def test_nothing_is_left_on_the_cpu(imagined, name, preset, size):
 @pytest.mark.parametrize("name", ["millivid", "millivid-causal"])
 def test_nor_is_it_with_guidance(imagined, name):
     with imagined:
-        assert first_frames(name, "tiny", SIZE, guidance=1.5, solver="dpm++2m").device.type == "cuda"
+        assert first_frames(name, "trial", SIZE, guidance=1.5, solver="dpm++2m").device.type == "cuda"
 
 
 def test_a_tensor_on_the_cpu_is_caught(imagined, monkeypatch):
@@ -102,4 +105,4 @@ def test_a_tensor_on_the_cpu_is_caught(imagined, monkeypatch):
 
     monkeypatch.setattr(samplers, "Layout", on_the_cpu)
     with imagined, pytest.raises(RuntimeError, match=r"cuda.*cpu|cpu.*cuda|two different devices"):
-        first_frames("millivid", "tiny", SIZE)
+        first_frames("millivid", "trial", SIZE)

@@ -30,7 +30,7 @@ from models.reconstruction.scores import (
     estimate,
     reconstruct,
 )
-from models.zoo.loading import Source, load_autoencoder
+from models.zoo.loading import WeightSource, load_autoencoder
 from tests.fakes.benchmark_data import make_frames, write_dataset
 from tests.fakes.tiny_networks import bundle_of, save_alexnet
 
@@ -96,7 +96,7 @@ def expected(checkpoint, data) -> dict:
     """By autoencoder, metric and level, every video's mean: frames rendered again, scored by torchmetrics."""
     found = {}
     for name, model in zip(NAMES, ("millivid", "millivid-cascaded"), strict=True):
-        autoencoder, _ = load_autoencoder(model, Source(checkpoint=str(checkpoint)))
+        autoencoder, _ = load_autoencoder(model, WeightSource(checkpoint=str(checkpoint)))
         for level in range(CONFIG.levels):
             for video in range(VIDEOS):
                 scores = {"psnr": [], "ssim": []}
@@ -189,7 +189,7 @@ def test_the_comparison_catches_mutants(mutant, checkpoint, data, tmp_path, expe
 
 
 def test_the_comparison_catches_swapped_autoencoders(checkpoint, data, tmp_path, expected, monkeypatch):
-    def swapped(model: str, source: Source):
+    def swapped(model: str, source: WeightSource):
         return load_autoencoder({"millivid": "millivid-cascaded"}.get(model, "millivid"), source)
 
     monkeypatch.setattr(evaluate, "load_autoencoder", swapped)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.networks.layers import ConditionedBlock
+from models.networks.layers import AdaLNZeroBlock
 from tests.golden import precision
 from tests.golden.__main__ import GROUPS, main
 from tests.golden.folder import Folder
@@ -34,12 +34,12 @@ def test_group(golden, group):
 
 
 def test_a_rounded_residual_stream_is_caught(golden, monkeypatch):
-    forward = ConditionedBlock.forward
+    forward = AdaLNZeroBlock.forward
 
     def rounding(self, x, *inputs):
         return forward(self, x.bfloat16().float(), *inputs)
 
-    monkeypatch.setattr(ConditionedBlock, "forward", rounding)
+    monkeypatch.setattr(AdaLNZeroBlock, "forward", rounding)
     folder = Folder(golden, fast=True)
     precision.check_token_denoiser_in_bfloat16(folder)
     assert folder.checks

@@ -71,9 +71,9 @@ def test_bfloat16_is_as_near_as_the_reference(folder, rule):
 
 
 @pytest.mark.parametrize("name", ["millivid", "millivid-causal", "framepack", "full-resolution"])
-@pytest.mark.parametrize("preset", ["tiny", "small"])
+@pytest.mark.parametrize("preset", ["trial", "gpu-minutes"])
 def test_a_rollout_is_the_processors(preset, name):
-    size = 32 if preset == "tiny" else 64
+    size = 32 if preset == "trial" else 64
     model = build_rollout(name, preset=preset, frame_size=size, precision="float32")
     draws = torch.Generator().manual_seed(0)
     context = torch.randint(0, 256, (2, model.max_context, *model.frame_shape), generator=draws).byte()
@@ -87,7 +87,7 @@ def test_a_rollout_is_the_processors(preset, name):
 
 @pytest.mark.parametrize("name", ["millivid", "framepack"])
 def test_a_selection_by_product_has_the_gradients_of_one_by_index(name):
-    settings = PRESETS["small"](name, 64)
+    settings = PRESETS["gpu-minutes"].model(name, 64)
     network = settings.video.network(settings.autoencoder.grid).cuda()
     rows = network.trunk.num_levels * 4 * 2
     draws = torch.Generator("cuda").manual_seed(0)

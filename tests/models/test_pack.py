@@ -7,8 +7,8 @@ from loopcraft.core.files import file_sha256
 from models.checkpoints.format import read_checkpoint, save_checkpoint
 from models.pack import _thin, main, training_minutes
 from models.sampling.diffusion import Sampling
-from models.zoo.loading import Source, find_weights, load_model
-from models.zoo.presets import tiny
+from models.zoo.loading import WeightSource, find_weights, load_model
+from models.zoo.presets import PRESETS
 from models.zoo.world_models import build_rollout
 
 SIZE = 32
@@ -19,8 +19,8 @@ STEPS = 25
 def trained(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
-    model = load_model("millivid", Source(preset="tiny", frame_size=SIZE))
-    preset = tiny("millivid", SIZE)
+    model = load_model("millivid", WeightSource(preset="trial", frame_size=SIZE))
+    preset = PRESETS["trial"].model("millivid", SIZE)
     for stem, module, config in (
         ("autoencoder", model.autoencoder, preset.autoencoder),
         ("millivid", model.network, preset.video),
@@ -43,11 +43,11 @@ def test_packed_models_load_with_the_same_weights_in_half_the_bits(trained, tmp_
         "millivid.jsonl",
         "millivid.safetensors",
     ]
-    full = load_model("millivid", Source(checkpoint=str(trained)))
-    packed = load_model("millivid", Source(checkpoint=str(out)))
-    assert packed.preset.video == full.preset.video
-    assert full.preset.sampling == Sampling()
-    assert packed.preset.sampling == Sampling(steps=7, solver="dpm++2m")
+    full = load_model("millivid", WeightSource(checkpoint=str(trained)))
+    packed = load_model("millivid", WeightSource(checkpoint=str(out)))
+    assert packed.config.video == full.config.video
+    assert full.config.sampling == Sampling()
+    assert packed.config.sampling == Sampling(steps=7, solver="dpm++2m")
     for name, value in full.network.state_dict().items():
         assert torch.equal(packed.network.state_dict()[name], value.half().float()), name
     assert (out / "millivid.safetensors").stat().st_size < 0.65 * (

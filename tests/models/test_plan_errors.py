@@ -6,8 +6,8 @@ import torch
 from models.plan_errors import GIVEN_TRUTH, REPEATED, SAMPLED, main, predict, relative_errors
 from models.sampling.diffusion import Sampling
 from models.sampling.token_sampler import TokenSampler, keyed_noise
-from models.zoo.loading import Source, load_model
-from models.zoo.presets import tiny
+from models.zoo.loading import WeightSource, load_model
+from models.zoo.presets import PRESETS
 from tests.fakes.benchmark_data import write_dataset
 
 SIDE = 16
@@ -16,18 +16,18 @@ SIDE = 16
 @pytest.fixture(scope="module")
 def sampler() -> TokenSampler:
     torch.set_num_threads(1)
-    model = load_model("millivid", Source(preset="tiny", frame_size=SIDE))
+    model = load_model("millivid", WeightSource(preset="trial", frame_size=SIDE))
     draws = torch.Generator().manual_seed(0)
     for parameter in model.network.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=draws)
-    made = model.preset.video.sampler(model.network, model.autoencoder.grid, Sampling(steps=2))
+    made = model.config.video.sampler(model.network, model.autoencoder.grid, Sampling(steps=2))
     assert isinstance(made, TokenSampler)
     return made
 
 
 @pytest.fixture(scope="module")
 def video(sampler):
-    grid = tiny("millivid", SIDE).autoencoder.grid
+    grid = PRESETS["trial"].model("millivid", SIDE).autoencoder.grid
     draws = torch.Generator().manual_seed(1)
     frames = sampler.num_context + sampler.num_future(1)
     truth = [torch.randn(3, frames, count, grid.channels, generator=draws) for count in grid.tokens_per_level]
@@ -86,10 +86,14 @@ def data(tmp_path_factory, sampler):
 
 
 def test_the_command_prints_a_row_for_each_frame(data, capsys) -> None:
-    assert main(["--data", str(data), "--preset", "tiny", "--steps", "2"]) == 0
+    assert main(["--data", str(data), "--preset", "trial", "--steps", "2"]) == 0
     out = capsys.readouterr().out
     assert "2 videos, 2 calls a step" in out
-    plan = tiny("millivid", SIDE).video.plan.build(tiny("millivid", SIDE).autoencoder.grid)
+    plan = (
+        PRESETS["trial"]
+        .model("millivid", SIDE)
+        .video.plan.build(PRESETS["trial"].model("millivid", SIDE).autoencoder.grid)
+    )
     rows = [line for line in out.splitlines() if line.count("│") == 6]
     assert len(rows) >= plan.num_levels
     assert all("nan" not in row for row in rows)
@@ -97,7 +101,7 @@ def test_the_command_prints_a_row_for_each_frame(data, capsys) -> None:
 
 def test_mistakes_are_told_in_a_sentence(data, capsys, tmp_path) -> None:
     short = write_dataset(tmp_path / "short", num_videos=1, num_frames=9, side=SIDE)
-    tiny_flags = ["--preset", "tiny"]
+    tiny_flags = ["--preset", "trial"]
     for flags, told in (
         (["--data", str(data), *tiny_flags, "--max-videos", "0"], "choose 1 or more"),
         (["--data", str(data), *tiny_flags, "--model", "framepack"], "choose a model whose plan has"),

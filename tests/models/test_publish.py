@@ -15,7 +15,7 @@ from loopcraft.core.files import file_sha256
 from models import pack
 from models.checkpoints.format import read_checkpoint, save_checkpoint
 from models.checkpoints.hub import PUBLISHED, fetch, fetch_first
-from models.zoo.loading import Source, find_weights, load_autoencoder, load_model
+from models.zoo.loading import WeightSource, find_weights, load_autoencoder, load_model
 from tests.fakes import hub as fake_hub
 from tests.fakes.hub import Fault
 from tests.fakes.published_models import files_of, publish_to
@@ -34,7 +34,7 @@ def test_what_is_read_back_is_what_was_published(hub, trained, capsys) -> None:
     for name in SENT:
         assert files[name] == (trained / name).read_bytes()
     here, there = (
-        load_model("millivid", Source(checkpoint=place)) for place in (str(trained), "hf://lab/round")
+        load_model("millivid", WeightSource(checkpoint=place)) for place in (str(trained), "hf://lab/round")
     )
     assert there.sha256 == here.sha256
     assert all(
@@ -46,7 +46,7 @@ def test_what_is_read_back_is_what_was_published(hub, trained, capsys) -> None:
 def test_only_the_files_that_are_needed_are_fetched_and_once(hub, trained) -> None:
     assert publish_to("lab/lazy", trained) == 0
     hub.requests.clear()
-    load_autoencoder("millivid", Source(checkpoint="hf://lab/lazy"))
+    load_autoencoder("millivid", WeightSource(checkpoint="hf://lab/lazy"))
     assert hub.count(f"GET /store/{file_sha256(trained / 'autoencoder.safetensors')}") == 1
     assert hub.count("millivid|jsonl|README") == 0
     find_weights("autoencoder", "hf:/lab/lazy")  # what a Path leaves of the address
@@ -71,7 +71,7 @@ def test_packed_checkpoints_are_published_like_others(hub, trained, tmp_path) ->
     assert pack.main([str(trained), "--out", str(tmp_path / "packed"), "--steps", "7"]) == 0
     assert publish_to("lab/packed", tmp_path / "packed") == 0
     assert "sampled in 7 calls of the network (ddim)" in files_of(hub, "lab/packed")["README.md"].decode()
-    assert load_model("millivid", Source(checkpoint="hf://lab/packed")).preset.sampling.steps == 7
+    assert load_model("millivid", WeightSource(checkpoint="hf://lab/packed")).config.sampling.steps == 7
 
 
 def test_a_second_run_sends_nothing(hub, trained) -> None:
@@ -141,7 +141,7 @@ def test_broken_off_and_run_again_it_sends_only_what_is_missing(hub, trained, ca
     assert publish_to(name, trained) == 0
     uploads = [line for line in hub.requests if line.startswith("PUT ")]
     assert len(uploads) == len(set(uploads)) == 2
-    assert load_model("millivid", Source(checkpoint=f"hf://{name}")).sha256
+    assert load_model("millivid", WeightSource(checkpoint=f"hf://{name}")).sha256
 
 
 def test_passing_trouble_is_waited_out(hub, trained, monkeypatch) -> None:
@@ -250,7 +250,7 @@ def test_mistakes_are_one_sentence_before_anything_is_sent(
 def test_reading_says_what_is_wrong_with_an_address(hub, trained, monkeypatch) -> None:
     assert publish_to("lab/read", trained) == 0
     with pytest.raises(UserError, match=r"hf://lab/read: holds no framepack\.safetensors; choose another"):
-        load_model("framepack", Source(checkpoint="hf://lab/read"))
+        load_model("framepack", WeightSource(checkpoint="hf://lab/read"))
     with pytest.raises(UserError, match="lab/nothing: no such model at"):
         find_weights("millivid", "hf://lab/nothing")
     with pytest.raises(UserError, match="lab/read: no such revision"):

@@ -23,7 +23,7 @@ def test_a_pair_of_linear_layers_costs_what_arithmetic_says():
 
 def test_the_published_model_costs_about_six_operations_a_weight_and_token_and_its_attention():
     with FakeTensorMode():
-        cost = video_cost(PRESETS["main"]("millivid", 256))
+        cost = video_cost(PRESETS["paper"].model("millivid", 256))
     assert cost.parameters == 129_566_240
     tokens, width, depth = 3840, 768, 12
     linear = 6 * 12 * width**2 * tokens * depth
@@ -34,11 +34,11 @@ def test_the_published_model_costs_about_six_operations_a_weight_and_token_and_i
 def test_the_table_has_the_published_model(capsys):
     assert main([]) == 0
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
-    (row,) = (row for row in rows if row[:2] == ["main", "millivid"])
+    (row,) = (row for row in rows if row[:2] == ["paper", "millivid"])
     assert row[2] == "129.57 M"
     assert {tuple(row[:2]) for row in rows if len(row) == 10} == {
         (preset, model)
-        for preset in ("main", "ablation", "nano", "pico", "small")
+        for preset in ("paper", "paper-ablation", "gpu-hour", "gpu-minutes", "cpu-evening")
         for model in ("autoencoder", "millivid", "framepack", "full-resolution")
     }
 

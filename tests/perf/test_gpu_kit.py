@@ -12,7 +12,7 @@ from perf import gpu
 
 
 def test_it_trains_and_brings_everything_home(tmp_path: Path) -> None:
-    flags = "--device cpu --minutes 3 --jobs train --preset tiny --models full-resolution --workers 1"
+    flags = "--device cpu --minutes 3 --jobs train --preset trial --models full-resolution --workers 1"
     steps = "--autoencoder-steps 2 --video-steps 2 --episodes 4 --episode-frames 128"
     more = ["--autoencoder-flags=--pool 2 --fresh 0.5", "--video-flags=--pool 2 --fresh 0.5"]
     places = ["--out", str(tmp_path / "home"), "--work", str(tmp_path / "work")]
@@ -43,5 +43,5 @@ def _fail(session: gpu.Session) -> None:
 
 def test_mistakes_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert gpu.main(["--device", "cpu", "--out", str(tmp_path), "--preset", "huge"]) == 2
-    assert "--preset huge: choose one of" in capsys.readouterr().err
+    assert "there is no preset 'huge'; choose one of" in capsys.readouterr().err
     assert gpu.main(["--device", "cpu", "--out", str(tmp_path), "--minutes", "0"]) == 2

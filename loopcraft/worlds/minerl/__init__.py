@@ -6,6 +6,6 @@ SPEC = WorldSpec(
     factory="loopcraft.worlds.minerl.world:make_minerl",
     knows_path=False,
     versions="loopcraft.worlds.minerl.installed:minerl_versions",
-    checks="loopcraft.doctor:examine_game",
+    checks="loopcraft.worlds.minerl.checks:examine",
     python_version=(3, 11),
 )

@@ -97,7 +97,7 @@ class LatentEpisodes(StoredEpisodes):
         return LoadedEpisode(values, actions, time.perf_counter() - begin)
 
 
-Source = WorldEpisodes | DatasetEpisodes | LatentEpisodes
+EpisodeSource = WorldEpisodes | DatasetEpisodes | LatentEpisodes
 
 
 def holds_latents(root: Path) -> bool:

@@ -20,7 +20,7 @@ import torch
 
 from loopcraft.core.children import end_with_parent
 from loopcraft.core.errors import UserError
-from models.train.data.episodes import Source
+from models.train.data.episodes import EpisodeSource
 from models.train.data.played import LoadedEpisode
 
 READ_AHEAD = 2
@@ -38,7 +38,7 @@ class LoaderError(UserError):
 class Loaders:
     """The episodes `numbers` of a source, in their order; with no `workers` this process loads them."""
 
-    def __init__(self, source: Source, numbers: range, workers: int) -> None:
+    def __init__(self, source: EpisodeSource, numbers: range, workers: int) -> None:
         self._source, self._numbers, self._next = source, numbers, 0
         self._loaders = [_Loader(source, numbers[first::workers]) for first in range(workers)]
 
@@ -68,7 +68,7 @@ class Loaders:
 class _Loader:
     """One process and the end of its pipe."""
 
-    def __init__(self, source: Source, numbers: range) -> None:
+    def __init__(self, source: EpisodeSource, numbers: range) -> None:
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=_load, args=(source, numbers, theirs), daemon=True)
@@ -110,7 +110,7 @@ class _Loader:
         self._pipe.close()
 
 
-def _load(source: Source, numbers: range, pipe: Connection) -> None:
+def _load(source: EpisodeSource, numbers: range, pipe: Connection) -> None:
     """The whole life of a loader."""
     end_with_parent()
     torch.set_num_threads(1)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from models.train.data.episodes import Source
+from models.train.data.episodes import EpisodeSource
 from models.train.data.loaders import Loaders
 from models.train.data.played import LoadedEpisode
 from models.train.data.transfer import send
@@ -44,7 +44,7 @@ class EpisodePool:
 
     def __init__(
         self,
-        source: Source,
+        source: EpisodeSource,
         config: PoolConfig,
         *,
         keep: Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from benchmark.metrics.ms_ssim import SMALLEST_SIDE, ms_ssim
-from benchmark.metrics.sift import MAX_FEATURES, count_matches, describe, sift
+from benchmark.metrics.sift import MAX_FEATURES, describe, matches, sift, sift_map
 from tests.fakes.tiny_networks import scenes
 
 METRICS = [ms_ssim, sift]
@@ -131,8 +131,29 @@ def test_only_clear_and_mutual_pairs_count() -> None:
         vectors[:, 0] = values
         return vectors
 
-    assert count_matches(points(0, 100), points(0, 100)) == 2
-    assert count_matches(points(0, 100), points(10, 12, 100)) == 1  # 10 and 12 are alike for 0
-    assert count_matches(points(0, 25, 1000), points(12, 1000)) == 1  # clear one way, ambiguous the other
-    assert count_matches(points(0, 200), points(40, 50)) == 0  # exactly four fifths is not clear
-    assert count_matches(points(0), points(0, 100)) == 0
+    assert len(matches(points(0, 100), points(0, 100))) == 2
+    assert len(matches(points(0, 100), points(10, 12, 100))) == 1  # 10 and 12 are alike for 0
+    assert len(matches(points(0, 25, 1000), points(12, 1000))) == 1  # clear one way, ambiguous the other
+    assert len(matches(points(0, 200), points(40, 50))) == 0  # exactly four fifths is not clear
+    assert len(matches(points(0), points(0, 100))) == 0
+
+
+def test_the_map_of_sift_counts_the_true_features_that_are_found_again() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (1, 12, 12, 3), dtype=np.uint8)
+    frames = frames.repeat(8, axis=1).repeat(8, axis=2)
+    half = frames.copy()
+    half[:, :, 48:] = 90
+    same, changed = sift_map(frames, frames), sift_map(half, frames)
+    for mapped, ours in ((same, frames), (changed, half)):
+        np.testing.assert_array_equal(mapped.values, sift(ours, frames))
+        assert mapped.charges.sum() == mapped.values.sum()
+        assert mapped.weights is not None
+        assert mapped.weights.sum() == len(describe(frames[0]))
+        assert (mapped.charges <= mapped.weights).all()
+    left, right = (mapped_share(changed, part) for part in (slice(0, 40), slice(56, 96)))
+    assert left > 0.5
+    assert right == 0
+
+
+def mapped_share(mapped, columns: slice) -> float:
+    return mapped.charges[:, :, columns].sum() / mapped.weights[:, :, columns].sum()

@@ -11,7 +11,7 @@ from benchmark.contract.protocol import LOOPCRAFT_MINI, LOOPCRAFT_V1
 from benchmark.metrics import METRICS, check_fit, get_metrics
 from benchmark.metrics.base import Embedding, Resources, SetMetric
 from benchmark.metrics.psnr import CAP_DB, psnr
-from benchmark.metrics.ssim import SMALLEST_SIDE, ssim
+from benchmark.metrics.ssim import SMALLEST_SIDE, ssim, ssim_map
 from loopcraft.core.errors import UserError
 
 SHAPE = (3, 3, 16, 16)
@@ -175,3 +175,18 @@ def test_a_metric_that_does_not_fit_is_refused_before_the_rollout() -> None:
 
 def test_resources_default_to_the_cpu() -> None:
     assert Resources().device.type == "cpu"
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.integers(SMALLEST_SIDE, 40), st.integers(SMALLEST_SIDE, 40))
+def test_the_map_of_ssim_is_that_of_torchmetrics(seed: int, height: int, width: int) -> None:
+    predicted, target = pictures(seed, 2, height, width), pictures(seed + 1, 2, height, width)
+    mapped = ssim_map(predicted, target)
+    np.testing.assert_array_equal(mapped.values, ssim(predicted, target))
+    tensors = as_tensor(predicted, torch.float64), as_tensor(target, torch.float64)
+    _, full = structural_similarity_index_measure(
+        *tensors, data_range=(0.0, 1.0), reduction="none", return_full_image=True
+    )
+    assert mapped.weights is None
+    np.testing.assert_allclose(mapped.charges, full.mean(dim=1).numpy(), atol=2e-3)
+    np.testing.assert_allclose(mapped.charges.mean(axis=(1, 2)), mapped.values, atol=1e-5)

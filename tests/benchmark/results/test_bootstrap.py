@@ -5,9 +5,10 @@ import pytest
 import scipy.stats
 
 from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
-from benchmark.harness.aggregate import ONE_SET, ONE_VIDEO, aggregate_paired, aggregate_set, number
+from benchmark.harness.aggregate import ONE_SET, ONE_VIDEO, aggregate_paired, aggregate_set
 from benchmark.metrics.base import Embedding, PairedMetric, SetMetric
 from benchmark.results.bootstrap import bootstrap_interval
+from benchmark.results.estimates import number
 
 PAIRED = PairedMetric(
     name="likeness",

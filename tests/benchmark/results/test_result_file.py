@@ -38,7 +38,7 @@ REMOVED = object()
     ("path", "value", "message"),
     [
         ("format", "something-else", "expected format and version"),
-        ("version", 2, "expected format and version"),
+        ("version", 3, "expected format and version"),
         ("colour", "red", "colour: unknown field"),
         ("model.colour", "red", "model.colour: unknown field"),
         ("model.name", REMOVED, "model.name: missing"),

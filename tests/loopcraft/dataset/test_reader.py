@@ -11,8 +11,10 @@ import torch
 from torch.utils.data import DataLoader
 
 import loopcraft.dataset.reader
+from loopcraft.core.checksums import add_sums, sums_of
 from loopcraft.core.errors import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.dataset.mask_files import encode_masks
 from loopcraft.dataset.torch_views import Episodes, RandomWindows
 from loopcraft.generate import generate
 from tests.fakes.world import FakeWorld, recipe
@@ -42,6 +44,7 @@ def to_papers_layout(root: Path) -> Path:
     """Leave what the paper's data have: index, videos and states, in a folder of their own."""
     (root / "dataset.json").unlink()
     (root / "episodes.parquet").unlink()
+    (root / "SHA256SUMS").unlink(missing_ok=True)
     return root.rename(root.with_name("train_videos"))
 
 
@@ -85,6 +88,7 @@ def test_the_papers_layout_reads_the_same(dataset: LoopcraftDataset, root: Path)
 
 def test_the_fingerprint_is_that_of_the_content(dataset: LoopcraftDataset, root: Path) -> None:
     assert loopcraft.dataset.open(root).fingerprint == dataset.fingerprint
+    (root / "SHA256SUMS").unlink()
     index = json.loads((root / "index.json").read_text())
     (root / "index.json").write_text(json.dumps(dict(reversed(index.items()))))
     assert open_dataset(root).fingerprint == dataset.fingerprint
@@ -209,11 +213,11 @@ def test_an_index_that_cannot_be_right_is_refused(root: Path, index: str) -> Non
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 3.0, 1.5])
 def test_what_is_no_action_never_becomes_one(root: Path, value: float) -> None:
-    dataset = open_dataset(root)
+    dataset = open_dataset(to_papers_layout(root))
     key = dataset.keys[0]
     states = dataset.states(key).copy()
     states[7, 0] = value
-    np.save(root / f"{key}.npy", states)
+    np.save(dataset.states_path(key), states)
     sentence = rf"{key}\.npy: row 7 holds the action {value}, expected 0, 1 or 2"
     with pytest.raises(UserError, match=sentence):
         dataset.actions(key)
@@ -221,7 +225,62 @@ def test_what_is_no_action_never_becomes_one(root: Path, value: float) -> None:
         Episodes(dataset)[0]
 
 
+def test_damage_is_found_by_the_checksums(root: Path) -> None:
+    dataset = open_dataset(root)
+    whole = {key: dataset.episode(key) for key in KEYS[:2]}
+    for suffix in (".mp4", ".npy"):
+        first, second = (root / f"{key}{suffix}" for key in KEYS[:2])
+        first.write_bytes(second.read_bytes())
+    again = open_dataset(root)
+    for read in (again.states, again.actions):
+        with pytest.raises(UserError, match=r"000/000\.npy: not what its SHA-256 says; delete it and make"):
+            read("000/000")
+    for start, stop in ((0, None), (40, 56)):
+        with pytest.raises(UserError, match=r"000/000\.mp4: not what its SHA-256 says; delete it and make"):
+            again.frames("000/000", start, stop)
+        with pytest.raises(UserError, match=r"000/000\.mp4: not what its SHA-256 says"):
+            again.iterate_frames("000/000", start, stop)
+    again.frames("000/000", 40, 55)  # less than a fourth, which hashing all of the file would slow down
+    assert np.array_equal(again.frames("000/001"), whole["000/001"].frames)
+
+
+def test_masks_are_compared_with_their_checksums(root: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = ["000/000.seen.npz", "000/001.seen.npz"]
+    for name in names:
+        (root / name).write_bytes(encode_masks({"seen": rng.random((64, 16, 16)) < 0.5}))
+    add_sums(root, sums_of(root, names))
+    seen = open_dataset(root).masks("000/000")["seen"]
+    assert seen.shape == (64, 16, 16)
+    (root / names[0]).write_bytes((root / names[1]).read_bytes())
+    with pytest.raises(UserError, match=r"000\.seen\.npz: not what its SHA-256 in SHA256SUMS says"):
+        open_dataset(root).masks("000/000")
+    (root / names[0]).unlink()
+    with pytest.raises(FileNotFoundError):
+        open_dataset(root).masks("000/000")
+    add_sums(root, dict.fromkeys(names))
+    assert open_dataset(root).masks("000/000") is None
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "episodes.parquet"])
+def test_what_is_lost_is_missed(root: Path, name: str) -> None:
+    (root / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        open_dataset(root).fingerprint, open_dataset(root).manifest
+
+
+def test_an_older_data_set_has_fewer_checksums_and_is_read(root: Path, dataset: LoopcraftDataset) -> None:
+    (root / "SHA256SUMS").unlink()
+    old = open_dataset(root)
+    assert old.fingerprint == dataset.fingerprint
+    assert old.manifest == dataset.manifest
+    assert np.array_equal(old.states("000/000"), dataset.states("000/000"))
+
+
 def test_damaged_files_are_named(root: Path) -> None:
+    (root / "SHA256SUMS").unlink()
+    table = (root / "episodes.parquet").read_bytes()
+    (root / "episodes.parquet").unlink()
     dataset = open_dataset(root)
     dataset.video_path("000/000").write_bytes(b"")
     with pytest.raises(UserError, match=r"000/000\.mp4: not a readable video"):
@@ -236,6 +295,6 @@ def test_damaged_files_are_named(root: Path) -> None:
     np.save(dataset.states_path("000/001"), np.zeros((63, 6), np.float32))
     with pytest.raises(UserError, match=r"000/001\.npy: holds float32 \(63, 6\), but the index says"):
         dataset.states("000/001")
-    (root / "episodes.parquet").write_bytes(b"no table")
+    (root / "episodes.parquet").write_bytes(table[:-1])
     with pytest.raises(UserError, match=r"episodes\.parquet: not a readable table"):
         open_dataset(root).metadata

@@ -22,16 +22,17 @@ from benchmark.results.result_file import read_result
 from benchmark.sources.loading import parse_model_args
 from loopcraft import generate
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import read_json
+from loopcraft.core.files import file_sha256, read_json
 from loopcraft.dataset import mirror, open_dataset
-from loopcraft.dataset.catalog import SHARD_PATH, Configuration, ShardEntry, decode_catalog, encode_catalog
+from loopcraft.dataset.catalog import SHARD_PATH, decode_catalog, encode_catalog
+from loopcraft.dataset.episode_files import fingerprint
 from loopcraft.dataset.manifest import read_manifest
 from loopcraft.dataset.mask_files import encode_masks, read_masks
-from loopcraft.generation.recipe import manifest
 from models.checkpoints.format import FORMAT, header_of
 from models.checkpoints.training_log import Journal, read_log
 from models.latents.pyramid_files import read_frames, write_frames
 from models.latents.store import open_latents
+from tests.fakes.catalogs import CATALOG
 from tests.fakes.json_mutants import byte_mutants, mutants
 from tests.fakes.training_runs import FRAMES, write_latents
 from tests.fakes.world import FakeWorld, recipe
@@ -45,23 +46,6 @@ def attempt(read: Callable[..., Any], *arguments: Any) -> tuple[Any, str | None]
         sentence = str(error)
     assert len(sentence.splitlines()) == 1
     return None, sentence
-
-
-FOLDER = "data/test/0123456789abcdef"
-CATALOG = {
-    "test": Configuration(
-        split="test",
-        frames=128,
-        num_bytes=1000,
-        fingerprint="f" * 64,
-        manifest=manifest(recipe("test")),
-        table="episodes/test.parquet",
-        shards=tuple(
-            ShardEntry(path=f"{FOLDER}/0000{n}-00000000000000{n}a.parquet", sha256="a" * 64, episodes=n + 1)
-            for n in range(2)
-        ),
-    )
-}
 
 
 def test_the_hubs_catalogue_is_checked_field_by_field() -> None:
@@ -96,6 +80,7 @@ def test_the_hubs_catalogue_is_checked_field_by_field() -> None:
 def test_what_is_wrong_with_a_catalogue_is_said(change: dict[str, Any], message: str) -> None:
     document = json.loads(encode_catalog(CATALOG))
     document["configurations"]["test"] |= change
+    del document["sha256"]  # as it was in older versions
     with pytest.raises(UserError, match=message):
         decode_catalog(json.dumps(document).encode(), "lab/set")
 
@@ -105,15 +90,18 @@ def located(**changes: Any) -> pa.Table:
         "key": ["000/000", "000/001", "000/002"],
         "frames": [64] * 3,
         "mp4_sha256": ["a" * 64] * 3,
+        "npy_sha256": ["b" * 64] * 3,
         "shard": [0, 1, 1],
         "row": [0, 0, 1],
     }
     return pa.table({name: value for name, value in (columns | changes).items() if value is not None})
 
 
-def read_located(path: Path) -> Any:
+def read_located(path: Path, **known: str) -> Any:
     repository = SimpleNamespace(name="lab/set", commit="0", download=lambda _: path)
-    return mirror._located_table(repository, CATALOG["test"])
+    rows = zip(*(located()[name].to_pylist() for name in mirror._SUMMED), strict=True)
+    found = dataclasses.replace(CATALOG["test"], **{"fingerprint": fingerprint(rows), **known})
+    return mirror._located_table(repository, found)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +114,10 @@ def read_located(path: Path) -> Any:
         ({"key": ["000/000", "000/000", "000/002"]}, "it does not name 3 episodes"),
         ({"key": [1, 2, 3]}, "key holds more than str"),
         ({"mp4_sha256": None}, "mp4_sha256"),
+        (
+            {"npy_sha256": ["b" * 64, "b" * 64, "c" * 64]},
+            "it is not the one whose fingerprint",
+        ),
     ],
 )
 def test_the_hubs_table_must_fit_its_shards(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -135,6 +127,22 @@ def test_the_hubs_table_must_fit_its_shards(tmp_path: Path, changes: dict[str, A
     with pytest.raises(UserError, match=r"hf://lab/set: its episodes/test.parquet is damaged \(.*publish it"):
         read_located(tmp_path / "bad.parquet")
     assert message in str(attempt(read_located, tmp_path / "bad.parquet"))
+
+
+def test_the_hubs_table_is_compared_with_its_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(located().append_column("world_seed", [[1, 2, 3]]), path)
+    sha256 = file_sha256(path)
+    assert read_located(path, table_sha256=sha256)[1]["row"] == [0, 0, 1]
+    pq.write_table(located().append_column("world_seed", [[1, 2, 4]]), path)
+    with pytest.raises(UserError, match=r"\(it is not what its SHA-256 says\)"):
+        read_located(path, table_sha256=sha256)
+
+
+def test_the_hubs_catalogue_is_compared_with_its_checksum() -> None:
+    text = encode_catalog(CATALOG)
+    with pytest.raises(UserError, match="it is not what its SHA-256 says"):
+        decode_catalog(text.replace(b'"num_context": 16', b'"num_context": 17'), "lab/set")
 
 
 def test_a_damaged_table_is_a_sentence(tmp_path: Path) -> None:
@@ -252,6 +260,7 @@ def read_all(root: Path, shapes: list[torch.Size]) -> None:
 
 def test_latents_are_read_rightly_or_refused(tmp_path: Path) -> None:
     root = write_latents(tmp_path)
+    (root / "SHA256SUMS").unlink()  # or all is refused
     good = open_latents(root)
     levels, _ = good.read("000/000")
     for name in ("latents.json", "index.json"):
@@ -268,6 +277,7 @@ def test_latents_are_read_rightly_or_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["../outside", "/etc/passwd", "a/../../b", "", "a\x00b"])
 def test_no_latents_are_read_from_outside_the_folder(tmp_path: Path, key: str) -> None:
     root = write_latents(tmp_path / "latents")
+    (root / "SHA256SUMS").unlink()
     (root / "index.json").write_text(json.dumps({key: FRAMES}))
     with pytest.raises(UserError, match="no valid entry"):
         open_latents(root)
@@ -385,6 +395,8 @@ def test_a_data_set_bounds_its_masks_by_its_frames(made: Path, tmp_path: Path) -
 
 
 def test_old_catalogues_still_load() -> None:
-    """As the first version wrote them: indented, in this order of fields, with a set without a manifest."""
+    """As the first version wrote them: without checksums, with a set without a manifest."""
     plain = dataclasses.replace(CATALOG["test"], manifest=None)
-    assert decode_catalog(encode_catalog({"test": plain}), "lab/set") == {"test": plain}
+    document = json.loads(encode_catalog({"test": plain}))
+    del document["sha256"], document["configurations"]["test"]["table_sha256"]
+    assert decode_catalog(json.dumps(document).encode(), "lab/set") == {"test": plain}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from loopcraft import doctor, generate
+from loopcraft import generate
 from loopcraft.core.errors import UserError
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.audit import FLAGS
@@ -235,7 +235,7 @@ def test_the_command_asks_the_doctor_first(
 
 
 def test_the_command_line_makes_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "require_world", lambda world_id: None)
+    monkeypatch.setattr(generate, "require_world", lambda world_id: None)
     factory = partial(games, StandIn(tmp_path))
     monkeypatch.setattr(
         generate, "make_world", lambda world, *, resolution, quality, turns=None: factory(turns)

@@ -23,33 +23,34 @@ from models.checkpoints.format import (
 )
 from models.checkpoints.hub import PUBLISHED, HubFile, fetch, require_sha256
 from models.networks.autoencoder import Autoencoder
-from models.zoo.loading import Source, config_from, find_weights, load_autoencoder, load_model
-from models.zoo.presets import Preset, tiny
+from models.zoo.configs import ModelConfig
+from models.zoo.loading import WeightSource, config_from, find_weights, load_autoencoder, load_model
+from models.zoo.presets import OLD_NAMES, PRESETS, find_preset
 
 NAMES = [
     "millivid", "framepack", "millivid-cascaded", "millivid-causal", "framepack-mirrored", "full-resolution",
 ]  # fmt: skip
 
 
-def save_tiny(folder: Path, name: str) -> Preset:
+def save_tiny(folder: Path, name: str) -> ModelConfig:
     """Both networks of a tiny model, in our format."""
-    model = load_model(name, Source(preset="tiny", frame_size=32, seed=1))
+    model = load_model(name, WeightSource(preset="trial", frame_size=32, seed=1))
     stem = "autoencoder-cascaded" if name.endswith("cascaded") else "autoencoder"
     for path, module, config in (
-        (folder / f"{stem}.safetensors", model.autoencoder, model.preset.autoencoder),
-        (folder / f"{name}.safetensors", model.network, model.preset.video),
+        (folder / f"{stem}.safetensors", model.autoencoder, model.config.autoencoder),
+        (folder / f"{name}.safetensors", model.network, model.config.video),
     ):
         save_checkpoint(path, module.state_dict(), config)
-    return model.preset
+    return model.config
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_saved_models_come_back(tmp_path, name):
     preset = save_tiny(tmp_path, name)
-    model = load_model(name, Source(checkpoint=str(tmp_path)))
-    assert model.preset.autoencoder == preset.autoencoder
-    assert model.preset.video == preset.video
-    original = load_model(name, Source(preset="tiny", frame_size=32, seed=1))
+    model = load_model(name, WeightSource(checkpoint=str(tmp_path)))
+    assert model.config.autoencoder == preset.autoencoder
+    assert model.config.video == preset.video
+    original = load_model(name, WeightSource(preset="trial", frame_size=32, seed=1))
     for ours, theirs in ((model.network, original.network), (model.autoencoder, original.autoencoder)):
         assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in ours.state_dict().items())
     assert len(model.sha256) == 64
@@ -60,7 +61,8 @@ def test_random_weights_depend_on_their_seed_alone():
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
     first, again, other = (
-        load_autoencoder("millivid", Source(preset="tiny", frame_size=32, seed=seed))[0] for seed in (1, 1, 2)
+        load_autoencoder("millivid", WeightSource(preset="trial", frame_size=32, seed=seed))[0]
+        for seed in (1, 1, 2)
     )
     assert torch.equal(torch.random.get_rng_state(), before)
     name = "encoder.patchify.weight"
@@ -73,7 +75,11 @@ def test_another_architecture_is_refused_with_the_names(tmp_path):
     _, weights = read_checkpoint(tmp_path / "millivid.safetensors")
     weights["extra"] = torch.zeros(3)
     del weights["patchify.bias"]
-    network = tiny("millivid", 32).video.network(tiny("millivid", 32).autoencoder.grid)
+    network = (
+        PRESETS["trial"]
+        .model("millivid", 32)
+        .video.network(PRESETS["trial"].model("millivid", 32).autoencoder.grid)
+    )
     with pytest.raises(
         UserError, match=r"2 weights do not fit.*extra is \(3,\), expected none; patchify.bias is missing"
     ):
@@ -84,15 +90,15 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     save_tiny(tmp_path, "framepack")
     (tmp_path / "framepack.safetensors").rename(tmp_path / "millivid.safetensors")
     with pytest.raises(UserError, match="holds a FramePack denoiser, not millivid"):
-        load_model("millivid", Source(checkpoint=str(tmp_path)))
+        load_model("millivid", WeightSource(checkpoint=str(tmp_path)))
     save_tiny(tmp_path, "full-resolution")
     (tmp_path / "full-resolution.safetensors").rename(tmp_path / "millivid.safetensors")
     with pytest.raises(UserError, match="token denoiser for full-resolution plans, not millivid"):
-        load_model("millivid", Source(checkpoint=str(tmp_path)))
+        load_model("millivid", WeightSource(checkpoint=str(tmp_path)))
     save_tiny(tmp_path, "millivid-causal")
     (tmp_path / "millivid-causal.safetensors").rename(tmp_path / "millivid.safetensors")
     with pytest.raises(UserError, match="a causal token denoiser for millivid plans, not millivid"):
-        load_model("millivid", Source(checkpoint=str(tmp_path)))
+        load_model("millivid", WeightSource(checkpoint=str(tmp_path)))
 
 
 def retrain(folder: Path, sha256: str | None, **origin: object) -> None:
@@ -104,7 +110,7 @@ def retrain(folder: Path, sha256: str | None, **origin: object) -> None:
 
 def test_a_model_with_another_autoencoder_than_it_was_trained_on_is_refused(tmp_path):
     save_tiny(tmp_path, "millivid")
-    source = Source(checkpoint=str(tmp_path))
+    source = WeightSource(checkpoint=str(tmp_path))
     own = file_sha256(tmp_path / "autoencoder.safetensors")
     retrain(tmp_path, own)
     load_model("millivid", source)
@@ -151,13 +157,13 @@ def test_headers_that_are_not_ours_are_one_sentence(tmp_path, case):
     header, message = FOREIGN[case]
     write_header(tmp_path / "autoencoder.safetensors", header)
     with pytest.raises(UserError, match=rf"autoencoder\.safetensors: .*{message}"):
-        load_autoencoder("millivid", Source(checkpoint=str(tmp_path)))
+        load_autoencoder("millivid", WeightSource(checkpoint=str(tmp_path)))
 
 
 def test_a_folder_that_is_called_like_a_checkpoint_is_refused(tmp_path):
     (tmp_path / "autoencoder.safetensors").mkdir()
     with pytest.raises(UserError, match=r"holds no autoencoder\.safetensors"):
-        load_autoencoder("millivid", Source(checkpoint=str(tmp_path)))
+        load_autoencoder("millivid", WeightSource(checkpoint=str(tmp_path)))
     with pytest.raises(UserError, match=r"autoencoder\.safetensors: not a whole safetensors file"):
         read_checkpoint(tmp_path / "autoencoder.safetensors")
 
@@ -203,11 +209,11 @@ def publish(path: Path, module: torch.nn.Module) -> None:
 
 
 def test_published_files_load_strictly(tmp_path):
-    model = load_model("millivid", Source(preset="tiny", frame_size=32, seed=4))
+    model = load_model("millivid", WeightSource(preset="trial", frame_size=32, seed=4))
     path = tmp_path / "model.ckpt"
     publish(path, model.network)
     assert "dit.dit.dit.blocks.0.adaLN_modulation.1.weight" in read_published(path)
-    fresh = model.preset.video.network(model.autoencoder.grid)
+    fresh = model.config.video.network(model.autoencoder.grid)
     load_weights(fresh, read_published(path), path, published=True)
     assert all(
         torch.equal(value, model.network.state_dict()[key]) for key, value in fresh.state_dict().items()
@@ -217,12 +223,12 @@ def test_published_files_load_strictly(tmp_path):
 
 
 def test_a_folder_of_published_files_is_recognised(tmp_path):
-    autoencoder = Autoencoder(replace(tiny("millivid").autoencoder, frame_size=32, patch=4))
+    autoencoder = Autoencoder(replace(PRESETS["trial"].model("millivid").autoencoder, frame_size=32, patch=4))
     publish(tmp_path / PUBLISHED["autoencoder"].name, autoencoder)
     stored = find_weights("autoencoder", str(tmp_path))
     assert stored.config is None
     with pytest.raises(UserError, match="weights do not fit this model"):  # it has not the published shape
-        load_autoencoder("millivid", Source(checkpoint=str(tmp_path)))
+        load_autoencoder("millivid", WeightSource(checkpoint=str(tmp_path)))
     with pytest.raises(UserError, match=r"holds no upscale\.safetensors"):
         find_weights("upscale", str(tmp_path))
 
@@ -256,7 +262,7 @@ def test_without_network_there_is_one_sentence(monkeypatch):
     with pytest.raises(
         UserError, match="cannot be fetched from the Hugging Face Hub; connect to the network"
     ):
-        load_model("millivid", Source(checkpoint="published"))
+        load_model("millivid", WeightSource(checkpoint="published"))
     with pytest.raises(UserError, match="no weights of upscale are published; choose autoencoder, millivid"):
         find_weights("upscale", "published")
 
@@ -276,16 +282,25 @@ def test_fetch_pins_the_revision_and_checks_the_content(monkeypatch, tmp_path):
 
 def test_weights_must_come_from_one_place():
     with pytest.raises(UserError, match=r"give either a checkpoint .* or a preset"):
-        Source(preset="tiny", checkpoint="published")
+        WeightSource(preset="trial", checkpoint="published")
 
 
 def test_models_that_do_not_come_with_the_project_are_said_so():
     with pytest.raises(UserError, match=r"no weights of upscale come with the project, only autoencoder, "):
-        load_model("upscale", Source())
+        load_model("upscale", WeightSource())
 
 
 def test_unknown_presets_are_named():
-    with pytest.raises(UserError, match="no preset 'huge'; choose one of main, ablation, tiny"):
-        Source(preset="huge")
-    with pytest.raises(UserError, match="no main setting of upscale; choose the preset ablation or tiny"):
-        load_model("upscale", Source(preset="main"))
+    with pytest.raises(UserError, match="no preset 'huge'; choose one of paper, paper-ablation, trial"):
+        WeightSource(preset="huge")
+    with pytest.raises(
+        UserError,
+        match="paper has no upscale, only millivid, framepack, ",
+    ):
+        load_model("upscale", WeightSource(preset="paper"))
+
+
+@pytest.mark.parametrize(("old", "name"), OLD_NAMES.items())
+def test_presets_go_by_their_old_names_too(old: str, name: str) -> None:
+    assert find_preset(old) is PRESETS[name]
+    assert WeightSource(preset=old).label == f" ({name}, random weights)"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.checkpoints.format import describe_checkpoint, read_checkpoint, save_checkpoint
 from models.checkpoints.quantize import from_int8, to_int8
-from models.zoo.presets import tiny
+from models.zoo.presets import PRESETS
 
 
 @given(seed=st.integers(0, 10**6), power=st.integers(-3, 3), shape=st.tuples(*2 * [st.integers(1, 9)]))
@@ -40,7 +40,7 @@ def test_what_is_quantised_twice_moves_once():
 def test_a_file_of_int8_reads_as_float_and_counts_no_scales(tmp_path):
     weights = {"w": torch.randn(20, 30), "b": torch.randn(20)}
     path = tmp_path / "autoencoder.safetensors"
-    save_checkpoint(path, to_int8(weights), tiny("millivid", 32).autoencoder)
+    save_checkpoint(path, to_int8(weights), PRESETS["trial"].model("millivid", 32).autoencoder)
     _, found = read_checkpoint(path)
     assert found.keys() == weights.keys()
     assert found["w"].dtype == torch.float32

@@ -8,7 +8,7 @@ import torch
 from loopcraft.core.errors import UserError
 from models.networks.denoiser import Condition, TokenDenoiser, mask_actions, visible_from
 from models.networks.tokens import LEVEL
-from models.sampling.diffusion import Sampling, Schedule
+from models.sampling.diffusion import NoiseSchedule, Sampling
 from models.sampling.token_sampler import TokenSampler, keyed_noise
 from models.train import losses
 from models.train.losses import token_loss
@@ -61,7 +61,7 @@ def loss_of(network: TokenDenoiser) -> torch.Tensor:
     eps = torch.randn(x.shape, generator=torch.Generator().manual_seed(4))
     return token_loss(
         network, x, address, action, TARGET, eps=eps, time=torch.tensor([0.3, 0.9]),
-        conditioned=torch.tensor([True, False]), schedule=Schedule(),
+        conditioned=torch.tensor([True, False]), schedule=NoiseSchedule(),
     )  # fmt: skip
 
 
@@ -127,14 +127,14 @@ def test_context_is_read_once_a_plan_step(monkeypatch, guidance):
 
         monkeypatch.setattr(TokenDenoiser, name, counting)
 
-    count("remember")
+    count("prefill")
     count("forward")
     chunks = 2
     context, actions = inputs(sampler.num_context, sampler.num_future(chunks * sampler.plan.width))
     for _ in sampler.rollout(context, actions, keyed_noise([1, 2])):
         pass
     passes = chunks * len(sampler.plan.steps) * (1 if guidance == 1 else 2)
-    assert calls == {"remember": passes, "forward": 7 * passes}
+    assert calls == {"prefill": passes, "forward": 7 * passes}
 
 
 def test_bfloat16_is_close(network):
@@ -145,9 +145,9 @@ def test_bfloat16_is_close(network):
     assert 0 < (latents_of(rounding, context, actions, [1, 2], 4) - exact).abs().mean() < 0.05
 
 
-@pytest.mark.parametrize("preset", ["pico", "nano", "tiny", "ablation"])
+@pytest.mark.parametrize("preset", ["cpu-evening", "gpu-hour", "trial", "paper-ablation"])
 def test_the_causal_model_is_as_large_as_millivid_and_has_its_plan(preset):
-    plain, causal = (PRESETS[preset](name, 256) for name in ("millivid", "millivid-causal"))
+    plain, causal = (PRESETS[preset].model(name, 256) for name in ("millivid", "millivid-causal"))
     assert causal.autoencoder == plain.autoencoder
     assert causal.sampling == plain.sampling
     assert vars(causal.video) == vars(plain.video)
@@ -160,5 +160,5 @@ def test_the_causal_model_is_as_large_as_millivid_and_has_its_plan(preset):
 
 
 def test_the_paper_has_none():
-    with pytest.raises(UserError, match="no main setting of millivid-causal"):
-        PRESETS["main"]("millivid-causal", 256)
+    with pytest.raises(UserError, match="the preset paper has no millivid-causal"):
+        PRESETS["paper"].model("millivid-causal", 256)

@@ -17,7 +17,7 @@ from models.networks.denoiser import Condition, TokenDenoiser, mask_actions
 from models.networks.framepack import FramePackDenoiser, FramePackWindow, patches
 from models.networks.layers import TransformerSize, sinusoid_pairs, time_features, video_position_features
 from models.networks.tokens import FRAME, LEVEL, Grid
-from models.sampling.diffusion import Schedule
+from models.sampling.diffusion import NoiseSchedule
 from models.train.losses import frame_loss, reconstruction_loss, token_loss
 from models.train.optimizers import OptimizerConfig, build_optimizers, set_learning_rate, split_parameters
 from tests.models.sampling.test_token_sampler import randomise
@@ -223,10 +223,10 @@ def test_token_loss_counts_targets_alone(network):
     conditioned = torch.tensor([True, False])
     loss = token_loss(
         network, x, address, action.clamp(max=2), target,
-        eps=eps, time=time, conditioned=conditioned, schedule=Schedule(),
+        eps=eps, time=time, conditioned=conditioned, schedule=NoiseSchedule(),
     )  # fmt: skip
     times = torch.where(target, time[:, None], torch.tensor([[0.0], [1.0]]))
-    alpha, sigma = (w[..., None] for w in Schedule().alpha_sigma(times))
+    alpha, sigma = (w[..., None] for w in NoiseSchedule().alpha_sigma(times))
     condition = Condition.per_token(
         times, address[..., LEVEL], mask_actions(action.clamp(max=2), conditioned)
     )
@@ -242,9 +242,9 @@ def test_frame_loss_of_a_fresh_network_is_that_of_zero():
     time = torch.tensor([0.2, 0.6])
     loss = frame_loss(
         network, latents, torch.zeros(2, 5, dtype=torch.long),
-        eps=eps, time=time, conditioned=torch.tensor([True, False]), schedule=Schedule(),
+        eps=eps, time=time, conditioned=torch.tensor([True, False]), schedule=NoiseSchedule(),
     )  # fmt: skip
-    alpha, sigma = (w[:, None, None, None, None] for w in Schedule().alpha_sigma(time))
+    alpha, sigma = (w[:, None, None, None, None] for w in NoiseSchedule().alpha_sigma(time))
     torch.testing.assert_close(loss, (alpha * eps - sigma * latents)[:, -2:].square().mean())
 
 

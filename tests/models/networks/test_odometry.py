@@ -26,7 +26,7 @@ from models.sampling.diffusion import Sampling
 from models.sampling.token_sampler import TokenSampler, keyed_noise
 from models.train.data.pool import PoolConfig
 from models.train.objectives import TokenObjective
-from models.zoo.presets import CausalModelConfig, TokenModelConfig
+from models.zoo.configs import CausalModelConfig, TokenModelConfig
 
 GRID = Grid(side=4, levels=2, channels=4)
 PLAN = plan_config("millivid", windows=[2, 8], extra_budget=32)

@@ -16,7 +16,7 @@ from models import pack
 from models.checkpoints.format import read_checkpoint, save_checkpoint
 from models.publishing.card import Checkpoint, make_card
 from models.publishing.repository import describe, find_files, require_own_results, split_results
-from models.zoo.loading import Source, find_weights, load_model
+from models.zoo.loading import WeightSource, find_weights, load_model
 from tests.fakes.benchmark_data import make_result
 from tests.fakes.published_models import files_of, publish_to, result_of
 
@@ -127,7 +127,7 @@ def test_results_of_other_weights_are_told_apart(trained) -> None:
     def result(role: str, sha256: str | None) -> Result:
         return make_result("millivid", model=dataclasses.replace(model, role=role, checkpoint_sha256=sha256))
 
-    own = load_model("millivid", Source(checkpoint=str(trained))).sha256
+    own = load_model("millivid", WeightSource(checkpoint=str(trained))).sha256
     results = {
         "own": result("model", own),
         "old": result("model", "0" * 64),

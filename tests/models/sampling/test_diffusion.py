@@ -1,15 +1,15 @@
-"""Schedule and solvers, checked where the answer is known in closed form."""
+"""NoiseSchedule and solvers, checked where the answer is known in closed form."""
 
 import math
 
 import pytest
 import torch
 
-from models.sampling.diffusion import Sampling, Schedule, sample
+from models.sampling.diffusion import NoiseSchedule, Sampling, sample
 
 
 def test_both_ends_of_the_schedule():
-    alpha, sigma = Schedule().alpha_sigma(torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
+    alpha, sigma = NoiseSchedule().alpha_sigma(torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
     assert sigma[0].item() == pytest.approx(5.5308e-4, rel=1e-4)
     assert alpha[2].item() == pytest.approx(5.5308e-4, rel=1e-4)
     assert alpha[1].item() == pytest.approx(math.sqrt(0.5))
@@ -18,7 +18,7 @@ def test_both_ends_of_the_schedule():
 
 def test_shift_adds_to_the_log_snr():
     time = torch.linspace(0, 1, 5)
-    difference = Schedule(shift=0.5).log_snr(time) - Schedule().log_snr(time)
+    difference = NoiseSchedule(shift=0.5).log_snr(time) - NoiseSchedule().log_snr(time)
     torch.testing.assert_close(difference, torch.full((5,), 2 * math.log(0.5), dtype=torch.float64))
 
 
@@ -41,7 +41,7 @@ def gaussian(sampling: Sampling):
 
 def exact_end(x, eps):
     """Where the probability-flow ODE takes the state at t = 1, in closed form."""
-    alpha, sigma = Schedule().alpha_sigma(torch.tensor([1.0, 0.0], dtype=torch.float64))
+    alpha, sigma = NoiseSchedule().alpha_sigma(torch.tensor([1.0, 0.0], dtype=torch.float64))
     start = alpha[0] * x + sigma[0] * eps
     z = (start - alpha[0] * MEAN) / (alpha[0] ** 2 * SPREAD**2 + sigma[0] ** 2).sqrt()
     end = alpha[1] * MEAN + (alpha[1] ** 2 * SPREAD**2 + sigma[1] ** 2).sqrt() * z
@@ -67,7 +67,7 @@ def test_multistep_against_the_published_update():
     velocity = gaussian(sampling)
     x, eps = torch.zeros(5), torch.linspace(-2, 2, 5)
     found, _ = sample(velocity, x, eps, sampling)
-    alpha, sigma = Schedule().alpha_sigma(sampling.times().double())
+    alpha, sigma = NoiseSchedule().alpha_sigma(sampling.times().double())
     half_log_snr = (alpha / sigma).log()
     noisy, last = sigma[0] * eps.double(), None
     for i in range(8):
@@ -96,7 +96,7 @@ def test_ddim_against_the_textbook_update():
     x, eps = torch.randn(2, 5, generator=generator)
     matrix = torch.randn(5, 5, generator=generator)
     found_x, found_eps = sample(lambda noisy, index: torch.tanh(noisy @ matrix) + index, x, eps, sampling)
-    alpha, sigma = (w.tolist() for w in Schedule().alpha_sigma(sampling.times()))
+    alpha, sigma = (w.tolist() for w in NoiseSchedule().alpha_sigma(sampling.times()))
     noisy = alpha[0] * x + sigma[0] * eps
     for index in range(3):
         v = torch.tanh(noisy @ matrix) + index

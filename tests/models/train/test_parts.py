@@ -18,13 +18,13 @@ from loopcraft.generation.recipe import Recipe
 from loopcraft.video.h264 import video_writer
 from loopcraft.worlds import make_world
 from models.latents.store import MANIFEST, manifest_of, open_latents
-from models.train.config import differences, schedule_of
+from models.train.config import SCHEDULES, differences
 from models.train.data.episodes import DatasetEpisodes, LatentEpisodes
 from models.train.data.played import WorldEpisodes
 from models.train.data.pool import EpisodePool, PoolConfig
 from models.train.data.windows import WindowTable, cut_window
 from models.train.detail_loss import gradient_difference, load_vgg
-from models.zoo.presets import tiny
+from models.zoo.presets import PRESETS
 from tests.fakes.benchmark_data import NUM_FRAMES, make_frames, write_dataset
 from tests.fakes.training_runs import write_latents
 from tests.fakes.world import FakeWorld
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.mark.parametrize("name", ["millivid", "framepack-mirrored", "full-resolution", "upscale"])
 def test_a_batch_of_windows_is_what_single_windows_are(name):
-    preset = tiny(name, 16)
+    preset = PRESETS["trial"].model(name, 16)
     grid = preset.autoencoder.grid
     plan = preset.video.plan.build(grid)
     draws = torch.Generator().manual_seed(0)
@@ -121,7 +121,7 @@ def test_training_from_the_world_needs_few_packages(tmp_path):
         "             'huggingface_hub', 'torchmetrics'):\n"
         "    sys.modules[name] = None\n"
         "from models.train.__main__ import main\n"
-        "flags = '--data voxel-v1 --preset tiny --resolution 16 --episode-frames 8 --pool 1 --steps 1'\n"
+        "flags = '--data voxel-v1 --preset trial --resolution 16 --episode-frames 8 --pool 1 --steps 1'\n"
         "more = ['--workers', '0', '--device', 'cpu', '--out', sys.argv[1]]\n"
         "raise SystemExit(main(['autoencoder', *flags.split(), *more]))\n"
     )
@@ -174,9 +174,9 @@ def test_vgg_is_found_in_a_folder_of_fetched_weights(tmp_path):
 
 
 def test_the_papers_schedules():
-    assert [schedule_of("main", command).batch_size for command in ("autoencoder", "video")] == [1792, 384]
-    assert schedule_of("main", "autoencoder").steps == 128_000
-    assert [schedule_of(preset, "video").steps for preset in ("main", "ablation")] == [192_000, 256_000]
+    assert (SCHEDULES["paper"].autoencoder.batch_size, SCHEDULES["paper"].video.batch_size) == (1792, 384)
+    assert SCHEDULES["paper"].autoencoder.steps == 128_000
+    assert [SCHEDULES[preset].video.steps for preset in ("paper", "paper-ablation")] == [192_000, 256_000]
 
 
 def test_differences_are_found_at_any_depth():

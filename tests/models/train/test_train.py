@@ -26,8 +26,8 @@ from models.train.data.pool import EpisodePool, PoolConfig
 from models.train.objectives import TokenObjective
 from models.train.optimizers import OptimizerConfig, build_optimizers, set_learning_rate
 from models.train.trainer import Trainer
-from models.zoo.loading import Source, load_autoencoder, seeded
-from models.zoo.presets import nano, pico, tiny
+from models.zoo.loading import WeightSource, load_autoencoder, seeded
+from models.zoo.presets import PRESETS
 from tests.fakes.training_runs import GOLDEN, QUICK, WORLD, losses, train, use_fake_world, write_latents
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -184,7 +184,7 @@ def test_accumulated_batches_have_the_mean_gradient(tmp_path, latents):
 
 def by_hand(latents: Path, parts, *, processes: int, steps: int):
     """Weights and losses after some steps on (rank, micro) batches of two samples, plainly written."""
-    preset = tiny("millivid", 32)
+    preset = PRESETS["trial"].model("millivid", 32)
     grid = preset.autoencoder.grid
     with seeded(0):
         network = preset.video.network(grid)
@@ -242,7 +242,7 @@ def test_two_processes_train_as_one(tmp_path, latents):
         (("--save-every", "0"), "--save-every 0: choose 1 or more"),
         (("--device", "surprise"), "--device surprise: no device of that name; use cpu, cuda or cuda:1"),
         (("--model", "surprise"), "there is no model 'surprise'; choose one of millivid"),
-        (("--preset", "nano"), "and the preset nano takes 4 of 16; choose the autoencoder's"),
+        (("--preset", "gpu-hour"), "and the preset gpu-hour takes 4 of 16; choose the autoencoder's"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, flags, sentence, capsys, trained):
@@ -258,7 +258,7 @@ def test_mistakes_are_one_sentence(tmp_path, flags, sentence, capsys, trained):
 def trained(tmp_path_factory) -> Path:
     """A folder with an untrained autoencoder for 16 x 16 frames."""
     folder = tmp_path_factory.mktemp("trained")
-    autoencoder, _ = load_autoencoder("millivid", Source(preset="tiny", frame_size=16))
+    autoencoder, _ = load_autoencoder("millivid", WeightSource(preset="trial", frame_size=16))
     save_checkpoint(folder / "autoencoder.safetensors", autoencoder.state_dict(), autoencoder.config)
     return folder
 
@@ -277,7 +277,10 @@ def test_data_that_do_not_fit_are_refused(tmp_path, latents, capsys):
     assert main(["autoencoder", *flags]) == 2
     assert "holds latents, and an autoencoder needs frames" in capsys.readouterr().err
     assert main(["autoencoder", *WORLD[:2], "--resolution", "60", "--out", str(tmp_path / "out")]) == 2
-    assert "frames of 60 x 60 cannot be cut into patches of 8 at 4 levels" in capsys.readouterr().err
+    assert (
+        "frames of 60 x 60 cannot be cut into 8 x 8 patches; choose a resolution that 8 divides"
+        in capsys.readouterr().err
+    )
     assert main(["video", *WORLD, *QUICK, "--out", str(tmp_path / "out")]) == 2
     assert "holds frames: give the --autoencoder" in capsys.readouterr().err
     assert main(["autoencoder", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 2
@@ -348,11 +351,11 @@ def test_scalars_are_logged_to_tensorboard(tmp_path, latents):
 
 
 def test_pico_models_have_equal_budgets():
-    grid = pico("millivid").autoencoder.grid
+    grid = PRESETS["cpu-evening"].model("millivid").autoencoder.grid
     assert grid.tokens_per_level == [16, 4, 1]
-    plan = pico("millivid").video.plan.build(grid)
-    window = pico("framepack").video.window
-    full = pico("full-resolution").video.plan.build(grid)
+    plan = PRESETS["cpu-evening"].model("millivid").video.plan.build(grid)
+    window = PRESETS["cpu-evening"].model("framepack").video.window
+    full = PRESETS["cpu-evening"].model("full-resolution").video.plan.build(grid)
     assert {*plan.num_tokens(grid), len(window.addresses(grid)), *full.num_tokens(grid)} == {352}
     assert plan.denoising_start == 56
     assert window.num_context == 64
@@ -360,9 +363,9 @@ def test_pico_models_have_equal_budgets():
 
 
 def test_nano_models_have_equal_budgets():
-    grid = nano("millivid").autoencoder.grid
+    grid = PRESETS["gpu-hour"].model("millivid").autoencoder.grid
     assert grid.tokens_per_level == [64, 16, 4, 1]
-    plan = nano("millivid").video.plan.build(grid)
-    window = nano("framepack").video.window
+    plan = PRESETS["gpu-hour"].model("millivid").video.plan.build(grid)
+    window = PRESETS["gpu-hour"].model("framepack").video.window
     assert plan.num_tokens(grid).max() == len(window.addresses(grid)) == 288
     assert plan.denoising_start == window.num_context == 53

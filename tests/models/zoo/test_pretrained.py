@@ -17,7 +17,7 @@ from loopcraft.worlds import make_world
 from models.checkpoints.format import read_checkpoint
 from models.sampling.diffusion import Sampling
 from models.zoo.box import PRETRAINED_FOLDER, boxed_worlds, misfit
-from models.zoo.loading import Source, load_autoencoder
+from models.zoo.loading import WeightSource, load_autoencoder
 from models.zoo.world_models import build_rollout
 
 SETS = {
@@ -69,7 +69,7 @@ def test_the_box_is_light():
 def test_every_level_gives_the_frame_back_and_finer_ones_better(world, finest, step):
     frames, _ = episode(world)
     images = frames[::8].float() / 255
-    autoencoder, _ = load_autoencoder("millivid", Source(world=world))
+    autoencoder, _ = load_autoencoder("millivid", WeightSource(world=world))
     with torch.no_grad():
         levels = autoencoder.encode(images)
         quality = [

@@ -37,7 +37,7 @@ def one_thread_and_seed():
 
 
 def tiny(name: str, **options):
-    model = build_rollout(name, preset="tiny", frame_size=SIZE, steps=2, **options)
+    model = build_rollout(name, preset="trial", frame_size=SIZE, steps=2, **options)
     randomise(model._network)
     randomise(model._codec.autoencoder)
     return model
@@ -108,8 +108,8 @@ def test_mistakes_are_one_sentence():
 
 
 def test_random_weights_show_in_the_name():
-    assert millivid(preset="tiny", frame_size=SIZE).name == "millivid (tiny, random weights)"
-    assert autoencoded(preset="tiny", frame_size=SIZE).name == "autoencoded (tiny, random weights)"
+    assert millivid(preset="trial", frame_size=SIZE).name == "millivid (trial, random weights)"
+    assert autoencoded(preset="trial", frame_size=SIZE).name == "autoencoded (trial, random weights)"
 
 
 def test_actions_after_the_end_are_keyed():
@@ -143,8 +143,8 @@ def num_parameters(module: torch.nn.Module) -> int:
 
 def test_presets_are_the_papers():
     for name in MODELS:
-        assert PRESETS["ablation"](name, 256).autoencoder.cascaded == name.endswith("cascaded")
-    main = {name: PRESETS["main"](name, 256) for name in ("millivid", "framepack", "full-resolution")}
+        assert PRESETS["paper-ablation"].model(name, 256).autoencoder.cascaded == name.endswith("cascaded")
+    main = {name: PRESETS["paper"].model(name, 256) for name in ("millivid", "framepack", "full-resolution")}
     grid = main["millivid"].autoencoder.grid
     assert main["millivid"].video.plan.build(grid).num_tokens(grid)[0] == 3840
     assert main["full-resolution"].video.plan.build(grid).num_tokens(grid)[0] == 3584
@@ -185,21 +185,21 @@ def world_data(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("name", [*MODELS, "autoencoded"])
 def test_the_whole_benchmark_runs_with_every_registered_model(world_data, tmp_path, name):
-    arguments = {"preset": "tiny", "frame_size": SIZE} | ({} if name == "autoencoded" else {"steps": 1})
+    arguments = {"preset": "trial", "frame_size": SIZE} | ({} if name == "autoencoded" else {"steps": 1})
     code = benchmark([
         "--model", name, "--model-args", json.dumps(arguments), "--data", str(world_data),
         "--out", str(tmp_path / "run"), "--protocol", "loopcraft-mini", "--metrics", "psnr",
     ])  # fmt: skip
     assert code == 0
     result = read_result(tmp_path / "run" / "result.json")
-    assert result.model.name == f"{name} (tiny, random weights)"
+    assert result.model.name == f"{name} (trial, random weights)"
     assert set(result.metrics["psnr"].windows) == {"short", "medium", "long"}
     assert not result.failed
 
 
 def test_a_result_says_what_the_model_computed_in(world_data, tmp_path):
     for precision in ("auto", "bfloat16"):
-        arguments = {"preset": "tiny", "frame_size": SIZE, "steps": 1, "precision": precision}
+        arguments = {"preset": "trial", "frame_size": SIZE, "steps": 1, "precision": precision}
         command = ["--model", "upscale", "--model-args", json.dumps(arguments), "--data", str(world_data)]
         out = tmp_path / precision
         command += ["--out", str(out), "--protocol", "loopcraft-mini", "--metrics", "psnr"]
@@ -212,7 +212,7 @@ def test_a_result_says_what_the_model_computed_in(world_data, tmp_path):
 
 def test_the_contract_is_met():
     model = load_registered(
-        "models.zoo.world_models:upscale", json.dumps({"preset": "tiny", "frame_size": SIZE})
+        "models.zoo.world_models:upscale", json.dumps({"preset": "trial", "frame_size": SIZE})
     )
     assert model.frame_shape == (3, SIZE, SIZE)
     assert model.max_context == 40
@@ -220,7 +220,7 @@ def test_the_contract_is_met():
 
 def test_encoding_stores_what_the_model_sees(data, tmp_path, capsys):
     out = tmp_path / "latents"
-    arguments = [str(data), "--out", str(out), "--preset", "tiny", "--dtype", "float16"]
+    arguments = [str(data), "--out", str(out), "--preset", "trial", "--dtype", "float16"]
     assert encode(arguments) == 0
     latents = open_latents(out)
     assert latents.num_frames == {"000/000": 256, "000/001": 256}
@@ -242,7 +242,7 @@ def test_encoding_stores_what_the_model_sees(data, tmp_path, capsys):
 
 
 def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):
-    arguments = [str(data), "--out", str(tmp_path), "--preset", "tiny", "--steps", "1", "--num-videos", "1"]
+    arguments = [str(data), "--out", str(tmp_path), "--preset", "trial", "--steps", "1", "--num-videos", "1"]
     assert demo([*arguments, "--context", "40", "--horizon", "3", "--baselines"]) == 0
     from loopcraft.video.h264 import read_frames
 
@@ -256,7 +256,7 @@ def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):
     ("command", "flags", "sentence"),
     [
         (encode, ["--max-videos", "0"], "--max-videos 0: choose 1 or more"),
-        (encode, ["--preset", "main"], "2 x 2 patches a frame cannot be halved 3 times"),
+        (encode, ["--preset", "paper"], "2 x 2 patches a frame cannot be halved 3 times"),
         (demo, ["--num-videos", "0"], "--num-videos and --horizon must be at least 1"),
         (demo, ["--horizon", "0"], "--num-videos and --horizon must be at least 1"),
         (draw_plan, ["--steps", "0"], "--steps 0: draw at least 1"),
@@ -294,7 +294,7 @@ def test_inputs_of_another_kind_are_refused(change, sentence):
 
 @pytest.mark.parametrize("command", [encode, demo])
 def test_a_device_that_is_not_there_is_told_in_a_sentence(command, data, tmp_path, capsys) -> None:
-    flags = [str(data), "--out", str(tmp_path / "out"), "--preset", "tiny", "--device", "surprise"]
+    flags = [str(data), "--out", str(tmp_path / "out"), "--preset", "trial", "--device", "surprise"]
     assert command(flags) == 2
     assert "--device surprise: no device of that name" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -317,7 +317,7 @@ def test_a_sampling_that_makes_no_sense_is_refused(change, sentence) -> None:
 
 
 def test_every_model_has_a_tiny_and_an_ablation_setting() -> None:
-    settings = [PRESETS[preset](name, 16) for preset in ("tiny", "ablation") for name in MODELS]
+    settings = [PRESETS[preset].model(name, 16) for preset in ("trial", "paper-ablation") for name in MODELS]
     assert len(settings) == 20
     with pytest.raises(UserError, match="there is no model 'surprise'"):
-        PRESETS["tiny"]("surprise", 16)
+        PRESETS["trial"].model("surprise", 16)

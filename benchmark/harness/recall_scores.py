@@ -1,0 +1,197 @@
+"""The scores of single videos to a result's recall: every metric over each kind of pixel, video by video."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from benchmark.contract.data import MaskedEpisodes
+from benchmark.contract.protocol import EvaluationProtocol
+from benchmark.harness.aggregate import card_of
+from benchmark.harness.score_files import AGAIN, opened_scores, require_columns
+from benchmark.memory.collector import SURFACES, WEIGHTS
+from benchmark.memory.kinds import BINS, IN_SIGHT, NEW, OLD_BINS, RETURNED, SKY, bins_of, in_old_bins
+from benchmark.metrics import get_metrics
+from benchmark.metrics.base import Metric, PairedMetric
+from benchmark.metrics.psnr import decibels
+from benchmark.results.estimates import MetricCard, measured
+from benchmark.results.recall_schema import PixelCounts, Recall, RecallScores
+from loopcraft.core.errors import UserError
+from loopcraft.dataset.mask_files import DTYPES, spread
+from loopcraft.worlds import world_ids, world_spec
+
+PSNR = "psnr"
+"""The metric that is there whatever the run's metrics are."""
+
+KindSums = Float64[np.ndarray, "2 kinds"]
+"""Of each kind of pixel what a metric sums up, and what the sum is divided by."""
+
+
+@dataclass(frozen=True)
+class VideoSums:
+    """A video's sums by metric, over all frames of its horizon or some of them."""
+
+    metrics: Mapping[str, KindSums]
+    counts: Float64[np.ndarray, " kinds"]
+
+
+def recall_of(
+    paths: Sequence[Path],
+    metrics: Sequence[Metric],
+    on_course: Sequence[Bool[np.ndarray, " T"] | None],
+) -> Recall | None:
+    """The recall of a run from its videos' files; None if none was scored with masks.
+
+    `on_course` says of every video in which frames the model is on course; None where it was not measured.
+    """
+    mapped = [m for m in metrics if isinstance(m, PairedMetric) and m.load_map is not None]
+    names = [metric.name for metric in mapped]
+    everywhere = [read_sums(path, names) for path in paths]
+    if all(video is None for video in everywhere):
+        return None
+    where_on_course = [
+        None if frames is None else read_sums(path, names, frames)
+        for path, frames in zip(paths, on_course, strict=True)
+    ]
+    bins = BINS
+    if any(video is not None and bins_of(len(video.counts)) is OLD_BINS for video in everywhere):
+        bins, everywhere, where_on_course = OLD_BINS, _coarse(everywhere), _coarse(where_on_course)
+    counts = np.stack([np.zeros(RETURNED + len(bins)) if v is None else v.counts for v in everywhere])
+    used = [place for place in range(len(bins)) if counts[:, RETURNED + place].any()]
+    (psnr,) = get_metrics([PSNR])
+    cards = {PSNR: card_of(psnr, PSNR)} | {metric.name: _map_card(metric) for metric in mapped}
+    tables = [
+        {name: _scores(card, videos, used) for name, card in cards.items()}
+        for videos in (everywhere, where_on_course)
+    ]
+    return Recall(
+        ages=tuple((bins[place][0], bins[place][-1]) for place in used),
+        pixels=_pixel_counts(counts, used),
+        metrics=tables[0],
+        on_course=tables[1] if any(frames is not None for frames in on_course) else {},
+        notes=_notes(everywhere),
+    )
+
+
+def why_no_masks(episodes: MaskedEpisodes, keys: Sequence[str], protocol: EvaluationProtocol) -> str | None:
+    """Why a run has no recall; None if the first video's masks are of use. Looks at that video alone.
+
+    Raises `UserError` for masks that do not fit the frames.
+    """
+    masks = episodes.masks(keys[0])
+    world = episodes.world_id
+    if masks is None and world in world_ids() and not world_spec(world).knows_surfaces:
+        return f"{keys[0]} has no recall masks, as world {world!r} cannot tell which surface a pixel shows"
+    if masks is None:
+        return (
+            f"{keys[0]} has no recall masks; python -m loopcraft.masks adds them where the world knows its "
+            "surfaces (voxel-v1, plaza-v1)"
+        )
+    if episodes.num_context != protocol.context:
+        return (
+            f"the recall masks are for {episodes.num_context} frames of context and {protocol.id} gives "
+            f"{protocol.context}"
+        )
+    if set(masks) != set(DTYPES):
+        return f"the recall masks of {keys[0]} lack {', '.join(sorted(set(DTYPES) - set(masks)))}"
+    height, width, _ = episodes.frames(keys[0], 0, 1).shape[1:]
+    spread(masks["seen"][:1], height, width, keys[0])
+    return None
+
+
+def read_sums(
+    path: Path, metrics: Sequence[str], frames: Bool[np.ndarray, " T"] | slice = slice(None)
+) -> VideoSums | None:
+    """The sums of a video over some frames of its horizon; None where it was scored without masks.
+
+    Metrics whose map was not kept are left out.
+    """
+    with opened_scores(path) as file:
+        names = set(file.keys())
+        if SURFACES not in names:
+            return None
+        errors = file.get_tensor(SURFACES)
+        kept = {
+            name: file.get_tensor(name)
+            for metric in metrics
+            for name in (f"{SURFACES}.{metric}", f"{SURFACES}.{metric}{WEIGHTS}")
+            if name in names
+        }
+    num_kinds = errors.shape[-1] // 2
+    if errors.ndim != 2 or errors.shape[1] % 2 or bins_of(num_kinds) is None:
+        raise UserError(f"{path}: {SURFACES} is {errors.shape}, which are no errors by kind; {AGAIN}")
+    squared, counts = errors[frames].sum(axis=0, dtype=np.float64).reshape(2, num_kinds)
+    found = {PSNR: np.stack([squared, 3.0 * counts])}
+    for metric in metrics:
+        if f"{SURFACES}.{metric}" in kept:
+            for name in (f"{SURFACES}.{metric}", f"{SURFACES}.{metric}{WEIGHTS}"):
+                if name in kept:
+                    require_columns(path, kept[name], num_kinds)
+            sums = kept[f"{SURFACES}.{metric}"][frames].sum(axis=0, dtype=np.float64)
+            weights = kept.get(f"{SURFACES}.{metric}{WEIGHTS}")
+            below = counts if weights is None else weights[frames].sum(axis=0, dtype=np.float64)
+            found[metric] = np.stack([sums, below])
+    return VideoSums(found, counts)
+
+
+def value_of(name: str, sums: KindSums, kinds: slice | Sequence[int]) -> float:
+    """A metric over all pixels of some kinds; NaN where there is nothing to divide by."""
+    total, below = sums[:, kinds].sum(axis=1)
+    if below <= 0:
+        return float("nan")
+    return float(decibels(np.array([total / below]))[0]) if name == PSNR else float(total / below)
+
+
+def _coarse(videos: Sequence[VideoSums | None]) -> list[VideoSums | None]:
+    return [
+        None
+        if video is None
+        else VideoSums(
+            {name: in_old_bins(sums) for name, sums in video.metrics.items()}, in_old_bins(video.counts)
+        )
+        for video in videos
+    ]
+
+
+def _map_card(metric: PairedMetric) -> MetricCard:
+    card = card_of(metric, metric.name)
+    return card if metric.map_title is None else replace(card, **metric.map_title._asdict())
+
+
+def _scores(card: MetricCard, videos: Sequence[VideoSums | None], used: Sequence[int]) -> RecallScores:
+    def over(kinds: slice | Sequence[int]) -> Float64[np.ndarray, " V"]:
+        return np.array(
+            [
+                float("nan")
+                if video is None or card.name not in video.metrics
+                else value_of(card.name, video.metrics[card.name], kinds)
+                for video in videos
+            ]
+        )
+
+    return RecallScores(
+        card=card,
+        never_shown=measured(over([NEW])),
+        in_sight=measured(over([IN_SIGHT])),
+        returned=measured(over(slice(RETURNED, None))),
+        by_age=tuple(measured(over([RETURNED + place])) for place in used),
+    )
+
+
+def _pixel_counts(counts: Float64[np.ndarray, "V kinds"], used: Sequence[int]) -> PixelCounts:
+    column: Callable[[int], tuple[int, ...]] = lambda kind: tuple(counts[:, kind].astype(int).tolist())  # noqa: E731
+    return PixelCounts(
+        sky=column(SKY),
+        never_shown=column(NEW),
+        in_sight=column(IN_SIGHT),
+        by_age=tuple(column(RETURNED + place) for place in used),
+    )
+
+
+def _notes(videos: Sequence[VideoSums | None]) -> tuple[str, ...]:
+    without = sum(video is None for video in videos)
+    if not without:
+        return ()
+    return (f"{without} of {len(videos)} videos have no recall masks that fit and are left out",)

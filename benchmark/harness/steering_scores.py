@@ -1,0 +1,150 @@
+"""The scores of single videos to what a result says of steering, and of a model's agreement with itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+
+from benchmark.contract.data import MaskedEpisodes
+from benchmark.contract.protocol import EvaluationProtocol
+from benchmark.harness.aggregate import card_of
+from benchmark.harness.score_files import opened_scores, require_columns
+from benchmark.memory.collector import LOOPS, STEERING
+from benchmark.metrics.base import Metric, PairedMetric
+from benchmark.results.estimates import Measured, measured
+from benchmark.results.recall_schema import Consistency, Steering
+from loopcraft.walks.actions import Action
+
+TURN_TOLERANCE_DEG = 5.0
+"""A yaw change within half of a turn of the true one follows it."""
+DEAD_BAND_DEG = 2.5
+"""Deviations of a frame's yaw change up to this count as the estimator's own and are not summed up."""
+COURSE_TOLERANCE_DEG = 15.0
+"""The model is on course while what it deviated sums up to at most this."""
+LONGEST_LAG_FRAMES = 8
+CLEAR_CORRELATION = 0.5
+"""Below this no lag is told: the pictures do not turn with the actions at any."""
+WALKING_BLOCKS = 0.1
+"""A forward frame is one of walking if the agent moved so far: against a wall it does not."""
+STILL_SHARE = 0.25
+"""A picture stands still if it changes less than this share of what the true one does."""
+
+
+@dataclass(frozen=True)
+class Steered:
+    """One video: the numbers of `Steering`, NaN where there is none, and the frames on course."""
+
+    numbers: dict[str, float]
+    on_course: Bool[np.ndarray, " T"]
+
+
+def read_steering(
+    paths: Sequence[Path], keys: Sequence[str], episodes: MaskedEpisodes, protocol: EvaluationProtocol
+) -> list[Steered | None]:
+    """The steering of every video; None where it was scored before steering was measured."""
+    found: list[Steered | None] = []
+    for path, key in zip(paths, keys, strict=True):
+        with opened_scores(path) as file:
+            rows = file.get_tensor(STEERING) if STEERING in set(file.keys()) else None
+        if rows is not None:
+            require_columns(path, rows, 4)
+        states = episodes.states(key)[protocol.context - 1 : protocol.num_frames]
+        found.append(None if rows is None else steered(rows.astype(np.float64), states.astype(np.float64)))
+    return found
+
+
+def steered(rows: Float[np.ndarray, "T 4"], states: Float[np.ndarray, "T+1 6"]) -> Steered:
+    """What the turns and changes of T frames say, given the states from the frame before them on."""
+    true_turns = (np.diff(states[:, 4]) + 180.0) % 360.0 - 180.0
+    is_turn = np.abs(true_turns) > TURN_TOLERANCE_DEG
+    moved = np.linalg.norm(np.diff(states[:, [1, 3]], axis=0), axis=1)
+    is_walk = (states[1:, 0] == Action.FORWARD) & (moved >= WALKING_BLOCKS)
+    errors, true_errors = rows[:, 0] - true_turns, rows[:, 2] - true_turns
+    on_course = _on_course(errors)
+    return Steered(
+        numbers={
+            "turns_followed": _mean(np.abs(errors) <= TURN_TOLERANCE_DEG, is_turn),
+            "on_course": float(on_course.mean()),
+            "yaw_error_deg": float(np.abs(errors).mean()),
+            "lag_frames": lag(rows[:, 0], true_turns),
+            "standing_still": _mean(rows[:, 1] < STILL_SHARE * rows[:, 3], is_walk & (rows[:, 3] > 0)),
+            "true_yaw_error_deg": float(np.abs(true_errors).mean()),
+            "true_on_course": float(_on_course(true_errors).mean()),
+        },
+        on_course=on_course,
+    )
+
+
+def lag(turns: Float[np.ndarray, " T"], true_turns: Float[np.ndarray, " T"]) -> float:
+    """By how many frames `turns` come later than the true ones: where they correlate best; NaN if nowhere."""
+    best, found = CLEAR_CORRELATION, float("nan")
+    for shift in sorted(range(-LONGEST_LAG_FRAMES, LONGEST_LAG_FRAMES + 1), key=abs):
+        ours = turns[max(0, shift) : len(turns) + min(0, shift)]
+        truth = true_turns[max(0, -shift) : len(turns) + min(0, -shift)]
+        if ours.std() > 0 and truth.std() > 0:
+            correlation = float(np.corrcoef(ours, truth)[0, 1])
+            if correlation > best:
+                best, found = correlation, float(shift)
+    return found
+
+
+def steering_of(videos: Sequence[Steered | None]) -> Steering | None:
+    """The steering of a run; None if no video has any."""
+    if all(video is None for video in videos):
+        return None
+    names = next(video for video in videos if video is not None).numbers
+    return Steering(**{name: _measured(videos, name) for name in names})
+
+
+def consistency_of(paths: Sequence[Path], metrics: Sequence[Metric], context: int) -> dict[str, Consistency]:
+    """A run's agreement with itself by every paired metric, over the loops of its videos' walks."""
+    found = {}
+    for metric in metrics:
+        if isinstance(metric, PairedMetric):
+            rows = np.array([_loop_means(path, metric.name, context) for path in paths])
+            if not np.isnan(rows).all():
+                with_itself, with_truth, with_context, possible = (measured(column) for column in rows.T)
+                found[metric.name] = Consistency(
+                    card=card_of(metric, metric.name),
+                    with_itself=with_itself,
+                    with_truth=with_truth,
+                    with_context=with_context,
+                    possible=possible,
+                )
+    return found
+
+
+def _loop_means(path: Path, metric: str, context: int) -> Float64[np.ndarray, "4"]:
+    """A video's means over its loops, in the order of `Consistency`; NaN where there is none."""
+    means = np.full(4, np.nan)
+    with opened_scores(path) as file:
+        if f"{LOOPS}.{metric}" not in set(file.keys()):
+            return means
+        loops, scores, frames = (
+            file.get_tensor(name).astype(np.float64) for name in (LOOPS, f"{LOOPS}.{metric}", metric)
+        )
+    require_columns(path, loops, 2)
+    require_columns(path, scores, 2)
+    is_own = loops[:, 1] >= context
+    if is_own.any():
+        truth = frames[loops[is_own, 0].astype(int) - context, 0]
+        means[[0, 1, 3]] = scores[is_own, 0].mean(), truth.mean(), scores[is_own, 1].mean()
+    if not is_own.all():
+        means[2] = scores[~is_own, 0].mean()
+    return means
+
+
+def _on_course(errors: Float[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:
+    heading = np.cumsum(np.where(np.abs(errors) > DEAD_BAND_DEG, errors, 0.0))
+    is_on_course: Bool[np.ndarray, " T"] = np.abs(heading) <= COURSE_TOLERANCE_DEG
+    return is_on_course
+
+
+def _mean(values: Bool[np.ndarray, " T"], where: Bool[np.ndarray, " T"]) -> float:
+    return float(values[where].mean()) if where.any() else float("nan")
+
+
+def _measured(videos: Sequence[Steered | None], name: str) -> Measured:
+    return measured(np.array([float("nan") if video is None else video.numbers[name] for video in videos]))

@@ -1,0 +1,145 @@
+"""Figures of recall: a score against the age of memory, and consistency against correctness."""
+
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmark.reporting.curves import BOUND_COLOR, BOUND_STYLES, COLORS, INK, literal
+from benchmark.results.comparable import require_comparable
+from benchmark.results.estimates import Estimate, MetricCard
+from benchmark.results.recall import age_curve, memory_horizon, references_in, scores_of
+from benchmark.results.result_file import Result
+from benchmark.results.tables import heading, unique_labels
+
+
+def recall_figures(results: Mapping[str, Result]) -> dict[str, Figure]:
+    """A figure of each kind for each metric that any run has, by its name."""
+    require_comparable(results)
+    labels = map(literal, unique_labels(list(results.values())))
+    labelled = dict(zip(labels, results.values(), strict=True))
+    figures = {}
+    for card in _cards(labelled, by_pixel=True):
+        figures[f"age-of-memory-{card.name}"] = age_figure(labelled, card)
+    for card in _cards(labelled, by_pixel=False):
+        figures[f"consistency-{card.name}"] = consistency_figure(labelled, card)
+    return figures
+
+
+def age_figure(results: Mapping[str, Result], card: MetricCard) -> Figure:
+    """The metric on pixels that returned against the frames since they were last shown, with 95 % intervals.
+
+    A line a model, its memory horizon in the legend; the references are grey bands.
+    """
+    figure = Figure(figsize=(7.2, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    curves = {label: age_curve(result, card.name) for label, result in results.items()}
+    bounds = [label for label in curves if results[label].model.role == "bound" and curves[label]]
+    models = [label for label in curves if label not in bounds and curves[label]]
+    references = references_in(results)
+    for place, label in enumerate([*bounds, *models]):
+        points = curves[label]
+        ages, means = [point.middle for point in points], [point.estimate.mean for point in points]
+        spans = [point.estimate.interval or (point.estimate.mean,) * 2 for point in points]
+        lows, highs = [low for low, _ in spans], [high for _, high in spans]
+        if label in bounds:
+            axes.fill_between(ages, lows, highs, color=BOUND_COLOR, alpha=0.25, linewidth=0)
+            style = BOUND_STYLES[place % len(BOUND_STYLES)]
+            axes.plot(ages, means, color=BOUND_COLOR, linestyle=style, linewidth=1.2, label=label)
+        else:
+            color = COLORS[(place - len(bounds)) % len(COLORS)]
+            text = label
+            if references is not None and (horizon := memory_horizon(results[label], *references, card.name)):
+                text = f"{label}: {horizon}"
+            axes.fill_between(ages, lows, highs, color=color, alpha=0.15, linewidth=0)
+            axes.plot(ages, means, color=color, linewidth=1.6, marker="o", markersize=3, label=text)
+    _scale_ages(axes, [point.first for points in curves.values() for point in points])
+    axes.set_xlabel("frames since the context last showed it")
+    axes.set_ylabel(literal(heading(card)))
+    axes.spines[["top", "right"]].set_visible(False)
+    title = "memory horizon in frames" if references is not None and models else None
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, title=title)
+    return figure
+
+
+def consistency_figure(results: Mapping[str, Result], card: MetricCard) -> Figure:
+    """Agreement with the model's own earlier frames against agreement with the truth, a point a run."""
+    figure = Figure(figsize=(5.6, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    bounds = models = 0
+    for label, result in results.items():
+        found = result.consistency.get(card.name)
+        if found is None or found.with_itself.estimate is None or found.with_truth.estimate is None:
+            continue
+        if result.model.role == "bound":
+            color, marker, bounds = BOUND_COLOR, "sDv^"[bounds % 4], bounds + 1
+        else:
+            color, marker, models = COLORS[models % len(COLORS)], "o", models + 1
+        x, y = found.with_truth.estimate, found.with_itself.estimate
+        axes.errorbar(
+            x.mean,
+            y.mean,
+            xerr=_bars(x),
+            yerr=_bars(y),
+            color=color,
+            marker=marker,
+            markersize=6,
+            elinewidth=0.8,
+            linestyle="none",
+            label=label,
+        )
+    possible = next(
+        (
+            run.consistency[card.name].possible.estimate
+            for run in results.values()
+            if card.name in run.consistency
+        ),
+        None,
+    )
+    if possible is not None:
+        axes.axhline(
+            possible.mean, color=INK, linewidth=0.8, linestyle=":", label="true frames among themselves"
+        )
+    for inverted, invert in (
+        (axes.xaxis_inverted(), axes.invert_xaxis),
+        (axes.yaxis_inverted(), axes.invert_yaxis),
+    ):
+        if not card.higher_is_better and not inverted:
+            invert()
+    axes.set_xlabel(f"with the truth: {literal(heading(card))}")
+    axes.set_ylabel(f"with its own earlier frame: {literal(heading(card))}")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def _cards(results: Mapping[str, Result], *, by_pixel: bool) -> list[MetricCard]:
+    """The cards of the metrics that any run has."""
+    cards: dict[str, MetricCard] = {}
+    for result in results.values():
+        if not by_pixel:
+            for name, found in result.consistency.items():
+                if found.with_itself.estimate is not None:
+                    cards.setdefault(name, found.card)
+        elif result.recall is not None:
+            for name in result.recall.metrics:
+                scores = scores_of(result, name)
+                if scores is not None and scores.returned.estimate is not None:
+                    cards.setdefault(name, scores.card)
+    return list(cards.values())
+
+
+def _bars(found: Estimate) -> list[list[float]] | None:
+    if found.interval is None:
+        return None
+    return [[max(0.0, found.mean - found.interval[0])], [max(0.0, found.interval[1] - found.mean)]]
+
+
+def _scale_ages(axes: Axes, firsts: list[int]) -> None:
+    """A logarithmic axis with a tick a doubling."""
+    axes.set_xscale("log", base=2)
+    ticks = [1 << power for power in range(4, 17)]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    if firsts:
+        axes.autoscale(axis="x", tight=False)

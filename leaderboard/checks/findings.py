@@ -1,0 +1,26 @@
+"""What a check has to say of an entry: refused, or marked for readers to see."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """`what` is wrong or strange, in a sentence, and how to mend it."""
+
+    level: Literal["refused", "marked"]
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.what}; {self.remedy}"
+
+
+def refused(what: str, remedy: str) -> Finding:
+    """The entry cannot stand in a table."""
+    return Finding(level="refused", what=what, remedy=remedy)
+
+
+def marked(what: str, remedy: str) -> Finding:
+    """The entry stands in its table with this sentence beside it."""
+    return Finding(level="marked", what=what, remedy=remedy)

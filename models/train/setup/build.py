@@ -1,0 +1,229 @@
+"""From flags to a training run that is ready to start, with every mistake found before any work is done."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from loopcraft.core.errors import UserError
+from loopcraft.core.files import file_sha256, whole_file
+from loopcraft.core.writing import writing_to
+from models.latents.codec import FrameCodec
+from models.latents.store import OwnLatents, open_latents
+from models.networks.autoencoder import Autoencoder, AutoencoderConfig
+from models.networks.tokens import Grid, LatentSpace
+from models.train.checkpoint import read_state
+from models.train.data.episodes import EpisodeSource, LatentEpisodes, holds_latents
+from models.train.data.played import is_world
+from models.train.data.pool import EpisodePool
+from models.train.data.transfer import send
+from models.train.detail_loss import Lpips, gradient_difference
+from models.train.flags import AnyFlags, AutoencoderFlags, VideoFlags
+from models.train.loop import Draw
+from models.train.objectives import AutoencoderObjective, video_objective
+from models.train.pictures import COLUMNS, reconstructions, rollout
+from models.train.processes import Processes
+from models.train.setup.frames import open_frames, refuse_world_flags
+from models.train.setup.run import Run, begin_with, make_config
+from models.train.trainer import Trainer
+from models.zoo.configs import ModelConfig, TokenModelConfig, VideoNetwork
+from models.zoo.loading import WeightSource, find_weights, load_autoencoder, seeded
+from models.zoo.presets import find_model
+
+
+def build_run(flags: AnyFlags, processes: Processes) -> Run:
+    """Read the data's description, the autoencoder's and the stored state; raises `UserError` on misfits."""
+    flags.check()
+    if isinstance(flags, AutoencoderFlags):
+        run = _build_autoencoder(flags, processes)
+    else:
+        run = _build_video(flags, processes)
+    flags.out.mkdir(parents=True, exist_ok=True)
+    return run
+
+
+def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
+    source, size = open_frames(flags, "autoencoder", min_frames=1)
+    name = "millivid-cascaded" if flags.cascaded else "millivid"
+    network_config = flags.sizes.model(name, size).autoencoder
+    require_patches(network_config)
+    with seeded(flags.seed):
+        network = Autoencoder(network_config)
+    initial = begin_with(network, flags.begin_with)
+    detail = gradient_difference if flags.vgg is None else Lpips(flags.vgg, processes.device)
+    config = make_config(
+        flags,
+        processes,
+        model=flags.model,
+        network=network_config,
+        grid=network_config.grid,
+        data=source.identity,
+        initial=initial,
+        detail="gradient" if flags.vgg is None else "lpips",
+    )
+
+    def draw(trainer: Trainer, pool: EpisodePool) -> Tensor:
+        frames = torch.linspace(0, int(pool.lengths[0]) - 1, COLUMNS).long()
+        images = pool.values[0, frames].movedim(-1, 1).to(processes.device).float() / 255
+        return reconstructions(cast(Autoencoder, trainer.best), images)
+
+    return Run(
+        config=config,
+        steps=flags.steps or flags.schedule.steps,
+        state=read_state(flags.out, config),
+        objective=AutoencoderObjective(network, detail, config.detail_weight),
+        source=source,
+        keep=lambda frames: send(frames, processes.device),
+        draw=draw,
+    )
+
+
+def _build_video(flags: VideoFlags, processes: Processes) -> Run:
+    flags.sizes.model(flags.model)  # refuses an unknown model before anything is read
+    autoencoder, sha256 = _load_autoencoder(flags)
+    is_latent = not is_world(flags.data) and holds_latents(Path(flags.data))
+    size = flags.sizes.frame_size if autoencoder is None else autoencoder.config.frame_size
+    model = flags.sizes.model(flags.model, size)
+    grid = model.autoencoder.grid if autoencoder is None else autoencoder.grid
+    if is_latent:
+        refuse_world_flags(flags)
+        latents = open_latents(Path(flags.data), grid)
+        grid = latents.grid
+        if isinstance(latents, OwnLatents) and autoencoder is not None:
+            _require_same_autoencoder(flags, latents, sha256)
+    elif autoencoder is None:
+        raise UserError(
+            f"--data {flags.data} holds frames: give the --autoencoder that turns them into latents"
+        )
+    _require_levels(model, grid, flags)
+    space, used = model.video.space, grid.coarser(model.video.space.finest)
+    plan = model.video.plan.build(used) if isinstance(model.video, TokenModelConfig) else None
+    with seeded(flags.seed):
+        network = model.video.network(grid)
+    initial = begin_with(network, flags.begin_with)
+    objective = video_objective(network, plan, used, flags.context_dropout, flags.context_noise)
+    source: EpisodeSource
+    if is_latent:
+        source = LatentEpisodes(latents, min_frames=objective.clip_length, seed=flags.seed)
+    else:
+        source, found = open_frames(flags, flags.model, objective.clip_length, size)
+        if found != size:
+            raise UserError(
+                f"--data {flags.data} has frames of {found}, and the autoencoder takes {size}; choose another"
+            )
+    config = make_config(
+        flags,
+        processes,
+        model=flags.model,
+        network=model.video,
+        grid=grid,
+        data=source.identity,
+        autoencoder=sha256,
+        initial=initial,
+        context_dropout=flags.context_dropout,
+        context_noise=flags.context_noise,
+    )
+    state = read_state(flags.out, config)
+    if flags.autoencoder is not None and processes.rank == 0:
+        _copy_autoencoder(flags)
+    codec = None
+    if autoencoder is not None:
+        codec = FrameCodec(autoencoder.to(processes.device), flags.compute.precision, space)
+    return Run(
+        config=config,
+        steps=flags.steps or flags.schedule.steps,
+        state=state,
+        objective=objective,
+        source=source,
+        keep=_selector(space, grid, processes) if is_latent else _encoder(codec, processes),
+        draw=None if codec is None else _rollout_picture(model, codec),
+    )
+
+
+def require_patches(config: AutoencoderConfig) -> None:
+    """Refuse frames that cannot be cut into patches at every level."""
+    coarsest = config.patch * 2 ** (config.levels - 1)
+    if config.patch < 1 or config.frame_size % coarsest:
+        raise UserError(
+            f"frames of {config.frame_size} x {config.frame_size} cannot be cut into patches of "
+            f"{config.patch} at {config.levels} levels; choose a resolution that {max(coarsest, 8)} divides"
+        )
+
+
+def _encoder(
+    codec: FrameCodec | None, processes: Processes
+) -> Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]:
+    """Frames (T, H, W, 3) to the latents (T, tokens, C) of all levels, on the device."""
+    assert codec is not None
+
+    def encode(frames: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *kept"]:
+        levels = codec.encode(send(frames, processes.device).movedim(-1, 1)[None])
+        return torch.cat(levels, dim=2)[0]
+
+    return encode
+
+
+def _selector(
+    space: LatentSpace, grid: Grid, processes: Processes
+) -> Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]:
+    """Stored latents (T, tokens, C) of all levels to those of the model's space, on the device."""
+
+    def keep(latents: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *kept"]:
+        levels = list(torch.split(send(latents, processes.device), grid.tokens_per_level, dim=1))
+        return torch.cat(space.enter(levels), dim=1)
+
+    return keep
+
+
+def _rollout_picture(model: ModelConfig, codec: FrameCodec) -> Draw:
+    def draw(trainer: Trainer, pool: EpisodePool) -> Tensor:
+        network = cast(VideoNetwork, trainer.best)
+        length = int(pool.lengths[0])
+        return rollout(
+            model.video,
+            network,
+            codec,
+            model.sampling,
+            pool.values[0, :length],
+            pool.actions[0, :length],
+        )
+
+    return draw
+
+
+def _require_levels(model: ModelConfig, grid: Grid, flags: VideoFlags) -> None:
+    wanted = model.autoencoder
+    if (grid.levels, grid.channels) != (wanted.levels, wanted.channels):
+        raise UserError(
+            f"--data {flags.data}: latents have {grid.levels} levels of {grid.channels} channels, and the "
+            f"preset {flags.preset} takes {wanted.levels} of {wanted.channels}; choose the autoencoder's"
+        )
+
+
+def _load_autoencoder(flags: VideoFlags) -> tuple[Autoencoder | None, str | None]:
+    if flags.autoencoder is None:
+        return None, None
+    return load_autoencoder(flags.model, WeightSource(checkpoint=flags.autoencoder))
+
+
+def _require_same_autoencoder(flags: VideoFlags, latents: OwnLatents, sha256: str | None) -> None:
+    if latents.autoencoder_sha256 != sha256:
+        raise UserError(
+            f"--autoencoder {flags.autoencoder} did not make the latents in {flags.data}; give the one that "
+            "did"
+        )
+
+
+def _copy_autoencoder(flags: VideoFlags) -> None:
+    """Put the autoencoder beside the model, as `models.zoo.loading` expects."""
+    assert flags.autoencoder is not None
+    path = find_weights(find_model(flags.model).autoencoder, flags.autoencoder).path
+    copy = flags.out / path.name
+    if path.resolve() == copy.resolve() or (copy.exists() and file_sha256(copy) == file_sha256(path)):
+        return
+    with writing_to(flags.out, part=path.stem, together=True), whole_file(copy) as temporary:
+        shutil.copyfile(path, temporary)

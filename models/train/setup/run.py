@@ -1,0 +1,79 @@
+"""What a training run needs before it starts, and what all runs make of their flags."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Shaped
+from torch import Tensor, nn
+
+from loopcraft.core.errors import UserError
+from loopcraft.core.files import file_sha256
+from models.checkpoints.format import load_weights, read_checkpoint
+from models.networks.precision import uses_bfloat16
+from models.train.config import TrainingConfig
+from models.train.data.episodes import EpisodeSource
+from models.train.data.pool import PoolConfig
+from models.train.flags import Flags
+from models.train.loop import Draw
+from models.train.objectives import Objective
+from models.train.optimizers import OptimizerConfig
+from models.train.processes import Processes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A training run, ready to start."""
+
+    config: TrainingConfig
+    steps: int
+    state: dict[str, Any] | None
+    """What to go on from."""
+    objective: Objective
+    source: EpisodeSource
+    keep: Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]
+    """From what the source gives to what the pool keeps."""
+    draw: Draw | None
+    """Makes the pictures; None without an autoencoder to decode latents."""
+
+
+def begin_with(network: nn.Module, path: Path | None) -> str | None:
+    """Give the network the weights that the flags name, and tell their SHA-256."""
+    if path is None:
+        return None
+    _, weights = read_checkpoint(path)
+    load_weights(network, weights, path)
+    return file_sha256(path)
+
+
+def make_config(flags: Flags, processes: Processes, **fields: Any) -> TrainingConfig:
+    """The configuration: what the flags say, else the preset's schedule."""
+    usual, update, episodes = flags.schedule, flags.update, flags.episodes
+    batch_size, steps = update.batch_size or usual.batch_size, flags.steps or usual.steps
+    parts = update.accumulate * processes.count
+    if batch_size % parts:
+        raise UserError(
+            f"--batch-size {batch_size} cannot be divided into {update.accumulate} accumulated batches on "
+            f"{processes.count} processes; choose a multiple of {parts}"
+        )
+    return TrainingConfig(
+        batch_size=batch_size,
+        accumulate=update.accumulate,
+        processes=processes.count,
+        pool=PoolConfig(
+            episodes=episodes.pool or usual.pool.episodes,
+            fresh=usual.pool.fresh if episodes.fresh is None else episodes.fresh,
+        ),
+        optimizer=OptimizerConfig(
+            learning_rate=update.learning_rate,
+            warmup_steps=update.warmup_steps or usual.warmup_steps,
+            cooldown_steps=round(update.cooldown * steps),
+            last_step=steps if update.cooldown else None,
+        ),
+        clip_norm=update.clip_norm,
+        ema_decay=update.ema,
+        bfloat16=uses_bfloat16(flags.compute.precision, processes.device),
+        seed=flags.seed,
+        **fields,
+    )

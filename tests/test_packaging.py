@@ -1,0 +1,207 @@
+"""What pyproject.toml promises: extras, console scripts in any folder, and a base install without torch."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loopcraft import generate
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+ROOMS = ("loopcraft", "benchmark", "models", "leaderboard")
+MODULE_OF = {"huggingface-hub": "huggingface_hub", "opencv-python-headless": "cv2", "pillow": "PIL"}
+OPTIONAL = {"tensorboard"}
+"""Packages that a flag needs and whose absence is one sentence."""
+
+
+def packages(requirements: list[str]) -> set[str]:
+    """The modules of some requirements, without extras of our own."""
+    names = (re.split(r"[\[>=<]", requirement)[0] for requirement in requirements)
+    return {MODULE_OF.get(name, name) for name in names} - {"loopcraft"}
+
+
+EXTRAS = {name: packages(listed) for name, listed in PROJECT["optional-dependencies"].items()}
+BASE = packages(PROJECT["dependencies"])
+HEAVY = EXTRAS["benchmark"] | EXTRAS["models"] | EXTRAS["gym"] | EXTRAS["matchers"]
+"""What a base install lacks."""
+
+
+def imported(folders: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    """Every third-party module that sources import, with the importer."""
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    names = [node.module]
+                for name in names:
+                    top = name.partition(".")[0]
+                    if top not in sys.stdlib_module_names and top not in (*ROOMS, "tests", "perf", "docs"):
+                        yield top, path
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    declared = BASE | set().union(*(names for name, names in EXTRAS.items() if name != "dev"))
+    used = {name for name, _ in imported(ROOMS)} - OPTIONAL
+    assert used - declared == set()
+    assert declared - used == {"gym"}  # minerl needs it, in a version that it does not pin
+    tools = {"mypy", "pandas-stubs", "scipy-stubs", "pytest-xdist", "ruff", "beartype", "datasets"}
+    tested = {name for name, _ in imported(("tests", "perf", "docs"))}
+    assert EXTRAS["dev"] - tested <= tools
+
+
+def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+WITHOUT = f"""
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {sorted(HEAVY)}:
+            raise ModuleNotFoundError("No module named " + name)
+
+sys.meta_path.insert(0, Absent())
+"""
+"""As in an environment without the extras: importing one of them fails."""
+
+
+def test_data_sets_are_made_and_read_without_the_extras(tmp_path: Path) -> None:
+    code = f"""{WITHOUT}
+import loopcraft
+from loopcraft import generate, masks, verify, view
+made = loopcraft.generate_dataset(
+    "data", split="val", num_episodes=1, world="plaza-v1", num_frames=128, resolution=32, workers=1
+)
+assert made.frames(made.keys[0], 0, 4).shape == (4, 32, 32, 3)
+assert masks.main(["data"]) == 0
+assert verify.main(["data"]) == 0
+assert view.main(["data", "--out", "views"]) == 0
+"""
+    done = run(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_results_are_compared_without_the_extras(tmp_path: Path) -> None:
+    results = sorted(
+        map(str, (ROOT / "models" / "pretrained" / "plaza-v1" / "results").glob("*/result.json"))
+    )
+    code = f"{WITHOUT}\nfrom leaderboard import compare\nassert compare.main({results}) == 0"
+    done = run(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "millivid" in done.stdout
+
+
+def test_the_trial_without_torch_has_none(tmp_path: Path) -> None:
+    assert "ModuleNotFoundError" in run(f"{WITHOUT}\nimport torch", tmp_path).stderr
+
+
+@pytest.fixture(scope="module")
+def wheel_install(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's wheel, installed without its dependencies."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", str(ROOT), "-w", str(folder)]
+    done = subprocess.run(build, capture_output=True, text=True, cwd=folder)
+    if done.returncode:
+        pytest.skip(f"no wheel can be built here: {done.stderr.strip()[-200:]}")
+    (wheel,) = folder.glob("*.whl")
+    installed = folder / "installed"
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(installed), str(wheel)], check=True)
+    return installed
+
+
+def foreign_project(folder: Path) -> Path:
+    """A researcher's own folder, with packages of our names."""
+    for name in ("models", "benchmark"):
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("raise RuntimeError('not ours')\n")
+    return folder
+
+
+@pytest.fixture(params=["wheel", "editable"])
+def place(request: pytest.FixtureRequest) -> Path | None:
+    """Where the wheel is installed, or None for the editable install that the tests run from."""
+    installed: Path | None = request.getfixturevalue("wheel_install") if request.param == "wheel" else None
+    return installed
+
+
+def call(
+    place: Path | None, folder: Path, *arguments: str, script: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Start a command as its console script does, or by `python -m`."""
+    module, _, function = PROJECT["scripts"].get(script, ":").partition(":")
+    start = f"import sys; from {module} import {function}; sys.exit({function}())"
+    as_script = ["-P", "-c", start] if script else ["-m"]
+    environment = dict(os.environ)
+    if place is not None:  # -S leaves out the editable install
+        environment["PYTHONPATH"] = f"{place}{os.pathsep}{sysconfig.get_path('purelib')}"
+        as_script.insert(0, "-S")
+    return subprocess.run(
+        [sys.executable, *as_script, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "script", ["loopcraft-run", "loopcraft-train", "loopcraft-compare", "loopcraft-demo"]
+)
+def test_console_scripts_work_beside_packages_of_the_same_names(
+    script: str, place: Path | None, tmp_path: Path
+) -> None:
+    done = call(place, foreign_project(tmp_path), "--help", script=script)
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An episode of frames that no model in the box takes."""
+    out = str(tmp_path_factory.mktemp("data") / "data")
+    size = ["--num-episodes", "1", "--num-frames", "256", "--resolution", "32", "--workers", "1"]
+    assert generate.main(["--out", out, "--split", "val", "--world", "plaza-v1", *size]) == 0
+    return out
+
+
+FOUND = "millivid makes frames of shape (3, 64, 64)"
+
+
+def score(data: str) -> tuple[str, ...]:
+    return ("--model", "millivid", "--protocol", "loopcraft-mini", "--data", data, "--out", "out")
+
+
+def test_a_console_script_finds_our_models_beside_a_package_called_models(
+    place: Path | None, small_data: str, tmp_path: Path
+) -> None:
+    done = call(place, foreign_project(tmp_path), *score(small_data), script="loopcraft-run")
+    assert done.returncode == 2
+    assert FOUND in done.stderr.splitlines()[-1]  # kernels may have been compiled before
+
+
+def test_python_m_finds_them_too_or_names_the_intruder(
+    place: Path | None, small_data: str, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "__init__.py").touch()
+    done = call(place, tmp_path, "benchmark.run", *score(small_data))
+    assert done.returncode == 2
+    message = done.stderr.splitlines()[-1]
+    if place is None:  # setuptools' finder of editable installs looks past the intruder
+        assert FOUND in message
+    else:
+        assert f"{tmp_path / 'models'} has that name too: run in another folder" in message

@@ -1,0 +1,46 @@
+"""docs/cli.md and docs/api.md say what the commands and docstrings say; every docstring has one."""
+
+import re
+
+import pytest
+
+from docs import reference
+
+REMEDY = "out of date: run `python docs/reference.py`"
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", reference.WIDTH)
+    monkeypatch.setattr("sys.argv", ["python"])
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    assert (reference.DOCS / "cli.md").read_text() == reference.cli(), REMEDY
+
+
+def test_the_page_of_the_python_interface_is_up_to_date() -> None:
+    assert (reference.DOCS / "api.md").read_text() == reference.api(), REMEDY
+
+
+def test_every_command_of_the_readme_is_on_the_page() -> None:
+    readme = (reference.DOCS.parent / "README.md").read_text()
+    named = set(re.findall(r"python -m ((?:loopcraft|benchmark|models|leaderboard)\.\w+)", readme))
+    assert len(named) > 10
+    assert named <= set(reference.commands())
+
+
+def test_no_flag_is_without_a_word() -> None:
+    """A flag's type and default alone say too little; these names say it all."""
+    plain = {"--seed", "--precision", "--device", "--out", "--steps", "--resolution", "--model", "--help"}
+    page = reference.cli()
+    silent = re.findall(r"^ +(--[a-z][\w-]*)(?:,? \S+)?\s+\((?:default|required)", page, re.MULTILINE)
+    assert set(silent) - plain == set()
+
+
+def test_arguments_are_split_outside_brackets_alone() -> None:
+    assert reference.split_arguments("a: dict[str, int], *, b=(1, 2)") == [
+        "a: dict[str, int]",
+        "*",
+        "b=(1, 2)",
+    ]
