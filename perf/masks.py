@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +109,10 @@ def measure_scoring(folder: Path, weights: Path) -> None:
     scorer = Scorer(get_metrics(["psnr", "ssim", "lpips"]), resources)
     keys = data.keys[:1]
 
-    def score() -> None:
+    def score(has_masks: bool = True) -> None:
         blocks = rollout_blocks(CopyLast(), data, protocol, keys, seed=0, compute=Compute())
-        score_videos(blocks, scorer, data, protocol, keys)
+        (scores,) = score_videos(blocks, scorer, data, protocol, keys)
+        assert ("surfaces" in scores) == has_masks
 
     world = make_surface_world("plaza-v1", resolution=RESOLUTION // COARSE_CELL)
     make_masks(world, keys[0], dataset=data, num_context=protocol.context)
@@ -120,7 +122,7 @@ def measure_scoring(folder: Path, weights: Path) -> None:
     for _ in range(3):
         with_masks.append(seconds(score))
         data.masks_path(keys[0]).rename(hidden)
-        without.append(seconds(score))
+        without.append(seconds(partial(score, has_masks=False)))
         hidden.rename(data.masks_path(keys[0]))
     print(f"scoring {protocol.horizon} frames by PSNR, SSIM and LPIPS: {min(without):.1f} s without masks")
     print(

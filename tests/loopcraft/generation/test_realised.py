@@ -142,6 +142,7 @@ def test_the_set_has_the_chosen_walks_and_says_how(whole, sightings, tmp_path) -
     assert list(pd.read_parquet(tmp_path / "table")["draw"]) == choose_returning(sightings, 2)
     assert json.loads(whole["dataset.json"])["generator"]["select"] == "realised"
     assert {Path(name).name for name in whole if "/" not in name} == {
+        "SHA256SUMS",
         "dataset.json",
         "episodes.parquet",
         "index.json",
