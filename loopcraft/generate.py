@@ -204,6 +204,7 @@ def recipe_of(flags: Flags) -> Recipe:
         num_frames=found.num_frames,
         resolution=found.resolution,
         seed=SEED,
+        select=found.select,
     )
 
 

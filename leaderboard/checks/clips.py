@@ -1,6 +1,9 @@
 """Whether the short videos of an entry are as they should be: as long as the horizon, of its frames' size."""
 
 from collections.abc import Iterator
+from pathlib import Path
+
+import av
 
 from leaderboard.checks.findings import Finding, refused
 from leaderboard.entry.folder import Entry
@@ -19,10 +22,24 @@ def check_clips(entry: Entry) -> Iterator[Finding]:
             yield refused(f"the video of {key} is no MP4", _AGAIN)
             continue
         try:
+            if frame_size(path) != (height, width):  # before anything is decoded
+                yield refused(
+                    f"the video of {key} has frames of {frame_size(path)}, not {(height, width)}", _AGAIN
+                )
+                continue
             shapes = [frame.shape[:2] for frame in iterate_frames(path, 0, horizon + 1)]
         except UserError:
             yield refused(f"the video of {key} cannot be decoded", _AGAIN)
             continue
-        if shapes != [(height, width)] * horizon:
-            found = f"{len(shapes)} frames, the first of {shapes[0] if shapes else 'no size'}"
-            yield refused(f"the video of {key} has {found}, not {horizon} of {(height, width)}", _AGAIN)
+        if len(shapes) != horizon:
+            yield refused(f"the video of {key} has {len(shapes)} frames or more, not {horizon}", _AGAIN)
+
+
+def frame_size(path: Path) -> tuple[int, int]:
+    """Height and width that a video's header names; raises `UserError` for what is none."""
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            stream = container.streams.video[0]
+            return stream.height, stream.width
+    except (av.error.FFmpegError, IndexError, ValueError) as error:
+        raise UserError(f"{path}: not a readable video") from error

@@ -1,4 +1,4 @@
-"""What a check has to say of an entry: refused, or marked for readers to see."""
+"""What a check has to say of an entry: refused, marked for readers to see, or noted for its author alone."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from typing import Literal
 class Finding:
     """`what` is wrong or strange, in a sentence, and how to mend it."""
 
-    level: Literal["refused", "marked"]
+    level: Literal["refused", "marked", "noted"]
     what: str
     remedy: str
 
@@ -24,3 +24,8 @@ def refused(what: str, remedy: str) -> Finding:
 def marked(what: str, remedy: str) -> Finding:
     """The entry stands in its table with this sentence beside it."""
     return Finding(level="marked", what=what, remedy=remedy)
+
+
+def noted(what: str, remedy: str) -> Finding:
+    """Its author should know; the table itself says it to readers."""
+    return Finding(level="noted", what=what, remedy=remedy)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from benchmark.contract.protocol import PROTOCOLS
 from benchmark.results.result_file import Result
-from leaderboard.checks.findings import Finding, marked, refused
+from leaderboard.checks.findings import Finding, noted, refused
 from loopcraft.test_sets.known import TestSet, find_test_set
 
 
@@ -29,7 +29,7 @@ def check_test_set(result: Result) -> Iterator[Finding]:
         )
     found = canonical(result)
     if found is None:
-        yield marked(
+        yield noted(
             f"data {result.data.fingerprint[:12]} are no canonical test set of {result.protocol.id}",
             "the row stands in a table of its own; loopcraft.generate --preset makes a canonical one",
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
@@ -42,6 +43,8 @@ def encode(path: Path, frames: Sequence[Frame], quality: int) -> None:
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.thread_count = 1
+        stream.colorspace, stream.color_range = Colorspace.ITU601, ColorRange.MPEG
+        stream.color_primaries, stream.color_trc = ColorPrimaries.BT709, ColorTrc.IEC61966_2_1
         for frame in frames:
             container.mux(stream.encode(VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))

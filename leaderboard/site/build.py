@@ -30,11 +30,16 @@ def check(entries: Sequence[Entry]) -> dict[str, list[Finding]]:
     found = {}
     for entry in entries:
         findings = check_entry(entry, [other for other in entries if shares_table(entry, other)])
-        found[entry.id] = findings if entry.card is not None else [marked(f.what, f.remedy) for f in findings]
+        found[entry.id] = findings if entry.card is not None else list(map(as_mark, findings))
         for finding in found[entry.id]:
             if finding.level == "refused":
                 raise UserError(f"{entry.id}: {finding.what}; {finding.remedy}")
     return found
+
+
+def as_mark(finding: Finding) -> Finding:
+    """What would refuse a preview, as a mark beside it."""
+    return marked(finding.what, finding.remedy) if finding.level == "refused" else finding
 
 
 def site_files(

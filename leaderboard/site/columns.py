@@ -36,6 +36,8 @@ class Column:
     """The values of videos, likewise; empty where there are none."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """By entry id, what a cell says where that is not the mean."""
+    is_usual: bool = True
+    """Whether it is shown before a reader chooses columns."""
 
 
 def metric_columns(entries: Sequence[Entry]) -> list[Column]:
@@ -152,3 +154,36 @@ def _horizon_columns(entries: Sequence[Entry]) -> Iterator[Column]:
             videos={},
             texts=texts,
         )
+
+
+STEERING = (
+    ("turns_followed", "Turns followed", "share of turning frames whose change of yaw is that of the action"),
+    ("on_course", "On course", "share of frames whose heading, summed up from the pictures, is the true one"),
+)
+
+
+def steering_columns(entries: Sequence[Entry]) -> list[Column]:
+    """Whether models go where their actions say, where rows have it; shown to those who ask."""
+    columns = []
+    for name, title, hint in STEERING:
+        found = {
+            entry.id: getattr(entry.result.steering, name)
+            for entry in entries
+            if entry.result.steering is not None
+        }
+        having = {row: one for row, one in found.items() if one.estimate is not None}
+        if having:
+            columns.append(
+                Column(
+                    id=name.replace("_", "-"),
+                    title=title,
+                    unit="",
+                    decimals=3,
+                    is_higher_better=True,
+                    hint=f"{hint}; higher is better",
+                    values={"": {row: one.estimate for row, one in having.items()}},
+                    videos={"": {row: one.videos for row, one in having.items()}},
+                    is_usual=False,
+                )
+            )
+    return columns

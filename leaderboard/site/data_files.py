@@ -64,6 +64,7 @@ def _column_value(table: SiteTable, column: Column) -> dict[str, Any]:
         "isHigherBetter": column.is_higher_better,
         "decimals": column.decimals,
         "texts": [column.texts.get(row) for row in order] if column.texts else None,
+        "isUsual": column.is_usual,
         "hint": one_line(column.hint),
         "values": {
             window: [_numbers(rows.get(row)) for row in order] for window, rows in column.values.items()
@@ -89,7 +90,7 @@ def _row_value(entry: Entry, findings: Sequence[Finding]) -> dict[str, Any]:
         "tokens": card.tokens_per_step if card else None,
         "conditioning": one_line(card.conditioning) if card else "",
         "licence": one_line(card.licence) if card else "",
-        "isBound": model.role == "bound",
+        "isReference": model.role == "bound",
         "contextFrames": model.context_frames,
         "hasVideos": bool(entry.videos),
         "notes": [one_line(finding.what) for finding in findings if finding.level == "marked"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmark.results.result_file import Result
 from leaderboard.checks.test_set import canonical
 from leaderboard.entry.folder import Entry
-from leaderboard.site.columns import Column, metric_columns, recall_columns
+from leaderboard.site.columns import Column, metric_columns, recall_columns, steering_columns
 from loopcraft.test_sets.known import TestSet
 
 
@@ -28,6 +28,11 @@ class SiteTable:
         return self.entries[0].result
 
     @property
+    def has_previews(self) -> bool:
+        """Whether a row is a run that nobody has submitted yet."""
+        return any(entry.card is None for entry in self.entries)
+
+    @property
     def title(self) -> str:
         """As in "plaza-v1 · loopcraft-mini"."""
         data = self.result.data
@@ -37,14 +42,14 @@ class SiteTable:
 
 
 def site_tables(entries: Sequence[Entry]) -> list[SiteTable]:
-    """The tables of all entries: canonical test sets first, then the others, each by its name."""
+    """The tables of all entries: those with previews first, then canonical test sets, each by its name."""
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: entry.id):
         data = entry.result.data
         keys = hashlib.sha256("\n".join(data.keys).encode()).hexdigest()
         groups.setdefault((entry.result.protocol_hash, data.fingerprint, keys), []).append(entry)
     tables = [_table(tuple(group)) for group in groups.values()]
-    tables.sort(key=lambda table: (table.test_set is None, table.place, table.slug))
+    tables.sort(key=lambda table: (not table.has_previews, table.test_set is None, table.place))
     return [
         table if sum(other.slug == table.slug for other in tables[:place]) == 0 else _renamed(table, place)
         for place, table in enumerate(tables)
@@ -58,7 +63,7 @@ def _table(entries: tuple[Entry, ...]) -> SiteTable:
         place=place,
         test_set=canonical(entries[0].result),
         entries=entries,
-        columns=(*recall_columns(entries), *metric_columns(entries)),
+        columns=(*recall_columns(entries), *metric_columns(entries), *steering_columns(entries)),
     )
 
 

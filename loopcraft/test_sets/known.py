@@ -4,7 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from loopcraft.core.errors import UserError
 
@@ -15,7 +15,7 @@ _TABLE = Path(__file__).with_name("test_sets.toml")
 
 @dataclass(frozen=True, kw_only=True)
 class TestSet:
-    """A recipe under a name that never changes: split `test`, seed 0, everything else by default."""
+    """A recipe under a name that never changes: split `test`, seed 0, the rest by default."""
 
     __test__ = False  # it is no test of pytest's
 
@@ -25,6 +25,8 @@ class TestSet:
     num_frames: int
     resolution: int
     """Height and width of a frame in pixels."""
+    select: Literal["planned", "realised"] = "planned"
+    """By what the walks are chosen, as `loopcraft.generate --select` says."""
     fingerprint: str | None = None
     """SHA-256 of what the recipe makes; None where nobody has pinned it yet."""
 

@@ -26,7 +26,7 @@ from loopcraft.dataset.mask_files import encode_masks
 from loopcraft.generate import generate
 from models.checkpoints.format import FORMAT, read_checkpoint, save_checkpoint
 from models.latents.store import open_latents
-from models.zoo.presets import tiny
+from models.zoo.presets import PRESETS
 from tests.fakes.benchmark_data import make_result
 from tests.fakes.training_runs import write_latents
 from tests.fakes.world import FakeWorld, recipe
@@ -87,7 +87,12 @@ def plain(value: Any) -> Any:
 def make_checkpoint(root: Path) -> None:
     rng = torch.Generator().manual_seed(0)
     weights = {"a": torch.randn(20, 10, generator=rng), "b": torch.randn(7, generator=rng).bfloat16()}
-    save_checkpoint(root / "a.safetensors", weights, tiny("millivid", 16).autoencoder, training={"step": 3})
+    save_checkpoint(
+        root / "a.safetensors",
+        weights,
+        PRESETS["trial"].model("millivid", 16).autoencoder,
+        training={"step": 3},
+    )
 
 
 def make_old_checkpoint(root: Path) -> None:

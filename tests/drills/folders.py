@@ -17,7 +17,7 @@ from loopcraft.dataset.mask_files import encode_masks
 from loopcraft.generate import generate
 from models.checkpoints.format import save_checkpoint
 from models.latents.store import open_latents
-from models.zoo.loading import Source, load_model
+from models.zoo.loading import WeightSource, load_model
 from tests.drills.commands import HUB, use_cache
 from tests.fakes.training_runs import write_latents
 from tests.fakes.world import FakeWorld, recipe
@@ -69,7 +69,7 @@ def _make_papers(root: Path) -> None:
 
 
 def _make_checkpoint(root: Path) -> None:
-    model = load_model("millivid", Source(preset="tiny", frame_size=16, seed=1))
+    model = load_model("millivid", WeightSource(preset="trial", frame_size=16, seed=1))
     save_checkpoint(
         root / "autoencoder.safetensors", model.autoencoder.state_dict(), model.preset.autoencoder
     )
@@ -77,7 +77,7 @@ def _make_checkpoint(root: Path) -> None:
 
 
 def _read_checkpoint(root: Path) -> Any:
-    model = load_model("millivid", Source(checkpoint=str(root)))
+    model = load_model("millivid", WeightSource(checkpoint=str(root)))
     weights = [plain(dict(part.state_dict())) for part in (model.autoencoder, model.network)]
     return model.preset.autoencoder, model.preset.video, weights
 

@@ -9,11 +9,21 @@ import numpy as np
 
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.results.estimates import MetricCard, estimate, measured, numbers
-from benchmark.results.recall_schema import Consistency, PixelCounts, Recall, RecallScores
-from benchmark.results.result_file import Curve, Data, MetricResult, Model, Provenance, Result, write_result
+from benchmark.results.recall_schema import Consistency, PixelCounts, Recall, RecallScores, Steering
+from benchmark.results.result_file import (
+    SUM,
+    Curve,
+    Data,
+    MetricResult,
+    Model,
+    Provenance,
+    Result,
+    write_result,
+)
 from leaderboard.entry.card import Card, write_card
 from leaderboard.entry.folder import place_of, video_name
 from leaderboard.film.clips import write_clip
+from loopcraft.core.checksums import json_sha256
 from loopcraft.core.seeding import generator
 from loopcraft.dataset.layout import episode_key
 from loopcraft.test_sets.known import get_test_set
@@ -83,6 +93,7 @@ def sound_result(
             seed=0, code="0.1.0", packages={"numpy": "2"}, hardware="a processor", seconds=1.0
         ),
         recall=recall_of(psnr[:, :1].repeat(6, axis=1), skill) if recall else None,
+        steering=steering_of(psnr[:, 0]) if recall else None,
         consistency=consistency_of(psnr) if recall else {},
     )
 
@@ -117,6 +128,13 @@ def recall_of(values: np.ndarray, skill: float) -> Recall:
         by_age=tuple((30,) * count for _ in AGES),
     )
     return Recall(ages=AGES, pixels=pixels, metrics={"psnr": scores})
+
+
+def steering_of(values: np.ndarray) -> Steering:
+    """A model that follows nine of ten turns."""
+    share = measured(0.9 + 0.001 * values)
+    names = [entry.name for entry in dataclasses.fields(Steering)]
+    return Steering(**dict.fromkeys(names, share))
 
 
 def consistency_of(psnr: np.ndarray) -> dict[str, Consistency]:
@@ -166,12 +184,14 @@ def write_entry(
     return folder
 
 
-def change_json(path: Path, place: str, value: Any) -> None:
-    """Set one field of a JSON file, as in "metrics.psnr.windows.long.mean"."""
+def change_json(path: Path, place: str, value: Any, *, sealed: bool = True) -> None:
+    """Set one field of a JSON file, as in "metrics.psnr.windows.long.mean", and mend its checksum."""
     document = json.loads(path.read_text())
     *way, last = place.split(".")
     inner = document
     for name in way:
         inner = inner[int(name)] if isinstance(inner, list) else inner[name]
     inner[int(last) if isinstance(inner, list) else last] = value
+    if sealed and document.pop(SUM, None) is not None:
+        document[SUM] = json_sha256(document)
     path.write_text(json.dumps(document))

@@ -80,7 +80,7 @@ def test_a_run_of_other_data_says_so(run: Path, capsys: pytest.CaptureFixture[st
     other = dataclasses.replace(result, data=dataclasses.replace(result.data, fingerprint="e" * 64))
     write_result(run / "result.json", other)
     assert submit.main(flags(run)) == 0
-    assert "marked: data eeeeeeeeeeee are no canonical test set" in capsys.readouterr().err
+    assert "noted: data eeeeeeeeeeee are no canonical test set" in capsys.readouterr().err
     assert (run.parent / "entries/loopcraft-mini/other-eeeeeeeeeeee/dreamer").is_dir()
 
 

@@ -19,7 +19,7 @@ const Columns = (() => {
 
   /** The ids that are shown unless the reader says otherwise. */
   function usual(table) {
-    return [...table.columns.map((column) => column.id), ...SHOWN_FACTS];
+    return [...table.columns.filter((column) => column.isUsual).map((column) => column.id), ...SHOWN_FACTS];
   }
 
   /** Whether it holds numbers with intervals. */

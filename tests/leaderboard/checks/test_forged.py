@@ -66,7 +66,7 @@ def forge(root: Path, place: str, value: Any) -> list[tuple[str, str]]:
         ("metrics.lpips.card.weights", {"net": "ef" * 32}, "with other weights"),
         ("metrics.lpips.card.version", 2, "another version"),
         ("protocol.horizon", 96, "not the hash of protocol"),
-        ("model.role", "bound", "calls itself a bound"),
+        ("model.role", "bound", "calls itself a reference"),
         ("model.name", "copy-last", "a model is called copy-last"),
         ("failed", {"000/070": "no"}, "videos failed"),
         ("recall.metrics.psnr.returned.estimate.interval", [-50.0, 90.0], "recall.metrics.psnr.returned.low"),
@@ -75,6 +75,12 @@ def forge(root: Path, place: str, value: Any) -> list[tuple[str, str]]:
 )
 def test_an_edited_result_is_refused(root: Path, place: str, value: Any, reason: str) -> None:
     assert any(level == "refused" and reason in what for level, what in forge(root, place, value))
+
+
+def test_a_result_that_was_edited_by_hand_is_refused_for_its_checksum(root: Path) -> None:
+    folder = write_entry(root, sound_result("forged", skill=2.0))
+    change_json(folder / "result.json", "metrics.psnr.card.decimals", 3, sealed=False)
+    assert any("sha256: not that of the file" in what for _, what in findings(root, "forged"))
 
 
 def test_videos_edited_together_with_their_mean_do_not_give_the_interval(root: Path) -> None:
@@ -103,7 +109,7 @@ def joined_by_position(result: Result, order: np.ndarray) -> Result:
         )
         for name, metric in result.metrics.items()
     }
-    return dataclasses.replace(result, metrics=metrics, recall=None, consistency={})
+    return dataclasses.replace(result, metrics=metrics, recall=None, steering=None, consistency={})
 
 
 @pytest.mark.parametrize("shift", [1, 5, 32])
@@ -175,9 +181,11 @@ def test_handed_in_frames_and_missing_checksums_are_marked(root: Path) -> None:
     ]
 
 
-def test_somebody_elses_numbers_are_refused(root: Path) -> None:
+@pytest.mark.parametrize("name", ["forged", "honest"])
+def test_numbers_that_stand_there_already_are_refused(root: Path, name: str) -> None:
     honest = sound_result("honest", skill=1.0)
-    write_entry(root, dataclasses.replace(honest, model=dataclasses.replace(honest.model, name="forged")))
+    model = dataclasses.replace(honest.model, name=name)
+    write_entry(root, dataclasses.replace(honest, model=model), name="forged")
     assert any("to the last digit" in what for level, what in findings(root, "forged") if level == "refused")
 
 
@@ -190,7 +198,7 @@ def test_other_data_are_marked_and_stand_elsewhere(root: Path) -> None:
     folder = write_entry(root, sound_result("forged", fingerprint="e" * 64))
     assert folder.parent.name == "other-eeeeeeeeeeee"
     (found,) = findings(root, "forged")
-    assert found[0] == "marked"
+    assert found[0] == "noted"
     assert "no canonical test set" in found[1]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark.results.result_file import write_result
 from benchmark.results.tables import paired_tables
 from leaderboard import build
 from leaderboard.entry.folder import read_entries
@@ -20,6 +21,9 @@ from leaderboard.site.data_files import script, table_value
 from leaderboard.site.downloads import as_csv, as_rows
 from leaderboard.site.standing import standings
 from leaderboard.site.tables import site_tables
+from loopcraft.dataset import open_dataset
+from loopcraft.video.h264 import video_writer
+from tests.fakes.benchmark_data import make_frames, write_dataset
 from tests.fakes.entries import KEYS, METRICS, make_card, metric_result, sound_result, write_entry
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\u2028{{7*7}}"
@@ -117,7 +121,9 @@ def test_those_that_cannot_be_told_apart_share_the_top(entries: Path) -> None:
 
 def test_recall_gain_and_memory_horizon_come_first(entries: Path) -> None:
     table = site_tables(read_entries(entries))[0]
-    assert [column.id for column in table.columns] == ["recall-gain-psnr", "memory-horizon", "psnr", "lpips"]
+    usual = [column.id for column in table.columns if column.is_usual]
+    assert usual == ["recall-gain-psnr", "memory-horizon", "psnr", "lpips"]
+    assert [column.id for column in table.columns[4:]] == ["turns-followed", "on-course"]
     gain, horizon = table.columns[:2]
     values = gain.values[""]
     assert values["loopcraft-mini/plaza-v1/better"].mean == pytest.approx(3.0, abs=0.3)
@@ -252,3 +258,41 @@ def test_a_metric_without_videos_has_no_standing(tmp_path: Path) -> None:
     (column,) = table.columns
     assert standings(table, column, "long") == {}
     check(read_entries(tmp_path))
+
+
+def test_a_run_is_previewed_beside_the_entries(entries: Path, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data", num_videos=4, side=64)
+    fingerprint = open_dataset(data).fingerprint
+    result = sound_result("mine", fingerprint=fingerprint, keys=KEYS[:4], recall=False)
+    write_result(tmp_path / "run" / "result.json", result)
+    with video_writer(tmp_path / "run/videos/000/001.mp4", height=64, width=64, lossless=True) as writer:
+        for frame in make_frames(1, 192, 64):
+            writer.write(frame)
+    flags = ["--entries", str(entries), "--out", str(tmp_path / "site"), str(tmp_path / "run")]
+    assert build.main([*flags, "--data", str(data)]) == 0
+    tables = (tmp_path / "site/data/tables.js").read_text()
+    assert tables.index("not submitted") < tables.index('"loopcraft-mini--plaza-v1"')
+    place = f"loopcraft-mini/other-{fingerprint[:12]}"
+    assert (tmp_path / "site/files" / place / "mine/videos/000-001.mp4").exists()
+    assert (tmp_path / "site/files/truth" / place / "000-001/truth.mp4").exists()
+
+
+def test_a_preview_that_would_be_refused_says_why_and_is_shown(entries: Path, tmp_path: Path) -> None:
+    write_result(tmp_path / "run" / "result.json", sound_result("mine", keys=KEYS[:4], recall=False))
+    flags = ["--entries", str(entries), "--out", str(tmp_path / "site"), str(tmp_path / "run")]
+    assert build.main(flags) == 0
+    assert "4 of the 64 videos" in (tmp_path / "site/models/loopcraft-mini--plaza-v1--mine.html").read_text()
+
+
+def test_data_without_runs_or_of_others_is_one_sentence(
+    entries: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_dataset(tmp_path / "data", num_videos=2, side=64)
+    flags = ["--entries", str(entries), "--out", str(tmp_path / "site"), "--data", str(data)]
+    assert build.main(flags) == 2
+    write_result(tmp_path / "run" / "result.json", sound_result("mine", keys=KEYS[:4], recall=False))
+    assert build.main([*flags, str(tmp_path / "run")]) == 2
+    err = capsys.readouterr().err
+    assert "--data is the data set of the runs: name them too" in err
+    assert "not the data set of loopcraft-mini/plaza-v1/mine" in err
+    assert not (tmp_path / "site").exists()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark.memory.kinds import OLD_BINS
 from loopcraft import generate
 from loopcraft.generation import realised
 from loopcraft.generation.plan import plan_candidate
@@ -60,9 +61,9 @@ def sightings() -> list[Sighting]:
 
 
 def test_stretches_are_those_that_scores_are_split_by() -> None:
-    for place, ages in enumerate(STRETCHES):
+    for place, ages in enumerate(OLD_BINS):
         assert {stretch_of_age(age) for age in (ages[0], ages[-1])} == {place}
-    assert len(STRETCHES) == NUM_STRETCHES
+    assert len(OLD_BINS) == NUM_STRETCHES
 
 
 def test_what_is_measured_is_what_the_masks_say(sightings) -> None:
@@ -72,7 +73,7 @@ def test_what_is_measured_is_what_the_masks_say(sightings) -> None:
         seen = list(world.play(plan.world_seed, plan.actions, surfaces=True))
         masks = recall_masks((one.surface for one in seen), recipe().num_context)
         age = masks["age"][recipe().num_context :]
-        shares = [np.isin(age, np.array(ages)).mean() for ages in STRETCHES]
+        shares = [np.isin(age, np.array(ages)).mean() for ages in OLD_BINS]
         np.testing.assert_allclose(sightings[candidate].returned, shares, atol=1e-12)
         steps = np.diff([(one.pose.x, one.pose.z) for one in seen], axis=0)
         walked = np.hypot(*steps.T).sum()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.contract.protocol import get_protocol
+from benchmark.contract.protocol import PROTOCOLS, RECALL_PROTOCOLS, get_protocol
 from benchmark.results.result_file import read_result
 from loopcraft import generate
 from loopcraft.core.errors import UserError
@@ -19,13 +19,14 @@ RESULTS = Path(__file__).resolve().parents[3] / "models" / "pretrained"
 
 def test_every_protocol_has_its_set_in_every_block_world() -> None:
     names = {found.name for found in all_test_sets()}
-    for protocol in ("loopcraft-v1", "loopcraft-mini"):
+    for protocol in PROTOCOLS:
         assert {f"{protocol}/voxel-v1", f"{protocol}/plaza-v1"} <= names
 
 
 @pytest.mark.parametrize("found", all_test_sets(), ids=lambda found: found.name)
 def test_a_set_fits_its_protocol(found: TestSet) -> None:
     assert found.world in BUILT_IN
+    assert (found.select == "realised") == (found.protocol_id in RECALL_PROTOCOLS)
     assert found.num_frames == get_protocol(found.protocol_id).num_frames
     assert found.fingerprint is None or re.fullmatch("[0-9a-f]{64}", found.fingerprint)
     assert found.fingerprint is None or find_test_set(found.fingerprint) is found
