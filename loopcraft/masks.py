@@ -2,6 +2,9 @@
 
 Episodes are played again in a world that knows which block face each pixel shows; a file KEY.seen.npz is
 written beside each video. Frames and fingerprint do not change. Run the same command again to resume.
+
+Masks are made of cells of 2 x 2 pixels, of single pixels where frames are smaller than 128 x 128: a cell
+holds what the ray through its centre meets. --cell chooses otherwise.
 """
 
 import os
@@ -20,14 +23,17 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials, whole_file
 from loopcraft.core.progress import progress_bar
 from loopcraft.core.writing import writing_to
-from loopcraft.dataset.mask_files import Masks, encode_masks
+from loopcraft.dataset.mask_files import Masks, encode_codes, read_masks
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
-from loopcraft.generation.recall_masks import recall_masks
+from loopcraft.generation.recall_masks import recall_codes
 from loopcraft.generation.workers import run_jobs
 from loopcraft.worlds import make_surface_world
 from loopcraft.worlds.base import SurfaceWorld
 
 SHARES = ("sky", "never shown by the context", "in sight ever since", "shown, and out of sight in between")
+
+COARSE_CELL, LEAST_FOR_COARSE = 2, 128
+"""Pixels along a side of the usual cell, and of the smallest frames that have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +42,24 @@ class Flags:
 
     data: tyro.conf.Positional[Path]
     """Folder of a finished data set that loopcraft.generate made."""
+    cell: int = 0
+    """Pixels along a side of a mask's cell; 0: as in masks that are there, else 2, and 1 below 128 pixels."""
     workers: int = 0
     """Worker processes; 0 means one per core. The result is the same."""
 
 
-def add_masks(dataset: LoopcraftDataset, num_workers: int) -> None:
-    """Make the masks that are not there yet."""
+def add_masks(dataset: LoopcraftDataset, num_workers: int, cell: int = 0) -> None:
+    """Make the masks that are not there yet, of cells of `cell` x `cell` pixels (0: the usual size)."""
     if dataset.manifest is None or "world_seed" not in dataset.metadata:
         raise UserError(
             f"{dataset.root}: does not say in which worlds it was played; masks are for data sets of "
             "loopcraft.generate"
         )
     resolution = dataset.manifest["generator"]["resolution"]
-    make_world = partial(make_surface_world, dataset.manifest["world"], resolution=resolution)
+    cell = cell or usual_cell(dataset, resolution)
+    if cell < 1 or resolution % cell:
+        raise UserError(f"--cell {cell}: must divide the frames' {resolution} pixels; choose 1, 2 or 4")
+    make_world = partial(make_surface_world, dataset.manifest["world"], resolution=resolution // cell)
     make_world()  # an unknown world is said before any work
     job = partial(make_masks, dataset=dataset, num_context=dataset.manifest["num_context"])
     if not _missing(dataset) and all(name in dataset.sums for name in _names(dataset, dataset.keys)):
@@ -72,6 +83,15 @@ def _names(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
     return [dataset.masks_path(key).relative_to(dataset.root).as_posix() for key in keys]
 
 
+def usual_cell(dataset: LoopcraftDataset, resolution: int) -> int:
+    """The cell of the masks that a data set has already, else the one that suits frames of `resolution`."""
+    there = next((key for key in dataset.keys if dataset.masks_path(key).exists()), None)
+    if there is not None:
+        masks = read_masks(dataset.masks_path(there), dataset.num_frames(there), resolution**2)
+        return int(resolution // masks["seen"].shape[1])
+    return COARSE_CELL if resolution >= LEAST_FOR_COARSE and resolution % (8 * COARSE_CELL) == 0 else 1
+
+
 def _missing(dataset: LoopcraftDataset) -> list[str]:
     """The episodes without masks."""
     return [key for key in dataset.keys if not dataset.masks_path(key).exists()]
@@ -79,9 +99,9 @@ def _missing(dataset: LoopcraftDataset) -> list[str]:
 
 def make_masks(world: SurfaceWorld, key: str, *, dataset: LoopcraftDataset, num_context: int) -> None:
     """Write the masks of one episode."""
-    masks = recall_masks(play_again(world, dataset, key), num_context)
+    codes = recall_codes(play_again(world, dataset, key), num_context)
     with whole_file(dataset.masks_path(key)) as temporary:
-        temporary.write_bytes(encode_masks(masks))
+        temporary.write_bytes(encode_codes(codes))
 
 
 def play_again(
@@ -122,10 +142,12 @@ def horizon_shares(masks: Masks, num_context: int) -> Float64[np.ndarray, "4"]:
 
 def run(flags: Flags) -> None:
     """Add the masks and say what they show."""
+    if flags.cell < 0:
+        raise UserError(f"--cell {flags.cell}: choose 0 (the usual size) or the pixels along a cell's side")
     if flags.workers < 0:
         raise UserError(f"--workers {flags.workers}: choose 0 (one a core) or more")
     dataset = open_dataset(flags.data)
-    add_masks(dataset, flags.workers or len(os.sched_getaffinity(0)))
+    add_masks(dataset, flags.workers or len(os.sched_getaffinity(0)), flags.cell)
     dataset = open_dataset(flags.data)  # with the checksums of its masks
     assert dataset.manifest is not None
     print(summary(dataset, dataset.manifest["num_context"]))

@@ -30,6 +30,7 @@ from loopcraft.core.files import read_json, write_json
 from loopcraft.core.progress import progress_bar
 from loopcraft.dataset.audit import audit_path
 from loopcraft.dataset.layout import episode_key
+from loopcraft.dataset.mask_codes import CODE_RETURNED
 from loopcraft.generation.plan import plan_candidate
 from loopcraft.generation.recall_masks import Sight
 from loopcraft.generation.recipe import Recipe
@@ -94,9 +95,10 @@ def sight_of(world: SurfaceWorld, candidate: int, recipe: Recipe) -> Sighting:
     for frame, seen in enumerate(world.play(plan.world_seed, plan.actions, surfaces=True)):
         assert seen.surface is not None
         poses.append(seen.pose)
-        _, age = sight.watch(seen.surface)
+        codes = sight.watch(seen.surface)
         if frame >= recipe.num_context:
-            counts += np.bincount(stretches[age[age > 0]], minlength=NUM_STRETCHES)
+            ages = frame - (codes[codes >= CODE_RETURNED].astype(np.int64) - CODE_RETURNED)
+            counts += np.bincount(stretches[ages], minlength=NUM_STRETCHES)
     path = np.array(poses)
     total = (recipe.num_frames - recipe.num_context) * world.resolution**2
     return Sighting(

@@ -10,6 +10,7 @@ from loopcraft.core.files import is_passing, write_json
 from loopcraft.dataset.layout import FORMAT, FORMAT_VERSION, MANIFEST
 from loopcraft.dataset.manifest import MOST_PIXELS, Split, default_context, read_manifest, versions
 from loopcraft.worlds import world_ids, world_spec
+from loopcraft.worlds.base import UNDRAWN
 
 Select = Literal["planned", "realised"]
 
@@ -40,6 +41,8 @@ class Recipe:
             raise UserError(f"--num-episodes {self.num_episodes}: choose 1 to 1000000")
         if self.num_frames < 8:
             raise UserError(f"--num-frames {self.num_frames}: an episode needs at least 8 frames")
+        if self.quality == UNDRAWN:
+            raise UserError(f"--quality {UNDRAWN}: makes no pictures; choose fast, default or best")
         if self.seed < 0:
             raise UserError(f"--seed {self.seed}: choose 0 or more")
         self._check_resolution()

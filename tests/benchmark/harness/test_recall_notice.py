@@ -62,26 +62,26 @@ def test_nothing_is_said_where_nothing_is_missing(root, capsys) -> None:
     assert said(root, capsys, protocol="loopcraft-recall-mini") == ""
 
 
-def test_a_strangers_set_has_none(root, capsys) -> None:
-    expected = f"{LEFT_OUT}{root} has no recall masks and does not say in which world it was played"
-    assert said(root, capsys).strip() == expected
+NONE = "000/000 has no recall masks; python -m loopcraft.masks adds them where the world knows its surfaces"
 
 
-def test_a_world_that_could_make_them_is_told_how(root, capsys) -> None:
-    write_manifest(root)
-    expected = f"{LEFT_OUT}{root} has no recall masks; python -m loopcraft.masks {root} makes them"
-    assert said(root, capsys).strip() == expected
+@pytest.mark.parametrize("world", [None, "plaza-v1", "unheard-of-v1"])
+def test_it_is_told_how_masks_are_made(root, capsys, world: str | None) -> None:
+    if world is not None:
+        write_manifest(root, world=world)
+    assert said(root, capsys).startswith(f"{LEFT_OUT}{NONE}")
 
 
 def test_a_world_without_surfaces_cannot(root, capsys) -> None:
     write_manifest(root, world="minerl")
-    assert "as world 'minerl' cannot tell which surface a pixel shows" in said(root, capsys)
+    reason = "000/000 has no recall masks, as world 'minerl' cannot tell which surface a pixel shows"
+    assert said(root, capsys).strip() == f"{LEFT_OUT}{reason}"
 
 
 def test_masks_of_another_context_are_named(root, capsys) -> None:
     write_manifest(root, num_context=32)
     write_masks(root)
-    reason = f"the recall masks of {root} are for 32 frames of context, and loopcraft-mini gives 64"
+    reason = "the recall masks are for 32 frames of context and loopcraft-mini gives 64"
     assert said(root, capsys).strip() == f"{LEFT_OUT}{reason}"
 
 
@@ -89,7 +89,8 @@ def test_a_protocol_of_recall_refuses_them(root, capsys) -> None:
     write_manifest(root, num_context=32, select="realised")
     write_masks(root)
     text = said(root, capsys, 2, "loopcraft-recall-mini")
-    assert f"{root} are for 32 frames of context, and loopcraft-recall-mini gives 64: choose" in text
+    reason = "the recall masks are for 32 frames of context and loopcraft-recall-mini gives 64; choose"
+    assert f"{root}: {reason}" in text
 
 
 def test_masks_of_another_resolution_are_refused_by_name(root, capsys) -> None:
@@ -104,7 +105,7 @@ def test_masks_of_another_resolution_are_refused_by_name(root, capsys) -> None:
 def test_masks_that_lack_something_are_named(root, capsys, name: str) -> None:
     write_manifest(root)
     write_masks(root, without=name)
-    assert said(root, capsys).strip() == f"{LEFT_OUT}{root / '000/000.seen.npz'} lacks {name}"
+    assert said(root, capsys).strip() == f"{LEFT_OUT}the recall masks of 000/000 lack {name}"
 
 
 def test_some_without_masks_are_counted(root, capsys) -> None:

@@ -132,8 +132,12 @@ def test_projection_is_that_of_bearings_and_elevations(pose, offsets) -> None:
         far = math.hypot(dx, dz) * math.cos(bearing)
         assert depth == pytest.approx(far, abs=1e-9)
         if far > 0.5:
-            assert column == pytest.approx(RESOLUTION / 2 * (1 + math.tan(bearing) / tangent), abs=1e-4)
-            assert row == pytest.approx(RESOLUTION / 2 * (1 - (dy - 1.62) / far / tangent), abs=1e-4)
+            assert column == pytest.approx(
+                RESOLUTION / 2 * (1 + math.tan(bearing) / tangent), abs=1e-4, rel=1e-6
+            )
+            assert row == pytest.approx(
+                RESOLUTION / 2 * (1 - (dy - 1.62) / far / tangent), abs=1e-4, rel=1e-6
+            )
 
 
 @settings(deadline=None)

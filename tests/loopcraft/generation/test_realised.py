@@ -25,6 +25,8 @@ from loopcraft.generation.recall_masks import recall_masks
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_surface_world
 
+STRETCHES = (range(1, 65), *(range((64 << k) + 1, (128 << k) + 1) for k in range(10)))
+"""1-64 frames ago, 65-128, 129-256 and so on."""
 FRAMES = 128
 CANDIDATES = 8
 
@@ -141,6 +143,7 @@ def test_the_set_has_the_chosen_walks_and_says_how(whole, sightings, tmp_path) -
     assert list(pd.read_parquet(tmp_path / "table")["draw"]) == choose_returning(sightings, 2)
     assert json.loads(whole["dataset.json"])["generator"]["select"] == "realised"
     assert {Path(name).name for name in whole if "/" not in name} == {
+        "SHA256SUMS",
         "dataset.json",
         "episodes.parquet",
         "index.json",
