@@ -4,12 +4,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 MINERL_PIP := .venv-minerl/bin/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo demo-weights test test-torchrun test-minerl check clean
+.PHONY: demo demo-weights test drills test-torchrun test-minerl check clean
 
-# Both worlds in pictures, then small data of plaza-v1 for the models in the box: they and two bounds are scored and shown.
+# Both worlds in pictures, then small data of plaza-v1 for the models in the box: they and three references are scored and shown.
 MODELS := millivid framepack full-resolution
-BOUNDS := copy-last other-video
-RUNS := $(addprefix demo/,$(MODELS) $(BOUNDS))
+REFERENCES := copy-last other-video autoencoded
+RUNS := $(addprefix demo/,$(MODELS) $(REFERENCES))
 # LPIPS where its network can be had, from its publisher or the Python package index.
 METRICS = psnr,ssim$(if $(shell test -f weights/alexnet/alexnet.safetensors && echo there),$(comma)lpips --weights weights)
 comma := ,
@@ -25,7 +25,7 @@ demo: $(READY) demo-weights
 	  --resolution 64
 	$(BIN)/python -m loopcraft.masks demo/data
 	@echo "$(METRICS)" | cmp -s - demo/metrics || { rm -rf $(RUNS); echo "$(METRICS)" > demo/metrics; }
-	for model in $(MODELS) $(BOUNDS); do \
+	for model in $(MODELS) $(REFERENCES); do \
 	  $(BIN)/python -m benchmark.run --model $$model --data demo/data --protocol loopcraft-mini \
 	    --metrics $(METRICS) --batch-size 4 --out demo/$$model || exit 1; done
 	$(BIN)/python -m leaderboard.compare $(RUNS)
@@ -44,6 +44,16 @@ test: $(READY)
 	  || echo "no index answers: tests on the published weights are skipped"
 	@command -v chromium > /dev/null || echo "no Chromium here: tests that open the site are skipped (apt-get install chromium)"
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The long form of the drills whose short form `make test` runs: hours. Its counts stand in docs/reliability.md.
+ROUNDS = 25
+TIMES = 40
+INPUTS = 10000
+drills: $(READY)
+	$(BIN)/python -m tests.drills.models
+	$(BIN)/python -m tests.drills.fuzz --inputs $(INPUTS)
+	$(BIN)/python -m tests.drills.damage --times $(TIMES)
+	$(BIN)/python -m tests.drills.kills --rounds $(ROUNDS)
 
 # Our Minecraft mission against minerl's own classes and schema: fetches its sources (70 MB), needs Python 3.11 and no game.
 test-minerl: .venv-minerl/.ready

@@ -144,7 +144,7 @@ def _recall(results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> 
 
 
 def _shown(results: Mapping[str, Result]) -> list[Shown]:
-    """The models; where there are only bounds, those."""
+    """The models; where there are only references, those."""
     labels = unique_labels(list(results.values()))
     runs = [
         Shown(label=label, result=result, folder=Path(source).parent)

@@ -4,10 +4,10 @@ Progress is stored on disk: run the same command again to resume.
 """
 
 import dataclasses
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -25,8 +25,9 @@ from benchmark.harness.score import Scorer
 from benchmark.harness.soundness import check_data
 from benchmark.metrics import check_fit, get_metrics
 from benchmark.metrics.base import Metric, Resources
+from benchmark.results.recall_schema import RECALL
 from benchmark.sources.loading import parse_model_args
-from benchmark.sources.source import Contestant, find_contestant, require_whole
+from benchmark.sources.source import ScoredSource, find_source, require_whole
 from benchmark.weight_files.bundle import open_bundle
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, names_in, printable, run
 from loopcraft.core.device import find_device
@@ -107,6 +108,8 @@ def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
     result = collect(evaluation, workspace, left)
     workspace.save_result(result)
     for name, reason in {**result.absent, **result.failed}.items():
+        if name == RECALL:
+            continue  # said before the run
         console.print(printable(f"{name}: {reason}"), style="red", markup=False, soft_wrap=True)
     for note in result.model.notes:
         note = printable(f"{result.model.name}: {note}")
@@ -123,7 +126,7 @@ def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
 
 
 def prepare(
-    flags: Flags, *, episodes: LoopcraftDataset | None = None, contestant: Contestant | None = None
+    flags: Flags, *, episodes: LoopcraftDataset | None = None, source: ScoredSource | None = None
 ) -> Evaluation:
     """Check everything that can be checked before the first rollout; open what is not given."""
     protocol = get_protocol(flags.protocol)
@@ -132,9 +135,9 @@ def prepare(
         raise UserError("--batch-size and --max-videos must be at least 1")
     device = find_device(flags.device)
     episodes = episodes or open_dataset(flags.data)
-    contestant = contestant or find_contestant(
+    source = source or find_source(
         model=flags.model,
-        model_args=model_arguments(flags.model_args, flags.checkpoint),
+        arguments=model_arguments(flags.model_args, flags.checkpoint),
         predictions=flags.predictions,
         name=flags.name,
         with_poses=flags.with_poses,
@@ -142,12 +145,12 @@ def prepare(
     )
     keys = choose_videos(episodes, protocol, flags.data, flags.max_videos)
     shape = frame_shape(episodes)
-    _check_frame_shape(contestant.model, shape)
+    _check_frame_shape(source.model, shape)
     check_fit(metrics, protocol, shape)
     if not flags.allow_partial:
-        require_whole(contestant.model, protocol, keys)
+        require_whole(source.model, protocol, keys)
     return Evaluation(
-        contestant=contestant,
+        source=source,
         episodes=episodes,
         keys=keys,
         protocol=protocol,
@@ -168,14 +171,14 @@ def with_absolute_paths(flags: Flags) -> Flags:
     return dataclasses.replace(flags, **named)  # type: ignore[arg-type]  # data and out stay paths
 
 
-def model_arguments(model_args: str, checkpoint: str | None) -> str:
+def model_arguments(model_args: str, checkpoint: str | None) -> Mapping[str, Any]:
     """--model-args with --checkpoint among them; raises `UserError` if both name one."""
     arguments = parse_model_args(model_args)
     if checkpoint is not None:
         if "checkpoint" in arguments:
             raise UserError("--checkpoint and --model-args both name a checkpoint: leave one out")
         arguments["checkpoint"] = checkpoint
-    return json.dumps(arguments)
+    return arguments
 
 
 def load_metrics(metrics: Sequence[Metric], flags: Flags, num_videos: int) -> Scorer:

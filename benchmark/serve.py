@@ -27,7 +27,7 @@ from benchmark.sources.http_protocol import (
     write_records,
 )
 from benchmark.sources.http_server import ModelServer
-from benchmark.sources.loading import load_model
+from benchmark.sources.loading import load_model, parse_model_args
 from benchmark.sources.timed_socket import TimedSocket, time_for
 from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
@@ -61,7 +61,7 @@ class Flags:
 
 def serve(flags: Flags) -> None:
     """Serve until interrupted."""
-    model = load_model(flags.model, flags.model_args)
+    model = load_model(flags.model, parse_model_args(flags.model_args))
     if not isinstance(model, RolloutModel):
         raise UserError(f"{flags.model} looks frames up and generates none: it cannot be served")
     compute = Compute(device=find_device(flags.device), precision=flags.precision)

@@ -27,9 +27,9 @@ class Flags:
     """Folders of finished runs to preview beside the entries."""
     out: Path = Path("site")
     """Folder of the site: new, empty, or that of an earlier one."""
-    entries: Path = ENTRIES
+    entries: Path | None = None
     """Folder of entries, as PROTOCOL/DATA/NAME; by default those of the project."""
-    truth: Path = TRUTH
+    truth: Path | None = None
     """Folder of scenes for the player, as PROTOCOL/DATA/KEY; by default those of the project."""
     data: Path | None = None
     """The data set of the runs: with it the player shows the truth beside them."""
@@ -41,15 +41,16 @@ def build(flags: Flags) -> None:
     """Check the entries, make the files and say where to look."""
     if flags.data is not None and not flags.runs:
         raise UserError("--data is the data set of the runs: name them too, or leave it out")
-    entries = read_entries(flags.entries)
+    folder = flags.entries or ENTRIES
+    entries = read_entries(folder)
     with working_folder() as work:
         previews = preview_entries(flags.runs, work / "entries", {entry.id for entry in entries})
-        scenes = shipped_scenes(entries, flags.truth)
+        scenes = shipped_scenes(entries, (flags.truth or TRUTH))
         if flags.data is not None:
             scenes = {**scenes, **preview_scenes(previews, flags.data, work / "scenes")}
         everything = [*entries, *previews]
         if not everything:
-            raise UserError(f"{flags.entries}: holds no entry; name runs, or other --entries")
+            raise UserError(f"{folder}: holds no entry; name runs, or other --entries")
         findings = check(everything)
         with writing_to(flags.out, swept=()):
             write_site(site_files(everything, scenes, findings), flags.out)

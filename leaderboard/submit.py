@@ -43,8 +43,8 @@ class Flags:
     """The model card, as docs/leaderboard.md shows one."""
     name: str | None = None
     """Name of the entry's folder; by default that of the model."""
-    entries: Path = ENTRIES
-    """Folder of entries: that of your clone of the project, or of an entries repository."""
+    entries: Path | None = None
+    """Folder of entries: that of an entries repository, or (the default) of the project."""
     videos: int = 2
     """How many of the run's videos the entry holds at most; those of the player come first."""
     replace: bool = False
@@ -62,7 +62,8 @@ def submit(flags: Flags) -> int:
         raise UserError(f"{result_path}: is not there; the run is unfinished: give its command once more")
     result = read_result(result_path)
     entry_id = place_of(result, flags.name or plain_name(result.model.name))
-    target = flags.entries / entry_id
+    entries = flags.entries or ENTRIES
+    target = entries / entry_id
     if target.exists() and not flags.replace:
         raise UserError(f"{target}: is there already; choose another --name, or --replace it")
     with working_folder() as work:
@@ -74,16 +75,14 @@ def submit(flags: Flags) -> int:
         keys = chosen_keys(entry_id, list(kept_videos(result_path.parent, result)), flags.videos)
         write_run_clips(folder / VIDEOS, result_path.parent, result, keys)
         entry = read_entry(folder)
-        require_sound(entry, [other for other in read_entries(flags.entries) if other.id != entry_id])
+        require_sound(entry, [other for other in read_entries(entries) if other.id != entry_id])
         if flags.dry_run:
             print(f"{entry_id}: good; nothing was written (--dry-run)")
         elif flags.repo is not None:
             print(propose(flags.repo, folder, entry_id))
         else:
             put(folder, target)
-            print(
-                f"{target}: added; see it with python -m leaderboard.build --entries {flags.entries} --open"
-            )
+            print(f"{target}: added; see it with python -m leaderboard.build --entries {entries} --open")
     return cli.EXIT_OK
 
 

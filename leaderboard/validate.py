@@ -18,13 +18,13 @@ from loopcraft.core import cli
 class Flags:
     """Which entries."""
 
-    entries: tyro.conf.Positional[Path] = ENTRIES
+    entries: tyro.conf.Positional[Path | None] = None
     """Folder of entries, as PROTOCOL/DATA/NAME; by default those of the project."""
 
 
 def run(flags: Flags) -> int:
     """Print what is wrong with each, and count."""
-    findings = check_all(flags.entries)
+    findings = check_all(flags.entries or ENTRIES)
     for folder, found in findings.items():
         print(f"{folder}: {'good' if not found else ''}".rstrip())
         for finding in found:

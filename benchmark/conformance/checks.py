@@ -170,7 +170,7 @@ def check_future(trial: Trial) -> Outcome:
     if where is None:
         return "ok", "the true frames to come make no difference"
     if role_of(trial.model) == "bound":
-        return "note", "the model is shown the answer, as a bound may be; tables will not rank it"
+        return "note", "the model is shown the answer, as a reference may be; tables will not rank it"
     return "FAILED", f"frames follow the true frames to come, {where}: the model sees the answer"
 
 

@@ -59,8 +59,8 @@ class RolloutModel(Protocol):
 
 
 @runtime_checkable
-class Playback(Protocol):
-    """Frames that exist already and are looked up by the video's key: bounds, and videos made elsewhere.
+class RecordedFrames(Protocol):
+    """Frames that exist already and are looked up by the video's key: references, and videos made elsewhere.
 
     Unlike a `RolloutModel` it may be shown the answer, and results say so.
     """
@@ -77,7 +77,7 @@ class Playback(Protocol):
         """Yield the frames of the horizon of each of `keys`, in chunks as `RolloutModel.rollout` does."""
 
 
-FrameSource = RolloutModel | Playback
+FrameSource = RolloutModel | RecordedFrames
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ class Row:
     """A model or a pair of them; a cell is None where the number is absent."""
 
     label: str
-    is_bound: bool
+    is_reference: bool
     cells: tuple[Cell | None, ...]
 
 
@@ -50,7 +50,7 @@ class Table:
 
 
 def window_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
-    """A table a window: bounds first, then models in the order given, the best model of each metric in bold.
+    """A table a window: references first, then models in the order given, the best of each metric in bold.
 
     `results` maps where a result came from (for error messages) to the result. Raises `UserError` where they
     cannot stand in one table.
@@ -73,7 +73,7 @@ def _window_table(
     rows = tuple(
         Row(
             label=label,
-            is_bound=result.model.role == "bound",
+            is_reference=result.model.role == "bound",
             cells=tuple(column[place] for column in columns),
         )
         for place, (label, result) in enumerate(order)
@@ -130,7 +130,7 @@ def _pair_row(
         )
         text = format_estimate(estimate, card.decimals, signed=True)
         cells.append(Cell(estimate=estimate, text=text, bold=excludes_zero))
-    return Row(label=f"{one[0]} − {other[0]}", is_bound=False, cells=tuple(cells))
+    return Row(label=f"{one[0]} − {other[0]}", is_reference=False, cells=tuple(cells))
 
 
 def _difference(one: Result, other: Result, metric: str, window: str) -> Estimate | None:
@@ -198,7 +198,7 @@ def _notes(order: Sequence[tuple[str, Result]]) -> tuple[str, ...]:
 
 
 def _conditioning_note(results: Sequence[Result]) -> list[str]:
-    """A sentence where models were told different things of the frames to come; bounds do not count."""
+    """A sentence where models were told different things of the frames to come; references do not count."""
     asked = {POSES in result.model.conditioning for result in results if result.model.role == "model"}
     if len(asked) < 2:
         return []

@@ -21,7 +21,7 @@ RANGES = {
 """What a frame's score can be; the better end of it is that of the true frame."""
 LIKE_TRUTH = {"psnr": 50.0, "ssim": 0.999, "ms_ssim": 0.9995, "lpips": 0.0005, "dinov2": 0.9999}
 """A window's value of a video beyond this was computed on (nearly) the true frames."""
-BOUNDS = ("ground-truth", "copy-last", "other-video", "autoencoded")
+REFERENCES = ("ground-truth", "copy-last", "other-video", "autoencoded")
 """The names of the references; a model that rolls out is none."""
 FEWEST_FOR_AGREEMENT = 16
 LEAST_AGREEMENT = 0.2
@@ -39,12 +39,13 @@ def check_plausibility(result: Result, others: Sequence[Entry]) -> Iterator[Find
 
 def _check_role(result: Result) -> Iterator[Finding]:
     model = result.model
-    if model.role == "bound" and model.name not in BOUNDS:
+    if model.role == "bound" and model.name not in REFERENCES:
         yield refused(
-            f"{model.name[:60]!r} calls itself a bound", f"bounds are {', '.join(BOUNDS)}; submit a model"
+            f"{model.name[:60]!r} calls itself a reference",
+            f"references are {', '.join(REFERENCES)}; submit a model",
         )
-    if model.role == "model" and model.name in BOUNDS:
-        yield refused(f"a model is called {model.name}", "that is the name of a bound; choose another")
+    if model.role == "model" and model.name in REFERENCES:
+        yield refused(f"a model is called {model.name}", "that is the name of a reference; choose another")
     if model.role == "model" and model.source == "playback":
         yield marked(
             "its frames were handed in and looked up, not rolled out under the benchmark's eyes",

@@ -1,4 +1,4 @@
-"""How large an entry and its parts may be: bounds that no honest entry meets."""
+"""How large an entry and its parts may be: limits that no honest entry meets."""
 
 MOST_RESULT_BYTES = 8_000_000
 """1000 videos with a dozen metrics take two."""

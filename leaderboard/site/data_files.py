@@ -90,7 +90,7 @@ def _row_value(entry: Entry, findings: Sequence[Finding]) -> dict[str, Any]:
         "tokens": card.tokens_per_step if card else None,
         "conditioning": one_line(card.conditioning) if card else "",
         "licence": one_line(card.licence) if card else "",
-        "isBound": model.role == "bound",
+        "isReference": model.role == "bound",
         "contextFrames": model.context_frames,
         "hasVideos": bool(entry.videos),
         "notes": [one_line(finding.what) for finding in findings if finding.level == "marked"],

@@ -6,11 +6,13 @@ the result, is the same as before, or a sentence names the damage. Anything else
 that nobody speaks of, and tracebacks. Files that have no checksum are counted apart.
 """
 
+import io
 import shutil
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +82,8 @@ def drill(
 
 def drill_folder(folder: Folder, root: Path, flags: Flags) -> Counter[str]:
     """Damage what is only read."""
-    folder.make(root / "whole")
+    with redirect_stdout(io.StringIO()):
+        folder.make(root / "whole")
     expected = folder.read(root / "whole")
 
     def outcome(out: Path, path: Path) -> str:

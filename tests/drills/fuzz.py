@@ -6,15 +6,16 @@ gets or refuses it in a sentence. Counted are other exceptions, inputs that took
 readers after which the process held `MUCH_MB` more than before.
 """
 
+import faulthandler
 import io
 import json
 import resource
-import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,8 @@ def of_files(folder: Path) -> Iterator[tuple[str, Reader]]:
     """The readers of files."""
     for name, kind in KINDS.items():
         root = folder / name
-        kind.make(root)
+        with redirect_stdout(io.StringIO()):
+            kind.make(root)
         if kind.make_old is not None:
             kind.make_old(root)
         if kind.path.endswith((".npy", ".mp4", ".npz")):  # the table has their checksums
@@ -187,7 +189,7 @@ def drill(name: str, reader: Reader, inputs: int, seed: int) -> Counter[str]:
     for number in range(inputs):
         content = json_mutant(reader.good, rng) if is_json and number % 3 == 0 else mutant(reader.good, rng)
         begin = time.monotonic()
-        signal.alarm(STUCK_S)
+        faulthandler.dump_traceback_later(STUCK_S, exit=True)
         try:
             reader.read(content)
             found["taken"] += 1
@@ -198,7 +200,7 @@ def drill(name: str, reader: Reader, inputs: int, seed: int) -> Counter[str]:
             found["other"] += 1
             print(f"{name}: {type(error).__name__}: {str(error)[:200]}: {content[:300]!r}", file=sys.stderr)
         finally:
-            signal.alarm(0)
+            faulthandler.cancel_dump_traceback_later()
         found["slow"] += time.monotonic() - begin > SLOW_S
     found["MB more"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held) // 1024
     return found

@@ -33,8 +33,9 @@ class Flags:
     """The commands (default: all)."""
 
 
-TORCHS_OWN = "torchinductor_"
-"""What torch leaves in TMPDIR: its cache of compiled code, which it uses again."""
+PASSING = ("torchinductor_", "loopcraft-work-")
+"""What may stay in TMPDIR: torch's cache of compiled code, and working folders, which the next command that
+wants one removes once they are a minute old (tests/loopcraft/core/test_writing.py)."""
 FAULTS = {
     "other_results": "other results",
     "left": "files left",
@@ -87,7 +88,7 @@ def drill(command: Command, folder: Path, rounds: int, seed: int) -> Tally:
         tally.tracebacks += "Traceback" in last.said
         tally.other_results += last.code != 0 or command.result(out) != expected
         left = [path for path in out.rglob(".*") if path.name.endswith((".partial", ".lock"))]
-        left += (path for path in temporary.glob("*") if not path.name.startswith(TORCHS_OWN))
+        left += (path for path in temporary.glob("*") if not path.name.startswith(PASSING))
         for path in left:
             print(f"left by {command.name}: {path}", file=sys.stderr)
         tally.left += len(left)

@@ -19,7 +19,7 @@ const Charts = (() => {
   }
 
   function line({ row, place }, x, y, decimals, more = {}) {
-    return { type: "scatter", mode: "lines", name: Plots.literal(row.name), legendgroup: row.slug, x, y, hovertemplate: `%{y:.${decimals}f}`, line: { color: Palette.color(place), width: 2, dash: Palette.dash(place, row.isBound) }, ...more };
+    return { type: "scatter", mode: "lines", name: Plots.literal(row.name), legendgroup: row.slug, x, y, hovertemplate: `%{y:.${decimals}f}`, line: { color: Palette.color(place), width: 2, dash: Palette.dash(place, row.isReference) }, ...more };
   }
 
   function band({ row, place }, x, low, high) {
@@ -49,7 +49,7 @@ const Charts = (() => {
     const whisker = (value, color) => ({ type: "data", symmetric: false, array: [(value[2] ?? value[0]) - value[0]], arrayminus: [value[0] - (value[1] ?? value[0])], color, thickness: 1.2, width: 3 });
     const traces = found.map(({ row, place, entry }) => {
       const [x, y, color] = [entry.consistency[metric].withItself, entry.consistency[metric].withTruth, Palette.color(place)];
-      return { type: "scatter", mode: "markers", name: Plots.literal(row.name), x: [x[0]], y: [y[0]], error_x: whisker(x, color), error_y: whisker(y, color), marker: { size: 11, color, symbol: row.isBound ? "circle-open" : "circle" } };
+      return { type: "scatter", mode: "markers", name: Plots.literal(row.name), x: [x[0]], y: [y[0]], error_x: whisker(x, color), error_y: whisker(y, color), marker: { size: 11, color, symbol: row.isReference ? "circle-open" : "circle" } };
     });
     const label = unit ? `${title} (${unit})` : title;
     Plots.draw(element, traces, { x: Plots.axis(`${label} with its own earlier frame`), y: Plots.axis(`${label} with the truth`), hovermode: "closest" });

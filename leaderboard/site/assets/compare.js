@@ -13,7 +13,7 @@
     const names = table.windows.map((window) => window.name);
     return {
       table,
-      models: [...new Set(known)].length ? [...new Set(known)] : table.rows.filter((row) => !row.isBound).slice(0, 3).map((row) => row.slug),
+      models: [...new Set(known)].length ? [...new Set(known)] : table.rows.filter((row) => !row.isReference).slice(0, 3).map((row) => row.slug),
       metric: said.metric ?? "",
       window: names.includes(said.window) ? said.window : names.at(-1),
       video: said.video ?? "",
@@ -43,7 +43,7 @@
         Dom.el("button", { type: "button", "aria-label": `Leave ${row.name} out`, onclick: () => choose(view.models.filter((other) => other !== slug)) }, "×"));
     });
     const others = table.rows.filter((row) => !view.models.includes(row.slug));
-    const add = Dom.select("Add a model", [{ value: "", label: "Add a model" }, ...others.map((row) => ({ value: row.slug, label: row.isBound ? `${row.name} (reference)` : row.name }))], "", (slug) => choose([...view.models, slug]));
+    const add = Dom.select("Add a model", [{ value: "", label: "Add a model" }, ...others.map((row) => ({ value: row.slug, label: row.isReference ? `${row.name} (reference)` : row.name }))], "", (slug) => choose([...view.models, slug]));
     const which = Dom.select("Table", tables.map((found) => ({ value: found.slug, label: found.title })), table.slug, (slug) => {
       Fragment.write({ table: slug });
       view = fromAddress();

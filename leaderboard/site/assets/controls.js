@@ -4,7 +4,7 @@ const Controls = (() => {
   /** Draw them for a view; `change(fields)` is called with what the reader changed. */
   function draw(element, tables, view, change) {
     const table = tables.find((found) => found.slug === view.table);
-    const conditioning = [...new Set(table.rows.filter((row) => !row.isBound).map((row) => row.conditioning).filter(Boolean))].sort();
+    const conditioning = [...new Set(table.rows.filter((row) => !row.isReference).map((row) => row.conditioning).filter(Boolean))].sort();
     element.replaceChildren(...[
       field("Table", Dom.select("Table", tables.map((found) => ({ value: found.slug, label: found.title })), view.table, (value) => change({ table: value }))),
       windows(table, view, change),

@@ -51,7 +51,7 @@
   }
 
   function isShown(row) {
-    if (row.isBound) return view.references;
+    if (row.isReference) return view.references;
     if (view.conditioning && row.conditioning !== view.conditioning) return false;
     const text = `${row.name} ${row.version} ${row.authors} ${row.licence}`.toLowerCase();
     return view.find.toLowerCase().split(/\s+/).every((word) => text.includes(word));

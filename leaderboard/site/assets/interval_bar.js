@@ -7,7 +7,7 @@ const IntervalBar = (() => {
 
   /** [least, most] over the models' intervals; null where there is no scale. */
   function scale(table, column, window) {
-    const models = table.rows.map((row, place) => (row.isBound ? null : Columns.score(column, place, window))).filter(Boolean);
+    const models = table.rows.map((row, place) => (row.isReference ? null : Columns.score(column, place, window))).filter(Boolean);
     if (!models.length) return null;
     const least = Math.min(...models.map((value) => Math.min(...value)));
     const most = Math.max(...models.map((value) => Math.max(...value)));

@@ -18,8 +18,8 @@ const Palette = (() => {
   }
 
   /** References are dashed; so are models once the colours begin again. */
-  function dash(place, isBound) {
-    return DASHES[(Math.floor(place / NUM_COLORS) + (isBound ? 1 : 0)) % DASHES.length];
+  function dash(place, isReference) {
+    return DASHES[(Math.floor(place / NUM_COLORS) + (isReference ? 1 : 0)) % DASHES.length];
   }
 
   /** A colour of six hexadecimal digits with an opacity. */

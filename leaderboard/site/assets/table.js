@@ -24,10 +24,10 @@ const Board = (() => {
 
   function drawRow(table, columns, window, row, place, isTicked, tick) {
     const box = Dom.el("input", { type: "checkbox", checked: isTicked, "aria-label": `Compare ${row.name}`, "data-slug": row.slug });
-    const line = Dom.el("tr", { class: `${row.isBound ? "bound" : ""}${isTicked ? " chosen" : ""}`.trim(), "data-slug": row.slug },
+    const line = Dom.el("tr", { class: `${row.isReference ? "bound" : ""}${isTicked ? " chosen" : ""}`.trim(), "data-slug": row.slug },
       Dom.el("th", { scope: "row", class: "model" }, Dom.el("div", {}, box,
         Dom.el("div", { class: "who" }, Dom.el("a", { href: `models/${row.slug}.html` }, row.name),
-          Dom.el("small", {}, row.isBound ? "reference" : row.version, flag(row))))));
+          Dom.el("small", {}, row.isReference ? "reference" : row.version, flag(row))))));
     box.addEventListener("change", () => {
       line.classList.toggle("chosen", box.checked);
       tick(row.slug, box.checked);

@@ -66,7 +66,7 @@ def test_the_horizon_has_a_row_a_run_bounds_first(results) -> None:
 def test_ages_have_a_row_a_bin(results) -> None:
     (table,) = age_tables(results)
     assert [row.label.split(" ")[0] for row in table.rows] == ["1-16", "17-32", "33-64", "65-128", "129-256"]
-    assert table.columns == (("other-video", "(bound)"), ("ground-truth", "(bound)"), ("keeper", ""))
+    assert table.columns == (("other-video", "(reference)"), ("ground-truth", "(reference)"), ("keeper", ""))
     assert [row.cells[2].split(" ")[0] for row in table.rows] == ["1.000", "1.000", "1.000", "0.200", "0.200"]
     assert "15.4% of 4 videos" in table.rows[0].label  # 100 of 50 + 70 + 30 + 5 x 100
 

@@ -66,7 +66,7 @@ def forge(root: Path, place: str, value: Any) -> list[tuple[str, str]]:
         ("metrics.lpips.card.weights", {"net": "ef" * 32}, "with other weights"),
         ("metrics.lpips.card.version", 2, "another version"),
         ("protocol.horizon", 96, "not the hash of protocol"),
-        ("model.role", "bound", "calls itself a bound"),
+        ("model.role", "bound", "calls itself a reference"),
         ("model.name", "copy-last", "a model is called copy-last"),
         ("failed", {"000/070": "no"}, "videos failed"),
         ("recall.metrics.psnr.returned.estimate.interval", [-50.0, 90.0], "recall.metrics.psnr.returned.low"),

@@ -50,6 +50,7 @@ def attempt(read: Callable[..., Any], *arguments: Any) -> tuple[Any, str | None]
 
 def test_the_hubs_catalogue_is_checked_field_by_field() -> None:
     document = json.loads(encode_catalog(CATALOG))
+    del document["sha256"]  # or all is refused
     assert decode_catalog(encode_catalog(CATALOG), "lab/set") == CATALOG
     count = taken = 0
     for text in mutants(document):
@@ -183,7 +184,7 @@ def test_a_manifest_is_used_rightly_or_refused(made: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["episodes.parquet", "index.json", "dataset.json"])
 def test_a_damaged_data_set_is_opened_rightly_or_refused(made: Path, tmp_path: Path, name: str) -> None:
     for path in made.iterdir():
-        if path.is_file():
+        if path.is_file() and path.name != "SHA256SUMS":
             (tmp_path / path.name).write_bytes(path.read_bytes())
 
     def use() -> None:
