@@ -232,7 +232,10 @@ def draw_figure(part: Part, path: Path) -> bytes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
+    code = cli.run(Flags, run, argv)
+    if argv is None:
+        cli.leave(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -5,8 +5,11 @@ from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
+
 from loopcraft.dataset.reader import open_dataset
 from loopcraft.generate import generate
+from loopcraft.generation.recall_masks import Sight
 from loopcraft.generation.recipe import Recipe
 from loopcraft.masks import add_masks
 from loopcraft.worlds.voxel.world import VoxelWorld
@@ -25,3 +28,4 @@ def warm() -> None:
         dataset = open_dataset(root)
         add_masks(dataset, 1)
         dataset.frames(dataset.keys[0], 0, 1)
+        Sight(1).watch(np.zeros((256, 256), np.uint64))  # so large a frame makes room for more surfaces

@@ -17,15 +17,15 @@ from benchmark.sources.loading import load_model
 from loopcraft import generate
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "conditioning.md"
-SPEC = "my_model:NearestView"
+SPEC = "my_pose_model:NearestView"
 
 
 @pytest.fixture(autouse=True)
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example's source, saved as my_model.py in a folder on the path."""
+    """The example's source, saved as my_pose_model.py in a folder on the path."""
     found = re.search(r"<!-- example -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert found
-    (tmp_path / "my_model.py").write_text(found[1])
+    (tmp_path / "my_pose_model.py").write_text(found[1])
     monkeypatch.syspath_prepend(str(tmp_path))
 
 

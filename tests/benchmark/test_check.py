@@ -267,8 +267,8 @@ def test_a_harness_that_keeps_views_is_caught(monkeypatch) -> None:
     assert (status, message[:41]) == ("FAILED", "frame 0 changed after it was yielded: lea")
 
 
-@pytest.mark.parametrize("bound", ["ground-truth", "other-video"])
-def test_bounds_may_see_the_answer(bound: str) -> None:
+@pytest.mark.parametrize("reference", ["ground-truth", "other-video"])
+def test_references_may_see_the_answer(reference: str) -> None:
     found = check_model(load_model(reference), SIZE, Compute())
     assert found["future"][0] == "note"
     assert {status for name, (status, _) in found.items() if name != "future"} == {"ok"}

@@ -71,15 +71,15 @@ def _make_papers(root: Path) -> None:
 def _make_checkpoint(root: Path) -> None:
     model = load_model("millivid", WeightSource(preset="trial", frame_size=16, seed=1))
     save_checkpoint(
-        root / "autoencoder.safetensors", model.autoencoder.state_dict(), model.preset.autoencoder
+        root / "autoencoder.safetensors", model.autoencoder.state_dict(), model.config.autoencoder
     )
-    save_checkpoint(root / "millivid.safetensors", model.network.state_dict(), model.preset.video)
+    save_checkpoint(root / "millivid.safetensors", model.network.state_dict(), model.config.video)
 
 
 def _read_checkpoint(root: Path) -> Any:
     model = load_model("millivid", WeightSource(checkpoint=str(root)))
     weights = [plain(dict(part.state_dict())) for part in (model.autoencoder, model.network)]
-    return model.preset.autoencoder, model.preset.video, weights
+    return model.config.autoencoder, model.config.video, weights
 
 
 def _make_latents(root: Path) -> None:

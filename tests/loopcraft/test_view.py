@@ -109,6 +109,7 @@ def test_masks_are_drawn_for_their_own_context_alone(
 ) -> None:
     """Masks of a context that leaves three frames; another is asked for, or that one."""
     data = Path(shutil.copytree(root, tmp_path / "set"))
+    (data / "SHA256SUMS").unlink()
     (data / "dataset.json").write_text(
         (data / "dataset.json").read_text().replace(f": {NUM_CONTEXT},", f": {NUM_FRAMES - 3},")
     )

@@ -145,7 +145,7 @@ def test_the_map_of_lpips_has_its_values_as_means_and_shows_where(tmp_path: Path
     target = scenes(0, 3, 96)[:, : shape[0], : shape[1]]
     predicted = target.copy()
     predicted[:, :, 48:] = scenes(1, 3, 96)[:, : shape[0], 48 : shape[1]]
-    values, maps = lpips_map(predicted, target)
+    values, maps, _ = lpips_map(predicted, target)
     np.testing.assert_allclose(values, loaded["lpips"](predicted, target), rtol=1e-5)
     assert maps.shape == (3, *shape)
     np.testing.assert_allclose(maps.mean(axis=(1, 2)), values, rtol=0.03)

@@ -78,7 +78,7 @@ def test_the_map_of_lpips_charges_what_is_right_less_than_what_is_wrong(side: in
     """The truth in a quarter of the frame, another scene in the rest: what of it leaks into the quarter."""
     target, predicted = scenes(0, 8, side), scenes(1, 8, side)
     predicted[:, : side // 2, : side // 2] = target[:, : side // 2, : side // 2]
-    values, maps = load_lpips_map(real("alexnet"))(predicted, target)
+    values, maps, _ = load_lpips_map(real("alexnet"))(predicted, target)
     np.testing.assert_allclose(maps.mean(axis=(1, 2)), values, rtol=1e-3)
     right = maps[:, : side // 2, : side // 2].mean()
     wrong = (maps.mean() - right / 4) / (3 / 4)

@@ -135,7 +135,7 @@ def test_the_furthest_candidates_are_kept_and_the_others_removed(tmp_path: Path)
     distances = [plan.candidate_distance(FakeWorld(16), candidate, wanted) for candidate in range(12)]
     assert list(table["draw"]) == sorted(sorted(range(12), key=lambda candidate: -distances[candidate])[:2])
     files = ["000/000.mp4", "000/000.npy", "000/001.mp4", "000/001.npy"]
-    assert list(content(tmp_path)) == [*files, "dataset.json", "episodes.parquet", "index.json"]
+    assert list(content(tmp_path)) == [*files, "SHA256SUMS", "dataset.json", "episodes.parquet", "index.json"]
     assert verify(open_dataset(tmp_path)) == []
     assert make(tmp_path, wanted).num_played == 0
 

@@ -265,6 +265,7 @@ def trained(tmp_path_factory) -> Path:
 
 def test_data_that_do_not_fit_are_refused(tmp_path, latents, capsys):
     short = write_latents(tmp_path / "short")
+    (short / "SHA256SUMS").unlink()
     (short / "index.json").write_text('{"000/000": 40}')
     assert train("millivid", short, tmp_path / "out") == 2
     assert "longest episode has 40 frames, and a sample needs 58" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from models.zoo.loading import WeightSource, load_autoencoder
 from models.zoo.world_models import build_rollout
 
 SETS = {
-    "plaza-v1": ("millivid", "framepack", "full-resolution"),
+    "plaza-v1": ("millivid", "framepack", "full-resolution", "millivid-causal"),
     "voxel-v1": ("millivid", "framepack", "full-resolution", "millivid-causal"),
 }
 BASELINES = ("framepack", "full-resolution")
@@ -162,10 +162,8 @@ def test_a_set_that_is_not_there_is_a_sentence():
         UserError, match="no models for world 'moon' come with the project, only for plaza-v1, "
     ):
         build_rollout("millivid", checkpoint="pretrained/moon")
-    with pytest.raises(
-        UserError, match="no weights of millivid-causal come with the project, only autoencoder"
-    ):
-        build_rollout("millivid-causal", world="plaza-v1")
+    with pytest.raises(UserError, match="no weights of upscale come with the project, only autoencoder"):
+        build_rollout("upscale", world="plaza-v1")
 
 
 @pytest.mark.parametrize(
