@@ -4,7 +4,6 @@ Episodes are played again in a world that knows which block face each pixel show
 written beside each video. Frames and fingerprint do not change. Run the same command again to resume.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +21,10 @@ from loopcraft.core.progress import progress_bar
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset.mask_files import Masks, encode_masks
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
+from loopcraft.executors.base import Executor
+from loopcraft.executors.choice import ExecutorName, open_executor, shared_path
+from loopcraft.executors.shard import shard_range
 from loopcraft.generation.recall_masks import recall_masks
-from loopcraft.generation.workers import run_jobs
 from loopcraft.worlds import make_surface_world
 from loopcraft.worlds.base import SurfaceWorld
 
@@ -38,10 +39,16 @@ class Flags:
     """Folder of a finished data set that loopcraft.generate made."""
     workers: int = 0
     """Worker processes; 0 means one per core. The result is the same."""
+    executor: ExecutorName = "local"
+    """Where they run: on this machine, or on a Ray cluster whose machines share the folder."""
+    shard: str = "1/1"
+    """Make only part i of n, as in 2/8; run it once more without, which enters all in SHA256SUMS."""
+    address: str | None = None
+    """The Ray cluster, as in auto or HOST:6379; by default RAY_ADDRESS, else this machine alone."""
 
 
-def add_masks(dataset: LoopcraftDataset, num_workers: int) -> None:
-    """Make the masks that are not there yet."""
+def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = "1/1") -> None:
+    """Make the masks of a shard that are not there yet. With those of the whole come their checksums."""
     if dataset.manifest is None or "world_seed" not in dataset.metadata:
         raise UserError(
             f"{dataset.root}: does not say in which worlds it was played; masks are for data sets of "
@@ -50,21 +57,25 @@ def add_masks(dataset: LoopcraftDataset, num_workers: int) -> None:
     resolution = dataset.manifest["generator"]["resolution"]
     make_world = partial(make_surface_world, dataset.manifest["world"], resolution=resolution)
     make_world()  # an unknown world is said before any work
+    part = shard_range(shard, len(dataset.keys))
+    is_whole = len(part) == len(dataset.keys)
+    keys = dataset.keys[part.start : part.stop]
     job = partial(make_masks, dataset=dataset, num_context=dataset.manifest["num_context"])
-    if not _missing(dataset) and all(name in dataset.sums for name in _names(dataset, dataset.keys)):
+    if not _missing(dataset, keys) and all(name in dataset.sums for name in _names(dataset, keys)):
         return
-    with writing_to(dataset.root, swept=()):
-        sweep_partials(dataset.root)
-        missing = _missing(dataset)
-        add_sums(dataset.root, dict.fromkeys(_names(dataset, missing)))
-        workers = max(1, min(num_workers, len(missing)))
-        done = len(dataset.keys) - len(missing)
-        with progress_bar("masks", len(dataset.keys), "episodes", done) as advance:
-            for _ in run_jobs(job, missing, make_world=make_world, num_workers=workers):
+    with writing_to(dataset.root, together=not is_whole, swept=()):
+        missing = _missing(dataset, keys)
+        if is_whole:
+            sweep_partials(dataset.root)
+            add_sums(dataset.root, dict.fromkeys(_names(dataset, missing)))
+        with progress_bar("masks", len(keys), "episodes", len(keys) - len(missing)) as advance:
+            for _ in executor.run(job, missing, make_state=make_world):
                 advance()
-        known = read_sums(dataset.root)
-        new = (name for name in _names(dataset, dataset.keys) if name not in known)
-        add_sums(dataset.root, sums_of(dataset.root, new))
+        if is_whole:
+            sweep_partials(dataset.root)  # of workers that were lost
+            known = read_sums(dataset.root)
+            new = (name for name in _names(dataset, keys) if name not in known)
+            add_sums(dataset.root, sums_of(dataset.root, new))
 
 
 def _names(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
@@ -72,9 +83,9 @@ def _names(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
     return [dataset.masks_path(key).relative_to(dataset.root).as_posix() for key in keys]
 
 
-def _missing(dataset: LoopcraftDataset) -> list[str]:
-    """The episodes without masks."""
-    return [key for key in dataset.keys if not dataset.masks_path(key).exists()]
+def _missing(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
+    """Those of the episodes that have no masks."""
+    return [key for key in keys if not dataset.masks_path(key).exists()]
 
 
 def make_masks(world: SurfaceWorld, key: str, *, dataset: LoopcraftDataset, num_context: int) -> None:
@@ -122,10 +133,12 @@ def horizon_shares(masks: Masks, num_context: int) -> Float64[np.ndarray, "4"]:
 
 def run(flags: Flags) -> None:
     """Add the masks and say what they show."""
-    if flags.workers < 0:
-        raise UserError(f"--workers {flags.workers}: choose 0 (one a core) or more")
-    dataset = open_dataset(flags.data)
-    add_masks(dataset, flags.workers or len(os.sched_getaffinity(0)))
+    dataset = open_dataset(shared_path(flags.data, flags.executor))
+    with open_executor(flags.executor, workers=flags.workers, address=flags.address) as executor:
+        add_masks(dataset, executor, shard=flags.shard)
+    if flags.shard != "1/1":
+        print(f"{dataset.root}: the masks of shard {flags.shard} are made")
+        return
     dataset = open_dataset(flags.data)  # with the checksums of its masks
     assert dataset.manifest is not None
     print(summary(dataset, dataset.manifest["num_context"]))

@@ -6,6 +6,7 @@ from io import StringIO
 from pathlib import Path
 
 from loopcraft.dataset.reader import open_dataset
+from loopcraft.executors.local import LocalExecutor
 from loopcraft.generate import generate
 from loopcraft.generation.recipe import Recipe
 from loopcraft.masks import add_masks
@@ -23,5 +24,5 @@ def warm() -> None:
         root = Path(folder) / "warm"
         generate(root, recipe, make_world=lambda: VoxelWorld(resolution=64))
         dataset = open_dataset(root)
-        add_masks(dataset, 1)
+        add_masks(dataset, LocalExecutor())
         dataset.frames(dataset.keys[0], 0, 1)

@@ -11,6 +11,7 @@ from loopcraft.core.progress import progress_bar
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.episode_table import Row, write_row
 from loopcraft.dataset.layout import episode_key
+from loopcraft.executors.base import Executor
 from loopcraft.generation.plan import (
     EpisodePlan,
     candidate_distance,
@@ -20,7 +21,6 @@ from loopcraft.generation.plan import (
 )
 from loopcraft.generation.recipe import Recipe, check_versions
 from loopcraft.generation.recording import EpisodeRecord, record_episode
-from loopcraft.generation.workers import run_jobs
 from loopcraft.walks.selection import chamfer_distance, simulate_flat
 from loopcraft.worlds.base import PathWorld
 
@@ -37,17 +37,16 @@ def record(
     missing: Sequence[int],
     rows: dict[str, Row],
     make_world: PathWorldFactory,
-    num_workers: int,
+    executor: Executor,
 ) -> dict[str, Row]:
     """Make the `missing` ones of the episodes `indices`; return the rows of all of them in order."""
     if not missing:
         return rows
     check_versions(root)
-    workers = min(num_workers, len(missing))
-    chosen = None if recipe.split == "train" else _choose(root, recipe, rows, make_world, num_workers)
+    chosen = None if recipe.split == "train" else _choose(root, recipe, rows, make_world, executor)
     job = partial(make_episode, root=root, recipe=recipe, chosen=chosen)
     with progress_bar("episodes", len(indices), "episodes", len(indices) - len(missing)) as advance:
-        for _, row in run_jobs(job, missing, make_world=make_world, num_workers=workers):
+        for _, row in executor.run(job, missing, make_state=make_world):
             rows[row["key"]] = row
             advance()
     return dict(sorted(rows.items()))
@@ -104,7 +103,7 @@ def _planned_chamfer(plan: EpisodePlan, num_context: int) -> float:
 
 
 def _choose(
-    root: Path, recipe: Recipe, rows: dict[str, Row], make_world: PathWorldFactory, num_workers: int
+    root: Path, recipe: Recipe, rows: dict[str, Row], make_world: PathWorldFactory, executor: Executor
 ) -> list[int]:
     """The candidate of each episode: as an earlier run wrote it down, else found by walking them all."""
     if len(rows) == recipe.num_episodes:
@@ -115,7 +114,7 @@ def _choose(
         distances = [0.0] * recipe.candidates
         with progress_bar("candidates", recipe.candidates, "walks") as advance:
             items = range(recipe.candidates)
-            for item, distance in run_jobs(job, items, make_world=make_world, num_workers=num_workers):
+            for item, distance in executor.run(job, items, make_state=make_world):
                 distances[item] = distance
                 advance()
         write_json(root / _CHOSEN, choose_candidates(recipe, distances))
