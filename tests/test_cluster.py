@@ -120,14 +120,21 @@ def test_a_cluster_that_loses_a_node_makes_the_same_bytes(
     assert content(Path("latents")) == latents
 
 
-def test_a_job_array_makes_the_same_bytes(expected: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_job_array_makes_the_same_bytes(
+    expected: dict[str, bytes], latents: dict[str, bytes], tmp_path: Path
+) -> None:
     """docs/slurm.sh as plain processes: first the tasks of an array, then the one that finishes."""
-    root = tmp_path / "set"
-    for command in (["generate", "--out", str(root), *RECIPE], ["masks", str(root)]):
+    root, out = tmp_path / "set", tmp_path / "latents"
+    for command in (
+        ["loopcraft.generate", "--out", str(root), *RECIPE],
+        ["loopcraft.masks", str(root)],
+        ["models.encode", str(root), "--out", str(out), *ENCODED],
+    ):
         array = [start_task(command, task, 2) for task in (1, 2)]
         assert [process.wait(120) for process in array] == [0, 0]
         assert start_task(command, 1, 1).wait(120) == 0
     assert content(root) == expected
+    assert content(out) == latents
 
 
 def start_task(command: list[str], task: int, count: int) -> subprocess.Popen[bytes]:
