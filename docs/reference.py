@@ -45,7 +45,8 @@ def help_of(module: str, *arguments: str) -> str:
     os.environ["COLUMNS"] = WIDTH
     with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
         importlib.import_module(name).main([*arguments, "--help"])
-    return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
+    said = text.getvalue().replace(f"{DOCS.parent}/", "")  # defaults that lie beside the code
+    return "\n".join(line.rstrip() for line in said.strip().splitlines())
 
 
 def cli() -> str:

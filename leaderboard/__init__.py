@@ -1,1 +1,1 @@
-"""The leaderboard: result files compared; it knows nothing of how they are made."""
+"""The leaderboard: result files compared, checked as entries and shown on a static site."""

@@ -10,6 +10,7 @@ folders over each other (or let them share one on a common disk) and run the sam
 --shard: it writes the table and the index, and removes what killed shards left behind.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import cast
 
 from loopcraft.core import cli
+from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset.audit import FLAGS
@@ -25,16 +27,21 @@ from loopcraft.dataset.episode_files import write_index
 from loopcraft.dataset.episode_table import Row, read_rows, remove_rows, write_table
 from loopcraft.dataset.layout import INDEX, episode_key
 from loopcraft.dataset.manifest import Split
+from loopcraft.dataset.reader import open_dataset
 from loopcraft.executors.base import Executor
 from loopcraft.executors.choice import ExecutorName, num_cores, open_executor, shared_path
 from loopcraft.executors.local import LocalExecutor
 from loopcraft.executors.shard import shard_range
 from loopcraft.generation import played, simulated
 from loopcraft.generation.played import WorldFactory
-from loopcraft.generation.recipe import Recipe, claim_folder
+from loopcraft.generation.recipe import Recipe, Select, claim_folder
+from loopcraft.test_sets.known import SEED, SPLIT, get_test_set
 from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.base import PathWorld
 from loopcraft.worlds.checks import require_world
+from loopcraft.worlds.registry import worlds_that
+
+_CHOICES = {"planned": "walked furthest", "realised": "see most again, at every age"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +50,12 @@ class Flags:
 
     out: Path
     """Folder of the data set: new, empty or begun with the same flags."""
-    split: Split
-    """Which split; splits share no seeds."""
-    num_episodes: int
-    """How many episodes to make."""
+    preset: str | None = None
+    """A canonical test set, like loopcraft-mini/plaza-v1: stands for all flags that decide what is made."""
+    split: Split | None = None
+    """Which split; splits share no seeds. Required without --preset."""
+    num_episodes: int | None = None
+    """How many episodes to make. Required without --preset."""
     num_frames: int = 1024
     """Frames of an episode, 20 a second."""
     resolution: int = 256
@@ -58,7 +67,9 @@ class Flags:
     quality: str = "default"
     """Rendering quality: fast, default or best."""
     candidates: int | None = None
-    """val and test: candidate walks; those that went furthest are kept. 10 x num-episodes by default."""
+    """val and test: candidate walks, of which some are kept; 10 x num-episodes by default."""
+    select: Select = "planned"
+    """val and test: keep the walks that go furthest (planned) or that really see things again (realised)."""
     lossless: bool = False
     """Store RGB losslessly: ten times the size, and fewer players can read it."""
     workers: int = 0
@@ -151,7 +162,7 @@ def summary(root: Path, recipe: Recipe, rows: Sequence[Row]) -> str:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items()))
         lines[0] += f", {rejected.total()} dropped: {reasons}"
     if recipe.candidates is not None and len(rows) == recipe.num_episodes:
-        lines[0] += f", those of {recipe.candidates} candidates that walked furthest"
+        lines[0] += f", those of {recipe.candidates} candidates that {_CHOICES[recipe.select]}"
     for flag in FLAGS:
         keys = [row["key"] for row in rows if row[flag]]
         if keys:
@@ -166,26 +177,70 @@ def run(flags: Flags) -> None:
 
 def make(flags: Flags) -> str:
     """Make the data set that the flags ask for; return what there is, in a few lines."""
-    recipe = Recipe(
-        world=flags.world,
-        split=flags.split,
-        num_episodes=flags.num_episodes,
-        num_frames=flags.num_frames,
-        resolution=flags.resolution,
-        quality=flags.quality,
-        seed=flags.seed,
-        candidates=flags.candidates,
-        lossless=flags.lossless,
-    )
-    require_world(flags.world)
+    recipe = recipe_of(flags)
+    if recipe.select == "realised":
+        require_sight(recipe.world)
+    require_world(recipe.world)
     factory: WorldFactory
-    factory = partial(make_world, flags.world, resolution=flags.resolution, quality=flags.quality)
+    factory = partial(make_world, recipe.world, resolution=recipe.resolution, quality=recipe.quality)
     workers = flags.workers
-    if flags.executor == "local" and not world_spec(flags.world).knows_path and workers >= 0:
+    if flags.executor == "local" and not world_spec(recipe.world).knows_path and workers >= 0:
         factory, workers = played.take_turns(factory, workers or num_cores())
     with open_executor(flags.executor, workers=workers, address=flags.address) as executor:
         root = shared_path(flags.out, flags.executor)
-        return complete(root, recipe, make_world=factory, executor=executor, shard=flags.shard)
+        lines = complete(root, recipe, make_world=factory, executor=executor, shard=flags.shard)
+    is_whole = flags.preset is not None and (flags.out / INDEX).exists()
+    return f"{lines}\n{compared_with_preset(flags.preset or '', flags.out)}" if is_whole else lines
+
+
+def recipe_of(flags: Flags) -> Recipe:
+    """The recipe that the flags spell out, or that of the preset that they name."""
+    chosen = {field.name: getattr(flags, field.name) for field in dataclasses.fields(Recipe)}
+    if flags.preset is None:
+        for name in ("split", "num_episodes"):
+            if chosen[name] is None:
+                raise UserError(f"--{name.replace('_', '-')} is missing: give it, or a --preset")
+        return Recipe(**chosen)
+    defaults = {field.name: field.default for field in dataclasses.fields(Flags)}
+    for name, value in chosen.items():
+        if value != defaults[name]:
+            raise UserError(
+                f"--{name.replace('_', '-')} {value}: --preset {flags.preset} says it already; leave it out"
+            )
+    found = get_test_set(flags.preset)
+    return Recipe(
+        world=found.world,
+        split=SPLIT,
+        num_episodes=found.num_episodes,
+        num_frames=found.num_frames,
+        resolution=found.resolution,
+        seed=SEED,
+        select=found.select,
+    )
+
+
+def compared_with_preset(preset: str, root: Path) -> str:
+    """Whether the finished set in `root` is byte for byte the canonical one, in a line."""
+    pinned, found = get_test_set(preset).fingerprint, open_dataset(root).fingerprint
+    if pinned is None:
+        return f"fingerprint {found}: {preset} has no pinned one yet"
+    if found == pinned:
+        return f"fingerprint {found}: that of {preset}"
+    return (
+        f"fingerprint {found}: not that of {preset} ({pinned}); results on it stand in a table of their own. "
+        "Install the versions of constraints.txt: the bytes of videos depend on the encoder's"
+    )
+
+
+def require_sight(world: str) -> None:
+    """Raise `UserError` for a world that cannot tell before an episode is drawn what its pixels will show."""
+    spec = world_spec(world)
+    if not (spec.knows_surfaces and spec.knows_path):
+        able = ", ".join(worlds_that("knows_surfaces"))
+        raise UserError(
+            f"--select realised: world {world!r} cannot tell what a pixel shows, so nobody knows what its "
+            f"walks see again; leave it out (planned), or choose one of these worlds: {able}"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.dataset.manifest import Split
 from loopcraft.generate import Flags, make
+from loopcraft.generation.recipe import Select
 
 
 def generate_dataset(
@@ -17,6 +18,7 @@ def generate_dataset(
     resolution: int = 256,
     seed: int = 0,
     candidates: int | None = None,
+    select: Select = "planned",
     workers: int = 0,
 ) -> LoopcraftDataset:
     """Make a data set in the folder `out`, or go on with it, and open it: what `loopcraft.generate` does.
@@ -38,6 +40,7 @@ def generate_dataset(
         resolution=resolution,
         seed=seed,
         candidates=candidates,
+        select=select,
         workers=workers,
     )
     make(flags)

@@ -2,6 +2,9 @@
 
 Episodes are played again in a world that knows which block face each pixel shows; a file KEY.seen.npz is
 written beside each video. Frames and fingerprint do not change. Run the same command again to resume.
+
+Masks are made of cells of 2 x 2 pixels, of single pixels where frames are smaller than 128 x 128: a cell
+holds what the ray through its centre meets. --cell chooses otherwise.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,16 +22,19 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials, whole_file
 from loopcraft.core.progress import progress_bar
 from loopcraft.core.writing import writing_to
-from loopcraft.dataset.mask_files import Masks, encode_masks
+from loopcraft.dataset.mask_files import Masks, encode_codes, read_masks
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
 from loopcraft.executors.base import Executor
 from loopcraft.executors.choice import ExecutorName, open_executor, shared_path
 from loopcraft.executors.shard import shard_range
-from loopcraft.generation.recall_masks import recall_masks
+from loopcraft.generation.recall_masks import recall_codes
 from loopcraft.worlds import make_surface_world
 from loopcraft.worlds.base import SurfaceWorld
 
 SHARES = ("sky", "never shown by the context", "in sight ever since", "shown, and out of sight in between")
+
+COARSE_CELL, LEAST_FOR_COARSE = 2, 128
+"""Pixels along a side of the usual cell, and of the smallest frames that have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,8 @@ class Flags:
 
     data: tyro.conf.Positional[Path]
     """Folder of a finished data set that loopcraft.generate made."""
+    cell: int = 0
+    """Pixels along a side of a mask's cell; 0: as in masks that are there, else 2, and 1 below 128 pixels."""
     workers: int = 0
     """Worker processes; 0 means one per core. The result is the same."""
     executor: ExecutorName = "local"
@@ -47,15 +55,21 @@ class Flags:
     """The Ray cluster, as in auto or HOST:6379; by default RAY_ADDRESS, else this machine alone."""
 
 
-def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = "1/1") -> None:
-    """Make the masks of a shard that are not there yet. With those of the whole come their checksums."""
+def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = "1/1", cell: int = 0) -> None:
+    """Make the masks of a shard that are not there yet; with those of the whole come their checksums.
+
+    They are of cells of `cell` x `cell` pixels (0: the usual size).
+    """
     if dataset.manifest is None or "world_seed" not in dataset.metadata:
         raise UserError(
             f"{dataset.root}: does not say in which worlds it was played; masks are for data sets of "
             "loopcraft.generate"
         )
     resolution = dataset.manifest["generator"]["resolution"]
-    make_world = partial(make_surface_world, dataset.manifest["world"], resolution=resolution)
+    cell = cell or usual_cell(dataset, resolution)
+    if cell < 1 or resolution % cell:
+        raise UserError(f"--cell {cell}: must divide the frames' {resolution} pixels; choose 1, 2 or 4")
+    make_world = partial(make_surface_world, dataset.manifest["world"], resolution=resolution // cell)
     make_world()  # an unknown world is said before any work
     part = shard_range(shard, len(dataset.keys))
     is_whole = len(part) == len(dataset.keys)
@@ -83,6 +97,15 @@ def _names(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
     return [dataset.masks_path(key).relative_to(dataset.root).as_posix() for key in keys]
 
 
+def usual_cell(dataset: LoopcraftDataset, resolution: int) -> int:
+    """The cell of the masks that a data set has already, else the one that suits frames of `resolution`."""
+    there = next((key for key in dataset.keys if dataset.masks_path(key).exists()), None)
+    if there is not None:
+        masks = read_masks(dataset.masks_path(there), dataset.num_frames(there), resolution**2)
+        return int(resolution // masks["seen"].shape[1])
+    return COARSE_CELL if resolution >= LEAST_FOR_COARSE and resolution % (8 * COARSE_CELL) == 0 else 1
+
+
 def _missing(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
     """Those of the episodes that have no masks."""
     return [key for key in keys if not dataset.masks_path(key).exists()]
@@ -90,9 +113,9 @@ def _missing(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
 
 def make_masks(world: SurfaceWorld, key: str, *, dataset: LoopcraftDataset, num_context: int) -> None:
     """Write the masks of one episode."""
-    masks = recall_masks(play_again(world, dataset, key), num_context)
+    codes = recall_codes(play_again(world, dataset, key), num_context)
     with whole_file(dataset.masks_path(key)) as temporary:
-        temporary.write_bytes(encode_masks(masks))
+        temporary.write_bytes(encode_codes(codes))
 
 
 def play_again(
@@ -133,9 +156,11 @@ def horizon_shares(masks: Masks, num_context: int) -> Float64[np.ndarray, "4"]:
 
 def run(flags: Flags) -> None:
     """Add the masks and say what they show."""
+    if flags.cell < 0:
+        raise UserError(f"--cell {flags.cell}: choose 0 (the usual size) or the pixels along a cell's side")
     dataset = open_dataset(shared_path(flags.data, flags.executor))
     with open_executor(flags.executor, workers=flags.workers, address=flags.address) as executor:
-        add_masks(dataset, executor, shard=flags.shard)
+        add_masks(dataset, executor, shard=flags.shard, cell=flags.cell)
     if flags.shard != "1/1":
         print(f"{dataset.root}: the masks of shard {flags.shard} are made")
         return

@@ -22,8 +22,9 @@ from loopcraft.executors.base import Executor
 from loopcraft.executors.choice import open_executor
 from loopcraft.generation.recipe import Recipe
 from loopcraft.generation.simulated import make_episode
-from loopcraft.masks import make_masks
+from loopcraft.masks import make_masks, usual_cell
 from loopcraft.worlds import make_surface_world, make_world
+from loopcraft.worlds.base import SurfaceWorld
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,12 @@ def megabytes(dataset: LoopcraftDataset, suffixes: Sequence[str]) -> float:
     return sum(path.stat().st_size for path in paths) / len(dataset.keys) / 1e6
 
 
+def surface_worlds(flags: Flags, dataset: LoopcraftDataset) -> Callable[[], SurfaceWorld]:
+    """What makes the worlds of masks, of the usual cells."""
+    cell = usual_cell(dataset, flags.resolution)
+    return partial(make_surface_world, flags.world, resolution=flags.resolution // cell)
+
+
 def measure(flags: Flags) -> None:
     """Print the costs and the speed-ups."""
     total = flags.sample + 1
@@ -92,7 +99,7 @@ def measure(flags: Flags) -> None:
         dataset = open_dataset(root)
         assert dataset.num_context is not None
         mask = partial(make_masks, dataset=dataset, num_context=dataset.num_context)
-        surfaces = partial(make_surface_world, flags.world, resolution=flags.resolution)
+        surfaces = surface_worlds(flags, dataset)
         masking = processor_seconds(mask, dataset.keys, surfaces())
         size = f"{flags.num_frames} frames of {flags.resolution} x {flags.resolution}"
         print(f"{flags.world}, {flags.sample} episodes of {size}; scaled to {flags.episodes:,}")
@@ -114,7 +121,7 @@ def measure(flags: Flags) -> None:
 def compare(flags: Flags, recipe: Recipe, dataset: LoopcraftDataset, folder: Path) -> None:
     """Print the rates of generate and masks on Ray, by the number of workers."""
     assert dataset.num_context is not None
-    surfaces = partial(make_surface_world, flags.world, resolution=flags.resolution)
+    surfaces = surface_worlds(flags, dataset)
     worlds = partial(make_world, flags.world, resolution=flags.resolution, quality="default")
     mask = partial(make_masks, dataset=dataset, num_context=dataset.num_context)
     rates: dict[str, list[float]] = {"generate": [], "masks": []}

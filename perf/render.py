@@ -28,11 +28,11 @@ YAWS = (0.0, 50.0, 130.0, -100.0)
 ROUNDS = 9
 
 
-def least_times_ms(contestants: dict[str, Callable[[], object]]) -> dict[str, float]:
+def least_times_ms(sources: dict[str, Callable[[], object]]) -> dict[str, float]:
     """The least time of each over several rounds, in turn; each plays twice, as a video warms its caches."""
-    best = dict.fromkeys(contestants, np.inf)
+    best = dict.fromkeys(sources, np.inf)
     for _ in range(ROUNDS):
-        for name, play in contestants.items():
+        for name, play in sources.items():
             play()
             start = time.thread_time()
             play()
@@ -83,14 +83,14 @@ def main() -> None:
                 renderers["default"].render(scene, sky, pose)
                 renderers["default"].surface(scene)
 
-            contestants: dict[str, Callable[[], object]] = {
+            sources: dict[str, Callable[[], object]] = {
                 quality: lambda r=renderer, s=scene, k=sky, p=pose: r.render(s, k, p)  # type: ignore[misc]
                 for quality, renderer in renderers.items()
             }
-            contestants["plain"] = lambda plain=plain: reference_renderer.render(*plain)  # type: ignore[misc]
-            contestants["no holes"] = lambda s=bare, k=sky, p=pose: renderers["fast"].render(s, k, p)  # type: ignore[misc]
-            contestants["surface"] = with_surface
-            for name, value in least_times_ms(contestants).items():
+            sources["plain"] = lambda plain=plain: reference_renderer.render(*plain)  # type: ignore[misc]
+            sources["no holes"] = lambda s=bare, k=sky, p=pose: renderers["fast"].render(s, k, p)  # type: ignore[misc]
+            sources["surface"] = with_surface
+            for name, value in least_times_ms(sources).items():
                 totals.setdefault(name, []).append(value)
     mean = {name: float(np.mean(values)) for name, values in totals.items()}
     print(

@@ -1,4 +1,4 @@
-"""The drills of kills and of damage in their shortest form; `python -m tests.drills.kills` has a long one."""
+"""The drills of kills, damage and mutated input in their shortest form; `make drills` has the long one."""
 
 import os
 import subprocess
@@ -7,14 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.drills.commands import COMMANDS
+from tests.drills.files import KINDS
+from tests.drills.folders import FOLDERS
+
 ROOT = Path(__file__).resolve().parents[1]
-SHORT = {"kills": ["--rounds", "1"], "damage": ["--times", "1"]}
+SHORT = {"kills": ["--rounds", "1"], "damage": ["--times", "1"], "fuzz": ["--inputs", "40"]}
+ROWS = {"kills": len(COMMANDS), "damage": len(FOLDERS) + len(COMMANDS) - 1, "fuzz": len(KINDS) + 6}
 
 
 @pytest.mark.parametrize("drill", SHORT)
 def test_a_short_drill_finds_nothing(drill: str) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     command = [sys.executable, "-m", f"tests.drills.{drill}", *SHORT[drill]]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(done.stdout.splitlines()) == 5
+    assert len(done.stdout.splitlines()) == 1 + ROWS[drill]

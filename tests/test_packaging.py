@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -17,7 +18,12 @@ from loopcraft import generate
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ROOMS = ("loopcraft", "benchmark", "models", "leaderboard")
-MODULE_OF = {"huggingface-hub": "huggingface_hub", "opencv-python-headless": "cv2", "pillow": "PIL"}
+MODULE_OF = {
+    "axe-playwright-python": "axe_playwright_python",
+    "huggingface-hub": "huggingface_hub",
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+}
 OPTIONAL = {"tensorboard"}
 """Packages that a flag needs and whose absence is one sentence."""
 
@@ -113,7 +119,13 @@ def wheel_install(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's wheel, installed without its dependencies."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", str(ROOT), "-w", str(folder)]
+    copy = folder / "sources"  # setuptools leaves its folder `build` beside what it builds
+    for name in (*ROOMS, "pyproject.toml", "README.md", "LICENSE"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, copy / name)
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", str(copy), "-w", str(folder)]
     done = subprocess.run(build, capture_output=True, text=True, cwd=folder)
     if done.returncode:
         pytest.skip(f"no wheel can be built here: {done.stderr.strip()[-200:]}")

@@ -1,5 +1,6 @@
 """The README's example model, taken from the page and scored in all three ways: the same numbers."""
 
+import json
 import re
 import threading
 from pathlib import Path
@@ -73,7 +74,7 @@ def generate_by_hand(model: RolloutModel, data: Path, folder: Path) -> Path:
 def test_it_is_scored_alike_in_all_three_ways(example: str, tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data")
     in_process = score(data, tmp_path / "a", "--model", SPEC, "--model-args", ARGUMENTS)
-    model = load_model(SPEC, ARGUMENTS)
+    model = load_model(SPEC, json.loads(ARGUMENTS))
     assert isinstance(model, RolloutModel)
     videos = generate_by_hand(model, data, tmp_path / "videos")
     finished = score(data, tmp_path / "b", "--predictions", str(videos), "--name", "fade-to-mean")

@@ -16,7 +16,15 @@ from torch import Tensor
 from benchmark.conformance.synthetic import SyntheticEpisodes
 from benchmark.contract.compute import Compute
 from benchmark.contract.data import to_array
-from benchmark.contract.model import ContractError, FrameSource, RolloutModel, role_of
+from benchmark.contract.model import (
+    ContractError,
+    FrameSource,
+    Inputs,
+    RolloutModel,
+    conditioning_of,
+    role_of,
+    start_rollout,
+)
 from benchmark.contract.protocol import EvaluationProtocol, Window
 from benchmark.harness.rollout import quantise, rollout_blocks
 
@@ -156,13 +164,13 @@ def check_batch_size(trial: Trial) -> Outcome:
 
 
 def check_future(trial: Trial) -> Outcome:
-    """Other true frames after the context leave the generated ones as they are."""
+    """Other true frames after the context leave the generated ones as they are; actions and poses stay."""
     other = dataclasses.replace(trial.episodes, future_starts=trial.size.context, future=1)
     where = trial.difference(trial.play(episodes=other))
     if where is None:
         return "ok", "the true frames to come make no difference"
     if role_of(trial.model) == "bound":
-        return "note", "the model is shown the answer, as a bound may be; tables will not rank it"
+        return "note", "the model is shown the answer, as a reference may be; tables will not rank it"
     return "FAILED", f"frames follow the true frames to come, {where}: the model sees the answer"
 
 
@@ -222,15 +230,19 @@ class Witness:
 
     def __init__(self, model: RolloutModel) -> None:
         self.name, self.frame_shape, self.max_context = model.name, model.frame_shape, model.max_context
+        self.conditioning = conditioning_of(model)
         self.changed: list[str] = []
         self.chunks: list[tuple[Tensor, Tensor]] = []
         self._model = model
 
-    def rollout(self, context: Tensor, actions: Tensor, *, seeds: Sequence[int]) -> Iterator[Tensor]:
+    def rollout(
+        self, context: Tensor, actions: Tensor, *, seeds: Sequence[int], poses: Tensor | None = None
+    ) -> Iterator[Tensor]:
         """The model's own rollout."""
-        inputs = {"context": context, "actions": actions}
-        before = {name: tensor.clone() for name, tensor in inputs.items()}
-        for chunk in self._model.rollout(context, actions, seeds=seeds):
+        inputs = Inputs(context=context, actions=actions, poses=poses)
+        given = {name: tensor for name, tensor in vars(inputs).items() if tensor is not None}
+        before = {name: tensor.clone() for name, tensor in given.items()}
+        for chunk in start_rollout(self._model, inputs, seeds):
             self.chunks.append((chunk, chunk.clone()))
             yield chunk
-        self.changed = [name for name, tensor in inputs.items() if not torch.equal(tensor, before[name])]
+        self.changed = [name for name, tensor in given.items() if not torch.equal(tensor, before[name])]

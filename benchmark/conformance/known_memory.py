@@ -6,7 +6,7 @@ What an oracle does not know it shows from the video two further on, so that no 
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -35,11 +35,10 @@ class KnownModel(ABC):
     def video(self, episodes: MaskedEpisodes, protocol: EvaluationProtocol, key: str) -> Video:
         """The frames of a video's horizon."""
 
-    def play(
-        self, episodes: MaskedEpisodes, protocol: EvaluationProtocol, keys: Sequence[str]
-    ) -> Iterator[Tensor]:
-        """The same of several videos, chunk by chunk."""
-        whole = to_tensor(np.stack([self.video(episodes, protocol, key) for key in keys]))
+    def play(self, episodes: Episodes, protocol: EvaluationProtocol, keys: Sequence[str]) -> Iterator[Tensor]:
+        """The same of several videos, chunk by chunk; `episodes` are those of a data set, masks and all."""
+        masked = cast(MaskedEpisodes, episodes)
+        whole = to_tensor(np.stack([self.video(masked, protocol, key) for key in keys]))
         yield from torch.split(whole, CHUNK, dim=1)
 
 

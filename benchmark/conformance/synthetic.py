@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float32, Int64, UInt8
 
 from loopcraft.core.seeding import generator
-from loopcraft.walks.actions import draw_walk
+from loopcraft.walks.actions import TURN_DEGREES_PER_TICK, Action, draw_walk
+from loopcraft.walks.selection import simulate_flat
 
 _COARSE = 8
 """Side of the random grid that is enlarged to a frame: blotches, so that patches see structure."""
+SPEED_BLOCKS = 0.2159
+"""How far the agent walks in a tick."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,16 @@ class SyntheticEpisodes:
             other = draw_walk(generator(self.later, "synthetic walk", *key.encode()), self.length)
             walk[self.later_starts :] = (other[self.later_starts :] + 1) % 3
         return walk
+
+    def states(self, key: str) -> Float32[np.ndarray, "T 6"]:
+        """The walk's actions, and its poses on open flat ground: `SPEED_BLOCKS` a tick, from the origin."""
+        walk = self.actions(key)
+        yaw_deg = TURN_DEGREES_PER_TICK * np.cumsum((walk == Action.RIGHT) - 1 * (walk == Action.LEFT))
+        place = SPEED_BLOCKS * simulate_flat(walk)  # along +y of the turtle is along +z, its +x is our -x
+        states = np.zeros((self.length, 6), np.float32)
+        states[:, 0], states[:, 1], states[:, 3] = walk, -place[:, 0], place[:, 1]
+        states[:, 4] = (yaw_deg + 180) % 360 - 180
+        return states
 
     def frames(self, key: str, start: int, stop: int) -> UInt8[np.ndarray, "T H W 3"]:
         """The frames start to stop - 1."""

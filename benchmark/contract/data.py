@@ -41,6 +41,9 @@ class Episodes(FrameFiles, Protocol):
     def actions(self, key: str) -> Int64[np.ndarray, " T"]:
         """The action that made each frame."""
 
+    def states(self, key: str) -> Float32[np.ndarray, "T 6"]:
+        """Of each frame the action that made it, and x, y, z (blocks), yaw and pitch (degrees) in it."""
+
     def frames(self, key: str, start: int, stop: int) -> UInt8[np.ndarray, "T H W 3"]:
         """The frames start to stop - 1 of an episode."""
 
@@ -75,6 +78,13 @@ def load_frames(
 def load_actions(episodes: Episodes, keys: Sequence[str], start: int, stop: int) -> Int64[np.ndarray, "B T"]:
     """The actions of the same stretch of several episodes."""
     return np.stack([episodes.actions(key)[start:stop] for key in keys])
+
+
+def load_poses(
+    episodes: Episodes, keys: Sequence[str], start: int, stop: int
+) -> Float32[np.ndarray, "B T 5"]:
+    """The poses (x, y, z, yaw_deg, pitch_deg) of the same stretch of several episodes."""
+    return np.stack([episodes.states(key)[start:stop, 1:] for key in keys]).astype(np.float32, copy=False)
 
 
 class FrameStreams:

@@ -1,12 +1,16 @@
 """What the benchmark asks of a model; `sources/loading.py` finds one by its name."""
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
-from jaxtyping import Int64, UInt8
+import torch
+from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from benchmark.contract.compute import Compute
+from benchmark.contract.conditioning import ACTIONS, ACTIONS_AND_POSES, POSES, Conditioning
 from benchmark.contract.data import Episodes
 from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol
@@ -21,9 +25,11 @@ class ContractError(UserError):
 class RolloutModel(Protocol):
     """A world model: frames and actions in, the frames that follow out. Any class of this shape is one.
 
-    Four more members are read where they exist: `checkpoint_sha256` (str) and `notes` (strings that a reader
-    of the scores should know) go into the result, `role = "bound"` marks a reference that no table ranks, and
-    `precision_on(device)` says "bfloat16" or "float16" if the model computes in that by itself, else None.
+    Five more members are read where they exist: `checkpoint_sha256` (str) and `notes` (strings that a reader
+    of the scores should know) go into the result, `role = "bound"` marks a reference that no table ranks,
+    `precision_on(device)` says "bfloat16" or "float16" if the model computes in that by itself, else None,
+    and `conditioning = ("actions", "poses")` asks for the camera's poses too: `rollout` is then called with
+    `poses=`, float32 (B, C+horizon, 5), whose row t is (x, y, z, yaw_deg, pitch_deg) in frame t.
     """
 
     @property
@@ -53,8 +59,8 @@ class RolloutModel(Protocol):
 
 
 @runtime_checkable
-class Playback(Protocol):
-    """Frames that exist already and are looked up by the video's key: bounds, and videos made elsewhere.
+class RecordedFrames(Protocol):
+    """Frames that exist already and are looked up by the video's key: references, and videos made elsewhere.
 
     Unlike a `RolloutModel` it may be shown the answer, and results say so.
     """
@@ -71,7 +77,34 @@ class Playback(Protocol):
         """Yield the frames of the horizon of each of `keys`, in chunks as `RolloutModel.rollout` does."""
 
 
-FrameSource = RolloutModel | Playback
+FrameSource = RolloutModel | RecordedFrames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a model is given of some videos; `poses` only if it asked for them."""
+
+    context: UInt8[Tensor, "B C 3 H W"]
+    actions: Int64[Tensor, "B C+horizon"]
+    poses: Float32[Tensor, "B C+horizon 5"] | None = None
+
+    def to(self, device: torch.device) -> "Inputs":
+        """The same on another device."""
+        poses = None if self.poses is None else self.poses.to(device)
+        return Inputs(context=self.context.to(device), actions=self.actions.to(device), poses=poses)
+
+    @property
+    def horizon_shape(self) -> tuple[int, ...]:
+        """The shape (B, horizon, 3, H, W) of what is asked for."""
+        batch, num_context, *frame = self.context.shape
+        return (batch, self.actions.shape[1] - num_context, *frame)
+
+
+def start_rollout(model: RolloutModel, inputs: Inputs, seeds: Sequence[int]) -> Iterator[Tensor]:
+    """Call the model's `rollout` with what it asked for."""
+    rollout: Callable[..., Iterator[Tensor]] = model.rollout
+    further = {} if inputs.poses is None else {"poses": inputs.poses}
+    return rollout(inputs.context, inputs.actions, seeds=seeds, **further)
 
 
 def check_members(model: Any, spec: str) -> FrameSource:
@@ -89,7 +122,32 @@ def check_members(model: Any, spec: str) -> FrameSource:
     if methods == ["rollout"] and not _is_positive_integer(getattr(model, "max_context", None)):
         raise ContractError(f"{spec}: the model's `max_context` must be a positive number of frames")
     checked: FrameSource = model
+    _check_conditioning(checked, spec)
     return checked
+
+
+def conditioning_of(model: FrameSource) -> Conditioning:
+    """What the model is told of the frames to come: their actions, or their camera poses as well."""
+    return tuple(getattr(model, "conditioning", ACTIONS))
+
+
+def _check_conditioning(model: FrameSource, spec: str) -> None:
+    """Raise `ContractError` unless what the model asks for is known, and its `rollout` takes it."""
+    found: Any = getattr(model, "conditioning", ACTIONS)
+    if not isinstance(found, (tuple, list)) or tuple(found) not in (ACTIONS, ACTIONS_AND_POSES):
+        raise ContractError(
+            f"{spec}: the model's `conditioning` must be {ACTIONS} or {ACTIONS_AND_POSES}, not {found!r}"
+        )
+    if not isinstance(model, RolloutModel):
+        return
+    parameters = inspect.signature(model.rollout).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    if POSES in found and not (takes_any or POSES in parameters):
+        raise ContractError(f"{spec}: `conditioning` names poses, but `rollout` has no parameter `poses`")
+    if POSES not in found and POSES in parameters and parameters[POSES].default is inspect.Parameter.empty:
+        raise ContractError(
+            f"{spec}: `rollout` wants `poses`; say so with conditioning = {ACTIONS_AND_POSES}"
+        )
 
 
 def _is_positive_integer(value: object) -> bool:

@@ -74,7 +74,28 @@ LOOPCRAFT_MINI = dataclasses.replace(
 )
 """A quarter of everything, and no pretrained weights: for demonstrations and tests, not for publication."""
 
-PROTOCOLS = {protocol.id: protocol for protocol in (LOOPCRAFT_V1, LOOPCRAFT_MINI)}
+LOOPCRAFT_RECALL_V1 = dataclasses.replace(
+    LOOPCRAFT_V1,
+    id="loopcraft-recall-v1",
+    metrics=("psnr", "ssim", "lpips", "sift", "dinov2", "lightglue", "fid", "fvd"),
+)
+"""The frames of `LOOPCRAFT_V1` on a test set of `loopcraft.generate --select realised` with recall masks.
+
+The metrics that are split by what was shown come first.
+"""
+
+LOOPCRAFT_RECALL_MINI = dataclasses.replace(
+    LOOPCRAFT_MINI, id="loopcraft-recall-mini", metrics=("psnr", "ssim", "sift")
+)
+"""The same with the frames of `LOOPCRAFT_MINI`, and no pretrained weights."""
+
+PROTOCOLS = {
+    protocol.id: protocol
+    for protocol in (LOOPCRAFT_V1, LOOPCRAFT_MINI, LOOPCRAFT_RECALL_V1, LOOPCRAFT_RECALL_MINI)
+}
+
+RECALL_PROTOCOLS = (LOOPCRAFT_RECALL_V1.id, LOOPCRAFT_RECALL_MINI.id)
+"""Those for test sets that really come back."""
 
 
 def get_protocol(protocol_id: str) -> EvaluationProtocol:

@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.contract.compute import Compute
+from benchmark.contract.conditioning import ACTIONS
 from benchmark.contract.data import MaskedEpisodes, frame_shape
-from benchmark.contract.model import ContractError, Playback, checkpoint_of, precision_of, role_of
+from benchmark.contract.model import (
+    ContractError,
+    RecordedFrames,
+    checkpoint_of,
+    conditioning_of,
+    precision_of,
+    role_of,
+)
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import aggregate_paired, aggregate_set
 from benchmark.harness.crashes import noting_crashes
@@ -26,7 +34,7 @@ from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.results.recall_schema import RECALL, Recall
 from benchmark.results.result_file import Data, MetricResult, Model, Result
 from benchmark.sources.machine import MachineError, PoisonedError, describe, is_machines
-from benchmark.sources.source import Contestant
+from benchmark.sources.source import ScoredSource
 from loopcraft.core.errors import UserError
 
 
@@ -34,7 +42,7 @@ from loopcraft.core.errors import UserError
 class Evaluation:
     """A run made ready: who is asked what, on which videos, and of which the frames are kept."""
 
-    contestant: Contestant
+    source: ScoredSource
     episodes: MaskedEpisodes
     keys: tuple[str, ...]
     protocol: EvaluationProtocol
@@ -46,17 +54,20 @@ class Evaluation:
     @property
     def identity(self) -> dict[str, Any]:
         """What two runs must share for one to go on with the other's scores."""
+        conditioning = conditioning_of(self.source.model)
+        beyond_actions = {} if conditioning == ACTIONS else {"conditioning": list(conditioning)}
         return {
             "protocol_hash": self.protocol.hash,
             "data_fingerprint": self.episodes.fingerprint,
-            "model": self.contestant.spec,
-            "name": self.contestant.model.name,
-            "arguments": self.contestant.arguments,
-            "checkpoint_sha256": checkpoint_of(self.contestant.model),
+            "model": self.source.spec,
+            "name": self.source.model.name,
+            "arguments": self.source.arguments,
+            "checkpoint_sha256": checkpoint_of(self.source.model),
             "metrics": {metric.name: metric.version for metric in self.scorer.metrics},
             "weights": {file: sha for metric in self.scorer.metrics for file, sha in metric.weights.items()},
             "seed": self.seed,
-            "precision": precision_of(self.contestant.model, self.compute),
+            "precision": precision_of(self.source.model, self.compute),
+            **beyond_actions,
         }
 
 
@@ -122,7 +133,7 @@ def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[st
     """Score videos together; raises `ContractError` where the model fails, `MachineError` where that does."""
     started = time.perf_counter()
     blocks = rollout_blocks(
-        evaluation.contestant.model,
+        evaluation.source.model,
         evaluation.episodes,
         evaluation.protocol,
         keys,
@@ -200,17 +211,18 @@ def enough_videos(metrics: Sequence[Metric], num_videos: int) -> tuple[list[Metr
 
 
 def _describe_model(evaluation: Evaluation) -> Model:
-    model = evaluation.contestant.model
+    model = evaluation.source.model
     return Model(
         name=model.name,
-        spec=evaluation.contestant.spec,
-        arguments=evaluation.contestant.arguments,
+        spec=evaluation.source.spec,
+        arguments=evaluation.source.arguments,
         role=role_of(model),
-        source="playback" if isinstance(model, Playback) else "rollout",
+        source="playback" if isinstance(model, RecordedFrames) else "rollout",
         precision=precision_of(model, evaluation.compute),
         context_frames=context_frames(model, evaluation.protocol),
         checkpoint_sha256=checkpoint_of(model),
         notes=tuple(getattr(model, "notes", ())),
+        conditioning=conditioning_of(model),
     )
 
 

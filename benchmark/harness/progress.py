@@ -19,7 +19,7 @@ def plan_line(evaluation: Evaluation, workspace: Workspace, batch_size: int) -> 
     names = ", ".join(metric.name for metric in evaluation.scorer.metrics)
     done = f", {total - todo} done before" if todo < total else ""
     return (
-        f"{evaluation.contestant.model.name} on {evaluation.protocol.id}: {total} videos x "
+        f"{evaluation.source.model.name} on {evaluation.protocol.id}: {total} videos x "
         f"{evaluation.protocol.horizon} frames of {width}x{height}{done}; "
         f"batches of {batch_size} on {evaluation.compute.device}; {names}"
     )

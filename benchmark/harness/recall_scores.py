@@ -20,6 +20,7 @@ from benchmark.results.estimates import MetricCard, measured
 from benchmark.results.recall_schema import PixelCounts, Recall, RecallScores
 from loopcraft.core.errors import UserError
 from loopcraft.dataset.mask_files import DTYPES, spread
+from loopcraft.worlds import world_ids, world_spec
 
 PSNR = "psnr"
 """The metric that is there whatever the run's metrics are."""
@@ -80,6 +81,9 @@ def why_no_masks(episodes: MaskedEpisodes, keys: Sequence[str], protocol: Evalua
     Raises `UserError` for masks that do not fit the frames.
     """
     masks = episodes.masks(keys[0])
+    world = episodes.world_id
+    if masks is None and world in world_ids() and not world_spec(world).knows_surfaces:
+        return f"{keys[0]} has no recall masks, as world {world!r} cannot tell which surface a pixel shows"
     if masks is None:
         return (
             f"{keys[0]} has no recall masks; python -m loopcraft.masks adds them where the world knows its "

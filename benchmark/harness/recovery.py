@@ -28,7 +28,7 @@ def _blame_crash(evaluation: Evaluation, workspace: Workspace) -> Iterator[str]:
     crash = take_crash(workspace.crash_path)
     if crash is None:
         return
-    name = evaluation.contestant.model.name
+    name = evaluation.source.model.name
     keys = [key for key in crash.keys if key in evaluation.keys]
     if len(keys) == 1:
         reason = f"{name} crashed the process ({crash.what})"

@@ -11,12 +11,20 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from benchmark.contract.compute import Compute
-from benchmark.contract.data import Episodes, load_actions, load_frames, to_array, to_tensor
-from benchmark.contract.model import ContractError, FrameSource, RolloutModel
+from benchmark.contract.conditioning import POSES
+from benchmark.contract.data import Episodes, load_actions, load_frames, load_poses, to_array, to_tensor
+from benchmark.contract.model import (
+    ContractError,
+    FrameSource,
+    Inputs,
+    RolloutModel,
+    conditioning_of,
+    start_rollout,
+)
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.sources import exits
 from benchmark.sources.machine import failure_of
@@ -70,8 +78,8 @@ def _start(
         if not isinstance(model, RolloutModel):
             yield from model.play(episodes, protocol, keys)
             return
-        context, actions = model_inputs(model, episodes, protocol, keys, device)
-    yield from model.rollout(context, actions, seeds=[video_seed(seed, key) for key in keys])
+        inputs = model_inputs(model, episodes, protocol, keys).to(device)
+    yield from start_rollout(model, inputs, [video_seed(seed, key) for key in keys])
 
 
 @contextmanager
@@ -105,13 +113,15 @@ def model_inputs(
     episodes: Episodes,
     protocol: EvaluationProtocol,
     keys: Sequence[str],
-    device: torch.device,
-) -> tuple[UInt8[Tensor, "B C 3 H W"], Int64[Tensor, "B C+horizon"]]:
-    """The context and the actions of some videos, as a model gets them: of the future, the actions alone."""
-    start = protocol.context - context_frames(model, protocol)
-    context = to_tensor(load_frames(episodes, keys, start, protocol.context))
-    actions = torch.from_numpy(load_actions(episodes, keys, start, protocol.num_frames))
-    return context.to(device), actions.to(device)
+) -> Inputs:
+    """What a model gets of some videos: of the future the actions, and the poses if it asked for them."""
+    start, stop = protocol.context - context_frames(model, protocol), protocol.num_frames
+    asks_for_poses = POSES in conditioning_of(model)
+    return Inputs(
+        context=to_tensor(load_frames(episodes, keys, start, protocol.context)),
+        actions=torch.from_numpy(load_actions(episodes, keys, start, stop)),
+        poses=torch.from_numpy(load_poses(episodes, keys, start, stop)) if asks_for_poses else None,
+    )
 
 
 def checked(chunks: Iterator[Tensor], expected: tuple[int, ...]) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:

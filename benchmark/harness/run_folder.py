@@ -121,8 +121,9 @@ class Workspace:
 
 
 def _require_same(root: Path, there: Any, here: Mapping[str, Any]) -> None:
-    for name, value in here.items():
-        found = there.get(name) if isinstance(there, dict) else None
+    known = there if isinstance(there, dict) else {}
+    for name in {**here, **known}:
+        found, value = known.get(name), here.get(name)
         if found != value:
             raise UserError(
                 f"{root}: holds another run ({name} is {found!r} there and {value!r} here); "

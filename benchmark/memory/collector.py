@@ -19,6 +19,7 @@ from benchmark.memory.kinds import errors_by_kind, horizon_kinds, sums_by_kind
 from benchmark.memory.loops import find_loops
 from benchmark.memory.steering import changes, turns
 from benchmark.metrics.base import Frames, Mapped
+from loopcraft.dataset.mask_files import spread
 
 SURFACES, STEERING, LOOPS = "surfaces", "steering", "loops"
 WEIGHTS = ".weights"
@@ -32,7 +33,7 @@ class Collector:
     """Takes the horizon of a batch in blocks; what is read of the data set is read with the first.
 
     A video whose masks are not whole, or were made for another context, has no scores by surfaces. The kinds
-    take a byte a pixel: 50 MB a video of 768 frames at 256 x 256.
+    take a byte a cell of the masks: 13 MB a video of 768 frames at 256 x 256 with cells of 2 x 2 pixels.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class _Video:
         kinds: UInt8[np.ndarray, "T H W"] | None,
         compare: Compare,
     ) -> None:
-        self._kinds, self._compare = kinds, compare
+        self._kinds, self._key, self._compare = kinds, key, compare
         context, poses = protocol.context, episodes.states(key)[: protocol.num_frames, 1:].astype(np.float64)
         self._loops = [loop for loops in find_loops(poses, context) for loop in loops]
         self._wanted = {index for loop in self._loops for index in loop}
@@ -92,7 +93,7 @@ class _Video:
     def add(self, generated: Frames, true: Frames, part: slice) -> None:
         """Take the next frames; `part` is where in the horizon they lie."""
         if self._kinds is not None:
-            self._append(SURFACES, errors_by_kind(generated, true, self._kinds[part]))
+            self._append(SURFACES, errors_by_kind(generated, true, self._kinds_of_pixels(part, true.shape)))
         columns = []
         for before, frames in zip(self._before, (generated, true), strict=True):
             whole = np.concatenate([before[None], frames])
@@ -106,7 +107,12 @@ class _Video:
     def add_sums(self, name: str, maps: Float[np.ndarray, "n H W"], part: slice) -> None:
         """Take a map of the frames that were added last."""
         if self._kinds is not None:
-            self._append(name, sums_by_kind(maps, self._kinds[part]))
+            self._append(name, sums_by_kind(maps, self._kinds_of_pixels(part, maps.shape)))
+
+    def _kinds_of_pixels(self, part: slice, shape: tuple[int, ...]) -> UInt8[np.ndarray, "n H W"]:
+        """The kind of every pixel of frames (n, H, W, ...) that lie at `part` of the horizon."""
+        assert self._kinds is not None
+        return spread(self._kinds[part], shape[1], shape[2], self._key)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that was collected."""

@@ -60,13 +60,18 @@ def in_old_bins(sums: Float[np.ndarray, "*rows kinds"]) -> Float64[np.ndarray, "
 
 def horizon_kinds(
     episodes: MaskedEpisodes, key: str, protocol: EvaluationProtocol, height: int, width: int
-) -> UInt8[np.ndarray, "T H W"] | None:
-    """The kind of every pixel of a video's horizon; None without whole masks for this protocol's context."""
+) -> UInt8[np.ndarray, "T h w"] | None:
+    """The kinds in a video's horizon, by the cells of its masks: `spread` makes them those of the pixels.
+
+    None without whole masks for this protocol's context. Raises `UserError` for masks that fit no frame.
+    """
     masks = episodes.masks(key) if episodes.num_context == protocol.context else None
     if masks is None or set(masks) != set(DTYPES):
         return None
     horizon = {name: array[protocol.context : protocol.num_frames] for name, array in masks.items()}
-    return spread(pixel_kinds(horizon), height, width, key)
+    kinds = pixel_kinds(horizon)
+    spread(kinds[:1], height, width, key)
+    return kinds
 
 
 def pixel_kinds(masks: Masks) -> UInt8[np.ndarray, "T H W"]:

@@ -13,7 +13,7 @@ from benchmark.results.tables import heading, headline_cards, unique_labels
 
 # Okabe and Ito's colours: told apart by readers of any colour vision, and in grey.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-BOUND_COLOR = "#7a7f87"
+REFERENCE_COLOR = "#7a7f87"
 BOUND_STYLES: tuple[str, ...] = ("--", ":", "-.")
 INK = "#30343b"
 
@@ -32,9 +32,9 @@ def literal(text: str) -> str:
 
 
 def curve_figure(results: Mapping[str, Result], card: MetricCard) -> Figure:
-    """The mean over videos of one metric with its 95 % band, models in colour and bounds in grey.
+    """The mean over videos of one metric with its 95 % band, models in colour and references in grey.
 
-    The scale is that of the models; a bound beyond it is named at the edge where it lies.
+    The scale is that of the models; a reference beyond it is named at the edge where it lies.
     """
     figure = Figure(figsize=(7.2, 3.6), layout="constrained")
     axes = figure.add_subplot()
@@ -43,14 +43,14 @@ def curve_figure(results: Mapping[str, Result], card: MetricCard) -> Figure:
         for label, result in results.items()
         if card.name in result.metrics
     }
-    bounds = [label for label in curves if results[label].model.role == "bound"]
-    models = [label for label in curves if label not in bounds]
-    for place, label in enumerate(bounds):
-        _draw(axes, label, curves[label], BOUND_COLOR, BOUND_STYLES[place % len(BOUND_STYLES)])
+    references = [label for label in curves if results[label].model.role == "bound"]
+    models = [label for label in curves if label not in references]
+    for place, label in enumerate(references):
+        _draw(axes, label, curves[label], REFERENCE_COLOR, BOUND_STYLES[place % len(BOUND_STYLES)])
     for place, label in enumerate(models):
         _draw(axes, label, curves[label], COLORS[place % len(COLORS)], "-")
-    _limit(axes, [curves[label] for label in models or bounds])
-    _name_bounds_outside(axes, {label: curves[label] for label in bounds})
+    _limit(axes, [curves[label] for label in models or references])
+    _name_references_outside(axes, {label: curves[label] for label in references})
     _mark_windows(axes, next(iter(results.values())))
     axes.set_xlabel("frames generated")
     axes.set_ylabel(literal(heading(card)))
@@ -74,15 +74,15 @@ def _limit(axes: Axes, curves: Sequence[Curve]) -> None:
         axes.set_ylim(min(values) - margin, max(values) + margin)
 
 
-def _name_bounds_outside(axes: Axes, bounds: Mapping[str, Curve]) -> None:
+def _name_references_outside(axes: Axes, references: Mapping[str, Curve]) -> None:
     low, high = axes.get_ylim()
-    above = [label for label, curve in bounds.items() if min(curve.mean) > high]
-    below = [label for label, curve in bounds.items() if max(curve.mean) < low]
+    above = [label for label, curve in references.items() if min(curve.mean) > high]
+    below = [label for label, curve in references.items() if max(curve.mean) < low]
     for labels, height, arrow, anchor in ((above, 0.98, "↑", "top"), (below, 0.02, "↓", "bottom")):
         if labels:
             text = ", ".join(f"{label} {arrow}" for label in labels)
             place = {"transform": axes.transAxes, "ha": "right", "va": anchor}
-            axes.text(0.99, height, text, color=BOUND_COLOR, fontsize=8, **place)  # type: ignore[arg-type]
+            axes.text(0.99, height, text, color=REFERENCE_COLOR, fontsize=8, **place)  # type: ignore[arg-type]
 
 
 def _mark_windows(axes: Axes, result: Result) -> None:

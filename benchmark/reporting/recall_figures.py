@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.reporting.curves import BOUND_COLOR, BOUND_STYLES, COLORS, INK, literal
+from benchmark.reporting.curves import BOUND_STYLES, COLORS, INK, REFERENCE_COLOR, literal
 from benchmark.results.comparable import require_comparable
 from benchmark.results.estimates import Estimate, MetricCard
 from benchmark.results.recall import age_curve, memory_horizon, references_in, scores_of
@@ -34,22 +34,22 @@ def age_figure(results: Mapping[str, Result], card: MetricCard) -> Figure:
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.add_subplot()
     curves = {label: age_curve(result, card.name) for label, result in results.items()}
-    bounds = [label for label in curves if results[label].model.role == "bound" and curves[label]]
-    models = [label for label in curves if label not in bounds and curves[label]]
-    references = references_in(results)
-    for place, label in enumerate([*bounds, *models]):
+    references = [label for label in curves if results[label].model.role == "bound" and curves[label]]
+    models = [label for label in curves if label not in references and curves[label]]
+    limits = references_in(results)
+    for place, label in enumerate([*references, *models]):
         points = curves[label]
         ages, means = [point.middle for point in points], [point.estimate.mean for point in points]
         spans = [point.estimate.interval or (point.estimate.mean,) * 2 for point in points]
         lows, highs = [low for low, _ in spans], [high for _, high in spans]
-        if label in bounds:
-            axes.fill_between(ages, lows, highs, color=BOUND_COLOR, alpha=0.25, linewidth=0)
+        if label in references:
+            axes.fill_between(ages, lows, highs, color=REFERENCE_COLOR, alpha=0.25, linewidth=0)
             style = BOUND_STYLES[place % len(BOUND_STYLES)]
-            axes.plot(ages, means, color=BOUND_COLOR, linestyle=style, linewidth=1.2, label=label)
+            axes.plot(ages, means, color=REFERENCE_COLOR, linestyle=style, linewidth=1.2, label=label)
         else:
-            color = COLORS[(place - len(bounds)) % len(COLORS)]
+            color = COLORS[(place - len(references)) % len(COLORS)]
             text = label
-            if references is not None and (horizon := memory_horizon(results[label], *references, card.name)):
+            if limits and (horizon := memory_horizon(results[label], *limits, card.name)):
                 text = f"{label}: {horizon}"
             axes.fill_between(ages, lows, highs, color=color, alpha=0.15, linewidth=0)
             axes.plot(ages, means, color=color, linewidth=1.6, marker="o", markersize=3, label=text)
@@ -57,7 +57,7 @@ def age_figure(results: Mapping[str, Result], card: MetricCard) -> Figure:
     axes.set_xlabel("frames since the context last showed it")
     axes.set_ylabel(literal(heading(card)))
     axes.spines[["top", "right"]].set_visible(False)
-    title = "memory horizon in frames" if references is not None and models else None
+    title = "memory horizon in frames" if limits and models else None
     figure.legend(loc="outside lower center", ncols=2, frameon=False, title=title)
     return figure
 
@@ -66,13 +66,13 @@ def consistency_figure(results: Mapping[str, Result], card: MetricCard) -> Figur
     """Agreement with the model's own earlier frames against agreement with the truth, a point a run."""
     figure = Figure(figsize=(5.6, 4.8), layout="constrained")
     axes = figure.add_subplot()
-    bounds = models = 0
+    references = models = 0
     for label, result in results.items():
         found = result.consistency.get(card.name)
         if found is None or found.with_itself.estimate is None or found.with_truth.estimate is None:
             continue
         if result.model.role == "bound":
-            color, marker, bounds = BOUND_COLOR, "sDv^"[bounds % 4], bounds + 1
+            color, marker, references = REFERENCE_COLOR, "sDv^"[references % 4], references + 1
         else:
             color, marker, models = COLORS[models % len(COLORS)], "o", models + 1
         x, y = found.with_truth.estimate, found.with_itself.estimate

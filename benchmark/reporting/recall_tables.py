@@ -44,7 +44,7 @@ class Row:
     """A run: the texts of its cells."""
 
     label: str
-    is_bound: bool
+    is_reference: bool
     cells: tuple[str, ...]
 
 
@@ -99,7 +99,7 @@ def surfaces_tables(
 
 
 def age_tables(results: Mapping[str, Result], metrics: Sequence[str] | None = None) -> list[RecallTable]:
-    """A table a metric that all runs have: a row an age bin, a column a run, bounds first."""
+    """A table a metric that all runs have: a row an age bin, a column a run, references first."""
     labels = unique_labels(list(results.values()))
     order = sorted(zip(labels, results, strict=True), key=lambda run: results[run[1]].model.role != "bound")
     tables = []
@@ -112,9 +112,9 @@ def age_tables(results: Mapping[str, Result], metrics: Sequence[str] | None = No
             share = _share(counts[3 + place], counts)
             cells = [compared.mean(compared.scores[source].by_age[place]) for _, source in order]
             texts = tuple(_text(cell, compared.card.decimals) for cell in cells)
-            rows.append(Row(label=f"{first}-{last} frames ago, {share}", is_bound=False, cells=texts))
+            rows.append(Row(label=f"{first}-{last} frames ago, {share}", is_reference=False, cells=texts))
         columns = [
-            (label, "(bound)" if results[source].model.role == "bound" else "") for label, source in order
+            (label, "(reference)" if results[source].model.role == "bound" else "") for label, source in order
         ]
         title = _title(compared.card, "of what returned, by age")
         tables.append(RecallTable(title=title, columns=tuple(columns), rows=tuple(rows)))
@@ -259,14 +259,14 @@ def _table(
     cells: Mapping[str, Sequence[str]],
     results: Mapping[str, Result],
 ) -> RecallTable:
-    """A table, bounds first."""
+    """A table, references first."""
     labels = unique_labels(list(results.values()))
     order = sorted(zip(labels, results.items(), strict=True), key=lambda run: run[1][1].model.role != "bound")
     return RecallTable(
         title=title,
         columns=tuple(columns),
         rows=tuple(
-            Row(label=label, is_bound=result.model.role == "bound", cells=tuple(cells[source]))
+            Row(label=label, is_reference=result.model.role == "bound", cells=tuple(cells[source]))
             for label, (source, result) in order
         ),
     )

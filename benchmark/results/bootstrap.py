@@ -4,6 +4,8 @@ Videos are the unit that is resampled, because frames of one video are not indep
 on the number of videos alone, so two models scored on the same videos are resampled alike.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import Float, Float64
 
@@ -26,8 +28,11 @@ def bootstrap_interval(
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
 
 
+@lru_cache(maxsize=8)
 def resampling_weights(num_videos: int) -> Float64[np.ndarray, "R V"]:
     """How often each resample draws each video, over V: a row times the values is a resampled mean."""
     draws = generator(BOOTSTRAP_SEED, "bootstrap", num_videos)
     counts = draws.multinomial(num_videos, np.full(num_videos, 1.0 / num_videos), size=NUM_RESAMPLES)
-    return counts / num_videos
+    weights: Float64[np.ndarray, "R V"] = counts / num_videos
+    weights.flags.writeable = False
+    return weights

@@ -12,7 +12,7 @@ from rich.markup import escape
 from benchmark.results.tables import Cell, Row, Table, heading, markdown
 
 ABSENT = "–"
-BOUND = " (bound)"
+BOUND = " (reference)"
 
 
 def to_text(tables: Sequence[Table]) -> str:
@@ -35,7 +35,7 @@ def _rich_table(table: Table, mark: str) -> rich.table.Table:
         drawn.add_row(
             escape(_label(row)),
             *(_rich_cell(cell, mark) for cell in row.cells),
-            style="dim" if row.is_bound else "",
+            style="dim" if row.is_reference else "",
         )
     return drawn
 
@@ -113,7 +113,7 @@ def to_csv(tables: Sequence[Table]) -> str:
                     place = [
                         table.window,
                         _csv(row.label),
-                        str(row.is_bound).lower(),
+                        str(row.is_reference).lower(),
                         card.name,
                         _csv(card.unit),
                     ]
@@ -127,7 +127,7 @@ def _csv(text: str) -> str:
 
 
 def _label(row: Row) -> str:
-    return row.label + (BOUND if row.is_bound else "")
+    return row.label + (BOUND if row.is_reference else "")
 
 
 FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {

@@ -98,4 +98,4 @@ def _markdown(table: Table) -> str:
 def _cells(row: Row) -> list[str]:
     texts = ["" if cell is None else f"**{cell.text}**" if cell.bold else cell.text for cell in row.cells]
     label = markdown(row.label)
-    return [f"{label} (bound)" if row.is_bound else label, *texts]
+    return [f"{label} (reference)" if row.is_reference else label, *texts]

@@ -119,7 +119,7 @@ def check_consistency(path: str, consistency: Mapping[str, Consistency], num_vid
 
 def check_all_measured(path: str, record: Any, num_videos: int) -> None:
     """Raise `SchemaError` for the first `Measured` in a record that is not as `check_measured` wants it."""
-    for place, found in _measured_in(path, record):
+    for place, found in measured_in(path, record):
         check_measured(place, found, num_videos)
 
 
@@ -158,15 +158,16 @@ def _sorted(column: tuple[Any, ...], order: Sequence[int]) -> tuple[Any, ...]:
     return column if len(column) != len(order) else tuple(column[place] for place in order)
 
 
-def _measured_in(path: str, value: Any) -> Iterator[tuple[str, Measured]]:
+def measured_in(path: str, value: Any) -> Iterator[tuple[str, Measured]]:
+    """Every `Measured` in a record, with its path."""
     if isinstance(value, Measured):
         yield path, value
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _measured_in(f"{path}.{name}", item)
+            yield from measured_in(f"{path}.{name}", item)
     elif isinstance(value, tuple):
         for place, item in enumerate(value):
-            yield from _measured_in(f"{path}[{place}]", item)
+            yield from measured_in(f"{path}[{place}]", item)
     elif dataclasses.is_dataclass(value):
         for entry in dataclasses.fields(value):
-            yield from _measured_in(f"{path}.{entry.name}", getattr(value, entry.name))
+            yield from measured_in(f"{path}.{entry.name}", getattr(value, entry.name))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmark.contract.conditioning import ACTIONS, Conditioning
 from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol, Window
 from benchmark.results.estimates import Estimate as Estimate
@@ -84,6 +85,8 @@ class Model:
     checkpoint_sha256: str | None
     notes: tuple[str, ...] = ()
     """What a reader of the scores should know of the model."""
+    conditioning: Conditioning = ACTIONS
+    """What it was told of the frames to come: their actions, or their camera poses as well."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,15 @@ from itertools import combinations
 
 import numpy as np
 
+from benchmark.contract.conditioning import POSES
 from benchmark.results.bootstrap import FEWEST_VIDEOS, bootstrap_interval
 from benchmark.results.comparable import require_comparable
 from benchmark.results.estimates import Estimate, MetricCard
 from benchmark.results.result_file import Result
 from loopcraft.core.cli import one_line
+
+WITH_POSES = " (+ poses)"
+"""Marks models that were given the camera's poses."""
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&]")
 
@@ -30,7 +34,7 @@ class Row:
     """A model or a pair of them; a cell is None where the number is absent."""
 
     label: str
-    is_bound: bool
+    is_reference: bool
     cells: tuple[Cell | None, ...]
 
 
@@ -46,7 +50,7 @@ class Table:
 
 
 def window_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
-    """A table a window: bounds first, then models in the order given, the best model of each metric in bold.
+    """A table a window: references first, then models in the order given, the best of each metric in bold.
 
     `results` maps where a result came from (for error messages) to the result. Raises `UserError` where they
     cannot stand in one table.
@@ -69,7 +73,7 @@ def _window_table(
     rows = tuple(
         Row(
             label=label,
-            is_bound=result.model.role == "bound",
+            is_reference=result.model.role == "bound",
             cells=tuple(column[place] for column in columns),
         )
         for place, (label, result) in enumerate(order)
@@ -126,7 +130,7 @@ def _pair_row(
         )
         text = format_estimate(estimate, card.decimals, signed=True)
         cells.append(Cell(estimate=estimate, text=text, bold=excludes_zero))
-    return Row(label=f"{one[0]} − {other[0]}", is_bound=False, cells=tuple(cells))
+    return Row(label=f"{one[0]} − {other[0]}", is_reference=False, cells=tuple(cells))
 
 
 def _difference(one: Result, other: Result, metric: str, window: str) -> Estimate | None:
@@ -143,15 +147,22 @@ def _difference(one: Result, other: Result, metric: str, window: str) -> Estimat
 
 
 def unique_labels(results: Sequence[Result]) -> list[str]:
-    """Model names; where two are equal, with their arguments; where those are too, with a number."""
+    """Model names; where two are equal, with their arguments; where those are too, with a number.
+
+    Models that were given camera poses are marked as such.
+    """
     names = [one_line(result.model.name) for result in results]
     named = [
         name if names.count(name) == 1 else one_line(f"{name} {result.model.arguments}")
         for name, result in zip(names, results, strict=True)
     ]
-    return [
+    numbered = [
         label if named.count(label) == 1 else f"{label} #{named[: place + 1].count(label)}"
         for place, label in enumerate(named)
+    ]
+    return [
+        f"{label}{WITH_POSES}" if POSES in result.model.conditioning else label
+        for label, result in zip(numbered, results, strict=True)
     ]
 
 
@@ -175,15 +186,26 @@ def _best(estimates: Sequence[Estimate | None], card: MetricCard) -> float | Non
     return max(means) if card.higher_is_better else min(means)
 
 
-def _notes(order: Iterable[tuple[str, Result]]) -> tuple[str, ...]:
-    """Why numbers or videos are missing."""
-    notes = []
+def _notes(order: Sequence[tuple[str, Result]]) -> tuple[str, ...]:
+    """What its models were told, where that differs, and why numbers or videos are missing."""
+    notes = _conditioning_note([result for _, result in order])
     for label, result in order:
         notes += [f"{label}: {name} is absent: {reason}" for name, reason in result.absent.items()]
         if result.failed:
             total = len(result.failed) + len(result.data.keys)
             notes.append(f"{label}: {len(result.failed)} of {total} videos failed and are left out")
     return tuple(map(one_line, notes))
+
+
+def _conditioning_note(results: Sequence[Result]) -> list[str]:
+    """A sentence where models were told different things of the frames to come; references do not count."""
+    asked = {POSES in result.model.conditioning for result in results if result.model.role == "model"}
+    if len(asked) < 2:
+        return []
+    return [
+        f"models marked{WITH_POSES} were given the true camera pose of every frame, the others its action "
+        "alone: they did not do the same task"
+    ]
 
 
 def heading(card: MetricCard) -> str:

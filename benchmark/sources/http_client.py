@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from benchmark.contract.model import ContractError
@@ -50,6 +50,7 @@ class HttpModel:
             raise UserError(f"{url}: not a model server of this protocol ({error})") from error
         self.name, self.frame_shape, self.max_context = card.name, card.frame_shape, card.max_context
         self.role, self.checkpoint_sha256 = card.role, card.checkpoint_sha256
+        self.conditioning = card.conditioning
         self._precision = card.precision
 
     def precision_on(self, device: torch.device) -> Precision | None:
@@ -62,10 +63,11 @@ class HttpModel:
         actions: Int64[Tensor, "B C+horizon"],
         *,
         seeds: Sequence[int],
+        poses: Float32[Tensor, "B C+horizon 5"] | None = None,
     ) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
-        """Ask the server, and pass its chunks on as they come."""
+        """Ask the server, and pass its chunks on as they come; `poses` go to a model that asks for them."""
         end = time.monotonic() + self._total_s
-        request = RolloutRequest(context=context, actions=actions, seeds=seeds)
+        request = RolloutRequest(context=context, actions=actions, poses=poses, seeds=seeds)
         with _Answer(self._url, "/rollout", encode_request(request), self._timeout_s, end) as answer:
             try:
                 yield from read_records(answer.read, request.horizon_shape)

@@ -2,10 +2,12 @@
 
 GET /model answers with JSON: format "loopcraft-rollout-1", name, frame_shape ([3, H, W] or null),
 max_context, role ("model" or "bound"), checkpoint_sha256 (a string or null) and, if it likes, precision
-("float32", "bfloat16", "float16" or null): what the model computes in where it is served.
+("float32", "bfloat16", "float16" or null): what the model computes in where it is served. A model that wants
+the camera's poses says so in conditioning (["actions", "poses"]; ["actions"] where it is left out).
 
 POST /rollout takes a safetensors document (with a Content-Length) of three tensors: context uint8
-(B, C, 3, H, W), actions int64 (B, C + horizon), whose first C belong to the context, and seeds int64 (B).
+(B, C, 3, H, W), actions int64 (B, C + horizon), whose first C belong to the context, and seeds int64 (B); and
+of a fourth if the model wants poses: poses float32 (B, C + horizon, 5) of x, y, z, yaw and pitch.
 It answers with a stream of records, each one letter and a 32-bit little-endian unsigned integer n:
     F n   n more frames of every video follow, uint8 (B, n, 3, H, W)
     E 0   the horizon is full
@@ -14,20 +16,30 @@ It answers with a stream of records, each one letter and a 32-bit little-endian 
 A request that cannot be served gets a 4xx status and JSON {"error": why}.
 """
 
+import dataclasses
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from benchmark.contract.compute import Compute
-from benchmark.contract.model import ContractError, RolloutModel, checkpoint_of, precision_of, role_of
+from benchmark.contract.conditioning import ACTIONS, POSES, Conditioning
+from benchmark.contract.model import (
+    ContractError,
+    Inputs,
+    RolloutModel,
+    checkpoint_of,
+    conditioning_of,
+    precision_of,
+    role_of,
+)
 from benchmark.contract.precision import Precision
 from benchmark.sources.machine import MachineError
 from loopcraft.core.errors import UserError
@@ -57,6 +69,14 @@ class ModelCard:
     checkpoint_sha256: str | None
     precision: Precision | None = None
     """What the model computes in where it is served; None if the server does not say."""
+    conditioning: Conditioning = ACTIONS
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer's content; without the usual conditioning, as old clients do not know the field."""
+        content = dataclasses.asdict(self)
+        if self.conditioning == ACTIONS:
+            del content["conditioning"]
+        return content
 
 
 def describe(model: RolloutModel, compute: Compute) -> ModelCard:
@@ -69,28 +89,23 @@ def describe(model: RolloutModel, compute: Compute) -> ModelCard:
         role=role_of(model),
         checkpoint_sha256=checkpoint_of(model),
         precision=precision_of(model, compute),
+        conditioning=conditioning_of(model),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class RolloutRequest:
+class RolloutRequest(Inputs):
     """The content of POST /rollout."""
 
-    context: UInt8[Tensor, "B C 3 H W"]
-    actions: Int64[Tensor, "B C+horizon"]
     seeds: Sequence[int]
-
-    @property
-    def horizon_shape(self) -> tuple[int, ...]:
-        """The shape (B, horizon, 3, H, W) of what is asked for."""
-        batch, num_context, *frame = self.context.shape
-        return (batch, self.actions.shape[1] - num_context, *frame)
 
 
 def encode_request(request: RolloutRequest) -> bytes:
     """The body of POST /rollout."""
     seeds = torch.tensor(request.seeds, dtype=torch.int64)
     tensors = {"context": request.context, "actions": request.actions, "seeds": seeds}
+    if request.poses is not None:
+        tensors[POSES] = request.poses
     return save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()})
 
 
@@ -100,17 +115,19 @@ def decode_request(body: bytes, card: ModelCard) -> RolloutRequest:
         tensors = load(body)
     except (SafetensorError, KeyError) as error:
         raise RequestError(f"not a safetensors document: {error}") from error
-    if set(tensors) != {"context", "actions", "seeds"}:
-        raise RequestError(f"expected the tensors context, actions and seeds, got {sorted(tensors)}")
-    if problem := _problem(tensors["context"], tensors["actions"], tensors["seeds"], card):
+    expected = ["context", "actions", *([POSES] if POSES in card.conditioning else []), "seeds"]
+    if set(tensors) != set(expected):
+        names = f"{', '.join(expected[:-1])} and {expected[-1]}"
+        raise RequestError(f"expected the tensors {names}, got {sorted(tensors)}")
+    inputs = Inputs(context=tensors["context"], actions=tensors["actions"], poses=tensors.get(POSES))
+    if problem := _problem(inputs, tensors["seeds"], card):
         raise RequestError(problem)
-    return RolloutRequest(
-        context=tensors["context"], actions=tensors["actions"], seeds=tensors["seeds"].tolist()
-    )
+    return RolloutRequest(**vars(inputs), seeds=tensors["seeds"].tolist())
 
 
-def _problem(context: Tensor, actions: Tensor, seeds: Tensor, card: ModelCard) -> str | None:
+def _problem(inputs: Inputs, seeds: Tensor, card: ModelCard) -> str | None:
     """What is wrong with the tensors of a request, None if nothing is."""
+    context, actions, poses = inputs.context, inputs.actions, inputs.poses
     if context.dtype != torch.uint8 or context.ndim != 5:
         return f"context must be uint8 (B, C, 3, H, W), got {_describe(context)}"
     batch, num_context, *frame = context.shape
@@ -127,6 +144,8 @@ def _problem(context: Tensor, actions: Tensor, seeds: Tensor, card: ModelCard) -
         return f"actions end with the context: {actions.shape[1]} for {num_context} frames"
     if not bool(((actions >= 0) & (actions < len(Action))).all()):
         return f"actions must be 0 to {len(Action) - 1}"
+    if poses is not None and (poses.dtype != torch.float32 or poses.shape != (*actions.shape, 5)):
+        return f"poses must be float32 {(*actions.shape, 5)}, got {_describe(poses)}"
     if seeds.dtype != torch.int64 or seeds.shape != (batch,):
         return f"seeds must be int64 ({batch},), got {_describe(seeds)}"
     return None

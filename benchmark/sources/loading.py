@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import sys
+from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,24 +18,27 @@ from loopcraft.core.errors import UserError
 ENTRY_POINTS = "loopcraft.models"
 
 
-def load_model(spec: str, model_args: str = "{}", world: str | None = None) -> FrameSource:
+def load_model(
+    spec: str, arguments: Mapping[str, Any] | None = None, world: str | None = None
+) -> FrameSource:
     """The model called `spec`: a registered name, `package.module:factory` or http://HOST:PORT.
 
-    The factory (a class is one) is called with the JSON object `model_args` as keyword arguments. One that
-    takes a `world` gets the id of the data's, unless the arguments name another.
+    The factory (a class is one) is called with the `arguments` as keywords. One that takes a `world` gets
+    the id of the data's, unless the arguments name another.
     """
-    arguments = parse_model_args(model_args)
+    given = dict(arguments or {})
     try:
         with exits.refused():
             factory = _find_factory(spec)
             try:
                 signature = inspect.signature(factory)
                 if "world" in signature.parameters:
-                    arguments.setdefault("world", world)
-                signature.bind(**arguments)
+                    given.setdefault("world", world)
+                signature.bind(**given)
             except TypeError as error:
-                raise UserError(f"--model-args {model_args} do not fit {spec}: {error}") from error
-            return check_members(factory(**arguments), spec)
+                said = json.dumps(dict(arguments or {}))
+                raise UserError(f"--model-args {said} do not fit {spec}: {error}") from error
+            return check_members(factory(**given), spec)
     except exits.ModelExitError as error:
         raise ContractError(f"{spec}: {error}") from error
 

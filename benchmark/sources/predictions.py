@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
+from benchmark.contract.conditioning import ACTIONS, Conditioning
 from benchmark.contract.data import Episodes, FrameStreams, to_tensor
 from benchmark.contract.model import ContractError
 from benchmark.contract.protocol import EvaluationProtocol
@@ -37,12 +38,13 @@ class Predictions:
 
     frame_shape = None
 
-    def __init__(self, folder: Path, name: str) -> None:
-        """Raises `UserError` where there is no such folder."""
+    def __init__(self, folder: Path, name: str, conditioning: Conditioning = ACTIONS) -> None:
+        """`conditioning` is what their maker was told. Raises `UserError` where there is no such folder."""
         if not folder.is_dir():
             raise UserError(f"--predictions {folder}: no such folder")
         self.folder = folder
         self.name = name
+        self.conditioning = conditioning
         self._listed = cache(_by_stem)
 
     def play(

@@ -11,11 +11,11 @@ from benchmark.contract.protocol import EvaluationProtocol
 from loopcraft.core.errors import UserError
 
 CHUNK = 16
-"""Frames that a bound hands out at a time."""
+"""Frames that a reference hands out at a time."""
 
 
 class GroundTruth:
-    """Upper bound: the true frames themselves."""
+    """Upper reference: the true frames themselves."""
 
     name = "ground-truth"
     role: ClassVar = "bound"
@@ -27,7 +27,7 @@ class GroundTruth:
 
 
 class OtherVideo:
-    """Lower bound: the next video of the set, in key order; a model that drifts can fall below it."""
+    """Lower reference: the next video of the set, in key order; a model that drifts can fall below it."""
 
     name = "other-video"
     role: ClassVar = "bound"

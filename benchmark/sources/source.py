@@ -1,14 +1,16 @@
 """The ways in (a model that generates, or a folder of finished videos) and how results name each."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from benchmark.contract.conditioning import ACTIONS, ACTIONS_AND_POSES
 from benchmark.contract.data import Episodes
 from benchmark.contract.model import FrameSource
 from benchmark.contract.protocol import EvaluationProtocol
-from benchmark.sources.loading import load_model, parse_model_args
+from benchmark.sources.loading import load_model
 from benchmark.sources.predictions import Predictions
 from loopcraft.core.errors import UserError
 
@@ -17,7 +19,7 @@ _LISTED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contestant:
+class ScoredSource:
     """Who is scored; `spec` and `arguments` are what a second run must repeat to be the same."""
 
     model: FrameSource
@@ -25,23 +27,32 @@ class Contestant:
     arguments: str
 
 
-def find_contestant(
-    *, model: str | None, model_args: str, predictions: Path | None, name: str | None, episodes: Episodes
-) -> Contestant:
+def find_source(
+    *,
+    model: str | None,
+    arguments: Mapping[str, Any],
+    predictions: Path | None,
+    name: str | None,
+    with_poses: bool,
+    episodes: Episodes,
+) -> ScoredSource:
     """The model, or the folder of finished videos called `name`; raises `UserError` unless it is one."""
     if (model is None) == (predictions is None):
         raise UserError("give either --model (who generates) or --predictions (a folder of finished videos)")
     if model is not None:
-        arguments = json.dumps(parse_model_args(model_args), sort_keys=True)
-        return Contestant(
-            model=load_model(model, model_args, episodes.world_id), spec=model, arguments=arguments
+        if with_poses:
+            raise UserError("--with-poses is for --predictions: a model says so itself, by `conditioning`")
+        return ScoredSource(
+            model=load_model(model, arguments, episodes.world_id),
+            spec=model,
+            arguments=json.dumps(arguments, sort_keys=True),
         )
     assert predictions is not None
     if name is None:
         raise UserError("--predictions needs --name: what tables call the model that made the videos")
-    videos = Predictions(predictions, name)
-    arguments = json.dumps({"sha256": videos.fingerprint(episodes.keys)})
-    return Contestant(model=videos, spec="predictions", arguments=arguments)
+    videos = Predictions(predictions, name, ACTIONS_AND_POSES if with_poses else ACTIONS)
+    identity = json.dumps({"sha256": videos.fingerprint(episodes.keys)})
+    return ScoredSource(model=videos, spec="predictions", arguments=identity)
 
 
 def require_whole(model: FrameSource, protocol: EvaluationProtocol, keys: Sequence[str]) -> None:

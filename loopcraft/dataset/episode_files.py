@@ -13,7 +13,7 @@ from loopcraft.core.checksums import add_sums, read_bytes, read_json, require_sh
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import encode_json, is_key, whole_file
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST, STATE_COLUMNS
-from loopcraft.dataset.parquet_damage import plain_damage
+from loopcraft.dataset.parquet_damage import plain_damage, read_whole_table
 
 ITS_SUM = "its SHA-256"
 AGAIN = "delete it and make it again"
@@ -55,7 +55,7 @@ def read_episodes(root: Path) -> pd.DataFrame:
     path = root / EPISODES
     content = read_bytes(root, EPISODES)
     with plain_damage(f"{path}: not a readable table", "restore it"):
-        table = pd.read_parquet(io.BytesIO(content))
+        table: pd.DataFrame = read_whole_table(content).to_pandas()
         keys, frames = table["key"], table["frames"]
         if not keys.is_unique or not all(isinstance(key, str) for key in keys):
             raise ValueError("its keys are not names of episodes, each once")

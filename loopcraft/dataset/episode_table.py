@@ -4,7 +4,6 @@ A finished episode has a row file, 000/000.json, beside its video and states. Wh
 become the table and the row files go.
 """
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json, whole_file, write_json
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.layout import EPISODES
-from loopcraft.dataset.parquet_damage import plain_damage
+from loopcraft.dataset.parquet_damage import plain_damage, read_whole_table
 
 Row = dict[str, Any]
 FAILED = -1.0
@@ -80,7 +79,7 @@ def remove_rows(root: Path, keys: Iterable[str]) -> None:
 def _read_table(root: Path) -> list[Row]:
     content = read_bytes(root, EPISODES)
     with plain_damage(f"{root / EPISODES}: not a readable table", "restore it"):
-        rows: list[Row] = pq.read_table(io.BytesIO(content)).to_pylist()
+        rows: list[Row] = read_whole_table(content).to_pylist()
         if not all(isinstance(row.get("key"), str) and set(COLUMNS) <= set(row) for row in rows):
             raise ValueError("it lacks columns or keys")
     return rows

@@ -4,7 +4,12 @@ seen  bool (T, H, W): the surface (block face) that the pixel shows was visible 
 age   uint16 (T, H, W): frames since the context last showed it; 0 if never or if it has been in sight since
 sky   bool (T, H, W): the pixel shows no surface
 
-Row t belongs to frame t; H and W may be fractions of the frame's. `age` and `sky` may be left out.
+Row t belongs to frame t; H and W may be fractions of the frame's: a cell then stands for several pixels, and
+holds what the ray through its centre meets.
+
+The file is an NPZ. What `loopcraft.masks` writes has the masks as a plane of codes (mask_codes.py): its
+`shape` and two streams of bytes, `symbols` and `values`. Files of old versions and of other makers hold the
+arrays themselves, and may leave out `age` and `sky`.
 """
 
 import io
@@ -17,13 +22,13 @@ from jaxtyping import Shaped
 
 from loopcraft.core.checksums import require_sha256
 from loopcraft.core.errors import UserError
+from loopcraft.dataset.mask_codes import DTYPES, Codes, Masks, codes_of, masks_of, pack, unpack
+
+__all__ = ["AGAIN", "DTYPES", "SUFFIX", "Masks", "encode_codes", "encode_masks", "read_masks", "spread"]
 
 SUFFIX = ".seen.npz"
-DTYPES = {"seen": np.dtype(np.bool_), "age": np.dtype(np.uint16), "sky": np.dtype(np.bool_)}
-
 AGAIN = "delete them and run python -m loopcraft.masks"
-
-Masks = dict[str, Shaped[np.ndarray, "T H W"]]
+_CODED = {"shape", "symbols", "values"}
 
 
 def read_masks(
@@ -37,6 +42,8 @@ def read_masks(
     require_sha256(path, data, sha256, remedy=AGAIN)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            if set(stored.files) == _CODED:
+                return masks_of(_read_codes(path, stored, len(data), num_frames, most_pixels))
             _check_headers(path, _headers(stored), num_frames, most_pixels)
             masks = {name: np.asarray(stored[name]) for name in stored.files}
     except UserError:
@@ -75,10 +82,34 @@ def _check_headers(path: Path, headers: Headers, num_frames: int, most_pixels: i
         )
 
 
+def _read_codes(path: Path, stored: Any, size: int, num_frames: int, most_pixels: int | None) -> Codes:
+    """The codes of an open file of `size` bytes, once it is known how much room they take."""
+    headers = _headers(stored)
+    streams = [headers[name] for name in ("symbols", "values")]
+    are_streams = all(kind == np.uint8 and len(length) == 1 and length[0] <= size for kind, length in streams)
+    shape = tuple(stored["shape"].tolist()) if headers["shape"] == (np.dtype(np.int64), (3,)) else ()
+    if not are_streams or len(shape) != 3 or shape[0] != num_frames or min(shape) < 1:
+        raise UserError(f"{path}: holds no codes of {num_frames} frames; {AGAIN}")
+    if most_pixels is not None and shape[1] * shape[2] > most_pixels:
+        raise UserError(f"{path}: holds codes {shape}; masks have at most a frame's pixels: {AGAIN}")
+    return unpack(stored["symbols"].tobytes(), stored["values"].tobytes(), shape)
+
+
 def encode_masks(masks: Mapping[str, Shaped[np.ndarray, "T H W"]]) -> bytes:
     """The content of KEY.seen.npz; the same masks give the same bytes."""
+    codes = codes_of(masks)
+    if codes is not None:
+        return encode_codes(codes)
     file = io.BytesIO()
     np.savez_compressed(file, **masks)  # type: ignore[arg-type]  # numpy's stub takes it for allow_pickle
+    return file.getvalue()
+
+
+def encode_codes(codes: Codes) -> bytes:
+    """The same of the codes that stand for masks."""
+    symbols, values = (np.frombuffer(stream, np.uint8) for stream in pack(codes))
+    file = io.BytesIO()
+    np.savez(file, shape=np.array(codes.shape, np.int64), symbols=symbols, values=values)
     return file.getvalue()
 
 

@@ -161,7 +161,11 @@ class LoopcraftDataset:
     @cached_property
     def manifest(self) -> dict[str, Any] | None:
         """The content of dataset.json; None in the paper's layout."""
-        return read_manifest(self.root) if (self.root / MANIFEST).exists() else None
+        return read_manifest(self.root) if self._has(MANIFEST) else None
+
+    def _has(self, name: str) -> bool:
+        """Whether the folder holds a file, or should by its own SHA256SUMS."""
+        return name in self.sums or (self.root / name).exists()
 
     @property
     def world_id(self) -> str | None:
@@ -176,7 +180,7 @@ class LoopcraftDataset:
     @cached_property
     def metadata(self) -> pd.DataFrame:
         """A row an episode, by key: episodes.parquet where it exists, else the frame counts alone."""
-        if (self.root / EPISODES).exists():
+        if self._has(EPISODES):
             return read_episodes(self.root).set_index("key", drop=False).rename_axis(None)
         return pd.DataFrame(
             {"key": self.keys, "frames": list(self._num_frames.values())}, index=list(self.keys)

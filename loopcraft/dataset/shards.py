@@ -117,6 +117,7 @@ def read_row(file: BinaryIO, row: int, footer: pq.FileMetaData) -> Content:
     """
     reader = pq.ParquetFile(file, metadata=footer, page_checksum_verification=True)
     found = reader.read_row_group(row, columns=list(_CONTENT_COLUMNS), use_threads=False).combine_chunks()
+    found.validate(full=True)
     states = found["states"].chunk(0).flatten().flatten().to_numpy().reshape(-1, len(STATE_COLUMNS))
     npy = io.BytesIO()
     np.save(npy, states)

@@ -3,21 +3,24 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_passing, write_json
 from loopcraft.dataset.layout import FORMAT, FORMAT_VERSION, MANIFEST
 from loopcraft.dataset.manifest import MOST_PIXELS, Split, default_context, read_manifest, versions
 from loopcraft.worlds import world_ids, world_spec
+from loopcraft.worlds.base import UNDRAWN
+
+Select = Literal["planned", "realised"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The choices from which every episode follows; nothing else (workers, shards, time) leaves a trace.
 
-    `candidates` counts the walks of which a val or test split keeps those that went furthest; train has
-    none.
+    `candidates` counts the walks of which a val or test split keeps those that went furthest ("planned"), or
+    those that really see again what they saw ("realised", see realised.py). Train has none.
     """
 
     world: str
@@ -29,6 +32,7 @@ class Recipe:
     seed: int = 0
     candidates: int | None = None
     lossless: bool = False
+    select: Select = "planned"
 
     def __post_init__(self) -> None:
         if self.split not in get_args(Split):
@@ -37,6 +41,8 @@ class Recipe:
             raise UserError(f"--num-episodes {self.num_episodes}: choose 1 to 1000000")
         if self.num_frames < 8:
             raise UserError(f"--num-frames {self.num_frames}: an episode needs at least 8 frames")
+        if self.quality == UNDRAWN:
+            raise UserError(f"--quality {UNDRAWN}: makes no pictures; choose fast, default or best")
         if self.seed < 0:
             raise UserError(f"--seed {self.seed}: choose 0 or more")
         self._check_resolution()
@@ -53,7 +59,13 @@ class Recipe:
             )
 
     def _check_candidates(self) -> None:
+        if self.select not in get_args(Select):
+            raise UserError(f"--select {self.select}: choose one of {', '.join(get_args(Select))}")
         if self.split == "train":
+            if self.select != "planned":
+                raise UserError(
+                    f"--select {self.select} is for val and test; train chooses no walks: leave it out"
+                )
             if self.candidates is not None:
                 raise UserError("--candidates is for val and test; a train split draws none: leave it out")
         elif self.candidates is None:
@@ -78,6 +90,14 @@ def world_versions(world: str) -> dict[str, str]:
     return found
 
 
+def as_recorded(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as dataset.json has it; the usual selection is left out, as sets of old do not name it."""
+    fields = dataclasses.asdict(recipe)
+    if recipe.select == "planned":
+        del fields["select"]
+    return fields
+
+
 def manifest(recipe: Recipe) -> dict[str, Any]:
     """The content of dataset.json."""
     return {
@@ -86,7 +106,7 @@ def manifest(recipe: Recipe) -> dict[str, Any]:
         "world": recipe.world,
         "split": recipe.split,
         "num_context": recipe.num_context,
-        "generator": dataclasses.asdict(recipe),
+        "generator": as_recorded(recipe),
         "versions": versions() | world_versions(recipe.world),
     }
 
@@ -104,7 +124,11 @@ def claim_folder(root: Path, recipe: Recipe) -> None:
             )
         write_json(root / MANIFEST, manifest(recipe))
     found = read_manifest(root)
-    begun = found["generator"] | {name: found[name] for name in ("world", "split", "num_context")}
+    begun = {
+        "select": "planned",
+        **found["generator"],
+        **{name: found[name] for name in ("world", "split", "num_context")},
+    }
     for name, wanted in {**dataclasses.asdict(recipe), "num_context": recipe.num_context}.items():
         if begun.get(name) != wanted:
             raise UserError(

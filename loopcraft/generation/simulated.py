@@ -12,6 +12,7 @@ from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.episode_table import Row, write_row
 from loopcraft.dataset.layout import episode_key
 from loopcraft.executors.base import Executor
+from loopcraft.generation import realised
 from loopcraft.generation.plan import (
     EpisodePlan,
     candidate_distance,
@@ -26,7 +27,7 @@ from loopcraft.worlds.base import PathWorld
 
 PathWorldFactory = Callable[[], PathWorld]
 
-# While a val or test split is under way: the candidates that walked furthest.
+# While a val or test split is under way: the candidates that were chosen.
 _CHOSEN = "candidates.json"
 
 
@@ -55,6 +56,7 @@ def record(
 def forget(root: Path) -> None:
     """Remove the notes that only a split under way needs."""
     (root / _CHOSEN).unlink(missing_ok=True)
+    realised.forget(root)
 
 
 def make_episode(
@@ -109,15 +111,11 @@ def _choose(
     if len(rows) == recipe.num_episodes:
         return [row["draw"] for row in rows.values()]
     if not (root / _CHOSEN).exists():
-        assert recipe.candidates is not None
-        job = partial(candidate_distance, recipe=recipe)
-        distances = [0.0] * recipe.candidates
-        with progress_bar("candidates", recipe.candidates, "walks") as advance:
-            items = range(recipe.candidates)
-            for item, distance in executor.run(job, items, make_state=make_world):
-                distances[item] = distance
-                advance()
-        write_json(root / _CHOSEN, choose_candidates(recipe, distances))
+        if recipe.select == "realised":
+            found = realised.find_returning(root, recipe, executor)
+        else:
+            found = _find_furthest(recipe, make_world, executor)
+        write_json(root / _CHOSEN, found)
     chosen = read_json(root / _CHOSEN)
     is_right = isinstance(chosen, list) and len(chosen) == recipe.num_episodes
     if not is_right or not all(type(item) is int and 0 <= item < (recipe.candidates or 0) for item in chosen):
@@ -125,3 +123,16 @@ def _choose(
             f"{root / _CHOSEN}: not the candidates that were chosen; delete it and run the same command again"
         )
     return list(chosen)
+
+
+def _find_furthest(recipe: Recipe, make_world: PathWorldFactory, executor: Executor) -> list[int]:
+    """The candidates that walked furthest, ascending."""
+    assert recipe.candidates is not None
+    job = partial(candidate_distance, recipe=recipe)
+    distances = [0.0] * recipe.candidates
+    with progress_bar("candidates", recipe.candidates, "walks") as advance:
+        items = range(recipe.candidates)
+        for item, distance in executor.run(job, items, make_state=make_world):
+            distances[item] = distance
+            advance()
+    return choose_candidates(recipe, distances)

@@ -20,9 +20,11 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from loopcraft.core.errors import UserError
 
-RepoType = Literal["dataset", "model"]
+RepoType = Literal["dataset", "model", "space"]
 DATASET: RepoType = "dataset"
 MODEL: RepoType = "model"
+SPACE: RepoType = "space"
+KINDS: dict[RepoType, str] = {DATASET: "data set", MODEL: "model", SPACE: "Space"}
 
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
@@ -55,8 +57,10 @@ def plain_errors(repository: str, repo_type: RepoType = DATASET) -> Iterator[Non
             f"{constants.ENDPOINT} cannot be reached; check the network; {AGAIN}"
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
-        kind = "data set" if repo_type == DATASET else "model"
-        what = {RevisionNotFoundError: "no such revision", RepositoryNotFoundError: f"no such {kind}"}
+        what = {
+            RevisionNotFoundError: "no such revision",
+            RepositoryNotFoundError: f"no such {KINDS[repo_type]}",
+        }
         found = next((text for kind, text in what.items() if isinstance(error, kind)), "lacks a file")
         raise UserError(
             f"{repository}: {found} at {constants.ENDPOINT}, or it is private and the token may not read it; "

@@ -30,7 +30,7 @@ from huggingface_hub.utils.sha import git_hash
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
-from loopcraft.hub.errors import AGAIN, DATASET, RepoType, UnavailableError, plain_errors, require_name
+from loopcraft.hub.errors import AGAIN, DATASET, SPACE, RepoType, UnavailableError, plain_errors, require_name
 
 Operation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete
 Result = TypeVar("Result")
@@ -51,7 +51,8 @@ class Listing:
 
 def page(repository: str, repo_type: RepoType) -> str:
     """The repository's address in a browser."""
-    return f"{constants.ENDPOINT}/{'datasets/' if repo_type == DATASET else ''}{repository}"
+    folder = {DATASET: "datasets/", SPACE: "spaces/"}.get(repo_type, "")
+    return f"{constants.ENDPOINT}/{folder}{repository}"
 
 
 def require_card(repository: str, content: str, remedy: str, repo_type: RepoType = DATASET) -> None:
@@ -130,11 +131,14 @@ def _check_account(repository: str, account: dict[str, Any]) -> None:
 
 
 def create(repository: str, *, private: bool, repo_type: RepoType = DATASET) -> None:
-    """Make the repository unless it exists."""
+    """Make the repository unless it exists; a Space serves the files that lie in it."""
+    sdk = "static" if repo_type == SPACE else None
 
     def step() -> None:
         with plain_errors(repository, repo_type):
-            HfApi().create_repo(repository, repo_type=repo_type, private=private, exist_ok=True)
+            HfApi().create_repo(
+                repository, repo_type=repo_type, private=private, exist_ok=True, space_sdk=sdk
+            )
 
     persistently(step)
 

@@ -5,7 +5,6 @@ the shards' digests. Nothing has to be built to know them.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from loopcraft.core.checksums import read_bytes
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from loopcraft.dataset.layout import EPISODES
+from loopcraft.dataset.parquet_damage import read_whole_table
 from loopcraft.dataset.reader import LoopcraftDataset
 from loopcraft.dataset.shards import LAYOUT, Content, write_shard
 
@@ -44,7 +43,7 @@ class Shard:
 def episode_table(dataset: LoopcraftDataset) -> pa.Table:
     """The metadata of each episode, sorted by key; without episodes.parquet lengths and checksums alone."""
     if (dataset.root / EPISODES).exists():
-        table = pq.read_table(io.BytesIO(read_bytes(dataset.root, EPISODES)))
+        table = read_whole_table(read_bytes(dataset.root, EPISODES))
         places = {key: place for place, key in enumerate(table["key"].to_pylist())}
         return table.take([places[key] for key in dataset.keys]).replace_schema_metadata(None)
     return pa.table(

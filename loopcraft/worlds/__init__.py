@@ -30,9 +30,10 @@ def make_world(
 def make_surface_world(world_id: str, *, resolution: int) -> SurfaceWorld:
     """The world called `world_id`, to learn from it which block face each pixel shows.
 
-    Raises `UserError` for a world that does not know. Its frames are drawn roughly.
+    Raises `UserError` for a world that does not know. Its frames are drawn roughly, or not at all (black).
     """
-    if not world_spec(world_id).knows_surfaces:
+    spec = world_spec(world_id)
+    if not spec.knows_surfaces:
         able = ", ".join(worlds_that("knows_surfaces"))
         raise UserError(f"world {world_id!r} cannot tell which block face a pixel shows; these can: {able}")
-    return cast(SurfaceWorld, make_world(world_id, resolution=resolution, quality="fast"))
+    return cast(SurfaceWorld, make_world(world_id, resolution=resolution, quality=spec.surface_quality))

@@ -7,6 +7,9 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float64, Integer, UInt8, UInt64
 
+UNDRAWN = "undrawn"
+"""The quality of a world that is asked for its surfaces alone: its frames stay black."""
+
 
 class Pose(NamedTuple):
     """Where the agent stands (feet) and looks. Positions in blocks, y up; yaw positive to the right.

@@ -33,6 +33,8 @@ class WorldSpec:
     """Whether its poses are known without rendering: the world is a `PathWorld`."""
     knows_surfaces: bool = False
     """Whether it tells which block face each pixel shows: the world is a `SurfaceWorld`."""
+    surface_quality: str = "fast"
+    """The quality with which it is made where nothing but its surfaces is wanted."""
     map_ground: str | None = None
     """Called with (world seed, poses, margin in blocks); returns the ground from above, a `Background`."""
     checks: str | None = None

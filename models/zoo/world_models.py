@@ -114,7 +114,7 @@ class Horizon(Protocol):
 
 
 class Autoencoded:
-    """Upper bound of every model that shares the autoencoder: the true frames, encoded and decoded."""
+    """Upper reference of every model that shares the autoencoder: the true frames, encoded and decoded."""
 
     role: ClassVar = "bound"
 
@@ -181,7 +181,7 @@ def autoencoded(
     seed: int = 0,
     world: str | None = None,
 ) -> Autoencoded:
-    """The reconstruction bound at one level, with MilliVid's autoencoder."""
+    """The reconstruction reference at one level, with MilliVid's autoencoder."""
     source = WeightSource(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed, world=world)
     autoencoder, sha256 = load_autoencoder("millivid", source)
     return Autoencoded(f"autoencoded{source.label}", autoencoder, sha256, level, device)

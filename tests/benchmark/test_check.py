@@ -269,7 +269,7 @@ def test_a_harness_that_keeps_views_is_caught(monkeypatch) -> None:
 
 @pytest.mark.parametrize("bound", ["ground-truth", "other-video"])
 def test_bounds_may_see_the_answer(bound: str) -> None:
-    found = check_model(load_model(bound), SIZE, Compute())
+    found = check_model(load_model(reference), SIZE, Compute())
     assert found["future"][0] == "note"
     assert {status for name, (status, _) in found.items() if name != "future"} == {"ok"}
 

@@ -95,7 +95,7 @@ def test_the_best_is_bold_and_bounds_are_not(runs) -> None:
     page = report.render({"a": make_result("good", 22.0), "b": make_result("bad", 20.0)}, {}, [])
     assert "<b>22.00 [21.00, 23.00]</b>" in page
     assert "<b>20.00" not in page
-    assert "copy-last (bound)" in report.render(
+    assert "copy-last (reference)" in report.render(
         {"a": read_result(runs / "copy-last" / "result.json")}, {}, []
     )
 

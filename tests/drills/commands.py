@@ -1,17 +1,26 @@
 """Small commands for the drills: what each writes, and what of it must be the same however it went."""
 
 import json
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
-from benchmark import run
+from huggingface_hub import constants
+
+import loopcraft.hub.repository
+from benchmark import report, run
 from benchmark.results.result_file import read_result
-from loopcraft import generate, verify
+from loopcraft import generate, masks, publish, verify
+from loopcraft.core.checksums import SUMS
 from loopcraft.core.errors import UserError
 from models import encode
 from models.latents.store import open_latents
 from tests.drills.apart import content
+from tests.fakes import hub as fake_hub
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.training_runs import train, write_latents
 from tests.fakes.world import FakeWorld, recipe
@@ -27,13 +36,18 @@ class Command:
     result: Callable[[Path], object]
     check: Callable[[Path], int] = lambda out: 0
     """What looks for damage in a finished folder, which the command itself may leave alone."""
+    without_sums: tuple[str, ...] = ()
+    """How files of its folder end that have no checksum: damage in them may go unnoticed."""
 
 
 def write_inputs(folder: Path) -> int:
     """What the commands read."""
     write_dataset(folder / "data", num_videos=2)
     write_latents(folder / "latents")
-    return 0
+    generate.generate(folder / "val", recipe("val", num_episodes=3, candidates=6), make_world=FakeWorld)
+    flags = ["--world", "plaza-v1", "--split", "val", "--num-episodes", "2", "--candidates", "2"]
+    flags += ["--num-frames", "32", "--resolution", "16", "--workers", "1"]
+    return generate.main(["--out", str(folder / "plaza"), *flags]) or _score(folder, folder / "run")
 
 
 def _generate(_: Path, out: Path) -> int:
@@ -43,6 +57,14 @@ def _generate(_: Path, out: Path) -> int:
         print(error)
         return 2
     return 0
+
+
+def _masks(inputs: Path, out: Path) -> int:
+    if not out.exists():
+        copy = out.with_name(f"copy-{uuid4().hex}")
+        shutil.copytree(inputs / "plaza", copy)
+        copy.rename(out)
+    return masks.main([str(out), "--workers", "1"])
 
 
 def _score(inputs: Path, out: Path) -> int:
@@ -56,7 +78,9 @@ def _scores(out: Path) -> object:
 
 
 def _train(inputs: Path, out: Path) -> int:
-    return train("millivid", inputs / "latents", out, "--steps", "8", "--save-every", "2", "--log-every", "1")
+    """With a loader in a process of its own."""
+    flags = ["--steps", "8", "--save-every", "2", "--log-every", "1", "--workers", "1"]
+    return train("millivid", inputs / "latents", out, *flags)
 
 
 def _trained(out: Path) -> object:
@@ -84,9 +108,64 @@ def _read_latents(out: Path) -> int:
     return 0
 
 
+def _report(inputs: Path, out: Path) -> int:
+    return report.main([str(inputs / "run"), "--data", str(inputs / "data"), "--out", str(out)])
+
+
+HUB = fake_hub.Hub()
+"""The local Hub, where `on_the_hub` serves it."""
+
+
+@contextmanager
+def on_the_hub() -> Iterator[None]:
+    """Serve a local Hub, and have the client of this process and its children use it."""
+    with fake_hub.serving() as served:
+        HUB.__dict__ = served.__dict__
+        constants.ENDPOINT = served.url
+        template = served.url + "/{repo_id}/resolve/{revision}/{filename}"
+        constants.HUGGINGFACE_CO_URL_TEMPLATE = template
+        constants.HF_HUB_DISABLE_XET = True
+        os.environ["HF_TOKEN"] = fake_hub.WRITER
+        yield
+
+
+def use_cache(folder: Path) -> None:
+    """Have the Hub's client keep its files there."""
+    for name in ("HF_HUB_CACHE", "HF_ASSETS_CACHE", "HF_TOKEN_PATH", "HF_STORED_TOKENS_PATH"):
+        setattr(constants, name, str(folder / name))
+
+
+def _repository(out: Path) -> str:
+    return f"lab/set-{out.name}"
+
+
+def _publish(inputs: Path, out: Path) -> int:
+    """To a repository that is called as `out` is."""
+    loopcraft.hub.repository.RETRY_WAITS_S = ()
+    use_cache(out.parent / "hub")
+    return publish.main([str(inputs / "val"), "--repo", _repository(out), "--shard-mb", "0.01"])
+
+
+def _published(out: Path) -> object:
+    """What the repository holds, but for its name, which its card has."""
+    name = _repository(out).removeprefix("lab/").encode()
+    files = HUB.repositories[_repository(out)].files
+    return {path: data.replace(name, b"NAME") for path, data in files.items()}
+
+
 COMMANDS = (
-    Command(name="generate", act=_generate, result=content, check=_verify),
-    Command(name="score", act=_score, result=_scores),
-    Command(name="train", act=_train, result=_trained),
+    Command(name="generate", act=_generate, result=content, check=_verify, without_sums=(SUMS,)),
+    Command(name="masks", act=_masks, result=content, check=_verify, without_sums=(SUMS,)),
+    Command(
+        name="score", act=_score, result=_scores, without_sums=(".mp4", ".txt", "run.json", "alone.json")
+    ),
+    Command(name="train", act=_train, result=_trained, without_sums=(".jsonl",)),
     Command(name="encode", act=_encode, result=content, check=_read_latents),
+    Command(name="report", act=_report, result=content),
+    Command(name="publish", act=_publish, result=_published),
 )
+
+
+def chosen(names: tuple[str, ...]) -> list[Command]:
+    """The commands that are called so; all if there are no names."""
+    return [command for command in COMMANDS if not names or command.name in names]

@@ -1,24 +1,32 @@
-"""Damage the files of a finished folder, give the command again: `python -m tests.drills.damage --times 20`.
+"""Damage the files of finished folders: `python -m tests.drills.damage --times 20`.
 
-Then the result is the same as before, or a sentence names the file: the command's, or that of what looks for
-damage (loopcraft.verify). Anything else is counted: another result that nobody speaks of, and tracebacks.
-Files without a checksum can differ unnoticed.
+A bit is changed, or the file is cut, emptied, lost, or replaced by another of its kind. Folders are then
+read; those of commands get the command again, and what looks for damage (loopcraft.verify). What is read, or
+the result, is the same as before, or a sentence names the damage. Anything else is counted: another result
+that nobody speaks of, and tracebacks. Files that have no checksum are counted apart.
 """
 
+import io
 import shutil
+import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tyro
 
+from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import generator
 from tests.drills.apart import run_apart
-from tests.drills.commands import COMMANDS, Command, write_inputs
+from tests.drills.commands import COMMANDS, Command, on_the_hub, write_inputs
+from tests.drills.folders import FOLDERS, Folder
 
-OUTCOMES = ("same", "named", "unnoticed", "traceback")
+OUTCOMES = ("same", "named", "no checksum", "unnoticed", "traceback")
+KINDS = ("bit", "bit", "bit", "bit in the first 400 bytes", "cut", "emptied", "lost", "swapped")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,66 +37,107 @@ class Flags:
     """How often each file is damaged."""
     seed: int = 0
     """Decides what is damaged how."""
+    only: tuple[str, ...] = ()
+    """The folders (default: all)."""
 
 
-def damaged(data: bytes, rng: np.random.Generator) -> bytes | None:
-    """The content with a byte changed, cut, emptied, or lost (None)."""
-    kind = int(rng.integers(8))
-    if kind == 0:
-        return None
-    if kind == 1 or not data:
-        return b""
-    place = int(rng.integers(len(data) if kind % 2 else min(len(data), 400)))
-    if kind == 2:
-        return data[:place]
-    changed = bytearray(data)
-    changed[place] ^= 1 << int(rng.integers(8))
-    return bytes(changed)
+def damage(path: Path, rng: np.random.Generator, kind: str) -> None:
+    """Change a file, or remove it."""
+    data = path.read_bytes()
+    alike = sorted(path.parent.glob(f"*{path.suffix}"))
+    others = [other for other in alike if other.is_file() and other != path]
+    if kind == "lost":
+        path.unlink()
+    elif kind == "emptied" or not data:
+        path.write_bytes(b"")
+    elif kind == "cut":
+        path.write_bytes(data[: int(rng.integers(len(data)))])
+    elif kind == "swapped" and others:
+        path.write_bytes(others[int(rng.integers(len(others)))].read_bytes())
+    else:
+        place = int(rng.integers(min(len(data), 400) if "400" in kind else len(data)))
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << int(rng.integers(8))]) + data[place + 1 :])
 
 
-def outcome(command: Command, folder: Path, out: Path, path: Path, expected: object) -> str:
-    """What comes of giving the command again."""
-    ended = run_apart(lambda: command.act(folder / "inputs", out) or command.check(out), folder / "log")
-    if "Traceback" in ended.said:
-        return "traceback"
-    if ended.code != 0:
-        return "named" if path.name in ended.said or str(out) in ended.said else "unnoticed"
-    try:
-        return "same" if command.result(out) == expected else "unnoticed"
-    except (ValueError, OSError):  # what reads it refuses it
-        return "named"
-
-
-def drill(command: Command, folder: Path, times: int, seed: int) -> Counter[str]:
-    """Damage every file of one command's folder."""
-    whole = folder / "whole"
-    undisturbed = run_apart(lambda: command.act(folder / "inputs", whole), folder / "log")
-    assert undisturbed.code == 0, undisturbed.said
-    expected, found = command.result(whole), Counter[str]()
+def drill(
+    whole: Path, outcome: Callable[[Path, Path], str], flags: Flags, without_sums: tuple[str, ...]
+) -> Counter[str]:
+    """Damage every file of a finished folder."""
+    found = Counter[str]()
     for file in sorted(path for path in whole.rglob("*") if path.is_file()):
-        for number in range(times):
-            out = folder / "out"
+        for number in range(flags.times):
+            out = whole.parent / f"damaged-{found.total()}"
             shutil.copytree(whole, out)
-            path = out / file.relative_to(whole)
-            content = damaged(file.read_bytes(), generator(seed, f"damage of {file.name}", number))
-            path.unlink() if content is None else path.write_bytes(content)
-            found[outcome(command, folder, out, path, expected)] += 1
+            path, kind = out / file.relative_to(whole), KINDS[number % len(KINDS)]
+            damage(path, generator(flags.seed, f"damage of {file.name}", number), kind)
+            came = outcome(out, path)
+            if came == "unnoticed" and file.name.endswith(without_sums or ("\0",)):
+                came = "no checksum"
+            if came in ("unnoticed", "traceback"):
+                print(f"{file.relative_to(whole)} ({kind}): {came}", file=sys.stderr)
+            found[came] += 1
             shutil.rmtree(out)
     return found
 
 
+def drill_folder(folder: Folder, root: Path, flags: Flags) -> Counter[str]:
+    """Damage what is only read."""
+    with redirect_stdout(io.StringIO()):
+        folder.make(root / "whole")
+    expected = folder.read(root / "whole")
+
+    def outcome(out: Path, path: Path) -> str:
+        try:
+            return "same" if folder.read(out) == expected else "unnoticed"
+        except (UserError, OSError):
+            return "named"
+        except Exception as error:
+            print(f"{path.name}: {type(error).__name__}: {error}", file=sys.stderr)
+            return "traceback"
+
+    return drill(root / "whole", outcome, flags, folder.without_sums)
+
+
+def drill_command(command: Command, root: Path, flags: Flags) -> Counter[str]:
+    """Damage what a command has written, and give the command again."""
+    whole, inputs, log = root / "whole", root.parent / "inputs", root / "log"
+    undisturbed = run_apart(lambda: command.act(inputs, whole), log)
+    assert undisturbed.code == 0, undisturbed.said
+    expected = command.result(whole)
+
+    def outcome(out: Path, path: Path) -> str:
+        ended = run_apart(lambda: command.act(inputs, out) or command.check(out), log)
+        if "Traceback" in ended.said:
+            return "traceback"
+        if ended.code != 0:
+            return "named" if path.name in ended.said or str(out) in ended.said else "unnoticed"
+        try:
+            return "same" if command.result(out) == expected else "unnoticed"
+        except (ValueError, OSError):  # what reads it refuses it
+            return "named"
+
+    return drill(whole, outcome, flags, command.without_sums)
+
+
 def main(flags: Flags) -> int:
-    """Drill all commands; 1 if there was a traceback."""
-    tracebacks = 0
-    print(f"{'command':10}" + "".join(f"{name:>12}" for name in OUTCOMES))
-    for command in COMMANDS:
-        with tempfile.TemporaryDirectory(prefix="drill-") as name:
-            inputs = run_apart(lambda: write_inputs(Path(name) / "inputs"), Path(name) / "log")  # noqa: B023
-            assert inputs.code == 0, inputs.said
-            found = drill(command, Path(name), flags.times, flags.seed)
-        print(f"{command.name:10}" + "".join(f"{found[name]:12}" for name in OUTCOMES), flush=True)
-        tracebacks += found["traceback"]
-    return 1 if tracebacks else 0
+    """Drill all folders; 1 if there was a traceback, or damage that a checksum should have shown."""
+    is_good = True
+    print(f"{'folder':12}" + "".join(f"{name:>13}" for name in OUTCOMES))
+    with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
+        top = Path(name)
+        inputs = run_apart(lambda: write_inputs(top / "inputs"), top / "log")
+        assert inputs.code == 0, inputs.said
+        ways: dict[type, Callable[..., Counter[str]]] = {Folder: drill_folder, Command: drill_command}
+        drilled = [kind for kind in (*FOLDERS, *COMMANDS) if kind.name != "publish"]  # it writes no folder
+        for kind in drilled:
+            if flags.only and kind.name not in flags.only:
+                continue
+            root = top / kind.name
+            root.mkdir()
+            found = ways[type(kind)](kind, root, flags)
+            print(f"{kind.name:12}" + "".join(f"{found[name]:13}" for name in OUTCOMES), flush=True)
+            is_good &= not (found["traceback"] or found["unnoticed"])
+    return 0 if is_good else 1
 
 
 if __name__ == "__main__":

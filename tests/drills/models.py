@@ -1,5 +1,7 @@
 """Models that misbehave: where their frames are right they score as an honest one, else they fail alone.
 
+`python -m tests.drills.models` scores with each of them and counts.
+
 Every model here is called with one video's context as NumPy frames and yields the same frames as `honest`, or
 does on the second video what its docstring says.
 """
@@ -8,10 +10,11 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from torch import Tensor
 from benchmark import run
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.results.result_file import read_result
-from tests.fakes.benchmark_data import SIDE, make_frames
+from tests.fakes.benchmark_data import SIDE, make_frames, write_dataset
 
 HORIZON = LOOPCRAFT_MINI.horizon
 SECOND = make_frames(1)[LOOPCRAFT_MINI.context - 1]
@@ -232,6 +235,8 @@ FAILING: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "nothing": (lambda context: iter(()), "too few frames: 0"),
     "no iterator": (lambda context: None, "raised TypeError"),
 }
+FAILS_ON_ALL = ("nothing", "no iterator")
+"""Those that fail on every video: there is no result."""
 
 
 class Model:
@@ -274,3 +279,42 @@ def score(way: str, data: Path, out: Path) -> tuple[int, dict[str, float], dict[
     videos = result.metrics["psnr"].videos
     assert videos is not None
     return code, dict(zip(result.data.keys, videos["long"], strict=True)), dict(result.failed)
+
+
+def is_right(way: str, data: Path, out: Path, expected: dict[str, float]) -> bool:
+    """Whether a model scores as the honest one, or fails alone and for its own reason."""
+    code, scores, failed = score(way, data, out)
+    if way in HARMLESS:
+        return (code, scores, failed) == (0, expected, {})
+    if way in FAILS_ON_ALL:
+        return (code, scores) == (2, {})
+    first, second = expected
+    return (code, scores) == (1, {first: expected[first]}) and FAILING[way][1] in failed[second]
+
+
+def try_all(folder: Path) -> dict[str, bool]:
+    """Which models are scored as they should be."""
+    data = write_dataset(folder / "data", num_videos=2)
+    _, expected, _ = score("honest", data, folder / "honest")
+    ways = (*HARMLESS, *FAILING)
+    return {way: is_right(way, data, folder / str(number), expected) for number, way in enumerate(ways)}
+
+
+def main() -> int:
+    """Try all; 1 if one was not scored as it should."""
+    with (
+        tempfile.TemporaryDirectory(prefix="drill-") as name,
+        (Path(name) / "log").open("w") as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
+        right = try_all(Path(name))
+    for kind, ways in (("harmless", HARMLESS), ("failing", FAILING)):
+        print(f"{len(ways)} {kind} models: {sum(right[way] for way in ways)} scored as they should be")
+    for way in (way for way, is_good in right.items() if not is_good):
+        print(f"wrong: {way}", file=sys.stderr)
+    return 0 if all(right.values()) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -133,4 +134,26 @@ def make_recall(
                 by_age=tuple(measured(column) for column in by_age.T),
             )
         },
+    )
+
+
+BINS = ((1, 16), (17, 32), (33, 64), (65, 128), (129, 256))
+
+
+def make_recall_result(
+    by_age: np.ndarray,
+    name: str = "model",
+    ages: Sequence[tuple[int, int]] = BINS,
+    role: Literal["model", "bound"] = "model",
+    **more: Any,
+) -> Result:
+    """A result whose recall is `by_age` (V, bins); `more` as for `make_recall`."""
+    keys = tuple(episode_key(video) for video in range(len(by_age)))
+    result = make_result(name, recall=make_recall(ages, by_age, **more))
+    videos = {window: (20.0,) * len(keys) for window in result.metrics["psnr"].windows}
+    return dataclasses.replace(
+        result,
+        data=dataclasses.replace(result.data, keys=keys),
+        model=dataclasses.replace(result.model, role=role),
+        metrics={"psnr": dataclasses.replace(result.metrics["psnr"], videos=videos)},
     )

@@ -27,7 +27,7 @@ ACCOUNTS = {
 LARGE = (".parquet", ".png", ".mp4", ".npy", ".safetensors")
 LICENCES = ("mit", "apache-2.0", "cc-by-4.0", "cc0-1.0", "other")
 """Those that a card may name: a few of the Hub's."""
-MODELS = "models/"
+MODELS, SPACES = "models/", "spaces/"
 PAGE = 3
 """Entries of one page of a listing: few, so that every client must turn pages."""
 
@@ -40,6 +40,8 @@ class Repository:
 
     private: bool = False
     commits: list[tuple[str, Files]] = field(default_factory=list)
+    proposals: list[Files] = field(default_factory=list)
+    """What pull requests would make of it."""
 
     @property
     def files(self) -> Files:
@@ -173,13 +175,13 @@ class _Handler(BaseHTTPRequestHandler):
             return self._validate(json.loads(body)["content"])
         if path == "/api/repos/create":
             return self._create(json.loads(body), account)
-        if match := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
+        if match := re.fullmatch(r"/(datasets/|spaces/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
             self._repository(_key(match[2], match[1]), account, write=True)
             return self._batch(json.loads(body))
-        if match := re.fullmatch(r"/api/(datasets|models)/([^/]+/[^/]+)(?:/(.+))?", path):
-            name = _key(match[2], match[1] == "datasets")
+        if match := re.fullmatch(r"/api/(datasets/|models/|spaces/)([^/]+/[^/]+)(?:/(.+))?", path):
+            name = _key(match[2], match[1])
             return self._api(name, (match[3] or "revision/main").split("/", 2), body, account)
-        if match := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+        if match := re.fullmatch(r"/(datasets/|spaces/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             name = _key(match[2], match[1])
             return self._resolve(*self._revision(name, match[3], account), match[4])
         raise _RefusalError(404)
@@ -201,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
         if account is None or account["role"] != "write":
             return False
         orgs = [org["name"] for org in account["orgs"] if org["roleInOrg"] == "write"]
-        return name.removeprefix(MODELS).split("/")[0] in (account["name"], *orgs)
+        return _bare(name).split("/")[0] in (account["name"], *orgs)
 
     def _repository(self, name: str, account: dict[str, Any] | None, *, write: bool = False) -> Repository:
         repository = self.server.hub.repositories.get(name)
@@ -223,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = f"{wanted.get('organization') or (account or {}).get('name')}/{wanted['name']}"
         if not self._may_write(name, account):
             raise _RefusalError(403, message="forbidden")
-        prefix = "datasets/" if wanted.get("type") == "dataset" else ""
+        prefix = {"dataset": "datasets/", "space": SPACES}.get(wanted.get("type"), "")
         answer = {"url": f"{self.server.hub.url}/{prefix}{name}", "name": name}
         name = _key(name, prefix)
         if name in self.server.hub.repositories:
@@ -240,11 +242,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._repository(name, account, write=rest == ["write"])
             return _json({})
         if what in ("preupload", "commit"):
-            repository = self._repository(name, account, write=True)
+            is_proposal = "create_pr=1" in urlsplit(self.path).query
+            repository = self._repository(name, account, write=not is_proposal)
             return (
                 self._preupload(repository, body)
                 if what == "preupload"
-                else self._commit(name, repository, body)
+                else self._commit(name, repository, body, is_proposal)
             )
         commit, files = self._revision(name, rest[0], account)
         if what == "revision":
@@ -252,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
             private = self.server.hub.repositories[name].private
             return _json(
                 {
-                    "id": name.removeprefix(MODELS),
+                    "id": _bare(name),
                     "sha": commit,
                     "private": private,
                     "siblings": siblings,
@@ -308,8 +311,10 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, {}, b""
         return self._content(self.server.hub.store[sha256], {})
 
-    def _commit(self, name: str, repository: Repository, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        """All of a commit or nothing of it."""
+    def _commit(
+        self, name: str, repository: Repository, body: bytes, is_proposal: bool
+    ) -> tuple[int, dict[str, str], bytes]:
+        """All of a commit or nothing of it; a proposal changes no branch."""
         files, header = dict(repository.files), {}
         for line in body.splitlines():
             item = json.loads(line)
@@ -326,10 +331,19 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _RefusalError(404, "EntryNotFound", "A file with this name doesn't exist")
         if header.get("parentCommit") not in (None, repository.commits[-1][0]):
             raise _RefusalError(412)
+        page = f"{self.server.hub.url}/{_folder(name)}{_bare(name)}"
+        if is_proposal:
+            repository.proposals.append(files)
+            number = len(repository.proposals)
+            return _json(
+                {
+                    "commitUrl": f"{page}/commit/{number:040x}",
+                    "commitOid": f"{number:040x}",
+                    "pullRequestUrl": f"{page}/discussions/{number}",
+                }
+            )
         commit = repository.commit(files)
-        prefix = "" if name.startswith(MODELS) else "datasets/"
-        url = f"{self.server.hub.url}/{prefix}{name.removeprefix(MODELS)}/commit/{commit}"
-        return _json({"commitUrl": url, "commitOid": commit})
+        return _json({"commitUrl": f"{page}/commit/{commit}", "commitOid": commit})
 
     def _resolve(self, commit: str, files: Files, path: str) -> tuple[int, dict[str, str], bytes]:
         if path not in files:
@@ -352,9 +366,18 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, headers, data
 
 
-def _key(name: str, is_data: object) -> str:
-    """How a repository is kept."""
-    return name if is_data else f"{MODELS}{name}"
+def _key(name: str, folder: str | None) -> str:
+    """How a repository is kept: data sets by their bare name."""
+    return name if folder == "datasets/" else f"{folder or MODELS}{name}"
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix(MODELS).removeprefix(SPACES)
+
+
+def _folder(name: str) -> str:
+    """Where its pages lie."""
+    return "" if name.startswith(MODELS) else SPACES if name.startswith(SPACES) else "datasets/"
 
 
 def _json(value: Any) -> tuple[int, dict[str, str], bytes]:
@@ -395,6 +418,8 @@ def serving() -> Iterator[Hub]:
     with _Server(Hub()) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield server.hub
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.hub
+        finally:
+            server.shutdown()
+            thread.join()

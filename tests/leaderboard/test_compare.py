@@ -48,7 +48,7 @@ def test_bounds_come_first_and_are_never_best() -> None:
     assert [table.window for table in tables] == ["short", "medium", "long"]
     for table in tables:
         assert [row.label for row in table.rows] == ["truth", "a", "b"]
-        assert [row.is_bound for row in table.rows] == [True, False, False]
+        assert [row.is_reference for row in table.rows] == [True, False, False]
         assert bold(table) == [[False], [False], [True]]
 
 
@@ -163,7 +163,7 @@ def test_markdown(tables) -> None:
         "",
         "|  | PSNR (dB) ↑ |",
         "| --- | ---: |",
-        "| truth (bound) | 100.00 [99.00, 101.00] |",
+        "| truth (reference) | 100.00 [99.00, 101.00] |",
         r"| a\_b\|c \& \[x\] | 20.00 [19.00, 21.00] |",
     ]
     assert lines[6] == "| d | **22.00 [21.00, 23.00]** |"

@@ -217,6 +217,7 @@ CLI_MISTAKES = {
     "shard 3 of 2": (["--shard", "3/2"], "--shard 3/2: choose i/n"),
     "no shard": (["--shard", "half"], "--shard half: choose i/n"),
     "more shards than episodes": (["--shard", "1/9"], "--shard 1/9: choose i/n"),
+    "no pictures": (["--quality", "undrawn"], "--quality undrawn: makes no pictures; choose fast"),
     "negative workers": (["--workers", "-1"], "--workers -1"),
 }
 

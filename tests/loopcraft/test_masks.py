@@ -14,7 +14,7 @@ from loopcraft.core.checksums import add_sums, sums_of
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.mask_files import encode_masks
 from loopcraft.generation.recall_masks import SKY, recall_masks
-from loopcraft.worlds import make_world
+from loopcraft.worlds import make_surface_world, make_world
 from tests.fakes.world import FakeWorld
 from tests.fakes.world import recipe as fake_recipe
 
@@ -112,6 +112,31 @@ def test_the_command_adds_them_and_nothing_else(root: Path, made: Path, capsys) 
     assert set(after.sums) >= added
 
 
+def test_cells_may_be_coarser_and_stay_as_they_were_begun(root: Path, made: Path) -> None:
+    """A cell holds what a coarser picture's pixel shows; masks that are added later have the same cells."""
+    assert masks.main([str(root), "--workers", "1", "--cell", "2"]) == 0
+    data = open_dataset(root)
+    key = data.keys[0]
+    world = make_surface_world("voxel-v1", resolution=16)
+    expected = recall_masks(masks.play_again(world, data, key), data.num_context)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(data.masks(key)[name], array)
+    files = content(root)
+    (root / "000/001.seen.npz").unlink()
+    assert masks.main([str(root), "--workers", "1"]) == 0
+    assert content(root) == files
+    assert [masks.usual_cell(open_dataset(made), side) for side in (32, 64, 128, 200, 256)] == [1, 1, 2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [("3", "--cell 3: must divide the frames' 32 pixels"), ("-1", "--cell -1: choose 0 (the usual size)")],
+)
+def test_a_cell_that_does_not_fit_is_a_sentence(root: Path, capsys, cell: str, message: str) -> None:
+    assert masks.main([str(root), "--cell", cell]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
 def test_it_goes_on_with_the_same_bytes_in_any_number_of_processes(root: Path) -> None:
     assert masks.main([str(root), "--workers", "2"]) == 0
     files = content(root)
@@ -147,7 +172,8 @@ def test_a_walk_that_goes_another_way_gets_none(root: Path, capsys) -> None:
 
 def test_sets_that_cannot_be_played_again_are_refused(root: Path, tmp_path: Path, capsys) -> None:
     generate.generate(tmp_path / "fake", fake_recipe("val"), make_world=FakeWorld)
-    (root / "dataset.json").unlink()
+    for name in ("dataset.json", "SHA256SUMS"):
+        (root / name).unlink()
     for path, message in [
         (tmp_path / "fake", "unknown world 'fake-v1': choose one of voxel-v1, plaza-v1, minerl"),
         (root, "does not say in which worlds it was played"),

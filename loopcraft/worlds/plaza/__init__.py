@@ -1,9 +1,11 @@
 """The built-in world `plaza-v1`: a walled court of plain landmarks, which small models can learn to draw."""
 
+from loopcraft.worlds.base import UNDRAWN
 from loopcraft.worlds.registry import WorldSpec
 
 SPEC = WorldSpec(
     factory="loopcraft.worlds.plaza.world:make_plaza",
     knows_surfaces=True,
+    surface_quality=UNDRAWN,
     map_ground="loopcraft.worlds.plaza.world:map_ground",
 )

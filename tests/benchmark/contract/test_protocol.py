@@ -4,7 +4,15 @@ import dataclasses
 
 import pytest
 
-from benchmark.contract.protocol import LOOPCRAFT_MINI, LOOPCRAFT_V1, PROTOCOLS, Window, get_protocol
+from benchmark.contract.protocol import (
+    LOOPCRAFT_MINI,
+    LOOPCRAFT_RECALL_MINI,
+    LOOPCRAFT_RECALL_V1,
+    LOOPCRAFT_V1,
+    PROTOCOLS,
+    Window,
+    get_protocol,
+)
 from loopcraft.core.errors import UserError
 
 
@@ -38,6 +46,14 @@ def test_every_field_is_in_the_hash(change) -> None:
 def test_the_hash_is_pinned() -> None:
     assert LOOPCRAFT_V1.hash.startswith("2970cca70d500534")
     assert LOOPCRAFT_MINI.hash.startswith("5c80995b36608718")
+    assert LOOPCRAFT_RECALL_V1.hash.startswith("6ae0b0fd91c85b7e")
+    assert LOOPCRAFT_RECALL_MINI.hash.startswith("6a23cc248bc94b6c")
+
+
+def test_protocols_of_recall_have_the_same_frames_and_their_metrics_first() -> None:
+    for recall, plain in ((LOOPCRAFT_RECALL_V1, LOOPCRAFT_V1), (LOOPCRAFT_RECALL_MINI, LOOPCRAFT_MINI)):
+        assert recall == dataclasses.replace(plain, id=recall.id, metrics=recall.metrics)
+    assert LOOPCRAFT_RECALL_V1.metrics[:4] == ("psnr", "ssim", "lpips", "sift")
 
 
 def test_an_unknown_protocol_lists_the_known() -> None:

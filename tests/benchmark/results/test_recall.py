@@ -20,24 +20,11 @@ from benchmark.results.recall import (
     references_in,
     require_same_masks,
 )
-from benchmark.results.result_file import VERSION, Result, read_result, write_result
+from benchmark.results.result_file import VERSION, read_result, write_result
 from loopcraft.core.errors import UserError
-from loopcraft.dataset.layout import episode_key
-from tests.fakes.benchmark_data import make_recall, make_result
+from tests.fakes.benchmark_data import BINS, make_recall_result, make_result
 
-BINS = ((1, 16), (17, 32), (33, 64), (65, 128), (129, 256))
 NAN = float("nan")
-
-
-def run_with(by_age: np.ndarray, name: str = "model", ages=BINS, **more: object) -> Result:
-    """A result whose recall is `by_age` (V, bins)."""
-    keys = tuple(episode_key(video) for video in range(len(by_age)))
-    result = make_result(name, recall=make_recall(ages, by_age, **more))
-    videos = {window: (20.0,) * len(keys) for window in result.metrics["psnr"].windows}
-    metric = dataclasses.replace(result.metrics["psnr"], videos=videos)
-    return dataclasses.replace(
-        result, data=dataclasses.replace(result.data, keys=keys), metrics={"psnr": metric}
-    )
 
 
 # The second implementation: docs/recall.md again, with loops, the fit by its min-max formula.
@@ -118,7 +105,7 @@ def tables(seed: int, num_videos: int, num_bins: int) -> tuple[np.ndarray, ...]:
 def test_the_horizon_is_that_of_plain_loops(seed: int, num_videos: int, num_bins: int) -> None:
     model, floor, ceiling, pixels = (np.round(t, 4) for t in tables(seed, num_videos, num_bins))
     bins = BINS[:num_bins]
-    runs = (run_with(table, ages=bins, pixels=pixels) for table in (model, floor, ceiling))
+    runs = (make_recall_result(table, ages=bins, pixels=pixels) for table in (model, floor, ceiling))
     found = memory_horizon(*runs, "ssim")
     if np.isnan(model).all():
         assert found is None
@@ -149,7 +136,9 @@ FLOOR, CEILING = flat(0.2, 0.2, 0.2, 0.2, 0.2), flat(1.0, 1.0, 1.0, 1.0, 1.0)
     ],
 )
 def test_horizons_of_cartoon_cases(model, text: str, verdict, frames) -> None:
-    found = memory_horizon(run_with(model), run_with(FLOOR), run_with(CEILING), "ssim")
+    found = memory_horizon(
+        make_recall_result(model), make_recall_result(FLOOR), make_recall_result(CEILING), "ssim"
+    )
     assert found is not None
     if verdict is None:
         assert found.verdict == "measured"
@@ -161,14 +150,15 @@ def test_horizons_of_cartoon_cases(model, text: str, verdict, frames) -> None:
 
 def test_lower_scores_may_be_better() -> None:
     flipped = [
-        run_with(1 - table, higher_is_better=False) for table in (flat(1, 1, 1, 0.2, 0.2), FLOOR, CEILING)
+        make_recall_result(1 - table, higher_is_better=False)
+        for table in (flat(1, 1, 1, 0.2, 0.2), FLOOR, CEILING)
     ]
-    straight = [run_with(table) for table in (flat(1, 1, 1, 0.2, 0.2), FLOOR, CEILING)]
+    straight = [make_recall_result(table) for table in (flat(1, 1, 1, 0.2, 0.2), FLOOR, CEILING)]
     assert memory_horizon(*flipped, "ssim") == memory_horizon(*straight, "ssim")
 
 
 def test_one_video_has_a_horizon_and_no_interval() -> None:
-    one = [run_with(table[:1]) for table in (flat(1, 1, 1, 0.2, 0.2), FLOOR, CEILING)]
+    one = [make_recall_result(table[:1]) for table in (flat(1, 1, 1, 0.2, 0.2), FLOOR, CEILING)]
     found = memory_horizon(*one, "ssim")
     assert found is not None
     assert found.interval is None
@@ -177,29 +167,41 @@ def test_one_video_has_a_horizon_and_no_interval() -> None:
 
 def test_a_bin_whose_ceiling_is_no_better_than_the_floor_tells_nothing() -> None:
     ceiling = flat(1, 1, 1, 0.2, 1.0)
-    found = memory_horizon(run_with(flat(1, 1, 1, 0.2, 0.2)), run_with(FLOOR), run_with(ceiling), "ssim")
+    found = memory_horizon(
+        make_recall_result(flat(1, 1, 1, 0.2, 0.2)),
+        make_recall_result(FLOOR),
+        make_recall_result(ceiling),
+        "ssim",
+    )
     assert found is not None
     assert [(point.first, point.last) for point in found.points] == [ages for ages in BINS if ages[0] != 65]
-    assert memory_horizon(run_with(FLOOR), run_with(CEILING), run_with(FLOOR), "ssim") is None
+    assert (
+        memory_horizon(
+            make_recall_result(FLOOR), make_recall_result(CEILING), make_recall_result(FLOOR), "ssim"
+        )
+        is None
+    )
 
 
 def test_videos_are_paired_by_key() -> None:
     rng = np.random.default_rng(0)
     model, floor, ceiling, pixels = tables(3, 6, 5)
-    runs = [run_with(table, pixels=pixels) for table in (model, floor, ceiling)]
+    runs = [make_recall_result(table, pixels=pixels) for table in (model, floor, ceiling)]
     whole = memory_horizon(*runs, "ssim")
     more = [np.vstack([table, rng.random((1, 5))]) for table in (floor, ceiling)]
     extra = np.vstack([pixels, np.ones((1, 5))])
-    others = [run_with(table, pixels=extra) for table in more]
+    others = [make_recall_result(table, pixels=extra) for table in more]
     assert memory_horizon(runs[0], *others, "ssim") == whole
 
 
 def test_other_masks_are_refused() -> None:
-    other = run_with(FLOOR, name="other", pixels=np.full(FLOOR.shape, 7))
+    other = make_recall_result(FLOOR, name="other", pixels=np.full(FLOOR.shape, 7))
     message = r"the model \(model\) and the floor \(other\) .* different recall masks \(video 000/000\)"
     with pytest.raises(UserError, match=message):
-        memory_horizon(run_with(CEILING), other, run_with(CEILING), "ssim")
-    require_same_masks({"a": run_with(FLOOR), "b": run_with(CEILING), "old": make_result()})
+        memory_horizon(make_recall_result(CEILING), other, make_recall_result(CEILING), "ssim")
+    require_same_masks(
+        {"a": make_recall_result(FLOOR), "b": make_recall_result(CEILING), "old": make_result()}
+    )
 
 
 def test_what_has_no_recall_has_no_horizon() -> None:
@@ -211,18 +213,20 @@ def test_what_has_no_recall_has_no_horizon() -> None:
 def test_the_gain_is_paired_video_by_video() -> None:
     by_age = np.array([[0.5, NAN], [0.75, 0.25], [NAN, NAN], [1.0, 1.0]])
     never = np.array([0.25, 0.5, 0.5, NAN])
-    found = recall_gain(run_with(by_age, ages=BINS[:2], never_shown=never), "ssim")
+    found = recall_gain(make_recall_result(by_age, ages=BINS[:2], never_shown=never), "ssim")
     assert found is not None
     assert found.mean == pytest.approx((0.25 + 0.0) / 2)
     assert found.interval == pytest.approx(tuple(map(float, bootstrap_interval(np.array([0.25, 0.0])))))
-    worse = recall_gain(run_with(by_age, ages=BINS[:2], never_shown=never, higher_is_better=False), "ssim")
+    worse = recall_gain(
+        make_recall_result(by_age, ages=BINS[:2], never_shown=never, higher_is_better=False), "ssim"
+    )
     assert worse is not None
     assert worse.mean == pytest.approx(-found.mean)
 
 
 def test_the_curve_has_the_bins_that_a_video_has() -> None:
     by_age = np.array([[0.5, NAN, NAN], [0.75, 0.25, NAN]])
-    first, second = age_curve(run_with(by_age, ages=BINS[:3]), "ssim")
+    first, second = age_curve(make_recall_result(by_age, ages=BINS[:3]), "ssim")
     assert (first.first, first.last, first.num_videos) == (1, 16, 2)
     assert first.estimate.mean == 0.625
     assert second.num_videos == 1
@@ -231,8 +235,11 @@ def test_the_curve_has_the_bins_that_a_video_has() -> None:
 
 
 def test_references_are_found_by_name() -> None:
-    floor, truth = run_with(FLOOR, name="other-video"), run_with(CEILING, name="ground-truth")
-    best = run_with(CEILING, name="autoencoded")
+    floor, truth = (
+        make_recall_result(FLOOR, name="other-video"),
+        make_recall_result(CEILING, name="ground-truth"),
+    )
+    best = make_recall_result(CEILING, name="autoencoded")
     assert references_in({"a": floor, "b": truth}) == (floor, truth)
     assert references_in({"a": floor, "b": truth, "c": best}) == (floor, best)
     assert references_in({"a": truth, "b": make_result("other-video")}) is None
@@ -244,10 +251,11 @@ def test_references_are_found_by_name() -> None:
 
 
 def test_recall_survives_the_file_in_the_order_of_keys(tmp_path) -> None:
-    result = run_with(tables(1, 4, 5)[0], pixels=tables(1, 4, 5)[3])
+    result = make_recall_result(tables(1, 4, 5)[0], pixels=tables(1, 4, 5)[3])
     write_result(tmp_path / "result.json", result)
     assert read_result(tmp_path / "result.json") == result
     document = json.loads((tmp_path / "result.json").read_text())
+    del document["sha256"]  # a stranger's file has none
     reversed_document = reverse_videos(document)
     (tmp_path / "result.json").write_text(json.dumps(reversed_document))
     assert read_result(tmp_path / "result.json") == result
@@ -296,7 +304,7 @@ def test_files_of_version_1_are_read(path: Path) -> None:
     ],
 )
 def test_a_bad_field_of_recall_is_named(tmp_path, path: str, value: object, message: str) -> None:
-    document = json.loads(json.dumps(dataclasses.asdict(run_with(flat(0.5, 0.25), ages=BINS[:2]))))
+    document = json.loads(json.dumps(dataclasses.asdict(make_recall_result(flat(0.5, 0.25), ages=BINS[:2]))))
     *parents, last = path.split(".")
     place = document["recall"]
     for parent in parents:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.contract.model import ContractError, Playback, RolloutModel, role_of
+from benchmark.contract.model import ContractError, RecordedFrames, RolloutModel, role_of
 from benchmark.run import model_arguments
 from benchmark.sources import loading
-from benchmark.sources.loading import load_model
+from benchmark.sources.loading import load_model, parse_model_args
 from benchmark.sources.references import CopyLast, GroundTruth, OtherVideo
 from loopcraft.core.errors import UserError
 
@@ -52,14 +52,14 @@ def test_bounds_are_registered_and_marked(name: str) -> None:
 
 def test_only_bounds_that_see_the_answer_are_playback() -> None:
     assert isinstance(CopyLast(), RolloutModel)
-    assert not isinstance(CopyLast(), Playback)
+    assert not isinstance(CopyLast(), RecordedFrames)
     for seer in (GroundTruth(), OtherVideo()):
-        assert isinstance(seer, Playback)
+        assert isinstance(seer, RecordedFrames)
         assert not isinstance(seer, RolloutModel)
 
 
 def test_a_model_by_path_with_arguments() -> None:
-    model = load_model(f"{__name__}:Sized", '{"size": 24}')
+    model = load_model(f"{__name__}:Sized", {"size": 24})
     assert model.frame_shape == (3, 24, 24)
     assert role_of(model) == "model"
 
@@ -79,7 +79,7 @@ def test_a_model_by_path_with_arguments() -> None:
 )
 def test_a_model_that_cannot_be_loaded(spec: str, arguments: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        load_model(spec, arguments)
+        load_model(spec, parse_model_args(arguments))
 
 
 @pytest.mark.parametrize(

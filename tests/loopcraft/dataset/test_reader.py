@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -206,8 +208,9 @@ def test_folders_that_hold_no_data_set(tmp_path: Path, root: Path) -> None:
     ],
 )
 def test_an_index_that_cannot_be_right_is_refused(root: Path, index: str) -> None:
+    (root / "SHA256SUMS").unlink()  # of which a forger makes another
     (root / "index.json").write_text(index)
-    with pytest.raises(UserError, match=r"index\.json: .*restore it"):
+    with pytest.raises(UserError, match=r"index\.json: (not JSON|names no|no valid).*restore it"):
         open_dataset(root)
 
 
@@ -260,6 +263,24 @@ def test_masks_are_compared_with_their_checksums(root: Path) -> None:
         open_dataset(root).masks("000/000")
     add_sums(root, dict.fromkeys(names))
     assert open_dataset(root).masks("000/000") is None
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "episodes.parquet"])
+def test_what_is_lost_is_missed(root: Path, name: str) -> None:
+    (root / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        open_dataset(root).fingerprint, open_dataset(root).manifest
+
+
+def test_a_table_with_a_text_that_is_none_is_damaged(root: Path) -> None:
+    """Arrow reads it and pandas dies of it, with the whole process."""
+    (root / "SHA256SUMS").unlink()
+    texts = pa.array([b"\xff\xfe"] * 4, pa.binary()).view(pa.string())
+    table = pq.read_table(root / "episodes.parquet")
+    place = table.column_names.index("rejected")
+    pq.write_table(table.set_column(place, "rejected", [texts]), root / "episodes.parquet")
+    with pytest.raises(UserError, match=r"episodes\.parquet: not a readable table .*Invalid UTF8"):
+        open_dataset(root).metadata
 
 
 def test_an_older_data_set_has_fewer_checksums_and_is_read(root: Path, dataset: LoopcraftDataset) -> None:

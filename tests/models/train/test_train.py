@@ -98,7 +98,7 @@ def test_trained_models_run_in_the_benchmark(tmp_path, latents, name):
     flags = (*flags, "--out", str(tmp_path), "--steps", "1", "--picture-every", "1", "--pool", "1")
     assert main([*flags, "--model", name]) == 0
     factory = f"models.zoo.world_models:{name.replace('-', '_')}"
-    model = load_model(factory, json.dumps({"checkpoint": str(tmp_path), "steps": 2}))
+    model = load_model(factory, {"checkpoint": str(tmp_path), "steps": 2})
     assert (model.name, len(model.checkpoint_sha256)) == (name, 64)
     context = torch.zeros(1, model.max_context, 3, 16, 16, dtype=torch.uint8)
     walk = torch.zeros(1, model.max_context + 3, dtype=torch.int64)

@@ -25,7 +25,7 @@ SETS = {
     "voxel-v1": ("millivid", "framepack", "full-resolution", "millivid-causal"),
 }
 BASELINES = ("framepack", "full-resolution")
-BOUNDS = ("copy-last", "other-video")
+REFERENCES = ("copy-last", "other-video")
 SAMPLING = {
     "plaza-v1": Sampling(steps=6, solver="dpm++2m", bound=2.0),
     "voxel-v1": Sampling(steps=4, solver="dpm++2m"),
@@ -106,7 +106,7 @@ def test_results_are_of_the_models_in_the_box(world, name):
 
 @pytest.mark.parametrize("world", SETS)
 def test_all_results_are_of_the_same_test_videos(world):
-    results = [result_of(world, name) for name in (*SETS[world], *BOUNDS)]
+    results = [result_of(world, name) for name in (*SETS[world], *REFERENCES)]
     assert len({result.data.fingerprint for result in results}) == 1
     assert {result.data.frame_shape for result in results} == {(3, 64, 64)}
 
@@ -118,7 +118,7 @@ def test_models_beat_the_bounds(world, name, metric, window):
     chance = 0.01 if (metric, window) == ("ssim", "short") else 0.0  # there the last frame is hard to beat
     assert (
         mean(world, name, metric, window)
-        > max(mean(world, bound, metric, window) for bound in BOUNDS) - chance
+        > max(mean(world, bound, metric, window) for bound in REFERENCES) - chance
     )
 
 

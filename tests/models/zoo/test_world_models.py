@@ -211,9 +211,7 @@ def test_a_result_says_what_the_model_computed_in(world_data, tmp_path):
 
 
 def test_the_contract_is_met():
-    model = load_registered(
-        "models.zoo.world_models:upscale", json.dumps({"preset": "trial", "frame_size": SIZE})
-    )
+    model = load_registered("models.zoo.world_models:upscale", {"preset": "trial", "frame_size": SIZE})
     assert model.frame_shape == (3, SIZE, SIZE)
     assert model.max_context == 40
 

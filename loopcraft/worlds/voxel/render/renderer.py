@@ -2,7 +2,7 @@
 
 Quality "fast" takes one sample a pixel and "best" the mean of 2x2 everywhere, which is what the paper's 512
 to 256 box filter gives. "default" adds two samples on a diagonal, only at pixels whose neighbour sees another
-face of another colour.
+face of another colour. "undrawn" traces and leaves the picture black, for those who want its surfaces alone.
 """
 
 from functools import cache
@@ -12,7 +12,7 @@ from jaxtyping import Float32, Float64, Int32, Int64, UInt8, UInt64
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.jit import inlined, kernel
-from loopcraft.worlds.base import Pose
+from loopcraft.worlds.base import UNDRAWN, Pose
 from loopcraft.worlds.voxel.render.ray_packet import (
     I0,
     I1,
@@ -48,7 +48,7 @@ class Renderer:
     """Draws square pictures of scenes. It keeps buffers between pictures, nothing that a picture shows."""
 
     def __init__(self, *, resolution: int, quality: str = "default", view_distance: float = 64.0):
-        if quality not in QUALITIES:
+        if quality not in (*QUALITIES, UNDRAWN):
             raise UserError(f"unknown quality {quality!r}: choose one of {', '.join(QUALITIES)}")
         if resolution < TILE or resolution % TILE:
             raise UserError(f"resolution {resolution} is not a positive multiple of {TILE}")
@@ -71,6 +71,8 @@ class Renderer:
         eye, axes = camera(scene, pose)
         view = View(eye.astype(np.float32), axes, self.view_distance, self.pixel_size)
         trace(scene, view, self._centres, self._hits)
+        if self.quality == UNDRAWN:
+            return np.zeros((self.resolution, self.resolution, 3), np.uint8)
         shade(scene, sky, view, self._centres, self._hits, self._colors)
         if self.quality != "fast":
             contrast = -1 if self.quality == "best" else EDGE_CONTRAST

@@ -1,0 +1,138 @@
+"""The model card: who made the model, from what, and how its row is made again. JSON, checked field by field.
+
+Every text is shown as text, links are http(s), and nothing of a card is ever executed.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from leaderboard.entry import limits
+from loopcraft.core.decoding import SchemaError, decode
+from loopcraft.core.errors import UserError
+from loopcraft.core.files import parse_json, write_json
+
+FORMAT = "loopcraft-card"
+VERSION = 1
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a reader wants to know of a model beside its scores; None where there is nothing to say."""
+
+    format: Literal["loopcraft-card"] = "loopcraft-card"
+    version: Literal[1] = 1
+    name: str
+    """As in the table."""
+    model_version: str
+    """Which of the models of that name."""
+    authors: tuple[str, ...]
+    date: str
+    """Of the model, like 2026-11-26."""
+    licence: str
+    """Of the weights, like MIT; "not released" where there are none to have."""
+    description: str
+    """A sentence or two."""
+    training_data: str
+    conditioning: str
+    """What the model is told of the future, like "actions"."""
+    parameters: int | None
+    """Numbers that training sets, of all networks that run."""
+    tokens_per_step: int | None
+    """Tokens that one call of the network reads and writes."""
+    links: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Addresses by what is there: paper, code, weights."""
+    reproduce: tuple[str, ...] = ()
+    """Commands that make the row again."""
+    contact: str | None = None
+
+
+def read_card(path: Path) -> Card:
+    """The card in a file; raises `UserError` with the first wrong field and what is expected there."""
+    if path.stat().st_size > limits.MOST_CARD_BYTES:
+        raise UserError(f"{path}: has more than {limits.MOST_CARD_BYTES} bytes; shorten it")
+    document = parse_json(path.read_bytes(), path, "a model card is JSON: docs/leaderboard.md shows one")
+    try:
+        return decode_card(document)
+    except SchemaError as error:
+        raise UserError(
+            f"{path}: not a model card: {error}; docs/leaderboard.md explains each field"
+        ) from error
+
+
+def decode_card(document: Any) -> Card:
+    """The card of a JSON value; raises `SchemaError`."""
+    card = decode(Card, document)
+    for problem in _problems(card):
+        raise SchemaError(problem)
+    return card
+
+
+def write_card(path: Path, card: Card) -> None:
+    """Write the file, whole or not at all."""
+    write_json(path, json.loads(json.dumps(dataclasses.asdict(card))))
+
+
+def _problems(card: Card) -> Iterator[str]:
+    for name in ("name", "model_version", "licence", "conditioning"):
+        yield from _text_problems(name, getattr(card, name), limits.LONGEST_LINE)
+    for name in ("description", "training_data"):
+        yield from _text_problems(name, getattr(card, name), limits.LONGEST_TEXT)
+    for name in ("authors", "reproduce", "links"):
+        if len(getattr(card, name)) > limits.MOST_ITEMS:
+            yield f"{name}: more than {limits.MOST_ITEMS} of them"
+    if not card.authors:
+        yield "authors: name at least one"
+    for place, author in enumerate(card.authors):
+        yield from _text_problems(f"authors[{place}]", author, limits.LONGEST_LINE)
+    for place, command in enumerate(card.reproduce):
+        yield from _text_problems(f"reproduce[{place}]", command, limits.LONGEST_TEXT)
+    for label, address in card.links.items():
+        yield from _text_problems("links", label, limits.LONGEST_LINE)
+        if not is_web_address(address):
+            yield f"links.{label}: expected an address like https://example.org, found {address[:60]!r}"
+    if card.contact is not None:
+        yield from _text_problems("contact", card.contact, limits.LONGEST_LINE)
+    for name in ("parameters", "tokens_per_step"):
+        count = getattr(card, name)
+        if count is not None and not 1 <= count <= 10**15:
+            yield f"{name}: expected a count above zero, or null where it is unknown, found {count}"
+    if not _is_date(card.date):
+        yield f"date: expected a day like 2026-11-26, found {card.date[:60]!r}"
+
+
+def _text_problems(field: str, text: str, longest: int) -> Iterator[str]:
+    if not text.strip():
+        yield f"{field}: is empty"
+    if len(text) > longest:
+        yield f"{field}: has {len(text)} characters, more than {longest}"
+    if not all(char.isprintable() for char in text):
+        yield f"{field}: holds line breaks or signs that cannot be printed"
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a link may lead there: http or https, a host, and no trick in between."""
+    if len(text) > limits.LONGEST_LINK or not re.fullmatch(r"[!-~]+", text) or re.search(r"[\"'<>\\`]", text):
+        return False
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        return False
+
+
+def _is_date(text: str) -> bool:
+    if not _DATE.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

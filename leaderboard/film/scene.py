@@ -1,0 +1,110 @@
+"""A scene: all that the player shows of one test video beside the models, as four small files.
+
+truth.mp4     the true frames, context and horizon
+memory.mp4    what returned, in colour on black; there where the data set has recall masks
+walk.json     context length, positions, headings and returns, frame by frame
+map.webp      the ground from above; there where the world can show it
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from leaderboard.film.clips import write_clip
+from loopcraft.core.files import whole_file, write_json
+from loopcraft.dataset import LoopcraftDataset
+from loopcraft.dataset.mask_files import DTYPES, Masks, spread
+from loopcraft.walks.revisits import find_revisits
+from loopcraft.worlds import world_ids, world_spec
+
+TRUTH, MEMORY, WALK, MAP = "truth.mp4", "memory.mp4", "walk.json", "map.webp"
+FILES = (TRUTH, MEMORY, WALK, MAP)
+MOST_BYTES = 90_000
+"""Of a clip."""
+RETURNED = (255, 45, 130)
+"""The colour of pixels whose surface the context showed and that have been out of sight."""
+MARGIN_BLOCKS = 4.0
+MAP_PIXELS = 256
+
+
+def scene_name(key: str) -> str:
+    """The folder of a scene."""
+    return key.replace("/", "-")
+
+
+def write_scene(folder: Path, dataset: LoopcraftDataset, key: str, num_context: int, num_frames: int) -> None:
+    """Write the scene of one video into `folder`."""
+    frames = list(dataset.iterate_frames(key, 0, num_frames))
+    write_clip(folder / TRUTH, frames, MOST_BYTES)
+    masks = dataset.masks(key) if dataset.num_context == num_context else None
+    if masks is not None and set(masks) == set(DTYPES):
+        write_clip(folder / MEMORY, returned_pixels(masks, num_frames, *frames[0].shape[:2]), MOST_BYTES)
+    poses = dataset.states(key)[:num_frames, 1:]
+    ground = ground_map(dataset, key, poses)
+    if ground is not None:
+        picture, extent = ground
+        with whole_file(folder / MAP) as temporary:
+            picture.save(temporary, format="WEBP", quality=60, method=6)
+    write_json(folder / WALK, walk_of(poses, num_context, None if ground is None else extent))
+
+
+def returned_pixels(masks: Masks, num_frames: int, height: int, width: int) -> list[np.ndarray]:
+    """The mask of what returned as frames: coloured where it did, black elsewhere."""
+    returned = spread(masks["age"][:num_frames] > 0, height, width, "the scene")
+    return list(np.where(returned[..., None], np.array(RETURNED, np.uint8), np.uint8(0)))
+
+
+def walk_of(
+    poses: Float[np.ndarray, "T 5"], num_context: int, extent: Mapping[str, float] | None
+) -> dict[str, Any]:
+    """Positions in blocks, headings in degrees, and the frames at which a return begins."""
+    back = np.zeros(len(poses), bool)
+    back[num_context:] = find_revisits(poses, num_context)
+    begins = np.flatnonzero(back & ~np.roll(back, 1))
+    return {
+        "context": num_context,
+        "x": [round(float(x), 2) for x in poses[:, 0]],
+        "z": [round(float(z), 2) for z in poses[:, 2]],
+        "yaw_deg": [round(float(yaw) % 360.0, 1) for yaw in poses[:, 3]],
+        "is_back": [int(flag) for flag in back],
+        "returns": [int(frame) for frame in begins],
+        "map": None if extent is None else dict(extent),
+    }
+
+
+def ground_map(
+    dataset: LoopcraftDataset, key: str, poses: Float[np.ndarray, "T 5"]
+) -> tuple[Image.Image, dict[str, float]] | None:
+    """The ground that a walk crossed and where its picture lies in blocks; None where nobody can show it."""
+    world = dataset.world_id
+    if world is None or world not in world_ids() or "world_seed" not in dataset.metadata:
+        return None
+    spec = world_spec(world)
+    if spec.map_ground is None:
+        return None
+    reach = float(np.ptp(poses[:, [0, 2]], axis=0).max())
+    seed = int(dataset.metadata["world_seed"].loc[key])
+    ground = spec.load(spec.map_ground)(seed, poses, MARGIN_BLOCKS + reach)
+    image = Image.fromarray(ground.image)
+    center = (poses[:, [0, 2]].min(axis=0) + poses[:, [0, 2]].max(axis=0)) / 2
+    left, top = center - reach / 2 - MARGIN_BLOCKS
+    side = reach + 2 * MARGIN_BLOCKS
+    scale = ground.blocks_per_pixel
+    box = tuple(
+        (edge - origin) / scale
+        for edge, origin in (
+            (left, ground.west),
+            (top, ground.north),
+            (left + side, ground.west),
+            (top + side, ground.north),
+        )
+    )
+    picture = image.transform(
+        (MAP_PIXELS, MAP_PIXELS), Image.Transform.EXTENT, box, resample=Image.Resampling.NEAREST
+    )
+    extent = {"left": round(float(left), 2), "top": round(float(top), 2), "side": round(side, 2)}
+    return picture.convert("RGB"), extent

@@ -1,0 +1,36 @@
+"use strict";
+/** What the data files hand over, by name. They are scripts, as a page opened from a disk may fetch nothing else. */
+const Data = (() => {
+  const values = new Map();
+  const loading = new Map();
+
+  /** Called by the data files. */
+  function put(name, value) {
+    values.set(name, value);
+  }
+
+  /** A value that a script of the page itself has brought. */
+  function get(name) {
+    return values.get(name);
+  }
+
+  /** The value of data/NAME.js, loaded once. */
+  function load(name) {
+    if (values.has(name)) return Promise.resolve(values.get(name));
+    if (!loading.has(name)) loading.set(name, script(`data/${name}.js`).then(() => values.get(name)));
+    return loading.get(name);
+  }
+
+  /** Run a script of this site; the promise fails where it is missing. */
+  function script(address) {
+    return new Promise((resolve, reject) => {
+      const element = document.createElement("script");
+      element.src = address;
+      element.onload = () => resolve();
+      element.onerror = () => reject(new Error(`${address} is missing from this site`));
+      document.head.append(element);
+    });
+  }
+
+  return { put, get, load, script };
+})();

@@ -1,0 +1,58 @@
+"""A table as CSV and as JSON: every number unrounded, for whoever draws or ranks it another way."""
+
+import csv
+import io
+from typing import Any
+
+from leaderboard.site.tables import SiteTable
+from loopcraft.core.cli import one_line
+from loopcraft.core.files import encode_json
+
+HEADER = ("entry", "name", "role", "window", "metric", "unit", "better", "mean", "low", "high")
+
+
+def as_rows(table: SiteTable) -> list[tuple[Any, ...]]:
+    """A line a number, as `HEADER` names its parts."""
+    rows = []
+    for column in table.columns:
+        better = "higher" if column.is_higher_better else "lower"
+        for window, values in column.values.items():
+            for entry in table.entries:
+                found = values.get(entry.id)
+                if found is not None:
+                    model = entry.result.model
+                    name = one_line(entry.card.name if entry.card else model.name)
+                    interval = found.interval or (None, None)
+                    rows.append(
+                        (
+                            entry.id,
+                            name,
+                            model.role,
+                            window or "all",
+                            column.id,
+                            column.unit,
+                            better,
+                            found.mean,
+                            *interval,
+                        )
+                    )
+    return rows
+
+
+def as_csv(table: SiteTable) -> bytes:
+    """The lines as CSV; text that a spreadsheet would take for a formula begins with an apostrophe."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(HEADER)
+    for row in as_rows(table):
+        writer.writerow(["" if value is None else _safe(value) for value in row])
+    return file.getvalue().encode()
+
+
+def _safe(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
+
+
+def as_json(table: SiteTable) -> bytes:
+    """The lines as a JSON list of objects."""
+    return encode_json([dict(zip(HEADER, row, strict=True)) for row in as_rows(table)])

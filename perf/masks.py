@@ -1,0 +1,144 @@
+"""What recall masks cost: `python -m perf.masks --weights weights`.
+
+Episodes of both block worlds at 256 x 256 are made, and their masks: processor time and bytes of the one to
+the other's. How many pixels of the horizon get another kind than by cells of one pixel. Then a video is
+scored by PSNR, SSIM and LPIPS, without masks and with them.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt16
+
+from benchmark.contract.compute import Compute
+from benchmark.contract.protocol import LOOPCRAFT_MINI
+from benchmark.harness.rollout import rollout_blocks
+from benchmark.harness.score import Scorer, score_videos
+from benchmark.metrics import get_metrics
+from benchmark.metrics.base import Resources
+from benchmark.sources.references import CopyLast
+from benchmark.weight_files.bundle import open_bundle
+from loopcraft.core import cli
+from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.dataset.mask_codes import CODE_RETURNED
+from loopcraft.generate import generate
+from loopcraft.generation.recall_masks import recall_codes
+from loopcraft.generation.recipe import Recipe
+from loopcraft.masks import COARSE_CELL, make_masks, play_again
+from loopcraft.worlds import make_surface_world, make_world
+
+RESOLUTION = 256
+WORLDS = ("voxel-v1", "plaza-v1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """On how much it is measured."""
+
+    episodes: int = 3
+    """Episodes of each world."""
+    weights: Path | None = None
+    """The folder of pretrained networks, for LPIPS; scoring is not measured without it."""
+
+
+def seconds(act: Callable[[], object]) -> float:
+    """Processor time of all threads."""
+    begin = time.process_time()
+    act()
+    return time.process_time() - begin
+
+
+def make_set(root: Path, world: str, num_episodes: int, num_frames: int) -> LoopcraftDataset:
+    """A test set, its walks chosen among no more than it needs."""
+    recipe = Recipe(
+        world=world,
+        split="test",
+        num_episodes=num_episodes,
+        num_frames=num_frames,
+        resolution=RESOLUTION,
+        candidates=num_episodes,
+    )
+    generate(root, recipe, make_world=lambda: make_world(world, resolution=RESOLUTION))
+    return open_dataset(root)
+
+
+def measure_making(folder: Path, world: str, num_episodes: int) -> None:
+    """Print what the masks of a world cost."""
+    make_set(folder / "warm", world, 1, 16)
+    made = seconds(lambda: make_set(folder / "set", world, num_episodes, 1024))
+    data = open_dataset(folder / "set")
+    context = int(data.num_context or 0)
+    coarse, fine = (make_surface_world(world, resolution=RESOLUTION // cell) for cell in (COARSE_CELL, 1))
+    list(coarse.play(0, data.actions(data.keys[0])[:2], surfaces=True))
+
+    def add_masks() -> None:
+        for key in data.keys:
+            make_masks(coarse, key, dataset=data, num_context=context)
+
+    masked = seconds(add_masks)
+    video = sum(data.video_path(key).stat().st_size for key in data.keys)
+    masks = sum(data.masks_path(key).stat().st_size for key in data.keys)
+    shares = []
+    for key in data.keys:
+        found = (recall_codes(play_again(either, data, key), context)[context:] for either in (coarse, fine))
+        shares.append(other_kinds(*found))
+    print(f"{world}: {num_episodes} episodes of 1024 frames, cells of {COARSE_CELL} x {COARSE_CELL} pixels")
+    print(f"  time of masks / time of generation:   {masked / made:5.1%}   [at most 25 %]")
+    print(f"  size of masks / size of videos:       {masks / video:5.1%}   [at most 15 %]")
+    print(f"  pixels of another kind than by cells of one pixel: {np.mean(shares):.1%}")
+
+
+def other_kinds(coarse: UInt16[np.ndarray, "T h w"], fine: UInt16[np.ndarray, "T H W"]) -> float:
+    """The share of pixels whose kind (sky, never shown, in sight, returned) is another."""
+    kinds = np.minimum(coarse, CODE_RETURNED)
+    whole = kinds.repeat(COARSE_CELL, axis=1).repeat(COARSE_CELL, axis=2)
+    return float((whole != np.minimum(fine, CODE_RETURNED)).mean())
+
+
+def measure_scoring(folder: Path, weights: Path) -> None:
+    """Print what masks add to the scoring of a video."""
+    protocol = LOOPCRAFT_MINI
+    data = make_set(folder / "scored", "plaza-v1", 1, protocol.num_frames)
+    resources = Resources(device=torch.device("cpu"), weights=open_bundle(weights))
+    scorer = Scorer(get_metrics(["psnr", "ssim", "lpips"]), resources)
+    keys = data.keys[:1]
+
+    def score(has_masks: bool = True) -> None:
+        blocks = rollout_blocks(CopyLast(), data, protocol, keys, seed=0, compute=Compute())
+        (scores,) = score_videos(blocks, scorer, data, protocol, keys)
+        assert ("surfaces" in scores) == has_masks
+
+    world = make_surface_world("plaza-v1", resolution=RESOLUTION // COARSE_CELL)
+    make_masks(world, keys[0], dataset=data, num_context=protocol.context)
+    score()  # compiles
+    hidden = data.masks_path(keys[0]).with_suffix(".hidden")
+    with_masks, without = [], []
+    for _ in range(3):
+        with_masks.append(seconds(score))
+        data.masks_path(keys[0]).rename(hidden)
+        without.append(seconds(partial(score, has_masks=False)))
+        hidden.rename(data.masks_path(keys[0]))
+    print(f"scoring {protocol.horizon} frames by PSNR, SSIM and LPIPS: {min(without):.1f} s without masks")
+    print(
+        f"  masks add:                            {min(with_masks) / min(without) - 1:5.1%}   [at most 10 %]"
+    )
+
+
+def measure(flags: Flags) -> None:
+    """Print all ratios."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        for world in WORLDS:
+            measure_making(Path(temporary) / world, world, flags.episodes)
+        if flags.weights is not None:
+            measure_scoring(Path(temporary), flags.weights)
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(Flags, measure, None))

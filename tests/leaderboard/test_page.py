@@ -1,0 +1,27 @@
+"""The page of the leaderboard says what is there."""
+
+import re
+from pathlib import Path
+
+from leaderboard.entry.card import decode_card
+from leaderboard.site.pages import EXAMPLE_CARD
+from loopcraft.core.files import parse_json
+from loopcraft.test_sets.known import all_test_sets
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "leaderboard.md").read_text()
+
+
+def test_its_card_is_that_of_the_site() -> None:
+    found = re.search(r"<!-- card -->\n```json\n(.*?)\n```", PAGE, re.DOTALL)
+    assert found is not None
+    assert found[1] == EXAMPLE_CARD
+    assert decode_card(parse_json(found[1].encode(), "the page")).name == "Rememberer"
+
+
+def test_its_table_has_every_test_set() -> None:
+    for test_set in all_test_sets():
+        lines = [line for line in PAGE.splitlines() if line.startswith("|")]
+        (line,) = [line for line in lines if f"`{test_set.name}`" in line]
+        words = "not pinned yet" if test_set.fingerprint is None else test_set.fingerprint[:12]
+        assert words in line
+        assert f"{test_set.num_episodes} of {test_set.num_frames} frames" in line

@@ -1,0 +1,77 @@
+"""The canonical test sets: their table is whole, their presets stand for flags, and a foreign set is told."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmark.contract.protocol import PROTOCOLS, RECALL_PROTOCOLS, get_protocol
+from benchmark.results.result_file import read_result
+from loopcraft import generate
+from loopcraft.core.errors import UserError
+from loopcraft.test_sets import known
+from loopcraft.test_sets.known import TestSet, all_test_sets, find_test_set, get_test_set
+from loopcraft.worlds.registry import BUILT_IN
+
+RESULTS = Path(__file__).resolve().parents[3] / "models" / "pretrained"
+
+
+def test_every_protocol_has_its_set_in_every_block_world() -> None:
+    names = {found.name for found in all_test_sets()}
+    for protocol in PROTOCOLS:
+        assert {f"{protocol}/voxel-v1", f"{protocol}/plaza-v1"} <= names
+
+
+@pytest.mark.parametrize("found", all_test_sets(), ids=lambda found: found.name)
+def test_a_set_fits_its_protocol(found: TestSet) -> None:
+    assert found.world in BUILT_IN
+    assert (found.select == "realised") == (found.protocol_id in RECALL_PROTOCOLS)
+    assert found.num_frames == get_protocol(found.protocol_id).num_frames
+    assert found.fingerprint is None or re.fullmatch("[0-9a-f]{64}", found.fingerprint)
+    assert found.fingerprint is None or find_test_set(found.fingerprint) is found
+
+
+@pytest.mark.parametrize("world", ["plaza-v1", "voxel-v1"])
+def test_the_results_in_the_box_are_of_the_pinned_sets(world: str) -> None:
+    found = get_test_set(f"loopcraft-mini/{world}")
+    for path in sorted((RESULTS / world / "results").glob("*/result.json")):
+        data = read_result(path).data
+        assert (data.fingerprint, data.world_id) == (found.fingerprint, world)
+        assert len(data.keys) == found.num_episodes
+
+
+def test_a_preset_is_its_flags() -> None:
+    flags = generate.Flags(out=Path("x"), preset="loopcraft-mini/plaza-v1")
+    spelt = generate.Flags(
+        out=Path("x"), world="plaza-v1", split="test", num_episodes=64, num_frames=256, resolution=64
+    )
+    assert generate.recipe_of(flags) == generate.recipe_of(spelt)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"preset": "loopcraft-v2/test"},
+            "unknown preset 'loopcraft-v2/test': choose one of loopcraft-",
+        ),
+        ({"preset": "loopcraft-mini/plaza-v1", "seed": 3}, "--seed 3: --preset loopcraft-mini/plaza-v1 says"),
+        ({"split": "test"}, "--num-episodes is missing: give it, or a --preset"),
+        ({"num_episodes": 3}, "--split is missing"),
+    ],
+)
+def test_flags_that_contradict_a_preset_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        generate.recipe_of(dataclasses.replace(generate.Flags(out=Path("x")), **changes))
+
+
+def test_a_set_made_by_a_preset_says_whether_it_is_the_pinned_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = TestSet(name="tiny/plaza-v1", num_episodes=1, num_frames=16, resolution=16)
+    for pinned, words in ((None, "has no pinned one yet"), ("f" * 64, "not that of tiny/plaza-v1")):
+        table = (dataclasses.replace(small, fingerprint=pinned),)
+        monkeypatch.setattr(known, "all_test_sets", lambda table=table: table)
+        assert generate.main(["--preset", "tiny/plaza-v1", "--out", str(tmp_path), "--workers", "1"]) == 0
+        assert words in capsys.readouterr().out
