@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loopcraft.core.progress import progress_bar
+from loopcraft.executors.local import LocalExecutor
 from loopcraft.generation.plan import choose_candidates
 from loopcraft.generation.realised import (
     SIGHT_RESOLUTION,
@@ -24,7 +25,6 @@ from loopcraft.generation.realised import (
     sight_of,
 )
 from loopcraft.generation.recipe import Recipe
-from loopcraft.generation.workers import run_jobs
 from loopcraft.worlds import make_surface_world
 from loopcraft.worlds.base import SurfaceWorld
 
@@ -56,12 +56,8 @@ def selections(recipe: Recipe, workers: int) -> dict[str, Shares]:
     found: dict[int, Sighting] = {}
     make_world = partial(make_surface_world, recipe.world, resolution=SIGHT_RESOLUTION)
     with progress_bar("candidates", recipe.candidates, "walks") as advance:
-        for candidate, sighting in run_jobs(
-            partial(watch, recipe=recipe),
-            range(recipe.candidates),
-            make_world=make_world,
-            num_workers=workers,
-        ):
+        job, candidates = partial(watch, recipe=recipe), range(recipe.candidates)
+        for candidate, sighting in LocalExecutor(workers).run(job, candidates, make_state=make_world):
             found[candidate] = sighting
             advance()
     sightings = [found[candidate] for candidate in range(recipe.candidates)]

@@ -11,7 +11,6 @@ folders over each other (or let them share one on a common disk) and run the sam
 """
 
 import dataclasses
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,9 +28,13 @@ from loopcraft.dataset.episode_table import Row, read_rows, remove_rows, write_t
 from loopcraft.dataset.layout import INDEX, episode_key
 from loopcraft.dataset.manifest import Split
 from loopcraft.dataset.reader import open_dataset
+from loopcraft.executors.base import Executor
+from loopcraft.executors.choice import ExecutorName, num_cores, open_executor, shared_path
+from loopcraft.executors.local import LocalExecutor
+from loopcraft.executors.shard import shard_range
 from loopcraft.generation import played, simulated
+from loopcraft.generation.played import WorldFactory
 from loopcraft.generation.recipe import Recipe, Select, claim_folder
-from loopcraft.generation.workers import WorldFactory
 from loopcraft.test_sets.known import SEED, SPLIT, get_test_set
 from loopcraft.worlds import make_world, world_spec
 from loopcraft.worlds.base import PathWorld
@@ -71,35 +74,51 @@ class Flags:
     """Store RGB losslessly: ten times the size, and fewer players can read it."""
     workers: int = 0
     """Worker processes (minerl: simultaneous games); 0 means one per core. The result is the same."""
+    executor: ExecutorName = "local"
+    """Where they run: on this machine, or on a Ray cluster whose machines share the folder."""
+    address: str | None = None
+    """The Ray cluster, as in auto or HOST:6379; by default RAY_ADDRESS, else this machine alone."""
     shard: str = "1/1"
     """Generate only part i of n, as in 2/8."""
 
 
 def generate(
-    root: Path, recipe: Recipe, *, make_world: WorldFactory, num_workers: int = 1, shard: str = "1/1"
+    root: Path,
+    recipe: Recipe,
+    *,
+    make_world: WorldFactory,
+    executor: Executor | None = None,
+    shard: str = "1/1",
 ) -> None:
     """Bring the data set in `root` (or its shard) to its end and print what there is, as `complete` tells."""
-    print(complete(root, recipe, make_world=make_world, num_workers=num_workers, shard=shard))
+    print(complete(root, recipe, make_world=make_world, executor=executor, shard=shard))
 
 
 def complete(
-    root: Path, recipe: Recipe, *, make_world: WorldFactory, num_workers: int = 1, shard: str = "1/1"
+    root: Path,
+    recipe: Recipe,
+    *,
+    make_world: WorldFactory,
+    executor: Executor | None = None,
+    shard: str = "1/1",
 ) -> str:
     """Bring the data set in `root` (or its shard) to its end; return what there is, in a few lines.
 
+    Without an executor the work is done in this process.
     Raises `UserError` for a folder or a flag that cannot be right, `OSError` for a disk that cannot be
     written.
     """
+    executor = executor or LocalExecutor()
     is_path_known = isinstance(make_world(), PathWorld)  # an unknown world is said before anything is written
     num_candidates = None if is_path_known else recipe.candidates
-    part = _shard_indices(shard, num_candidates or recipe.num_episodes)
+    part = shard_range(shard, num_candidates or recipe.num_episodes)
     is_whole = len(part) == (num_candidates or recipe.num_episodes)
     with writing_to(root, together=not is_whole, swept=()):
         claim_folder(root, recipe)
         if is_whole:
             sweep_partials(root)
         if num_candidates and not played.are_chosen(root, recipe):
-            played.play_candidates(root, recipe, part, make_world, num_workers)
+            played.play_candidates(root, recipe, part, make_world, executor)
             if not is_whole:
                 return f"{root}: candidates {part.start} to {part.stop - 1} are played"
             played.adopt_best(root, recipe)
@@ -110,24 +129,15 @@ def complete(
         if not is_old:
             if is_path_known:
                 make_path_world = cast(simulated.PathWorldFactory, make_world)
-                rows = simulated.record(root, recipe, indices, missing, rows, make_path_world, num_workers)
+                rows = simulated.record(root, recipe, indices, missing, rows, make_path_world, executor)
             else:
-                rows = played.record(root, recipe, indices, missing, rows, make_world, num_workers)
+                rows = played.record(root, recipe, indices, missing, rows, make_world, executor)
             if is_whole:
                 _finish(root, rows)
         if is_whole:
             played.forget(root)
     lines = summary(root, recipe, list(rows.values()))
     return f"{root}: already complete\n{lines}" if is_old else lines
-
-
-def _shard_indices(shard: str, total: int) -> range:
-    """The episodes (or candidates, where they are rendered) of shard "i/n": n parts, as even as can be."""
-    part, slash, parts = shard.partition("/")
-    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) <= total):
-        raise UserError(f"--shard {shard}: choose i/n with 1 <= i <= n <= {total} episodes, like 2/8")
-    start, stop = (number * total // int(parts) for number in (int(part) - 1, int(part)))
-    return range(start, stop)
 
 
 def _is_finished(root: Path, index: int, rows: dict[str, Row]) -> bool:
@@ -137,6 +147,7 @@ def _is_finished(root: Path, index: int, rows: dict[str, Row]) -> bool:
 
 def _finish(root: Path, rows: dict[str, Row]) -> None:
     """Turn row files into the table and say with the index that all is there."""
+    sweep_partials(root)  # of workers that were lost
     write_table(root, rows.values())
     remove_rows(root, rows)
     simulated.forget(root)
@@ -167,17 +178,17 @@ def run(flags: Flags) -> None:
 def make(flags: Flags) -> str:
     """Make the data set that the flags ask for; return what there is, in a few lines."""
     recipe = recipe_of(flags)
-    if flags.workers < 0:
-        raise UserError(f"--workers {flags.workers}: choose 0 (one a core) or more")
-    factory: WorldFactory
-    factory = partial(make_world, recipe.world, resolution=recipe.resolution, quality=recipe.quality)
-    num_workers = flags.workers or len(os.sched_getaffinity(0))
     if recipe.select == "realised":
         require_sight(recipe.world)
     require_world(recipe.world)
-    if not world_spec(recipe.world).knows_path:
-        factory, num_workers = played.take_turns(factory, num_workers)
-    lines = complete(flags.out, recipe, make_world=factory, num_workers=num_workers, shard=flags.shard)
+    factory: WorldFactory
+    factory = partial(make_world, recipe.world, resolution=recipe.resolution, quality=recipe.quality)
+    workers = flags.workers
+    if flags.executor == "local" and not world_spec(recipe.world).knows_path and workers >= 0:
+        factory, workers = played.take_turns(factory, workers or num_cores())
+    with open_executor(flags.executor, workers=workers, address=flags.address) as executor:
+        root = shared_path(flags.out, flags.executor)
+        lines = complete(root, recipe, make_world=factory, executor=executor, shard=flags.shard)
     is_whole = flags.preset is not None and (flags.out / INDEX).exists()
     return f"{lines}\n{compared_with_preset(flags.preset or '', flags.out)}" if is_whole else lines
 

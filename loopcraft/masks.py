@@ -7,7 +7,6 @@ Masks are made of cells of 2 x 2 pixels, of single pixels where frames are small
 holds what the ray through its centre meets. --cell chooses otherwise.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +24,10 @@ from loopcraft.core.progress import progress_bar
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset.mask_files import Masks, encode_codes, read_masks
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
+from loopcraft.executors.base import Executor
+from loopcraft.executors.choice import ExecutorName, open_executor, shared_path
+from loopcraft.executors.shard import shard_range
 from loopcraft.generation.recall_masks import recall_codes
-from loopcraft.generation.workers import run_jobs
 from loopcraft.worlds import make_surface_world
 from loopcraft.worlds.base import SurfaceWorld
 
@@ -46,10 +47,19 @@ class Flags:
     """Pixels along a side of a mask's cell; 0: as in masks that are there, else 2, and 1 below 128 pixels."""
     workers: int = 0
     """Worker processes; 0 means one per core. The result is the same."""
+    executor: ExecutorName = "local"
+    """Where they run: on this machine, or on a Ray cluster whose machines share the folder."""
+    shard: str = "1/1"
+    """Make only part i of n, as in 2/8; run it once more without, which enters all in SHA256SUMS."""
+    address: str | None = None
+    """The Ray cluster, as in auto or HOST:6379; by default RAY_ADDRESS, else this machine alone."""
 
 
-def add_masks(dataset: LoopcraftDataset, num_workers: int, cell: int = 0) -> None:
-    """Make the masks that are not there yet, of cells of `cell` x `cell` pixels (0: the usual size)."""
+def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = "1/1", cell: int = 0) -> None:
+    """Make the masks of a shard that are not there yet; with those of the whole come their checksums.
+
+    They are of cells of `cell` x `cell` pixels (0: the usual size).
+    """
     if dataset.manifest is None or "world_seed" not in dataset.metadata:
         raise UserError(
             f"{dataset.root}: does not say in which worlds it was played; masks are for data sets of "
@@ -61,21 +71,25 @@ def add_masks(dataset: LoopcraftDataset, num_workers: int, cell: int = 0) -> Non
         raise UserError(f"--cell {cell}: must divide the frames' {resolution} pixels; choose 1, 2 or 4")
     make_world = partial(make_surface_world, dataset.manifest["world"], resolution=resolution // cell)
     make_world()  # an unknown world is said before any work
+    part = shard_range(shard, len(dataset.keys))
+    is_whole = len(part) == len(dataset.keys)
+    keys = dataset.keys[part.start : part.stop]
     job = partial(make_masks, dataset=dataset, num_context=dataset.manifest["num_context"])
-    if not _missing(dataset) and all(name in dataset.sums for name in _names(dataset, dataset.keys)):
+    if not _missing(dataset, keys) and all(name in dataset.sums for name in _names(dataset, keys)):
         return
-    with writing_to(dataset.root, swept=()):
-        sweep_partials(dataset.root)
-        missing = _missing(dataset)
-        add_sums(dataset.root, dict.fromkeys(_names(dataset, missing)))
-        workers = max(1, min(num_workers, len(missing)))
-        done = len(dataset.keys) - len(missing)
-        with progress_bar("masks", len(dataset.keys), "episodes", done) as advance:
-            for _ in run_jobs(job, missing, make_world=make_world, num_workers=workers):
+    with writing_to(dataset.root, together=not is_whole, swept=()):
+        missing = _missing(dataset, keys)
+        if is_whole:
+            sweep_partials(dataset.root)
+            add_sums(dataset.root, dict.fromkeys(_names(dataset, missing)))
+        with progress_bar("masks", len(keys), "episodes", len(keys) - len(missing)) as advance:
+            for _ in executor.run(job, missing, make_state=make_world):
                 advance()
-        known = read_sums(dataset.root)
-        new = (name for name in _names(dataset, dataset.keys) if name not in known)
-        add_sums(dataset.root, sums_of(dataset.root, new))
+        if is_whole:
+            sweep_partials(dataset.root)  # of workers that were lost
+            known = read_sums(dataset.root)
+            new = (name for name in _names(dataset, keys) if name not in known)
+            add_sums(dataset.root, sums_of(dataset.root, new))
 
 
 def _names(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
@@ -92,9 +106,9 @@ def usual_cell(dataset: LoopcraftDataset, resolution: int) -> int:
     return COARSE_CELL if resolution >= LEAST_FOR_COARSE and resolution % (8 * COARSE_CELL) == 0 else 1
 
 
-def _missing(dataset: LoopcraftDataset) -> list[str]:
-    """The episodes without masks."""
-    return [key for key in dataset.keys if not dataset.masks_path(key).exists()]
+def _missing(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
+    """Those of the episodes that have no masks."""
+    return [key for key in keys if not dataset.masks_path(key).exists()]
 
 
 def make_masks(world: SurfaceWorld, key: str, *, dataset: LoopcraftDataset, num_context: int) -> None:
@@ -144,10 +158,12 @@ def run(flags: Flags) -> None:
     """Add the masks and say what they show."""
     if flags.cell < 0:
         raise UserError(f"--cell {flags.cell}: choose 0 (the usual size) or the pixels along a cell's side")
-    if flags.workers < 0:
-        raise UserError(f"--workers {flags.workers}: choose 0 (one a core) or more")
-    dataset = open_dataset(flags.data)
-    add_masks(dataset, flags.workers or len(os.sched_getaffinity(0)), flags.cell)
+    dataset = open_dataset(shared_path(flags.data, flags.executor))
+    with open_executor(flags.executor, workers=flags.workers, address=flags.address) as executor:
+        add_masks(dataset, executor, shard=flags.shard, cell=flags.cell)
+    if flags.shard != "1/1":
+        print(f"{dataset.root}: the masks of shard {flags.shard} are made")
+        return
     dataset = open_dataset(flags.data)  # with the checksums of its masks
     assert dataset.manifest is not None
     print(summary(dataset, dataset.manifest["num_context"]))

@@ -8,7 +8,6 @@ is run again.
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, get_args
@@ -19,6 +18,7 @@ from huggingface_hub import DatasetCardData, hf_hub_download
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
 from loopcraft.core.progress import progress_bar
+from loopcraft.core.threads import map_in_threads
 from loopcraft.core.writing import working_folder
 from loopcraft.dataset.catalog import CATALOG, SHARD_PATH, TINY, Catalog, decode_catalog
 from loopcraft.dataset.layout import INDEX
@@ -163,10 +163,13 @@ def verify_missing(parts: list[Part], listing: hub.Listing | None, *, workers: i
         for shard in part.missing(listing)
         for key in part.table["key"].to_pylist()[shard.start : shard.stop]
     }
-    with ThreadPoolExecutor(workers) as pool, progress_bar("verify", len(work), "episodes") as advance:
-        checks = pool.map(lambda item: (item[1], check_episode(item[1], item[0][1])), work.items())
-        for dataset, faults in checks:
-            _refuse(faults, dataset)
+    with progress_bar("verify", len(work), "episodes") as advance:
+
+        def check_one(item: tuple[tuple[Path, str], LoopcraftDataset]) -> None:
+            (_, key), dataset = item
+            _refuse(check_episode(dataset, key), dataset)
+
+        for _ in map_in_threads(check_one, work.items(), workers):
             advance()
 
 

@@ -12,7 +12,6 @@ Files without a checksum are counted, because damage in them can go unnoticed. T
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from loopcraft.core.checksums import SUMS
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, is_partial, is_passing
 from loopcraft.core.progress import progress_bar
+from loopcraft.core.threads import map_in_threads
 from loopcraft.dataset.audit import is_misaligned
 from loopcraft.dataset.episode_files import AGAIN, ITS_SUM, read_states
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST
@@ -62,11 +62,8 @@ class Flags:
 def verify(dataset: LoopcraftDataset, *, workers: int = 1) -> list[Fault]:
     """Everything that is wrong with the data set, the folder first, then episode by episode."""
     faults = [*check_table(dataset), *check_strays(dataset), *check_listed(dataset)]
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        progress_bar("verify", len(dataset.keys), "episodes") as advance,
-    ):
-        for episode_faults in pool.map(lambda key: check_episode(dataset, key), dataset.keys):
+    with progress_bar("verify", len(dataset.keys), "episodes") as advance:
+        for episode_faults in map_in_threads(partial(check_episode, dataset), dataset.keys, workers):
             faults += episode_faults
             advance()
     return faults
@@ -97,13 +94,12 @@ def check_table(dataset: LoopcraftDataset) -> Iterator[Fault]:
 
 def check_listed(dataset: LoopcraftDataset) -> Iterator[Fault]:
     """What SHA256SUMS names and check_table and check_episode do not look at."""
-    others = {f"{key}{suffix}" for key in dataset.keys for suffix in _EPISODE_SUFFIXES}
     for name, sha256 in dataset.sums.items():
         path = dataset.root / name
         if not path.is_file():
-            if name not in others or name.endswith(SUFFIX):
+            if not _is_of_episode(dataset, name) or name.endswith(SUFFIX):
                 yield Fault(path=path, what=f"missing, though {SUMS} names it; make it again")
-        elif name not in {*others, EPISODES} and file_sha256(path) != sha256:
+        elif name != EPISODES and not _is_of_episode(dataset, name) and file_sha256(path) != sha256:
             yield Fault(path=path, what=f"not what {ITS_SUM} in {SUMS} says; restore it")
 
 
@@ -122,19 +118,34 @@ def without_sums(dataset: LoopcraftDataset) -> str:
 
 def check_strays(dataset: LoopcraftDataset) -> Iterator[Fault]:
     """What lies among the episodes and belongs to none."""
-    expected = {dataset.root / f"{key}{suffix}" for key in dataset.keys for suffix in _EPISODE_SUFFIXES}
-    folders = {path.parent for path in expected}
-    for path in sorted(dataset.root.rglob("*")):
-        is_among_episodes = path.parent != dataset.root and (
-            path.parent in folders or path.relative_to(dataset.root).parts[0].isdecimal()
-        )
-        if path.is_file() and is_among_episodes and path not in expected and not is_passing(path):
+    folders = {key.rpartition("/")[0] for key in dataset.keys}
+    for path in _files_below(dataset.root):
+        name = path.relative_to(dataset.root).as_posix()
+        folder = name.rpartition("/")[0]
+        is_among_episodes = folder and (folder in folders or folder.partition("/")[0].isdecimal())
+        if is_among_episodes and not _is_of_episode(dataset, name) and not is_passing(path):
             yield Fault(path=path, what="belongs to no episode of the index; remove it")
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Every file in a folder and below it, in order, one folder at a time."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            yield from _files_below(path)
+        elif path.is_file():
+            yield path
+
+
+def _is_of_episode(dataset: LoopcraftDataset, name: str) -> bool:
+    """Whether a file of this name belongs to an episode of the index."""
+    return any(
+        name.endswith(suffix) and dataset.has(name.removesuffix(suffix)) for suffix in _EPISODE_SUFFIXES
+    )
 
 
 def leftovers(dataset: LoopcraftDataset) -> list[Path]:
     """The temporary files in the folder: of a command that writes there now, or that was killed."""
-    return [path for path in sorted(dataset.root.rglob(".*")) if is_partial(path)]
+    return [path for path in _files_below(dataset.root) if is_partial(path)]
 
 
 def check_episode(dataset: LoopcraftDataset, key: str) -> list[Fault]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from loopcraft.dataset.reader import open_dataset
+from loopcraft.executors.local import LocalExecutor
 from loopcraft.generate import generate
 from loopcraft.generation.recall_masks import Sight
 from loopcraft.generation.recipe import Recipe
@@ -26,6 +27,6 @@ def warm() -> None:
         root = Path(folder) / "warm"
         generate(root, recipe, make_world=lambda: VoxelWorld(resolution=64))
         dataset = open_dataset(root)
-        add_masks(dataset, 1)
+        add_masks(dataset, LocalExecutor())
         dataset.frames(dataset.keys[0], 0, 1)
         Sight(1).watch(np.zeros((256, 256), np.uint64))  # so large a frame makes room for more surfaces

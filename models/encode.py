@@ -5,21 +5,25 @@ Run the same command again to resume: encoded videos are skipped, and index.json
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 import tyro
-from rich.progress import track
 
 from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json, sweep_partials, write_json
+from loopcraft.core.progress import progress_bar
 from loopcraft.core.writing import writing_to
-from loopcraft.dataset import open_dataset
+from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.executors.choice import ExecutorName, open_executor, shared_path
+from loopcraft.executors.shard import shard_range
 from models.latents.codec import FrameCodec
 from models.latents.store import MANIFEST, manifest_of, video_file, write_index, write_video
+from models.networks.autoencoder import Autoencoder
 from models.networks.precision import Precision, uses_bfloat16
 from models.zoo.loading import WeightSource, load_autoencoder
 
@@ -47,30 +51,46 @@ class Flags:
     precision: Precision = "auto"
     max_videos: int | None = None
     """Encode only the first N videos."""
+    executor: ExecutorName = "local"
+    """Where it is done: by this process, or on a Ray cluster whose machines share both folders."""
+    workers: int = 0
+    """Workers on a Ray cluster; 0 means one per processor, or per GPU with --device cuda."""
+    shard: str = "1/1"
+    """Encode only part i of n, as in 2/8; run it once more without, which writes the index."""
+    address: str | None = None
+    """The Ray cluster, as in auto or HOST:6379; by default RAY_ADDRESS, else this machine alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """What a worker holds: the autoencoder on its device."""
+
+    codec: FrameCodec
+    device: torch.device
 
 
 def encode(flags: Flags) -> None:
     """Encode what is missing."""
-    with writing_to(flags.out, swept=()):
-        _encode(flags)
+    part = None if flags.shard == "1/1" else flags.shard
+    with writing_to(flags.out, together=part is not None, swept=()):
+        _encode(flags, part)
 
 
-def _encode(flags: Flags) -> None:
+def _encode(flags: Flags, part: str | None) -> None:
     if flags.max_videos is not None and flags.max_videos < 1:
         raise UserError(f"--max-videos {flags.max_videos}: choose 1 or more")
-    device = find_device(flags.device)
-    dataset = open_dataset(flags.data)
+    dataset = open_dataset(shared_path(flags.data, flags.executor))
     keys = dataset.keys[: flags.max_videos]
+    chosen = shard_range(flags.shard, len(keys), "videos")
     size = dataset.frames(keys[0], 0, 1).shape[1]
     source = WeightSource(
         checkpoint=flags.checkpoint, preset=flags.preset, frame_size=size, world=dataset.world_id
     )
     autoencoder, sha256 = load_autoencoder(flags.model, source)
-    codec = FrameCodec(autoencoder.to(device), flags.precision)
-    dtype = getattr(torch, flags.dtype)
+    device = torch.device(flags.device) if flags.executor == "ray" else find_device(flags.device)
     manifest = manifest_of(
         autoencoder.grid,
-        dtype,
+        getattr(torch, flags.dtype),
         autoencoder_sha256=sha256,
         data_fingerprint=dataset.fingerprint,
         computed_in="bfloat16" if uses_bfloat16(flags.precision, device) else "float32",
@@ -79,21 +99,53 @@ def _encode(flags: Flags) -> None:
         raise UserError(
             f"{flags.out}: holds latents of other frames, weights or precision; choose another --out"
         )
-    sweep_partials(flags.out)
+    if part is None:
+        sweep_partials(flags.out)
     write_json(flags.out / MANIFEST, manifest)
-    for key in track(keys, description="videos"):
-        if video_file(flags.out, key).exists():
-            continue
-        parts = []
-        for start in range(0, dataset.num_frames(key), FRAMES_READ_AT_ONCE):
-            stop = min(start + FRAMES_READ_AT_ONCE, dataset.num_frames(key))
-            frames = torch.from_numpy(dataset.frames(key, start, stop)).movedim(-1, 1)
-            parts.append([level[0].to(dtype).cpu() for level in codec.encode(frames[None].to(device))])
-        levels = [torch.cat(level) for level in zip(*parts, strict=True)]
-        write_video(flags.out, key, levels, dataset.states(key))
+    missing = [key for key in keys[chosen.start : chosen.stop] if not video_file(flags.out, key).exists()]
+    job = partial(
+        encode_video,
+        dataset=dataset,
+        out=shared_path(flags.out, flags.executor),
+        dtype=getattr(torch, flags.dtype),
+    )
+    make_encoder = partial(place_encoder, autoencoder, flags.device, flags.precision)
+    with (
+        open_executor(
+            flags.executor,
+            workers=1 if flags.executor == "local" else flags.workers,
+            address=flags.address,
+            num_gpus=int(device.type == "cuda"),
+        ) as executor,
+        progress_bar("videos", len(chosen), "videos", len(chosen) - len(missing)) as advance,
+    ):
+        for _ in executor.run(job, missing, make_state=make_encoder):
+            advance()
     finished = [key for key in dataset.keys if video_file(flags.out, key).exists()]
-    write_index(flags.out, {key: dataset.num_frames(key) for key in finished})
+    if part is None:
+        sweep_partials(flags.out)  # of workers that were lost
+        write_index(flags.out, {key: dataset.num_frames(key) for key in finished})
     print(f"{flags.out}: holds the latents of {len(finished)} videos")
+
+
+def place_encoder(autoencoder: Autoencoder, device: str, precision: Precision) -> Encoder:
+    """A worker's encoder; raises `UserError` where its machine has no such device."""
+    found = find_device(device)
+    return Encoder(codec=FrameCodec(autoencoder.to(found), precision), device=found)
+
+
+def encode_video(
+    encoder: Encoder, key: str, *, dataset: LoopcraftDataset, out: Path, dtype: torch.dtype
+) -> None:
+    """Write the latents of one video."""
+    parts = []
+    for start in range(0, dataset.num_frames(key), FRAMES_READ_AT_ONCE):
+        stop = min(start + FRAMES_READ_AT_ONCE, dataset.num_frames(key))
+        frames = torch.from_numpy(dataset.frames(key, start, stop)).movedim(-1, 1)
+        latents = encoder.codec.encode(frames[None].to(encoder.device))
+        parts.append([level[0].to(dtype).cpu() for level in latents])
+    levels = [torch.cat(level) for level in zip(*parts, strict=True)]
+    write_video(out, key, levels, dataset.states(key))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

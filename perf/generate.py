@@ -13,9 +13,9 @@ from pathlib import Path
 
 from loopcraft.core import cli
 from loopcraft.core.seeding import generator
+from loopcraft.executors.local import LocalExecutor
 from loopcraft.generation.recipe import Recipe
 from loopcraft.generation.simulated import make_episode
-from loopcraft.generation.workers import run_jobs
 from loopcraft.video.h264 import video_writer
 from loopcraft.walks.actions import draw_walk
 from loopcraft.worlds.voxel.world import VoxelWorld
@@ -61,9 +61,8 @@ def frames_per_second(folder: Path, num_workers: int, num_episodes: int) -> floa
     job = partial(make_episode, root=folder, recipe=recipe, chosen=None)
     world = partial(VoxelWorld, resolution=RESOLUTION)
     ends = []
-    for _ in run_jobs(
-        job, [*range(num_episodes, total), *range(num_episodes)], make_world=world, num_workers=num_workers
-    ):
+    items = [*range(num_episodes, total), *range(num_episodes)]
+    for _ in LocalExecutor(num_workers).run(job, items, make_state=world):
         ends.append(time.perf_counter())
     warm = sum(ends[:num_workers]) / num_workers  # a worker that is warm earlier begins earlier
     return num_episodes * NUM_FRAMES / (ends[-1] - warm)

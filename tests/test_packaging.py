@@ -36,7 +36,7 @@ def packages(requirements: list[str]) -> set[str]:
 
 EXTRAS = {name: packages(listed) for name, listed in PROJECT["optional-dependencies"].items()}
 BASE = packages(PROJECT["dependencies"])
-HEAVY = EXTRAS["benchmark"] | EXTRAS["models"] | EXTRAS["gym"] | EXTRAS["matchers"]
+HEAVY = EXTRAS["benchmark"] | EXTRAS["models"] | EXTRAS["gym"] | EXTRAS["matchers"] | EXTRAS["cluster"]
 """What a base install lacks."""
 
 

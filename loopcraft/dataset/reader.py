@@ -68,6 +68,10 @@ class LoopcraftDataset:
         self.keys = tuple(self._num_frames)
         """The names of the episodes, sorted."""
 
+    def has(self, key: str) -> bool:
+        """Whether the index names an episode."""
+        return key in self._num_frames
+
     def num_frames(self, key: str) -> int:
         """The length of an episode. Raises `UserError` for a key that the index lacks."""
         if key not in self._num_frames:

@@ -17,6 +17,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.progress import progress_bar
 from loopcraft.dataset.episode_table import FAILED, Row, read_rows, write_row
 from loopcraft.dataset.layout import episode_key
+from loopcraft.executors.base import Executor
 from loopcraft.generation.plan import (
     TRAIN_ATTEMPTS,
     EpisodePlan,
@@ -27,8 +28,9 @@ from loopcraft.generation.plan import (
 from loopcraft.generation.recipe import Recipe, check_versions
 from loopcraft.generation.recording import EpisodeRecord, record_episode
 from loopcraft.generation.simulated import episode_row
-from loopcraft.generation.workers import WorldFactory, run_jobs
 from loopcraft.worlds.base import PlayError, World
+
+WorldFactory = Callable[[], World]
 
 PLAYS = 3
 """How often the same walk is played while the game fails."""
@@ -52,7 +54,7 @@ def record(
     missing: Sequence[int],
     rows: dict[str, Row],
     make_world: WorldFactory,
-    num_workers: int,
+    executor: Executor,
 ) -> dict[str, Row]:
     """Make the `missing` ones of the episodes `indices`; return the rows of all of them in order.
 
@@ -66,7 +68,7 @@ def record(
     )
     job = partial(make_episode, root=root, recipe=recipe, draws=draws)
     with progress_bar("episodes", len(indices), "episodes", len(indices) - len(missing)) as advance:
-        for _, row in run_jobs(job, missing, make_world=make_world, num_workers=num_workers):
+        for _, row in executor.run(job, missing, make_state=make_world):
             rows[row["key"]] = row
             advance()
     return dict(sorted(rows.items()))
@@ -93,7 +95,7 @@ def make_episode(
 
 
 def play_candidates(
-    root: Path, recipe: Recipe, candidates: Sequence[int], make_world: WorldFactory, num_workers: int
+    root: Path, recipe: Recipe, candidates: Sequence[int], make_world: WorldFactory, executor: Executor
 ) -> None:
     """Record those of the `candidates` that have no row yet."""
     folder = root / _CANDIDATES
@@ -104,7 +106,7 @@ def play_candidates(
     check_versions(root)
     job = partial(make_candidate, folder=folder, recipe=recipe)
     with progress_bar("candidates", len(candidates), "walks", len(finished)) as advance:
-        for _ in run_jobs(job, missing, make_world=make_world, num_workers=num_workers):
+        for _ in executor.run(job, missing, make_state=make_world):
             advance()
 
 

@@ -31,10 +31,10 @@ from loopcraft.core.progress import progress_bar
 from loopcraft.dataset.audit import audit_path
 from loopcraft.dataset.layout import episode_key
 from loopcraft.dataset.mask_codes import CODE_RETURNED
+from loopcraft.executors.base import Executor
 from loopcraft.generation.plan import plan_candidate
 from loopcraft.generation.recall_masks import Sight
 from loopcraft.generation.recipe import Recipe
-from loopcraft.generation.workers import run_jobs
 from loopcraft.walks.selection import distance_walked
 from loopcraft.worlds import make_surface_world
 from loopcraft.worlds.base import SurfaceWorld
@@ -61,7 +61,7 @@ def stretch_of_age(age: int) -> int:
     return max(0, (age - 1) // YOUNGEST).bit_length()
 
 
-def find_returning(root: Path, recipe: Recipe, num_workers: int) -> list[int]:
+def find_returning(root: Path, recipe: Recipe, executor: Executor) -> list[int]:
     """The candidates to keep, ascending; what was measured before a run was killed is not measured again."""
     assert recipe.candidates is not None
     folder = root / _SIGHTINGS
@@ -70,7 +70,7 @@ def find_returning(root: Path, recipe: Recipe, num_workers: int) -> list[int]:
     make_world = partial(make_surface_world, recipe.world, resolution=SIGHT_RESOLUTION)
     job = partial(watch_candidate, folder=folder, recipe=recipe)
     with progress_bar("candidates", len(candidates), "walks", len(candidates) - len(missing)) as advance:
-        for _ in run_jobs(job, missing, make_world=make_world, num_workers=num_workers):
+        for _ in executor.run(job, missing, make_state=make_world):
             advance()
     sightings = [_read(_path(folder, candidate)) for candidate in candidates]
     return choose_returning(sightings, recipe.num_episodes)

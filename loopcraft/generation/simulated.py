@@ -11,6 +11,7 @@ from loopcraft.core.progress import progress_bar
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.episode_table import Row, write_row
 from loopcraft.dataset.layout import episode_key
+from loopcraft.executors.base import Executor
 from loopcraft.generation import realised
 from loopcraft.generation.plan import (
     EpisodePlan,
@@ -21,7 +22,6 @@ from loopcraft.generation.plan import (
 )
 from loopcraft.generation.recipe import Recipe, check_versions
 from loopcraft.generation.recording import EpisodeRecord, record_episode
-from loopcraft.generation.workers import run_jobs
 from loopcraft.walks.selection import chamfer_distance, simulate_flat
 from loopcraft.worlds.base import PathWorld
 
@@ -38,17 +38,16 @@ def record(
     missing: Sequence[int],
     rows: dict[str, Row],
     make_world: PathWorldFactory,
-    num_workers: int,
+    executor: Executor,
 ) -> dict[str, Row]:
     """Make the `missing` ones of the episodes `indices`; return the rows of all of them in order."""
     if not missing:
         return rows
     check_versions(root)
-    workers = min(num_workers, len(missing))
-    chosen = None if recipe.split == "train" else _choose(root, recipe, rows, make_world, num_workers)
+    chosen = None if recipe.split == "train" else _choose(root, recipe, rows, make_world, executor)
     job = partial(make_episode, root=root, recipe=recipe, chosen=chosen)
     with progress_bar("episodes", len(indices), "episodes", len(indices) - len(missing)) as advance:
-        for _, row in run_jobs(job, missing, make_world=make_world, num_workers=workers):
+        for _, row in executor.run(job, missing, make_state=make_world):
             rows[row["key"]] = row
             advance()
     return dict(sorted(rows.items()))
@@ -106,16 +105,16 @@ def _planned_chamfer(plan: EpisodePlan, num_context: int) -> float:
 
 
 def _choose(
-    root: Path, recipe: Recipe, rows: dict[str, Row], make_world: PathWorldFactory, num_workers: int
+    root: Path, recipe: Recipe, rows: dict[str, Row], make_world: PathWorldFactory, executor: Executor
 ) -> list[int]:
     """The candidate of each episode: as an earlier run wrote it down, else found by walking them all."""
     if len(rows) == recipe.num_episodes:
         return [row["draw"] for row in rows.values()]
     if not (root / _CHOSEN).exists():
         if recipe.select == "realised":
-            found = realised.find_returning(root, recipe, num_workers)
+            found = realised.find_returning(root, recipe, executor)
         else:
-            found = _find_furthest(recipe, make_world, num_workers)
+            found = _find_furthest(recipe, make_world, executor)
         write_json(root / _CHOSEN, found)
     chosen = read_json(root / _CHOSEN)
     is_right = isinstance(chosen, list) and len(chosen) == recipe.num_episodes
@@ -126,14 +125,14 @@ def _choose(
     return list(chosen)
 
 
-def _find_furthest(recipe: Recipe, make_world: PathWorldFactory, num_workers: int) -> list[int]:
+def _find_furthest(recipe: Recipe, make_world: PathWorldFactory, executor: Executor) -> list[int]:
     """The candidates that walked furthest, ascending."""
     assert recipe.candidates is not None
     job = partial(candidate_distance, recipe=recipe)
     distances = [0.0] * recipe.candidates
     with progress_bar("candidates", recipe.candidates, "walks") as advance:
         items = range(recipe.candidates)
-        for item, distance in run_jobs(job, items, make_world=make_world, num_workers=num_workers):
+        for item, distance in executor.run(job, items, make_state=make_world):
             distances[item] = distance
             advance()
     return choose_candidates(recipe, distances)

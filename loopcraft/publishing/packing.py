@@ -60,12 +60,11 @@ def plan_shards(
     dataset: LoopcraftDataset, table: pa.Table, configuration: str, *, shard_bytes: int = SHARD_BYTES
 ) -> tuple[Shard, ...]:
     """The rows of `table` in stretches of about `shard_bytes`, larger where there would be too many."""
-    episodes = table.to_pylist()
-    sizes = [sum(path.stat().st_size for path in _files(dataset, row["key"])) for row in episodes]
+    keys = table["key"]
+    sizes = [sum(path.stat().st_size for path in _files(dataset, key.as_py())) for key in keys]
     ends = list(shard_ends(sizes, max(shard_bytes, -(-sum(sizes) // MOST_SHARDS))))
     starts = [0, *ends[:-1]]
-    rows = [json.dumps([row, _masks_sha256(dataset, row["key"])]) for row in episodes]
-    digests = [_digest(rows[start:stop]) for start, stop in zip(starts, ends, strict=True)]
+    digests = [_digest(_rows(dataset, table.slice(a, b - a))) for a, b in zip(starts, ends, strict=True)]
     folder = f"data/{configuration}/{_digest(digests)}"
     return tuple(
         Shard(
@@ -77,6 +76,11 @@ def plan_shards(
         )
         for number, (start, stop, digest) in enumerate(zip(starts, ends, digests, strict=True))
     )
+
+
+def _rows(dataset: LoopcraftDataset, table: pa.Table) -> list[str]:
+    """What a shard's digest is of: each row, and the checksum of the episode's masks."""
+    return [json.dumps([row, _masks_sha256(dataset, row["key"])]) for row in table.to_pylist()]
 
 
 def shard_ends(sizes: Sequence[int], target: int) -> Iterator[int]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Integer
 
+from loopcraft.executors.local import LocalExecutor
 from loopcraft.generate import generate
 from loopcraft.generation.recipe import Recipe
-from loopcraft.worlds import WorldSpec
 from loopcraft.worlds.base import Observation, Pose
 
 RESOLUTION = 32
@@ -67,7 +67,5 @@ def recipe(split: str = "train", num_episodes: int = 4, num_frames: int = 64, **
 
 
 if __name__ == "__main__":  # a run that a test can kill: FOLDER SPLIT WORKERS
-    generate(Path(sys.argv[1]), recipe(sys.argv[2]), make_world=SlowWorld, num_workers=int(sys.argv[3]))
-
-
-SPEC = WorldSpec(factory="tests.fakes.world:FakeWorld")
+    workers = LocalExecutor(int(sys.argv[3]))
+    generate(Path(sys.argv[1]), recipe(sys.argv[2]), make_world=SlowWorld, executor=workers)

@@ -21,7 +21,8 @@ from loopcraft.core import files
 from loopcraft.core.errors import UserError
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset.audit import FLAGS
-from loopcraft.generation import plan, workers
+from loopcraft.executors.local import LocalExecutor
+from loopcraft.generation import plan
 from loopcraft.generation import recipe as recipes
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import registry
@@ -75,7 +76,7 @@ def test_the_table_describes_the_files(whole: dict[str, dict[str, bytes]], tmp_p
 
 
 def test_workers_leave_no_trace(whole: dict[str, dict[str, bytes]], tmp_path: Path) -> None:
-    assert make(tmp_path, recipe("test"), num_workers=2) == whole["test"]
+    assert make(tmp_path, recipe("test"), executor=LocalExecutor(2)) == whole["test"]
 
 
 def test_a_second_run_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -326,10 +327,10 @@ def fail(world: FakeWorld, item: int) -> int:
 
 def test_a_dead_worker_is_one_sentence() -> None:
     with pytest.raises(UserError, match="a worker process died"):
-        list(workers.run_jobs(die, range(3), make_world=FakeWorld, num_workers=2))
+        list(LocalExecutor(2).run(die, range(3), make_state=FakeWorld))
 
 
 def test_what_a_job_raises_arrives_whole() -> None:
     with pytest.raises(OSError, match="No space left") as caught:
-        list(workers.run_jobs(fail, range(3), make_world=FakeWorld, num_workers=2))
+        list(LocalExecutor(2).run(fail, range(3), make_state=FakeWorld))
     assert caught.value.filename == "/disk/000.mp4"

@@ -16,6 +16,7 @@ from loopcraft import generate
 from loopcraft.core.errors import UserError
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.audit import FLAGS
+from loopcraft.executors.local import LocalExecutor
 from loopcraft.generation import plan, played
 from loopcraft.generation.recipe import Recipe
 from loopcraft.verify import verify
@@ -98,7 +99,7 @@ def test_a_world_is_built_while_another_is_drawn_and_one_draws_at_a_time(tmp_pat
     factory, num_workers = played.take_turns(partial(games, script), 1)
     assert num_workers == 2
     (tmp_path / "set").mkdir()
-    generate.generate(tmp_path / "set", recipe(), make_world=factory, num_workers=num_workers)
+    generate.generate(tmp_path / "set", recipe(), make_world=factory, executor=LocalExecutor(num_workers))
     table = pd.read_parquet(tmp_path / "set" / "episodes.parquet")
     assert not table["rejected"].str.contains("crash").any()
 

@@ -1,0 +1,1 @@
+"""Where many jobs run: processes of this machine, or a Ray cluster."""

@@ -1,0 +1,25 @@
+"""What an executor is: jobs on items go in, results come out as they end.
+
+A job is `job(state, item)`. The state (a world, a codec, a model) is made once by each worker, and whatever a
+job holds is sent to each worker once, not with every item. A job may be run again after its worker was lost:
+it writes whole files, with the same bytes each time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+State = TypeVar("State")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Executor(Protocol):
+    """Runs jobs on workers."""
+
+    def run(
+        self, job: Callable[[State, Item], Result], items: Sequence[Item], *, make_state: Callable[[], State]
+    ) -> Iterator[tuple[Item, Result]]:
+        """Yield (item, job(state, item)) as they end; they start in the order of `items`.
+
+        Raises what a job or `make_state` raises, and `UserError` where workers are lost for good.
+        """

@@ -1,0 +1,48 @@
+"""An executor by its name, as the flags --executor, --address and --workers give it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from loopcraft.core.errors import UserError
+from loopcraft.executors.base import Executor
+from loopcraft.executors.local import LocalExecutor
+
+ExecutorName = Literal["local", "ray"]
+
+
+@contextmanager
+def open_executor(
+    name: ExecutorName, *, workers: int, address: str | None = None, num_gpus: int = 0
+) -> Iterator[Executor]:
+    """The executor called so; 0 workers are one a core, for Ray one a processor (or GPU) of the cluster.
+
+    Raises `UserError` for flags that do not fit, for a cluster out of reach, and where Ray is missing.
+    """
+    if workers < 0:
+        raise UserError(f"--workers {workers}: choose 0 (one a core) or more")
+    if name == "local":
+        if address is not None:
+            raise UserError(f"--address {address}: is for --executor ray; give that too, or leave it out")
+        yield LocalExecutor(workers or num_cores())
+        return
+    try:
+        from loopcraft.executors.ray_cluster import RayExecutor, connected
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise UserError("--executor ray needs Ray: pip install -e '.[cluster]'") from error
+    with connected(address):
+        yield RayExecutor(workers, num_gpus)
+
+
+def shared_path(path: Path, name: ExecutorName) -> Path:
+    """A path as workers find it, which may be in another folder than this process."""
+    return path if name == "local" or str(path).startswith("hf:/") else path.absolute()
+
+
+def num_cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0))

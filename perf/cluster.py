@@ -1,0 +1,142 @@
+"""What a large data set costs, from a sample, and how much faster a second Ray worker makes it.
+
+    python -m perf.cluster                    200,000 episodes of voxel-v1, as the paper's data set is large
+    python -m perf.cluster --world plaza-v1 --resolution 64 --num-frames 256
+
+Core-hours are processor time of one worker, the second and later episodes of a sample, times the number of
+episodes; bytes are those of the sample's files. Ray's workers are timed from when all of them are warm.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from loopcraft import generate
+from loopcraft.core import cli
+from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
+from loopcraft.executors.base import Executor
+from loopcraft.executors.choice import open_executor
+from loopcraft.generation.recipe import Recipe
+from loopcraft.generation.simulated import make_episode
+from loopcraft.masks import make_masks, usual_cell
+from loopcraft.worlds import make_surface_world, make_world
+from loopcraft.worlds.base import SurfaceWorld
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What is measured, and what it is scaled to."""
+
+    world: str = "voxel-v1"
+    resolution: int = 256
+    num_frames: int = 1024
+    sample: int = 4
+    """Episodes that are made after one to warm up."""
+    episodes: int = 200_000
+    """Episodes that the figures are scaled to."""
+    upload_mb_s: float = 50.0
+    """Megabytes a second of the connection to the Hub: an assumption."""
+    workers: tuple[int, ...] = (1, 2)
+    """Ray workers to compare."""
+
+
+def processor_seconds(job: Callable[[Any, Any], object], items: Sequence[Any], world: object) -> float:
+    """Processor time an item in this process, without the first."""
+    job(world, items[0])
+    started = time.process_time()
+    for item in items[1:]:
+        job(world, item)
+    return (time.process_time() - started) / (len(items) - 1)
+
+
+def rate_on(
+    executor: Executor,
+    job: Callable[[Any, Any], object],
+    items: Sequence[Any],
+    make_state: Callable[[], Any],
+    num_workers: int,
+) -> float:
+    """Items a second of wall time, once each worker has done one."""
+    ends = []
+    for _ in executor.run(job, items, make_state=make_state):
+        ends.append(time.perf_counter())
+    warm = sum(ends[:num_workers]) / num_workers
+    return (len(items) - num_workers) / (ends[-1] - warm)
+
+
+def megabytes(dataset: LoopcraftDataset, suffixes: Sequence[str]) -> float:
+    """Mean size of an episode's files."""
+    paths = [dataset.root / f"{key}{suffix}" for key in dataset.keys for suffix in suffixes]
+    return sum(path.stat().st_size for path in paths) / len(dataset.keys) / 1e6
+
+
+def surface_worlds(flags: Flags, dataset: LoopcraftDataset) -> Callable[[], SurfaceWorld]:
+    """What makes the worlds of masks, of the usual cells."""
+    cell = usual_cell(dataset, flags.resolution)
+    return partial(make_surface_world, flags.world, resolution=flags.resolution // cell)
+
+
+def measure(flags: Flags) -> None:
+    """Print the costs and the speed-ups."""
+    total = flags.sample + 1
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary) / "set"
+        recipe = Recipe(
+            world=flags.world,
+            split="train",
+            num_episodes=total,
+            num_frames=flags.num_frames,
+            resolution=flags.resolution,
+        )
+        world = make_world(flags.world, resolution=flags.resolution, quality="default")
+        make = partial(make_episode, root=Path(temporary) / "trial", recipe=recipe, chosen=None)
+        making = processor_seconds(make, range(total), world)
+        generate.generate(root, recipe, make_world=lambda: world)
+        dataset = open_dataset(root)
+        assert dataset.num_context is not None
+        mask = partial(make_masks, dataset=dataset, num_context=dataset.num_context)
+        surfaces = surface_worlds(flags, dataset)
+        masking = processor_seconds(mask, dataset.keys, surfaces())
+        size = f"{flags.num_frames} frames of {flags.resolution} x {flags.resolution}"
+        print(f"{flags.world}, {flags.sample} episodes of {size}; scaled to {flags.episodes:,}")
+        for name, seconds, suffixes in (
+            ("generate", making, (".mp4", ".npy")),
+            ("masks", masking, (".seen.npz",)),
+        ):
+            mean = megabytes(dataset, suffixes)
+            hours, gigabytes = seconds * flags.episodes / 3600, mean * flags.episodes / 1000
+            upload = gigabytes * 1000 / flags.upload_mb_s / 3600
+            print(
+                f"{name:9s} {seconds:7.2f} core-seconds an episode -> {hours:8,.0f} core-hours; "
+                f"{mean:6.2f} MB an episode -> {gigabytes:7,.0f} GB, "
+                f"{upload:.1f} hours of upload at {flags.upload_mb_s:g} MB/s"
+            )
+        compare(flags, recipe, dataset, Path(temporary))
+
+
+def compare(flags: Flags, recipe: Recipe, dataset: LoopcraftDataset, folder: Path) -> None:
+    """Print the rates of generate and masks on Ray, by the number of workers."""
+    assert dataset.num_context is not None
+    surfaces = surface_worlds(flags, dataset)
+    worlds = partial(make_world, flags.world, resolution=flags.resolution, quality="default")
+    mask = partial(make_masks, dataset=dataset, num_context=dataset.num_context)
+    rates: dict[str, list[float]] = {"generate": [], "masks": []}
+    for workers in flags.workers:
+        make = partial(make_episode, root=folder / f"ray{workers}", recipe=recipe, chosen=None)
+        with open_executor("ray", workers=workers) as executor:
+            items = [*range(workers), *range(flags.sample)]
+            rates["generate"].append(rate_on(executor, make, items, worlds, workers))
+            keys = [dataset.keys[item] for item in items]
+            rates["masks"].append(rate_on(executor, mask, keys, surfaces, workers))
+    for name, found in rates.items():
+        for workers, rate in zip(flags.workers, found, strict=True):
+            speed = rate * flags.num_frames
+            print(f"{name:9s} {workers} Ray workers {speed:7.0f} frames/s  {rate / found[0]:.2f} times one")
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(Flags, measure, None))

@@ -1,0 +1,50 @@
+"""A Ray cluster on this machine, a head without processors and two nodes of one each, and jobs for it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+_STORE_BYTES = 100 * 2**20
+
+
+@contextmanager
+def two_nodes() -> Iterator[tuple[Any, Any]]:
+    """The cluster (it has an `address`) and a node, for `cluster.remove_node`; nothing is left of them."""
+    from ray.cluster_utils import Cluster
+
+    size = {"object_store_memory": _STORE_BYTES, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **size})
+    try:
+        nodes = [cluster.add_node(num_cpus=1, **size) for _ in range(2)]
+        yield cluster, nodes[0]
+    finally:
+        cluster.shutdown()
+
+
+def die_once(folder: Path, item: int) -> int:
+    """Kill the process at item 3, the first time."""
+    marker = folder / f"{item}.died"
+    if item == 3 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item * item
+
+
+def die(folder: Path, item: int) -> int:
+    """Kill the process, always."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def fail(folder: Path, item: int) -> int:
+    """Fail as a job does on a full disk."""
+    raise OSError(28, "No space left on device", "/disk/000.mp4")
+
+
+def state_of(folder: Path) -> partial[Path]:
+    """What makes a worker's state."""
+    return partial(Path, folder)

@@ -1,0 +1,172 @@
+"""The same bytes from this machine's processes, a Ray cluster that loses a node, and a job array."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loopcraft import generate, masks
+from loopcraft.core.errors import UserError
+from loopcraft.executors.base import Executor
+from models import encode
+from tests.fakes.ray_cluster import die, die_once, fail, state_of, two_nodes
+
+ROOT = Path(__file__).resolve().parents[1]
+EPISODES = 6
+RECIPE = ["--split", "val", "--num-episodes", str(EPISODES), "--candidates", "8", "--num-frames", "96"]
+RECIPE += ["--world", "plaza-v1", "--resolution", "32"]
+ENCODED = ["--preset", "trial", "--max-videos", "2"]
+
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: .[cluster]")
+
+
+def content(root: Path) -> dict[str, bytes]:
+    files = (path for path in sorted(root.rglob("*")) if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What one process makes: a data set with masks."""
+    root = tmp_path_factory.mktemp("local") / "set"
+    assert generate.main(["--out", str(root), *RECIPE, "--workers", "1"]) == 0
+    assert masks.main([str(root), "--workers", "1"]) == 0
+    return content(root)
+
+
+@pytest.fixture(scope="module")
+def latents(expected: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What one process encodes the data set to."""
+    root, out = (tmp_path_factory.mktemp(name) for name in ("set", "latents"))
+    for name, data in expected.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(data)
+    assert encode.main([str(root), "--out", str(out), *ENCODED]) == 0
+    return content(out)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[tuple[Any, Any]]:
+    with two_nodes() as found:
+        yield found
+
+
+@pytest.fixture
+def executor(cluster: tuple[Any, Any]) -> Iterator[Executor]:
+    from loopcraft.executors.choice import open_executor
+
+    with open_executor("ray", workers=1, address=cluster[0].address) as opened:
+        yield opened
+
+
+@needs_ray
+def test_a_killed_worker_loses_its_range_alone(executor: Executor, tmp_path: Path) -> None:
+    found = dict(executor.run(die_once, range(6), make_state=state_of(tmp_path)))
+    assert found == {item: item * item for item in range(6)}
+    assert (tmp_path / "3.died").exists()
+
+
+@needs_ray
+def test_what_a_job_raises_arrives_whole(executor: Executor, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as caught:
+        list(executor.run(fail, range(3), make_state=state_of(tmp_path)))
+    assert caught.value.filename == "/disk/000.mp4"
+
+
+@needs_ray
+def test_a_range_that_kills_every_worker_is_one_sentence(
+    executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loopcraft.executors.ray_cluster.RETRIES", 1)
+    with pytest.raises(UserError, match=r"lost the worker of some items 2 times .*run the same command"):
+        list(executor.run(die, range(2), make_state=state_of(tmp_path)))
+
+
+@needs_ray
+def test_a_cluster_that_loses_a_node_makes_the_same_bytes(
+    cluster: tuple[Any, Any],
+    expected: dict[str, bytes],
+    latents: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = Path("set")
+    on_ray = ["--executor", "ray", "--address", cluster[0].address]
+    rows_left: list[int] = []
+
+    def kill_a_node() -> None:
+        while not list(root.glob("000/*.json")):
+            time.sleep(0.02)
+        cluster[0].remove_node(cluster[1], allow_graceful=False)
+        rows_left.append(EPISODES - len(list(root.glob("000/*.json"))))
+
+    killer = threading.Thread(target=kill_a_node, daemon=True)
+    killer.start()
+    assert generate.main(["--out", str(root), *RECIPE, *on_ray]) == 0
+    killer.join(10)
+    assert rows_left[0] > 0  # it died in mid-run
+    assert masks.main([str(root), *on_ray]) == 0
+    assert content(root) == expected
+    assert encode.main([str(root), "--out", "latents", *ENCODED, *on_ray]) == 0
+    assert content(Path("latents")) == latents
+
+
+def test_a_job_array_makes_the_same_bytes(
+    expected: dict[str, bytes], latents: dict[str, bytes], tmp_path: Path
+) -> None:
+    """docs/slurm.sh as plain processes: first the tasks of an array, then the one that finishes."""
+    root, out = tmp_path / "set", tmp_path / "latents"
+    for command in (
+        ["loopcraft.generate", "--out", str(root), *RECIPE],
+        ["loopcraft.masks", str(root)],
+        ["models.encode", str(root), "--out", str(out), *ENCODED],
+    ):
+        array = [start_task(command, task, 2) for task in (1, 2)]
+        assert [process.wait(120) for process in array] == [0, 0]
+        assert start_task(command, 1, 1).wait(120) == 0
+    assert content(root) == expected
+    assert content(out) == latents
+
+
+def start_task(command: list[str], task: int, count: int) -> subprocess.Popen[bytes]:
+    slurm = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_COUNT": count, "SLURM_CPUS_PER_TASK": 1}
+    environment = {**os.environ, **{name: str(value) for name, value in slurm.items()}}
+    environment["PYTHONPATH"] = str(ROOT)
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    bash = shutil.which("bash")
+    assert bash is not None
+    script = [bash, str(ROOT / "docs" / "slurm.sh"), *command]
+    return subprocess.Popen(script, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--address", "auto"], "--address auto: is for --executor ray"),
+        (["--executor", "ray", "--workers", "-1"], "--workers -1"),
+    ],
+)
+def test_flags_that_do_not_fit_are_one_sentence(
+    flags: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate.main(["--out", str(tmp_path / "set"), *RECIPE, *flags]) == 2
+    assert f"error: {said}" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
+def test_without_ray_the_remedy_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "loopcraft.executors.ray_cluster", raising=False)
+    assert generate.main(["--out", str(tmp_path / "set"), *RECIPE, "--executor", "ray"]) == 2
+    assert "needs Ray: pip install" in capsys.readouterr().err
