@@ -12,7 +12,9 @@ from loopcraft.executors.local import LocalExecutor
 from loopcraft.generate import generate
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds.base import Observation, Pose
+from loopcraft.worlds.registry import WorldSpec
 
+SPEC = WorldSpec(factory="tests.fakes.world:FakeWorld")
 RESOLUTION = 32
 _TURNS = np.array([0.0, -10.0, 10.0])
 
