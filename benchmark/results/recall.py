@@ -169,13 +169,18 @@ def scores_of(result: Result, metric: str) -> RecallScores | None:
 
 
 def require_same_masks(results: Mapping[str, Result]) -> None:
-    """Raise `UserError` where results with recall have other pixels of a kind in a video they share."""
+    """Raise `UserError` where results with recall have other pixels of a kind in a video they share.
+
+    Kinds that one of them does not know, of other bins of age, are not compared.
+    """
     with_recall = {source: run for source, run in results.items() if run.recall is not None}
     tables = [(source, _pixels_by_key(run)) for source, run in with_recall.items()]
     for source, table in tables[1:]:
         first_source, first = tables[0]
         for key in sorted(first.keys() & table.keys()):
-            if first[key] and table[key] and first[key] != table[key]:
+            shared = first[key].keys() & table[key].keys()
+            is_masked = any(first[key].values()) and any(table[key].values())
+            if is_masked and any(first[key][name] != table[key][name] for name in shared):
                 raise UserError(
                     f"{first_source} and {source} were scored with different recall masks (video {key}); "
                     "score one anew (another --out)"
@@ -194,13 +199,12 @@ def pixels_of(recall: Recall) -> Float64[np.ndarray, "kinds V"]:
 
 
 def _pixels_by_key(result: Result) -> dict[str, dict[tuple[int, int], int]]:
-    """Of every video the pixels of each kind that it has; empty for one without masks."""
+    """Of every video the pixels of each kind; all 0 for one without masks."""
     assert result.recall is not None
     names = [(-2, -2), (-1, -1), (0, 0), *result.recall.ages]
     counts = pixels_of(result.recall).astype(int).T.tolist()
     return {
-        key: {name: count for name, count in zip(names, row, strict=True) if count}
-        for key, row in zip(result.data.keys, counts, strict=True)
+        key: dict(zip(names, row, strict=True)) for key, row in zip(result.data.keys, counts, strict=True)
     }
 
 
