@@ -18,6 +18,7 @@ from loopcraft.generate import generate
 from models import demo, encode, publish
 from models.train.__main__ import main
 from tests.fakes import hub as fake_hub
+from tests.fakes import hub_state
 from tests.fakes.training_runs import QUICK, losses
 from tests.fakes.world import FakeWorld, recipe
 
@@ -125,7 +126,7 @@ def test_latents_and_pictures_come_from_the_hub_too(hub, made, weights, tmp_path
 def test_workers_read_from_the_hub(made, weights, tmp_path) -> None:
     """Processes of their own, told where the Hub is by the client's own variables."""
     with fake_hub.serving() as hub:
-        own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": fake_hub.WRITER, "HF_HOME": str(tmp_path / "hf")}
+        own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub_state.WRITER, "HF_HOME": str(tmp_path / "hf")}
         quiet = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
         environment = os.environ | own | quiet
         out = tmp_path / "out"
@@ -139,5 +140,5 @@ def test_workers_read_from_the_hub(made, weights, tmp_path) -> None:
                 [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, timeout=300
             )
             assert done.returncode == 0, done.stderr
-            assert fake_hub.WRITER not in done.stdout + done.stderr
+            assert hub_state.WRITER not in done.stdout + done.stderr
     assert losses(out, "autoencoder") == pytest.approx(losses(weights, "autoencoder"), rel=1e-5)

@@ -228,6 +228,8 @@ def _paired_gains(
     shared = [
         ages for ages in model.recall.ages if all(run.recall and ages in run.recall.ages for run in runs)
     ]
+    if not shared:
+        return None
     tables = []
     for run, found in zip(runs, scores, strict=True):
         assert found is not None

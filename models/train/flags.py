@@ -1,5 +1,6 @@
 """The flags of `python -m models.train autoencoder` and `... video`, in groups; None is the preset's own."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +61,7 @@ class ComputeFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags:
+class Flags(ABC):
     """What both commands take."""
 
     data: str
@@ -86,9 +87,9 @@ class Flags:
         return find_preset(self.preset)
 
     @property
+    @abstractmethod
     def schedule(self) -> TrainingSchedule:
         """What the preset has where the flags say nothing."""
-        raise NotImplementedError
 
     def check(self) -> None:
         """Refuse numbers that make no sense; raises `UserError`."""

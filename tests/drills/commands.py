@@ -21,6 +21,7 @@ from models import encode
 from models.latents.store import open_latents
 from tests.drills.apart import content
 from tests.fakes import hub as fake_hub
+from tests.fakes import hub_state
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.training_runs import train, write_latents
 from tests.fakes.world import FakeWorld, recipe
@@ -112,7 +113,7 @@ def _report(inputs: Path, out: Path) -> int:
     return report.main([str(inputs / "run"), "--data", str(inputs / "data"), "--out", str(out)])
 
 
-HUB = fake_hub.Hub()
+HUB = hub_state.Hub()
 """The local Hub, where `on_the_hub` serves it."""
 
 
@@ -125,7 +126,7 @@ def on_the_hub() -> Iterator[None]:
         template = served.url + "/{repo_id}/resolve/{revision}/{filename}"
         constants.HUGGINGFACE_CO_URL_TEMPLATE = template
         constants.HF_HUB_DISABLE_XET = True
-        os.environ["HF_TOKEN"] = fake_hub.WRITER
+        os.environ["HF_TOKEN"] = hub_state.WRITER
         yield
 
 

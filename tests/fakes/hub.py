@@ -11,99 +11,38 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-WRITER, READER, STRANGER = "hf_writer", "hf_reader", "hf_stranger"
-ACCOUNTS = {
-    WRITER: {"name": "ada", "orgs": [{"name": "lab", "roleInOrg": "write"}], "role": "write"},
-    READER: {"name": "ada", "orgs": [], "role": "read"},
-    STRANGER: {"name": "eve", "orgs": [{"name": "lab", "roleInOrg": "read"}], "role": "write"},
-}
-LARGE = (".parquet", ".png", ".mp4", ".npy", ".safetensors")
-LICENCES = ("mit", "apache-2.0", "cc-by-4.0", "cc0-1.0", "other")
-"""Those that a card may name: a few of the Hub's."""
-MODELS, SPACES = "models/", "spaces/"
-PAGE = 3
-"""Entries of one page of a listing: few, so that every client must turn pages."""
-
-Files = dict[str, bytes]
-
-
-@dataclass
-class Repository:
-    """Commits, oldest first: an id and the files."""
-
-    private: bool = False
-    commits: list[tuple[str, Files]] = field(default_factory=list)
-    proposals: list[Files] = field(default_factory=list)
-    """What pull requests would make of it."""
-
-    @property
-    def files(self) -> Files:
-        return self.commits[-1][1]
-
-    def commit(self, files: Files) -> str:
-        seed = f"{len(self.commits)} {sorted((path, _sha256(data)) for path, data in files.items())}"
-        self.commits.append((hashlib.sha1(seed.encode()).hexdigest(), files))
-        return self.commits[-1][0]
-
-    def at(self, revision: str) -> tuple[str, Files] | None:
-        if revision == "main":
-            return self.commits[-1]
-        return next((found for found in self.commits if found[0] == revision), None)  # never by a part of it
-
-
-@dataclass
-class Fault:
-    """The next `times` requests whose line matches `pattern` fail: with a status, "drop", or "lose"."""
-
-    pattern: str
-    how: int | str
-    times: int = 1
-
-
-@dataclass
-class Hub:
-    """The whole state, and what was asked of it."""
-
-    url: str = ""
-    store_url: str = ""
-    repositories: dict[str, Repository] = field(default_factory=dict)
-    """Data sets by their name, models by "models/" and their name."""
-    store: dict[str, bytes] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, name: str, files: Files, *, private: bool = False) -> Repository:
-        repository = self.repositories[name] = Repository(private=private)
-        repository.commit(files)
-        return repository
-
-    def count(self, pattern: str) -> int:
-        """How many requests matched `pattern`."""
-        return sum(re.search(pattern, line) is not None for line in self.requests)
-
-    def fault(self, line: str) -> int | str | None:
-        for fault in self.faults:
-            if fault.times > 0 and re.search(fault.pattern, line):
-                fault.times -= 1
-                return fault.how
-        return None
+from tests.fakes.hub_state import (
+    ACCOUNTS,
+    LARGE,
+    LICENCES,
+    MODELS,
+    PAGE,
+    SPACES,
+    Files,
+    Hub,
+    Repository,
+    digest_of,
+)
+from tests.fakes.hub_state import (
+    READER as READER,
+)
+from tests.fakes.hub_state import (
+    STRANGER as STRANGER,
+)
+from tests.fakes.hub_state import (
+    WRITER as WRITER,
+)
 
 
 class _RefusalError(Exception):
     def __init__(self, status: int, code: str = "", message: str = "") -> None:
         self.status, self.code, self.message = status, code, message
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _git_hash(data: bytes) -> str:
@@ -290,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
             path = wanted["path"]
             large = path.endswith(LARGE)
             data = repository.files.get(path)
-            oid = None if data is None else (_sha256(data) if large else _git_hash(data))
+            oid = None if data is None else (digest_of(data) if large else _git_hash(data))
             mode = "lfs" if large else "regular"
             answers.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         return _json({"files": answers})
@@ -305,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stored(self, sha256: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         if self.command == "PUT":
-            if _sha256(body) != sha256:
+            if digest_of(body) != sha256:
                 raise _RefusalError(400)
             self.server.hub.store[sha256] = body
             return 200, {}, b""
@@ -352,7 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
         if not path.endswith(LARGE):
             return self._content(data, headers | {"ETag": f'"{_git_hash(data)}"'})
-        sha256 = _sha256(data)
+        sha256 = digest_of(data)
         self.server.hub.store[sha256] = data
         linked = {"X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(data))}
         location = {"Location": f"{self.server.hub.store_url}/store/{sha256}"}
@@ -398,7 +337,7 @@ def _entries(files: Files, folder: str, recursive: bool) -> list[dict[str, Any]]
         if recursive or len(parts) == 1:
             found[path] = {"type": "file", "path": path, "oid": _git_hash(data), "size": len(data)}
             if path.endswith(LARGE):
-                found[path]["lfs"] = {"oid": _sha256(data), "size": len(data), "pointerSize": 130}
+                found[path]["lfs"] = {"oid": digest_of(data), "size": len(data), "pointerSize": 130}
     return list(found.values())
 
 

@@ -9,17 +9,18 @@ from huggingface_hub import constants
 
 import loopcraft.hub.repository
 from tests.fakes import hub as fake_hub
+from tests.fakes import hub_state
 
 
 @pytest.fixture(scope="module")
-def serving() -> Iterator[fake_hub.Hub]:
+def serving() -> Iterator[hub_state.Hub]:
     """One server a module: the client keeps connections and listings."""
     with fake_hub.serving() as found:
         yield found
 
 
 @pytest.fixture
-def hub(serving: fake_hub.Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fake_hub.Hub:
+def hub(serving: hub_state.Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> hub_state.Hub:
     """What HF_ENDPOINT, HF_HOME and HF_HUB_DISABLE_XET would set, had they been set before the import."""
     monkeypatch.setattr(constants, "ENDPOINT", serving.url)
     monkeypatch.setattr(
@@ -28,7 +29,7 @@ def hub(serving: fake_hub.Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     for name in ("HF_HUB_CACHE", "HF_ASSETS_CACHE", "HF_TOKEN_PATH", "HF_STORED_TOKENS_PATH"):
         monkeypatch.setattr(constants, name, str(tmp_path / name))
-    monkeypatch.setenv("HF_TOKEN", fake_hub.WRITER)
+    monkeypatch.setenv("HF_TOKEN", hub_state.WRITER)
     monkeypatch.setattr(loopcraft.hub.repository, "RETRY_WAITS_S", ())
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     serving.requests.clear()

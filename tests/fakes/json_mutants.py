@@ -2,11 +2,12 @@
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import generator
 
 STRANGE = (
@@ -84,3 +85,13 @@ def byte_mutants(content: bytes, count: int) -> Iterator[bytes]:
         changed = np.frombuffer(content, np.uint8).copy()
         changed[place] = rng.integers(256)
         yield changed.tobytes()[: place if number % 7 == 0 else None]
+
+
+def attempt(read: Callable[..., Any], *arguments: Any) -> tuple[Any, str | None]:
+    """What `read` gives, or the sentence with which it refuses; anything else is raised."""
+    try:
+        return read(*arguments), None
+    except UserError as error:
+        sentence = str(error)
+    assert len(sentence.splitlines()) == 1
+    return None, sentence

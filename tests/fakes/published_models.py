@@ -8,7 +8,7 @@ import pytest
 from benchmark.results.result_file import Result
 from models import publish
 from models.zoo.loading import WeightSource, load_model
-from tests.fakes import hub as fake_hub
+from tests.fakes import hub_state
 from tests.fakes.benchmark_data import make_result
 from tests.fakes.training_runs import train, use_fake_world
 
@@ -30,7 +30,7 @@ def publish_to(repository: str, folder: Path, *more: str) -> int:
     return publish.main([str(folder), "--repo", repository, *more])
 
 
-def files_of(hub: fake_hub.Hub, repository: str) -> dict[str, bytes]:
+def files_of(hub: hub_state.Hub, repository: str) -> dict[str, bytes]:
     return hub.repositories[f"models/{repository}"].files
 
 

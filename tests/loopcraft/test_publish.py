@@ -22,8 +22,8 @@ from loopcraft.dataset.episode_table import write_table
 from loopcraft.hub.errors import plain_errors
 from loopcraft.publishing import upload
 from loopcraft.publishing.packing import MOST_SHARDS, shard_ends
-from tests.fakes import hub as fake_hub
-from tests.fakes.hub import Fault, Hub
+from tests.fakes import hub_state
+from tests.fakes.hub_state import Fault, Hub
 from tests.fakes.published_data import WRITES, publish_to
 
 pytest_plugins = ["tests.fakes.hub_client", "tests.fakes.published_data"]
@@ -245,9 +245,9 @@ def _damage(root: Path) -> Path:
 MISTAKES = {
     "no token": ({"token": None}, r"no Hugging Face token; run `hf auth login` or set HF_TOKEN"),
     "wrong token": ({"token": "hf_wrong"}, r"refuses the token \(401\); make one with write access"),
-    "read token": ({"name": "ada/set", "token": fake_hub.READER}, r"the token of ada may only read"),
+    "read token": ({"name": "ada/set", "token": hub_state.READER}, r"the token of ada may only read"),
     "stranger": (
-        {"token": fake_hub.STRANGER},
+        {"token": hub_state.STRANGER},
         r"belongs to lab, where eve may not write; choose --repo eve/",
     ),
     "foreign": ({"files": {"train.csv": b"1"}}, r"exists and holds 'train.csv', which is not ours"),

@@ -16,8 +16,8 @@ from models import pack
 from models.checkpoints.format import read_checkpoint, save_checkpoint
 from models.checkpoints.hub import PUBLISHED, fetch, fetch_first
 from models.zoo.loading import WeightSource, find_weights, load_autoencoder, load_model
-from tests.fakes import hub as fake_hub
-from tests.fakes.hub import Fault
+from tests.fakes import hub_state
+from tests.fakes.hub_state import Fault
 from tests.fakes.published_models import files_of, publish_to
 
 pytest_plugins = ["tests.fakes.hub_client", "tests.fakes.published_models"]
@@ -151,12 +151,12 @@ def test_passing_trouble_is_waited_out(hub, trained, monkeypatch) -> None:
 
 
 def test_what_did_not_arrive_is_found(hub, trained, monkeypatch, capsys) -> None:
-    commit = fake_hub.Repository.commit
+    commit = hub_state.Repository.commit
 
-    def damage(repository: fake_hub.Repository, files: fake_hub.Files) -> str:
+    def damage(repository: hub_state.Repository, files: hub_state.Files) -> str:
         return commit(repository, files | ({"millivid.safetensors": b"cut"} if len(files) > 1 else {}))
 
-    monkeypatch.setattr(fake_hub.Repository, "commit", damage)
+    monkeypatch.setattr(hub_state.Repository, "commit", damage)
     assert publish_to("lab/cut", trained) == 2
     assert "millivid.safetensors did not arrive as it was sent" in capsys.readouterr().err
 
@@ -197,8 +197,8 @@ def _no_log(root: Path) -> Path:
 MISTAKES = {
     "no token": ({"token": None}, r"no Hugging Face token; run `hf auth login` or set HF_TOKEN"),
     "wrong token": ({"token": "hf_wrong"}, r"refuses the token \(401\); make one with write access"),
-    "read token": ({"name": "ada/set", "token": fake_hub.READER}, r"the token of ada may only read"),
-    "stranger": ({"token": fake_hub.STRANGER}, r"belongs to lab, where eve may not write"),
+    "read token": ({"name": "ada/set", "token": hub_state.READER}, r"the token of ada may only read"),
+    "stranger": ({"token": hub_state.STRANGER}, r"belongs to lab, where eve may not write"),
     "foreign repository": (
         {"files": {"model.safetensors": b"1"}},
         r"exists and holds 'model.safetensors', which",

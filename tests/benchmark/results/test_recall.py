@@ -204,6 +204,20 @@ def test_other_masks_are_refused() -> None:
     )
 
 
+def test_kinds_that_both_results_know_are_compared_and_no_others() -> None:
+    fine = make_recall_result(FLOOR)
+    ages = ((1, 64), (65, 256))
+    coarse = make_recall_result(FLOOR[:, :2], ages=ages, pixels=np.full(FLOOR[:, :2].shape, 7))
+    require_same_masks({"fine": fine, "coarse": coarse})
+    assert memory_horizon(coarse, fine, fine, "ssim") is None  # no bin in common
+    recall = coarse.recall
+    assert recall is not None
+    sky = dataclasses.replace(recall.pixels, sky=tuple(count + 1 for count in recall.pixels.sky))
+    other = dataclasses.replace(coarse, recall=dataclasses.replace(recall, pixels=sky))
+    with pytest.raises(UserError, match="different recall masks"):
+        require_same_masks({"fine": fine, "other": other})
+
+
 def test_what_has_no_recall_has_no_horizon() -> None:
     assert memory_horizon(make_result(), make_result(), make_result(), "psnr") is None
     assert recall_gain(make_result(), "psnr") is None

@@ -80,6 +80,24 @@ def test_a_reader_that_goes_away_is_no_error(what: str) -> None:
     assert process.wait(timeout=30) in (0, 128 + signal.SIGPIPE)  # rich keeps silent by itself
 
 
+def test_help_that_nobody_reads_is_no_error() -> None:
+    process = start("--help")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=30) == 128 + signal.SIGPIPE
+
+
+def test_a_command_can_leave_with_what_it_printed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from loopcraft.core.cli import leave; print('done', end=''); leave(3)"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (3, "done")
+
+
 def test_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
     assert cli.run(Flags, body, ["--what", "nothing"]) == 0

@@ -14,7 +14,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.catalog import CATALOG
 from loopcraft.dataset.shards import Content, read_row, write_shard
-from tests.fakes import hub as fake_hub
+from tests.fakes import hub_state
 from tests.fakes.json_mutants import byte_mutants, mutants
 from tests.fakes.published_data import publish_to
 
@@ -24,7 +24,7 @@ ADDRESS = "hf://lab/damaged"
 
 
 @pytest.fixture
-def repository(hub: fake_hub.Hub, made: Path) -> fake_hub.Repository:
+def repository(hub: hub_state.Hub, made: Path) -> hub_state.Repository:
     hub.repositories.pop("lab/damaged", None)
     assert publish_to("lab/damaged", made / "val") == 0
     return hub.repositories["lab/damaged"]

@@ -15,8 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from benchmark.results.result_file import read_result
 from benchmark.sources.loading import parse_model_args
@@ -29,23 +27,10 @@ from loopcraft.dataset.episode_files import fingerprint
 from loopcraft.dataset.manifest import read_manifest
 from loopcraft.dataset.mask_files import encode_masks, read_masks
 from models.checkpoints.format import FORMAT, header_of
-from models.checkpoints.training_log import Journal, read_log
-from models.latents.pyramid_files import read_frames, write_frames
-from models.latents.store import open_latents
+from models.checkpoints.training_log import read_log
 from tests.fakes.catalogs import CATALOG
-from tests.fakes.json_mutants import byte_mutants, mutants
-from tests.fakes.training_runs import FRAMES, write_latents
+from tests.fakes.json_mutants import attempt, byte_mutants, mutants
 from tests.fakes.world import FakeWorld, recipe
-
-
-def attempt(read: Callable[..., Any], *arguments: Any) -> tuple[Any, str | None]:
-    """What `read` gives, or the sentence with which it refuses; anything else is raised."""
-    try:
-        return read(*arguments), None
-    except UserError as error:
-        sentence = str(error)
-    assert len(sentence.splitlines()) == 1
-    return None, sentence
 
 
 def test_the_hubs_catalogue_is_checked_field_by_field() -> None:
@@ -246,98 +231,6 @@ def test_json_that_nests_too_deep_is_a_sentence(tmp_path: Path, text: bytes, rea
     path = tmp_path / "dataset.json"
     path.write_bytes(text + b"\n")
     assert "not JSON" in str(attempt(read, path)[1])
-
-
-# Latents, frames, logs.
-
-
-def read_all(root: Path, shapes: list[torch.Size]) -> None:
-    latents = open_latents(root)
-    for key in latents.num_frames:
-        found, states = latents.read(key)
-        assert [part.shape for part in found] == shapes
-        assert states.shape == (FRAMES, 6)
-
-
-def test_latents_are_read_rightly_or_refused(tmp_path: Path) -> None:
-    root = write_latents(tmp_path)
-    (root / "SHA256SUMS").unlink()  # or all is refused
-    good = open_latents(root)
-    levels, _ = good.read("000/000")
-    for name in ("latents.json", "index.json"):
-        document = json.loads((root / name).read_text())
-        for text in mutants(document, 60):
-            (root / name).write_bytes(text)
-
-            with suppress(FileNotFoundError):  # the index names a video that is not there
-                attempt(read_all, root, [part.shape for part in levels])
-        (root / name).write_text(json.dumps(document))
-    assert torch.equal(open_latents(root).read("000/000")[0][0], levels[0])
-
-
-@pytest.mark.parametrize("key", ["../outside", "/etc/passwd", "a/../../b", "", "a\x00b"])
-def test_no_latents_are_read_from_outside_the_folder(tmp_path: Path, key: str) -> None:
-    root = write_latents(tmp_path / "latents")
-    (root / "SHA256SUMS").unlink()
-    (root / "index.json").write_text(json.dumps({key: FRAMES}))
-    with pytest.raises(UserError, match="no valid entry"):
-        open_latents(root)
-
-
-def test_latents_of_another_shape_are_named(tmp_path: Path) -> None:
-    root = write_latents(tmp_path)
-    latents = open_latents(root)
-    levels, states = latents.read("000/001")
-    tensors = {f"level{number}": level[:-1].contiguous() for number, level in enumerate(levels)}
-    save_file({**tensors, "states": torch.from_numpy(states)}, root / "000/001.safetensors")
-    with pytest.raises(UserError, match=r"000/001\.safetensors: not a whole file .level0 is \[119"):
-        latents.read("000/001")
-
-
-def test_frames_files_are_read_rightly_or_refused(tmp_path: Path) -> None:
-    path = tmp_path / "000.frames"
-    blobs = [bytes([number]) * (number + 1) for number in range(8)]
-    write_frames(path, blobs)
-    content = path.read_bytes()
-    assert read_frames(path, 8) == blobs
-    taken = 0
-    for text in byte_mutants(content, 600):
-        path.write_bytes(text)
-        found, _ = attempt(read_frames, path, 8)
-        if found is not None:
-            taken += 1
-            assert sum(map(len, found)) == len(content) - 64
-    assert taken < 400
-    ends = np.array([1, 3, 2**40, 3, 15, 21, 28, 36], "<u8")
-    path.write_bytes(ends.tobytes() + content[64:])
-    with pytest.raises(UserError, match="does not hold 8 whole blobs"):
-        read_frames(path, 8)
-
-
-def test_logs_are_read_rightly_or_refused(tmp_path: Path) -> None:
-    path = tmp_path / "millivid.jsonl"
-    records = [{"step": n, "loss": 0.5, "gradient_norm": 1.0, "learning_rate": 1e-3} for n in range(3)]
-    records[-1] |= {"trained_per_second": 20.0, "loaded_per_second": 30.0}
-    content = "".join(f"{json.dumps(record)}\n" for record in records).encode()
-    texts = [*byte_mutants(content, 400), *(text + b"\n" for text in mutants(records[-1], 50))]
-    for text in texts:
-        path.write_bytes(text)
-        found, _ = attempt(read_log, path)
-        if found is not None:
-            assert all(type(record["step"]) is int and record["loss"] * 0 != 1 for record in found)
-            assert all(record.get("trained_per_second", 1) > 0 for record in found)
-            Journal(path, first_step=2, tensorboard=False).close()
-            assert [record["step"] for record in read_log(path)] == [
-                record["step"] for record in found if record["step"] < 2
-            ]
-
-
-def test_a_log_that_goes_on_keeps_its_bytes(tmp_path: Path) -> None:
-    path = tmp_path / "millivid.jsonl"
-    line = '{"step": 0, "loss": 0.41616272926330566, "gradient_norm": 1e-07, "learning_rate": 0.00297}\n'
-    path.write_text(line + '{"step": 1, "loss": 0.4}\n{"step": 2, "lo')
-    Journal(path, first_step=1, tensorboard=False).close()
-    assert path.read_text() == line
 
 
 # Masks.
