@@ -23,3 +23,22 @@ def test_a_short_drill_finds_nothing(drill: str) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(done.stdout.splitlines()) == 1 + ROWS[drill]
+
+
+def test_the_drill_of_kills_finds_whoever_outlives_its_parent(tmp_path: Path) -> None:
+    program = f"""
+import subprocess
+from pathlib import Path
+from tests.drills.apart import adopt_orphans, orphans, run_apart
+
+def leave_two():
+    subprocess.Popen(["sleep", "3"], start_new_session=True)
+    subprocess.Popen(["sleep", "0.01"])
+    return 0
+
+adopt_orphans()
+run_apart(leave_two, Path({str(tmp_path / "log")!r}))
+print(orphans(patience_s=1.0), orphans())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split("\n")[0] == "['sleep 3'] []", done

@@ -1,9 +1,11 @@
 """Run commands in forked children of a process that has imported all they need: a run costs no imports.
 
-Each child leads a session of its own, by which whoever outlives it is found, and has a folder for temporary
-files, in which whatever it leaves is found.
+Whoever outlives a child becomes a child of this process, which has asked Linux for that (`adopt_orphans`): no
+search by numbers, which are used again within seconds where many threads are started. Each child has a folder
+for temporary files, in which whatever it leaves is found.
 """
 
+import ctypes
 import io
 import os
 import re
@@ -12,23 +14,24 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-_PATIENCE_S = 30.0
+PATIENCE_S = 30.0
 """How long children of a killed process have to notice: those that have just begun import torch first."""
 _SHARED = Path("/dev/shm")
+_PR_SET_CHILD_SUBREAPER = 36
+"""From Linux's sys/prctl.h."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a child ended: exit code (negative: a signal), what it said, the seconds it took, its session."""
+    """How a child ended: exit code (negative: a signal), what it said, the seconds it took."""
 
     code: int
     said: str
     seconds: float
-    session: int
 
 
 def run_apart(act: Callable[[], int], log: Path, kill_after: float | None = None) -> Ended:
@@ -44,7 +47,7 @@ def run_apart(act: Callable[[], int], log: Path, kill_after: float | None = None
     seconds = time.monotonic() - begin
     said = log.read_text(errors="replace") if log.exists() else ""
     code = os.waitstatus_to_exitcode(status)
-    return Ended(code=code, said=said, seconds=seconds, session=child)
+    return Ended(code=code, said=said, seconds=seconds)
 
 
 def _become(act: Callable[[], int], log: Path) -> None:
@@ -73,22 +76,42 @@ def temporary_folder(folder: Path) -> Path:
     return folder / "temporary"
 
 
-def orphans(sessions: Container[int]) -> int:
-    """How many processes of sessions whose leaders have ended are still there after a while."""
-    until = time.monotonic() + _PATIENCE_S
-    while left := sum(_session_of(path) in sessions for path in Path("/proc").glob("[0-9]*/stat")):
+def adopt_orphans() -> None:
+    """Become the parent of every process whose parent, below this one, ends before it does."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl does not know subreapers")
+
+
+def orphans(patience_s: float = PATIENCE_S) -> list[str]:
+    """The command lines of the processes that are still there a while after their parents have ended."""
+    until = time.monotonic() + patience_s
+    while _has_children():
         if time.monotonic() > until:
-            break
+            return [_command_line(child) for child in _children()]
         time.sleep(0.05)
-    return left
+    return []
 
 
-def _session_of(stat: Path) -> int:
+def _has_children() -> bool:
+    """Whether this process has children, after it has taken note of those that have ended."""
     try:
-        state, _, _, session = stat.read_text().rpartition(") ")[2].split()[:4]
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _children() -> list[int]:
+    lists = Path("/proc/self/task").glob("*/children")
+    return sorted(int(child) for path in lists for child in path.read_text().split())
+
+
+def _command_line(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ").strip()
     except OSError:  # it has just ended
-        return 0
-    return 0 if state == "Z" else int(session)
+        return "?"
 
 
 def shared_memory() -> set[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import tyro
 
 from loopcraft.core.seeding import generator
-from tests.drills.apart import orphans, run_apart, shared_memory, temporary_folder
+from tests.drills.apart import adopt_orphans, orphans, run_apart, shared_memory, temporary_folder
 from tests.drills.commands import Command, chosen, on_the_hub, write_inputs
 
 KILLS = 3
@@ -75,13 +75,11 @@ def drill(command: Command, folder: Path, rounds: int, seed: int) -> Tally:
     shutil.rmtree(temporary, ignore_errors=True)
     for number in range(rounds):
         out = folder / f"round-{number}"
-        sessions: list[int] = []
         rng = generator(seed, f"kills of {command.name}", number)
         for _ in range(int(rng.integers(1, KILLS + 1))):
             moment = float(rng.random()) * undisturbed.seconds
             ended = run_apart(lambda out=out: command.act(inputs, out), log, kill_after=moment)
             tally.kills += ended.code == -9
-            sessions.append(ended.session)
             tally.tracebacks += "Traceback" in ended.said
         last = run_apart(lambda out=out: command.act(inputs, out), log)
         tally.rounds += 1
@@ -89,10 +87,11 @@ def drill(command: Command, folder: Path, rounds: int, seed: int) -> Tally:
         tally.other_results += last.code != 0 or command.result(out) != expected
         left = [path for path in out.rglob(".*") if path.name.endswith((".partial", ".lock"))]
         left += (path for path in temporary.glob("*") if not path.name.startswith(PASSING))
-        for path in left:
-            print(f"left by {command.name}: {path}", file=sys.stderr)
+        alive = orphans()
+        for one in (*left, *alive):
+            print(f"left by {command.name}: {one}", file=sys.stderr)
         tally.left += len(left)
-        tally.orphans += orphans(sessions)
+        tally.orphans += len(alive)
         tally.shared += len(shared_memory() - shared)
         for path in (out, temporary):
             shutil.rmtree(path, ignore_errors=True)
@@ -102,6 +101,7 @@ def drill(command: Command, folder: Path, rounds: int, seed: int) -> Tally:
 def main(flags: Flags) -> int:
     """Drill all commands; 1 if anything was wrong."""
     is_good = True
+    adopt_orphans()
     print(f"{'command':10}{'rounds':>8}{'kills':>8}" + "".join(f"{name:>15}" for name in FAULTS.values()))
     with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         folder = Path(name)
