@@ -49,6 +49,7 @@ class Evaluation:
     scorer: Scorer
     seed: int
     compute: Compute
+    batch_size: int = 1
     recorded: frozenset[str] = frozenset()
 
     @property
@@ -72,7 +73,7 @@ class Evaluation:
 
 
 def score_missing(
-    evaluation: Evaluation, workspace: Workspace, batch_size: int, report: Callable[[int], None]
+    evaluation: Evaluation, workspace: Workspace, report: Callable[[int], None]
 ) -> dict[str, str]:
     """Score the videos that are neither scored nor failed; `report` is told the videos of each batch done.
 
@@ -83,7 +84,8 @@ def score_missing(
     todo = workspace.unfinished(evaluation.keys, evaluation.recorded)
     alone = set(workspace.alone)
     others = [key for key in todo if key not in alone]
-    batches = deque(others[start : start + batch_size] for start in range(0, len(others), batch_size))
+    size = evaluation.batch_size
+    batches = deque(others[start : start + size] for start in range(0, len(others), size))
     batches.extend([key] for key in todo if key in alone)
     left: dict[str, str] = {}
     is_in_a_row = False

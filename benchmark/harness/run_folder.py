@@ -18,6 +18,7 @@ from benchmark.results.result_file import Result, write_result
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_passing, read_json, sweep_partials, whole_file, write_json
 
+RESULT = "result.json"
 _DEVICE = "device: "
 
 
@@ -39,7 +40,7 @@ class Workspace:
     @property
     def result_path(self) -> Path:
         """Where the result goes."""
-        return self.root / "result.json"
+        return self.root / RESULT
 
     def scores_path(self, key: str) -> Path:
         """Where the scores of a video lie."""
