@@ -63,7 +63,8 @@ def evaluate(
         ).with_absolute_paths()
         evaluation = prepare(flags, episodes=episodes, source=source)
         with writing_to(root, swept=()):
-            workspace = Workspace(root, evaluation.identity)
+            workspace = Workspace(root)
+            workspace.claim(evaluation.identity)
             left = score_missing(evaluation, workspace, lambda count: None)
             result = collect(evaluation, workspace, left)
             workspace.save_result(result)

@@ -4,6 +4,7 @@ Progress is stored on disk: run the same command again to resume.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from rich.console import Console
 
@@ -17,6 +18,7 @@ from benchmark.results.recall_schema import RECALL
 from benchmark.results.result_file import Result
 from benchmark.setup.flags import Flags
 from benchmark.setup.prepare import prepare
+from benchmark.setup.workers import score_by_workers
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, run
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset
@@ -43,13 +45,16 @@ def _evaluate(flags: Flags, evaluation: Evaluation) -> Result:
         say(f"warning: {warning}", "yellow")
     for notice in recall_notices(evaluation.episodes, evaluation.keys, evaluation.protocol):
         say(notice, "yellow")
-    workspace = Workspace(flags.out, evaluation.identity)
+    workspace = Workspace(flags.out)
+    workspace.claim(evaluation.identity)
     if flags.folder.retry_failed:
         workspace.forget_failures(evaluation.keys)
     for line in recover(evaluation, workspace):
         say(line, "yellow")
     say(plan_line(evaluation, workspace))
-    left = score_with_progress(evaluation, workspace, console)
+    left = score_with_progress(
+        partial(score_by_workers, flags, evaluation, workspace), evaluation, workspace, console
+    )
     result = collect(evaluation, workspace, left)
     workspace.save_result(result)
     for name, reason in {**result.absent, **result.failed}.items():

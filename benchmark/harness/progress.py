@@ -2,12 +2,13 @@
 
 import resource
 import sys
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmark.contract.data import frame_shape
-from benchmark.harness.evaluation import Evaluation, score_missing
+from benchmark.harness.evaluation import Evaluation
 from benchmark.harness.run_folder import Workspace
 
 
@@ -25,10 +26,15 @@ def plan_line(evaluation: Evaluation, workspace: Workspace) -> str:
     )
 
 
-def score_with_progress(evaluation: Evaluation, workspace: Workspace, console: Console) -> dict[str, str]:
+def score_with_progress(
+    score: Callable[[Callable[[int], None]], dict[str, str]],
+    evaluation: Evaluation,
+    workspace: Workspace,
+    console: Console,
+) -> dict[str, str]:
     """Score what is missing and show how far it is: videos, frames a second, peak memory, time left.
 
-    Returns why the machine could not make some of the videos.
+    `score` does it and calls what it is given with the number of videos done. Returns what it returns.
     """
     todo = len(workspace.unfinished(evaluation.keys, evaluation.recorded))
     columns = (
@@ -47,7 +53,7 @@ def score_with_progress(evaluation: Evaluation, workspace: Workspace, console: C
             rate = state.completed * evaluation.protocol.horizon / (state.elapsed or 1.0)
             progress.update(task, rate=f"{rate:.1f} frames/s", memory=f"{_peak_memory_gib():.1f} GiB")
 
-        return score_missing(evaluation, workspace, report)
+        return score(report)
 
 
 def _peak_memory_gib() -> float:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from benchmark.contract.precision import Precision
 from benchmark.sources.source import SourceFlags
 from loopcraft.core.errors import UserError
+from loopcraft.executors.choice import ExecutorName, check_workers
 
 MaybePath = TypeVar("MaybePath", Path, Path | None)
 
@@ -59,6 +60,19 @@ class FolderFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerFlags:
+    """Who makes the videos."""
+
+    executor: ExecutorName = "local"
+    """Where they are made: on this machine, or on a Ray cluster whose machines share the folders."""
+    workers: int = 0
+    """Processes that each have a model of their own; 0: this one, on a cluster one per processor, or per GPU
+    with --device cuda."""
+    address: str | None = None
+    """The Ray cluster, as in auto or HOST:6379; by default RAY_ADDRESS, else this machine alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Flags:
     """What is scored, on what, and where the result goes."""
 
@@ -71,11 +85,17 @@ class Flags:
     scoring: MetricFlags = field(default_factory=MetricFlags)
     compute: ComputeFlags = field(default_factory=ComputeFlags)
     folder: FolderFlags = field(default_factory=FolderFlags)
+    workers: WorkerFlags = field(default_factory=WorkerFlags)
 
     def check(self) -> None:
         """Refuse numbers that make no sense; raises `UserError`."""
         if self.compute.batch_size < 1 or (self.task.max_videos is not None and self.task.max_videos < 1):
             raise UserError("--batch-size and --max-videos must be at least 1")
+        check_workers(self.workers.executor, self.workers.workers, self.workers.address)
+        if self.workers.executor == "ray" and self.compute.device not in ("cpu", "cuda"):
+            raise UserError(
+                f"--device {self.compute.device}: on Ray choose cpu or cuda, of which each worker has one"
+            )
 
     def with_absolute_paths(self) -> "Flags":
         """The same files, whatever directory a model changes to."""

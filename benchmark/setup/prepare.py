@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from benchmark.contract.compute import Compute
 from benchmark.contract.data import Episodes, frame_shape
 from benchmark.contract.model import FrameSource
@@ -26,7 +28,8 @@ def prepare(
     flags.check()
     protocol = get_protocol(flags.task.protocol)
     metrics = _chosen_metrics(flags.scoring, protocol)
-    compute = Compute(device=find_device(flags.compute.device), precision=flags.compute.precision)
+    is_elsewhere = flags.workers.executor == "ray"  # where this machine need not have the device
+    device = torch.device(flags.compute.device) if is_elsewhere else find_device(flags.compute.device)
     episodes = episodes or open_dataset(flags.data)
     source = source or find_source(flags.source, episodes)
     keys = _choose_videos(episodes, protocol, flags.data, flags.task.max_videos)
@@ -40,9 +43,11 @@ def prepare(
         episodes=episodes,
         keys=keys,
         protocol=protocol,
-        scorer=_load_metrics(metrics, flags.scoring, compute, len(keys)),
+        scorer=_load_metrics(
+            metrics, flags.scoring, torch.device("cpu") if is_elsewhere else device, len(keys)
+        ),
         seed=flags.task.seed,
-        compute=compute,
+        compute=Compute(device=device, precision=flags.compute.precision),
         batch_size=flags.compute.batch_size,
         recorded=frozenset(keys[: flags.folder.save_videos]),
     )
@@ -53,11 +58,11 @@ def _chosen_metrics(flags: MetricFlags, protocol: EvaluationProtocol) -> tuple[M
 
 
 def _load_metrics(
-    metrics: tuple[Metric, ...], flags: MetricFlags, compute: Compute, num_videos: int
+    metrics: tuple[Metric, ...], flags: MetricFlags, device: torch.device, num_videos: int
 ) -> Scorer:
     """The metrics made ready; raises `UserError` for a damaged file, and if strict for any absent metric."""
     bundle = None if flags.weights is None else open_bundle(flags.weights)
-    scorer = Scorer(metrics, Resources(device=compute.device, weights=bundle))
+    scorer = Scorer(metrics, Resources(device=device, weights=bundle))
     absent = {**scorer.absent, **enough_videos(metrics, num_videos)[1]}
     if flags.strict and absent:
         raise UserError("--strict: " + "; ".join(f"{name} {reason}" for name, reason in absent.items()))
