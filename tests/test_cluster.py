@@ -87,9 +87,7 @@ def test_what_a_job_raises_arrives_whole(executor: Executor, tmp_path: Path) -> 
 
 
 @needs_ray
-def test_a_range_that_kills_every_worker_is_one_sentence(
-    cluster: tuple[Any, Any], tmp_path: Path
-) -> None:
+def test_a_range_that_kills_every_worker_is_one_sentence(cluster: tuple[Any, Any], tmp_path: Path) -> None:
     with (
         open_executor("ray", workers=1, address=cluster[0].address, retries=1) as executor,
         pytest.raises(UserError, match=r"lost the worker of some items 2 times .*run the same command"),
@@ -134,7 +132,7 @@ def test_a_run_that_loses_a_worker_has_the_local_result(cluster: tuple[Any, Any]
 @needs_ray
 def test_a_model_that_crashes_its_workers_has_failed(cluster: tuple[Any, Any], tmp_path: Path) -> None:
     data, out = write_dataset(tmp_path / "data"), tmp_path / "ray"
-    on_ray = ["--executor", "ray", "--address", cluster[0].address, "--workers", "1", "--batch-size", "3"]
+    on_ray = ["--executor", "ray", "--address", cluster[0].address, "--workers", "1"]
     result = score("Crashing", data, out, *on_ray, code=1)
     assert result.failed == {SECOND: "noise crashed the process (Segmentation fault)"}
     assert "string_at" in (out / "failures" / f"{SECOND}.txt").read_text()

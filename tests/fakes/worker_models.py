@@ -1,4 +1,4 @@
-"""Models for runs by several workers, whose processes import them from here; accidents happen on one video."""
+"""Models for runs by several workers, whose processes import them from here."""
 
 import ctypes
 import os
