@@ -163,7 +163,7 @@ def verify_missing(parts: list[Part], listing: hub.Listing | None, *, workers: i
         for shard in part.missing(listing)
         for key in part.table["key"].to_pylist()[shard.start : shard.stop]
     }
-    with progress_bar("verify", len(work), "episodes") as advance:
+    with progress_bar("verifying", len(work), "episodes") as advance:
 
         def check_one(item: tuple[tuple[Path, str], LoopcraftDataset]) -> None:
             (_, key), dataset = item
