@@ -128,7 +128,7 @@ def by_surface(results: dict[str, Result], name: str, field: str) -> float:
 
 
 def test_surfaces_tell_the_wrong_and_consistent_from_the_right(results) -> None:
-    """By the same pixels of the same faces: who repaints the world keeps its word exactly as the truth does."""
+    """By the same pixels of the same faces: who repaints the world keeps its word as the truth does."""
     possible = by_surface(results, "ground-truth", "possible")
     assert possible > 32
     assert by_surface(results, "ground-truth", "with_itself") == possible
