@@ -174,16 +174,18 @@ def test_a_cluster_that_loses_a_node_makes_the_same_bytes(
 def test_a_job_array_makes_the_same_bytes(
     expected: dict[str, bytes], latents: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """docs/slurm.sh as plain processes: first the tasks of an array, then the one that finishes."""
+    """docs/slurm.sh as two plain processes, then commands with the flags that it gives, here."""
     root, out = tmp_path / "set", tmp_path / "latents"
-    for command in (
-        ["loopcraft.generate", "--out", str(root), *RECIPE],
-        ["loopcraft.masks", str(root)],
-        ["models.encode", str(root), "--out", str(out), *ENCODED],
+    making = ["--out", str(root), *RECIPE]
+    array = [start_task(["loopcraft.generate", *making], task, 2) for task in (1, 2)]
+    assert [process.wait(120) for process in array] == [0, 0]
+    for main, flags, shards in (
+        (generate.main, making, ["1/1"]),
+        (masks.main, [str(root)], ["1/2", "2/2", "1/1"]),
+        (encode.main, [str(root), "--out", str(out), *ENCODED], ["1/2", "2/2", "1/1"]),
     ):
-        array = [start_task(command, task, 2) for task in (1, 2)]
-        assert [process.wait(120) for process in array] == [0, 0]
-        assert start_task(command, 1, 1).wait(120) == 0
+        for shard in shards:
+            assert main([*flags, "--workers", "1", "--shard", shard]) == 0
     assert content(root) == expected
     assert content(out) == latents
 
