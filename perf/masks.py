@@ -49,6 +49,8 @@ class Flags:
 
     episodes: int = 3
     """Episodes of each world."""
+    resolution: int | None = None
+    """Only frames of so many pixels along a side (256 or 64); both if not given."""
     weights: Path | None = None
     """The folder of pretrained networks, for LPIPS; scoring is not measured without it."""
 
@@ -149,6 +151,8 @@ def measure(flags: Flags) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for world in WORLDS:
             for resolution, num_frames in SIZES:
+                if flags.resolution not in (None, resolution):
+                    continue
                 folder = Path(temporary) / f"{world}-{resolution}"
                 measure_making(folder, world, flags.episodes, resolution, num_frames)
         if flags.weights is not None:
