@@ -56,7 +56,7 @@ def selections(recipe: Recipe, workers: int) -> dict[str, Shares]:
     assert recipe.candidates is not None
     found: dict[int, Sighting] = {}
     make_world = partial(make_surface_world, recipe.world, resolution=SIGHT_RESOLUTION)
-    with progress_bar("candidates", recipe.candidates, "walks") as advance:
+    with progress_bar("watching candidates", recipe.candidates, "walks") as advance:
         job, candidates = partial(watch, recipe=recipe), range(recipe.candidates)
         for candidate, sighting in LocalExecutor(workers).run(job, candidates, make_state=make_world):
             found[candidate] = sighting

@@ -83,7 +83,7 @@ def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = "1/
         if is_whole:
             sweep_partials(dataset.root)
             add_sums(dataset.root, dict.fromkeys(_names(dataset, missing)))
-        with progress_bar("masks", len(keys), "episodes", len(keys) - len(missing)) as advance:
+        with progress_bar("making masks", len(keys), "episodes", len(keys) - len(missing)) as advance:
             for _ in executor.run(job, missing, make_state=make_world):
                 advance()
         if is_whole:
