@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, get_args
 
+import numpy as np
 import tyro
 from huggingface_hub import DatasetCardData, hf_hub_download
 
@@ -157,19 +158,19 @@ def tiny_source(names: set[str]) -> str:
 
 def verify_missing(parts: list[Part], listing: hub.Listing | None, *, workers: int) -> None:
     """Check each episode that will be sent, as `loopcraft.verify` does; raises `UserError` at a fault."""
-    work = {
-        (part.dataset.root, key): part.dataset
-        for part in parts
-        for shard in part.missing(listing)
-        for key in part.table["key"].to_pylist()[shard.start : shard.stop]
-    }
-    with progress_bar("verifying", len(work), "episodes") as advance:
+    datasets = {part.dataset.root: part.dataset for part in parts}
+    is_sent = {root: np.zeros(len(dataset.keys), bool) for root, dataset in datasets.items()}
+    for part in parts:  # their tables begin with the first key
+        for shard in part.missing(listing):
+            is_sent[part.dataset.root][shard.start : shard.stop] = True
+    work = ((datasets[root], place) for root, sent in is_sent.items() for place in np.flatnonzero(sent))
+    with progress_bar("verifying", sum(int(sent.sum()) for sent in is_sent.values()), "episodes") as advance:
 
-        def check_one(item: tuple[tuple[Path, str], LoopcraftDataset]) -> None:
-            (_, key), dataset = item
-            _refuse(check_episode(dataset, key), dataset)
+        def check_one(item: tuple[LoopcraftDataset, np.intp]) -> None:
+            dataset, place = item
+            _refuse(check_episode(dataset, dataset.keys[place]), dataset)
 
-        for _ in map_in_threads(check_one, work.items(), workers):
+        for _ in map_in_threads(check_one, work, workers):
             advance()
 
 

@@ -27,7 +27,7 @@ from loopcraft.core.files import file_sha256, is_partial, is_passing
 from loopcraft.core.progress import progress_bar
 from loopcraft.core.threads import map_in_threads
 from loopcraft.dataset.audit import is_misaligned
-from loopcraft.dataset.episode_files import AGAIN, ITS_SUM, read_states
+from loopcraft.dataset.episode_files import AGAIN, ITS_SUM, read_states, read_table, rows_of_keys
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST
 from loopcraft.dataset.mask_files import SUFFIX, read_masks
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
@@ -77,19 +77,20 @@ def check_table(dataset: LoopcraftDataset) -> Iterator[Fault]:
             yield Fault(path=path, what="missing; restore it")
         return
     try:
-        frames = dataset.metadata["frames"]
+        table = read_table(dataset.root, ("key", "frames"))
     except (UserError, OSError) as error:
         yield Fault(path=path, what=_reason(path, error))
         return
-    for key in dataset.keys:
-        if key not in frames.index:
+    frames = table["frames"].combine_chunks()
+    for key, row in zip(dataset.keys, rows_of_keys(table, dataset.keys), strict=True):
+        if not row.is_valid:
             yield Fault(path=path, what=f"lacks episode {key}, which the index names")
-        elif frames[key] != dataset.num_frames(key):
-            yield Fault(
-                path=path, what=f"gives {key} {frames[key]} frames, the index {dataset.num_frames(key)}"
-            )
-    for key in frames.index.difference(list(dataset.keys)):
-        yield Fault(path=path, what=f"names episode {key}, which the index lacks")
+        elif (said := frames[row.as_py()].as_py()) != dataset.num_frames(key):
+            yield Fault(path=path, what=f"gives {key} {said} frames, the index {dataset.num_frames(key)}")
+    for batch in table.to_batches(max_chunksize=1000):
+        for key in batch["key"].to_pylist():
+            if not dataset.has(key):
+                yield Fault(path=path, what=f"names episode {key}, which the index lacks")
 
 
 def check_listed(dataset: LoopcraftDataset) -> Iterator[Fault]:

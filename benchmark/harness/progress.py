@@ -2,16 +2,17 @@
 
 import resource
 import sys
+from collections.abc import Callable
 
 from rich.console import Console
 
 from benchmark.contract.data import frame_shape
-from benchmark.harness.evaluation import Evaluation, score_missing
+from benchmark.harness.evaluation import Evaluation
 from benchmark.harness.run_folder import Workspace
 from loopcraft.core.progress import progress_bar
 
 
-def plan_line(evaluation: Evaluation, workspace: Workspace, batch_size: int) -> str:
+def plan_line(evaluation: Evaluation, workspace: Workspace) -> str:
     """What is going to happen, in one line."""
     _, height, width = frame_shape(evaluation.episodes)
     total = len(evaluation.keys)
@@ -21,16 +22,19 @@ def plan_line(evaluation: Evaluation, workspace: Workspace, batch_size: int) -> 
     return (
         f"{evaluation.source.model.name} on {evaluation.protocol.id}: {total} videos x "
         f"{evaluation.protocol.horizon} frames of {width}x{height}{done}; "
-        f"batches of {batch_size} on {evaluation.compute.device}; {names}"
+        f"batches of {evaluation.batch_size} on {evaluation.compute.device}; {names}"
     )
 
 
 def score_with_progress(
-    evaluation: Evaluation, workspace: Workspace, batch_size: int, console: Console
+    score: Callable[[Callable[[int], None]], dict[str, str]],
+    evaluation: Evaluation,
+    workspace: Workspace,
+    console: Console,
 ) -> dict[str, str]:
     """Score what is missing and show how far it is: videos, frames a second, peak memory, time left.
 
-    Returns why the machine could not make some of the videos.
+    `score` does it and calls what it is given with the number of videos done. Returns what it returns.
     """
     todo = len(workspace.unfinished(evaluation.keys, evaluation.recorded))
 
@@ -39,7 +43,7 @@ def score_with_progress(
         return f"{frames:.1f} frames/s, {_peak_memory_gib():.1f} GiB at most"
 
     with progress_bar("scoring", todo, "videos", note=note, console=console) as report:
-        return score_missing(evaluation, workspace, batch_size, report)
+        return score(report)
 
 
 def _peak_memory_gib() -> float:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from jaxtyping import Float32, Int64, UInt8
 
 from loopcraft.core.checksums import Sums, read_sums
@@ -26,9 +27,10 @@ from loopcraft.dataset.episode_files import (
     AGAIN,
     ITS_SUM,
     fingerprint,
-    read_episodes,
     read_index,
     read_states,
+    read_table,
+    rows_of_keys,
 )
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST
 from loopcraft.dataset.manifest import MOST_PIXELS, read_manifest
@@ -39,6 +41,8 @@ from loopcraft.walks.actions import actions_of
 SHORT_WINDOW = 4
 """A video is compared with its checksum once, before the first window of a fourth of it or more is read: to
 hash it takes a hundredth of the time that decoding it takes."""
+
+_OF_FILES = ("key", "frames", "mp4_sha256", "npy_sha256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +67,23 @@ class LoopcraftDataset:
     def __init__(self, root: Path, source: Source | None = None) -> None:
         self.root = root
         self._source = source
-        self._num_frames = read_index(root)
+        self._index = read_index(root)
         self._checked: set[Path] = set()
-        self.keys = tuple(self._num_frames)
+        self.keys = self._index.keys
         """The names of the episodes, sorted."""
 
     def has(self, key: str) -> bool:
         """Whether the index names an episode."""
-        return key in self._num_frames
+        return self._index.place(key) is not None
 
     def num_frames(self, key: str) -> int:
         """The length of an episode. Raises `UserError` for a key that the index lacks."""
-        if key not in self._num_frames:
+        place = self._index.place(key)
+        if place is None:
             raise UserError(
                 f"{self.root}: no episode {key!r}; there are {len(self.keys)}, like {self.keys[0]!r}"
             )
-        return self._num_frames[key]
+        return int(self._index.frames[place])
 
     def video_path(self, key: str) -> Path:
         """Where the episode's video lies."""
@@ -181,10 +186,9 @@ class LoopcraftDataset:
     def metadata(self) -> pd.DataFrame:
         """A row an episode, by key: episodes.parquet where it exists, else the frame counts alone."""
         if self._has(EPISODES):
-            return read_episodes(self.root).set_index("key", drop=False).rename_axis(None)
-        return pd.DataFrame(
-            {"key": self.keys, "frames": list(self._num_frames.values())}, index=list(self.keys)
-        )
+            table: pd.DataFrame = read_table(self.root).to_pandas()
+            return table.set_index("key", drop=False).rename_axis(None)
+        return pd.DataFrame({"key": self.keys, "frames": self._index.frames}, index=list(self.keys))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -215,10 +219,23 @@ class LoopcraftDataset:
         name = path.relative_to(self.root).as_posix()
         if name in self.sums:
             return self.sums[name]
-        key, column = name.removesuffix(path.suffix), f"{path.suffix[1:]}_sha256"
-        if column not in self.metadata or key not in self.metadata.index:
+        place, column = self._index.place(name.removesuffix(path.suffix)), f"{path.suffix[1:]}_sha256"
+        known = self._known
+        if known is None or column not in known.column_names or place is None:
             return None
-        return str(self.metadata.at[key, column])
+        is_there = known["key"][place].is_valid
+        return str(known[column][place]) if is_there else None
+
+    @cached_property
+    def _known(self) -> pa.Table | None:
+        """Of each episode, in the order of `keys`, what the table says of its files; a row of nulls if none.
+
+        It takes 140 bytes an episode, a tenth of what `metadata` takes.
+        """
+        if not self._has(EPISODES):
+            return None
+        table = read_table(self.root, _OF_FILES)
+        return table.take(rows_of_keys(table, self.keys)).combine_chunks()
 
 
 def open_dataset(path: str | Path) -> LoopcraftDataset:
