@@ -56,7 +56,7 @@ def evaluate(
     with tempfile.TemporaryDirectory() as folder:
         root = Path(out or folder).absolute()
         flags = Flags(
-            data=episodes.root,
+            data=Path(str(episodes.root)),
             out=root,
             protocol=protocol,
             metrics=",".join(metrics or ()),

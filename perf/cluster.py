@@ -17,6 +17,7 @@ from typing import Any
 
 from loopcraft import generate
 from loopcraft.core import cli
+from loopcraft.core.urls import num_bytes
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
 from loopcraft.executors.base import Executor
 from loopcraft.executors.choice import open_executor
@@ -71,7 +72,7 @@ def rate_on(
 def megabytes(dataset: LoopcraftDataset, suffixes: Sequence[str]) -> float:
     """Mean size of an episode's files."""
     paths = [dataset.root / f"{key}{suffix}" for key in dataset.keys for suffix in suffixes]
-    return sum(path.stat().st_size for path in paths) / len(dataset.keys) / 1e6
+    return sum(num_bytes(path) for path in paths) / len(dataset.keys) / 1e6
 
 
 def surface_worlds(flags: Flags, dataset: LoopcraftDataset) -> Callable[[], SurfaceWorld]:

@@ -25,6 +25,7 @@ from benchmark.metrics.base import Resources
 from benchmark.sources.references import CopyLast
 from benchmark.weight_files.bundle import open_bundle
 from loopcraft.core import cli
+from loopcraft.core.urls import num_bytes
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.dataset.mask_codes import CODE_RETURNED
 from loopcraft.generate import generate
@@ -82,8 +83,8 @@ def measure_making(folder: Path, world: str, num_episodes: int) -> None:
             make_masks(coarse, key, dataset=data, num_context=context)
 
     masked = seconds(add_masks)
-    video = sum(data.video_path(key).stat().st_size for key in data.keys)
-    masks = sum(data.masks_path(key).stat().st_size for key in data.keys)
+    video = sum(num_bytes(data.video_path(key)) for key in data.keys)
+    masks = sum(num_bytes(data.masks_path(key)) for key in data.keys)
     shares = []
     for key in data.keys:
         found = (recall_codes(play_again(either, data, key), context)[context:] for either in (coarse, fine))
@@ -117,13 +118,14 @@ def measure_scoring(folder: Path, weights: Path) -> None:
     world = make_surface_world("plaza-v1", resolution=RESOLUTION // COARSE_CELL)
     make_masks(world, keys[0], dataset=data, num_context=protocol.context)
     score()  # compiles
-    hidden = data.masks_path(keys[0]).with_suffix(".hidden")
+    masks = Path(data.masks_path(keys[0]))
+    hidden = masks.with_suffix(".hidden")
     with_masks, without = [], []
     for _ in range(3):
         with_masks.append(seconds(score))
-        data.masks_path(keys[0]).rename(hidden)
+        masks.rename(hidden)
         without.append(seconds(partial(score, has_masks=False)))
-        hidden.rename(data.masks_path(keys[0]))
+        hidden.rename(masks)
     print(f"scoring {protocol.horizon} frames by PSNR, SSIM and LPIPS: {min(without):.1f} s without masks")
     print(
         f"  masks add:                            {min(with_masks) / min(without) - 1:5.1%}   [at most 10 %]"
