@@ -39,8 +39,6 @@ from loopcraft.worlds import make_surface_world, make_world
 WORLDS = ("voxel-v1", "plaza-v1")
 SIZES = ((256, 1024), (64, 256))
 """Pixels along a side of the frames, and the frames of an episode."""
-SCORED = 256
-"""Pixels along a side of the frames that are scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +47,8 @@ class Flags:
 
     episodes: int = 3
     """Episodes of each world."""
+    resolution: int | None = None
+    """Only frames of so many pixels along a side (256 or 64); both if not given."""
     weights: Path | None = None
     """The folder of pretrained networks, for LPIPS; scoring is not measured without it."""
 
@@ -114,10 +114,10 @@ def other_kinds(coarse: UInt16[np.ndarray, "T h w"], fine: UInt16[np.ndarray, "T
     return float((whole != np.minimum(fine, CODE_RETURNED)).mean())
 
 
-def measure_scoring(folder: Path, weights: Path) -> None:
+def measure_scoring(folder: Path, weights: Path, resolution: int) -> None:
     """Print what masks add to the scoring of a video."""
     protocol = LOOPCRAFT_MINI
-    data = make_set(folder / "scored", "plaza-v1", 1, protocol.num_frames, SCORED)
+    data = make_set(folder / "scored", "plaza-v1", 1, protocol.num_frames, resolution)
     resources = Resources(device=torch.device("cpu"), weights=open_bundle(weights))
     scorer = Scorer(get_metrics(["psnr", "ssim", "lpips"]), resources)
     keys = data.keys[:1]
@@ -127,7 +127,7 @@ def measure_scoring(folder: Path, weights: Path) -> None:
         (scores,) = score_videos(blocks, scorer, data, protocol, keys)
         assert ("surfaces" in scores) == has_masks
 
-    world = make_surface_world("plaza-v1", resolution=SCORED // COARSE_CELL)
+    world = make_surface_world("plaza-v1", resolution=resolution // COARSE_CELL)
     make_masks(world, keys[0], dataset=data, num_context=protocol.context)
     score()  # compiles
     hidden = data.masks_path(keys[0]).with_suffix(".hidden")
@@ -137,7 +137,8 @@ def measure_scoring(folder: Path, weights: Path) -> None:
         data.masks_path(keys[0]).rename(hidden)
         without.append(seconds(partial(score, has_masks=False)))
         hidden.rename(data.masks_path(keys[0]))
-    print(f"scoring {protocol.horizon} frames by PSNR, SSIM and LPIPS: {min(without):.1f} s without masks")
+    size = f"{resolution} x {resolution}"
+    print(f"scoring {protocol.horizon} frames of {size} by PSNR, SSIM and LPIPS: {min(without):.1f} s")
     print(
         f"  masks add:                            {min(with_masks) / min(without) - 1:5.1%}   [at most 10 %]"
     )
@@ -149,10 +150,12 @@ def measure(flags: Flags) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for world in WORLDS:
             for resolution, num_frames in SIZES:
+                if flags.resolution not in (None, resolution):
+                    continue
                 folder = Path(temporary) / f"{world}-{resolution}"
                 measure_making(folder, world, flags.episodes, resolution, num_frames)
         if flags.weights is not None:
-            measure_scoring(Path(temporary), flags.weights)
+            measure_scoring(Path(temporary), flags.weights, flags.resolution or SIZES[0][0])
 
 
 if __name__ == "__main__":
