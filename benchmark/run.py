@@ -5,7 +5,8 @@ Progress is stored on disk: run the same command again to resume.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from benchmark.metrics import check_fit, get_metrics
 from benchmark.metrics.base import Metric, Resources
 from benchmark.results.recall_schema import RECALL
 from benchmark.sources.loading import parse_model_args
-from benchmark.sources.source import ScoredSource, find_source, require_whole
+from benchmark.sources.source import IsolationFlags, ScoredSource, find_source, require_whole
 from benchmark.weight_files.bundle import open_bundle
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, names_in, printable, run
 from loopcraft.core.device import find_device
@@ -81,13 +82,14 @@ class Flags:
     """Try again the videos that failed before."""
     save_videos: int = 4
     """Keep the generated frames of the first N videos, losslessly, for the report."""
+    isolation: IsolationFlags = field(default_factory=IsolationFlags)
 
 
 def evaluate(flags: Flags) -> int:
     """Score what is missing, then write the result."""
     flags, given = with_absolute_paths(flags), flags
     evaluation = prepare(flags)
-    with writing_to(flags.out, swept=()):
+    with closing(evaluation.source), writing_to(flags.out, swept=()):
         return _evaluate(flags, given, evaluation)
 
 
@@ -142,6 +144,8 @@ def prepare(
         name=flags.name,
         with_poses=flags.with_poses,
         episodes=episodes,
+        compute=Compute(device=device, precision=flags.precision),
+        isolation=flags.isolation,
     )
     keys = choose_videos(episodes, protocol, flags.data, flags.max_videos)
     shape = frame_shape(episodes)
