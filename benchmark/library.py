@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from benchmark.harness.run_folder import Workspace
 from benchmark.results.result_file import Result
 from benchmark.results.tables import Table, paired_tables, unique_labels, window_tables
 from benchmark.run import Flags, prepare
-from benchmark.sources.loading import load_model
-from benchmark.sources.source import ScoredSource
+from benchmark.sources.source import IsolationFlags, ScoredSource, load
 from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
@@ -35,6 +36,8 @@ def evaluate(
     device: str = "cpu",
     precision: Precision = "float32",
     seed: int = 0,
+    isolate: bool = False,
+    timeout_s: float | None = None,
 ) -> Result:
     """Score a model on a data set; what `python -m benchmark.run` writes, as an object.
 
@@ -42,14 +45,20 @@ def evaluate(
     uint8 (B, C, 3, H, W) and actions int64 (B, C + horizon), and yields frames (B, n, 3, H, W), uint8 or
     floating in [0, 1]. `metrics` are names, the protocol's if None; pretrained ones need the folder `weights`
     of `python -m benchmark.weights fetch`. With a folder `out`, a killed evaluation goes on where it was.
-    Raises `UserError` where model, data and protocol do not fit.
+    `isolate` gives a model that is named a process of its own, which may take `timeout_s` over a chunk: what
+    it does there fails a video, and reaches neither scores nor caller. Raises `UserError` where model, data
+    and protocol do not fit.
 
     >>> result = evaluate("copy-last", "data/test", metrics=["psnr"])  # doctest: +SKIP
     >>> result.metrics["psnr"].windows["long"].mean  # doctest: +SKIP
     """
     episodes = data if isinstance(data, LoopcraftDataset) else open_dataset(data)
+    isolation = IsolationFlags(isolate=isolate, no_isolate=not isolate, timeout=timeout_s)
     if isinstance(model, str):
-        loaded, spec = load_model(model, world=episodes.world_id), model
+        compute = Compute(device=find_device(device), precision=precision)
+        loaded, spec = load(model, {}, episodes.world_id, compute, isolation), model
+    elif isolation.wanted:
+        raise UserError("isolate: give the model by its name, or as package.module:factory, not as an object")
     else:
         spec = f"{type(model).__module__}:{type(model).__qualname__}"
         loaded = check_members(model, spec)
@@ -70,7 +79,7 @@ def evaluate(
         )
         source = ScoredSource(model=loaded, spec=spec, arguments="{}")
         evaluation = prepare(flags, episodes=episodes, source=source)
-        with writing_to(root, swept=()):
+        with closing(source), writing_to(root, swept=()):
             workspace = Workspace(root, evaluation.identity)
             left = score_missing(evaluation, workspace, batch_size, lambda count: None)
             result = collect(evaluation, workspace, left)

@@ -28,7 +28,7 @@ from loopcraft.core.errors import UserError
 
 MOST_OUTPUT = 64 << 20
 """Bytes that a model may print while it is loaded, or during a rollout."""
-SHOWN = 1 << 16
+SHOWN = 1 << 14
 """Characters of these that are passed on to the terminal."""
 _LARGEST_TEXT = 1 << 24
 
