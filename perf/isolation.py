@@ -1,8 +1,8 @@
 """What a process of its own costs a model: `OMP_NUM_THREADS=1 python -m perf.isolation`.
 
 The same rollouts are made in this process and through another one, by a model that does nothing but hand out
-frames, and by one that computes a little for each. Rounds alternate, the fastest of each counts, and both ways
-check and quantise what comes. Loading is not counted: it is once a run, and once after a crash.
+frames, and by one that computes a little for each. Rounds alternate, the fastest of each counts, and both
+ways check and quantise what comes. Loading is not counted: it is once a run, and once after a crash.
 """
 
 import time

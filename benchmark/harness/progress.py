@@ -2,16 +2,17 @@
 
 import resource
 import sys
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmark.contract.data import frame_shape
-from benchmark.harness.evaluation import Evaluation, score_missing
+from benchmark.harness.evaluation import Evaluation
 from benchmark.harness.run_folder import Workspace
 
 
-def plan_line(evaluation: Evaluation, workspace: Workspace, batch_size: int) -> str:
+def plan_line(evaluation: Evaluation, workspace: Workspace) -> str:
     """What is going to happen, in one line."""
     _, height, width = frame_shape(evaluation.episodes)
     total = len(evaluation.keys)
@@ -21,16 +22,19 @@ def plan_line(evaluation: Evaluation, workspace: Workspace, batch_size: int) -> 
     return (
         f"{evaluation.source.model.name} on {evaluation.protocol.id}: {total} videos x "
         f"{evaluation.protocol.horizon} frames of {width}x{height}{done}; "
-        f"batches of {batch_size} on {evaluation.compute.device}; {names}"
+        f"batches of {evaluation.batch_size} on {evaluation.compute.device}; {names}"
     )
 
 
 def score_with_progress(
-    evaluation: Evaluation, workspace: Workspace, batch_size: int, console: Console
+    score: Callable[[Callable[[int], None]], dict[str, str]],
+    evaluation: Evaluation,
+    workspace: Workspace,
+    console: Console,
 ) -> dict[str, str]:
     """Score what is missing and show how far it is: videos, frames a second, peak memory, time left.
 
-    Returns why the machine could not make some of the videos.
+    `score` does it and calls what it is given with the number of videos done. Returns what it returns.
     """
     todo = len(workspace.unfinished(evaluation.keys, evaluation.recorded))
     columns = (
@@ -49,7 +53,7 @@ def score_with_progress(
             rate = state.completed * evaluation.protocol.horizon / (state.elapsed or 1.0)
             progress.update(task, rate=f"{rate:.1f} frames/s", memory=f"{_peak_memory_gib():.1f} GiB")
 
-        return score_missing(evaluation, workspace, batch_size, report)
+        return score(report)
 
 
 def _peak_memory_gib() -> float:

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError, FrameSource, RolloutModel, start_rollout
 from benchmark.contract.precision import Precision
@@ -25,7 +27,6 @@ from benchmark.sources.machine import MachineError, PoisonedError, failure_of
 from benchmark.sources.machine import describe as error_in_words
 from loopcraft.core.children import end_with_input
 from loopcraft.core.decoding import decode
-from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.messages import Port
 
@@ -100,7 +101,7 @@ def serve(descriptor: int) -> None:
 
 def _serve(order: Order, port: Port) -> None:
     try:
-        compute = Compute(device=find_device(order.device), precision=order.precision)
+        compute = Compute(device=torch.device(order.device), precision=order.precision)
         model = load_model(order.spec, order.arguments, order.world)
         card = describe(model, compute) if isinstance(model, RolloutModel) else None
         said = _as_json(Description(card=card, notes=_notes(model)))
