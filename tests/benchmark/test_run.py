@@ -281,7 +281,7 @@ def test_where_every_video_fails_there_is_no_result(data, tmp_path, monkeypatch,
 
     monkeypatch.setattr(Shimmer, "rollout", broken)
     flags = ["--data", str(data), "--out", str(tmp_path / "out"), "--protocol", "loopcraft-mini"]
-    assert run.main(["--model", SHIMMER, *flags]) == 2
+    assert run.main(["--model", SHIMMER, "--no-isolate", *flags]) == 2
     assert "no video was scored; 000/000: frame 0: expected a chunk" in capsys.readouterr().err
     assert not (tmp_path / "out" / "result.json").exists()
 
