@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, get_args
 
+import numpy as np
 import tyro
 from huggingface_hub import DatasetCardData, hf_hub_download
 
@@ -19,6 +20,7 @@ from loopcraft.core import cli
 from loopcraft.core.errors import UserError
 from loopcraft.core.progress import progress_bar
 from loopcraft.core.threads import map_in_threads
+from loopcraft.core.urls import path_at
 from loopcraft.core.writing import working_folder
 from loopcraft.dataset.catalog import CATALOG, SHARD_PATH, TINY, Catalog, decode_catalog
 from loopcraft.dataset.layout import INDEX
@@ -95,11 +97,10 @@ def run(flags: Flags) -> None:
 
 def find_datasets(folder: Path) -> dict[str, LoopcraftDataset]:
     """The data sets in `folder`, or right below it, by the name of their split."""
-    below = sorted(path.parent for path in folder.glob(f"*/{INDEX}"))
-    if (folder / INDEX).exists() or len(below) < 2:
-        datasets = [open_dataset(folder)]
-    else:
-        datasets = [open_dataset(path) for path in below]
+    root = path_at(folder)
+    is_folder = (not isinstance(root, Path) or root.is_dir()) and not (root / INDEX).exists()
+    below = sorted(path for path in root.iterdir() if (path / INDEX).exists()) if is_folder else []
+    datasets = [open_dataset(path) for path in (below if len(below) > 1 else [root])]
     found: dict[str, LoopcraftDataset] = {}
     for dataset in datasets:
         split = _split_of(dataset)
@@ -113,7 +114,8 @@ def _split_of(dataset: LoopcraftDataset) -> str:
     if dataset.manifest is not None:
         return str(dataset.manifest["split"])
     for split in get_args(Split):
-        if dataset.root.resolve().name.startswith(split):
+        root = dataset.root
+        if (root.resolve() if isinstance(root, Path) else root).name.startswith(split):
             return str(split)
     raise UserError(
         f"{dataset.root}: does not say which split it is; rename the folder to begin with train, val or test"
@@ -157,19 +159,19 @@ def tiny_source(names: set[str]) -> str:
 
 def verify_missing(parts: list[Part], listing: hub.Listing | None, *, workers: int) -> None:
     """Check each episode that will be sent, as `loopcraft.verify` does; raises `UserError` at a fault."""
-    work = {
-        (part.dataset.root, key): part.dataset
-        for part in parts
-        for shard in part.missing(listing)
-        for key in part.table["key"].to_pylist()[shard.start : shard.stop]
-    }
-    with progress_bar("verify", len(work), "episodes") as advance:
+    datasets = {part.dataset.root: part.dataset for part in parts}
+    is_sent = {root: np.zeros(len(dataset.keys), bool) for root, dataset in datasets.items()}
+    for part in parts:  # their tables begin with the first key
+        for shard in part.missing(listing):
+            is_sent[part.dataset.root][shard.start : shard.stop] = True
+    work = ((datasets[root], place) for root, sent in is_sent.items() for place in np.flatnonzero(sent))
+    with progress_bar("verifying", sum(int(sent.sum()) for sent in is_sent.values()), "episodes") as advance:
 
-        def check_one(item: tuple[tuple[Path, str], LoopcraftDataset]) -> None:
-            (_, key), dataset = item
-            _refuse(check_episode(dataset, key), dataset)
+        def check_one(item: tuple[LoopcraftDataset, np.intp]) -> None:
+            dataset, place = item
+            _refuse(check_episode(dataset, dataset.keys[place]), dataset)
 
-        for _ in map_in_threads(check_one, work.items(), workers):
+        for _ in map_in_threads(check_one, work, workers):
             advance()
 
 

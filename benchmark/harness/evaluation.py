@@ -36,9 +36,15 @@ from benchmark.harness.score import (
     read_seconds,
     score_videos,
 )
-from benchmark.harness.steering_scores import consistency_of, read_steering, steering_of
+from benchmark.harness.steering_scores import (
+    consistency_of,
+    read_steering,
+    steering_of,
+    surface_consistency_of,
+    why_no_surfaces,
+)
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
-from benchmark.results.recall_schema import RECALL, Recall
+from benchmark.results.recall_schema import RECALL, SURFACE_PSNR, Consistency, Recall
 from benchmark.results.result_file import Data, MetricResult, Model, Result
 from benchmark.sources.machine import MachineError, PoisonedError, SpoiledProcessError, describe, is_machines
 from benchmark.sources.source import ScoredSource
@@ -200,6 +206,7 @@ def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str
     paths = [workspace.scores_path(key) for key in keys]
     metrics, too_few = enough_videos(evaluation.scorer.metrics, len(keys))
     steering = read_steering(paths, keys, evaluation.episodes, evaluation.protocol)
+    by_surface = surface_consistency_of(paths)
     recall = recall_of(paths, metrics, [None if video is None else video.on_course for video in steering])
     return Result(
         protocol=evaluation.protocol,
@@ -212,7 +219,7 @@ def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str
         ),
         model=_describe_model(evaluation),
         metrics=_aggregate(metrics, paths, evaluation.protocol),
-        absent={**evaluation.scorer.absent, **too_few, **_no_recall(evaluation, keys, recall)},
+        absent={**evaluation.scorer.absent, **too_few, **_no_memory(evaluation, keys, recall, by_surface)},
         failed=failed,
         provenance=provenance(
             seed=evaluation.seed,
@@ -221,14 +228,19 @@ def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str
         ),
         recall=recall,
         steering=steering_of(steering),
-        consistency=consistency_of(paths, metrics, evaluation.protocol.context),
+        consistency=consistency_of(paths, metrics, evaluation.protocol.context) | by_surface,
     )
 
 
-def _no_recall(evaluation: Evaluation, keys: Sequence[str], recall: Recall | None) -> dict[str, str]:
-    """Why there is no recall, under its name; nothing if there is."""
+def _no_memory(
+    evaluation: Evaluation,
+    keys: Sequence[str],
+    recall: Recall | None,
+    by_surface: Mapping[str, Consistency],
+) -> dict[str, str]:
+    """Why there is no recall, or no agreement by surface, under its name; nothing if there is."""
     if recall is not None:
-        return {}
+        return {} if by_surface else {SURFACE_PSNR: why_no_surfaces(evaluation.episodes)}
     reason = why_no_masks(evaluation.episodes, keys, evaluation.protocol)
     return {RECALL: reason or "the videos were scored before they had recall masks; choose another --out"}
 

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Callable
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmark.contract.data import frame_shape
 from benchmark.harness.evaluation import Evaluation
 from benchmark.harness.run_folder import Workspace
+from loopcraft.core.progress import progress_bar
 
 
 def plan_line(evaluation: Evaluation, workspace: Workspace) -> str:
@@ -37,22 +37,12 @@ def score_with_progress(
     `score` does it and calls what it is given with the number of videos done. Returns what it returns.
     """
     todo = len(workspace.unfinished(evaluation.keys, evaluation.recorded))
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("videos, {task.fields[rate]}, {task.fields[memory]}, left:"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not todo) as progress:
-        task = progress.add_task("scoring", total=todo, rate="-- frames/s", memory="-- GiB")
 
-        def report(videos: int) -> None:
-            progress.update(task, advance=videos)
-            state = progress.tasks[task]
-            rate = state.completed * evaluation.protocol.horizon / (state.elapsed or 1.0)
-            progress.update(task, rate=f"{rate:.1f} frames/s", memory=f"{_peak_memory_gib():.1f} GiB")
+    def note(videos_per_second: float) -> str:
+        frames = videos_per_second * evaluation.protocol.horizon
+        return f"{frames:.1f} frames/s, {_peak_memory_gib():.1f} GiB at most"
 
+    with progress_bar("scoring", todo, "videos", note=note, console=console) as report:
         return score(report)
 
 

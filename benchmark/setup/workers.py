@@ -63,7 +63,7 @@ def score_by_workers(
         return score_missing(evaluation, workspace, report)
     assignment = Assignment(
         flags=replace(flags, workers=WorkerFlags()),
-        expected=_expected(evaluation),
+        expected=expected_of(evaluation),
         folder=Path.cwd(),
         num_threads=max(1, num_cores() // asked.workers) if is_local else None,
     )
@@ -92,7 +92,7 @@ def make_worker(assignment: Assignment) -> Worker:
     if assignment.num_threads is not None:
         torch.set_num_threads(assignment.num_threads)
     evaluation = prepare(assignment.flags)
-    found = _expected(evaluation)
+    found = expected_of(evaluation)
     for name in {**assignment.expected, **found}:
         here, there = found.get(name), assignment.expected.get(name)
         if here != there:
@@ -115,5 +115,6 @@ def score_batch(worker: Worker, keys: Sequence[str]) -> dict[str, str]:
         raise SpentWorkerError(str(error)) from error
 
 
-def _expected(evaluation: Evaluation) -> dict[str, Any]:
+def expected_of(evaluation: Evaluation) -> dict[str, Any]:
+    """What must be the same for all who score videos of one run."""
     return {**evaluation.identity, "packages": package_versions()}

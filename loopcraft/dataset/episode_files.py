@@ -2,21 +2,39 @@
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Float32
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float32, Int32
 
 from loopcraft.core.checksums import add_sums, read_bytes, read_json, require_sha256, sums_of
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import encode_json, is_key, whole_file
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST, STATE_COLUMNS
 from loopcraft.dataset.parquet_damage import plain_damage, read_whole_table
 
 ITS_SUM = "its SHA-256"
 AGAIN = "delete it and make it again"
+MOST_FRAMES = 2**31 - 1
+"""Of an episode."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeIndex:
+    """The episodes of a data set: their keys, sorted, and how many frames each has; 70 bytes an episode."""
+
+    keys: tuple[str, ...]
+    frames: Int32[np.ndarray, " episodes"]
+
+    def place(self, key: str) -> int | None:
+        """Where a key stands; None if it is none of them."""
+        place = bisect_left(self.keys, key)
+        return place if place < len(self.keys) and self.keys[place] == key else None
 
 
 def fingerprint(episodes: Iterable[tuple[str | int, ...]]) -> str:
@@ -27,21 +45,22 @@ def fingerprint(episodes: Iterable[tuple[str | int, ...]]) -> str:
     return digest.hexdigest()
 
 
-def read_index(root: Path) -> dict[str, int]:
-    """The frames of each episode, sorted by key. Raises `UserError` where the file cannot be an index."""
+def read_index(root: AnyPath) -> EpisodeIndex:
+    """What episodes there are. Raises `UserError` where the file cannot be an index."""
     path = root / INDEX
     index = read_json(root, INDEX)
     if not isinstance(index, dict) or not index:
         raise UserError(f"{path}: names no episodes; restore it or make the data set again")
     for key, frames in index.items():
-        if not is_key(key) or not isinstance(frames, int) or isinstance(frames, bool) or frames < 1:
+        if not is_key(key) or type(frames) is not int or not 1 <= frames <= MOST_FRAMES:
             raise UserError(
                 f"{path}: no valid entry {key!r}: {frames!r}; restore it or make the data set again"
             )
-    return dict(sorted(index.items()))
+    keys = tuple(sorted(index))
+    return EpisodeIndex(keys=keys, frames=np.fromiter((index[key] for key in keys), np.int32, len(keys)))
 
 
-def write_index(root: Path, frames: Mapping[str, int]) -> None:
+def write_index(root: AnyPath, frames: Mapping[str, int]) -> None:
     """Say that a data set is finished: write the checksums of index, table and manifest, then the index."""
     content = encode_json(frames)
     names = [name for name in (MANIFEST, EPISODES) if (root / name).exists()]
@@ -50,21 +69,32 @@ def write_index(root: Path, frames: Mapping[str, int]) -> None:
         temporary.write_bytes(content)
 
 
-def read_episodes(root: Path) -> pd.DataFrame:
-    """The table of episodes. Raises `UserError` where the file is damaged."""
+def read_table(root: AnyPath, columns: Collection[str] | None = None) -> pa.Table:
+    """The table of episodes, or those of some `columns` (key and frames at least) that it has.
+
+    Every value of every column is checked. Raises `UserError` where the file is damaged.
+    """
     path = root / EPISODES
     content = read_bytes(root, EPISODES)
     with plain_damage(f"{path}: not a readable table", "restore it"):
-        table: pd.DataFrame = read_whole_table(content).to_pandas()
+        table = read_whole_table(content, columns)
         keys, frames = table["key"], table["frames"]
-        if not keys.is_unique or not all(isinstance(key, str) for key in keys):
+        is_text = pa.types.is_string(keys.type) or pa.types.is_large_string(keys.type)
+        if not is_text or keys.null_count or pc.count_distinct(keys).as_py() != len(keys):
             raise ValueError("its keys are not names of episodes, each once")
-        if frames.dtype.kind not in "iu":
+        if not pa.types.is_integer(frames.type) or frames.null_count:
             raise ValueError("its frames are no numbers of frames")
     return table
 
 
-def read_states(path: Path, num_frames: int, sha256: str | None = None) -> Float32[np.ndarray, "T 6"]:
+def rows_of_keys(table: pa.Table, keys: Iterable[str] | pa.Array) -> pa.Array:
+    """The number of the row of each key in a table of episodes; null for a key that it lacks."""
+    names = table["key"].combine_chunks()
+    wanted = keys.cast(names.type) if isinstance(keys, pa.Array) else pa.array(keys, names.type)
+    return pc.index_in(wanted, value_set=names)
+
+
+def read_states(path: AnyPath, num_frames: int, sha256: str | None = None) -> Float32[np.ndarray, "T 6"]:
     """An episode's states. Raises `UserError` where the file is damaged or of another length."""
     data = path.read_bytes()
     require_sha256(path, data, sha256, ITS_SUM, AGAIN)

@@ -18,3 +18,9 @@ STATE_COLUMNS = ("action", "x", "y", "z", "yaw_deg", "pitch_deg")
 def episode_key(index: int) -> str:
     """The name of episode `index`, a thousand to a folder: 1234 is "001/234"."""
     return f"{index // 1000:03d}/{index % 1000:03d}"
+
+
+def episode_index(key: str) -> int:
+    """The reverse."""
+    thousands, rest = key.split("/")
+    return 1000 * int(thousands) + int(rest)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.progress import progress_bar
-from loopcraft.dataset.episode_table import FAILED, Row, read_rows, write_row
-from loopcraft.dataset.layout import episode_key
+from loopcraft.dataset.episode_table import FAILED, read_rows, write_row
+from loopcraft.dataset.layout import episode_index, episode_key
 from loopcraft.executors.base import Executor
 from loopcraft.generation.plan import (
     TRAIN_ATTEMPTS,
@@ -27,7 +27,7 @@ from loopcraft.generation.plan import (
 )
 from loopcraft.generation.recipe import Recipe, check_versions
 from loopcraft.generation.recording import EpisodeRecord, record_episode
-from loopcraft.generation.simulated import episode_row
+from loopcraft.generation.simulated import Draws, episode_row
 from loopcraft.worlds.base import PlayError, World
 
 WorldFactory = Callable[[], World]
@@ -52,31 +52,27 @@ def record(
     recipe: Recipe,
     indices: Sequence[int],
     missing: Sequence[int],
-    rows: dict[str, Row],
+    draws: Draws,
     make_world: WorldFactory,
     executor: Executor,
-) -> dict[str, Row]:
-    """Make the `missing` ones of the episodes `indices`; return the rows of all of them in order.
+) -> None:
+    """Make the `missing` ones of the episodes `indices`.
 
     Episodes of val and test have rows already: only their files were lost.
     """
     if not missing:
-        return rows
+        return
     check_versions(root)
-    draws = (
-        None if recipe.candidates is None else {index: rows[episode_key(index)]["draw"] for index in missing}
-    )
-    job = partial(make_episode, root=root, recipe=recipe, draws=draws)
-    with progress_bar("episodes", len(indices), "episodes", len(indices) - len(missing)) as advance:
-        for _, row in executor.run(job, missing, make_state=make_world):
-            rows[row["key"]] = row
+    known = None if recipe.candidates is None else {index: int(draws[index]) for index in missing}
+    job = partial(make_episode, root=root, recipe=recipe, draws=known)
+    with progress_bar("generating", len(indices), "episodes", len(indices) - len(missing)) as advance:
+        for _ in executor.run(job, missing, make_state=make_world):
             advance()
-    return dict(sorted(rows.items()))
 
 
 def make_episode(
     world: World, index: int, *, root: Path, recipe: Recipe, draws: dict[int, int] | None
-) -> Row:
+) -> None:
     """Record episode `index`, and mark it as finished by its row."""
     key = episode_key(index)
     plans = (
@@ -89,9 +85,7 @@ def make_episode(
         raise UserError(
             f"{root / key}: could not be played ({', '.join(plan.rejected)}); run again to try again"
         )
-    row = episode_row(key, recipe, plan, recorded)
-    write_row(root, row)
-    return row
+    write_row(root, episode_row(key, recipe, plan, recorded))
 
 
 def play_candidates(
@@ -99,13 +93,13 @@ def play_candidates(
 ) -> None:
     """Record those of the `candidates` that have no row yet."""
     folder = root / _CANDIDATES
-    finished = read_rows(folder, [episode_key(candidate) for candidate in candidates])
-    missing = [candidate for candidate in candidates if episode_key(candidate) not in finished]
+    finished = {episode_index(row["key"]) for row in read_rows(folder, map(episode_key, candidates))}
+    missing = [candidate for candidate in candidates if candidate not in finished]
     if not missing:
         return
     check_versions(root)
     job = partial(make_candidate, folder=folder, recipe=recipe)
-    with progress_bar("candidates", len(candidates), "walks", len(finished)) as advance:
+    with progress_bar("choosing walks", len(candidates), "walks", len(finished)) as advance:
         for _ in executor.run(job, missing, make_state=make_world):
             advance()
 
@@ -120,16 +114,16 @@ def make_candidate(world: World, candidate: int, *, folder: Path, recipe: Recipe
 
 def are_chosen(root: Path, recipe: Recipe) -> bool:
     """Whether all episodes of a val or test split have been chosen."""
-    keys = [episode_key(index) for index in range(recipe.num_episodes)]
-    return len(read_rows(root, keys)) == recipe.num_episodes
+    rows = read_rows(root, map(episode_key, range(recipe.num_episodes)))
+    return sum(1 for _ in rows) == recipe.num_episodes
 
 
 def adopt_best(root: Path, recipe: Recipe) -> None:
     """Make the candidates that walked furthest the episodes of `root`, where that is not done yet."""
     assert recipe.candidates is not None
     folder = root / _CANDIDATES
-    rows = read_rows(folder, [episode_key(candidate) for candidate in range(recipe.candidates)])
-    distances = [row["distance_walked"] for row in rows.values()]
+    rows = read_rows(folder, map(episode_key, range(recipe.candidates)))
+    distances = [row["distance_walked"] for row in rows]
     num_failed = sum(distance < 0 for distance in distances)
     if recipe.candidates - num_failed < recipe.num_episodes:
         raise UserError(
@@ -138,13 +132,14 @@ def adopt_best(root: Path, recipe: Recipe) -> None:
         )
     if num_failed:
         print(f"{root}: {num_failed} of {recipe.candidates} candidates could not be played")
-    for index, candidate in enumerate(choose_candidates(recipe, distances)):
-        old, new = episode_key(candidate), episode_key(index)
+    chosen = choose_candidates(recipe, distances)
+    for index, row in enumerate(read_rows(folder, map(episode_key, chosen))):
+        old, new = row["key"], episode_key(index)
         (root / new).parent.mkdir(parents=True, exist_ok=True)
         for suffix in (".mp4", ".npy"):
             if (folder / f"{old}{suffix}").exists():
                 (folder / f"{old}{suffix}").replace(root / f"{new}{suffix}")
-        write_row(root, {**rows[old], "key": new})
+        write_row(root, {**row, "key": new})
 
 
 def forget(root: Path) -> None:

@@ -3,11 +3,14 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json, write_json
 from loopcraft.core.progress import progress_bar
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.episode_table import Row, write_row
 from loopcraft.dataset.layout import episode_key
@@ -26,42 +29,43 @@ from loopcraft.walks.selection import chamfer_distance, simulate_flat
 from loopcraft.worlds.base import PathWorld
 
 PathWorldFactory = Callable[[], PathWorld]
+Draws = Int64[np.ndarray, " episodes"]
+"""The draw that the row of each episode names; `NO_ROW` for one that has no row yet."""
+NO_ROW = -1
 
 # While a val or test split is under way: the candidates that were chosen.
 _CHOSEN = "candidates.json"
 
 
 def record(
-    root: Path,
+    root: AnyPath,
     recipe: Recipe,
     indices: Sequence[int],
     missing: Sequence[int],
-    rows: dict[str, Row],
+    draws: Draws,
     make_world: PathWorldFactory,
     executor: Executor,
-) -> dict[str, Row]:
-    """Make the `missing` ones of the episodes `indices`; return the rows of all of them in order."""
+) -> None:
+    """Make the `missing` ones of the episodes `indices`."""
     if not missing:
-        return rows
+        return
     check_versions(root)
-    chosen = None if recipe.split == "train" else _choose(root, recipe, rows, make_world, executor)
+    chosen = None if recipe.split == "train" else _choose(root, recipe, draws, make_world, executor)
     job = partial(make_episode, root=root, recipe=recipe, chosen=chosen)
-    with progress_bar("episodes", len(indices), "episodes", len(indices) - len(missing)) as advance:
-        for _, row in executor.run(job, missing, make_state=make_world):
-            rows[row["key"]] = row
+    with progress_bar("generating", len(indices), "episodes", len(indices) - len(missing)) as advance:
+        for _ in executor.run(job, missing, make_state=make_world):
             advance()
-    return dict(sorted(rows.items()))
 
 
-def forget(root: Path) -> None:
+def forget(root: AnyPath) -> None:
     """Remove the notes that only a split under way needs."""
     (root / _CHOSEN).unlink(missing_ok=True)
     realised.forget(root)
 
 
 def make_episode(
-    world: PathWorld, index: int, *, root: Path, recipe: Recipe, chosen: Sequence[int] | None
-) -> Row:
+    world: PathWorld, index: int, *, root: AnyPath, recipe: Recipe, chosen: Sequence[int] | None
+) -> None:
     """Plan and record episode `index`, and mark it as finished by its row."""
     key = episode_key(index)
     plan = (
@@ -75,9 +79,7 @@ def make_episode(
         num_context=recipe.num_context,
         lossless=recipe.lossless,
     )
-    row = episode_row(key, recipe, plan, record)
-    write_row(root, row)
-    return row
+    write_row(root, episode_row(key, recipe, plan, record))
 
 
 def episode_row(key: str, recipe: Recipe, plan: EpisodePlan, record: EpisodeRecord) -> Row:
@@ -105,11 +107,11 @@ def _planned_chamfer(plan: EpisodePlan, num_context: int) -> float:
 
 
 def _choose(
-    root: Path, recipe: Recipe, rows: dict[str, Row], make_world: PathWorldFactory, executor: Executor
+    root: AnyPath, recipe: Recipe, draws: Draws, make_world: PathWorldFactory, executor: Executor
 ) -> list[int]:
     """The candidate of each episode: as an earlier run wrote it down, else found by walking them all."""
-    if len(rows) == recipe.num_episodes:
-        return [row["draw"] for row in rows.values()]
+    if (draws != NO_ROW).all():
+        return [int(draw) for draw in draws]
     if not (root / _CHOSEN).exists():
         if recipe.select == "realised":
             found = realised.find_returning(root, recipe, executor)
@@ -130,7 +132,7 @@ def _find_furthest(recipe: Recipe, make_world: PathWorldFactory, executor: Execu
     assert recipe.candidates is not None
     job = partial(candidate_distance, recipe=recipe)
     distances = [0.0] * recipe.candidates
-    with progress_bar("candidates", recipe.candidates, "walks") as advance:
+    with progress_bar("choosing walks", recipe.candidates, "walks") as advance:
         items = range(recipe.candidates)
         for item, distance in executor.run(job, items, make_state=make_world):
             distances[item] = distance

@@ -6,24 +6,25 @@ the shards' digests. Nothing has to be built to know them.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from loopcraft.core.checksums import read_bytes
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
+from loopcraft.core.urls import AnyPath, num_bytes
+from loopcraft.dataset.episode_files import read_table, rows_of_keys
 from loopcraft.dataset.layout import EPISODES
-from loopcraft.dataset.parquet_damage import read_whole_table
 from loopcraft.dataset.reader import LoopcraftDataset
 from loopcraft.dataset.shards import LAYOUT, Content, write_shard
 
 SHARD_BYTES = 500_000_000
 MOST_SHARDS = 3000
 """Of one configuration: three of them and all else stay below the Hub's advice of 10,000 files."""
+_ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +44,8 @@ class Shard:
 def episode_table(dataset: LoopcraftDataset) -> pa.Table:
     """The metadata of each episode, sorted by key; without episodes.parquet lengths and checksums alone."""
     if (dataset.root / EPISODES).exists():
-        table = read_whole_table(read_bytes(dataset.root, EPISODES))
-        places = {key: place for place, key in enumerate(table["key"].to_pylist())}
-        return table.take([places[key] for key in dataset.keys]).replace_schema_metadata(None)
+        table = read_table(dataset.root)
+        return table.take(rows_of_keys(table, dataset.keys)).replace_schema_metadata(None)
     return pa.table(
         {
             "key": pa.array(dataset.keys, pa.string()),
@@ -61,7 +61,7 @@ def plan_shards(
 ) -> tuple[Shard, ...]:
     """The rows of `table` in stretches of about `shard_bytes`, larger where there would be too many."""
     keys = table["key"]
-    sizes = [sum(path.stat().st_size for path in _files(dataset, key.as_py())) for key in keys]
+    sizes = [sum(num_bytes(path) for path in _files(dataset, key.as_py())) for key in keys]
     ends = list(shard_ends(sizes, max(shard_bytes, -(-sum(sizes) // MOST_SHARDS))))
     starts = [0, *ends[:-1]]
     digests = [_digest(_rows(dataset, table.slice(a, b - a))) for a, b in zip(starts, ends, strict=True)]
@@ -78,9 +78,11 @@ def plan_shards(
     )
 
 
-def _rows(dataset: LoopcraftDataset, table: pa.Table) -> list[str]:
+def _rows(dataset: LoopcraftDataset, table: pa.Table) -> Iterator[str]:
     """What a shard's digest is of: each row, and the checksum of the episode's masks."""
-    return [json.dumps([row, _masks_sha256(dataset, row["key"])]) for row in table.to_pylist()]
+    for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        for row in batch.to_pylist():
+            yield json.dumps([row, _masks_sha256(dataset, row["key"])])
 
 
 def shard_ends(sizes: Sequence[int], target: int) -> Iterator[int]:
@@ -93,8 +95,13 @@ def shard_ends(sizes: Sequence[int], target: int) -> Iterator[int]:
             filled = 0
 
 
-def _digest(parts: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps([LAYOUT, *parts]).encode()).hexdigest()[:16]
+def _digest(parts: Iterable[str]) -> str:
+    """Of the JSON text of [LAYOUT, *parts], which is never in memory whole."""
+    digest = hashlib.sha256(f"[{LAYOUT}".encode())
+    for part in parts:
+        digest.update(f", {json.dumps(part)}".encode())
+    digest.update(b"]")
+    return digest.hexdigest()[:16]
 
 
 def build_shard(path: Path, dataset: LoopcraftDataset, table: pa.Table, shard: Shard) -> None:
@@ -111,14 +118,14 @@ def _content(dataset: LoopcraftDataset, row: dict[str, Any]) -> Content:
     )
 
 
-def _checked(path: Path, sha256: str) -> bytes:
+def _checked(path: AnyPath, sha256: str) -> bytes:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise UserError(f"{path}: not what its SHA-256 says; delete it and make it again")
     return content
 
 
-def _files(dataset: LoopcraftDataset, key: str) -> list[Path]:
+def _files(dataset: LoopcraftDataset, key: str) -> list[AnyPath]:
     masks = dataset.masks_path(key)
     return [dataset.video_path(key), dataset.states_path(key), *([masks] if masks.exists() else [])]
 

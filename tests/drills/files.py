@@ -160,7 +160,7 @@ KINDS = {
     "row": Kind(
         path="000/000.json",
         make=make_rows,
-        read=lambda root: read_rows(root, ["000/000"]),
+        read=lambda root: list(read_rows(root, ["000/000"])),
         make_old=make_old_row,
     ),
     "checkpoint": Kind(

@@ -130,7 +130,7 @@ def test_every_window_is_drawn_and_none_twice_as_often(
     dataset: LoopcraftDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lengths = {"000/000": 64, "000/001": 3, "000/002": 63, "000/003": 64}
-    monkeypatch.setattr(dataset, "_num_frames", lengths)
+    monkeypatch.setattr(dataset, "num_frames", lengths.__getitem__)
     monkeypatch.setattr(
         "loopcraft.dataset.torch_views._item", lambda dataset, key, start, num_frames: (key, start)
     )
