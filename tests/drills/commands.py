@@ -14,6 +14,7 @@ from huggingface_hub import constants
 import loopcraft.hub.repository
 from benchmark import report, run
 from benchmark.results.result_file import read_result
+from leaderboard import build
 from loopcraft import generate, masks, publish, verify
 from loopcraft.core.checksums import SUMS
 from loopcraft.core.errors import UserError
@@ -113,6 +114,13 @@ def _report(inputs: Path, out: Path) -> int:
     return report.main([str(inputs / "run"), "--data", str(inputs / "data"), "--out", str(out)])
 
 
+def _build(inputs: Path, out: Path) -> int:
+    """A run beside its data set, without the entries of the project."""
+    (inputs / "entries").mkdir(exist_ok=True)
+    places = ["--data", str(inputs / "data"), "--entries", str(inputs / "entries")]
+    return build.main([str(inputs / "run"), "--out", str(out), *places])
+
+
 HUB = hub_state.Hub()
 """The local Hub, where `on_the_hub` serves it."""
 
@@ -163,6 +171,7 @@ COMMANDS = (
     Command(name="train", act=_train, result=_trained, without_sums=(".jsonl",)),
     Command(name="encode", act=_encode, result=content, check=_read_latents),
     Command(name="report", act=_report, result=content),
+    Command(name="build", act=_build, result=content),
     Command(name="publish", act=_publish, result=_published),
 )
 
