@@ -52,6 +52,7 @@ INPUTS = 10000
 drills: $(READY)
 	$(BIN)/python -m tests.drills.models
 	$(BIN)/python -m tests.drills.fuzz --inputs $(INPUTS)
+	$(BIN)/python -m tests.drills.guided --inputs $(INPUTS)
 	$(BIN)/python -m tests.drills.damage --times $(TIMES)
 	$(BIN)/python -m tests.drills.kills --rounds $(ROUNDS)
 

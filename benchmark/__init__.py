@@ -7,8 +7,12 @@ Functions are loaded when they are asked for, so that importing the package cost
 
 from typing import Any
 
+from loopcraft.core.extras import explain_missing
+
 _FUNCTIONS = ("evaluate", "compare", "check_model")
 __all__ = ["check_model", "compare", "evaluate"]  # given by __getattr__
+
+explain_missing("benchmark")
 
 
 def __getattr__(name: str) -> Any:

@@ -14,9 +14,9 @@ from benchmark.harness.evaluation import collect, score_missing
 from benchmark.harness.run_folder import Workspace
 from benchmark.results.result_file import Result
 from benchmark.results.tables import Table, paired_tables, unique_labels, window_tables
-from benchmark.run import Flags, prepare
-from benchmark.sources.loading import load_model
-from benchmark.sources.source import ScoredSource
+from benchmark.setup.flags import ComputeFlags, Flags, FolderFlags, MetricFlags, TaskFlags
+from benchmark.setup.prepare import prepare
+from benchmark.sources.source import ScoredSource, SourceFlags
 from loopcraft.core.device import find_device
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
@@ -48,34 +48,32 @@ def evaluate(
     >>> result.metrics["psnr"].windows["long"].mean  # doctest: +SKIP
     """
     episodes = data if isinstance(data, LoopcraftDataset) else open_dataset(data)
-    if isinstance(model, str):
-        loaded, spec = load_model(model, world=episodes.world_id), model
-    else:
-        spec = f"{type(model).__module__}:{type(model).__qualname__}"
-        loaded = check_members(model, spec)
+    name = model if isinstance(model, str) else None
+    source = None if isinstance(model, str) else _source_of(model)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(out or folder).absolute()
         flags = Flags(
             data=Path(str(episodes.root)),
             out=root,
-            protocol=protocol,
-            metrics=",".join(metrics or ()),
-            weights=None if weights is None else Path(weights).absolute(),
-            max_videos=max_videos,
-            batch_size=batch_size,
-            device=device,
-            precision=precision,
-            seed=seed,
-            save_videos=0 if out is None else Flags.save_videos,
-        )
-        source = ScoredSource(model=loaded, spec=spec, arguments="{}")
+            source=SourceFlags(model=name),
+            task=TaskFlags(protocol=protocol, max_videos=max_videos, seed=seed),
+            scoring=MetricFlags(metrics=",".join(metrics or ()), weights=Path(weights) if weights else None),
+            compute=ComputeFlags(batch_size=batch_size, device=device, precision=precision),
+            folder=FolderFlags(save_videos=0) if out is None else FolderFlags(),
+        ).with_absolute_paths()
         evaluation = prepare(flags, episodes=episodes, source=source)
         with writing_to(root, swept=()):
-            workspace = Workspace(root, evaluation.identity)
-            left = score_missing(evaluation, workspace, batch_size, lambda count: None)
+            workspace = Workspace(root)
+            workspace.claim(evaluation.identity)
+            left = score_missing(evaluation, workspace, lambda count: None)
             result = collect(evaluation, workspace, left)
             workspace.save_result(result)
     return result
+
+
+def _source_of(model: FrameSource) -> ScoredSource:
+    spec = f"{type(model).__module__}:{type(model).__qualname__}"
+    return ScoredSource(model=check_members(model, spec), spec=spec, arguments="{}")
 
 
 @dataclass(frozen=True)

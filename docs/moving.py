@@ -12,14 +12,17 @@ import numpy as np
 import torch
 import tyro
 from jaxtyping import Float, Int64, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from loopcraft.drawing.canvas import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, Canvas
+from loopcraft.drawing.grid import Grid, Row, draw_rows
+from loopcraft.drawing.walk import headings
 from loopcraft.generation.plan import plan_candidate
 from loopcraft.generation.recipe import Recipe
 from loopcraft.view import ground_below
-from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, headings
 from loopcraft.walks.revisits import revisit_ages
 from loopcraft.worlds import make_world
+from loopcraft.worlds.base import GroundPicture
 from models.zoo.world_models import build_rollout
 
 CONTEXT, FRAMES, SIZE = 64, 256, 64
@@ -74,81 +77,54 @@ def play(flags: Flags) -> Episode:
     return Episode(seed=plan.world_seed, poses=poses, videos=videos, ages=revisit_ages(poses, CONTEXT))
 
 
-def draw_frame(episode: Episode, court: Image.Image, frame: int) -> Image.Image:
+def draw_frame(episode: Episode, ground: GroundPicture, frame: int) -> Canvas:
     """All panels at one moment."""
-    side = SCALE * SIZE
-    sheet = Image.new("RGB", ((len(episode.videos) + 1) * (side + GAP) - GAP, side + 2 * HEADER), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    age = 0 if frame < CONTEXT else int(episode.ages[frame - CONTEXT])
-    for column, (title, video) in enumerate(episode.videos.items()):
-        left = column * (side + GAP)
-        sheet.paste(
-            Image.fromarray(video[frame]).resize((side, side), Image.Resampling.NEAREST), (left, HEADER)
-        )
-        draw.text((left + 2, 2), title, "#22262b", font=font)
-    left = len(episode.videos) * (side + GAP)
-    sheet.paste(
-        draw_position(episode, court, frame).resize((side, side), Image.Resampling.LANCZOS), (left, HEADER)
-    )
-    draw.text((left + 2, 2), "the court from above", "#22262b", font=font)
-    draw_state(draw, frame, age, sheet.width, HEADER + side)
-    return sheet
+    grid = Grid(tile=SCALE * SIZE, columns=len(episode.videos) + 1, gap=GAP, above=HEADER, below=HEADER)
+    canvas = Canvas(*grid.size(1))
+    panels = {title: video[frame] for title, video in episode.videos.items()}
+    panels["the court from above"] = draw_position(episode, ground, frame)
+    for place, (title, panel) in enumerate(panels.items()):
+        left, top = grid.corner(place)
+        canvas.write(left + 2, top - HEADER + 2, title, 14)
+        canvas.place(left, top, panel, grid.tile)
+    color, text = state(episode, frame)
+    top += grid.tile
+    canvas.write(2, top, f"frame {frame}: {text}", 14, color)
+    canvas.box(0, top + 17, canvas.width * (frame + 1) / FRAMES, 5, color)
+    return canvas
 
 
-def draw_state(draw: ImageDraw.ImageDraw, frame: int, age: int, width: int, top: int) -> None:
-    """A line below the panels: what the models are given, or for how long the place was out of sight."""
-    font = ImageFont.load_default(14)
+def state(episode: Episode, frame: int) -> tuple[str, str]:
+    """What the models are given, or for how long the place was out of sight, and its colour."""
     if frame < CONTEXT:
-        color, text = CONTEXT_COLOR, f"frame {frame}: all models are shown this"
-    elif age:
-        color, text = REVISIT_COLOR, f"frame {frame}: back at a place last seen {age} frames ago"
-    else:
-        color, text = HORIZON_COLOR, f"frame {frame}: generated from the actions alone"
-    draw.rectangle((0, top + 16, width * (frame + 1) // FRAMES, top + 20), fill=color)
-    draw.text((2, top), text, color, font=font)
+        return CONTEXT_COLOR, "all models are shown this"
+    if age := episode.ages[frame - CONTEXT]:
+        return REVISIT_COLOR, f"back at a place last seen {age} frames ago"
+    return HORIZON_COLOR, "generated from the actions alone"
 
 
-def draw_position(episode: Episode, court: Image.Image, frame: int) -> Image.Image:
+def draw_position(episode: Episode, ground: GroundPicture, frame: int) -> UInt8[np.ndarray, "height width 3"]:
     """The court with the way so far and where the agent looks."""
-    ground = ground_below("plaza-v1", episode.seed, episode.poses)
-    assert ground is not None
     corner = np.array([ground.west, ground.north])
-    places = (episode.poses[: frame + 1][:, [0, 2]] - corner) / ground.blocks_per_pixel
-    picture = court.copy()
-    draw = ImageDraw.Draw(picture)
-    shown = [tuple(place) for place in places[: CONTEXT + 1].tolist()]
-    after = [tuple(place) for place in places[CONTEXT:].tolist()]
-    for way, color in ((shown, CONTEXT_COLOR), (after, HORIZON_COLOR)):
-        if len(way) > 1:
-            draw.line(way, fill=color, width=5)
+    places = (episode.poses[: frame + 1, [0, 2]] - corner) / ground.blocks_per_pixel
+    canvas = Canvas.of(ground.image)
+    canvas.line(places[: CONTEXT + 1], CONTEXT_COLOR, 5)
+    canvas.line(places[CONTEXT:], HORIZON_COLOR, 5)
     ahead = headings(episode.poses[frame : frame + 1, 3])[0]
     across = np.array([-ahead[1], ahead[0]])
-    here = places[-1]
-    tip = [here + 26 * ahead, here - 12 * ahead + 14 * across, here - 12 * ahead - 14 * across]
-    draw.polygon([tuple(point) for point in np.array(tip).tolist()], fill="white", outline="black", width=3)
-    return picture
+    arrow = np.stack([26 * ahead, 14 * across - 12 * ahead, -14 * across - 12 * ahead])
+    canvas.shape(places[-1] + 1.3 * arrow, "black")
+    canvas.shape(places[-1] + arrow, "white")
+    return canvas.pixels
 
 
-def draw_still(episode: Episode, columns: int = 8) -> Image.Image:
+def draw_still(episode: Episode, columns: int = 8) -> Canvas:
     """A row for the truth and for every model, a column for each of some returns."""
     returns = CONTEXT + np.flatnonzero(episode.ages)
     chosen = returns[np.linspace(0, len(returns) - 1, columns).round().astype(int)]
-    side, left = 2 * SIZE, 84
-    sheet = Image.new(
-        "RGB", (left + columns * (side + GAP), HEADER + len(episode.videos) * (side + GAP)), "white"
-    )
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for column, frame in enumerate(chosen):
-        x = left + column * (side + GAP)
-        draw.text((x, 3), f"{frame}, seen {episode.ages[frame - CONTEXT]} ago", REVISIT_COLOR, font=font)
-        for row, video in enumerate(episode.videos.values()):
-            picture = Image.fromarray(video[frame]).resize((side, side), Image.Resampling.NEAREST)
-            sheet.paste(picture, (x, HEADER + row * (side + GAP)))
-    for row, title in enumerate(episode.videos):
-        draw.text(
-            (0, HEADER + row * (side + GAP) + side // 2 - 16), title.replace(" ", "\n"), "#22262b", font=font
-        )
-    return sheet
+    rows = [Row(label=title, frames=list(video[chosen])) for title, video in episode.videos.items()]
+    titles = [f"{frame}, seen {episode.ages[frame - CONTEXT]} ago" for frame in chosen]
+    return draw_rows(rows, titles, tile=2 * SIZE, title_color=REVISIT_COLOR)
 
 
 def main() -> None:
@@ -157,8 +133,8 @@ def main() -> None:
     episode = play(flags)
     ground = ground_below("plaza-v1", episode.seed, episode.poses)
     assert ground is not None
-    court = Image.fromarray(ground.image)
-    frames = [draw_frame(episode, court, frame) for frame in range(0, FRAMES, STEP)]
+    pictures = [draw_frame(episode, ground, frame).pixels for frame in range(0, FRAMES, STEP)]
+    frames = [Image.fromarray(picture) for picture in pictures]
     frames[0].save(
         flags.out,
         save_all=True,

@@ -10,11 +10,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from loopcraft.core.seeding import generator
+from loopcraft.drawing.canvas import CONTEXT_COLOR, HORIZON_COLOR, Canvas
+from loopcraft.drawing.grid import Grid
 from loopcraft.view import ground_below
-from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR, draw_map
+from loopcraft.views.map import draw_map
 from loopcraft.walks.revisits import find_revisits
 from loopcraft.walks.selection import select_walk
 from loopcraft.worlds import make_world
@@ -24,6 +26,7 @@ DOCS = Path(__file__).resolve().parent
 SEEDS = range(12)
 EPISODE_SEED = 4
 GAP = 6
+COURT_MAP = 540
 
 
 def first_sight(seed: int, world: World) -> UInt8[np.ndarray, "H W 3"]:
@@ -32,44 +35,40 @@ def first_sight(seed: int, world: World) -> UInt8[np.ndarray, "H W 3"]:
     return list(world.play(seed, actions))[40].frame
 
 
-def grid(frames: list[UInt8[np.ndarray, "H W 3"]], columns: int) -> Image.Image:
+def frame_grid(frames: list[UInt8[np.ndarray, "H W 3"]], columns: int) -> Canvas:
     """Frames in rows, with narrow gaps."""
-    size = frames[0].shape[0]
-    rows = -(-len(frames) // columns)
-    sheet = Image.new("RGB", (columns * (size + GAP) - GAP, rows * (size + GAP) - GAP), "white")
+    grid = Grid(tile=len(frames[0]), columns=columns, gap=GAP)
+    canvas = Canvas(*grid.size(len(frames)))
     for place, frame in enumerate(frames):
-        corner = (place % columns * (size + GAP), place // columns * (size + GAP))
-        sheet.paste(Image.fromarray(frame), corner)
-    return sheet
+        canvas.place(*grid.corner(place), frame)
+    return canvas
 
 
-def episode_picture(world: World) -> Image.Image:
+def episode_picture(world: World) -> Canvas:
     """Pairs of frames, far apart in time, in which the agent sees the same place; beside them the map."""
     actions = select_walk(generator(EPISODE_SEED, "docs/episode")).actions
     seen = list(world.play(EPISODE_SEED, actions))
     poses = np.array([one.pose for one in seen])
     pairs = revisit_pairs(poses)
-    size, label = world.resolution, 26
+    grid = Grid(tile=world.resolution, columns=len(pairs), gap=GAP, above=26)
+    width, height = grid.size(2 * len(pairs))
+    canvas = Canvas(width + GAP + height, height)
+    for place, frame in enumerate(frame for row in zip(*pairs, strict=True) for frame in row):
+        left, top = grid.corner(place)
+        canvas.place(left, top, seen[frame].frame)
+        is_context = place < len(pairs)
+        text = f"frame {frame}: seen" if is_context else f"frame {frame}: is it still there?"
+        canvas.write(left + 2, top - 23, text, 16, CONTEXT_COLOR if is_context else HORIZON_COLOR)
+    canvas.place(width + GAP, 0, map_of("voxel-v1", poses), height)
+    return canvas
+
+
+def map_of(world_id: str, poses: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
+    """The map of a walk of the episode's seed."""
     with TemporaryDirectory() as folder:
-        draw_map(
-            Path(folder) / "map.png", poses, 256, background=ground_below("voxel-v1", EPISODE_SEED, poses)
-        )
-        height = 2 * (size + label)
-        walk = (
-            Image.open(Path(folder) / "map.png")
-            .convert("RGB")
-            .resize((height, height), Image.Resampling.LANCZOS)
-        )
-    sheet = Image.new("RGB", (len(pairs) * (size + GAP) + height, height), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
-    for column, pair in enumerate(pairs):
-        for row, (frame, color) in enumerate(zip(pair, (CONTEXT_COLOR, HORIZON_COLOR), strict=True)):
-            corner = (column * (size + GAP), row * (size + label) + label)
-            sheet.paste(Image.fromarray(seen[frame].frame), corner)
-            text = f"frame {frame}: seen" if row == 0 else f"frame {frame}: is it still there?"
-            draw.text((corner[0] + 2, corner[1] - label + 3), text, color, font=font)
-    sheet.paste(walk, (len(pairs) * (size + GAP), 0))
-    return sheet
+        path = Path(folder) / "map.png"
+        draw_map(path, poses, 256, background=ground_below(world_id, EPISODE_SEED, poses))
+        return np.asarray(Image.open(path).convert("RGB"))
 
 
 def revisit_pairs(poses: np.ndarray, count: int = 3) -> list[tuple[int, int]]:
@@ -86,25 +85,26 @@ def revisit_pairs(poses: np.ndarray, count: int = 3) -> list[tuple[int, int]]:
     return pairs
 
 
-def court_map(world: PathWorld) -> Image.Image:
+def court_map(world: PathWorld) -> Canvas:
     """The map of a walk of 1024 ticks in a court."""
-    actions = select_walk(generator(EPISODE_SEED, "docs/court")).actions
-    poses = world.path(EPISODE_SEED, actions)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "map.png"
-        draw_map(path, poses, 256, background=ground_below("plaza-v1", EPISODE_SEED, poses))
-        return Image.open(path).convert("RGB")
+    poses = world.path(EPISODE_SEED, select_walk(generator(EPISODE_SEED, "docs/court")).actions)
+    canvas = Canvas(COURT_MAP, COURT_MAP)
+    canvas.place(0, 0, map_of("plaza-v1", poses), COURT_MAP)
+    return canvas
 
 
 def main() -> None:
     """Write all pictures."""
     world = make_world("voxel-v1", resolution=256, quality="best")
-    grid([first_sight(seed, world) for seed in SEEDS], 4).save(DOCS / "seeds.jpg", quality=86)
-    episode_picture(world).save(DOCS / "episode.jpg", quality=86)
     plaza = make_world("plaza-v1", resolution=256, quality="best")
     assert isinstance(plaza, PathWorld)
-    grid([first_sight(seed, plaza) for seed in SEEDS], 4).save(DOCS / "courts.jpg", quality=86)
-    court_map(plaza).resize((540, 540), Image.Resampling.LANCZOS).save(DOCS / "court-map.jpg", quality=86)
+    for name, canvas in (
+        ("seeds", frame_grid([first_sight(seed, world) for seed in SEEDS], 4)),
+        ("episode", episode_picture(world)),
+        ("courts", frame_grid([first_sight(seed, plaza) for seed in SEEDS], 4)),
+        ("court-map", court_map(plaza)),
+    ):
+        canvas.save(DOCS / f"{name}.jpg", quality=86)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Draw docs/selections.png, what `--select realised` changes, and print its figures.
+"""Draw what `--select realised` changes, and print its figures.
 
-Both selections are made from the same candidates: those of a test set of 64 episodes. Run it as
-`python docs/selections.py`.
+Both selections are made from the same candidates: those of a test set of 64 episodes.
+`python docs/selections.py` draws docs/selections.png, and of the other block world
+`python docs/selections.py --world voxel-v1 --episodes 16 --lengths 256 --out docs/selections-voxel.png`.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,6 @@ from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_surface_world
 from loopcraft.worlds.base import SurfaceWorld
 
-LENGTHS = (256, 1024)
 COLORS = {"planned": "#7a7f87", "realised": "#0072b2"}
 
 Shares = Float64[np.ndarray, "episodes stretches"]
@@ -41,6 +41,7 @@ class Flags:
 
     world: str = "plaza-v1"
     episodes: int = 64
+    lengths: tuple[int, ...] = (256, 1024)
     workers: int = 1
     out: Path = Path(__file__).resolve().parent / "selections.png"
 
@@ -55,7 +56,7 @@ def selections(recipe: Recipe, workers: int) -> dict[str, Shares]:
     assert recipe.candidates is not None
     found: dict[int, Sighting] = {}
     make_world = partial(make_surface_world, recipe.world, resolution=SIGHT_RESOLUTION)
-    with progress_bar("candidates", recipe.candidates, "walks") as advance:
+    with progress_bar("watching candidates", recipe.candidates, "walks") as advance:
         job, candidates = partial(watch, recipe=recipe), range(recipe.candidates)
         for candidate, sighting in LocalExecutor(workers).run(job, candidates, make_state=make_world):
             found[candidate] = sighting
@@ -94,7 +95,7 @@ def print_table(num_frames: int, kept: dict[str, Shares]) -> None:
 
 def draw(figure: Figure, kept: dict[int, dict[str, Shares]]) -> None:
     """A row a length: how many episodes return how much, and how old it is."""
-    rows = figure.subplots(len(kept), 2, width_ratios=(3, 4))
+    rows = figure.subplots(len(kept), 2, squeeze=False, width_ratios=(3, 4))
     for (num_frames, both), (left, right) in zip(kept.items(), rows, strict=True):
         bins = np.linspace(0, 1, 21)
         names = stretch_names(num_frames)
@@ -120,11 +121,11 @@ def tidy(axes: Axes) -> None:
 def main(flags: Flags) -> None:
     """Measure, print and draw."""
     kept = {}
-    for num_frames in LENGTHS:
+    for num_frames in flags.lengths:
         recipe = Recipe(world=flags.world, split="test", num_episodes=flags.episodes, num_frames=num_frames)
         kept[num_frames] = selections(recipe, flags.workers)
         print_table(num_frames, kept[num_frames])
-    figure = Figure(figsize=(9, 5), layout="constrained")
+    figure = Figure(figsize=(9, 2.5 * len(kept)), layout="constrained")
     draw(figure, kept)
     figure.savefig(flags.out, dpi=110)
 

@@ -9,6 +9,7 @@ Functions are loaded when they are asked for, so that importing the package cost
 
 from typing import Any
 
+from loopcraft.core.extras import explain_missing
 from loopcraft.gym.environments import make_known
 
 _FUNCTIONS = {
@@ -19,6 +20,7 @@ _FUNCTIONS = {
 }
 __all__ = ["UserError", "generate_dataset", "make_world", "open_dataset"]  # given by __getattr__
 
+explain_missing("loopcraft")
 make_known()
 
 

@@ -3,18 +3,18 @@
 Episodes are played again in a world that knows which block face each pixel shows; a file KEY.seen.npz is
 written beside each video. Frames and fingerprint do not change. Run the same command again to resume.
 
-Masks are made of cells of 2 x 2 pixels, of single pixels where frames are smaller than 128 x 128: a cell
-holds what the ray through its centre meets. --cell chooses otherwise.
+Masks are made of cells of 2 x 2 pixels, of single pixels where frames are smaller than 64 x 64: a cell holds
+what the ray through its centre meets. --cell chooses otherwise.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tyro
-from jaxtyping import Float64, UInt64
+from jaxtyping import Float64
 
 from loopcraft.core import cli
 from loopcraft.core.checksums import add_sums, read_sums, sums_of
@@ -30,12 +30,13 @@ from loopcraft.executors.base import Executor
 from loopcraft.executors.choice import ExecutorName, open_executor, shared_path
 from loopcraft.executors.shard import shard_range
 from loopcraft.generation.recall_masks import recall_codes
+from loopcraft.generation.replay import play_again
 from loopcraft.worlds import make_surface_world
 from loopcraft.worlds.base import SurfaceWorld
 
 SHARES = ("sky", "never shown by the context", "in sight ever since", "shown, and out of sight in between")
 
-COARSE_CELL, LEAST_FOR_COARSE = 2, 128
+COARSE_CELL, LEAST_FOR_COARSE = 2, 64
 """Pixels along a side of the usual cell, and of the smallest frames that have it."""
 _LOOKED_FOR_AT_ONCE = 1000
 """Episodes: as many as a folder holds."""
@@ -48,7 +49,7 @@ class Flags:
     data: tyro.conf.Positional[Path]
     """Folder, or address as in s3://BUCKET/FOLDER, of a finished data set that loopcraft.generate made."""
     cell: int = 0
-    """Pixels along a side of a mask's cell; 0: as in masks that are there, else 2, and 1 below 128 pixels."""
+    """Pixels along a side of a mask's cell; 0: as in masks that are there, else 2, and 1 below 64 pixels."""
     workers: int = 0
     """Worker processes; 0 means one per core. The result is the same."""
     executor: ExecutorName = "local"
@@ -86,7 +87,7 @@ def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = "1/
         if is_whole:
             sweep_partials(dataset.root)
             add_sums(dataset.root, dict.fromkeys(_names(dataset, missing)))
-        with progress_bar("masks", len(keys), "episodes", len(keys) - len(missing)) as advance:
+        with progress_bar("making masks", len(keys), "episodes", len(keys) - len(missing)) as advance:
             for _ in executor.run(job, missing, make_state=make_world):
                 advance()
         if is_whole:
@@ -124,23 +125,6 @@ def make_masks(world: SurfaceWorld, key: str, *, dataset: LoopcraftDataset, num_
     codes = recall_codes(play_again(world, dataset, key), num_context)
     with whole_file(dataset.masks_path(key)) as temporary:
         temporary.write_bytes(encode_codes(codes))
-
-
-def play_again(
-    world: SurfaceWorld, dataset: LoopcraftDataset, key: str
-) -> Iterator[UInt64[np.ndarray, "H W"]]:
-    """The surface ids of an episode's frames; raises `UserError` where the agent goes another way."""
-    states = dataset.states(key)
-    seed = int(dataset.metadata["world_seed"].loc[key])
-    observations = world.play(seed, dataset.actions(key), surfaces=True)
-    for frame, (observation, row) in enumerate(zip(observations, states, strict=True)):
-        if not np.array_equal(np.array(observation.pose, np.float32), row[1:]):
-            raise UserError(
-                f"{dataset.states_path(key)}: played again, the walk goes another way from frame {frame} on; "
-                "use the versions that dataset.json names"
-            )
-        assert observation.surface is not None
-        yield observation.surface
 
 
 def summary(dataset: LoopcraftDataset, num_context: int) -> str:

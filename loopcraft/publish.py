@@ -165,7 +165,7 @@ def verify_missing(parts: list[Part], listing: hub.Listing | None, *, workers: i
         for shard in part.missing(listing):
             is_sent[part.dataset.root][shard.start : shard.stop] = True
     work = ((datasets[root], place) for root, sent in is_sent.items() for place in np.flatnonzero(sent))
-    with progress_bar("verify", sum(int(sent.sum()) for sent in is_sent.values()), "episodes") as advance:
+    with progress_bar("verifying", sum(int(sent.sum()) for sent in is_sent.values()), "episodes") as advance:
 
         def check_one(item: tuple[LoopcraftDataset, np.intp]) -> None:
             dataset, place = item

@@ -63,7 +63,7 @@ class Flags:
 def verify(dataset: LoopcraftDataset, *, workers: int = 1) -> list[Fault]:
     """Everything that is wrong with the data set, the folder first, then episode by episode."""
     faults = [*check_table(dataset), *check_strays(dataset), *check_listed(dataset)]
-    with progress_bar("verify", len(dataset.keys), "episodes") as advance:
+    with progress_bar("verifying", len(dataset.keys), "episodes") as advance:
         for episode_faults in map_in_threads(partial(check_episode, dataset), dataset.keys, workers):
             faults += episode_faults
             advance()

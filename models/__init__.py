@@ -7,7 +7,11 @@
 
 from typing import Any
 
+from loopcraft.core.extras import explain_missing
+
 __all__ = ["load"]  # given by __getattr__
+
+explain_missing("models")
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 Writes one mp4 per video: the truth and every model, labelled; first the context, then the generated frames.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,25 +12,19 @@ import numpy as np
 import torch
 import tyro
 from jaxtyping import UInt8
-from PIL import Image, ImageDraw
-from rich.progress import Progress
 
 from loopcraft.core.cli import names_in, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
+from loopcraft.core.progress import progress_bar
 from loopcraft.core.seeding import integer_seed
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
-from loopcraft.video.h264 import video_writer
+from loopcraft.views.side_by_side import Board, write_video
 from models.networks.precision import Precision
 from models.zoo.world_models import VideoRollout, build_rollout
 
 BASELINES = ("framepack", "full-resolution")
-HEADER = 24
-"""Pixels above the frames, for labels."""
-LEAST_WIDTH = 192
-"""Smaller frames are shown enlarged, each pixel as a square."""
-TRUTH_COLOR, CONTEXT_COLOR, GENERATED_COLOR = (40, 40, 40), (92, 128, 188), (232, 142, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,28 +57,6 @@ class Flags:
     seed: int = 0
 
 
-def side_by_side(
-    panels: Sequence[tuple[str, tuple[int, int, int], UInt8[np.ndarray, "H W 3"]]],
-) -> UInt8[np.ndarray, "height width 3"]:
-    """Frames in a row, each under a coloured bar with its label; sides are even, as video needs."""
-    scale = enlargement(panels[0][2].shape[1])
-    height, width = (scale * side for side in panels[0][2].shape[:2])
-    canvas = Image.new("RGB", (len(panels) * width, HEADER + height))
-    draw = ImageDraw.Draw(canvas)
-    for column, (label, color, frame) in enumerate(panels):
-        draw.rectangle((column * width, 0, (column + 1) * width - 1, HEADER - 1), fill=color)
-        draw.text((column * width + 4, 6), label, fill="white")
-        canvas.paste(
-            Image.fromarray(frame.repeat(scale, axis=0).repeat(scale, axis=1)), (column * width, HEADER)
-        )
-    return np.asarray(canvas)
-
-
-def enlargement(width: int) -> int:
-    """How many times frames of this width are enlarged."""
-    return -(-LEAST_WIDTH // width)
-
-
 def generate(
     model: VideoRollout, frames: UInt8[np.ndarray, "T H W 3"], actions: torch.Tensor, context: int, seed: int
 ) -> UInt8[np.ndarray, "horizon H W 3"]:
@@ -102,7 +74,11 @@ def generate(
 
 
 def write_comparison(
-    flags: Flags, dataset: LoopcraftDataset, key: str, models: Sequence[VideoRollout], progress: Progress
+    flags: Flags,
+    dataset: LoopcraftDataset,
+    key: str,
+    models: Sequence[VideoRollout],
+    advance: Callable[[], None],
 ) -> Path:
     """Generate one video with every model and write them beside the truth."""
     end = flags.context + flags.horizon
@@ -110,22 +86,18 @@ def write_comparison(
         raise UserError(
             f"{flags.data}: video {key} has fewer than {end} frames; lower --context or --horizon"
         )
-    frames = dataset.frames(key, 0, end)
+    truth = dataset.frames(key, 0, end)
     actions = torch.from_numpy(dataset.actions(key)[:end]).to(flags.device)
-    task = progress.add_task(key, total=len(models))
-    generated = {}
+    panels = {"truth": list(truth)}
     for model in models:
         seed = integer_seed(flags.seed, "demo", *key.encode())
-        generated[model.name] = generate(model, frames, actions, flags.context, seed)
-        progress.advance(task)
+        made = generate(model, truth, actions, flags.context, seed)
+        panels[model.name] = [*truth[: flags.context], *made]
+        advance()
+    board = Board(list(panels), dataset.states(key)[:end, [1, 3]], flags.context)
     out = flags.out / f"{key.replace('/', '-')}.mp4"
-    height, width = (enlargement(frames.shape[2]) * side for side in frames.shape[1:3])
-    with video_writer(out, height=HEADER + height, width=(1 + len(models)) * width) as writer:
-        for index, frame in enumerate(frames):
-            after = index - flags.context
-            color = CONTEXT_COLOR if after < 0 else GENERATED_COLOR
-            made = [(name, color, frame if after < 0 else made[after]) for name, made in generated.items()]
-            writer.write(side_by_side([(f"truth, frame {index}", TRUTH_COLOR, frame), *made]))
+    pictures = enumerate(zip(*panels.values(), strict=True))
+    write_video(out, (board.draw(index, frames) for index, frames in pictures))
     return out
 
 
@@ -150,9 +122,10 @@ def show(flags: Flags) -> None:
         )
         for name in names
     ]
-    with writing_to(flags.out, together=True), Progress() as progress:
-        for key in keys:
-            progress.console.print(write_comparison(flags, dataset, key, models, progress))
+    bar = progress_bar("generating", len(keys) * len(models), "rollouts")
+    with writing_to(flags.out, together=True), bar as advance:
+        paths = [write_comparison(flags, dataset, key, models, advance) for key in keys]
+    print(*paths, sep="\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

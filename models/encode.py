@@ -118,7 +118,7 @@ def _encode(flags: Flags, out: AnyPath, part: str | None) -> None:
             address=flags.address,
             num_gpus=int(device.type == "cuda"),
         ) as executor,
-        progress_bar("videos", len(chosen), "videos", len(chosen) - len(missing)) as advance,
+        progress_bar("encoding", len(chosen), "videos", len(chosen) - len(missing)) as advance,
     ):
         for _ in executor.run(job, missing, make_state=make_encoder):
             advance()

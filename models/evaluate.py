@@ -12,7 +12,6 @@ from typing import Any, Literal
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from benchmark.metrics import check_sides, get_metrics
@@ -22,6 +21,7 @@ from loopcraft.core.cli import names_in, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import write_json
+from loopcraft.core.progress import progress_bar
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from models.latents.codec import FrameCodec
@@ -103,9 +103,11 @@ def evaluate(flags: Flags) -> None:
     shown = choose_examples(chosen, COLUMNS)
     videos, examples = [], []
     steps = reconstruct(data, chosen, shown, loaded.codecs, scores, device)
-    for video, shown_here in track(steps, total=len(chosen), description="videos"):
-        videos.append(video)
-        examples += shown_here
+    with progress_bar("scoring", len(chosen), "videos") as advance:
+        for video, shown_here in steps:
+            videos.append(video)
+            examples += shown_here
+            advance()
     estimates = collect(videos)
     num_frames = sum(map(len, chosen.values()))
     report = {

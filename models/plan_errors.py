@@ -13,13 +13,13 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, Int64
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
 from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
+from loopcraft.core.progress import progress_bar
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from models.latents.codec import FrameCodec
 from models.networks.precision import Precision, uses_bfloat16
@@ -109,14 +109,15 @@ def measure(
     """The errors of the first chunk, over all `keys`."""
     device = sampler.device
     parts = []
-    for first in track(range(0, len(keys), VIDEOS_AT_ONCE), description="videos"):
-        some = keys[first : first + VIDEOS_AT_ONCE]
-        frames = torch.stack([torch.from_numpy(data.frames(key, 0, num_frames)) for key in some])
-        actions = torch.stack([torch.from_numpy(data.actions(key)[:num_frames]) for key in some])
-        truth = codec.encode(frames.movedim(-1, 2).to(device))
-        parts.append(
-            (truth, predict(sampler, truth, actions.long().to(device), range(first, first + len(some))))
-        )
+    with progress_bar("measuring", len(keys), "videos") as advance:
+        for first in range(0, len(keys), VIDEOS_AT_ONCE):
+            some = keys[first : first + VIDEOS_AT_ONCE]
+            frames = torch.stack([torch.from_numpy(data.frames(key, 0, num_frames)) for key in some])
+            actions = torch.stack([torch.from_numpy(data.actions(key)[:num_frames]) for key in some])
+            truth = codec.encode(frames.movedim(-1, 2).to(device))
+            seeds = range(first, first + len(some))
+            parts.append((truth, predict(sampler, truth, actions.long().to(device), seeds)))
+            advance(len(some))
     truths = [torch.cat(level) for level in zip(*(truth for truth, _ in parts), strict=True)]
     kinds = parts[0][1]
     return {

@@ -15,6 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmark.contract.protocol import LOOPCRAFT_MINI
+from benchmark.setup.flags import Flags as RunFlags
+from benchmark.setup.flags import FolderFlags, TaskFlags
+from benchmark.setup.prepare import prepare
+from benchmark.setup.workers import Assignment, expected_of, make_worker, score_batch
+from benchmark.sources.source import SourceFlags
 from loopcraft import generate
 from loopcraft.core import cli
 from loopcraft.core.urls import num_bytes
@@ -43,6 +49,8 @@ class Flags:
     """Megabytes a second of the connection to the Hub: an assumption."""
     workers: tuple[int, ...] = (1, 2)
     """Ray workers to compare."""
+    model: str = "copy-last"
+    """What benchmark.run scores, over the 192 frames of loopcraft-mini."""
 
 
 def processor_seconds(job: Callable[[Any, Any], object], items: Sequence[Any], world: object) -> float:
@@ -120,12 +128,13 @@ def measure(flags: Flags) -> None:
 
 
 def compare(flags: Flags, recipe: Recipe, dataset: LoopcraftDataset, folder: Path) -> None:
-    """Print the rates of generate and masks on Ray, by the number of workers."""
+    """Print the rates of generate, masks and benchmark.run on Ray, by the number of workers."""
     assert dataset.num_context is not None
     surfaces = surface_worlds(flags, dataset)
     worlds = partial(make_world, flags.world, resolution=flags.resolution, quality="default")
     mask = partial(make_masks, dataset=dataset, num_context=dataset.num_context)
-    rates: dict[str, list[float]] = {"generate": [], "masks": []}
+    length = {"generate": flags.num_frames, "masks": flags.num_frames, "run": LOOPCRAFT_MINI.horizon}
+    rates: dict[str, list[float]] = {name: [] for name in length}
     for workers in flags.workers:
         make = partial(make_episode, root=folder / f"ray{workers}", recipe=recipe, chosen=None)
         with open_executor("ray", workers=workers) as executor:
@@ -133,10 +142,27 @@ def compare(flags: Flags, recipe: Recipe, dataset: LoopcraftDataset, folder: Pat
             rates["generate"].append(rate_on(executor, make, items, worlds, workers))
             keys = [dataset.keys[item] for item in items]
             rates["masks"].append(rate_on(executor, mask, keys, surfaces, workers))
+        with open_executor("ray", workers=workers, longest_range=1) as executor:
+            batches = [(key,) for key in dataset.keys]
+            scorers = partial(make_worker, assignment_of(flags, dataset, folder / f"run{workers}"))
+            rates["run"].append(rate_on(executor, score_batch, batches, scorers, workers))
     for name, found in rates.items():
         for workers, rate in zip(flags.workers, found, strict=True):
-            speed = rate * flags.num_frames
+            speed = rate * length[name]
             print(f"{name:9s} {workers} Ray workers {speed:7.0f} frames/s  {rate / found[0]:.2f} times one")
+
+
+def assignment_of(flags: Flags, dataset: LoopcraftDataset, out: Path) -> Assignment:
+    """What each worker is told of a run over all videos."""
+    asked = RunFlags(
+        data=Path(str(dataset.root)),
+        out=out,
+        source=SourceFlags(model=flags.model),
+        task=TaskFlags(protocol=LOOPCRAFT_MINI.id),
+        folder=FolderFlags(save_videos=0),
+    )
+    out.mkdir()
+    return Assignment(flags=asked, expected=expected_of(prepare(asked)), folder=Path.cwd(), num_threads=None)
 
 
 if __name__ == "__main__":

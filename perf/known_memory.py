@@ -14,6 +14,7 @@ from benchmark.library import evaluate
 from benchmark.perturbations import put_between_marks
 from benchmark.results.estimates import Measured, number
 from benchmark.results.recall import memory_horizon
+from benchmark.results.recall_schema import SURFACE_PSNR
 from benchmark.results.result_file import Result
 from benchmark.results.tables import unique_labels
 from loopcraft.core.cli import run
@@ -85,6 +86,8 @@ def to_markdown(results: Mapping[str, Result], metrics: Sequence[str]) -> str:
         *(f"horizon by {card.title}" for name, card in cards.items() if name != "psnr"),
         f"{cards[best].title} with itself",
         f"{cards[best].title} with the truth there",
+        "PSNR by surface with itself",
+        "PSNR by surface with the truth there",
         "turns followed",
         "on course",
         "yaw error (degrees)",
@@ -94,14 +97,11 @@ def to_markdown(results: Mapping[str, Result], metrics: Sequence[str]) -> str:
     for label, result in zip(unique_labels(list(results.values())), results.values(), strict=True):
         steering = result.steering
         assert steering is not None
-        again = result.consistency.get(best)
         cells = [
             *(f"{fmean(result.metrics[name].curve.mean):.{card.decimals}f}" for name, card in cards.items()),
             *(str(memory_horizon(result, floor, ceiling, name)) for name in metrics if name != "psnr"),
-            *(
-                _text(found, 3)
-                for found in ((again.with_itself, again.with_truth) if again else (None, None))
-            ),
+            *_agreement(result, best, 3),
+            *_agreement(result, SURFACE_PSNR, 1),
             _text(steering.turns_followed, 2),
             _text(steering.on_course, 2),
             _text(steering.yaw_error_deg, 1),
@@ -111,6 +111,14 @@ def to_markdown(results: Mapping[str, Result], metrics: Sequence[str]) -> str:
     count = len(floor.data.keys)
     lines += ["", f"Means over {count} videos; PSNR, SSIM and LPIPS in the first columns over all frames."]
     return "\n".join(lines)
+
+
+def _agreement(result: Result, metric: str, decimals: int) -> tuple[str, str]:
+    """With itself and with the truth."""
+    found = result.consistency.get(metric)
+    if found is None:
+        return ABSENT, ABSENT
+    return _text(found.with_itself, decimals), _text(found.with_truth, decimals)
 
 
 def _text(found: Measured | None, decimals: int) -> str:

@@ -1,8 +1,9 @@
 """What recall masks cost: `python -m perf.masks --weights weights`.
 
-Episodes of both block worlds at 256 x 256 are made, and their masks: processor time and bytes of the one to
-the other's. How many pixels of the horizon get another kind than by cells of one pixel. Then a video is
-scored by PSNR, SSIM and LPIPS, without masks and with them.
+Episodes of both block worlds are made, of 1024 frames at 256 x 256 and of 256 frames at 64 x 64, and their
+masks of the usual cells: processor time and bytes of the one to the other's; bytes of masks of single pixels;
+how many pixels of the horizon get another kind than by those. Then a video is scored by PSNR, SSIM and LPIPS,
+without masks and with them.
 """
 
 import tempfile
@@ -28,14 +29,17 @@ from loopcraft.core import cli
 from loopcraft.core.urls import num_bytes
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.dataset.mask_codes import CODE_RETURNED
+from loopcraft.dataset.mask_files import encode_codes
 from loopcraft.generate import generate
 from loopcraft.generation.recall_masks import recall_codes
 from loopcraft.generation.recipe import Recipe
-from loopcraft.masks import COARSE_CELL, make_masks, play_again
+from loopcraft.generation.replay import play_again
+from loopcraft.masks import COARSE_CELL, make_masks
 from loopcraft.worlds import make_surface_world, make_world
 
-RESOLUTION = 256
 WORLDS = ("voxel-v1", "plaza-v1")
+SIZES = ((256, 1024), (64, 256))
+"""Pixels along a side of the frames, and the frames of an episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,8 @@ class Flags:
 
     episodes: int = 3
     """Episodes of each world."""
+    resolution: int | None = None
+    """Only frames of so many pixels along a side (256 or 64); both if not given."""
     weights: Path | None = None
     """The folder of pretrained networks, for LPIPS; scoring is not measured without it."""
 
@@ -55,27 +61,27 @@ def seconds(act: Callable[[], object]) -> float:
     return time.process_time() - begin
 
 
-def make_set(root: Path, world: str, num_episodes: int, num_frames: int) -> LoopcraftDataset:
+def make_set(root: Path, world: str, num_episodes: int, num_frames: int, resolution: int) -> LoopcraftDataset:
     """A test set, its walks chosen among no more than it needs."""
     recipe = Recipe(
         world=world,
         split="test",
         num_episodes=num_episodes,
         num_frames=num_frames,
-        resolution=RESOLUTION,
+        resolution=resolution,
         candidates=num_episodes,
     )
-    generate(root, recipe, make_world=lambda: make_world(world, resolution=RESOLUTION))
+    generate(root, recipe, make_world=lambda: make_world(world, resolution=resolution))
     return open_dataset(root)
 
 
-def measure_making(folder: Path, world: str, num_episodes: int) -> None:
-    """Print what the masks of a world cost."""
-    make_set(folder / "warm", world, 1, 16)
-    made = seconds(lambda: make_set(folder / "set", world, num_episodes, 1024))
+def measure_making(folder: Path, world: str, num_episodes: int, resolution: int, num_frames: int) -> None:
+    """Print what the masks of a world cost at one size."""
+    make_set(folder / "warm", world, 1, 16, resolution)
+    made = seconds(lambda: make_set(folder / "set", world, num_episodes, num_frames, resolution))
     data = open_dataset(folder / "set")
     context = int(data.num_context or 0)
-    coarse, fine = (make_surface_world(world, resolution=RESOLUTION // cell) for cell in (COARSE_CELL, 1))
+    coarse, fine = (make_surface_world(world, resolution=resolution // cell) for cell in (COARSE_CELL, 1))
     list(coarse.play(0, data.actions(data.keys[0])[:2], surfaces=True))
 
     def add_masks() -> None:
@@ -85,13 +91,20 @@ def measure_making(folder: Path, world: str, num_episodes: int) -> None:
     masked = seconds(add_masks)
     video = sum(num_bytes(data.video_path(key)) for key in data.keys)
     masks = sum(num_bytes(data.masks_path(key)) for key in data.keys)
-    shares = []
+    shares, single = [], 0
     for key in data.keys:
-        found = (recall_codes(play_again(either, data, key), context)[context:] for either in (coarse, fine))
-        shares.append(other_kinds(*found))
-    print(f"{world}: {num_episodes} episodes of 1024 frames, cells of {COARSE_CELL} x {COARSE_CELL} pixels")
+        codes, fine_codes = (
+            recall_codes(play_again(either, data, key), context) for either in (coarse, fine)
+        )
+        shares.append(other_kinds(codes[context:], fine_codes[context:]))
+        single += len(encode_codes(fine_codes))
+    print(
+        f"{world}: {num_episodes} episodes of {num_frames} frames of {resolution} x {resolution}, cells of "
+        f"{COARSE_CELL} x {COARSE_CELL} pixels"
+    )
     print(f"  time of masks / time of generation:   {masked / made:5.1%}   [at most 25 %]")
     print(f"  size of masks / size of videos:       {masks / video:5.1%}   [at most 15 %]")
+    print(f"  the same by cells of one pixel:       {single / video:5.1%}")
     print(f"  pixels of another kind than by cells of one pixel: {np.mean(shares):.1%}")
 
 
@@ -102,10 +115,10 @@ def other_kinds(coarse: UInt16[np.ndarray, "T h w"], fine: UInt16[np.ndarray, "T
     return float((whole != np.minimum(fine, CODE_RETURNED)).mean())
 
 
-def measure_scoring(folder: Path, weights: Path) -> None:
+def measure_scoring(folder: Path, weights: Path, resolution: int) -> None:
     """Print what masks add to the scoring of a video."""
     protocol = LOOPCRAFT_MINI
-    data = make_set(folder / "scored", "plaza-v1", 1, protocol.num_frames)
+    data = make_set(folder / "scored", "plaza-v1", 1, protocol.num_frames, resolution)
     resources = Resources(device=torch.device("cpu"), weights=open_bundle(weights))
     scorer = Scorer(get_metrics(["psnr", "ssim", "lpips"]), resources)
     keys = data.keys[:1]
@@ -115,7 +128,7 @@ def measure_scoring(folder: Path, weights: Path) -> None:
         (scores,) = score_videos(blocks, scorer, data, protocol, keys)
         assert ("surfaces" in scores) == has_masks
 
-    world = make_surface_world("plaza-v1", resolution=RESOLUTION // COARSE_CELL)
+    world = make_surface_world("plaza-v1", resolution=resolution // COARSE_CELL)
     make_masks(world, keys[0], dataset=data, num_context=protocol.context)
     score()  # compiles
     masks = Path(data.masks_path(keys[0]))
@@ -126,7 +139,8 @@ def measure_scoring(folder: Path, weights: Path) -> None:
         masks.rename(hidden)
         without.append(seconds(partial(score, has_masks=False)))
         hidden.rename(masks)
-    print(f"scoring {protocol.horizon} frames by PSNR, SSIM and LPIPS: {min(without):.1f} s without masks")
+    size = f"{resolution} x {resolution}"
+    print(f"scoring {protocol.horizon} frames of {size} by PSNR, SSIM and LPIPS: {min(without):.1f} s")
     print(
         f"  masks add:                            {min(with_masks) / min(without) - 1:5.1%}   [at most 10 %]"
     )
@@ -137,9 +151,13 @@ def measure(flags: Flags) -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         for world in WORLDS:
-            measure_making(Path(temporary) / world, world, flags.episodes)
+            for resolution, num_frames in SIZES:
+                if flags.resolution not in (None, resolution):
+                    continue
+                folder = Path(temporary) / f"{world}-{resolution}"
+                measure_making(folder, world, flags.episodes, resolution, num_frames)
         if flags.weights is not None:
-            measure_scoring(Path(temporary), flags.weights)
+            measure_scoring(Path(temporary), flags.weights, flags.resolution or SIZES[0][0])
 
 
 if __name__ == "__main__":

@@ -7,17 +7,23 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmark import run
+from benchmark.results.result_file import Result, read_result
 from loopcraft import generate, masks
 from loopcraft.core.errors import UserError
 from loopcraft.executors.base import Executor
+from loopcraft.executors.choice import open_executor
 from models import encode
-from tests.fakes.ray_cluster import die, die_once, fail, state_of, two_nodes
+from tests.fakes.benchmark_data import write_dataset
+from tests.fakes.ray_cluster import be_spent_once, die, die_once, fail, state_of, two_nodes
+from tests.fakes.worker_models import SECOND
 
 ROOT = Path(__file__).resolve().parents[1]
 EPISODES = 6
@@ -55,14 +61,13 @@ def latents(expected: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[tuple[Any, Any]]:
-    with two_nodes() as found:
+    """A cluster and its node, with a connection that all tests share."""
+    with two_nodes() as found, open_executor("ray", workers=1, address=found[0].address):
         yield found
 
 
 @pytest.fixture
 def executor(cluster: tuple[Any, Any]) -> Iterator[Executor]:
-    from loopcraft.executors.choice import open_executor
-
     with open_executor("ray", workers=1, address=cluster[0].address) as opened:
         yield opened
 
@@ -82,12 +87,58 @@ def test_what_a_job_raises_arrives_whole(executor: Executor, tmp_path: Path) -> 
 
 
 @needs_ray
-def test_a_range_that_kills_every_worker_is_one_sentence(
-    executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("loopcraft.executors.ray_cluster.RETRIES", 1)
-    with pytest.raises(UserError, match=r"lost the worker of some items 2 times .*run the same command"):
+def test_a_range_that_kills_every_worker_is_one_sentence(cluster: tuple[Any, Any], tmp_path: Path) -> None:
+    with (
+        open_executor("ray", workers=1, address=cluster[0].address, retries=1) as executor,
+        pytest.raises(UserError, match=r"lost the worker of some items 2 times .*run the same command"),
+    ):
         list(executor.run(die, range(2), make_state=state_of(tmp_path)))
+
+
+@needs_ray
+def test_a_spent_worker_is_replaced(executor: Executor, tmp_path: Path) -> None:
+    found = dict(executor.run(be_spent_once, range(4), make_state=state_of(tmp_path)))
+    assert len(set(found.values())) == 2  # processes
+    assert (tmp_path / "3.died").exists()
+
+
+def score(model: str, data: Path, out: Path, *more: str, code: int = 0) -> Result:
+    flags = ["--model", f"tests.fakes.worker_models:{model}", "--data", str(data), "--out", str(out)]
+    assert run.main([*flags, "--protocol", "loopcraft-mini", "--save-videos", "2", *more]) == code
+    return read_result(out / "result.json")
+
+
+def same(result: Result) -> Result:
+    """A result but for when and how fast it was made."""
+    return replace(result, provenance=replace(result.provenance, seconds=0.0))
+
+
+@needs_ray
+def test_a_run_that_loses_a_worker_has_the_local_result(cluster: tuple[Any, Any], tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    marker = tmp_path / "killed"
+    arguments = ["--model-args", f'{{"marker": "{marker}"}}']
+    on_ray = ["--executor", "ray", "--address", cluster[0].address]
+    found = score("KilledOnce", data, tmp_path / "ray", *arguments, *on_ray, "--workers", "2")
+    assert marker.exists()
+    assert same(found) == same(score("KilledOnce", data, tmp_path / "local", *arguments))
+    files = content(tmp_path / "ray")
+    assert files.keys() == content(tmp_path / "local").keys()  # no partial file, no note of a crash
+    assert {name: files[name] for name in files if name.endswith(".mp4")} == {
+        name: data for name, data in content(tmp_path / "local").items() if name.endswith(".mp4")
+    }
+
+
+@needs_ray
+def test_a_model_that_crashes_its_workers_has_failed(cluster: tuple[Any, Any], tmp_path: Path) -> None:
+    data, out = write_dataset(tmp_path / "data"), tmp_path / "ray"
+    on_ray = ["--executor", "ray", "--address", cluster[0].address, "--workers", "1"]
+    result = score("Crashing", data, out, *on_ray, code=1)
+    assert result.failed == {SECOND: "noise crashed the process (Segmentation fault)"}
+    assert "string_at" in (out / "failures" / f"{SECOND}.txt").read_text()
+    others = score("Noise", data, tmp_path / "local").metrics["psnr"].videos
+    assert result.metrics["psnr"].videos == {name: (all_[0], all_[2]) for name, all_ in others.items()}
+    assert not list(out.glob(".*"))
 
 
 @needs_ray
@@ -123,16 +174,18 @@ def test_a_cluster_that_loses_a_node_makes_the_same_bytes(
 def test_a_job_array_makes_the_same_bytes(
     expected: dict[str, bytes], latents: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """docs/slurm.sh as plain processes: first the tasks of an array, then the one that finishes."""
+    """docs/slurm.sh as two plain processes, then commands with the flags that it gives, here."""
     root, out = tmp_path / "set", tmp_path / "latents"
-    for command in (
-        ["loopcraft.generate", "--out", str(root), *RECIPE],
-        ["loopcraft.masks", str(root)],
-        ["models.encode", str(root), "--out", str(out), *ENCODED],
+    making = ["--out", str(root), *RECIPE]
+    array = [start_task(["loopcraft.generate", *making], task, 2) for task in (1, 2)]
+    assert [process.wait(120) for process in array] == [0, 0]
+    for main, flags, shards in (
+        (generate.main, making, ["1/1"]),
+        (masks.main, [str(root)], ["1/2", "2/2", "1/1"]),
+        (encode.main, [str(root), "--out", str(out), *ENCODED], ["1/2", "2/2", "1/1"]),
     ):
-        array = [start_task(command, task, 2) for task in (1, 2)]
-        assert [process.wait(120) for process in array] == [0, 0]
-        assert start_task(command, 1, 1).wait(120) == 0
+        for shard in shards:
+            assert main([*flags, "--workers", "1", "--shard", shard]) == 0
     assert content(root) == expected
     assert content(out) == latents
 

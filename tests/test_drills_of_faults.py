@@ -25,6 +25,15 @@ def test_a_short_drill_finds_nothing(drill: str) -> None:
     assert len(done.stdout.splitlines()) == 1 + ROWS[drill]
 
 
+def test_inputs_guided_by_coverage_are_taken_or_refused() -> None:
+    pytest.importorskip("atheris", reason="atheris has no wheel for this machine: nothing guides the inputs")
+    command = [sys.executable, "-m", "tests.drills.guided", "--inputs", "200", "--only", "manifest"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    name, taken, refused, _, branches = done.stdout.splitlines()[1].split()
+    assert (name, int(taken) + int(refused), int(branches) > 10) == ("manifest", 200, True), done.stdout
+
+
 def test_the_drill_of_kills_finds_whoever_outlives_its_parent(tmp_path: Path) -> None:
     program = f"""
 import subprocess

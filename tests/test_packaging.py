@@ -115,6 +115,33 @@ def test_the_trial_without_torch_has_none(tmp_path: Path) -> None:
     assert "ModuleNotFoundError" in run(f"{WITHOUT}\nimport torch", tmp_path).stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "missing", "extra"),
+    [
+        ("benchmark.run", "torch", "benchmark"),
+        ("models.train", "safetensors", "models"),
+        ("leaderboard.build", "plotly", "leaderboard"),
+    ],
+)
+def test_a_command_names_the_extra_that_it_misses(
+    tmp_path: Path, command: str, missing: str, extra: str
+) -> None:
+    (tmp_path / f"{missing}.py").write_text(f"raise ModuleNotFoundError('No {missing}', name='{missing}')\n")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+
+    def said(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    done = said("-m", command, "--out", "site") if extra == "leaderboard" else said("-m", command)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == f"error: this needs the package {missing}: pip install 'loopcraft[{extra}]'\n"
+    imported = said("-c", f"import {extra}, {missing}")
+    assert "Traceback" in imported.stderr
+    assert imported.returncode == 1
+
+
 @pytest.fixture(scope="module")
 def wheel_install(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's wheel, installed without its dependencies."""

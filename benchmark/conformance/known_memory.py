@@ -93,6 +93,16 @@ class Drifter(KnownModel):
         return np.stack([np.roll(frame, -(place + 1), axis=1) for place, frame in enumerate(true)])
 
 
+class Repainter(KnownModel):
+    """Consistent but wrong, in the true world: every surface has the colours of another."""
+
+    name = "repaints"
+
+    def video(self, episodes: MaskedEpisodes, protocol: EvaluationProtocol, key: str) -> Video:
+        """The true frames, green for red, blue for green and red for blue."""
+        return np.roll(_horizon(episodes, protocol, key), -1, axis=3)
+
+
 class Average(KnownModel):
     """Knows the colours of its context and nothing else: their mean at every place of the picture."""
 
@@ -147,6 +157,7 @@ def known_models(world: World, seeds: Mapping[str, int]) -> tuple[KnownModel, ..
         Oracle(256),
         Forgetter(96),
         Drifter(),
+        Repainter(),
         OtherWorld(world, seeds),
         Ignorer(world, seeds),
         Average(),

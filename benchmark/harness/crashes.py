@@ -1,8 +1,8 @@
 """Which videos a process was making when its model crashed it: segmentation faults, aborts and their kind.
 
-While a batch is made, failures/.batch.json names its videos, and Python's faulthandler adds its report there
-when the process crashes. A process that is killed (by hand, by a scheduler, for its memory) writes no report:
-that is no fault of the model's.
+While a batch is made, a note in the run's folder names its videos, and Python's faulthandler adds its report
+there when the process crashes. A process that is killed (by hand, by a scheduler, for its memory) writes no
+report: that is no fault of the model's.
 """
 
 import faulthandler
@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME = ".batch.json"
 _REPORT = "Fatal Python error: "
 
 
@@ -29,7 +28,6 @@ class Crash:
 @contextmanager
 def noting_crashes(path: Path, keys: Sequence[str]) -> Iterator[None]:
     """Let a crash during the block leave its report in `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     was_enabled = faulthandler.is_enabled()
     with path.open("w") as file:
         file.write(f"{json.dumps(list(keys))}\n")
@@ -42,17 +40,15 @@ def noting_crashes(path: Path, keys: Sequence[str]) -> Iterator[None]:
             if was_enabled and sys.__stderr__ is not None:
                 faulthandler.enable(sys.__stderr__)
             path.unlink(missing_ok=True)
-            _remove_if_empty(path.parent)
 
 
 def take_crash(path: Path) -> Crash | None:
-    """What the last process left, and forget it; None if it did not crash."""
+    """What a process that is gone left in `path`, and forget it; None if it did not crash."""
     try:
         first, _, report = path.read_text(errors="replace").partition("\n")
     except FileNotFoundError:
         return None
     path.unlink()
-    _remove_if_empty(path.parent)
     if not report.startswith(_REPORT):
         return None
     try:
@@ -61,8 +57,3 @@ def take_crash(path: Path) -> Crash | None:
         return None
     what = report.partition("\n")[0].removeprefix(_REPORT)
     return Crash(keys=tuple(map(str, keys)), what=what, report=report) if isinstance(keys, list) else None
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
-        folder.rmdir()

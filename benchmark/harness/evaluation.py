@@ -23,17 +23,30 @@ from benchmark.contract.model import (
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import aggregate_paired, aggregate_set
 from benchmark.harness.crashes import noting_crashes
-from benchmark.harness.provenance import provenance
+from benchmark.harness.provenance import hardware, provenance
 from benchmark.harness.recall_scores import recall_of, why_no_masks
 from benchmark.harness.recording import recorded
 from benchmark.harness.rollout import context_frames, rollout_blocks
 from benchmark.harness.run_folder import Workspace
-from benchmark.harness.score import Scorer, read_features, read_paired, read_seconds, score_videos
-from benchmark.harness.steering_scores import consistency_of, read_steering, steering_of
+from benchmark.harness.score import (
+    Scorer,
+    read_features,
+    read_hardware,
+    read_paired,
+    read_seconds,
+    score_videos,
+)
+from benchmark.harness.steering_scores import (
+    consistency_of,
+    read_steering,
+    steering_of,
+    surface_consistency_of,
+    why_no_surfaces,
+)
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
-from benchmark.results.recall_schema import RECALL, Recall
+from benchmark.results.recall_schema import RECALL, SURFACE_PSNR, Consistency, Recall
 from benchmark.results.result_file import Data, MetricResult, Model, Result
-from benchmark.sources.machine import MachineError, PoisonedError, describe, is_machines
+from benchmark.sources.machine import MachineError, PoisonedError, SpoiledProcessError, describe, is_machines
 from benchmark.sources.source import ScoredSource
 from loopcraft.core.errors import UserError
 
@@ -49,6 +62,7 @@ class Evaluation:
     scorer: Scorer
     seed: int
     compute: Compute
+    batch_size: int = 1
     recorded: frozenset[str] = frozenset()
 
     @property
@@ -72,40 +86,62 @@ class Evaluation:
 
 
 def score_missing(
-    evaluation: Evaluation, workspace: Workspace, batch_size: int, report: Callable[[int], None]
+    evaluation: Evaluation, workspace: Workspace, report: Callable[[int], None]
 ) -> dict[str, str]:
     """Score the videos that are neither scored nor failed; `report` is told the videos of each batch done.
 
-    Where a batch fails its videos are made one by one, so that only the culprits are failed. Returns why the
-    machine could not make some: they are not failed, a later run tries them again. Raises `MachineError`
-    where it fails twice in a row, and `UserError` where the model broke its device for this process.
+    Returns and raises what `BatchScorer.score` does.
     """
-    todo = workspace.unfinished(evaluation.keys, evaluation.recorded)
-    alone = set(workspace.alone)
-    others = [key for key in todo if key not in alone]
-    batches = deque(others[start : start + batch_size] for start in range(0, len(others), batch_size))
-    batches.extend([key] for key in todo if key in alone)
+    scorer = BatchScorer(evaluation, workspace)
     left: dict[str, str] = {}
-    is_in_a_row = False
-    while batches:
-        keys = batches.popleft()
-        try:
-            _score_batch(evaluation, workspace, keys)
-        except (ContractError, MachineError) as error:
-            if len(keys) > 1 and not isinstance(error, PoisonedError):
-                batches.extendleft([key] for key in reversed(keys))
-                continue
-            if isinstance(error, MachineError):
-                if is_in_a_row:
-                    raise _give_up(error) from error
-                left[keys[0]] = str(error)
-            else:
-                _blame(evaluation, workspace, keys, error)
-            is_in_a_row = isinstance(error, MachineError)
-        else:
-            is_in_a_row = False
+    for keys in missing_batches(evaluation, workspace):
+        left |= scorer.score(keys)
         report(len(keys))
     return left
+
+
+def missing_batches(evaluation: Evaluation, workspace: Workspace) -> list[tuple[str, ...]]:
+    """The videos that are neither scored nor failed, in batches."""
+    todo, size = workspace.unfinished(evaluation.keys, evaluation.recorded), evaluation.batch_size
+    return [tuple(todo[start : start + size]) for start in range(0, len(todo), size)]
+
+
+class BatchScorer:
+    """Scores batches one after the other, and keeps why videos failed."""
+
+    def __init__(self, evaluation: Evaluation, workspace: Workspace) -> None:
+        self._evaluation, self._workspace = evaluation, workspace
+        self._machine_failed = False
+
+    def score(self, keys: Sequence[str]) -> dict[str, str]:
+        """Score what is missing of a batch.
+
+        Where it fails its videos are made one by one, so that only the culprits are failed. Returns why the
+        machine could not make some: they are not failed, a later run tries them again. Raises `MachineError`
+        where it fails twice in a row, and `SpoiledProcessError` where the model broke its device.
+        """
+        alone = set(self._workspace.alone)
+        todo = self._workspace.unfinished(keys, self._evaluation.recorded)
+        batches = deque([[key for key in todo if key not in alone], *([key] for key in todo if key in alone)])
+        left: dict[str, str] = {}
+        while batches:
+            batch = batches.popleft()
+            try:
+                if batch:
+                    _score_batch(self._evaluation, self._workspace, batch)
+                    self._machine_failed = False
+            except (ContractError, MachineError) as error:
+                if len(batch) > 1 and not isinstance(error, PoisonedError):
+                    batches.extendleft([key] for key in reversed(batch))
+                elif isinstance(error, MachineError):
+                    if self._machine_failed:
+                        raise _give_up(error) from error
+                    self._machine_failed = True
+                    left[batch[0]] = str(error)
+                else:
+                    self._machine_failed = False
+                    _blame(self._evaluation, self._workspace, batch, error)
+        return left
 
 
 def _give_up(error: MachineError) -> MachineError:
@@ -116,7 +152,7 @@ def _give_up(error: MachineError) -> MachineError:
 
 
 def _blame(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str], error: ContractError) -> None:
-    """Keep that the model failed on a video; raises `UserError` where the process cannot go on after it."""
+    """Keep that the model failed on a video; raises `SpoiledProcessError` where it spoilt the process."""
     if len(keys) == 1:
         details = "".join(traceback.format_exception(error))
         device = str(evaluation.compute.device)
@@ -124,7 +160,7 @@ def _blame(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str], er
     else:
         workspace.make_alone(keys)
     if isinstance(error, PoisonedError):
-        raise UserError(
+        raise SpoiledProcessError(
             f"{error}; this process can use the device no longer: run the same command again to go on"
         ) from error
 
@@ -142,7 +178,7 @@ def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[st
     )
     paths = [workspace.video_path(key) if key in evaluation.recorded else None for key in keys]
     try:
-        with noting_crashes(workspace.crash_path, keys), closing(recorded(blocks, paths)) as kept:
+        with noting_crashes(workspace.crash_path(keys[0]), keys), closing(recorded(blocks, paths)) as kept:
             scores = score_videos(kept, evaluation.scorer, evaluation.episodes, evaluation.protocol, keys)
     except (UserError, OSError):
         raise
@@ -151,8 +187,9 @@ def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[st
             raise MachineError(f"scoring: {describe(error)}") from error
         raise
     seconds = (time.perf_counter() - started) / len(keys)
+    machine = hardware(evaluation.compute.device)
     for key, video in zip(keys, scores, strict=True):
-        workspace.save_scores(key, video, seconds=seconds)
+        workspace.save_scores(key, video, seconds=seconds, hardware=machine)
 
 
 def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str]) -> Result:
@@ -169,6 +206,7 @@ def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str
     paths = [workspace.scores_path(key) for key in keys]
     metrics, too_few = enough_videos(evaluation.scorer.metrics, len(keys))
     steering = read_steering(paths, keys, evaluation.episodes, evaluation.protocol)
+    by_surface = surface_consistency_of(paths)
     recall = recall_of(paths, metrics, [None if video is None else video.on_course for video in steering])
     return Result(
         protocol=evaluation.protocol,
@@ -181,21 +219,28 @@ def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str
         ),
         model=_describe_model(evaluation),
         metrics=_aggregate(metrics, paths, evaluation.protocol),
-        absent={**evaluation.scorer.absent, **too_few, **_no_recall(evaluation, keys, recall)},
+        absent={**evaluation.scorer.absent, **too_few, **_no_memory(evaluation, keys, recall, by_surface)},
         failed=failed,
         provenance=provenance(
-            seed=evaluation.seed, device=evaluation.compute.device, seconds=sum(map(read_seconds, paths))
+            seed=evaluation.seed,
+            hardware=(read_hardware(path) or hardware(evaluation.compute.device) for path in paths),
+            seconds=sum(map(read_seconds, paths)),
         ),
         recall=recall,
         steering=steering_of(steering),
-        consistency=consistency_of(paths, metrics, evaluation.protocol.context),
+        consistency=consistency_of(paths, metrics, evaluation.protocol.context) | by_surface,
     )
 
 
-def _no_recall(evaluation: Evaluation, keys: Sequence[str], recall: Recall | None) -> dict[str, str]:
-    """Why there is no recall, under its name; nothing if there is."""
+def _no_memory(
+    evaluation: Evaluation,
+    keys: Sequence[str],
+    recall: Recall | None,
+    by_surface: Mapping[str, Consistency],
+) -> dict[str, str]:
+    """Why there is no recall, or no agreement by surface, under its name; nothing if there is."""
     if recall is not None:
-        return {}
+        return {} if by_surface else {SURFACE_PSNR: why_no_surfaces(evaluation.episodes)}
     reason = why_no_masks(evaluation.episodes, keys, evaluation.protocol)
     return {RECALL: reason or "the videos were scored before they had recall masks; choose another --out"}
 

@@ -2,6 +2,8 @@
 
 import platform
 import subprocess
+from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -27,18 +29,19 @@ CHECKOUT = Path(__file__).parents[2]
 """Where the packages lie; a git checkout, if that has a .git."""
 
 
-def provenance(*, seed: int, device: torch.device, seconds: float) -> Provenance:
-    """What a result says about its making."""
+def provenance(*, seed: int, hardware: Iterable[str], seconds: float) -> Provenance:
+    """What a result says about its making; `hardware` is that of every video."""
     return Provenance(
         seed=seed,
         code=code_version(),
-        packages={"python": platform.python_version(), **_package_versions()},
-        hardware=hardware(device),
+        packages={"python": platform.python_version(), **package_versions()},
+        hardware="; ".join(sorted(set(hardware))),
         seconds=round(seconds, 3),
     )
 
 
-def _package_versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """The versions of `PACKAGES` here, but for those that are not installed."""
     return {name: found for name in PACKAGES if (found := _version(name)) is not None}
 
 
@@ -91,6 +94,7 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache
 def hardware(device: torch.device) -> str:
     """The processor, and the accelerator where one was used."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -100,6 +104,6 @@ def hardware(device: torch.device) -> str:
         else []
     )
     processor = models[0].partition(":")[2].strip() if models else platform.processor() or platform.machine()
-    if device.type == "cuda":
+    if device.type == "cuda" and torch.cuda.is_available():
         return f"{torch.cuda.get_device_name(device)}, {processor}"
     return processor

@@ -1,6 +1,7 @@
 """What a run does first about a folder in which an earlier one came to grief."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from benchmark.harness.crashes import take_crash
 from benchmark.harness.evaluation import Evaluation
@@ -10,7 +11,8 @@ from benchmark.harness.score_files import damage_of
 
 def recover(evaluation: Evaluation, workspace: Workspace) -> Iterator[str]:
     """Make the folder one that a run can go on with, and say what was done about it, a line each."""
-    yield from _blame_crash(evaluation, workspace)
+    for path in workspace.crash_paths:
+        yield from blame_crash(evaluation, workspace, path)
     device = str(evaluation.compute.device)
     for key, other in workspace.devices_of_failures(evaluation.keys).items():
         if other != device:
@@ -23,9 +25,9 @@ def recover(evaluation: Evaluation, workspace: Workspace) -> Iterator[str]:
             yield f"{path}: damaged ({damage}); the video is scored again"
 
 
-def _blame_crash(evaluation: Evaluation, workspace: Workspace) -> Iterator[str]:
+def blame_crash(evaluation: Evaluation, workspace: Workspace, path: Path) -> Iterator[str]:
     """Who crashed the process alone has failed; of several, each is made alone from now on."""
-    crash = take_crash(workspace.crash_path)
+    crash = take_crash(path)
     if crash is None:
         return
     name = evaluation.source.model.name

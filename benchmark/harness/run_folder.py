@@ -6,27 +6,35 @@ videos/KEY.mp4          the generated frames of some videos, lossless: --predict
 failures/KEY.txt        why a video failed: a line, on which device, and the traceback
 alone.json              videos that are made one by one, as their batch crashed the process
 result.json             the result, written last
+.KEY.batch              while a process makes a batch that begins with this video: see crashes.py
 """
 
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.harness.crashes import NAME as BATCH
 from benchmark.harness.score import VideoScores, write_scores
 from benchmark.results.result_file import Result, write_result
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_passing, read_json, sweep_partials, whole_file, write_json
 
+RESULT = "result.json"
 _DEVICE = "device: "
+_BATCH = ".batch"
 
 
 class Workspace:
-    """The folder `root`, claimed by the run that `identity` describes."""
+    """The files of the run in the folder `root`."""
 
-    def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
-        """Raises `UserError` if the folder holds another run; nothing else may be writing to it."""
+    def __init__(self, root: Path) -> None:
         self.root = root
+
+    def claim(self, identity: Mapping[str, Any]) -> None:
+        """Make it the folder of the run that `identity` describes; nothing else may be writing to it.
+
+        Raises `UserError` if it holds another run.
+        """
+        root = self.root
         claim = root / "run.json"
         if claim.exists():
             _require_same(root, read_json(claim), identity)
@@ -39,7 +47,7 @@ class Workspace:
     @property
     def result_path(self) -> Path:
         """Where the result goes."""
-        return self.root / "result.json"
+        return self.root / RESULT
 
     def scores_path(self, key: str) -> Path:
         """Where the scores of a video lie."""
@@ -53,10 +61,14 @@ class Workspace:
         """Where the traceback of a failed video lies."""
         return self.root / "failures" / f"{key}.txt"
 
+    def crash_path(self, key: str) -> Path:
+        """Where a process leaves word that crashes while it makes a batch with this video first."""
+        return self.root / f".{key.replace('/', '+')}{_BATCH}"  # a key has no "+"
+
     @property
-    def crash_path(self) -> Path:
-        """Where a process that crashes leaves word."""
-        return self.root / "failures" / BATCH
+    def crash_paths(self) -> Sequence[Path]:
+        """Where processes have left word."""
+        return sorted(self.root.glob(f".*{_BATCH}"))
 
     def unfinished(self, keys: Sequence[str], recorded: Container[str] = ()) -> list[str]:
         """Those of `keys` that have neither failed nor got their scores, and their video if `recorded`."""
@@ -94,9 +106,9 @@ class Workspace:
         for key in keys:
             self.failure_path(key).unlink(missing_ok=True)
 
-    def save_scores(self, key: str, scores: VideoScores, *, seconds: float) -> None:
+    def save_scores(self, key: str, scores: VideoScores, *, seconds: float, hardware: str) -> None:
         """A video is finished."""
-        write_scores(self.scores_path(key), scores, seconds=seconds)
+        write_scores(self.scores_path(key), scores, seconds=seconds, hardware=hardware)
 
     def save_failure(self, key: str, reason: str, details: str, *, device: str) -> None:
         """A video failed, for a reason of one line."""

@@ -16,15 +16,20 @@ from loopcraft.core.errors import UserError
 
 SUM = "sha256"
 """In the file's header; those of older versions have none."""
+HARDWARE = "hardware"
+"""In the file's header too; those of older versions have none."""
 AGAIN = "run the benchmark there again: the video is scored anew"
 
 
-def scores_sha256(path: Path, arrays: Mapping[str, Float[np.ndarray, "T columns"]], seconds: str) -> str:
-    """The checksum of one video's scores and of the time it took, in the header's words.
+def scores_sha256(
+    path: Path, arrays: Mapping[str, Float[np.ndarray, "T columns"]], header: Mapping[str, str]
+) -> str:
+    """The checksum of one video's scores and of the header's own words.
 
     Scores in the file of another video do not pass: the end of the file's path counts too.
     """
-    said = [path.parent.name, path.name, seconds]
+    said = [path.parent.name, path.name, header["seconds"]]
+    said += [header[HARDWARE]] if HARDWARE in header else []
     return arrays_sha256(said, {name: (str(a.dtype), a.shape, a.data) for name, a in arrays.items()})
 
 
@@ -34,7 +39,7 @@ def _arrays_in(file: Any) -> dict[str, np.ndarray]:
 
 def _require_sum(path: Path, said: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> None:
     """Raise `ValueError` unless all is what the header says."""
-    if SUM in said and said[SUM] != scores_sha256(path, arrays, said["seconds"]):
+    if SUM in said and said[SUM] != scores_sha256(path, arrays, said):
         raise ValueError("its SHA-256 is another than it says")
 
 

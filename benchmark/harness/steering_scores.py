@@ -11,10 +11,13 @@ from benchmark.contract.data import MaskedEpisodes
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import card_of
 from benchmark.harness.score_files import opened_scores, require_columns
-from benchmark.memory.collector import LOOPS, STEERING
+from benchmark.memory.collector import FACES, LOOPS, STEERING
+from benchmark.memory.faces import NUM_COLUMNS
+from benchmark.memory.replay import says_worlds
 from benchmark.metrics.base import Metric, PairedMetric
-from benchmark.results.estimates import Measured, measured
-from benchmark.results.recall_schema import Consistency, Steering
+from benchmark.metrics.psnr import decibels
+from benchmark.results.estimates import Measured, MetricCard, measured
+from benchmark.results.recall_schema import SURFACE_PSNR, Consistency, Steering
 from loopcraft.walks.actions import Action
 
 TURN_TOLERANCE_DEG = 5.0
@@ -26,6 +29,16 @@ COURSE_TOLERANCE_DEG = 15.0
 LONGEST_LAG_FRAMES = 8
 CLEAR_CORRELATION = 0.5
 """Below this no lag is told: the pictures do not turn with the actions at any."""
+SURFACE_CARD = MetricCard(
+    name=SURFACE_PSNR,
+    version=1,
+    title="PSNR by surface",
+    unit="dB",
+    higher_is_better=True,
+    decimals=2,
+    kind="paired",
+    weights={},
+)
 WALKING_BLOCKS = 0.1
 """A forward frame is one of walking if the agent moved so far: against a wall it does not."""
 STILL_SHARE = 0.25
@@ -134,6 +147,44 @@ def _loop_means(path: Path, metric: str, context: int) -> Float64[np.ndarray, "4
     if not is_own.all():
         means[2] = scores[~is_own, 0].mean()
     return means
+
+
+def surface_consistency_of(paths: Sequence[Path]) -> dict[str, Consistency]:
+    """A run's agreement with itself on faces that come back into sight; empty if no video has any."""
+    rows = np.array([_face_psnr(path) for path in paths])
+    if np.isnan(rows).all():
+        return {}
+    with_itself, with_truth, with_context, possible = (measured(column) for column in rows.T)
+    return {
+        SURFACE_PSNR: Consistency(
+            card=SURFACE_CARD,
+            with_itself=with_itself,
+            with_truth=with_truth,
+            with_context=with_context,
+            possible=possible,
+        )
+    }
+
+
+def _face_psnr(path: Path) -> Float64[np.ndarray, "4"]:
+    """A video's PSNR over all pixels that are compared, in the order of `Consistency`; NaN where none is."""
+    with opened_scores(path) as file:
+        rows = file.get_tensor(FACES) if FACES in set(file.keys()) else np.zeros((1, NUM_COLUMNS), np.float32)
+    require_columns(path, rows, NUM_COLUMNS)
+    own, with_itself, with_truth, possible, shown, with_context = rows.sum(axis=0, dtype=np.float64)
+    below = 3.0 * np.array([own, own, shown, own])
+    errors = np.array([with_itself, with_truth, with_context, possible])
+    return np.where(below > 0, decibels(errors / np.maximum(below, 1.0)), np.nan)
+
+
+def why_no_surfaces(episodes: MaskedEpisodes) -> str:
+    """Why a run that has recall has no agreement by surface."""
+    if not says_worlds(episodes):
+        return "the data set does not say in which worlds it was played"
+    return (
+        "played again, the walks go another way, or no face comes back into sight, or the videos were scored "
+        "by an older version; use the versions that dataset.json names, and another --out"
+    )
 
 
 def _on_course(errors: Float[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:

@@ -1,1 +1,1 @@
-"""What frames tell of memory: kinds of pixels by what was shown, loops in a walk, steering."""
+"""What frames tell of memory: kinds of pixels by what was shown, loops, faces seen again, steering."""

@@ -6,6 +6,7 @@ steering           (T, 4)          yaw change from the frame before, and how muc
                                    generated frames, then of the true ones
 loops              (P, 2)          loops in the walk: the frame's and the earlier one's index in the episode
 loops.METRIC       (P, 2)          the metric between the two: as the model has them, and as they truly are
+faces              (T, 6)          block faces that come back into sight: pixels and errors (faces.py)
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,13 +16,15 @@ from jaxtyping import Float, Float64, UInt8
 
 from benchmark.contract.data import MaskedEpisodes
 from benchmark.contract.protocol import EvaluationProtocol
+from benchmark.memory.faces import errors_by_face, find_sightings, reduced
 from benchmark.memory.kinds import errors_by_kind, horizon_kinds, sums_by_kind
 from benchmark.memory.loops import find_loops
+from benchmark.memory.replay import faces_shown
 from benchmark.memory.steering import changes, turns
 from benchmark.metrics.base import Frames, Mapped
 from loopcraft.dataset.mask_files import spread
 
-SURFACES, STEERING, LOOPS = "surfaces", "steering", "loops"
+SURFACES, STEERING, LOOPS, FACES = "surfaces", "steering", "loops", "faces"
 WEIGHTS = ".weights"
 
 Compare = Callable[[Frames, Frames], Mapping[str, Float[np.ndarray, " N"]]]
@@ -33,7 +36,8 @@ class Collector:
     """Takes the horizon of a batch in blocks; what is read of the data set is read with the first.
 
     A video whose masks are not whole, or were made for another context, has no scores by surfaces. The kinds
-    take a byte a cell of the masks: 13 MB a video of 768 frames at 256 x 256 with cells of 2 x 2 pixels.
+    take a byte a cell of the masks: 13 MB a video of 768 frames at 256 x 256 with cells of 2 x 2 pixels. For
+    the faces all of a video is kept, reduced: 24 MB a thousand frames.
     """
 
     def __init__(
@@ -78,8 +82,9 @@ class _Video:
         compare: Compare,
     ) -> None:
         self._kinds, self._key, self._compare = kinds, key, compare
-        context, poses = protocol.context, episodes.states(key)[: protocol.num_frames, 1:].astype(np.float64)
-        self._loops = [loop for loops in find_loops(poses, context) for loop in loops]
+        self._episodes, self._protocol, context = episodes, protocol, protocol.context
+        self._poses = episodes.states(key)[: protocol.num_frames, 1:].astype(np.float64)
+        self._loops = [loop for loops in find_loops(self._poses, context) for loop in loops]
         self._wanted = {index for loop in self._loops for index in loop}
         self._start = context
         shown = {loop.earlier for loop in self._loops if loop.earlier < context}
@@ -89,11 +94,14 @@ class _Video:
             self._kept[index] = (frame, frame)
         self._before = self._kept[context - 1]
         self._parts: dict[str, list[np.ndarray]] = {}
+        self._reduced: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
 
     def add(self, generated: Frames, true: Frames, part: slice) -> None:
         """Take the next frames; `part` is where in the horizon they lie."""
         if self._kinds is not None:
             self._append(SURFACES, errors_by_kind(generated, true, self._kinds_of_pixels(part, true.shape)))
+            for kept, frames in zip(self._reduced, (generated, true), strict=True):
+                kept.append(reduced(frames))
         columns = []
         for before, frames in zip(self._before, (generated, true), strict=True):
             whole = np.concatenate([before[None], frames])
@@ -116,7 +124,8 @@ class _Video:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that was collected."""
-        return {name: np.concatenate(parts) for name, parts in self._parts.items()} | self._compared()
+        found = {name: np.concatenate(parts) for name, parts in self._parts.items()}
+        return found | self._compared() | self._by_face()
 
     def _append(self, name: str, rows: np.ndarray) -> None:
         self._parts.setdefault(name, []).append(rows)
@@ -134,3 +143,16 @@ class _Video:
         for name in scores[0]:
             found[f"{LOOPS}.{name}"] = np.stack([own[name] for own in scores], axis=1)
         return found
+
+    def _by_face(self) -> dict[str, np.ndarray]:
+        """What faces that come back look like; nothing without masks, or where the world cannot be asked."""
+        if self._kinds is None:
+            return {}
+        context = self._protocol.context
+        shown = reduced(self._episodes.frames(self._key, 0, context))
+        ids = faces_shown(self._episodes, self._key, self._protocol.num_frames, shown.shape[1])
+        if ids is None:
+            return {}
+        generated, true = (np.concatenate([shown, *kept]) for kept in self._reduced)
+        sightings = find_sightings(ids, self._poses, context)
+        return {FACES: errors_by_face(sightings, generated, true, context)}

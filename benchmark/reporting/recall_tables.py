@@ -15,7 +15,7 @@ from benchmark.results.recall import (
     require_same_masks,
     scores_of,
 )
-from benchmark.results.recall_schema import RecallScores
+from benchmark.results.recall_schema import SURFACE_PSNR, RecallScores
 from benchmark.results.result_file import Result
 from benchmark.results.tables import format_estimate, unique_labels
 from loopcraft.core.cli import one_line
@@ -204,11 +204,11 @@ def steering_table(results: Mapping[str, Result]) -> list[RecallTable]:
 def consistency_tables(
     results: Mapping[str, Result], metrics: Sequence[str] | None = None
 ) -> list[RecallTable]:
-    """Every metric that all runs have, between frames at one pose."""
+    """Every metric that all runs have, between frames at one pose, or between pixels of one face."""
     runs = list(results.values())
     tables = []
     for name, found in runs[0].consistency.items():
-        is_wanted = metrics is None or name in metrics
+        is_wanted = metrics is None or name in metrics or (name == SURFACE_PSNR and "psnr" in metrics)
         if is_wanted and all(name in run.consistency for run in runs):
             rows = {
                 source: [getattr(run.consistency[name], column).estimate for _, column in CONSISTENCY]
@@ -219,7 +219,7 @@ def consistency_tables(
                 for title, column in CONSISTENCY
             ]
             decimals = [found.card.decimals] * len(columns)
-            title = _title(found.card, "back at a place")
+            title = _title(found.card, "back in sight" if name == SURFACE_PSNR else "back at a place")
             tables.append(table_of_estimates(title, columns, rows, results, decimals))
     return tables
 

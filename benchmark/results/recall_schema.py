@@ -13,6 +13,8 @@ from loopcraft.core.decoding import SchemaError
 
 RECALL = "recall"
 """Under what name a result's `absent` says why it has no recall."""
+SURFACE_PSNR = "surface-psnr"
+"""Under what name `consistency` has the PSNR of faces that are back in sight against how they were before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,17 +75,21 @@ class Steering:
 
 @dataclass(frozen=True, kw_only=True)
 class Consistency:
-    """One metric between frames at one pose, the agent having been away in between; see docs/recall.md."""
+    """One metric between a generated frame and an earlier one; see docs/recall.md.
+
+    Between frames at one pose, the agent having been away in between; or, for `SURFACE_PSNR`, between the
+    pixels of a face that is back in sight and those of the frame that showed it before.
+    """
 
     card: MetricCard
     with_itself: Measured
-    """A generated frame and the model's own earlier one from there."""
+    """A generated frame and the model's own earlier one."""
     with_truth: Measured
     """The same generated frame and the true one of its index."""
     with_context: Measured
-    """A generated frame and the context's from there."""
+    """A generated frame and one of the context."""
     possible: Measured
-    """The true frames of the pairs of `with_itself`: what the difference of their poses costs."""
+    """The true frames of what `with_itself` compares: what the difference of their poses costs."""
 
 
 def check_recall(path: str, recall: Recall, num_videos: int) -> None:

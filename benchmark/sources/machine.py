@@ -50,6 +50,10 @@ class PoisonedError(ContractError):
     """The model broke its device's state for the rest of this process."""
 
 
+class SpoiledProcessError(UserError):
+    """A process can use its device no longer; another one can go on."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory was short; fewer videos at a time may do."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in message_of(

@@ -8,9 +8,20 @@ it writes whole files, with the same bytes each time.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from loopcraft.core.errors import UserError
+
+LONGEST_RANGE = 64
+"""How many items a worker of a cluster is given at a time at most: if it is lost, so many are."""
+RETRIES = 5
+"""How often items are done again whose worker was lost."""
+
 State = TypeVar("State")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class SpentWorkerError(UserError):
+    """A job says so that its process can do no more: on a cluster, another worker does its items again."""
 
 
 class Executor(Protocol):

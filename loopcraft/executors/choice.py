@@ -8,7 +8,7 @@ from typing import Literal
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.urls import AnyPath, is_url, path_at
-from loopcraft.executors.base import Executor
+from loopcraft.executors.base import LONGEST_RANGE, RETRIES, Executor
 from loopcraft.executors.local import LocalExecutor
 
 ExecutorName = Literal["local", "ray"]
@@ -16,17 +16,22 @@ ExecutorName = Literal["local", "ray"]
 
 @contextmanager
 def open_executor(
-    name: ExecutorName, *, workers: int, address: str | None = None, num_gpus: int = 0
+    name: ExecutorName,
+    *,
+    workers: int,
+    address: str | None = None,
+    num_gpus: int = 0,
+    longest_range: int = LONGEST_RANGE,
+    retries: int = RETRIES,
 ) -> Iterator[Executor]:
     """The executor called so; 0 workers are one a core, for Ray one a processor (or GPU) of the cluster.
 
+    On Ray a worker is given up to `longest_range` items at a time. They are done again up to `retries` times
+    if it is lost.
     Raises `UserError` for flags that do not fit, for a cluster out of reach, and where Ray is missing.
     """
-    if workers < 0:
-        raise UserError(f"--workers {workers}: choose 0 (one a core) or more")
+    check_workers(name, workers, address)
     if name == "local":
-        if address is not None:
-            raise UserError(f"--address {address}: is for --executor ray; give that too, or leave it out")
         yield LocalExecutor(workers or num_cores())
         return
     try:
@@ -36,7 +41,15 @@ def open_executor(
             raise
         raise UserError("--executor ray needs Ray: pip install -e '.[cluster]'") from error
     with connected(address):
-        yield RayExecutor(workers, num_gpus)
+        yield RayExecutor(workers, num_gpus, longest_range=longest_range, retries=retries)
+
+
+def check_workers(name: ExecutorName, workers: int, address: str | None) -> None:
+    """Raise `UserError` for flags that do not fit."""
+    if workers < 0:
+        raise UserError(f"--workers {workers}: choose 0 or more")
+    if name == "local" and address is not None:
+        raise UserError(f"--address {address}: is for --executor ray; give that too, or leave it out")
 
 
 def shared_path(path: Path, name: ExecutorName) -> AnyPath:

@@ -17,13 +17,10 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from loopcraft.core.errors import UserError
-from loopcraft.executors.base import Item, Result, State
+from loopcraft.executors.base import LONGEST_RANGE, RETRIES, Item, Result, SpentWorkerError, State
 
 RANGES_PER_WORKER = 8
-LONGEST_RANGE = 64
-"""Ranges are as long as gives each worker so many, but not longer than this: a lost worker loses one."""
-RETRIES = 5
-"""How often a range is done again whose worker was lost."""
+"""Ranges are as long as gives each worker so many, but for the longest: a lost worker loses one."""
 _LOOK_AGAIN_S = 5.0
 """How long until nodes that joined are noticed."""
 
@@ -46,9 +43,18 @@ class _Worker:
 class RayExecutor:
     """`num_workers` workers (0: one a processor, or a GPU) of the cluster that `ray` is connected to."""
 
-    def __init__(self, num_workers: int = 0, num_gpus: int = 0) -> None:
+    def __init__(
+        self,
+        num_workers: int = 0,
+        num_gpus: int = 0,
+        *,
+        longest_range: int = LONGEST_RANGE,
+        retries: int = RETRIES,
+    ) -> None:
         self._num_workers = num_workers
         self._num_gpus = num_gpus
+        self._longest_range = longest_range
+        self._retries = retries
 
     def run(
         self, job: Callable[[State, Item], Result], items: Sequence[Item], *, make_state: Callable[[], State]
@@ -56,7 +62,7 @@ class RayExecutor:
         """As `Executor.run` says. Raises `UserError` for a range that lost its worker again and again."""
         actor: Any = ray.remote(num_cpus=1, num_gpus=self._num_gpus)(_Worker)
         held = [ray.put(make_state), ray.put(job)]  # sent to each worker once
-        ranges = _Ranges(items, self._room())
+        ranges = _Ranges(items, self._room(), self._longest_range, self._retries)
         idle: list[Any] = []
         busy: dict[Any, tuple[Any, range]] = {}
         try:
@@ -71,7 +77,7 @@ class RayExecutor:
                 for promise in ended:
                     worker, part = busy.pop(promise)
                     results = _results(promise)
-                    if isinstance(results, RayError):
+                    if isinstance(results, Exception):
                         ray.kill(worker)
                         ranges.give_back(part, results)
                         continue
@@ -95,11 +101,12 @@ class RayExecutor:
 class _Ranges:
     """The ranges of items still to be done, first those that were lost."""
 
-    def __init__(self, items: Sequence[Any], num_workers: int) -> None:
-        length = min(LONGEST_RANGE, max(1, len(items) // (num_workers * RANGES_PER_WORKER)))
+    def __init__(self, items: Sequence[Any], num_workers: int, longest: int, retries: int) -> None:
+        length = min(longest, max(1, len(items) // (num_workers * RANGES_PER_WORKER)))
         starts = range(0, len(items), length)
         self._left = deque(range(start, min(start + length, len(items))) for start in starts)
         self._losses: dict[range, int] = {}
+        self._retries = retries
 
     @property
     def are_left(self) -> bool:
@@ -108,10 +115,10 @@ class _Ranges:
     def take(self) -> range:
         return self._left.popleft()
 
-    def give_back(self, part: range, error: RayError) -> None:
+    def give_back(self, part: range, error: Exception) -> None:
         """Have a range done again. Raises `UserError` where that has been tried often enough."""
         self._losses[part] = self._losses.get(part, 0) + 1
-        if self._losses[part] > RETRIES:
+        if self._losses[part] > self._retries:
             reason = str(error).strip().partition("\n")[0]
             raise UserError(
                 f"Ray lost the worker of some items {self._losses[part]} times ({reason}): run the same "
@@ -120,11 +127,13 @@ class _Ranges:
         self._left.appendleft(part)
 
 
-def _results(promise: Any) -> list[Any] | RayError:
+def _results(promise: Any) -> list[Any] | RayError | SpentWorkerError:
     """The results of a range, or how its worker was lost; raises what its job raised."""
     try:
         found: list[Any] = ray.get(promise)
     except RayTaskError as error:
+        if isinstance(error.cause, SpentWorkerError):
+            return error.cause
         raise error.cause from error
     except RayError as error:
         return error
@@ -141,6 +150,7 @@ def connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    logging.getLogger("ray").setLevel(logging.ERROR)  # the command has one line of progress, and no other
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError, RayError) as error:

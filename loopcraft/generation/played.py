@@ -65,7 +65,7 @@ def record(
     check_versions(root)
     known = None if recipe.candidates is None else {index: int(draws[index]) for index in missing}
     job = partial(make_episode, root=root, recipe=recipe, draws=known)
-    with progress_bar("episodes", len(indices), "episodes", len(indices) - len(missing)) as advance:
+    with progress_bar("generating", len(indices), "episodes", len(indices) - len(missing)) as advance:
         for _ in executor.run(job, missing, make_state=make_world):
             advance()
 
@@ -99,7 +99,7 @@ def play_candidates(
         return
     check_versions(root)
     job = partial(make_candidate, folder=folder, recipe=recipe)
-    with progress_bar("candidates", len(candidates), "walks", len(finished)) as advance:
+    with progress_bar("choosing walks", len(candidates), "walks", len(finished)) as advance:
         for _ in executor.run(job, missing, make_state=make_world):
             advance()
 

@@ -69,7 +69,7 @@ def find_returning(root: AnyPath, recipe: Recipe, executor: Executor) -> list[in
     missing = [candidate for candidate in candidates if f"{episode_key(candidate)}.json" not in there]
     make_world = partial(make_surface_world, recipe.world, resolution=SIGHT_RESOLUTION)
     job = partial(watch_candidate, folder=folder, recipe=recipe)
-    with progress_bar("candidates", len(candidates), "walks", len(candidates) - len(missing)) as advance:
+    with progress_bar("choosing walks", len(candidates), "walks", len(candidates) - len(missing)) as advance:
         for _ in executor.run(job, missing, make_state=make_world):
             advance()
     sightings = [_read(_path(folder, candidate)) for candidate in candidates]

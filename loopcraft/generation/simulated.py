@@ -52,7 +52,7 @@ def record(
     check_versions(root)
     chosen = None if recipe.split == "train" else _choose(root, recipe, draws, make_world, executor)
     job = partial(make_episode, root=root, recipe=recipe, chosen=chosen)
-    with progress_bar("episodes", len(indices), "episodes", len(indices) - len(missing)) as advance:
+    with progress_bar("generating", len(indices), "episodes", len(indices) - len(missing)) as advance:
         for _ in executor.run(job, missing, make_state=make_world):
             advance()
 
@@ -132,7 +132,7 @@ def _find_furthest(recipe: Recipe, make_world: PathWorldFactory, executor: Execu
     assert recipe.candidates is not None
     job = partial(candidate_distance, recipe=recipe)
     distances = [0.0] * recipe.candidates
-    with progress_bar("candidates", recipe.candidates, "walks") as advance:
+    with progress_bar("choosing walks", recipe.candidates, "walks") as advance:
         items = range(recipe.candidates)
         for item, distance in executor.run(job, items, make_state=make_world):
             distances[item] = distance

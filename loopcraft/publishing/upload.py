@@ -70,7 +70,7 @@ def upload_shards(repository: str, parts: Sequence[Part]) -> None:
         for part in parts  # a commit holds shards of one: another's may be copies of them
         for start in range(0, len(part.shards), COMMIT_SHARDS)
     ]
-    with progress_bar("upload", sum(len(part.shards) for part in parts), "shards") as advance:
+    with progress_bar("uploading", sum(len(part.shards) for part in parts), "shards") as advance:
         for part, batch in batches:
             with working_folder() as folder:
                 hub.persistently(lambda: _commit_batch(repository, part, batch, folder))  # noqa: B023

@@ -11,7 +11,7 @@ Reading takes any file that FFmpeg reads, however its frames are grouped or time
 address (`UrlPath`) it fetches the file's table of contents and the stretches that are decoded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 
@@ -34,7 +34,10 @@ FRAMES_PER_SECOND = 20
 GROUP_OF_FRAMES = 16
 
 _STRUCTURE = f"keyint={GROUP_OF_FRAMES}:min-keyint={GROUP_OF_FRAMES}:scenecut=0:bframes=0:cpu-independent=1"
-_LOSSY = {"preset": "ultrafast", "tune": "fastdecode", "crf": "21", "x264-params": _STRUCTURE}
+LOSSY = {"preset": "ultrafast", "tune": "fastdecode", "crf": "21", "x264-params": _STRUCTURE}
+"""Of a data set's files."""
+SMALL = {"preset": "veryfast", "crf": "30"}
+"""Of a file to look at: coarser, and with key frames and B-frames wherever x264 likes."""
 _LOSSLESS = {"preset": "ultrafast", "qp": "0", "x264-params": _STRUCTURE}
 
 # Codes of H.264's matrix_coefficients: not stated; BT.601 for 625 lines and for 525 lines (the same matrix).
@@ -48,9 +51,17 @@ Video = UInt8[np.ndarray, "T H W 3"]
 class VideoWriter:
     """Encodes frames as they come; made by `video_writer`."""
 
-    def __init__(self, container: OutputContainer, *, height: int, width: int, lossless: bool) -> None:
+    def __init__(
+        self,
+        container: OutputContainer,
+        *,
+        height: int,
+        width: int,
+        lossless: bool,
+        encoder: Mapping[str, str],
+    ) -> None:
         self._container = container
-        codec, options = ("libx264rgb", _LOSSLESS) if lossless else ("libx264", _LOSSY)
+        codec, options = ("libx264rgb", _LOSSLESS) if lossless else ("libx264", dict(encoder))
         stream = container.add_stream(codec, rate=FRAMES_PER_SECOND, options=options)
         assert isinstance(stream, VideoStream)
         self._stream = stream
@@ -81,8 +92,10 @@ class VideoWriter:
 
 
 @contextmanager
-def video_writer(path: AnyPath, *, height: int, width: int, lossless: bool = False) -> Iterator[VideoWriter]:
-    """A writer for `path`, which appears once the block has ended well.
+def video_writer(
+    path: AnyPath, *, height: int, width: int, lossless: bool = False, encoder: Mapping[str, str] = LOSSY
+) -> Iterator[VideoWriter]:
+    """A writer for `path`, which appears once the block has ended well; `encoder` holds x264's options.
 
     Height and width must be even unless `lossless`. `bitexact` keeps FFmpeg's version out of the file.
     """
@@ -91,7 +104,7 @@ def video_writer(path: AnyPath, *, height: int, width: int, lossless: bool = Fal
         whole_file(path) as temporary,
         av.open(str(temporary), "w", format="mp4", options=options) as container,
     ):
-        writer = VideoWriter(container, height=height, width=width, lossless=lossless)
+        writer = VideoWriter(container, height=height, width=width, lossless=lossless, encoder=encoder)
         yield writer
         writer.finish()
 

@@ -1,1 +1,1 @@
-"""Pictures of an episode: contact sheets, the map of its walk, preview videos."""
+"""Pictures of an episode: contact sheets, the map of its walk, videos with what goes on beside."""

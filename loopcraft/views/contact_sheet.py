@@ -1,26 +1,24 @@
 """Contact sheets of one episode: its frames at even distances, and what of them the context showed."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import ImageColor
 
-from loopcraft.core.files import whole_file
 from loopcraft.dataset.mask_files import Masks, spread
-from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR
+from loopcraft.drawing.canvas import CONTEXT_COLOR, HORIZON_COLOR, LIGHT, REVISIT_COLOR, Canvas, text_width
+from loopcraft.drawing.grid import Grid
 
 COLUMNS = 8
 ROWS = 6
-_TILE = 160
-_GAP = 8
-_LABEL = 20
-_MARGIN = 20
-_HEADER = 44
-_INK = "#22262b"
-_QUIET = "#6b7280"
-NEW_COLOR = "#22262b"
+TILE = 160
+MARGIN = 20
+HEADER = 44
+LABEL = 20
+NEW_COLOR = LIGHT.ink
 _TINT = 0.6
 """How much of a pixel's colour says what it asks of memory."""
 
@@ -102,42 +100,23 @@ def _save(
     columns: int = COLUMNS,
 ) -> None:
     """Write numbered pictures in rows of `columns`, each underlined in its colour."""
-    rows = -(-len(pictures) // columns)
-    width = 2 * _MARGIN + COLUMNS * (_TILE + _GAP) - _GAP
-    height = 2 * _MARGIN + _HEADER + rows * (_TILE + _LABEL + _GAP) - _GAP
-    sheet = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(sheet)
-    _draw_header(draw, title, legend, width)
+    grid = Grid(tile=TILE, columns=columns, gap=8, margin=MARGIN, top=HEADER, below=LABEL)
+    width = dataclasses.replace(grid, columns=COLUMNS).size(1)[0]  # the legend needs it
+    canvas = Canvas(width, grid.size(len(pictures))[1])
+    _draw_header(canvas, title, legend)
     for place, (number, picture, color) in enumerate(zip(numbers, pictures, colors, strict=True)):
-        row, column = divmod(place, columns)
-        left = _MARGIN + column * (_TILE + _GAP)
-        top = _MARGIN + _HEADER + row * (_TILE + _LABEL + _GAP)
-        _draw_tile(sheet, draw, picture, number, left, top, color)
-    with whole_file(path) as temporary:
-        sheet.save(temporary, format="PNG")
+        left, top = grid.corner(place)
+        canvas.place(left, top, picture, TILE)
+        canvas.box(left, top + TILE, TILE, 4, color)
+        canvas.write(left, top + TILE + 6, f"{number}", 12, LIGHT.quiet)
+    canvas.save(path)
 
 
-def _draw_tile(
-    sheet: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    frame: UInt8[np.ndarray, "H W 3"],
-    index: int,
-    left: int,
-    top: int,
-    color: str,
-) -> None:
-    """One frame with its number below, underlined in the colour of its stretch."""
-    sheet.paste(Image.fromarray(frame).resize((_TILE, _TILE), Image.Resampling.LANCZOS), (left, top))
-    draw.rectangle((left, top + _TILE, left + _TILE - 1, top + _TILE + 3), fill=color)
-    draw.text((left, top + _TILE + 6), f"{index}", font=ImageFont.load_default(12), fill=_QUIET)
-
-
-def _draw_header(draw: ImageDraw.ImageDraw, title: str, legend: Mapping[str, str], width: int) -> None:
-    draw.text((_MARGIN, _MARGIN - 4), title, font=ImageFont.load_default(20), fill=_INK)
-    font = ImageFont.load_default(14)
-    right = float(width - _MARGIN)
-    for text, color in reversed(list(legend.items())):
-        right -= draw.textlength(text, font=font)
-        draw.text((right, _MARGIN + 1), text, font=font, fill=_QUIET)
-        draw.rectangle((right - 22, _MARGIN + 6, right - 6, _MARGIN + 12), fill=color)
+def _draw_header(canvas: Canvas, title: str, legend: Mapping[str, str]) -> None:
+    canvas.write(MARGIN, MARGIN - 4, title, 20)
+    right = float(canvas.width - MARGIN)
+    for text, color in reversed([*legend.items()]):
+        right -= text_width(text, 14)
+        canvas.write(right, MARGIN + 1, text, 14, LIGHT.quiet)
+        canvas.box(right - 22, MARGIN + 6, 17, 7, color)
         right -= 44

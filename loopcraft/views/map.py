@@ -13,22 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from loopcraft.core.files import whole_file
+from loopcraft.drawing.canvas import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR
+from loopcraft.drawing.walk import headings
 from loopcraft.walks.revisits import find_revisits
 from loopcraft.worlds.base import GroundPicture
 
-CONTEXT_COLOR = "#2f7ec7"
-HORIZON_COLOR = "#f0932b"
-REVISIT_COLOR = "#c2185b"
 FRAMES_PER_HEADING = 32
 MARGIN_BLOCKS = 8.0
 
 Poses = Float[np.ndarray, "T 5"]
-
-
-def headings(yaw_deg: Float[np.ndarray, " T"]) -> Float[np.ndarray, "T 2"]:
-    """Unit vectors (x, z) of where each yaw looks."""
-    yaw = np.radians(yaw_deg)
-    return np.stack([-np.sin(yaw), np.cos(yaw)], axis=-1)
 
 
 def draw_map(

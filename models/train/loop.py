@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from loopcraft.core.errors import UserError
+from loopcraft.drawing.canvas import Canvas
 from models.checkpoints.training_log import Journal
 from models.train.checkpoint import is_shipped, last_good, save_state, ship, shipped_file, state_file
 from models.train.config import LoopConfig
 from models.train.data.pool import EpisodePool
-from models.train.pictures import write_png
 from models.train.processes import StopRequest
 from models.train.trainer import Trainer
 
-Draw = Callable[[Trainer, EpisodePool], Tensor]
-"""From the trainer and its pool to a picture, uint8 (H, W, 3)."""
+Draw = Callable[[Trainer, EpisodePool], Canvas]
+"""From the trainer and its pool to a picture."""
 
 
 class Loop:
@@ -148,10 +148,8 @@ class Loop:
 
     def _picture(self, step: int) -> None:
         if self.is_first and self.draw is not None:
-            write_png(
-                self.out / f"{self.model}-pictures" / f"{step:07d}.png",
-                self.draw(self.trainer, self.pool),
-            )
+            picture = self.draw(self.trainer, self.pool)
+            picture.save(self.out / f"{self.model}-pictures" / f"{step:07d}.png")
 
     def _say(self, line: str) -> None:
         if self.is_first:

@@ -1,14 +1,13 @@
-"""What a network makes of its data, as PNG files; written with the standard library alone."""
+"""What a network makes of its data, drawn while it trains."""
 
-import struct
-import zlib
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from loopcraft.core.files import whole_file
+from loopcraft.drawing.canvas import Canvas, enlarged
+from loopcraft.drawing.grid import Row, draw_rows
 from models.latents.codec import FrameCodec
 from models.networks.autoencoder import Autoencoder
 from models.sampling.diffusion import Sampling
@@ -17,35 +16,25 @@ from models.zoo.configs import VideoConfig, VideoNetwork
 
 COLUMNS = 8
 """Frames in a row."""
+SMALLEST_TILE = 64
+"""Frames of fewer pixels a side are enlarged by a whole factor to at least this."""
 
 
-def write_png(path: Path, image: UInt8[Tensor, "H W 3"]) -> None:
-    """Write an RGB picture."""
-    height, width, _ = image.shape
-    rows = torch.cat([torch.zeros(height, 1, dtype=torch.uint8), image.reshape(height, -1).cpu()], dim=1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows.numpy().tobytes())), (b"IEND", b"")]
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n")
-        for kind, data in parts:
-            file.write(
-                struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-            )
-
-
-def tile(rows: list[Float[Tensor, "N 3 H W"]]) -> UInt8[Tensor, "height width 3"]:
-    """Rows of frames in [0, 1] (clipped) as one picture."""
-    lines = [torch.cat(list(row.float().cpu()), dim=2) for row in rows]
-    return (torch.cat(lines, dim=1).clamp(0, 1) * 255).round().byte().movedim(0, -1)
+def draw(frames: Mapping[str, Float[Tensor, "N 3 H W"]]) -> Canvas:
+    """Frames in [0, 1] (clipped), a row a name."""
+    rows = []
+    for name, row in frames.items():
+        pixels = (row.float().clamp(0, 1) * 255).round().byte().movedim(1, -1)
+        rows.append(Row(label=name, frames=list(pixels.cpu().numpy())))
+    return draw_rows(rows, tile=enlarged(rows[0].frames[0].shape[0], SMALLEST_TILE))
 
 
 @torch.no_grad()
-def reconstructions(
-    network: Autoencoder, images: Float[Tensor, "N 3 H W"]
-) -> UInt8[Tensor, "height width 3"]:
+def reconstructions(network: Autoencoder, images: Float[Tensor, "N 3 H W"]) -> Canvas:
     """The frames, and below them what each level gives back."""
     levels = network.encode(images)
-    return tile([images, *(network.decode(latents, level) for level, latents in enumerate(levels))])
+    given_back = {f"level {level}": network.decode(latents, level) for level, latents in enumerate(levels)}
+    return draw({"truth": images, **given_back})
 
 
 @torch.no_grad()
@@ -56,7 +45,7 @@ def rollout(
     sampling: Sampling,
     latents: Float[Tensor, "T tokens C"],
     actions: Int64[Tensor, " T"],
-) -> UInt8[Tensor, "height width 3"]:
+) -> Canvas:
     """True frames, decoded, above those generated from the same context; evenly spread over the horizon."""
     whole = codec.autoencoder.grid
     grid = whole.coarser(video.space.finest)
@@ -71,5 +60,5 @@ def rollout(
     ]
     generated = torch.cat(finest)
     shown = torch.linspace(0, len(generated) - 1, COLUMNS).long()
-    true = levels[0][0, sampler.num_context :][shown]
-    return tile([codec.decode(part[None])[0] for part in (true, generated[shown])])
+    decoded = {"truth": levels[0][0, sampler.num_context :][shown], "generated": generated[shown]}
+    return draw({name: codec.decode(part[None])[0] for name, part in decoded.items()})

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from loopcraft.core.cli import run
 from loopcraft.core.errors import UserError
+from loopcraft.core.progress import progress_bar
 from loopcraft.generation.recipe import Recipe
 from models.train.data.played import WorldEpisodes, is_world
 
@@ -45,9 +46,10 @@ def play(flags: Flags) -> None:
     missing = [index for index in range(flags.episodes) if not _is_there(source, index)]
     if missing:
         source[missing[0]]
-        with multiprocessing.get_context("fork").Pool(flags.workers) as pool:
+        bar = progress_bar("playing", flags.episodes, "episodes", flags.episodes - len(missing) + 1)
+        with multiprocessing.get_context("fork").Pool(flags.workers) as pool, bar as advance:
             for _ in pool.imap_unordered(_Play(source), missing[1:]):
-                pass
+                advance()
     print(f"{flags.episodes} episodes in {flags.episode_cache}")
 
 

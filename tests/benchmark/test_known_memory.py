@@ -40,7 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> LoopcraftDataset:
         "1",
     ]
     assert generate.main([*flags, *more]) == 0
-    assert masks.main([str(root), "--workers", "1"]) == 0
+    assert masks.main([str(root), "--workers", "1", "--cell", "1"]) == 0  # by the pixel
     return open_dataset(root)
 
 
@@ -121,6 +121,34 @@ def test_wrong_and_consistent_are_told_apart(results) -> None:
     assert again(results, "other-world", "with_context") < 0.6 * possible
     for name in ("drifts", "ignores-actions", "other-video"):
         assert again(results, name, "with_itself") < 0.75 * possible
+
+
+def by_surface(results: dict[str, Result], name: str, field: str) -> float:
+    return getattr(results[name].consistency["surface-psnr"], field).estimate.mean
+
+
+def test_surfaces_tell_the_wrong_and_consistent_from_the_right(results) -> None:
+    """On the pixels of a face that is back, who repaints the world keeps its word as the truth does."""
+    possible = by_surface(results, "ground-truth", "possible")
+    assert possible > 32
+    assert by_surface(results, "ground-truth", "with_itself") == possible
+    assert by_surface(results, "ground-truth", "with_truth") == 100
+    assert by_surface(results, "ground-truth", "with_context") > 32
+    assert by_surface(results, "repaints", "with_itself") == pytest.approx(possible)
+    assert by_surface(results, "repaints", "with_truth") < 20
+    assert by_surface(results, "repaints", "with_context") < 20
+    for name in ("oracle-16", "oracle-64", "ignores-actions", "other-video", "drifts"):
+        assert by_surface(results, name, "with_itself") < possible - 10
+    for name in results:
+        assert by_surface(results, name, "possible") == possible
+
+
+def test_surfaces_rank_the_oracles(results) -> None:
+    """What returns from the context within the oracle's memory is drawn as the context showed it."""
+    ranked = ("oracle-16", "oracle-64", "forgets-96", "oracle-256", "ground-truth")
+    for field in ("with_truth", "with_context"):
+        found = [by_surface(results, name, field) for name in ranked]
+        assert found == sorted(found)
 
 
 def test_steering_is_told_from_the_pictures(results) -> None:

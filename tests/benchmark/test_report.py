@@ -13,13 +13,14 @@ from benchmark import report, run
 from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.reporting.curves import curve_figure, curve_figures
 from benchmark.reporting.examples import Shown, choose_keys
-from benchmark.reporting.side_by_side import PANEL, Board
-from benchmark.reporting.strips import chosen_frames, chosen_returns, write_strip
+from benchmark.reporting.strips import COLUMNS, TILE, chosen_frames, chosen_returns, write_strip
 from benchmark.results.result_file import Curve, Result, read_result, write_result
 from benchmark.results.tables import window_tables
 from loopcraft.dataset import open_dataset
+from loopcraft.drawing.canvas import CONTEXT_COLOR
+from loopcraft.drawing.grid import GAP, MARGIN, TITLES
 from loopcraft.video.h264 import count_frames, read_frames
-from loopcraft.views.map import CONTEXT_COLOR
+from loopcraft.views.side_by_side import HEADER, PANEL, Board
 from tests.fakes.benchmark_data import make_frames, make_result, write_dataset
 
 HOSTILE = '<script>alert("x")</script>'
@@ -135,10 +136,8 @@ def test_a_still_shows_the_frames_that_it_names(runs, tmp_path) -> None:
     predictions = {"copy": runs / "copy-last" / "videos" / "000" / "001.mp4"}
     write_strip(tmp_path / "strip.png", dataset, "000/001", MINI, predictions)
     sheet = np.asarray(Image.open(tmp_path / "strip.png"))
-    tile, gap, label = 128, 4, 20
     for column, frame in enumerate(chosen_frames(MINI)):
-        left = column * (tile + gap)
-        true, copied = (sheet[label + row * (tile + label) :][:tile, left : left + tile] for row in (0, 1))
+        true, copied = (tile_of(sheet, row, column) for row in (0, 1))
         video = make_frames(1)
         assert np.abs(shrink(true) - video[63 + frame]).max() <= 1
         assert np.abs(shrink(copied) - video[63]).max() <= 1
@@ -154,11 +153,9 @@ def test_a_still_of_returns_shows_what_the_context_showed(runs, tmp_path) -> Non
     np.save(data / "000" / "001.npy", states)
     write_strip(tmp_path / "strip.png", open_dataset(data), "000/001", MINI, {})
     sheet = np.asarray(Image.open(tmp_path / "strip.png"))
-    tile, gap, label = 128, 4, 20
     video = make_frames(1)
     for column, back in enumerate(np.linspace(0, 63, 8).round().astype(int)):
-        left = column * (tile + gap)
-        seen, true = (sheet[label + row * (tile + label) :][:tile, left : left + tile] for row in (0, 1))
+        seen, true = (tile_of(sheet, row, column) for row in (0, 1))
         assert np.abs(shrink(seen) - video[back]).max() <= 1
         assert np.abs(shrink(true) - video[100 + back]).max() <= 1
 
@@ -168,6 +165,13 @@ def test_returns_are_shown_where_they_are_many(count) -> None:
     chosen = chosen_returns(np.arange(count) + 3)
     assert len(chosen) == (8 if count >= 8 else 0)
     assert not chosen or (chosen[0], chosen[-1]) == (3, count + 2)
+
+
+def tile_of(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
+    """A tile of a still; labels of any width lie left of the first."""
+    top = MARGIN + TITLES + row * (TILE + GAP)
+    left = sheet.shape[1] - MARGIN + GAP - (COLUMNS - column) * (TILE + GAP)
+    return sheet[top : top + TILE, left : left + TILE]
 
 
 def shrink(tile: np.ndarray) -> np.ndarray:
@@ -183,11 +187,11 @@ def test_stills_begin_with_the_first_and_end_with_the_last_frame(horizon: int) -
 
 def test_panels_show_their_own_frames_and_the_time() -> None:
     places = np.stack([np.arange(256.0), np.zeros(256)], axis=1)
-    board = Board(["truth", "model", "walk"], places, MINI)
+    board = Board(["truth", "model"], places, MINI.context)
     white, black = np.full((16, 16, 3), 255, np.uint8), np.zeros((16, 16, 3), np.uint8)
     in_context, generated = board.draw(63, (white, white)), board.draw(64, (white, black))
-    assert in_context.shape == (*board.size[::-1], 3)
-    middle = 26 + 4 + PANEL // 2
+    assert in_context.shape == generated.shape
+    middle = HEADER + GAP + PANEL // 2
     assert generated[middle, 4 + PANEL // 2].tolist() == [255] * 3
     assert generated[middle, 8 + PANEL + PANEL // 2].tolist() == [0] * 3
     assert in_context[0, 0].tolist() == [int(CONTEXT_COLOR[place : place + 2], 16) for place in (1, 3, 5)]

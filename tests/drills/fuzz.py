@@ -117,9 +117,11 @@ def encode(document: Any) -> bytes:
     return json.dumps(document).encode()
 
 
-def of_files(folder: Path) -> Iterator[tuple[str, Reader]]:
-    """The readers of files."""
+def of_files(folder: Path, only: tuple[str, ...] = ()) -> Iterator[tuple[str, Reader]]:
+    """The readers of files, those of one of the `KINDS` only where `only` names them or nothing."""
     for name, kind in KINDS.items():
+        if only and name not in only:
+            continue
         root = folder / name
         with redirect_stdout(io.StringIO()):
             kind.make(root)
@@ -213,7 +215,7 @@ def main(flags: Flags) -> int:
     is_good = True
     with tempfile.TemporaryDirectory(prefix="drill-") as name:
         (Path(name) / "examples").mkdir()
-        for reader_name, reader in (*of_files(Path(name) / "examples"), *of_messages()):
+        for reader_name, reader in (*of_files(Path(name) / "examples", flags.only), *of_messages()):
             if flags.only and reader_name not in flags.only:
                 continue
             found = drill(reader_name, reader, flags.inputs, flags.seed)

@@ -1,4 +1,4 @@
-"""A Ray cluster on this machine, a head without processors and two nodes of one each, and jobs for it."""
+"""A Ray cluster on this machine, a head and a node with a processor each, and jobs for it."""
 
 import os
 import signal
@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from loopcraft.executors.base import SpentWorkerError
+
 _STORE_BYTES = 100 * 2**20
 
 
@@ -16,11 +18,10 @@ def two_nodes() -> Iterator[tuple[Any, Any]]:
     """The cluster (it has an `address`) and a node, for `cluster.remove_node`; nothing is left of them."""
     from ray.cluster_utils import Cluster
 
-    size = {"object_store_memory": _STORE_BYTES, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **size})
+    size = {"num_cpus": 1, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=size)
     try:
-        nodes = [cluster.add_node(num_cpus=1, **size) for _ in range(2)]
-        yield cluster, nodes[0]
+        yield cluster, cluster.add_node(**size)
     finally:
         cluster.shutdown()
 
@@ -38,6 +39,15 @@ def die(folder: Path, item: int) -> int:
     """Kill the process, always."""
     os.kill(os.getpid(), signal.SIGKILL)
     return item
+
+
+def be_spent_once(folder: Path, item: int) -> int:
+    """Say at item 3, the first time, that the process can do no more; else tell the process."""
+    marker = folder / f"{item}.died"
+    if item == 3 and not marker.exists():
+        marker.touch()
+        raise SpentWorkerError("no more")
+    return os.getpid()
 
 
 def fail(folder: Path, item: int) -> int:

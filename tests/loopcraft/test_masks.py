@@ -14,6 +14,7 @@ from loopcraft.core.checksums import add_sums, sums_of
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.mask_files import encode_masks
 from loopcraft.generation.recall_masks import SKY, recall_masks
+from loopcraft.generation.replay import play_again
 from loopcraft.worlds import make_surface_world, make_world
 from tests.fakes.world import FakeWorld
 from tests.fakes.world import recipe as fake_recipe
@@ -118,14 +119,14 @@ def test_cells_may_be_coarser_and_stay_as_they_were_begun(root: Path, made: Path
     data = open_dataset(root)
     key = data.keys[0]
     world = make_surface_world("voxel-v1", resolution=16)
-    expected = recall_masks(masks.play_again(world, data, key), data.num_context)
+    expected = recall_masks(play_again(world, data, key), data.num_context)
     for name, array in expected.items():
         np.testing.assert_array_equal(data.masks(key)[name], array)
     files = content(root)
     (root / "000/001.seen.npz").unlink()
     assert masks.main([str(root), "--workers", "1"]) == 0
     assert content(root) == files
-    assert [masks.usual_cell(open_dataset(made), side) for side in (32, 64, 128, 200, 256)] == [1, 1, 2, 1, 2]
+    assert [masks.usual_cell(open_dataset(made), side) for side in (32, 64, 128, 200, 256)] == [1, 2, 2, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from PIL import Image, ImageColor
 from loopcraft import view
 from loopcraft.dataset import open_dataset
 from loopcraft.dataset.mask_files import DTYPES, encode_masks
+from loopcraft.drawing.canvas import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, fit
 from loopcraft.generate import generate
 from loopcraft.video.h264 import count_frames, read_frames
 from loopcraft.views import contact_sheet as sheet
 from loopcraft.views import preview
-from loopcraft.views.map import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR, draw_map, headings
+from loopcraft.views.map import draw_map
 from loopcraft.walks.revisits import find_revisits
 from loopcraft.worlds.base import GroundPicture
 from loopcraft.worlds.voxel.core.blocks import BLOCK_IDS
@@ -69,10 +70,8 @@ def test_the_sheet_shows_first_and_last_frame_and_both_stretches(root: Path, tmp
     frames = open_dataset(root).frames("000/000")
     sheet.write_sheet(tmp_path / "sheet.png", frames, NUM_FRAMES, NUM_CONTEXT, title="an episode")
     picture = np.asarray(Image.open(tmp_path / "sheet.png"))
-    tile = np.asarray(Image.fromarray(frames[0]).resize((160, 160), Image.Resampling.LANCZOS))
-    np.testing.assert_array_equal(picture[64:224, 20:180], tile)
-    last = np.asarray(Image.fromarray(frames[-1]).resize((160, 160), Image.Resampling.LANCZOS))
-    np.testing.assert_array_equal(picture[-20 - 180 : -20 - 20, -180:-20], last)
+    np.testing.assert_array_equal(picture[64:224, 20:180], fit(frames[0], 160))
+    np.testing.assert_array_equal(picture[-20 - 180 : -20 - 20, -180:-20], fit(frames[-1], 160))
     num_tiles = sheet.COLUMNS * sheet.ROWS
     bars = {color: count_pixels(picture, color, 0) / (160 * 4) for color in (CONTEXT_COLOR, HORIZON_COLOR)}
     assert bars[CONTEXT_COLOR] == pytest.approx(num_tiles / 4, abs=1)
@@ -90,8 +89,7 @@ def test_the_memory_sheet_colours_what_the_context_showed(root: Path, tmp_path: 
     picture = np.asarray(Image.open(tmp_path / "000-001-memory.png")).astype(float)
     plain, tinted = picture[64:224, 20:180], picture[252:412, 20:180]
     frame = open_dataset(root).frames("000/001", NUM_CONTEXT, NUM_CONTEXT + 1)[0]
-    tile = np.asarray(Image.fromarray(frame).resize((160, 160), Image.Resampling.LANCZOS))
-    np.testing.assert_array_equal(plain, tile)
+    np.testing.assert_array_equal(plain, fit(frame, 160))
     for column, color in (
         (10, REVISIT_COLOR),
         (70, REVISIT_COLOR),
@@ -149,12 +147,6 @@ def test_the_map_lies_on_its_background(tmp_path: Path) -> None:
     assert is_green.sum() > 50_000
     assert is_dark.sum() > 50_000
     assert np.nonzero(is_green)[0].max() <= np.nonzero(is_dark.sum(axis=1) > 300)[0].min() + 2
-
-
-def test_headings_follow_the_games_compass() -> None:
-    np.testing.assert_allclose(
-        headings(np.array([0.0, 90.0, 180.0, -90.0])), [[0, 1], [-1, 0], [0, -1], [1, 0]], atol=1e-12
-    )
 
 
 def test_the_preview_shows_the_frame_and_its_stretch(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from benchmark.metrics.psnr import psnr
 from benchmark.metrics.ssim import ssim
 from loopcraft.core.files import file_sha256
 from loopcraft.dataset import open_dataset
+from loopcraft.drawing.grid import MARGIN
 from models import evaluate
 from models.checkpoints.format import save_checkpoint
 from models.evaluate import main
@@ -303,7 +304,7 @@ def test_the_picture_of_a_run_shows_its_frames(checkpoint, data, tmp_path):
     found = [
         (top, left)
         for top in range(20, 60)
-        for left in range(180, 240)
+        for left in range(MARGIN, 240)
         if np.array_equal(pixels[top : top + 128, left : left + 128], tile)
     ]
     assert len(found) == 1

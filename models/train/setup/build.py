@@ -12,6 +12,7 @@ from torch import Tensor
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.core.writing import writing_to
+from loopcraft.drawing.canvas import Canvas
 from models.latents.codec import FrameCodec
 from models.latents.store import OwnLatents, open_latents
 from models.networks.autoencoder import Autoencoder, AutoencoderConfig
@@ -66,7 +67,7 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
         detail="gradient" if flags.vgg is None else "lpips",
     )
 
-    def draw(trainer: Trainer, pool: EpisodePool) -> Tensor:
+    def draw(trainer: Trainer, pool: EpisodePool) -> Canvas:
         frames = torch.linspace(0, int(pool.lengths[0]) - 1, COLUMNS).long()
         images = pool.values[0, frames].movedim(-1, 1).to(processes.device).float() / 255
         return reconstructions(cast(Autoencoder, trainer.best), images)
@@ -180,7 +181,7 @@ def _selector(
 
 
 def _rollout_picture(model: ModelConfig, codec: FrameCodec) -> Draw:
-    def draw(trainer: Trainer, pool: EpisodePool) -> Tensor:
+    def draw(trainer: Trainer, pool: EpisodePool) -> Canvas:
         network = cast(VideoNetwork, trainer.best)
         length = int(pool.lengths[0])
         return rollout(

@@ -5,7 +5,6 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
-import torch
 
 from benchmark.harness import provenance
 
@@ -57,7 +56,14 @@ def test_packages_that_are_not_there_are_left_out(monkeypatch: pytest.MonkeyPatc
         return "1.0"
 
     monkeypatch.setattr(provenance, "version", version)
-    made = provenance.provenance(seed=0, device=torch.device("cpu"), seconds=1.0)
+    made = provenance.provenance(seed=0, hardware=["a processor"], seconds=1.0)
     assert made.code.startswith("unknown")
     assert "lpips" not in made.packages
     assert made.packages["numpy"] == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("machines", "said"), [(["B", "A", "B"], "A; B"), (["one", "one"], "one")], ids=["several", "one"]
+)
+def test_every_machine_is_named_once(machines: list[str], said: str) -> None:
+    assert provenance.provenance(seed=0, hardware=machines, seconds=1.0).hardware == said

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from benchmark.contract.model import ContractError, RecordedFrames, RolloutModel, role_of
-from benchmark.run import model_arguments
 from benchmark.sources import loading
 from benchmark.sources.loading import load_model, parse_model_args
 from benchmark.sources.references import CopyLast, GroundTruth, OtherVideo
+from benchmark.sources.source import SourceFlags
 from loopcraft.core.errors import UserError
 
 
@@ -105,10 +105,11 @@ def test_a_model_keeps_its_own_import_errors(tmp_path, monkeypatch, lacking: str
 
 
 def test_a_checkpoint_is_an_argument_of_the_model():
-    assert model_arguments('{"k": 1}', "published") == {"k": 1, "checkpoint": "published"}
-    assert model_arguments("{}", None) == {}
+    flags = SourceFlags(model_args='{"k": 1}', checkpoint="published")
+    assert flags.arguments == {"k": 1, "checkpoint": "published"}
+    assert SourceFlags().arguments == {}
     with pytest.raises(UserError, match="both name a checkpoint"):
-        model_arguments('{"checkpoint": "a"}', "b")
+        SourceFlags(model_args='{"checkpoint": "a"}', checkpoint="b").arguments
 
 
 def test_a_folder_with_a_package_of_our_name_is_named(

@@ -14,8 +14,12 @@ from benchmark.results.result_file import read_result
 from benchmark.run import main as benchmark
 from benchmark.sources.loading import load_model as load_registered
 from loopcraft.core.errors import UserError
+from loopcraft.dataset import open_dataset
+from loopcraft.drawing.canvas import fit
+from loopcraft.drawing.grid import GAP
 from loopcraft.generate import main as generate
-from loopcraft.video.h264 import video_writer
+from loopcraft.video.h264 import read_frames, video_writer
+from loopcraft.views.side_by_side import HEADER, PANEL
 from models.demo import main as demo
 from models.encode import main as encode
 from models.latents.store import open_latents
@@ -242,10 +246,11 @@ def test_encoding_stores_what_the_model_sees(data, tmp_path, capsys):
 def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):
     arguments = [str(data), "--out", str(tmp_path), "--preset", "trial", "--steps", "1", "--num-videos", "1"]
     assert demo([*arguments, "--context", "40", "--horizon", "3", "--baselines"]) == 0
-    from loopcraft.video.h264 import read_frames
-
     frames = read_frames(tmp_path / "000-000.mp4", 0, 43)
-    assert frames.shape == (43, 192 + 24, 4 * 192, 3)  # frames of 32 are enlarged six times
+    truth = open_dataset(data).frames("000/000", 42, 43)[0]
+    shown = frames[42, HEADER + GAP :, GAP:][:PANEL, :PANEL]
+    assert np.abs(shown - fit(truth, PANEL).astype(float)).mean() < 12  # lossy
+    assert frames.shape[2] == 3 * PANEL + 4 * GAP  # truth and two models; below a third and the walk
     assert demo([*arguments, "--context", "10", "--horizon", "3"]) == 2
     assert "context frames; give --context" in capsys.readouterr().err
 

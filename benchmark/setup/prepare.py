@@ -1,0 +1,93 @@
+"""An evaluation made ready from its flags: everything that can be checked before the first rollout is."""
+
+from pathlib import Path
+
+import torch
+
+from benchmark.contract.compute import Compute
+from benchmark.contract.data import Episodes, frame_shape
+from benchmark.contract.model import FrameSource
+from benchmark.contract.protocol import EvaluationProtocol, get_protocol
+from benchmark.harness.evaluation import Evaluation, enough_videos
+from benchmark.harness.score import Scorer
+from benchmark.metrics import check_fit, get_metrics
+from benchmark.metrics.base import Metric, Resources
+from benchmark.setup.flags import Flags, MetricFlags
+from benchmark.sources.source import ScoredSource, find_source, require_whole
+from benchmark.weight_files.bundle import open_bundle
+from loopcraft.core.cli import names_in
+from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
+from loopcraft.dataset import LoopcraftDataset, open_dataset
+
+
+def prepare(
+    flags: Flags, *, episodes: LoopcraftDataset | None = None, source: ScoredSource | None = None
+) -> Evaluation:
+    """Open the data, the model and the metrics, unless given; raises `UserError` where they do not fit."""
+    flags.check()
+    protocol = get_protocol(flags.task.protocol)
+    metrics = _chosen_metrics(flags.scoring, protocol)
+    is_elsewhere = flags.workers.executor == "ray"  # where this machine need not have the device
+    device = torch.device(flags.compute.device) if is_elsewhere else find_device(flags.compute.device)
+    episodes = episodes or open_dataset(flags.data)
+    source = source or find_source(flags.source, episodes)
+    keys = _choose_videos(episodes, protocol, flags.data, flags.task.max_videos)
+    shape = frame_shape(episodes)
+    _check_frame_shape(source.model, shape)
+    check_fit(metrics, protocol, shape)
+    if not flags.source.allow_partial:
+        require_whole(source.model, protocol, keys)
+    return Evaluation(
+        source=source,
+        episodes=episodes,
+        keys=keys,
+        protocol=protocol,
+        scorer=_load_metrics(
+            metrics, flags.scoring, torch.device("cpu") if is_elsewhere else device, len(keys)
+        ),
+        seed=flags.task.seed,
+        compute=Compute(device=device, precision=flags.compute.precision),
+        batch_size=flags.compute.batch_size,
+        recorded=frozenset(keys[: flags.folder.save_videos]),
+    )
+
+
+def _chosen_metrics(flags: MetricFlags, protocol: EvaluationProtocol) -> tuple[Metric, ...]:
+    return get_metrics(names_in(flags.metrics.lower()) if flags.metrics else protocol.metrics)
+
+
+def _load_metrics(
+    metrics: tuple[Metric, ...], flags: MetricFlags, device: torch.device, num_videos: int
+) -> Scorer:
+    """The metrics made ready; raises `UserError` for a damaged file, and if strict for any absent metric."""
+    bundle = None if flags.weights is None else open_bundle(flags.weights)
+    scorer = Scorer(metrics, Resources(device=device, weights=bundle))
+    absent = {**scorer.absent, **enough_videos(metrics, num_videos)[1]}
+    if flags.strict and absent:
+        raise UserError("--strict: " + "; ".join(f"{name} {reason}" for name, reason in absent.items()))
+    return scorer
+
+
+def _choose_videos(
+    episodes: Episodes, protocol: EvaluationProtocol, data: Path, max_videos: int | None
+) -> tuple[str, ...]:
+    """The first `max_videos` keys (None: all); raises `UserError` if one of them is too short."""
+    keys = tuple(episodes.keys[:max_videos])
+    if not keys:
+        raise UserError(f"{data}: holds no videos; generate some with python -m loopcraft.generate")
+    for key in keys:
+        if episodes.num_frames(key) < protocol.num_frames:
+            raise UserError(
+                f"{data}: video {key} has {episodes.num_frames(key)} frames and {protocol.id} needs "
+                f"{protocol.num_frames}: choose another --protocol or generate longer videos"
+            )
+    return keys
+
+
+def _check_frame_shape(model: FrameSource, found: tuple[int, int, int]) -> None:
+    if model.frame_shape is not None and tuple(model.frame_shape) != found:
+        raise UserError(
+            f"{model.name} makes frames of shape {tuple(model.frame_shape)} and the data set's are {found}: "
+            f"choose a data set of that resolution"
+        )

@@ -1,0 +1,121 @@
+"""The readers of `tests.drills.fuzz`, guided by coverage: `python -m tests.drills.guided --inputs 10000`.
+
+libFuzzer, through the package atheris (it has wheels for Linux), keeps each input that runs a branch of our
+Python not run before, and mutates it on. Each reader has a process of its own, which may take `MEMORY_MB` and
+`STUCK_S` an input. The first input that a reader neither takes nor refuses ends its row.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import atheris
+import tyro
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("loopcraft", "benchmark", "models")
+KERNELS = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for room in ROOMS
+    for path in (ROOT / room).rglob("*.py")
+    if path.name == "jit.py" or "core.jit import" in path.read_text()
+]
+"""Modules that numba compiles: it cannot compile what atheris puts in."""
+with atheris.instrument_imports(include=[*ROOMS, "zipfile"], exclude=KERNELS):
+    from loopcraft.core.errors import UserError
+    from loopcraft.core.seeding import generator
+    from tests.drills.files import KINDS
+    from tests.drills.fuzz import REFUSALS, STUCK_S, Reader, json_mutant, mutant, of_files, of_messages
+
+MEMORY_MB = 4096
+STARTING_INPUTS = 16
+COUNTS = re.compile(r"COUNTS (\d+) (\d+)")
+BRANCHES = re.compile(r"^(?:INITED|DONE|#\d+).*? cov: (\d+)", re.MULTILINE)
+COLUMNS = {"taken": 10, "refused": 10, "branches at first": 20, "at last": 10}
+"""With their widths."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """How long the drill is."""
+
+    inputs: int = 10_000
+    """For each reader."""
+    seed: int = 1
+    """Decides the inputs; not 0, which libFuzzer takes for none."""
+    only: tuple[str, ...] = ()
+    """The readers (default: all)."""
+    inside: bool = False
+    """Be the process of one reader."""
+
+
+def fuzz_here(name: str, flags: Flags) -> None:
+    """Hand this process over to libFuzzer, which ends it."""
+    folder, rng, outcomes = Path(tempfile.mkdtemp()), generator(flags.seed, f"guided {name}"), Counter[str]()
+    examples, corpus = folder / "examples", folder / "corpus"
+    examples.mkdir()
+    corpus.mkdir()
+    reader: Reader = dict([*of_files(examples, flags.only), *of_messages()])[name]
+    is_json = reader.good[:1] == b"{" and b"}\n{" not in reader.good
+    starts = [reader.good, *(mutant(reader.good, rng) for _ in range(STARTING_INPUTS))]
+    starts += [json_mutant(reader.good, rng) for _ in range(STARTING_INPUTS * is_json)]
+    for number, content in enumerate(starts):
+        (corpus / f"{number:03d}").write_bytes(content)
+
+    def take(content: bytes) -> None:
+        try:
+            reader.read(content)
+            outcomes["taken"] += 1
+        except REFUSALS as error:
+            outcomes["refused"] += 1
+            if isinstance(error, UserError) and "\n" in str(error):
+                raise AssertionError(f"more than a sentence: {error}") from error
+        if outcomes.total() == flags.inputs:
+            print("COUNTS", outcomes["taken"], outcomes["refused"], file=sys.stderr, flush=True)
+
+    limits = [f"-runs={flags.inputs}", f"-seed={flags.seed}", f"-artifact_prefix={folder}/"]
+    limits += [f"-timeout={STUCK_S}", f"-rss_limit_mb={MEMORY_MB}"]
+    limits += [f"-max_len={2 * len(reader.good) + 256}", "-len_control=0"]
+    atheris.Setup([sys.argv[0], *limits, str(corpus)], take)
+    atheris.Fuzz()
+
+
+def fuzz_apart(name: str, flags: Flags) -> tuple[list[int], str]:
+    """The numbers of a reader's row, or none and what was said when it failed."""
+    command = [sys.executable, "-m", "tests.drills.guided", "--inside", "--only", name]
+    command += ["--inputs", str(flags.inputs), "--seed", str(flags.seed)]
+    with tempfile.TemporaryDirectory(
+        prefix="drill-"
+    ) as folder:  # atheris ends its process, which tidies nothing
+        environment = {**os.environ, "TMPDIR": folder}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
+    counts, branches = COUNTS.findall(done.stderr), BRANCHES.findall(done.stderr)
+    if done.returncode or not counts or not branches:
+        return [], done.stderr[-3000:]
+    return [*map(int, counts[-1]), int(branches[0]), int(branches[-1])], ""
+
+
+def main(flags: Flags) -> int:
+    """Drill all readers; 1 if one did what it must not."""
+    if flags.inside:
+        fuzz_here(flags.only[0], flags)
+    print(f"{'reader':20}" + "".join(f"{column:>{width}}" for column, width in COLUMNS.items()))
+    is_good = True
+    for name in flags.only or (*KINDS, "log", "frames", *dict(of_messages())):
+        numbers, said = fuzz_apart(name, flags)
+        columns = (
+            [f"{n:{width}}" for n, width in zip(numbers, COLUMNS.values(), strict=True)] if numbers else []
+        )
+        print(f"{name:20}" + ("".join(columns) or "    FAILED"), flush=True)
+        print(said, end="", file=sys.stderr)
+        is_good &= not said
+    return 0 if is_good else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(tyro.cli(Flags, description=__doc__)))

@@ -1,0 +1,57 @@
+"""Models for runs by several workers, whose processes import them from here."""
+
+import ctypes
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tests.fakes.benchmark_data import SIDE, make_frames
+
+SECOND = "000/001"
+"""The video of the accidents, in the data set of `write_dataset`."""
+CHUNK = 48
+
+
+class Noise:
+    """The last frame plus noise from the video's seed: a stand-in for any sampling model."""
+
+    name, frame_shape, max_context = "noise", (3, SIDE, SIDE), 1
+
+    def __init__(self, marker: str = "/") -> None:
+        self.marker = Path(marker)
+        """A file that shows that the accident has happened."""
+
+    def act(self) -> None:
+        """What happens on the second video."""
+
+    def rollout(self, context: Tensor, actions: Tensor, *, seeds: Sequence[int]) -> Iterator[Tensor]:
+        """Noise on the newest frame."""
+        second = torch.from_numpy(make_frames(1)[63]).permute(2, 0, 1)
+        noise = [torch.Generator().manual_seed(seed) for seed in seeds]
+        for start in range(context.shape[1], actions.shape[1], CHUNK):
+            if start > context.shape[1] and any(torch.equal(video[-1], second) for video in context):
+                self.act()
+            drawn = torch.stack([torch.rand(CHUNK, 3, SIDE, SIDE, generator=own) for own in noise])
+            yield 0.9 * context[:, -1:] / 255 + 0.1 * drawn
+
+
+class KilledOnce(Noise):
+    """Its process is killed, the first time."""
+
+    def act(self) -> None:
+        """Leave the marker and be killed."""
+        if not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Crashing(Noise):
+    """Its process crashes, always."""
+
+    def act(self) -> None:
+        """Read memory that is nobody's."""
+        ctypes.string_at(0)
