@@ -129,6 +129,14 @@ def path_at(address: str | AnyPath) -> AnyPath:
     return UrlPath(f"{scheme}:/{rest}")
 
 
+def require_folder(path: Path) -> None:
+    """Raise `UserError` for an address that was taken for a local path."""
+    if is_url(path):
+        raise UserError(
+            f"{path_at(path)}: is an address, and this command writes to folders; choose a folder"
+        )
+
+
 def existing(root: AnyPath, names: Sequence[str]) -> set[str]:
     """Those of `names` that are files below `root`; at an address a folder is listed once for all of them."""
     if isinstance(root, Path):

@@ -119,6 +119,9 @@ def test_commands_that_write_to_folders_refuse_addresses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="is an address, and this command writes to folders"):
-        writing_to(Path("s3://lab/run")).__enter__()
+    for write in (writing_to, whole_file):
+        with pytest.raises(
+            UserError, match="s3://lab/run: is an address, and this command writes to folders"
+        ):
+            write(Path("s3://lab/run")).__enter__()
     assert list(tmp_path.iterdir()) == []
