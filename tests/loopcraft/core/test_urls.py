@@ -84,6 +84,12 @@ def test_what_a_server_says_is_not_repeated() -> None:
         assert LeakyFiles.secret not in str(told.value)
 
 
+def test_a_web_server_that_does_not_answer_is_not_one_without_the_file() -> None:
+    pytest.importorskip("aiohttp")
+    with pytest.raises(UserError, match=r"http://127.0.0.1:1/set: cannot be read or written \(Client"):
+        path_at("http://127.0.0.1:1/set").exists()
+
+
 def test_files_are_put_whole_or_not_at_all(root: UrlPath) -> None:
     write_json(root / "000/a.json", {"a": 1})
     assert read_json(root / "000/a.json") == {"a": 1}
