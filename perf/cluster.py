@@ -155,7 +155,7 @@ def compare(flags: Flags, recipe: Recipe, dataset: LoopcraftDataset, folder: Pat
 def assignment_of(flags: Flags, dataset: LoopcraftDataset, out: Path) -> Assignment:
     """What each worker is told of a run over all videos."""
     asked = RunFlags(
-        data=Path(str(dataset.root)),
+        data=Path(dataset.root),
         out=out,
         source=SourceFlags(model=flags.model),
         task=TaskFlags(protocol=LOOPCRAFT_MINI.id),
