@@ -5,7 +5,6 @@ import io
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from jaxtyping import Float32, Int32
 from loopcraft.core.checksums import add_sums, read_bytes, read_json, require_sha256, sums_of
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import encode_json, is_key, whole_file
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST, STATE_COLUMNS
 from loopcraft.dataset.parquet_damage import plain_damage, read_whole_table
 
@@ -45,7 +45,7 @@ def fingerprint(episodes: Iterable[tuple[str | int, ...]]) -> str:
     return digest.hexdigest()
 
 
-def read_index(root: Path) -> EpisodeIndex:
+def read_index(root: AnyPath) -> EpisodeIndex:
     """What episodes there are. Raises `UserError` where the file cannot be an index."""
     path = root / INDEX
     index = read_json(root, INDEX)
@@ -60,7 +60,7 @@ def read_index(root: Path) -> EpisodeIndex:
     return EpisodeIndex(keys=keys, frames=np.fromiter((index[key] for key in keys), np.int32, len(keys)))
 
 
-def write_index(root: Path, frames: Mapping[str, int]) -> None:
+def write_index(root: AnyPath, frames: Mapping[str, int]) -> None:
     """Say that a data set is finished: write the checksums of index, table and manifest, then the index."""
     content = encode_json(frames)
     names = [name for name in (MANIFEST, EPISODES) if (root / name).exists()]
@@ -69,7 +69,7 @@ def write_index(root: Path, frames: Mapping[str, int]) -> None:
         temporary.write_bytes(content)
 
 
-def read_table(root: Path, columns: Collection[str] | None = None) -> pa.Table:
+def read_table(root: AnyPath, columns: Collection[str] | None = None) -> pa.Table:
     """The table of episodes, or those of some `columns` (key and frames at least) that it has.
 
     Every value of every column is checked. Raises `UserError` where the file is damaged.
@@ -87,13 +87,14 @@ def read_table(root: Path, columns: Collection[str] | None = None) -> pa.Table:
     return table
 
 
-def rows_of_keys(table: pa.Table, keys: Iterable[str]) -> pa.Array:
+def rows_of_keys(table: pa.Table, keys: Iterable[str] | pa.Array) -> pa.Array:
     """The number of the row of each key in a table of episodes; null for a key that it lacks."""
     names = table["key"].combine_chunks()
-    return pc.index_in(pa.array(keys, names.type), value_set=names)
+    wanted = keys.cast(names.type) if isinstance(keys, pa.Array) else pa.array(keys, names.type)
+    return pc.index_in(wanted, value_set=names)
 
 
-def read_states(path: Path, num_frames: int, sha256: str | None = None) -> Float32[np.ndarray, "T 6"]:
+def read_states(path: AnyPath, num_frames: int, sha256: str | None = None) -> Float32[np.ndarray, "T 6"]:
     """An episode's states. Raises `UserError` where the file is damaged or of another length."""
     data = path.read_bytes()
     require_sha256(path, data, sha256, ITS_SUM, AGAIN)
