@@ -22,7 +22,7 @@ from benchmark.sources import model_process as process
 from benchmark.sources.http_protocol import RolloutRequest, encode_request
 from benchmark.sources.machine import MachineError
 from benchmark.sources.model_process import Description, Failure, Order
-from loopcraft.core.companion import Companion, CompanionEndedError, Limits
+from loopcraft.companions.companion import Companion, CompanionEndedError, Limits
 from loopcraft.core.decoding import decode
 from loopcraft.core.errors import UserError
 

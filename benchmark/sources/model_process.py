@@ -25,10 +25,10 @@ from benchmark.sources.http_protocol import ModelCard, decode_request, describe
 from benchmark.sources.loading import load_model
 from benchmark.sources.machine import MachineError, PoisonedError, failure_of
 from benchmark.sources.machine import describe as error_in_words
+from loopcraft.companions.messages import Port
 from loopcraft.core.children import end_with_input
 from loopcraft.core.decoding import decode
 from loopcraft.core.errors import UserError
-from loopcraft.core.messages import Port
 
 LOAD, ROLLOUT = b"L", b"R"
 CARD, FRAMES, END, FAILURE = b"C", b"F", b"E", b"X"

@@ -16,7 +16,7 @@ from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.sources.isolated import Bounds, IsolatedModel, NoRolloutError
 from benchmark.sources.loading import load_model, parse_model_args
 from benchmark.sources.predictions import Predictions
-from loopcraft.core.companion import MEMORY_TOLD
+from loopcraft.companions.companion import MEMORY_TOLD
 from loopcraft.core.errors import UserError
 
 _LISTED = 5

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
+from loopcraft.companions.messages import Port
 from loopcraft.core.children import end_with_input
-from loopcraft.core.messages import Port
 
 
 def echo(descriptor: int) -> None:

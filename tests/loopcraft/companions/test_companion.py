@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopcraft.core import companion
-from loopcraft.core.companion import Companion, CompanionEndedError, Limits
-from loopcraft.core.messages import HEADER, Port
+from loopcraft.companions import companion
+from loopcraft.companions.companion import Companion, CompanionEndedError, Limits
+from loopcraft.companions.messages import HEADER, Port
 from tests.fakes import companions
 
 ROOT = Path(__file__).parents[3]
@@ -145,7 +145,7 @@ def test_what_it_has_started_ends_with_it() -> None:
 def test_it_ends_with_its_parent_whatever_it_is_stuck_in() -> None:
     program = """
 import os, signal
-from tests.loopcraft.core.test_companion import misbehaving
+from tests.loopcraft.companions.test_companion import misbehaving
 found = misbehaving("stuck")
 print(found.receive(100)[1].decode(), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -157,7 +157,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_it_ends_in_order_where_nobody_speaks_to_it_any_more(tmp_path) -> None:
     program = """
-from loopcraft.core.companion import Companion, Limits
+from loopcraft.companions.companion import Companion, Limits
 found = Companion("tests.fakes.companions", "echo", Limits(), print)
 found.send(b"A", b"x")
 print(found.receive(10)[0].decode(), found._process.pid, flush=True)
