@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmark.contract.precision import Precision
-from benchmark.sources.source import SourceFlags
+from benchmark.sources.source import IsolationFlags, SourceFlags
 from loopcraft.core.errors import UserError
 from loopcraft.core.urls import is_url
 from loopcraft.executors.choice import ExecutorName, check_workers
@@ -87,6 +87,7 @@ class Flags:
     compute: ComputeFlags = field(default_factory=ComputeFlags)
     folder: FolderFlags = field(default_factory=FolderFlags)
     workers: WorkerFlags = field(default_factory=WorkerFlags)
+    isolation: IsolationFlags = field(default_factory=IsolationFlags)
 
     def check(self) -> None:
         """Refuse numbers that make no sense; raises `UserError`."""
