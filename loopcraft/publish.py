@@ -19,13 +19,13 @@ from huggingface_hub import DatasetCardData, hf_hub_download
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
 from loopcraft.core.progress import progress_bar
-from loopcraft.core.threads import map_in_threads
 from loopcraft.core.urls import path_at
 from loopcraft.core.writing import working_folder
 from loopcraft.dataset.catalog import CATALOG, SHARD_PATH, TINY, Catalog, decode_catalog
 from loopcraft.dataset.layout import INDEX
 from loopcraft.dataset.manifest import Split, default_context
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
+from loopcraft.executors.threads import map_in_threads
 from loopcraft.hub import repository as hub
 from loopcraft.hub.errors import DATASET, plain_errors
 from loopcraft.publishing.card import FIGURE, make_card

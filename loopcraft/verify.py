@@ -25,13 +25,13 @@ from loopcraft.core.checksums import SUMS
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, is_partial, is_passing
 from loopcraft.core.progress import progress_bar
-from loopcraft.core.threads import map_in_threads
 from loopcraft.core.urls import AnyPath, files_below
 from loopcraft.dataset.audit import is_misaligned
 from loopcraft.dataset.episode_files import AGAIN, ITS_SUM, read_states, read_table, rows_of_keys
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST
 from loopcraft.dataset.mask_files import SUFFIX, read_masks
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
+from loopcraft.executors.threads import map_in_threads
 from loopcraft.video.h264 import count_decodable
 from loopcraft.walks.actions import Action
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from loopcraft.core.threads import map_in_threads
+from loopcraft.executors.threads import map_in_threads
 
 
 def test_results_keep_the_order_of_items() -> None:
