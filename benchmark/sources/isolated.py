@@ -22,9 +22,9 @@ from benchmark.sources import model_process as process
 from benchmark.sources.http_protocol import RolloutRequest, encode_request
 from benchmark.sources.machine import MachineError
 from benchmark.sources.model_process import Description, Failure, Order
-from loopcraft.core.companion import Companion, CompanionEndedError, Limits
 from loopcraft.core.decoding import decode
 from loopcraft.core.errors import UserError
+from loopcraft.processes.companion import Companion, CompanionEndedError, Limits
 
 MOST_OUTPUT = 64 << 20
 """Bytes that a model may print while it is loaded, or during a rollout."""

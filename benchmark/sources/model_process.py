@@ -28,7 +28,7 @@ from benchmark.sources.machine import describe as error_in_words
 from loopcraft.core.children import end_with_input
 from loopcraft.core.decoding import decode
 from loopcraft.core.errors import UserError
-from loopcraft.core.messages import Port
+from loopcraft.processes.messages import Port
 
 LOAD, ROLLOUT = b"L", b"R"
 CARD, FRAMES, END, FAILURE = b"C", b"F", b"E", b"X"

@@ -16,8 +16,8 @@ from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.sources.isolated import Bounds, IsolatedModel, NoRolloutError
 from benchmark.sources.loading import load_model, parse_model_args
 from benchmark.sources.predictions import Predictions
-from loopcraft.core.companion import MEMORY_TOLD
 from loopcraft.core.errors import UserError
+from loopcraft.processes.companion import MEMORY_TOLD
 
 _LISTED = 5
 """Unusable videos that an error message names."""

@@ -8,7 +8,7 @@ import sys
 import time
 
 from loopcraft.core.children import end_with_input
-from loopcraft.core.messages import Port
+from loopcraft.processes.messages import Port
 
 
 def echo(descriptor: int) -> None:

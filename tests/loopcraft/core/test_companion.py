@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopcraft.core import companion
-from loopcraft.core.companion import Companion, CompanionEndedError, Limits
-from loopcraft.core.messages import HEADER, Port
+from loopcraft.processes import companion
+from loopcraft.processes.companion import Companion, CompanionEndedError, Limits
+from loopcraft.processes.messages import HEADER, Port
 from tests.fakes import companions
 
 ROOT = Path(__file__).parents[3]
@@ -157,7 +157,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_it_ends_in_order_where_nobody_speaks_to_it_any_more(tmp_path) -> None:
     program = """
-from loopcraft.core.companion import Companion, Limits
+from loopcraft.processes.companion import Companion, Limits
 found = Companion("tests.fakes.companions", "echo", Limits(), print)
 found.send(b"A", b"x")
 print(found.receive(10)[0].decode(), found._process.pid, flush=True)

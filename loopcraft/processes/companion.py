@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from loopcraft.core.messages import HEADER, Message, read_message
+from loopcraft.processes.messages import HEADER, Message, read_message
 
 KEPT = 1 << 14
 """Bytes of a companion's last words."""
