@@ -6,6 +6,7 @@ Positions and sizes are in pixels, from the left and the top.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,9 +47,9 @@ DARK = Theme(paper="#15181d", ink="#f3f4f6", quiet="#8b93a1", faint="#343b46", g
 def fit(frame: Frame, side: int) -> Frame:
     """A frame as a square of `side` pixels: each pixel a square where the factor is whole, else resampled."""
     height, width, _ = frame.shape
-    is_whole = side % height == 0 and side % width == 0
-    method = Image.Resampling.NEAREST if is_whole else Image.Resampling.LANCZOS
-    return np.asarray(Image.fromarray(frame).resize((side, side), method))
+    if side % height == 0 and side % width == 0:
+        return frame.repeat(side // width, axis=1).repeat(side // height, axis=0)
+    return np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.LANCZOS))
 
 
 def enlarged(side: int, least: int) -> int:
@@ -67,7 +68,7 @@ class Canvas:
     def of(cls, picture: Frame, theme: Theme = LIGHT) -> Self:
         """A canvas that begins as a copy of `picture`."""
         canvas = cls(1, 1, theme)
-        canvas._use(Image.fromarray(picture).copy())
+        canvas._use(Image.fromarray(picture.copy()))
         return canvas
 
     def _use(self, image: Image.Image) -> None:
@@ -91,7 +92,9 @@ class Canvas:
 
     def copy(self) -> Self:
         """Another canvas that begins as this one is."""
-        return type(self).of(self.pixels, self.theme)
+        canvas = type(self)(1, 1, self.theme)
+        canvas._use(self._image.copy())
+        return canvas
 
     def save(self, path: Path, **options: Any) -> None:
         """Write the whole picture, in the format that the name of the file tells; `options` are Pillow's."""
@@ -114,8 +117,7 @@ class Canvas:
         anchor: str = "la",
     ) -> float:
         """Write text, of one line or several, and return how wide it is; `anchor` is Pillow's."""
-        font = ImageFont.load_default(size)
-        self._draw.text((left, top), text, color or self.theme.ink, font, anchor)
+        self._draw.text((left, top), text, color or self.theme.ink, _font(size), anchor)
         return text_width(text, size)
 
     def box(
@@ -126,34 +128,40 @@ class Canvas:
 
     def line(self, points: Float[np.ndarray, "N 2"], color: str, width: int = 2) -> None:
         """Draw a smooth line through points (x, y)."""
-        with self._smooth(color) as (picture, ink):
-            cv2.polylines(picture, [_fixed_point(points)], False, ink, width, cv2.LINE_AA, _SUBPIXEL_BITS)
+        with self._smooth(points, width) as (part, places):
+            ink = ImageColor.getrgb(color)
+            cv2.polylines(part, [places], False, ink, width, cv2.LINE_AA, _SUBPIXEL_BITS)
 
     def dot(self, at: Float[np.ndarray, "2"], color: str, radius: float) -> None:
         """Draw a smooth dot around (x, y)."""
-        x, y = _fixed_point(at).tolist()
-        size = round(radius * (1 << _SUBPIXEL_BITS))
-        with self._smooth(color) as (picture, ink):
-            cv2.circle(picture, (x, y), size, ink, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        with self._smooth(at[None], radius) as (part, places):
+            size = round(radius * (1 << _SUBPIXEL_BITS))
+            ink = ImageColor.getrgb(color)
+            cv2.circle(part, places[0].tolist(), size, ink, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
 
     def shape(self, points: Float[np.ndarray, "N 2"], color: str) -> None:
         """Fill a smooth polygon with corners (x, y)."""
-        with self._smooth(color) as (picture, ink):
-            cv2.fillPoly(picture, [_fixed_point(points)], ink, cv2.LINE_AA, _SUBPIXEL_BITS)
+        with self._smooth(points, 0) as (part, places):
+            cv2.fillPoly(part, [places], ImageColor.getrgb(color), cv2.LINE_AA, _SUBPIXEL_BITS)
 
     @contextmanager
-    def _smooth(self, color: str) -> Iterator[tuple[Frame, tuple[int, ...]]]:
-        """The picture as OpenCV, which draws smoothly, takes it, and the colour."""
-        picture = self.pixels
-        yield picture, ImageColor.getrgb(color)
-        self._use(Image.fromarray(picture))
+    def _smooth(
+        self, points: Float[np.ndarray, "N 2"], reach: float
+    ) -> Iterator[tuple[Frame, Int32[np.ndarray, "N 2"]]]:
+        """The part around points as OpenCV, which draws smoothly, takes it, and where they are in it."""
+        low = np.floor(points.min(axis=0) - reach - 2).astype(int)
+        high = np.ceil(points.max(axis=0) + reach + 2).astype(int)
+        part = np.array(self._image.crop((*low.tolist(), *high.tolist())))
+        yield part, np.round((points - low) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+        self._image.paste(Image.fromarray(part), (int(low[0]), int(low[1])))
 
 
 def text_width(text: str, size: int) -> float:
     """Pixels that text takes, the longest of its lines."""
-    font = ImageFont.load_default(size)
-    return max(font.getlength(line) for line in text.split("\n"))
+    return max(_font(size).getlength(line) for line in text.split("\n"))
 
 
-def _fixed_point(points: Float[np.ndarray, "*shape"]) -> Int32[np.ndarray, "*shape"]:
-    return np.round(points * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+@cache
+def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """The one font, in pixels."""
+    return ImageFont.load_default(size)
