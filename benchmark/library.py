@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from benchmark.results.result_file import Result
 from benchmark.results.tables import Table, paired_tables, unique_labels, window_tables
 from benchmark.setup.flags import ComputeFlags, Flags, FolderFlags, MetricFlags, TaskFlags
 from benchmark.setup.prepare import prepare
-from benchmark.sources.source import ScoredSource, SourceFlags
+from benchmark.sources.source import IsolationFlags, ScoredSource, SourceFlags
 from loopcraft.core.device import find_device
+from loopcraft.core.errors import UserError
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
@@ -35,6 +37,8 @@ def evaluate(
     device: str = "cpu",
     precision: Precision = "float32",
     seed: int = 0,
+    isolate: bool = False,
+    timeout_s: float | None = None,
 ) -> Result:
     """Score a model on a data set; what `python -m benchmark.run` writes, as an object.
 
@@ -42,13 +46,18 @@ def evaluate(
     uint8 (B, C, 3, H, W) and actions int64 (B, C + horizon), and yields frames (B, n, 3, H, W), uint8 or
     floating in [0, 1]. `metrics` are names, the protocol's if None; pretrained ones need the folder `weights`
     of `python -m benchmark.weights fetch`. With a folder `out`, a killed evaluation goes on where it was.
-    Raises `UserError` where model, data and protocol do not fit.
+    `isolate` gives a model that is named a process of its own, which may take `timeout_s` over a chunk: what
+    it does there fails a video, and reaches neither scores nor caller. Raises `UserError` where model, data
+    and protocol do not fit.
 
     >>> result = evaluate("copy-last", "data/test", metrics=["psnr"])  # doctest: +SKIP
     >>> result.metrics["psnr"].windows["long"].mean  # doctest: +SKIP
     """
     episodes = data if isinstance(data, LoopcraftDataset) else open_dataset(data)
     name = model if isinstance(model, str) else None
+    isolation = IsolationFlags(isolate=isolate, no_isolate=not isolate, timeout=timeout_s)
+    if isolation.wanted and name is None:
+        raise UserError("isolate: give the model by its name, or as package.module:factory, not as an object")
     source = None if isinstance(model, str) else _source_of(model)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(out or folder).absolute()
@@ -60,9 +69,10 @@ def evaluate(
             scoring=MetricFlags(metrics=",".join(metrics or ()), weights=Path(weights) if weights else None),
             compute=ComputeFlags(batch_size=batch_size, device=device, precision=precision),
             folder=FolderFlags(save_videos=0) if out is None else FolderFlags(),
+            isolation=isolation,
         ).with_absolute_paths()
         evaluation = prepare(flags, episodes=episodes, source=source)
-        with writing_to(root, swept=()):
+        with closing(evaluation.source), writing_to(root, swept=()):
             workspace = Workspace(root)
             workspace.claim(evaluation.identity)
             left = score_missing(evaluation, workspace, lambda count: None)

@@ -4,6 +4,7 @@ Progress is stored on disk: run the same command again to resume.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 
 from rich.console import Console
@@ -28,7 +29,7 @@ def evaluate(flags: Flags) -> int:
     """Score what is missing, then write the result."""
     given, flags = flags.out, flags.with_absolute_paths()
     evaluation = prepare(flags)
-    with writing_to(flags.out, swept=()):
+    with closing(evaluation.source), writing_to(flags.out, swept=()):
         result = _evaluate(flags, evaluation)
     print(f"wrote {given / RESULT}")
     return EXIT_FAILED if result.failed and not flags.source.allow_partial else EXIT_OK

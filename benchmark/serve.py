@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import RolloutModel, start_rollout
 from benchmark.contract.precision import Precision
-from benchmark.harness.rollout import checked, guarded
+from benchmark.sources.chunks import checked, guarded
 from benchmark.sources.http_protocol import (
     RequestError,
     RolloutRequest,

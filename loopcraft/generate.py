@@ -12,17 +12,18 @@ folders over each other (or let them share one on a common disk) and run the sam
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials
+from loopcraft.core.progress import progress_bar
 from loopcraft.core.urls import AnyPath, UrlPath, existing
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset.episode_files import write_index
@@ -36,7 +37,7 @@ from loopcraft.executors.local import LocalExecutor
 from loopcraft.executors.shard import shard_range
 from loopcraft.generation import played, simulated
 from loopcraft.generation.played import WorldFactory
-from loopcraft.generation.recipe import Recipe, Select, claim_folder
+from loopcraft.generation.recipe import Recipe, Select, check_versions, claim_folder
 from loopcraft.generation.summary import Summary
 from loopcraft.test_sets.known import SEED, SPLIT, get_test_set
 from loopcraft.worlds import make_world, world_spec
@@ -135,11 +136,16 @@ def complete(
         draws, missing = _look(root, indices, recipe.num_episodes, found)
         is_old = is_whole and not missing and (root / INDEX).exists()
         if not is_old:
-            if is_path_known:
-                make_path_world = cast(simulated.PathWorldFactory, make_world)
-                simulated.record(root, recipe, indices, missing, draws, make_path_world, executor)
-            elif isinstance(root, Path):
-                played.record(root, recipe, indices, missing, draws, make_world, executor)
+            if missing:
+                check_versions(root)
+                job: Callable[[Any, int], None]
+                if is_path_known:
+                    make_path_world = cast(simulated.PathWorldFactory, make_world)
+                    job = simulated.episode_job(root, recipe, draws, make_path_world, executor)
+                else:
+                    assert isinstance(root, Path)
+                    job = played.episode_job(root, recipe, draws)
+                _record(job, indices, missing, make_world, executor)
             found = Summary()
             rows = found.watch(read_rows(root, map(episode_key, indices)))
             if is_whole:
@@ -166,6 +172,19 @@ def _look(
             draws[index] = row["draw"]
             is_finished[index] = files[row["key"]] <= there
     return draws, [index for index in indices if not is_finished[index]]
+
+
+def _record(
+    job: Callable[[Any, int], None],
+    indices: Sequence[int],
+    missing: Sequence[int],
+    make_world: WorldFactory,
+    executor: Executor,
+) -> None:
+    """Make the `missing` ones of the episodes `indices`."""
+    with progress_bar("generating", len(indices), "episodes", len(indices) - len(missing)) as advance:
+        for _ in executor.run(job, missing, make_state=make_world):
+            advance()
 
 
 def _finish(root: AnyPath, rows: Iterable[Row]) -> None:

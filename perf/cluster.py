@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.setup.flags import Flags as RunFlags
@@ -33,6 +33,8 @@ from loopcraft.masks import make_masks, usual_cell
 from loopcraft.worlds import make_surface_world, make_world
 from loopcraft.worlds.base import SurfaceWorld
 
+Command = Literal["generate", "masks", "run"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
@@ -49,6 +51,8 @@ class Flags:
     """Megabytes a second of the connection to the Hub: an assumption."""
     workers: tuple[int, ...] = (1, 2)
     """Ray workers to compare."""
+    commands: tuple[Command, ...] = ("generate", "masks", "run")
+    """Commands that are compared."""
     model: str = "copy-last"
     """What benchmark.run scores, over the 192 frames of loopcraft-mini."""
 
@@ -128,28 +132,54 @@ def measure(flags: Flags) -> None:
 
 
 def compare(flags: Flags, recipe: Recipe, dataset: LoopcraftDataset, folder: Path) -> None:
-    """Print the rates of generate, masks and benchmark.run on Ray, by the number of workers."""
-    assert dataset.num_context is not None
-    surfaces = surface_worlds(flags, dataset)
-    worlds = partial(make_world, flags.world, resolution=flags.resolution, quality="default")
-    mask = partial(make_masks, dataset=dataset, num_context=dataset.num_context)
-    length = {"generate": flags.num_frames, "masks": flags.num_frames, "run": LOOPCRAFT_MINI.horizon}
-    rates: dict[str, list[float]] = {name: [] for name in length}
-    for workers in flags.workers:
-        make = partial(make_episode, root=folder / f"ray{workers}", recipe=recipe, chosen=None)
-        with open_executor("ray", workers=workers) as executor:
-            items = [*range(workers), *range(flags.sample)]
-            rates["generate"].append(rate_on(executor, make, items, worlds, workers))
-            keys = [dataset.keys[item] for item in items]
-            rates["masks"].append(rate_on(executor, mask, keys, surfaces, workers))
-        with open_executor("ray", workers=workers, longest_range=1) as executor:
-            batches = [(key,) for key in dataset.keys]
-            scorers = partial(make_worker, assignment_of(flags, dataset, folder / f"run{workers}"))
-            rates["run"].append(rate_on(executor, score_batch, batches, scorers, workers))
-    for name, found in rates.items():
-        for workers, rate in zip(flags.workers, found, strict=True):
-            speed = rate * length[name]
-            print(f"{name:9s} {workers} Ray workers {speed:7.0f} frames/s  {rate / found[0]:.2f} times one")
+    """Print the rates of commands on Ray, by the number of workers."""
+    for command in flags.commands:
+        rates: list[float] = []
+        for workers in flags.workers:
+            task = task_of(command, flags, recipe, dataset, folder / f"{command}{workers}")
+            with open_executor("ray", workers=workers, longest_range=1) as executor:
+                rates.append(rate_on(executor, task.job, task.items, task.make_state, workers) * task.frames)
+            print(
+                f"{command:9s} {workers} Ray workers {rates[-1]:7.0f} frames/s  "
+                f"{rates[-1] / rates[0]:.2f} times one",
+                flush=True,
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What workers do for a command."""
+
+    job: Callable[[Any, Any], object]
+    make_state: Callable[[], Any]
+    items: Sequence[Any]
+    frames: int
+    """Of an item."""
+
+
+def task_of(command: Command, flags: Flags, recipe: Recipe, dataset: LoopcraftDataset, out: Path) -> Task:
+    """A command over the whole sample."""
+    if command == "generate":
+        return Task(
+            job=partial(make_episode, root=out, recipe=recipe, chosen=None),
+            make_state=partial(make_world, flags.world, resolution=flags.resolution, quality="default"),
+            items=range(flags.sample + 1),
+            frames=flags.num_frames,
+        )
+    if command == "masks":
+        assert dataset.num_context is not None
+        return Task(
+            job=partial(make_masks, dataset=dataset, num_context=dataset.num_context),
+            make_state=surface_worlds(flags, dataset),
+            items=dataset.keys,
+            frames=flags.num_frames,
+        )
+    return Task(
+        job=score_batch,
+        make_state=partial(make_worker, assignment_of(flags, dataset, out)),
+        items=[(key,) for key in dataset.keys],
+        frames=LOOPCRAFT_MINI.horizon,
+    )
 
 
 def assignment_of(flags: Flags, dataset: LoopcraftDataset, out: Path) -> Assignment:

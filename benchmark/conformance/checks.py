@@ -26,7 +26,8 @@ from benchmark.contract.model import (
     start_rollout,
 )
 from benchmark.contract.protocol import EvaluationProtocol, Window
-from benchmark.harness.rollout import quantise, rollout_blocks
+from benchmark.harness.rollout import rollout_blocks
+from benchmark.sources.chunks import quantise
 
 Frames = UInt8[np.ndarray, "B T H W 3"]
 ProcessState = Mapping[str, object]

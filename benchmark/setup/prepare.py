@@ -1,5 +1,6 @@
 """An evaluation made ready from its flags: everything that can be checked before the first rollout is."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -31,23 +32,27 @@ def prepare(
     is_elsewhere = flags.workers.executor == "ray"  # where this machine need not have the device
     device = torch.device(flags.compute.device) if is_elsewhere else find_device(flags.compute.device)
     episodes = episodes or open_dataset(flags.data)
-    source = source or find_source(flags.source, episodes)
-    keys = _choose_videos(episodes, protocol, flags.data, flags.task.max_videos)
-    shape = frame_shape(episodes)
-    _check_frame_shape(source.model, shape)
-    check_fit(metrics, protocol, shape)
-    if not flags.source.allow_partial:
-        require_whole(source.model, protocol, keys)
+    compute = Compute(device=device, precision=flags.compute.precision)
+    source = source or find_source(flags.source, flags.isolation, episodes, compute)
+    with ExitStack() as unless_ready:
+        unless_ready.callback(source.close)
+        keys = _choose_videos(episodes, protocol, flags.data, flags.task.max_videos)
+        shape = frame_shape(episodes)
+        _check_frame_shape(source.model, shape)
+        check_fit(metrics, protocol, shape)
+        if not flags.source.allow_partial:
+            require_whole(source.model, protocol, keys)
+        scored_on = torch.device("cpu") if is_elsewhere else device
+        scorer = _load_metrics(metrics, flags.scoring, scored_on, len(keys))
+        unless_ready.pop_all()
     return Evaluation(
         source=source,
         episodes=episodes,
         keys=keys,
         protocol=protocol,
-        scorer=_load_metrics(
-            metrics, flags.scoring, torch.device("cpu") if is_elsewhere else device, len(keys)
-        ),
+        scorer=scorer,
         seed=flags.task.seed,
-        compute=Compute(device=device, precision=flags.compute.precision),
+        compute=compute,
         batch_size=flags.compute.batch_size,
         recorded=frozenset(keys[: flags.folder.save_videos]),
     )

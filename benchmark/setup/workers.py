@@ -68,6 +68,7 @@ def score_by_workers(
         num_threads=max(1, num_cores() // asked.workers) if is_local else None,
     )
     left: dict[str, str] = {}
+    evaluation.source.close()  # the workers have models of their own
     with open_executor(
         asked.executor,
         workers=asked.workers,

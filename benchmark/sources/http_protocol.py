@@ -84,13 +84,21 @@ def describe(model: RolloutModel, compute: Compute) -> ModelCard:
     return ModelCard(
         format="loopcraft-rollout-1",
         name=model.name,
-        frame_shape=model.frame_shape,
-        max_context=model.max_context,
+        frame_shape=_plain(model.frame_shape),
+        max_context=int(model.max_context),
         role=role_of(model),
         checkpoint_sha256=checkpoint_of(model),
         precision=precision_of(model, compute),
         conditioning=conditioning_of(model),
     )
+
+
+def _plain(shape: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+    """The same in Python's own integers, which JSON takes."""
+    if shape is None:
+        return None
+    channels, height, width = map(int, shape)
+    return channels, height, width
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,14 +4,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import tyro
+
+from benchmark.contract.compute import Compute
 from benchmark.contract.conditioning import ACTIONS, ACTIONS_AND_POSES
 from benchmark.contract.data import Episodes
 from benchmark.contract.model import FrameSource
 from benchmark.contract.protocol import EvaluationProtocol
+from benchmark.sources.isolated import Bounds, IsolatedModel, NoRolloutError
 from benchmark.sources.loading import load_model, parse_model_args
 from benchmark.sources.predictions import Predictions
+from loopcraft.core.companion import MEMORY_TOLD
 from loopcraft.core.errors import UserError
 
 _LISTED = 5
@@ -25,6 +30,11 @@ class ScoredSource:
     model: FrameSource
     spec: str
     arguments: str
+
+    def close(self) -> None:
+        """End the process that the model may have of its own; the next rollout would start another."""
+        if isinstance(self.model, IsolatedModel):
+            self.model.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +67,64 @@ class SourceFlags:
         return arguments
 
 
-def find_source(flags: SourceFlags, episodes: Episodes) -> ScoredSource:
+@dataclass(frozen=True, kw_only=True)
+class IsolationFlags:
+    """A process of its own for the model: the default for package.module:factory."""
+
+    isolate: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Run the model in a process of its own: what it does to that process fails a video, and ends no run."""
+    no_isolate: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Run the model in the process of the benchmark, as registered models are."""
+    timeout: float | None = None
+    """Seconds that the model may take over a chunk; gives it a process of its own."""
+    memory_limit: float | None = None
+    """GB of memory (not a GPU's) that the model may take; gives it a process of its own. Linux only."""
+
+    @property
+    def wanted(self) -> bool | None:
+        """Whether the model is to have a process of its own; None if its kind decides."""
+        if self.no_isolate and (self.isolate or self.bounds != Bounds()):
+            raise UserError("--no-isolate: --isolate, --timeout and --memory-limit ask for the contrary")
+        if any(bound is not None and not bound > 0 for bound in (self.timeout, self.memory_limit)):
+            raise UserError("--timeout and --memory-limit must be more than 0")
+        if self.memory_limit is not None and not MEMORY_TOLD:
+            raise UserError("--memory-limit: this system does not tell how much memory a process takes")
+        return True if self.isolate or self.bounds != Bounds() else False if self.no_isolate else None
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the model may take."""
+        return Bounds(timeout_s=self.timeout, memory_gb=self.memory_limit)
+
+
+def load(
+    spec: str,
+    arguments: Mapping[str, Any],
+    world: str | None,
+    compute: Compute,
+    isolation: IsolationFlags,
+) -> FrameSource:
+    """The model, in this process or in one of its own; close a `ScoredSource` that holds it."""
+    wanted = isolation.wanted
+    is_served = spec.startswith("http://")
+    if is_served and wanted:
+        raise UserError(
+            f"--model {spec} runs elsewhere already: leave out --isolate, --timeout and --memory-limit "
+            """(how long it may take over a chunk: --model-args '{"timeout_s": 600}')"""
+        )
+    if is_served or not (":" in spec if wanted is None else wanted):
+        return load_model(spec, arguments, world)
+    try:
+        return IsolatedModel(spec, arguments, world=world, compute=compute, bounds=isolation.bounds)
+    except NoRolloutError:
+        if wanted:
+            raise
+        return load_model(spec, arguments, world)
+
+
+def find_source(
+    flags: SourceFlags, isolation: IsolationFlags, episodes: Episodes, compute: Compute
+) -> ScoredSource:
     """The model, or the folder of finished videos; raises `UserError` unless it is one of the two."""
     model, predictions = flags.model, flags.predictions
     if (model is None) == (predictions is None):
@@ -66,11 +133,13 @@ def find_source(flags: SourceFlags, episodes: Episodes) -> ScoredSource:
         if flags.with_poses:
             raise UserError("--with-poses is for --predictions: a model says so itself, by `conditioning`")
         return ScoredSource(
-            model=load_model(model, flags.arguments, episodes.world_id),
+            model=load(model, flags.arguments, episodes.world_id, compute, isolation),
             spec=model,
             arguments=json.dumps(flags.arguments, sort_keys=True),
         )
     assert predictions is not None
+    if isolation.wanted:
+        raise UserError("--isolate, --timeout and --memory-limit are for --model: --predictions runs none")
     if flags.name is None:
         raise UserError("--predictions needs --name: what tables call the model that made the videos")
     videos = Predictions(predictions, flags.name, ACTIONS_AND_POSES if flags.with_poses else ACTIONS)

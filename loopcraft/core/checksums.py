@@ -75,6 +75,13 @@ def read_bytes(root: AnyPath, name: str) -> bytes:
     return content
 
 
+def require_file(root: AnyPath, name: str) -> None:
+    """The check of `read_bytes` alone, for a file that is too large for memory."""
+    expected = read_sums(root).get(name)
+    if expected is not None and file_sha256(root / name) != expected:
+        raise UserError(f"{root / name}: not what its SHA-256 in {SUMS} says; {_REMEDY}")
+
+
 def read_json(root: AnyPath, name: str) -> Any:
     """The value of a JSON file; raises `UserError` where it is none, or not what SHA256SUMS says."""
     return parse_json(read_bytes(root, name), root / name)

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from loopcraft.core.errors import UserError
-from loopcraft.core.urls import AnyPath, UrlPath
+from loopcraft.core.urls import AnyPath, UrlPath, require_folder
 
 LOCK = ".lock"
 """The file that a command locks in a folder while it writes there; see writing.py."""
@@ -60,6 +60,7 @@ def whole_file(path: AnyPath) -> Iterator[Path]:
             yield Path(folder) / path.name
             path.put(Path(folder) / path.name)
         return
+    require_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}{_PARTIAL}")
     try:

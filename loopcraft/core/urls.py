@@ -48,12 +48,12 @@ class UrlPath(PurePosixPath):
 
     def exists(self) -> bool:
         """Whether there is something; no answer, or one that forbids to ask, is an error."""
-        with _plain_errors(self):
-            fs, path = _place(self)
-            try:
+        try:
+            with _plain_errors(self):
+                fs, path = _place(self)
                 fs.info(path)
-            except (FileNotFoundError, NotADirectoryError):
-                return False
+        except FileNotFoundError:
+            return False
         return True
 
     def is_file(self) -> bool:
@@ -127,6 +127,14 @@ def path_at(address: str | AnyPath) -> AnyPath:
             f"file system {scheme} looks for them (variables of the environment, or ~/.config/fsspec)"
         )
     return UrlPath(f"{scheme}:/{rest}")
+
+
+def require_folder(path: Path) -> None:
+    """Raise `UserError` for an address that was taken for a local path."""
+    if is_url(path):
+        raise UserError(
+            f"{path_at(path)}: is an address, and this command writes to folders; choose a folder"
+        )
 
 
 def existing(root: AnyPath, names: Sequence[str]) -> set[str]:
@@ -225,12 +233,24 @@ def _plain_errors(path: UrlPath) -> Iterator[None]:
     except ImportError as error:
         missing = getattr(error.__cause__, "name", None) or error.name or "the package of its file system"
         raise UserError(f"{path}: needs a package that is not here: pip install {missing}") from error
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if _is_no_answer(error.__cause__):
+            raise _unreachable(path, error.__cause__) from error
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
     except Exception as error:  # of fsspec, aiohttp, botocore, google.auth ...: each file system has its own
         if isinstance(error, ValueError) and str(error).startswith("Protocol not known"):
             raise UserError(f"{path}: fsspec knows no file system of this kind; check the address") from error
-        raise UserError(
-            f"{path}: cannot be read or written ({type(error).__name__}); check the address, the network and "
-            "your credentials"
-        ) from error
+        raise _unreachable(path, error) from error
+
+
+def _is_no_answer(cause: BaseException | None) -> bool:
+    """Whether a missing file is what fsspec makes of a web server that cannot be reached or that refuses."""
+    is_of_web = type(cause).__module__.startswith("aiohttp")
+    return is_of_web and getattr(cause, "status", None) not in (404, 410)
+
+
+def _unreachable(path: UrlPath, error: BaseException | None) -> UserError:
+    return UserError(
+        f"{path}: cannot be read or written ({type(error).__name__}); check the address, the network and "
+        "your credentials"
+    )

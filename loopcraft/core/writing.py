@@ -19,7 +19,7 @@ from pathlib import Path
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import LOCK, WORKING, sweep_partials
-from loopcraft.core.urls import AnyPath, UrlPath, is_url
+from loopcraft.core.urls import AnyPath, UrlPath, require_folder
 
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 _YOUNG_S = 60.0
@@ -45,8 +45,7 @@ def writing_to(
     if isinstance(root, UrlPath):
         yield
         return
-    if is_url(root):
-        raise UserError(f"{root}: is an address, and this command writes to folders; choose a folder")
+    require_folder(root)
     if root.exists() and not root.is_dir():
         raise UserError(f"{root}: is a file; choose a folder")
 

@@ -5,18 +5,19 @@ import io
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float32, Int32
 
-from loopcraft.core.checksums import add_sums, read_bytes, read_json, require_sha256, sums_of
+from loopcraft.core.checksums import add_sums, read_bytes, read_json, require_file, require_sha256, sums_of
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import encode_json, is_key, whole_file
 from loopcraft.core.urls import AnyPath
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST, STATE_COLUMNS
-from loopcraft.dataset.parquet_damage import plain_damage, read_whole_table
+from loopcraft.dataset.parquet_damage import plain_damage, read_columns, read_whole_table
 
 ITS_SUM = "its SHA-256"
 AGAIN = "delete it and make it again"
@@ -75,9 +76,12 @@ def read_table(root: AnyPath, columns: Collection[str] | None = None) -> pa.Tabl
     Every value of every column is checked. Raises `UserError` where the file is damaged.
     """
     path = root / EPISODES
-    content = read_bytes(root, EPISODES)
-    with plain_damage(f"{path}: not a readable table", "restore it"):
-        table = read_whole_table(content, columns)
+    is_stream = columns is not None and isinstance(path, Path)
+    if is_stream:
+        require_file(root, EPISODES)
+    source = path.open("rb") if is_stream else io.BytesIO(read_bytes(root, EPISODES))
+    with source, plain_damage(f"{path}: not a readable table", "restore it"):
+        table = read_whole_table(source.read()) if columns is None else read_columns(source, columns)
         keys, frames = table["key"], table["frames"]
         is_text = pa.types.is_string(keys.type) or pa.types.is_large_string(keys.type)
         if not is_text or keys.null_count or pc.count_distinct(keys).as_py() != len(keys):

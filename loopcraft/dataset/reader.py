@@ -235,8 +235,9 @@ class LoopcraftDataset:
         """
         if not self._has(EPISODES):
             return None
-        table = read_table(self.root, _OF_FILES)
-        return table.take(rows_of_keys(table, self.keys)).combine_chunks()
+        table, keys = read_table(self.root, _OF_FILES), pa.array(self.keys)
+        is_same = table["key"].type == keys.type and table["key"].combine_chunks().equals(keys)
+        return table if is_same else table.take(rows_of_keys(table, keys))
 
 
 def open_dataset(path: str | AnyPath) -> LoopcraftDataset:

@@ -152,7 +152,13 @@ def connected(address: str | None) -> Iterator[None]:
         return
     logging.getLogger("ray").setLevel(logging.ERROR)  # the command has one line of progress, and no other
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+        ray.init(
+            address=address,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=False,
+        )
     except (ConnectionError, TimeoutError, RuntimeError, ValueError, RayError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(

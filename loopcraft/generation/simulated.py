@@ -23,7 +23,7 @@ from loopcraft.generation.plan import (
     plan_candidate,
     plan_train_episode,
 )
-from loopcraft.generation.recipe import Recipe, check_versions
+from loopcraft.generation.recipe import Recipe
 from loopcraft.generation.recording import EpisodeRecord, record_episode
 from loopcraft.walks.selection import chamfer_distance, simulate_flat
 from loopcraft.worlds.base import PathWorld
@@ -37,24 +37,12 @@ NO_ROW = -1
 _CHOSEN = "candidates.json"
 
 
-def record(
-    root: AnyPath,
-    recipe: Recipe,
-    indices: Sequence[int],
-    missing: Sequence[int],
-    draws: Draws,
-    make_world: PathWorldFactory,
-    executor: Executor,
-) -> None:
-    """Make the `missing` ones of the episodes `indices`."""
-    if not missing:
-        return
-    check_versions(root)
+def episode_job(
+    root: AnyPath, recipe: Recipe, draws: Draws, make_world: PathWorldFactory, executor: Executor
+) -> Callable[[PathWorld, int], None]:
+    """What makes an episode of that number; those of val and test are chosen first, if they are not."""
     chosen = None if recipe.split == "train" else _choose(root, recipe, draws, make_world, executor)
-    job = partial(make_episode, root=root, recipe=recipe, chosen=chosen)
-    with progress_bar("generating", len(indices), "episodes", len(indices) - len(missing)) as advance:
-        for _ in executor.run(job, missing, make_state=make_world):
-            advance()
+    return partial(make_episode, root=root, recipe=recipe, chosen=chosen)
 
 
 def forget(root: AnyPath) -> None:

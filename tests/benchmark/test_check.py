@@ -262,7 +262,7 @@ def test_overwriting_frames_that_are_out_is_said_and_does_no_harm() -> None:
 
 
 def test_a_harness_that_keeps_views_is_caught(monkeypatch) -> None:
-    monkeypatch.setattr("benchmark.harness.rollout.quantise", lambda chunk: chunk)
+    monkeypatch.setattr("benchmark.sources.chunks.quantise", lambda chunk: chunk)
     status, message = outcomes("Refills")["memory"]
     assert (status, message[:41]) == ("FAILED", "frame 0 changed after it was yielded: lea")
 

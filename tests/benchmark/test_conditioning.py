@@ -147,7 +147,8 @@ def test_poses_survive_the_wire_and_the_card_says_who_wants_them(data, tmp_path)
     with serving(Posed()) as url:
         assert HttpModel(url).conditioning == ACTIONS_AND_POSES
         assert run.main(["--model", url, "--out", str(tmp_path / "far"), *flags]) == 0
-    assert run.main(["--model", f"{__name__}:Posed", "--out", str(tmp_path / "near"), *flags]) == 0
+    flags += ["--no-isolate", "--out", str(tmp_path / "near")]
+    assert run.main(["--model", f"{__name__}:Posed", *flags]) == 0
     far, near = (read_result(tmp_path / name / "result.json") for name in ("far", "near"))
     assert far.metrics == near.metrics
     assert far.model.conditioning == near.model.conditioning == ACTIONS_AND_POSES
@@ -218,7 +219,7 @@ def test_tables_mark_poses_and_say_when_both_kinds_are_compared() -> None:
 def test_a_folder_of_videos_may_be_of_a_model_with_poses(data, tmp_path, capsys) -> None:
     common = ["--data", str(data), "--protocol", "loopcraft-mini", "--metrics", "psnr"]
     first = tmp_path / "first"
-    assert run.main(["--model", f"{__name__}:Posed", "--out", str(first), *common]) == 0
+    assert run.main(["--model", f"{__name__}:Posed", "--no-isolate", "--out", str(first), *common]) == 0
     videos = ["--predictions", str(first / "videos"), "--name", "posed"]
     again = ["--out", str(tmp_path / "again"), *common]
     assert run.main([*videos, "--with-poses", *again]) == 0

@@ -36,7 +36,7 @@ def data(tmp_path_factory) -> Path:
 
 def score(model: str, data: Path, out: Path, *more: str, code: int = 0) -> Result | None:
     flags = ["--model", model, "--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini"]
-    assert run.main([*flags, "--save-videos", "0", *more]) == code
+    assert run.main([*flags, "--save-videos", "0", "--no-isolate", *more]) == code
     path = out / "result.json"
     return read_result(path) if path.exists() else None
 
@@ -109,7 +109,7 @@ def test_a_missing_video_is_the_data_sets_fault(data, tmp_path, capsys) -> None:
     (broken / "000" / "001.npy").unlink()
     out = tmp_path / "out"
     flags = ["--data", str(broken), "--out", str(out), "--protocol", "loopcraft-mini", "--max-videos", "2"]
-    assert run.main(["--model", f"{__name__}:CopyLast", *flags]) == 2
+    assert run.main(["--model", f"{__name__}:CopyLast", "--no-isolate", *flags]) == 2
     assert f"{broken / '000' / '001.npy'}: No such file" in capsys.readouterr().err
     assert not (out / "failures").exists()
 
@@ -132,7 +132,7 @@ class Killed(OnSecond):
 def run_apart(model: str, data: Path, out: Path, *more: str, **environment: str) -> tuple[int, str]:
     """The command in a process of its own: its exit code and what it says."""
     flags = ["--model", f"{__name__}:{model}", "--data", str(data), "--out", str(out), *more]
-    flags += ["--protocol", "loopcraft-mini", "--save-videos", "0"]
+    flags += ["--protocol", "loopcraft-mini", "--save-videos", "0", "--no-isolate"]
     process = nursery.start(out.parent / "said", "benchmark.run", *flags, **environment)
     return process.wait(), process.err
 

@@ -31,7 +31,7 @@ def data(tmp_path_factory) -> Path:
 
 def score(model: str, data: Path, out: Path, *more: str, code: int = 0) -> Result:
     flags = ["--model", model, "--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini"]
-    assert run.main([*flags, *more]) == code
+    assert run.main([*flags, "--no-isolate", *more]) == code
     return read_result(out / "result.json")
 
 
@@ -182,17 +182,8 @@ def test_interrupted_at_any_moment_it_goes_on_to_the_same_numbers(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Shimmer, "between_chunks", staticmethod(interrupt))
-    flags = [
-        "--model",
-        SHIMMER,
-        "--data",
-        str(data),
-        "--out",
-        str(tmp_path / "out"),
-        "--protocol",
-        "loopcraft-mini",
-    ]
-    assert run.main(flags) == 130
+    flags = ["--model", SHIMMER, "--no-isolate", "--data", str(data), "--protocol", "loopcraft-mini"]
+    assert run.main([*flags, "--out", str(tmp_path / "out")]) == 130
     assert not (tmp_path / "out" / "result.json").exists()
     assert numbers(score(SHIMMER, data, tmp_path / "out")) == numbers(
         score(SHIMMER, data, tmp_path / "fresh")
@@ -286,7 +277,7 @@ def test_where_every_video_fails_there_is_no_result(data, tmp_path, monkeypatch,
 
     monkeypatch.setattr(Shimmer, "rollout", broken)
     flags = ["--data", str(data), "--out", str(tmp_path / "out"), "--protocol", "loopcraft-mini"]
-    assert run.main(["--model", SHIMMER, *flags]) == 2
+    assert run.main(["--model", SHIMMER, "--no-isolate", *flags]) == 2
     assert "no video was scored; 000/000: frame 0: expected a chunk" in capsys.readouterr().err
     assert not (tmp_path / "out" / "result.json").exists()
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError
 from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
-from benchmark.harness.rollout import BLOCK, quantise, rollout_blocks, video_seed
+from benchmark.harness.rollout import BLOCK, rollout_blocks, video_seed
+from benchmark.sources.chunks import quantise
 from benchmark.sources.references import CopyLast, GroundTruth, OtherVideo
 from loopcraft.core.errors import UserError
 from loopcraft.dataset import open_dataset

@@ -17,7 +17,7 @@ from benchmark.results.result_file import Result, read_result
 from benchmark.setup.flags import ComputeFlags, Flags, TaskFlags, WorkerFlags
 from benchmark.setup.prepare import prepare
 from benchmark.setup.workers import Assignment, Worker, expected_of, make_worker, score_batch
-from benchmark.sources.source import SourceFlags
+from benchmark.sources.source import IsolationFlags, SourceFlags
 from loopcraft.core.errors import UserError
 from loopcraft.executors.base import SpentWorkerError
 from tests.fakes.benchmark_data import write_dataset
@@ -39,6 +39,7 @@ def flags(data: Path, tmp_path: Path) -> Flags:
         source=SourceFlags(model=f"{Noise.__module__}:Noise"),
         task=TaskFlags(protocol="loopcraft-mini"),
         compute=ComputeFlags(batch_size=3),
+        isolation=IsolationFlags(no_isolate=True),
     )
 
 
@@ -61,7 +62,7 @@ def worker(assignment: Assignment) -> Worker:
 
 def score(data: Path, out: Path, *more: str) -> Result:
     flags = ["--model", f"{Noise.__module__}:Noise", "--data", str(data), "--out", str(out)]
-    assert run.main([*flags, "--protocol", "loopcraft-mini", *more]) == 0
+    assert run.main([*flags, "--no-isolate", "--protocol", "loopcraft-mini", *more]) == 0
     return replace(found := read_result(out / "result.json"), provenance=replace(found.provenance, seconds=0))
 
 

@@ -84,7 +84,8 @@ def test_the_far_model_is_the_near_one(url, tmp_path) -> None:
     data = write_dataset(tmp_path / "data")
     flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--batch-size", "2"]
     assert run.main(["--model", url, "--out", str(tmp_path / "far"), *flags]) == 0
-    assert run.main(["--model", f"{__name__}:Noise", "--out", str(tmp_path / "near"), *flags]) == 0
+    flags += ["--no-isolate", "--out", str(tmp_path / "near")]
+    assert run.main(["--model", f"{__name__}:Noise", *flags]) == 0
     far, near = (read_result(tmp_path / name / "result.json") for name in ("far", "near"))
     assert far.metrics == near.metrics
     assert (far.model.name, far.model.spec, far.model.checkpoint_sha256) == ("noise", url, "c" * 64)

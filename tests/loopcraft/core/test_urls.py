@@ -84,6 +84,12 @@ def test_what_a_server_says_is_not_repeated() -> None:
         assert LeakyFiles.secret not in str(told.value)
 
 
+def test_a_web_server_that_does_not_answer_is_not_one_without_the_file() -> None:
+    pytest.importorskip("aiohttp")
+    with pytest.raises(UserError, match=r"http://127.0.0.1:1/set: cannot be read or written \(Client"):
+        path_at("http://127.0.0.1:1/set").exists()
+
+
 def test_files_are_put_whole_or_not_at_all(root: UrlPath) -> None:
     write_json(root / "000/a.json", {"a": 1})
     assert read_json(root / "000/a.json") == {"a": 1}
@@ -119,6 +125,9 @@ def test_commands_that_write_to_folders_refuse_addresses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="is an address, and this command writes to folders"):
-        writing_to(Path("s3://lab/run")).__enter__()
+    for write in (writing_to, whole_file):
+        with pytest.raises(
+            UserError, match="s3://lab/run: is an address, and this command writes to folders"
+        ):
+            write(Path("s3://lab/run")).__enter__()
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,76 @@
+"""What a model yields, chunk by chunk: its failures told in words, its frames checked and made 8-bit.
+
+Floating values are rounded to the nearest of the 256 levels (half to even), never truncated. A chunk is
+copied as it comes: a model may fill one buffer again and again.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from benchmark.contract.compute import Compute
+from benchmark.contract.model import ContractError
+from benchmark.sources import exits
+from benchmark.sources.machine import failure_of
+from loopcraft.core.errors import UserError
+
+
+@torch.inference_mode()
+def guarded(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Generator[Tensor]:
+    """The chunks of the model `name`: its exceptions become `ContractError`s unless meant for the user.
+
+    Where the machine is at fault and not the model, they become `MachineError`s. A model that would end the
+    process (sys.exit) has failed.
+    """
+    try:
+        yield from compute.autocast(exits.refused_between(start))
+    except (UserError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except exits.ModelExitError as error:
+        raise ContractError(f"{name}: {error}") from error
+    except BaseException as error:
+        raise failure_of(name, error) from error
+
+
+def checked(chunks: Iterator[Tensor], expected: tuple[int, ...]) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
+    """Quantise chunk by chunk until the horizon, of shape `expected` (B, horizon, 3, H, W), is full.
+
+    Raises `ContractError` where a chunk or their number is not as promised.
+    """
+    batch, horizon, *frame = expected
+    received = 0
+    for chunk in chunks:
+        shape = tuple(chunk.shape) if isinstance(chunk, Tensor) else None
+        if shape is None:
+            raise ContractError(f"frame {received}: expected a torch.Tensor, got {type(chunk).__name__}")
+        if len(shape) != 5 or shape[0] != batch or shape[1] < 1 or list(shape[2:]) != frame:
+            raise ContractError(f"frame {received}: expected a chunk {(batch, 'n', *frame)}, got {shape}")
+        if received + shape[1] > horizon:
+            raise ContractError(f"too many frames: {received + shape[1]} of a horizon of {horizon}")
+        yield quantise(chunk)
+        received += shape[1]
+    if received < horizon:
+        raise ContractError(f"too few frames: {received} of a horizon of {horizon}")
+
+
+def quantise(chunk: Tensor) -> UInt8[Tensor, "..."]:
+    """The 8-bit levels nearest to values in [0, 1], in memory of their own; `ContractError` for the rest."""
+    chunk = chunk.detach()
+    if chunk.layout != torch.strided or chunk.is_meta:
+        raise ContractError(f"expected frames in dense memory, got {chunk.layout} on {chunk.device}")
+    if chunk.dtype == torch.uint8:
+        return chunk.clone()
+    if not chunk.dtype.is_floating_point:
+        raise ContractError(f"expected uint8 or floating frames, got {chunk.dtype}")
+    values = chunk.float()
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(low + high):
+        raise ContractError("frames hold NaN or infinite values")
+    if low < 0.0 or high > 1.0:
+        raise ContractError(
+            f"frames hold values from {low:.4g} to {high:.4g}: rescale or clip them to [0, 1]"
+        )
+    return (values * 255.0).round().to(torch.uint8)

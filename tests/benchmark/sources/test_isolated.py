@@ -1,0 +1,197 @@
+"""Models in processes of their own: the same scores, whatever they do, and nothing of them is left."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import benchmark
+from benchmark import run
+from benchmark.conformance.checks import process_state
+from benchmark.results.result_file import Result, read_result
+from benchmark.sources.source import IsolationFlags
+from loopcraft.core.errors import UserError
+from tests.fakes import isolated_models
+from tests.fakes.benchmark_data import write_dataset
+from tests.fakes.isolated_models import WAYS
+
+ROOT = Path(__file__).parents[3]
+MODELS = isolated_models.__name__
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"), num_videos=len(WAYS))
+
+
+def score(model: str, data: Path, out: Path, *more: str, code: int = 0) -> Result:
+    spec = model if "-" in model else f"{MODELS}:{model}"
+    flags = ["--model", spec, "--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini"]
+    assert run.main([*flags, "--save-videos", "1", *more]) == code
+    return read_result(out / "result.json")
+
+
+def numbers(result: Result) -> tuple:
+    return result.metrics, result.data, result.failed, result.absent, result.model
+
+
+def files(out: Path) -> dict[str, bytes]:
+    """What must be the same, byte by byte: the kept frames."""
+    return {path.name: path.read_bytes() for path in out.rglob("*.mp4")}
+
+
+def running_models() -> list[str]:
+    """The command lines of this process's companions."""
+    lists = Path("/proc/self/task").glob("*/children")
+    children = [child for path in lists for child in path.read_text().split()]
+    lines = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
+    return [line for line in lines if "model_process" in line]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    yield
+    assert not running_models()
+
+
+@pytest.mark.parametrize("model", ["copy-last", "Counting", "Posed"])
+def test_scores_are_the_same_in_a_process_of_its_own(data, tmp_path, model: str) -> None:
+    """A worker's model, too, has one."""
+    flags = ["--batch-size", "2", "--max-videos", "5"]
+    workers = ["--workers", "2"] if model == "copy-last" else []
+    apart = score(model, data, tmp_path / "apart", "--isolate", *flags, *workers)
+    here = score(model, data, tmp_path / "here", "--no-isolate", *flags)
+    assert numbers(apart) == numbers(here)
+    assert apart.provenance.hardware == here.provenance.hardware
+    assert files(tmp_path / "apart") == files(tmp_path / "here")
+    assert apart.model.precision == ("bfloat16" if model == "Posed" else "float32")
+
+
+def test_what_a_model_does_to_its_process_reaches_no_score(data, tmp_path) -> None:
+    honest = score("Honest", data, tmp_path / "honest", "--no-isolate", "--max-videos", "3")
+    before, folder, environment = process_state(), Path.cwd(), dict(os.environ)
+    spoiling = score("Spoiling", data, tmp_path / "spoiling", "--max-videos", "3")
+    assert spoiling.metrics == honest.metrics
+    assert spoiling.model.notes == ("a note",)
+    assert process_state() == before
+    assert (Path.cwd(), dict(os.environ)) == (folder, environment)
+
+
+def test_without_a_process_of_its_own_the_same_model_spoils_the_scores(data, tmp_path) -> None:
+    """Or the test before proves nothing."""
+    program = f"""
+from benchmark import run
+flags = ["--data", {str(data)!r}, "--protocol", "loopcraft-mini", "--metrics", "psnr", "--max-videos", "1"]
+flags += ["--save-videos", "0", "--model"]
+run.main([*flags, "{MODELS}:Honest", "--out", {str(tmp_path / "honest")!r}, "--no-isolate"])
+run.main([*flags, "{MODELS}:Spoiling", "--out", {str(tmp_path / "spoiling")!r}, "--no-isolate"])
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
+    honest = read_result(tmp_path / "honest" / "result.json")
+    path = tmp_path / "spoiling" / "result.json"
+    assert not path.exists() or read_result(path).metrics != honest.metrics
+
+
+def test_whatever_a_model_does_fails_its_video_alone(data, tmp_path, capsys) -> None:
+    flags = ["--batch-size", "4", "--metrics", "psnr"]
+    bounds = ["--timeout", "5", "--memory-limit", "1.5"]
+    result = score("Odd", data, tmp_path / "odd", *flags, *bounds, code=1)
+    said = {f"000/{video:03d}": reason for video, (_, _, reason) in enumerate(WAYS) if reason}
+    assert result.failed == said
+    assert result.data.keys == ("000/000", f"000/{len(WAYS) - 1:03d}")
+    honest = score("Honest", data, tmp_path / "honest", "--no-isolate", *flags)
+    expected = honest.metrics["psnr"].videos
+    found = result.metrics["psnr"].videos
+    assert expected is not None
+    assert found == {window: (values[0], values[-1]) for window, values in expected.items()}
+    assert len(capsys.readouterr().err) < 200_000
+    failures = {path.stem: path.read_text() for path in (tmp_path / "odd" / "failures").rglob("*.txt")}
+    assert len(failures) == len(said) - 1  # the kill is the machine's
+    assert "string_at" in failures["001"]
+    assert "1 // 0" in failures["002"]
+
+
+def test_the_kind_of_a_model_decides_where_it_runs(data, tmp_path, capsys) -> None:
+    score("LooksUp", data, tmp_path / "looked", "--max-videos", "1", "--metrics", "psnr")
+    flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "out")]
+    assert run.main([*flags, "--model", f"{MODELS}:LooksUp", "--isolate"]) == 2
+    assert "looks frames up and rolls nothing out" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("factory", "message"),
+    [
+        ("crash_when_made", "could not be loaded: it crashed its process (Segmentation fault)"),
+        ("raise_when_made", "could not be loaded: it raised RuntimeError: the weights are not here"),
+        ("missing", "has no callable 'missing'"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_is_a_sentence(data, tmp_path, capsys, factory, message) -> None:
+    flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "out")]
+    assert run.main([*flags, "--model", f"{MODELS}:{factory}"]) == 2
+    said = capsys.readouterr().err
+    assert message in said.splitlines()[-1]
+    assert ("isolated_models.py" in said) == (factory != "missing")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model", "copy-last", "--no-isolate", "--timeout", "3"], "ask for the contrary"),
+        (["--model", "copy-last", "--timeout", "0"], "must be more than 0"),
+        (["--model", "copy-last", "--memory-limit", "nan"], "must be more than 0"),
+        (["--model", "http://127.0.0.1:9", "--isolate"], "runs elsewhere already"),
+        (["--predictions", ".", "--name", "a", "--timeout", "3"], "are for --model"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(data, tmp_path, capsys, flags, message) -> None:
+    assert run.main([*flags, "--data", str(data), "--out", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_however_a_run_ends_its_model_ends_too(data, tmp_path, number: int) -> None:
+    command = [sys.executable, "-m", "benchmark.run", "--model", f"{MODELS}:Hanging", "--data", str(data)]
+    command += ["--out", str(tmp_path / "out"), "--protocol", "loopcraft-mini", "--metrics", "psnr"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        assert any("it hangs" in line for line in running.stderr)
+        models = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        running.send_signal(number)
+        said = running.communicate()[1]
+    assert running.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}[number]
+    assert ("interrupted; run the same command again" in said) == (number != signal.SIGKILL)
+    assert "Traceback" not in said
+    assert models
+    until = time.monotonic() + 10
+    while any(_is_running(model) for model in models) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(_is_running(model) for model in models)
+
+
+def _is_running(process: str) -> bool:
+    try:
+        return not re.search(r"\) Z", Path(f"/proc/{process}/stat").read_text())
+    except OSError:
+        return False
+
+
+def test_evaluate_isolates_a_model_that_it_is_given_by_name(data) -> None:
+    options = {"protocol": "loopcraft-mini", "metrics": ["psnr"], "max_videos": 2}
+    apart = benchmark.evaluate(f"{MODELS}:Counting", data, isolate=True, **options)
+    assert apart.metrics == benchmark.evaluate(f"{MODELS}:Counting", data, **options).metrics
+    with pytest.raises(UserError, match="give the model by its name"):
+        benchmark.evaluate(isolated_models.Honest(), data, isolate=True, **options)
+
+
+def test_a_limit_asks_for_a_process() -> None:
+    assert IsolationFlags().wanted is None
+    assert IsolationFlags(timeout=1.0).wanted is True
+    assert IsolationFlags(memory_limit=1.0).wanted is True
+    assert IsolationFlags(no_isolate=True).wanted is False

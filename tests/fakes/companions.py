@@ -1,0 +1,83 @@
+"""What companions do in tests: each function is called in a process of its own."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from loopcraft.core.children import end_with_input
+from loopcraft.core.messages import Port
+
+
+def echo(descriptor: int) -> None:
+    """Send back what comes, and end in order."""
+    end_with_input()
+    port = Port(descriptor)
+    try:
+        while True:
+            kind, content = port.receive(1 << 30)
+            port.send(kind, content)
+    except EOFError:
+        print("that was all", flush=True)
+
+
+def misbehave(descriptor: int) -> None:
+    """Do what the first message says."""
+    end_with_input()
+    port = Port(descriptor)
+    _, way = port.receive(100)
+    print("this is", way.decode(), flush=True)
+    WAYS[way.decode()](port)
+
+
+def start_a_sleeper(port: Port) -> int:
+    """Have a process of one's own, and tell its number."""
+    child = subprocess.Popen(["sleep", "300"])
+    port.send(b"P", str(child.pid).encode())
+    return child.pid
+
+
+def crash_with_a_sleeper(port: Port) -> None:
+    """It inherits no descriptor, as its parent made them so."""
+    os.set_inheritable(1, True)
+    start_a_sleeper(port)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def stick_with_a_sleeper(port: Port) -> None:
+    """In native code that lets no other thread of Python run."""
+    start_a_sleeper(port)
+    ctypes.PyDLL(None).pause()
+
+
+def fill_memory(port: Port) -> None:
+    """100 MB at a time."""
+    held = []
+    while True:
+        held.append(b"x" * 100_000_000)
+        time.sleep(0.01)
+
+
+def print_without_end(port: Port) -> None:
+    """A line again and again."""
+    while True:
+        print("x" * 1000)
+
+
+WAYS = {
+    "segfault": lambda port: ctypes.string_at(0),
+    "abort": lambda port: os.abort(),
+    "exit": lambda port: sys.exit(3),
+    "silent exit": lambda port: os._exit(0),
+    "exception": lambda port: 1 // 0,
+    "kill": lambda port: os.kill(os.getpid(), signal.SIGKILL),
+    "close": lambda port: (os.closerange(3, 100), time.sleep(300)),
+    "half a message": lambda port: (port._socket.send(b"F"), os.kill(os.getpid(), signal.SIGSTOP)),
+    "sleep": lambda port: time.sleep(300),
+    "memory": fill_memory,
+    "print": print_without_end,
+    "sleeper": crash_with_a_sleeper,
+    "stuck": stick_with_a_sleeper,
+}
