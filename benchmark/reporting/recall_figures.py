@@ -107,7 +107,7 @@ def consistency_figure(results: Mapping[str, Result], card: MetricCard) -> Figur
         if not card.higher_is_better and not inverted:
             invert()
     axes.set_xlabel(f"with the truth: {literal(heading(card))}")
-    axes.set_ylabel(f"with its own earlier frame: {literal(heading(card))}")
+    axes.set_ylabel(f"with its own earlier frame:\n{literal(heading(card))}")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
