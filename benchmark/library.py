@@ -62,7 +62,7 @@ def evaluate(
     with tempfile.TemporaryDirectory() as folder:
         root = Path(out or folder).absolute()
         flags = Flags(
-            data=episodes.root,
+            data=Path(str(episodes.root)),
             out=root,
             source=SourceFlags(model=name),
             task=TaskFlags(protocol=protocol, max_videos=max_videos, seed=seed),

@@ -12,20 +12,22 @@ folders over each other (or let them share one on a common disk) and run the sam
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials
+from loopcraft.core.progress import progress_bar
+from loopcraft.core.urls import AnyPath, UrlPath, existing
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset.episode_files import write_index
-from loopcraft.dataset.episode_table import Row, read_rows, remove_rows, write_table
+from loopcraft.dataset.episode_table import Row, batches, read_rows, remove_rows, write_table
 from loopcraft.dataset.layout import INDEX, episode_index, episode_key
 from loopcraft.dataset.manifest import Split
 from loopcraft.dataset.reader import open_dataset
@@ -35,7 +37,7 @@ from loopcraft.executors.local import LocalExecutor
 from loopcraft.executors.shard import shard_range
 from loopcraft.generation import played, simulated
 from loopcraft.generation.played import WorldFactory
-from loopcraft.generation.recipe import Recipe, Select, claim_folder
+from loopcraft.generation.recipe import Recipe, Select, check_versions, claim_folder
 from loopcraft.generation.summary import Summary
 from loopcraft.test_sets.known import SEED, SPLIT, get_test_set
 from loopcraft.worlds import make_world, world_spec
@@ -43,13 +45,16 @@ from loopcraft.worlds.base import PathWorld
 from loopcraft.worlds.checks import require_world
 from loopcraft.worlds.registry import worlds_that
 
+_LOOKED_FOR_AT_ONCE = 1000
+"""Episodes: as many as a folder holds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
     """The flags of `python -m loopcraft.generate`."""
 
     out: Path
-    """Folder of the data set: new, empty or begun with the same flags."""
+    """Folder of the data set, or its address, as in s3://BUCKET/FOLDER: new, empty or begun so before."""
     preset: str | None = None
     """A canonical test set, like loopcraft-mini/plaza-v1: stands for all flags that decide what is made."""
     split: Split | None = None
@@ -83,7 +88,7 @@ class Flags:
 
 
 def generate(
-    root: Path,
+    root: AnyPath,
     recipe: Recipe,
     *,
     make_world: WorldFactory,
@@ -95,7 +100,7 @@ def generate(
 
 
 def complete(
-    root: Path,
+    root: AnyPath,
     recipe: Recipe,
     *,
     make_world: WorldFactory,
@@ -110,6 +115,10 @@ def complete(
     """
     executor = executor or LocalExecutor()
     is_path_known = isinstance(make_world(), PathWorld)  # an unknown world is said before anything is written
+    if isinstance(root, UrlPath) and not is_path_known:
+        raise UserError(
+            f"{root}: {recipe.world} is not made at an address; give a folder and copy the finished set"
+        )
     num_candidates = None if is_path_known else recipe.candidates
     part = shard_range(shard, num_candidates or recipe.num_episodes)
     is_whole = len(part) == (num_candidates or recipe.num_episodes)
@@ -117,7 +126,7 @@ def complete(
         claim_folder(root, recipe)
         if is_whole:
             sweep_partials(root)
-        if num_candidates and not played.are_chosen(root, recipe):
+        if num_candidates and isinstance(root, Path) and not played.are_chosen(root, recipe):
             played.play_candidates(root, recipe, part, make_world, executor)
             if not is_whole:
                 return f"{root}: candidates {part.start} to {part.stop - 1} are played"
@@ -127,37 +136,58 @@ def complete(
         draws, missing = _look(root, indices, recipe.num_episodes, found)
         is_old = is_whole and not missing and (root / INDEX).exists()
         if not is_old:
-            if is_path_known:
-                make_path_world = cast(simulated.PathWorldFactory, make_world)
-                simulated.record(root, recipe, indices, missing, draws, make_path_world, executor)
-            else:
-                played.record(root, recipe, indices, missing, draws, make_world, executor)
+            if missing:
+                check_versions(root)
+                job: Callable[[Any, int], None]
+                if is_path_known:
+                    make_path_world = cast(simulated.PathWorldFactory, make_world)
+                    job = simulated.episode_job(root, recipe, draws, make_path_world, executor)
+                else:
+                    assert isinstance(root, Path)
+                    job = played.episode_job(root, recipe, draws)
+                _record(job, indices, missing, make_world, executor)
             found = Summary()
             rows = found.watch(read_rows(root, map(episode_key, indices)))
             if is_whole:
                 _finish(root, rows)
             else:
                 deque(rows, maxlen=0)
-        if is_whole:
+        if is_whole and isinstance(root, Path):
             played.forget(root)
     lines = found.text(root, recipe)
     return f"{root}: already complete\n{lines}" if is_old else lines
 
 
 def _look(
-    root: Path, indices: Sequence[int], num_episodes: int, found: Summary
+    root: AnyPath, indices: Sequence[int], num_episodes: int, found: Summary
 ) -> tuple[simulated.Draws, list[int]]:
     """The draws of the episodes `indices` that have rows, and which of them are missing."""
     draws = np.full(num_episodes, simulated.NO_ROW, np.int64)
     is_finished = np.zeros(num_episodes, bool)
-    for row in found.watch(read_rows(root, map(episode_key, indices))):
-        index = episode_index(row["key"])
-        draws[index] = row["draw"]
-        is_finished[index] = all((root / f"{row['key']}{suffix}").exists() for suffix in (".mp4", ".npy"))
+    for rows in batches(found.watch(read_rows(root, map(episode_key, indices))), _LOOKED_FOR_AT_ONCE):
+        files = {row["key"]: {f"{row['key']}.mp4", f"{row['key']}.npy"} for row in rows}
+        there = existing(root, sorted(set().union(*files.values())))
+        for row in rows:
+            index = episode_index(row["key"])
+            draws[index] = row["draw"]
+            is_finished[index] = files[row["key"]] <= there
     return draws, [index for index in indices if not is_finished[index]]
 
 
-def _finish(root: Path, rows: Iterable[Row]) -> None:
+def _record(
+    job: Callable[[Any, int], None],
+    indices: Sequence[int],
+    missing: Sequence[int],
+    make_world: WorldFactory,
+    executor: Executor,
+) -> None:
+    """Make the `missing` ones of the episodes `indices`."""
+    with progress_bar("generating", len(indices), "episodes", len(indices) - len(missing)) as advance:
+        for _ in executor.run(job, missing, make_state=make_world):
+            advance()
+
+
+def _finish(root: AnyPath, rows: Iterable[Row]) -> None:
     """Turn row files into the table and say with the index that all is there."""
     sweep_partials(root)  # of workers that were lost
     frames: dict[str, int] = {}
@@ -192,8 +222,8 @@ def make(flags: Flags) -> str:
     with open_executor(flags.executor, workers=workers, address=flags.address) as executor:
         root = shared_path(flags.out, flags.executor)
         lines = complete(root, recipe, make_world=factory, executor=executor, shard=flags.shard)
-    is_whole = flags.preset is not None and (flags.out / INDEX).exists()
-    return f"{lines}\n{compared_with_preset(flags.preset or '', flags.out)}" if is_whole else lines
+    is_whole = flags.preset is not None and (root / INDEX).exists()
+    return f"{lines}\n{compared_with_preset(flags.preset or '', root)}" if is_whole else lines
 
 
 def recipe_of(flags: Flags) -> Recipe:
@@ -222,7 +252,7 @@ def recipe_of(flags: Flags) -> Recipe:
     )
 
 
-def compared_with_preset(preset: str, root: Path) -> str:
+def compared_with_preset(preset: str, root: AnyPath) -> str:
     """Whether the finished set in `root` is byte for byte the canonical one, in a line."""
     pinned, found = get_test_set(preset).fingerprint, open_dataset(root).fingerprint
     if pinned is None:

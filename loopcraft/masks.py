@@ -21,7 +21,9 @@ from loopcraft.core.checksums import add_sums, read_sums, sums_of
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials, whole_file
 from loopcraft.core.progress import progress_bar
+from loopcraft.core.urls import existing
 from loopcraft.core.writing import writing_to
+from loopcraft.dataset.episode_table import batches
 from loopcraft.dataset.mask_files import Masks, encode_codes, read_masks
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
 from loopcraft.executors.base import Executor
@@ -36,6 +38,8 @@ SHARES = ("sky", "never shown by the context", "in sight ever since", "shown, an
 
 COARSE_CELL, LEAST_FOR_COARSE = 2, 64
 """Pixels along a side of the usual cell, and of the smallest frames that have it."""
+_LOOKED_FOR_AT_ONCE = 1000
+"""Episodes: as many as a folder holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,7 @@ class Flags:
     """The flags of `python -m loopcraft.masks`."""
 
     data: tyro.conf.Positional[Path]
-    """Folder of a finished data set that loopcraft.generate made."""
+    """Folder, or address as in s3://BUCKET/FOLDER, of a finished data set that loopcraft.generate made."""
     cell: int = 0
     """Pixels along a side of a mask's cell; 0: as in masks that are there, else 2, and 1 below 64 pixels."""
     workers: int = 0
@@ -109,7 +113,11 @@ def usual_cell(dataset: LoopcraftDataset, resolution: int) -> int:
 
 def _missing(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
     """Those of the episodes that have no masks."""
-    return [key for key in keys if not dataset.masks_path(key).exists()]
+    missing = []
+    for batch in batches(keys, _LOOKED_FOR_AT_ONCE):
+        there = existing(dataset.root, _names(dataset, batch))
+        missing += [key for key, name in zip(batch, _names(dataset, batch), strict=True) if name not in there]
+    return missing
 
 
 def make_masks(world: SurfaceWorld, key: str, *, dataset: LoopcraftDataset, num_context: int) -> None:

@@ -20,6 +20,7 @@ from loopcraft.core import cli
 from loopcraft.core.errors import UserError
 from loopcraft.core.progress import progress_bar
 from loopcraft.core.threads import map_in_threads
+from loopcraft.core.urls import path_at
 from loopcraft.core.writing import working_folder
 from loopcraft.dataset.catalog import CATALOG, SHARD_PATH, TINY, Catalog, decode_catalog
 from loopcraft.dataset.layout import INDEX
@@ -96,11 +97,10 @@ def run(flags: Flags) -> None:
 
 def find_datasets(folder: Path) -> dict[str, LoopcraftDataset]:
     """The data sets in `folder`, or right below it, by the name of their split."""
-    below = sorted(path.parent for path in folder.glob(f"*/{INDEX}"))
-    if (folder / INDEX).exists() or len(below) < 2:
-        datasets = [open_dataset(folder)]
-    else:
-        datasets = [open_dataset(path) for path in below]
+    root = path_at(folder)
+    is_folder = (not isinstance(root, Path) or root.is_dir()) and not (root / INDEX).exists()
+    below = sorted(path for path in root.iterdir() if (path / INDEX).exists()) if is_folder else []
+    datasets = [open_dataset(path) for path in (below if len(below) > 1 else [root])]
     found: dict[str, LoopcraftDataset] = {}
     for dataset in datasets:
         split = _split_of(dataset)
@@ -114,7 +114,8 @@ def _split_of(dataset: LoopcraftDataset) -> str:
     if dataset.manifest is not None:
         return str(dataset.manifest["split"])
     for split in get_args(Split):
-        if dataset.root.resolve().name.startswith(split):
+        root = dataset.root
+        if (root.resolve() if isinstance(root, Path) else root).name.startswith(split):
             return str(split)
     raise UserError(
         f"{dataset.root}: does not say which split it is; rename the folder to begin with train, val or test"

@@ -26,6 +26,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, is_partial, is_passing
 from loopcraft.core.progress import progress_bar
 from loopcraft.core.threads import map_in_threads
+from loopcraft.core.urls import AnyPath, files_below
 from loopcraft.dataset.audit import is_misaligned
 from loopcraft.dataset.episode_files import AGAIN, ITS_SUM, read_states, read_table, rows_of_keys
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST
@@ -42,7 +43,7 @@ _NOT_ITS_SUM = f"not what {ITS_SUM} says; {AGAIN}"
 class Fault:
     """One thing that is wrong with one file."""
 
-    path: Path
+    path: AnyPath
     what: str
 
     def __str__(self) -> str:
@@ -54,7 +55,7 @@ class Flags:
     """The flags of `python -m loopcraft.verify`."""
 
     data: tyro.conf.Positional[Path]
-    """Folder of the data set."""
+    """Folder of the data set, or its address, as in s3://BUCKET/FOLDER."""
     workers: Annotated[int, tyro.conf.arg(aliases=("--jobs",))] = 2
     """Episodes checked at a time."""
 
@@ -120,21 +121,12 @@ def without_sums(dataset: LoopcraftDataset) -> str:
 def check_strays(dataset: LoopcraftDataset) -> Iterator[Fault]:
     """What lies among the episodes and belongs to none."""
     folders = {key.rpartition("/")[0] for key in dataset.keys}
-    for path in _files_below(dataset.root):
+    for path in files_below(dataset.root):
         name = path.relative_to(dataset.root).as_posix()
         folder = name.rpartition("/")[0]
         is_among_episodes = folder and (folder in folders or folder.partition("/")[0].isdecimal())
         if is_among_episodes and not _is_of_episode(dataset, name) and not is_passing(path):
             yield Fault(path=path, what="belongs to no episode of the index; remove it")
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Every file in a folder and below it, in order, one folder at a time."""
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.is_symlink():
-            yield from _files_below(path)
-        elif path.is_file():
-            yield path
 
 
 def _is_of_episode(dataset: LoopcraftDataset, name: str) -> bool:
@@ -144,14 +136,14 @@ def _is_of_episode(dataset: LoopcraftDataset, name: str) -> bool:
     )
 
 
-def leftovers(dataset: LoopcraftDataset) -> list[Path]:
+def leftovers(dataset: LoopcraftDataset) -> list[AnyPath]:
     """The temporary files in the folder: of a command that writes there now, or that was killed."""
-    return [path for path in _files_below(dataset.root) if is_partial(path)]
+    return [path for path in files_below(dataset.root) if is_partial(path)]
 
 
 def check_episode(dataset: LoopcraftDataset, key: str) -> list[Fault]:
     """Everything that is wrong with one episode's files."""
-    checks: dict[Path, Callable[[Path, int], Iterator[str]]]
+    checks: dict[AnyPath, Callable[[AnyPath, int], Iterator[str]]]
     checks = {dataset.video_path(key): _check_video, dataset.states_path(key): _check_states}
     if dataset.masks_path(key).exists():
         checks[dataset.masks_path(key)] = partial(_check_masks, most_pixels=dataset.num_pixels(key))
@@ -170,7 +162,7 @@ def check_episode(dataset: LoopcraftDataset, key: str) -> list[Fault]:
     return faults
 
 
-def _recorded_sha256(dataset: LoopcraftDataset, path: Path) -> str | None:
+def _recorded_sha256(dataset: LoopcraftDataset, path: AnyPath) -> str | None:
     """What the table says, None where it cannot be read, which is a fault of its own."""
     try:
         return dataset.recorded_sha256(path)
@@ -178,18 +170,18 @@ def _recorded_sha256(dataset: LoopcraftDataset, path: Path) -> str | None:
         return None
 
 
-def _reason(path: Path, error: UserError | OSError) -> str:
+def _reason(path: AnyPath, error: UserError | OSError) -> str:
     text = str(error) if isinstance(error, UserError) else cli.describe_os_error(error)
     return text.removeprefix(f"{path}: ")
 
 
-def _check_video(path: Path, num_frames: int) -> Iterator[str]:
+def _check_video(path: AnyPath, num_frames: int) -> Iterator[str]:
     decodable = count_decodable(path)
     if decodable != num_frames:
         yield f"{decodable} frames can be decoded, the index says {num_frames}"
 
 
-def _check_states(path: Path, num_frames: int) -> Iterator[str]:
+def _check_states(path: AnyPath, num_frames: int) -> Iterator[str]:
     states = read_states(path, num_frames)
     actions = states[:, 0]
     if not np.isin(actions, list(Action)).all():
@@ -200,7 +192,7 @@ def _check_states(path: Path, num_frames: int) -> Iterator[str]:
         yield "some turn of yaw is not its own action's: the rows are shifted or damaged"
 
 
-def _check_masks(path: Path, num_frames: int, *, most_pixels: int) -> Iterator[str]:
+def _check_masks(path: AnyPath, num_frames: int, *, most_pixels: int) -> Iterator[str]:
     read_masks(path, num_frames, most_pixels)
     return iter(())
 

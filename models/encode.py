@@ -17,6 +17,7 @@ from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json, sweep_partials, write_json
 from loopcraft.core.progress import progress_bar
+from loopcraft.core.urls import AnyPath, existing
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.executors.choice import ExecutorName, open_executor, shared_path
@@ -36,9 +37,9 @@ class Flags:
     """What is encoded, with what, and where the latents go."""
 
     data: Annotated[Path, tyro.conf.Positional]
-    """The data set: a folder, or hf://ORG/NAME."""
+    """The data set: a folder, its address as in s3://BUCKET/FOLDER, or hf://ORG/NAME."""
     out: Path
-    """The folder of the latents."""
+    """The folder of the latents, or its address, from where they are copied to a folder to be read."""
     checkpoint: str | None = None
     """"pretrained" (the default), "published", a folder with an autoencoder, or hf://ORG/NAME."""
     preset: str | None = None
@@ -72,11 +73,12 @@ class Encoder:
 def encode(flags: Flags) -> None:
     """Encode what is missing."""
     part = None if flags.shard == "1/1" else flags.shard
-    with writing_to(flags.out, together=part is not None, swept=()):
-        _encode(flags, part)
+    out = shared_path(flags.out, flags.executor)
+    with writing_to(out, together=part is not None, swept=()):
+        _encode(flags, out, part)
 
 
-def _encode(flags: Flags, part: str | None) -> None:
+def _encode(flags: Flags, out: AnyPath, part: str | None) -> None:
     if flags.max_videos is not None and flags.max_videos < 1:
         raise UserError(f"--max-videos {flags.max_videos}: choose 1 or more")
     dataset = open_dataset(shared_path(flags.data, flags.executor))
@@ -95,18 +97,17 @@ def _encode(flags: Flags, part: str | None) -> None:
         data_fingerprint=dataset.fingerprint,
         computed_in="bfloat16" if uses_bfloat16(flags.precision, device) else "float32",
     )
-    if (flags.out / MANIFEST).exists() and read_json(flags.out / MANIFEST) != manifest:
-        raise UserError(
-            f"{flags.out}: holds latents of other frames, weights or precision; choose another --out"
-        )
+    if (out / MANIFEST).exists() and read_json(out / MANIFEST) != manifest:
+        raise UserError(f"{out}: holds latents of other frames, weights or precision; choose another --out")
     if part is None:
-        sweep_partials(flags.out)
-    write_json(flags.out / MANIFEST, manifest)
-    missing = [key for key in keys[chosen.start : chosen.stop] if not video_file(flags.out, key).exists()]
+        sweep_partials(out)
+    write_json(out / MANIFEST, manifest)
+    there = set(encoded(out, keys[chosen.start : chosen.stop]))
+    missing = [key for key in keys[chosen.start : chosen.stop] if key not in there]
     job = partial(
         encode_video,
         dataset=dataset,
-        out=shared_path(flags.out, flags.executor),
+        out=out,
         dtype=getattr(torch, flags.dtype),
     )
     make_encoder = partial(place_encoder, autoencoder, flags.device, flags.precision)
@@ -121,11 +122,18 @@ def _encode(flags: Flags, part: str | None) -> None:
     ):
         for _ in executor.run(job, missing, make_state=make_encoder):
             advance()
-    finished = [key for key in dataset.keys if video_file(flags.out, key).exists()]
+    finished = encoded(out, dataset.keys)
     if part is None:
-        sweep_partials(flags.out)  # of workers that were lost
-        write_index(flags.out, {key: dataset.num_frames(key) for key in finished})
-    print(f"{flags.out}: holds the latents of {len(finished)} videos")
+        sweep_partials(out)  # of workers that were lost
+        write_index(out, {key: dataset.num_frames(key) for key in finished})
+    print(f"{out}: holds the latents of {len(finished)} videos")
+
+
+def encoded(out: AnyPath, keys: Sequence[str]) -> list[str]:
+    """Those of the videos whose latents are there."""
+    names = {key: video_file(out, key).relative_to(out).as_posix() for key in keys}
+    there = existing(out, list(names.values()))
+    return [key for key, name in names.items() if name in there]
 
 
 def place_encoder(autoencoder: Autoencoder, device: str, precision: Precision) -> Encoder:
@@ -135,7 +143,7 @@ def place_encoder(autoencoder: Autoencoder, device: str, precision: Precision) -
 
 
 def encode_video(
-    encoder: Encoder, key: str, *, dataset: LoopcraftDataset, out: Path, dtype: torch.dtype
+    encoder: Encoder, key: str, *, dataset: LoopcraftDataset, out: AnyPath, dtype: torch.dtype
 ) -> None:
     """Write the latents of one video."""
     parts = []

@@ -23,6 +23,7 @@ from benchmark.setup.workers import Assignment, expected_of, make_worker, score_
 from benchmark.sources.source import SourceFlags
 from loopcraft import generate
 from loopcraft.core import cli
+from loopcraft.core.urls import num_bytes
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
 from loopcraft.executors.base import Executor
 from loopcraft.executors.choice import open_executor
@@ -83,7 +84,7 @@ def rate_on(
 def megabytes(dataset: LoopcraftDataset, suffixes: Sequence[str]) -> float:
     """Mean size of an episode's files."""
     paths = [dataset.root / f"{key}{suffix}" for key in dataset.keys for suffix in suffixes]
-    return sum(path.stat().st_size for path in paths) / len(dataset.keys) / 1e6
+    return sum(num_bytes(path) for path in paths) / len(dataset.keys) / 1e6
 
 
 def surface_worlds(flags: Flags, dataset: LoopcraftDataset) -> Callable[[], SurfaceWorld]:
@@ -184,7 +185,7 @@ def task_of(command: Command, flags: Flags, recipe: Recipe, dataset: LoopcraftDa
 def assignment_of(flags: Flags, dataset: LoopcraftDataset, out: Path) -> Assignment:
     """What each worker is told of a run over all videos."""
     asked = RunFlags(
-        data=dataset.root,
+        data=Path(dataset.root),
         out=out,
         source=SourceFlags(model=flags.model),
         task=TaskFlags(protocol=LOOPCRAFT_MINI.id),

@@ -26,6 +26,7 @@ from benchmark.metrics.base import Resources
 from benchmark.sources.references import CopyLast
 from benchmark.weight_files.bundle import open_bundle
 from loopcraft.core import cli
+from loopcraft.core.urls import num_bytes
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.dataset.mask_codes import CODE_RETURNED
 from loopcraft.dataset.mask_files import encode_codes
@@ -88,8 +89,8 @@ def measure_making(folder: Path, world: str, num_episodes: int, resolution: int,
             make_masks(coarse, key, dataset=data, num_context=context)
 
     masked = seconds(add_masks)
-    video = sum(data.video_path(key).stat().st_size for key in data.keys)
-    masks = sum(data.masks_path(key).stat().st_size for key in data.keys)
+    video = sum(num_bytes(data.video_path(key)) for key in data.keys)
+    masks = sum(num_bytes(data.masks_path(key)) for key in data.keys)
     shares, single = [], 0
     for key in data.keys:
         codes, fine_codes = (
@@ -130,13 +131,14 @@ def measure_scoring(folder: Path, weights: Path, resolution: int) -> None:
     world = make_surface_world("plaza-v1", resolution=resolution // COARSE_CELL)
     make_masks(world, keys[0], dataset=data, num_context=protocol.context)
     score()  # compiles
-    hidden = data.masks_path(keys[0]).with_suffix(".hidden")
+    masks = Path(data.masks_path(keys[0]))
+    hidden = masks.with_suffix(".hidden")
     with_masks, without = [], []
     for _ in range(3):
         with_masks.append(seconds(score))
-        data.masks_path(keys[0]).rename(hidden)
+        masks.rename(hidden)
         without.append(seconds(partial(score, has_masks=False)))
-        hidden.rename(data.masks_path(keys[0]))
+        hidden.rename(masks)
     size = f"{resolution} x {resolution}"
     print(f"scoring {protocol.horizon} frames of {size} by PSNR, SSIM and LPIPS: {min(without):.1f} s")
     print(

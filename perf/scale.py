@@ -28,7 +28,7 @@ from loopcraft import generate, publish, verify
 from loopcraft.core import cli
 from loopcraft.core.files import file_sha256
 from loopcraft.dataset.episode_files import write_index
-from loopcraft.dataset.episode_table import COLUMNS
+from loopcraft.dataset.episode_table import COLUMNS, ROW_GROUP
 from loopcraft.dataset.layout import EPISODES, episode_key
 from loopcraft.dataset.reader import open_dataset
 from loopcraft.generation.recipe import Recipe, claim_folder
@@ -90,7 +90,7 @@ def make_stubs(root: Path, num_episodes: int) -> None:
         )
         for name, (kind, _) in COLUMNS.items()
     }
-    pq.write_table(pa.table(columns), root / EPISODES)
+    pq.write_table(pa.table(columns), root / EPISODES, row_group_size=ROW_GROUP)
     write_index(root, dict.fromkeys(keys, FRAMES))
 
 

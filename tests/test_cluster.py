@@ -104,10 +104,8 @@ def test_a_spent_worker_is_replaced(executor: Executor, tmp_path: Path) -> None:
 
 def score(model: str, data: Path, out: Path, *more: str, code: int = 0) -> Result:
     flags = ["--model", f"tests.fakes.worker_models:{model}", "--data", str(data), "--out", str(out)]
-    assert (
-        run.main([*flags, "--protocol", "loopcraft-mini", "--save-videos", "2", "--no-isolate", *more])
-        == code
-    )
+    flags += ["--protocol", "loopcraft-mini", "--save-videos", "2", "--no-isolate"]
+    assert run.main([*flags, *more]) == code
     return read_result(out / "result.json")
 
 

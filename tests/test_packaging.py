@@ -60,6 +60,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     assert used - declared == set()
     assert declared - used == {"gym"}  # minerl needs it, in a version that it does not pin
     tools = {"mypy", "pandas-stubs", "scipy-stubs", "pytest-xdist", "ruff", "beartype", "datasets"}
+    tools |= {"moto", "s3fs", "flask", "flask-cors"}  # a local S3 server
     tested = {name for name, _ in imported(("tests", "perf", "docs"))}
     assert EXTRAS["dev"] - tested <= tools
 

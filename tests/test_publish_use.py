@@ -17,7 +17,6 @@ from loopcraft.core.files import file_sha256
 from loopcraft.generate import generate
 from models import demo, encode, publish
 from models.train.__main__ import main
-from tests.fakes import hub as fake_hub
 from tests.fakes import hub_state
 from tests.fakes.training_runs import QUICK, losses
 from tests.fakes.world import FakeWorld, recipe
@@ -88,7 +87,7 @@ def test_a_published_set_scores_like_its_folder_and_so_do_published_weights(
     ):
         flags = ["--model", "millivid", "--protocol", "loopcraft-mini", "--metrics", "psnr,ssim"]
         command = [*flags, "--data", data, "--checkpoint", checkpoint, "--out", str(tmp_path / out)]
-        command += ["--model-args", '{"steps": 2}']
+        command += ["--model-args", '{"steps": 1}', "--batch-size", "2"]
         assert benchmark_run.main([*command, "--save-videos", "0"]) == 0
         results[out] = read_result(tmp_path / out / "result.json")
     here, there = results.values()
@@ -123,22 +122,21 @@ def test_latents_and_pictures_come_from_the_hub_too(hub, made, weights, tmp_path
     assert list((tmp_path / "d").glob("*.mp4"))
 
 
-def test_workers_read_from_the_hub(made, weights, tmp_path) -> None:
+def test_workers_read_from_the_hub(hub, made, weights, tmp_path) -> None:
     """Processes of their own, told where the Hub is by the client's own variables."""
-    with fake_hub.serving() as hub:
-        own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub_state.WRITER, "HF_HOME": str(tmp_path / "hf")}
-        quiet = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
-        environment = os.environ | own | quiet
-        out = tmp_path / "out"
-        several = ["2" if flag == "--workers" else value for flag, value in pairwise(("", *QUICK))]
-        run = [*several, "--steps", "4", "--out", str(out), "--data", "hf://lab/set"]
-        for command in (
-            ["loopcraft.publish", str(made / "train"), "--repo", "lab/set", *SHARD],
-            ["models.train", "autoencoder", *run],
-        ):
-            done = subprocess.run(
-                [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, timeout=300
-            )
-            assert done.returncode == 0, done.stderr
-            assert hub_state.WRITER not in done.stdout + done.stderr
+    assert loopcraft.publish.main([str(made / "train"), "--repo", "lab/set", *SHARD]) == 0
+    own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub_state.WRITER, "HF_HOME": str(tmp_path / "hf")}
+    quiet = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
+    out = tmp_path / "out"
+    apart = ["1" if flag == "--workers" else value for flag, value in pairwise(("", *QUICK))]
+    command = ["autoencoder", *apart, "--steps", "4", "--out", str(out), "--data", "hf://lab/set"]
+    done = subprocess.run(
+        [sys.executable, "-m", "models.train", *command],
+        env=os.environ | own | quiet,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert hub_state.WRITER not in done.stdout + done.stderr
     assert losses(out, "autoencoder") == pytest.approx(losses(weights, "autoencoder"), rel=1e-5)

@@ -1,8 +1,5 @@
 """No two commands write to one folder: the second is told so in a sentence, and neither's result is lost."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ from benchmark.results.result_file import read_result
 from loopcraft import generate, masks, view
 from loopcraft.core.writing import writing_to
 from models import demo, encode
+from tests.fakes import nursery
 from tests.fakes.benchmark_data import write_dataset
 
 HERE = Path(__file__).parent
@@ -90,18 +88,12 @@ def test_a_report_sweeps_what_a_killed_one_left(scored, data, tmp_path) -> None:
 def test_of_two_processes_in_a_new_folder_one_scores_and_one_is_told(data, tmp_path) -> None:
     out = tmp_path / "out"
     flags = ["--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini"]
-    environment = {**os.environ, "PYTHONPATH": f"{HERE.parent}:{HERE}"}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "benchmark.run", "--model", model, *flags],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    started = {
+        model: nursery.start(tmp_path / "said", "benchmark.run", "--model", model, *flags)
         for model in ("copy-last", "other-video")
-    ]
-    errors = {process.args[4]: process.communicate(timeout=120)[1] for process in started}
-    codes = {process.args[4]: process.returncode for process in started}
+    }
+    codes = {model: process.wait() for model, process in started.items()}
+    errors = {model: process.err for model, process in started.items()}
     assert sorted(codes.values()) == [0, 2]
     (loser,) = (name for name, code in codes.items() if code == 2)
     assert "another command writes to it" in errors[loser] or "holds another run" in errors[loser]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Float64, Int64, UInt8, UInt64
 
@@ -54,7 +55,9 @@ class _Stretches:
 
     def watch(self, frame: int, numbers: Int64[np.ndarray, "n n"]) -> None:
         """Take the next frame."""
-        faces, counts = np.unique(numbers, return_counts=True)
+        areas = np.bincount(numbers.ravel(), minlength=len(self._last))
+        faces = np.flatnonzero(areas)
+        counts = areas[faces]
         back = faces[frame - self._last[faces] > SHORTEST_ABSENCE_FRAMES]
         self.since[back], self.before[back], self._most[back] = frame, self._best[back], 0
         is_best = counts >= self._most[faces]
@@ -66,10 +69,10 @@ def find_sightings(
     ids: UInt64[np.ndarray, "T n n"], poses: Float[np.ndarray, "T 5"], num_context: int
 ) -> Sightings:
     """All of an episode, given which face each pixel shows and the poses (blocks, degrees)."""
-    known, numbers = np.unique(ids, return_inverse=True)
-    numbers = numbers.reshape(ids.shape)
+    flat, known = pd.factorize(ids.ravel())
+    numbers = flat.reshape(ids.shape)
     faces, stretches = faces_of(known), _Stretches(len(known))
-    exact = torch.from_numpy(poses.astype(np.float64))
+    cameras = _cameras(poses, ids.shape[1])
     found = []
     for frame in range(len(ids)):
         stretches.watch(frame, numbers[frame])
@@ -77,11 +80,24 @@ def find_sightings(
             is_back = (stretches.since >= num_context) & (stretches.before != _NEVER) & (faces.axis < NO_AXIS)
             row, column = np.nonzero(_is_inner(numbers[frame]) & is_back[numbers[frame]])
             own = numbers[frame, row, column]
-            points = _points(
-                exact[frame], row, column, Faces(faces.axis[own], faces.level[own]), ids.shape[1]
-            )
-            found.append(_seen_from(numbers, exact, frame, row, column, stretches.before[own], points))
+            planes = Faces(faces.axis[own], faces.level[own])
+            points = _points(cameras, frame, row, column, planes)
+            found.append(_seen_from(numbers, cameras, frame, row, column, stretches.before[own], points))
     return Sightings(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+class _Cameras(NamedTuple):
+    """Those of an episode's frames."""
+
+    to_world: Float64[np.ndarray, "T 4 4"]
+    to_camera: Float64[torch.Tensor, "T 4 4"]
+    matrix: Float64[torch.Tensor, "3 3"]
+    """From the camera's coordinates to pixels."""
+
+
+def _cameras(poses: Float[np.ndarray, "T 5"], side: int) -> _Cameras:
+    exact = torch.from_numpy(poses.astype(np.float64))
+    return _Cameras(camera_to_world(exact).numpy(), world_to_camera(exact), intrinsics(side).double())
 
 
 def _is_inner(numbers: Int64[np.ndarray, "n n"]) -> Bool[np.ndarray, "n n"]:
@@ -94,14 +110,14 @@ def _is_inner(numbers: Int64[np.ndarray, "n n"]) -> Bool[np.ndarray, "n n"]:
 
 
 def _points(
-    pose: torch.Tensor,
+    cameras: _Cameras,
+    frame: int,
     row: Int64[np.ndarray, " N"],
     column: Int64[np.ndarray, " N"],
     faces: Faces,
-    side: int,
 ) -> Float64[np.ndarray, "N 3"]:
-    """Where in the world the middles of pixels lie, each on its face."""
-    camera, inverse = camera_to_world(pose).numpy(), np.linalg.inv(intrinsics(side).double().numpy())
+    """Where in the world the middles of a frame's pixels lie, each on its face."""
+    camera, inverse = cameras.to_world[frame], np.linalg.inv(cameras.matrix.numpy())
     centres = np.stack([column + 0.5, row + 0.5, np.ones(len(row))])
     directions = (camera[:3, :3] @ inverse @ centres).T
     eye, entry = camera[:3, 3], np.arange(len(row))
@@ -112,7 +128,7 @@ def _points(
 
 def _seen_from(
     numbers: Int64[np.ndarray, "T n n"],
-    poses: torch.Tensor,
+    cameras: _Cameras,
     frame: int,
     row: Int64[np.ndarray, " N"],
     column: Int64[np.ndarray, " N"],
@@ -121,8 +137,8 @@ def _seen_from(
 ) -> Sightings:
     """Those of a frame's pixels whose points their earlier frames show, and where."""
     side = numbers.shape[1]
-    to_camera = world_to_camera(poses[torch.from_numpy(earlier)])
-    pixels, depths = project(torch.from_numpy(points)[:, None], to_camera, intrinsics(side).double())
+    to_camera = cameras.to_camera[torch.from_numpy(earlier)]
+    pixels, depths = project(torch.from_numpy(points)[:, None], to_camera, cameras.matrix)
     x, y = pixels[:, 0].numpy().T
     left, top = (np.clip(np.nan_to_num(along), -1, side).astype(int) for along in (x - 0.5, y - 0.5))
     is_seen = (depths[:, 0].numpy() > 0) & (np.minimum(x, y) >= 0.5) & (np.maximum(x, y) <= side - 0.5)

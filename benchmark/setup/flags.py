@@ -7,6 +7,7 @@ from typing import TypeVar
 from benchmark.contract.precision import Precision
 from benchmark.sources.source import IsolationFlags, SourceFlags
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import is_url
 from loopcraft.executors.choice import ExecutorName, check_workers
 
 MaybePath = TypeVar("MaybePath", Path, Path | None)
@@ -77,7 +78,7 @@ class Flags:
     """What is scored, on what, and where the result goes."""
 
     data: Path
-    """The data set: a folder, or hf://ORG/NAME."""
+    """The data set: a folder, its address as in s3://BUCKET/FOLDER, or hf://ORG/NAME."""
     out: Path
     """The run's folder; result.json is written to it."""
     source: SourceFlags = field(default_factory=SourceFlags)
@@ -110,4 +111,5 @@ class Flags:
 
 
 def _absolute(path: MaybePath) -> MaybePath:
-    return path if path is None or str(path).startswith("hf:/") else path.absolute()
+    is_here = path is not None and not str(path).startswith("hf:/") and not is_url(path)
+    return path.absolute() if path is not None and is_here else path

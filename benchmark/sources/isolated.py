@@ -74,6 +74,7 @@ class IsolatedModel:
             world=world,
             device=str(compute.device),
             precision=compute.precision,
+            num_threads=torch.get_num_threads(),
         )
         self._terminal = _Terminal()
         self._companion: Companion | None

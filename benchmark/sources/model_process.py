@@ -44,6 +44,8 @@ class Order:
     world: str | None
     device: str
     precision: Precision
+    num_threads: int
+    """Of torch: the last bits of its sums depend on them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +102,7 @@ def serve(descriptor: int) -> None:
 
 
 def _serve(order: Order, port: Port) -> None:
+    torch.set_num_threads(order.num_threads)
     try:
         compute = Compute(device=torch.device(order.device), precision=order.precision)
         model = load_model(order.spec, order.arguments, order.world)

@@ -1,1 +1,1 @@
-"""What every room stands on: errors, commands, whole files, seeds, devices, kernels."""
+"""What every room stands on: errors, commands, whole files, addresses, seeds, devices, kernels."""

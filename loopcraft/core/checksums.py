@@ -8,11 +8,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, is_inside, parse_json, whole_file
+from loopcraft.core.urls import AnyPath
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>[^\n]+)")
@@ -24,7 +24,7 @@ Array = tuple[str, Iterable[int], memoryview]
 """Type, shape and bytes."""
 
 
-def read_sums(root: Path) -> Sums:
+def read_sums(root: AnyPath) -> Sums:
     """The checksums that `root` has of its files. Raises `UserError` where SHA256SUMS is damaged."""
     path = root / SUMS
     if not path.exists():
@@ -42,7 +42,7 @@ def read_sums(root: Path) -> Sums:
     return found
 
 
-def add_sums(root: Path, sums: Mapping[str, str | None]) -> None:
+def add_sums(root: AnyPath, sums: Mapping[str, str | None]) -> None:
     """Enter checksums into SHA256SUMS, whole or not at all; None takes that of a file out."""
     known = read_sums(root)
     wanted = {name: sha256 for name, sha256 in sorted({**known, **sums}.items()) if sha256 is not None}
@@ -51,13 +51,13 @@ def add_sums(root: Path, sums: Mapping[str, str | None]) -> None:
             temporary.write_text("".join(f"{sha256}  {name}\n" for name, sha256 in wanted.items()))
 
 
-def sums_of(root: Path, names: Iterable[str]) -> Sums:
+def sums_of(root: AnyPath, names: Iterable[str]) -> Sums:
     """The checksums of files as they are now."""
     return {name: file_sha256(root / name) for name in names}
 
 
 def require_sha256(
-    path: Path,
+    path: AnyPath,
     content: bytes,
     expected: str | None,
     whose: str = f"its SHA-256 in {SUMS}",
@@ -68,14 +68,21 @@ def require_sha256(
         raise UserError(f"{path}: not what {whose} says; {remedy}")
 
 
-def read_bytes(root: Path, name: str) -> bytes:
+def read_bytes(root: AnyPath, name: str) -> bytes:
     """The content of a file; raises `UserError` where it is not what SHA256SUMS says."""
     content = (root / name).read_bytes()
     require_sha256(root / name, content, read_sums(root).get(name))
     return content
 
 
-def read_json(root: Path, name: str) -> Any:
+def require_file(root: AnyPath, name: str) -> None:
+    """The check of `read_bytes` alone, for a file that is too large for memory."""
+    expected = read_sums(root).get(name)
+    if expected is not None and file_sha256(root / name) != expected:
+        raise UserError(f"{root / name}: not what its SHA-256 in {SUMS} says; {_REMEDY}")
+
+
+def read_json(root: AnyPath, name: str) -> Any:
     """The value of a JSON file; raises `UserError` where it is none, or not what SHA256SUMS says."""
     return parse_json(read_bytes(root, name), root / name)
 

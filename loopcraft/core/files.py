@@ -1,11 +1,13 @@
 """Files that appear whole or not at all."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +16,13 @@ from typing import Any
 from uuid import uuid4
 
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import AnyPath, UrlPath, require_folder
 
 LOCK = ".lock"
 """The file that a command locks in a folder while it writes there; see writing.py."""
+
+WORKING = "loopcraft-work-"
+"""How folders for temporary files begin; see writing.py."""
 
 _PARTIAL = ".partial"
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
@@ -40,14 +46,21 @@ def is_inside(name: str) -> bool:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: AnyPath) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its name once the block has ended well, else vanishes.
 
     The data are on the disk before the name is, so a crash leaves the old file, the new one or a `.partial`
     file that `sweep_partials` removes. Whoever may read a new file of this user may read this one, also where
     a library (safetensors, for one) made it the user's alone. Raises `OSError` with `path` where a disk is
-    full or read-only.
+    full or read-only. For an address the temporary path is one of this machine, and is put there at the end.
     """
+    if isinstance(path, UrlPath):
+        with tempfile.TemporaryDirectory(prefix=WORKING) as folder, (Path(folder) / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # as of all working folders: those of killed processes are swept
+            yield Path(folder) / path.name
+            path.put(Path(folder) / path.name)
+        return
+    require_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}{_PARTIAL}")
     try:
@@ -95,24 +108,26 @@ def _flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def is_partial(path: Path) -> bool:
+def is_partial(path: AnyPath) -> bool:
     """Whether `path` is a temporary file of `whole_file`."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def is_passing(path: Path) -> bool:
+def is_passing(path: AnyPath) -> bool:
     """Whether `path` is a temporary file or a lock: what a command has while it runs, or left when killed."""
     return is_partial(path) or (path.name.startswith(".") and path.name.endswith(LOCK))
 
 
 def sweep_partials(
-    root: Path, *, below: bool = True, part: str = "", older_than_s: float = float("-inf")
+    root: AnyPath, *, below: bool = True, part: str = "", older_than_s: float = float("-inf")
 ) -> None:
     """Remove the temporary files that killed processes left in `root` and, if so told, everywhere below it.
 
     Nothing else may be writing there, unless they are older than anything takes to be written. With `part`,
-    only those of files that are called so, before a dot.
+    only those of files that are called so, before a dot. At an address there are none.
     """
+    if isinstance(root, UrlPath):
+        return
     for path in sorted(root.rglob(f".*{_PARTIAL}") if below else root.glob(f".*{_PARTIAL}")):
         match = _TEMPORARY.fullmatch(path.name)
         is_asked_for = match and (not part or match["name"].startswith(f"{part}."))
@@ -120,7 +135,7 @@ def sweep_partials(
             path.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: AnyPath, value: Any) -> None:
     """Write `value` as JSON, in the order of its keys."""
     with whole_file(path) as temporary:
         temporary.write_bytes(encode_json(value))
@@ -131,12 +146,12 @@ def encode_json(value: Any) -> bytes:
     return (json.dumps(value, indent=1) + "\n").encode()
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: AnyPath) -> Any:
     """Read a JSON file; raises `UserError` when it does not parse."""
     return parse_json(path.read_bytes(), path)
 
 
-def parse_json(text: bytes, place: str | Path, remedy: str = "restore it or make it again") -> Any:
+def parse_json(text: bytes, place: str | AnyPath, remedy: str = "restore it or make it again") -> Any:
     """The value of a JSON text; raises `UserError`, naming its `place`, for what is none or too deep."""
     try:
         return json.loads(text.decode())
@@ -144,7 +159,9 @@ def parse_json(text: bytes, place: str | Path, remedy: str = "restore it or make
         raise UserError(f"{place}: not JSON ({error}); {remedy}") from error
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: AnyPath) -> str:
     """The file's SHA-256 in hexadecimal."""
+    if isinstance(path, UrlPath):  # in one request
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,10 +18,10 @@ from functools import cache
 from pathlib import Path
 
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import LOCK, sweep_partials
+from loopcraft.core.files import LOCK, WORKING, sweep_partials
+from loopcraft.core.urls import AnyPath, UrlPath, require_folder
 
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
-_WORKING = "loopcraft-work-"
 _YOUNG_S = 60.0
 """A working folder of this age may not have its lock yet."""
 _PATIENCE_S = 2.0
@@ -32,7 +32,7 @@ _held: set[int] = set()
 
 @contextmanager
 def writing_to(
-    root: Path, *, part: str = "", together: bool = False, swept: Sequence[str] = ("",)
+    root: AnyPath, *, part: str = "", together: bool = False, swept: Sequence[str] = ("",)
 ) -> Iterator[None]:
     """Keep other commands from writing to `root` during the block, and remove what killed ones left there.
 
@@ -40,7 +40,12 @@ def writing_to(
     only files that are called so before a dot, and only these are locked. Blocks that write `together` keep
     out only those that do not. Temporary files are removed from the folders `swept` in `root`, not below
     them, and only where nobody else is at work. Raises `UserError` where another command keeps us out.
+    At an address (a `UrlPath`) nothing is locked: an object store has no locks that end with their owner.
     """
+    if isinstance(root, UrlPath):
+        yield
+        return
+    require_folder(root)
     if root.exists() and not root.is_dir():
         raise UserError(f"{root}: is a file; choose a folder")
 
@@ -61,9 +66,9 @@ def writing_to(
 @contextmanager
 def working_folder() -> Iterator[Path]:
     """A folder for temporary files, removed after the block; those of killed processes are removed first."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_WORKING}*"):
+    for left in Path(tempfile.gettempdir()).glob(f"{WORKING}*"):
         _remove_if_dead(left)
-    folder = Path(tempfile.mkdtemp(prefix=_WORKING))
+    folder = Path(tempfile.mkdtemp(prefix=WORKING))
     try:
         with _lock(folder / LOCK):
             yield folder

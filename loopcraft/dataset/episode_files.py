@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float32, Int32
 
-from loopcraft.core.checksums import add_sums, read_bytes, read_json, require_sha256, sums_of
+from loopcraft.core.checksums import add_sums, read_bytes, read_json, require_file, require_sha256, sums_of
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import encode_json, is_key, whole_file
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST, STATE_COLUMNS
-from loopcraft.dataset.parquet_damage import plain_damage, read_whole_table
+from loopcraft.dataset.parquet_damage import plain_damage, read_columns, read_whole_table
 
 ITS_SUM = "its SHA-256"
 AGAIN = "delete it and make it again"
@@ -45,7 +46,7 @@ def fingerprint(episodes: Iterable[tuple[str | int, ...]]) -> str:
     return digest.hexdigest()
 
 
-def read_index(root: Path) -> EpisodeIndex:
+def read_index(root: AnyPath) -> EpisodeIndex:
     """What episodes there are. Raises `UserError` where the file cannot be an index."""
     path = root / INDEX
     index = read_json(root, INDEX)
@@ -60,7 +61,7 @@ def read_index(root: Path) -> EpisodeIndex:
     return EpisodeIndex(keys=keys, frames=np.fromiter((index[key] for key in keys), np.int32, len(keys)))
 
 
-def write_index(root: Path, frames: Mapping[str, int]) -> None:
+def write_index(root: AnyPath, frames: Mapping[str, int]) -> None:
     """Say that a data set is finished: write the checksums of index, table and manifest, then the index."""
     content = encode_json(frames)
     names = [name for name in (MANIFEST, EPISODES) if (root / name).exists()]
@@ -69,15 +70,18 @@ def write_index(root: Path, frames: Mapping[str, int]) -> None:
         temporary.write_bytes(content)
 
 
-def read_table(root: Path, columns: Collection[str] | None = None) -> pa.Table:
+def read_table(root: AnyPath, columns: Collection[str] | None = None) -> pa.Table:
     """The table of episodes, or those of some `columns` (key and frames at least) that it has.
 
     Every value of every column is checked. Raises `UserError` where the file is damaged.
     """
     path = root / EPISODES
-    content = read_bytes(root, EPISODES)
-    with plain_damage(f"{path}: not a readable table", "restore it"):
-        table = read_whole_table(content, columns)
+    is_stream = columns is not None and isinstance(path, Path)
+    if is_stream:
+        require_file(root, EPISODES)
+    source = path.open("rb") if is_stream else io.BytesIO(read_bytes(root, EPISODES))
+    with source, plain_damage(f"{path}: not a readable table", "restore it"):
+        table = read_whole_table(source.read()) if columns is None else read_columns(source, columns)
         keys, frames = table["key"], table["frames"]
         is_text = pa.types.is_string(keys.type) or pa.types.is_large_string(keys.type)
         if not is_text or keys.null_count or pc.count_distinct(keys).as_py() != len(keys):
@@ -87,13 +91,14 @@ def read_table(root: Path, columns: Collection[str] | None = None) -> pa.Table:
     return table
 
 
-def rows_of_keys(table: pa.Table, keys: Iterable[str]) -> pa.Array:
+def rows_of_keys(table: pa.Table, keys: Iterable[str] | pa.Array) -> pa.Array:
     """The number of the row of each key in a table of episodes; null for a key that it lacks."""
     names = table["key"].combine_chunks()
-    return pc.index_in(pa.array(keys, names.type), value_set=names)
+    wanted = keys.cast(names.type) if isinstance(keys, pa.Array) else pa.array(keys, names.type)
+    return pc.index_in(wanted, value_set=names)
 
 
-def read_states(path: Path, num_frames: int, sha256: str | None = None) -> Float32[np.ndarray, "T 6"]:
+def read_states(path: AnyPath, num_frames: int, sha256: str | None = None) -> Float32[np.ndarray, "T 6"]:
     """An episode's states. Raises `UserError` where the file is damaged or of another length."""
     data = path.read_bytes()
     require_sha256(path, data, sha256, ITS_SUM, AGAIN)

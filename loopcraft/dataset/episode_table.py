@@ -6,7 +6,6 @@ become the table and the row files go.
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -14,7 +13,8 @@ import pyarrow.parquet as pq
 
 from loopcraft.core.checksums import json_sha256
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import read_json, whole_file, write_json
+from loopcraft.core.files import parse_json, whole_file, write_json
+from loopcraft.core.urls import AnyPath, existing, read_files, remove_files
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.episode_files import read_table, rows_of_keys
 from loopcraft.dataset.layout import EPISODES
@@ -27,6 +27,7 @@ _ROWS_AT_ONCE = 1000
 """Rows of the table that are read together."""
 FAILED = -1.0
 """The distance in the row of a candidate that could not be played; it has few of the columns."""
+_SUFFIX = ".json"
 _SUM = "sha256"
 """In a row file, the checksum of the row."""
 
@@ -53,63 +54,66 @@ COLUMNS: dict[str, tuple[pa.DataType, str]] = {
 }
 
 
-def write_row(root: Path, row: Row) -> None:
+def write_row(root: AnyPath, row: Row) -> None:
     """Mark the episode of `row` as finished."""
     write_json(_row_path(root, row["key"]), {**row, _SUM: json_sha256(row)})
 
 
-def read_rows(root: Path, keys: Iterable[str]) -> Iterator[Row]:
+def read_rows(root: AnyPath, keys: Iterable[str]) -> Iterator[Row]:
     """The rows of those `keys` that are finished, from the table and from row files (which are newer).
 
     They come in the order of the keys, and few are in memory at a time.
     """
+    wanted = pa.array(keys, pa.string())
     table = _read_table(root) if (root / EPISODES).exists() else None
-    for batch in _batches(keys, _ROWS_AT_ONCE):
+    places = rows_of_keys(table, wanted) if table is not None else pa.nulls(len(wanted), pa.int32())
+    for start in range(0, len(wanted), _ROWS_AT_ONCE):
+        batch = wanted.slice(start, _ROWS_AT_ONCE).to_pylist()
         rows: dict[str, Row] = {}
         if table is not None:
-            known = table.take(rows_of_keys(table, batch).drop_null())
+            known = table.take(places.slice(start, _ROWS_AT_ONCE).drop_null())
             rows = {row["key"]: row for row in known.to_pylist()}
+        names = existing(root, [f"{key}{_SUFFIX}" for key in batch])
+        contents = read_files(root, sorted(names))
         for key in batch:
-            path = _row_path(root, key)
-            if path.exists():
-                yield _read_row(path, key)
+            if (content := contents.get(f"{key}{_SUFFIX}")) is not None:
+                yield _read_row(_row_path(root, key), content, key)
             elif key in rows:
                 yield rows[key]
 
 
-def write_table(root: Path, rows: Iterable[Row]) -> None:
+def write_table(root: AnyPath, rows: Iterable[Row]) -> None:
     """Write episodes.parquet, a group of rows at a time; the same rows give the same bytes."""
     schema = pa.schema(
         [pa.field(name, kind, metadata={"description": text}) for name, (kind, text) in COLUMNS.items()]
     )
     with whole_file(root / EPISODES) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for group in _batches(rows, ROW_GROUP):
+        for group in batches(rows, ROW_GROUP):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
 
 
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """The items in lists of `size`, the last one shorter."""
     left = iter(items)
     while batch := list(islice(left, size)):
         yield batch
 
 
-def remove_rows(root: Path, keys: Iterable[str]) -> None:
+def remove_rows(root: AnyPath, keys: Iterable[str]) -> None:
     """Remove the row files, once the table holds them all."""
-    for key in keys:
-        _row_path(root, key).unlink(missing_ok=True)
+    remove_files(root, [f"{key}{_SUFFIX}" for key in keys])
 
 
-def _read_table(root: Path) -> pa.Table:
+def _read_table(root: AnyPath) -> pa.Table:
     table = read_table(root)
     if not set(COLUMNS) <= set(table.column_names):
         raise UserError(f"{root / EPISODES}: not a readable table (it lacks columns); restore it")
     return table
 
 
-def _read_row(path: Path, key: str) -> Row:
+def _read_row(path: AnyPath, content: bytes, key: str) -> Row:
     """The row in a row file; raises `UserError` for what is none of that episode."""
-    row = read_json(path)
+    row = parse_json(content, path)
     is_row = isinstance(row, dict) and row.get("key") == key
     is_row = is_row and (_SUM not in row or row.pop(_SUM) == json_sha256(row))
     if is_row and row.get("distance_walked", 0) != FAILED:
@@ -131,5 +135,5 @@ def _fits(value: Any, kind: pa.DataType) -> bool:
     return type(value) is int or (type(value) is float and pa.types.is_floating(kind))
 
 
-def _row_path(root: Path, key: str) -> Path:
-    return root / f"{key}.json"
+def _row_path(root: AnyPath, key: str) -> AnyPath:
+    return root / f"{key}{_SUFFIX}"

@@ -5,12 +5,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any, Literal
 
 from loopcraft.core.checksums import read_json
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset.layout import FORMAT, FORMAT_VERSION, MANIFEST
 
 Split = Literal["train", "val", "test"]
@@ -47,14 +47,14 @@ class _Manifest:
 _MANIFEST_FIELDS = [field.name for field in dataclasses.fields(_Manifest)]
 
 
-def read_manifest(root: Path) -> dict[str, Any]:
+def read_manifest(root: AnyPath) -> dict[str, Any]:
     """The manifest below `root`; raises `UserError` when it is none of ours."""
     content: dict[str, Any] = read_json(root, MANIFEST)
     check_manifest(content, root / MANIFEST)
     return content
 
 
-def check_manifest(found: Any, place: str | Path) -> None:
+def check_manifest(found: Any, place: str | AnyPath) -> None:
     """Raise `UserError`, naming its `place`, for what cannot be the content of dataset.json."""
     if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORMAT, FORMAT_VERSION):
         raise UserError(f"{place}: not a {FORMAT} of version {FORMAT_VERSION}; choose another folder")

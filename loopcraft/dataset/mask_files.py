@@ -14,7 +14,6 @@ arrays themselves, and may leave out `age` and `sky`.
 
 import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from jaxtyping import Shaped
 
 from loopcraft.core.checksums import require_sha256
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset.mask_codes import DTYPES, Codes, Masks, codes_of, masks_of, pack, unpack
 
 __all__ = ["AGAIN", "DTYPES", "SUFFIX", "Masks", "encode_codes", "encode_masks", "read_masks", "spread"]
@@ -32,7 +32,7 @@ _CODED = {"shape", "symbols", "values"}
 
 
 def read_masks(
-    path: Path, num_frames: int, most_pixels: int | None = None, sha256: str | None = None
+    path: AnyPath, num_frames: int, most_pixels: int | None = None, sha256: str | None = None
 ) -> Masks:
     """The arrays of an episode by name. Raises `UserError` where they are damaged or not as above.
 
@@ -70,7 +70,7 @@ def _headers(stored: Any) -> Headers:
     return headers
 
 
-def _check_headers(path: Path, headers: Headers, num_frames: int, most_pixels: int | None = None) -> None:
+def _check_headers(path: AnyPath, headers: Headers, num_frames: int, most_pixels: int | None = None) -> None:
     shapes = {shape for _, shape in headers.values()}
     is_known = "seen" in headers and all(dtype == DTYPES.get(name) for name, (dtype, _) in headers.items())
     is_right = is_known and len(shapes) == 1 and len(shape := shapes.pop()) == 3 and shape[0] == num_frames
@@ -82,7 +82,7 @@ def _check_headers(path: Path, headers: Headers, num_frames: int, most_pixels: i
         )
 
 
-def _read_codes(path: Path, stored: Any, size: int, num_frames: int, most_pixels: int | None) -> Codes:
+def _read_codes(path: AnyPath, stored: Any, size: int, num_frames: int, most_pixels: int | None) -> Codes:
     """The codes of an open file of `size` bytes, once it is known how much room they take."""
     headers = _headers(stored)
     streams = [headers[name] for name in ("symbols", "values")]

@@ -6,6 +6,7 @@ A text that is no UTF-8 passes its reader, and ends the process in a library tha
 import io
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,20 +32,23 @@ def plain_damage(what: str, remedy: str) -> Iterator[None]:
         raise UserError(f"{what} ({' '.join(str(error).split())}); {remedy}") from error
 
 
-def read_whole_table(content: bytes, columns: Collection[str] | None = None) -> pa.Table:
-    """The table in a Parquet file, every value checked. Raises what `plain_damage` makes a sentence of.
+def read_whole_table(content: bytes) -> pa.Table:
+    """The table in a Parquet file, every value checked. Raises what `plain_damage` makes a sentence of."""
+    table = pq.read_table(io.BytesIO(content))
+    table.validate(full=True)
+    return table
 
-    With `columns`, only those of them that there are: one row group of the others is in memory at a time.
+
+def read_columns(source: BinaryIO, columns: Collection[str]) -> pa.Table:
+    """Those of some `columns` that there are; of all others one row group at a time is read and checked too.
+
+    Read in this thread: see shards.py.
     """
-    if columns is None:
-        table = pq.read_table(io.BytesIO(content))
-        table.validate(full=True)
-        return table
-    file = pq.ParquetFile(io.BytesIO(content))
+    file = pq.ParquetFile(source)
     names = [name for name in file.schema_arrow.names if name in columns]
     groups = [file.schema_arrow.empty_table().select(names)]
     for number in range(file.num_row_groups):
-        group = file.read_row_group(number)
+        group = file.read_row_group(number, use_threads=False)
         group.validate(full=True)
         groups.append(group.select(names))
-    return pa.concat_tables(groups).combine_chunks()
+    return pa.concat_tables(groups)

@@ -4,7 +4,8 @@
     frames = dataset.frames("000/003", 256, 273)     # uint8 (17, H, W, 3), exactly those frames
     states = dataset.states("000/003")               # float32 (T, 6): action, x, y, z, yaw, pitch
 
-So is one on the Hugging Face Hub, `open_dataset("hf://ORG/NAME")`: episodes are fetched when first used.
+So is one on the Hugging Face Hub, `open_dataset("hf://ORG/NAME")`: episodes are fetched when first used; and
+one in any file system that fsspec knows, `open_dataset("s3://BUCKET/FOLDER")`: what is read is fetched.
 
 Nothing large is kept in memory, so one object serves many processes. For torch views see `torch_views`.
 """
@@ -12,7 +13,6 @@ Nothing large is kept in memory, so one object serves many processes. For torch 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +23,7 @@ from jaxtyping import Float32, Int64, UInt8
 from loopcraft.core.checksums import Sums, read_sums
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
+from loopcraft.core.urls import AnyPath, UrlPath, path_at
 from loopcraft.dataset.episode_files import (
     AGAIN,
     ITS_SUM,
@@ -64,11 +65,11 @@ class Source(Protocol):
 class LoopcraftDataset:
     """A folder with an index.json and its episodes, which may come from a `source`; see `open_dataset`."""
 
-    def __init__(self, root: Path, source: Source | None = None) -> None:
+    def __init__(self, root: AnyPath, source: Source | None = None) -> None:
         self.root = root
         self._source = source
         self._index = read_index(root)
-        self._checked: set[Path] = set()
+        self._checked: set[AnyPath] = set()
         self.keys = self._index.keys
         """The names of the episodes, sorted."""
 
@@ -85,15 +86,15 @@ class LoopcraftDataset:
             )
         return int(self._index.frames[place])
 
-    def video_path(self, key: str) -> Path:
+    def video_path(self, key: str) -> AnyPath:
         """Where the episode's video lies."""
         return self._fetched(key, ".mp4")
 
-    def states_path(self, key: str) -> Path:
+    def states_path(self, key: str) -> AnyPath:
         """Where the episode's states lie."""
         return self._fetched(key, ".npy")
 
-    def masks_path(self, key: str) -> Path:
+    def masks_path(self, key: str) -> AnyPath:
         """Where the episode's recall masks lie, if it has any."""
         self._fetched(key, ".npy")  # they come with it
         return self.root / f"{key}{SUFFIX}"
@@ -116,7 +117,7 @@ class LoopcraftDataset:
             return MOST_PIXELS**2
         return int(height * width)
 
-    def _fetched(self, key: str, suffix: str) -> Path:
+    def _fetched(self, key: str, suffix: str) -> AnyPath:
         path = self.root / f"{key}{suffix}"
         if self._source is not None and self.num_frames(key) and not path.exists():
             self._source.fetch(key)
@@ -145,7 +146,7 @@ class LoopcraftDataset:
         """All of one episode."""
         return Episode(key=key, frames=self.frames(key), states=self.states(key))
 
-    def _window(self, key: str, start: int, stop: int | None) -> tuple[Path, int, int]:
+    def _window(self, key: str, start: int, stop: int | None) -> tuple[AnyPath, int, int]:
         """The video and the frames to read, compared with its checksum first unless they are few."""
         path, length = self.video_path(key), self.num_frames(key)
         end = length if stop is None else stop
@@ -155,7 +156,7 @@ class LoopcraftDataset:
             self._check_once(path)
         return path, start, end
 
-    def _check_once(self, path: Path) -> None:
+    def _check_once(self, path: AnyPath) -> None:
         if path in self._checked:
             return
         sha256 = self.recorded_sha256(path)
@@ -214,7 +215,7 @@ class LoopcraftDataset:
         """The checksums of files that episodes.parquet has none of, as SHA256SUMS gives them."""
         return read_sums(self.root)
 
-    def recorded_sha256(self, path: Path) -> str | None:
+    def recorded_sha256(self, path: AnyPath) -> str | None:
         """The checksum of a file as SHA256SUMS or, of a video or states, episodes.parquet gives it."""
         name = path.relative_to(self.root).as_posix()
         if name in self.sums:
@@ -234,32 +235,32 @@ class LoopcraftDataset:
         """
         if not self._has(EPISODES):
             return None
-        table = read_table(self.root, _OF_FILES)
-        return table.take(rows_of_keys(table, self.keys)).combine_chunks()
+        table, keys = read_table(self.root, _OF_FILES), pa.array(self.keys)
+        is_same = table["key"].type == keys.type and table["key"].combine_chunks().equals(keys)
+        return table if is_same else table.take(rows_of_keys(table, keys))
 
 
-def open_dataset(path: str | Path) -> LoopcraftDataset:
+def open_dataset(path: str | AnyPath) -> LoopcraftDataset:
     """Open the data set in `path`, or in the one folder below it that holds an index.json, or on the Hub.
 
-    An address is hf://ORG/NAME[@REVISION][/CONFIGURATION]. Raises `UserError` where there is no data set,
-    several, or an index that cannot be right.
+    `path` may be an address: hf://ORG/NAME[@REVISION][/CONFIGURATION], or that of a folder in any file system
+    that fsspec knows, as s3://BUCKET/FOLDER: of a video those bytes are fetched that a window needs. Raises
+    `UserError` where there is no data set, several, or an index that cannot be right.
     """
     if str(path).startswith("hf:/"):  # a Path has only one of the two slashes left
         from loopcraft.dataset.mirror import open_mirror
 
         return LoopcraftDataset(*open_mirror(str(path)))
-    root = Path(path)
-    if not root.is_dir():
+    root = path_at(path)
+    if not isinstance(root, UrlPath) and not root.is_dir():
         raise UserError(f"{root}: no such folder; give the folder that holds {INDEX}")
     if (root / INDEX).exists():
         return LoopcraftDataset(root)
-    inside = sorted(found.parent for found in root.glob(f"*/{INDEX}"))
+    inside = sorted(str(folder) for folder in root.iterdir() if (folder / INDEX).exists())
     if len(inside) == 1:
-        return LoopcraftDataset(inside[0])
+        return LoopcraftDataset(path_at(inside[0]))
     if inside:
-        raise UserError(
-            f"{root}: holds several data sets; choose {' or '.join(str(folder) for folder in inside)}"
-        )
+        raise UserError(f"{root}: holds several data sets; choose {' or '.join(inside)}")
     if (root / MANIFEST).exists():
         raise UserError(f"{root}: is unfinished (no {INDEX}); run the same loopcraft.generate command again")
     raise UserError(f"{root}: holds no {INDEX}; give the folder of a data set")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import AnyPath, is_url, path_at
 from loopcraft.executors.base import LONGEST_RANGE, RETRIES, Executor
 from loopcraft.executors.local import LocalExecutor
 
@@ -51,8 +52,10 @@ def check_workers(name: ExecutorName, workers: int, address: str | None) -> None
         raise UserError(f"--address {address}: is for --executor ray; give that too, or leave it out")
 
 
-def shared_path(path: Path, name: ExecutorName) -> Path:
-    """A path as workers find it, which may be in another folder than this process."""
+def shared_path(path: Path, name: ExecutorName) -> AnyPath:
+    """A path or an address as workers find it, which may be in another folder than this process."""
+    if is_url(path):
+        return path_at(path)
     return path if name == "local" or str(path).startswith("hf:/") else path.absolute()
 
 

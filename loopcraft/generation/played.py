@@ -47,38 +47,18 @@ def take_turns(make_world: Callable[..., World], num_workers: int) -> tuple[Worl
     return partial(make_world, turns=turns), 2 * num_workers
 
 
-def record(
-    root: Path,
-    recipe: Recipe,
-    indices: Sequence[int],
-    missing: Sequence[int],
-    draws: Draws,
-    make_world: WorldFactory,
-    executor: Executor,
-) -> None:
-    """Make the `missing` ones of the episodes `indices`.
-
-    Episodes of val and test have rows already: only their files were lost.
-    """
-    if not missing:
-        return
-    check_versions(root)
-    known = None if recipe.candidates is None else {index: int(draws[index]) for index in missing}
-    job = partial(make_episode, root=root, recipe=recipe, draws=known)
-    with progress_bar("generating", len(indices), "episodes", len(indices) - len(missing)) as advance:
-        for _ in executor.run(job, missing, make_state=make_world):
-            advance()
+def episode_job(root: Path, recipe: Recipe, draws: Draws) -> Callable[[World, int], None]:
+    """What makes an episode of that number; those of val and test have rows already, only files were lost."""
+    return partial(make_episode, root=root, recipe=recipe, draws=None if recipe.candidates is None else draws)
 
 
-def make_episode(
-    world: World, index: int, *, root: Path, recipe: Recipe, draws: dict[int, int] | None
-) -> None:
+def make_episode(world: World, index: int, *, root: Path, recipe: Recipe, draws: Draws | None) -> None:
     """Record episode `index`, and mark it as finished by its row."""
     key = episode_key(index)
     plans = (
         [draw_train_episode(recipe, index, attempt) for attempt in range(TRAIN_ATTEMPTS)]
         if draws is None
-        else [plan_candidate(recipe, draws[index])]
+        else [plan_candidate(recipe, int(draws[index]))]
     )
     plan, recorded = _play_until_sound(world, plans, root / key, recipe)
     if recorded is None:

@@ -15,12 +15,10 @@ No half is smaller than the split. Of equals the earlier candidate goes first.
 """
 
 import dataclasses
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
-from pathlib import Path
 
 import numpy as np
 
@@ -28,6 +26,7 @@ from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json, write_json
 from loopcraft.core.progress import progress_bar
+from loopcraft.core.urls import AnyPath, existing, remove_tree
 from loopcraft.dataset.audit import audit_path
 from loopcraft.dataset.layout import episode_key
 from loopcraft.dataset.mask_codes import CODE_RETURNED
@@ -61,12 +60,13 @@ def stretch_of_age(age: int) -> int:
     return max(0, (age - 1) // YOUNGEST).bit_length()
 
 
-def find_returning(root: Path, recipe: Recipe, executor: Executor) -> list[int]:
+def find_returning(root: AnyPath, recipe: Recipe, executor: Executor) -> list[int]:
     """The candidates to keep, ascending; what was measured before a run was killed is not measured again."""
     assert recipe.candidates is not None
     folder = root / _SIGHTINGS
     candidates = range(recipe.candidates)
-    missing = [candidate for candidate in candidates if not _path(folder, candidate).exists()]
+    there = existing(folder, [f"{episode_key(candidate)}.json" for candidate in candidates])
+    missing = [candidate for candidate in candidates if f"{episode_key(candidate)}.json" not in there]
     make_world = partial(make_surface_world, recipe.world, resolution=SIGHT_RESOLUTION)
     job = partial(watch_candidate, folder=folder, recipe=recipe)
     with progress_bar("choosing walks", len(candidates), "walks", len(candidates) - len(missing)) as advance:
@@ -76,13 +76,12 @@ def find_returning(root: Path, recipe: Recipe, executor: Executor) -> list[int]:
     return choose_returning(sightings, recipe.num_episodes)
 
 
-def forget(root: Path) -> None:
+def forget(root: AnyPath) -> None:
     """Remove what was measured, once the set is finished."""
-    if (root / _SIGHTINGS).exists():
-        shutil.rmtree(root / _SIGHTINGS)
+    remove_tree(root / _SIGHTINGS)
 
 
-def watch_candidate(world: SurfaceWorld, candidate: int, *, folder: Path, recipe: Recipe) -> None:
+def watch_candidate(world: SurfaceWorld, candidate: int, *, folder: AnyPath, recipe: Recipe) -> None:
     """Play one candidate and keep what it sees again."""
     write_json(_path(folder, candidate), dataclasses.asdict(sight_of(world, candidate, recipe)))
 
@@ -130,11 +129,11 @@ def _best_half(candidates: Sequence[int], scores: Sequence[float], at_least: int
     return sorted(sorted(candidates, key=lambda candidate: -scores[candidate])[:count])
 
 
-def _path(folder: Path, candidate: int) -> Path:
+def _path(folder: AnyPath, candidate: int) -> AnyPath:
     return folder / f"{episode_key(candidate)}.json"
 
 
-def _read(path: Path) -> Sighting:
+def _read(path: AnyPath) -> Sighting:
     try:
         found = decode(Sighting, read_json(path))
         if len(found.returned) != NUM_STRETCHES:

@@ -2,11 +2,11 @@
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_passing, write_json
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset.layout import FORMAT, FORMAT_VERSION, MANIFEST
 from loopcraft.dataset.manifest import MOST_PIXELS, Split, default_context, read_manifest, versions
 from loopcraft.worlds import world_ids, world_spec
@@ -111,7 +111,7 @@ def manifest(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def claim_folder(root: Path, recipe: Recipe) -> None:
+def claim_folder(root: AnyPath, recipe: Recipe) -> None:
     """Make `root` this recipe's folder, or check that it already is.
 
     Raises `UserError` when it is a file, holds other things or was begun with another recipe.
@@ -137,7 +137,7 @@ def claim_folder(root: Path, recipe: Recipe) -> None:
             )
 
 
-def check_versions(root: Path) -> None:
+def check_versions(root: AnyPath) -> None:
     """Refuse to add files to a folder begun with other versions: they could differ in their bytes.
 
     Java may be updated on the way: any Java 8 runs the same game.

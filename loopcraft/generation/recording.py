@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Integer
 
 from loopcraft.core.files import file_sha256, whole_file
+from loopcraft.core.urls import AnyPath, UrlPath
+from loopcraft.core.writing import working_folder
 from loopcraft.dataset.audit import FLAGS, FrameAudit, audit_path, audit_video
 from loopcraft.video.h264 import video_writer
 from loopcraft.walks.revisits import RevisitStatistics, revisit_statistics
@@ -34,15 +36,23 @@ def record_episode(
     world: World,
     seed: int,
     actions: Integer[np.ndarray, " N"],
-    path: Path,
+    path: AnyPath,
     *,
     num_context: int,
     lossless: bool = False,
 ) -> EpisodeRecord:
     """Play `actions` and write `path`.mp4 and `path`.npy, each whole or not at all, one frame at a time.
 
-    A world that ends early (its agent died) gives a short episode, flagged as such.
+    A world that ends early (its agent died) gives a short episode, flagged as such. For an address the files
+    are made and looked at on this machine first.
     """
+    if isinstance(path, UrlPath):
+        with working_folder() as folder:
+            here = folder / path.name
+            made = record_episode(world, seed, actions, here, num_context=num_context, lossless=lossless)
+            for suffix in (".mp4", ".npy"):
+                path.with_suffix(suffix).put(here.with_suffix(suffix))
+        return made
     video_path, states_path = path.with_suffix(".mp4"), path.with_suffix(".npy")
     states, frame_audit = _play(world, seed, actions, video_path, lossless=lossless)
     _write_states(states_path, states)

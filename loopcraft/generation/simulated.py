@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
@@ -11,6 +10,7 @@ from jaxtyping import Int64
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json, write_json
 from loopcraft.core.progress import progress_bar
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.episode_table import Row, write_row
 from loopcraft.dataset.layout import episode_key
@@ -23,7 +23,7 @@ from loopcraft.generation.plan import (
     plan_candidate,
     plan_train_episode,
 )
-from loopcraft.generation.recipe import Recipe, check_versions
+from loopcraft.generation.recipe import Recipe
 from loopcraft.generation.recording import EpisodeRecord, record_episode
 from loopcraft.walks.selection import chamfer_distance, simulate_flat
 from loopcraft.worlds.base import PathWorld
@@ -37,34 +37,22 @@ NO_ROW = -1
 _CHOSEN = "candidates.json"
 
 
-def record(
-    root: Path,
-    recipe: Recipe,
-    indices: Sequence[int],
-    missing: Sequence[int],
-    draws: Draws,
-    make_world: PathWorldFactory,
-    executor: Executor,
-) -> None:
-    """Make the `missing` ones of the episodes `indices`."""
-    if not missing:
-        return
-    check_versions(root)
+def episode_job(
+    root: AnyPath, recipe: Recipe, draws: Draws, make_world: PathWorldFactory, executor: Executor
+) -> Callable[[PathWorld, int], None]:
+    """What makes an episode of that number; those of val and test are chosen first, if they are not."""
     chosen = None if recipe.split == "train" else _choose(root, recipe, draws, make_world, executor)
-    job = partial(make_episode, root=root, recipe=recipe, chosen=chosen)
-    with progress_bar("generating", len(indices), "episodes", len(indices) - len(missing)) as advance:
-        for _ in executor.run(job, missing, make_state=make_world):
-            advance()
+    return partial(make_episode, root=root, recipe=recipe, chosen=chosen)
 
 
-def forget(root: Path) -> None:
+def forget(root: AnyPath) -> None:
     """Remove the notes that only a split under way needs."""
     (root / _CHOSEN).unlink(missing_ok=True)
     realised.forget(root)
 
 
 def make_episode(
-    world: PathWorld, index: int, *, root: Path, recipe: Recipe, chosen: Sequence[int] | None
+    world: PathWorld, index: int, *, root: AnyPath, recipe: Recipe, chosen: Sequence[int] | None
 ) -> None:
     """Plan and record episode `index`, and mark it as finished by its row."""
     key = episode_key(index)
@@ -107,7 +95,7 @@ def _planned_chamfer(plan: EpisodePlan, num_context: int) -> float:
 
 
 def _choose(
-    root: Path, recipe: Recipe, draws: Draws, make_world: PathWorldFactory, executor: Executor
+    root: AnyPath, recipe: Recipe, draws: Draws, make_world: PathWorldFactory, executor: Executor
 ) -> list[int]:
     """The candidate of each episode: as an earlier run wrote it down, else found by walking them all."""
     if (draws != NO_ROW).all():

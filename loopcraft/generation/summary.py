@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.episode_table import Row
 from loopcraft.generation.recipe import Recipe
@@ -33,7 +33,7 @@ class Summary:
                     self._examples[flag] += [row["key"]] * (len(self._examples[flag]) < _EXAMPLES)
             yield row
 
-    def text(self, root: Path, recipe: Recipe) -> str:
+    def text(self, root: AnyPath, recipe: Recipe) -> str:
         """All of it, in a few lines."""
         lines = [f"{root}: {self._kept} kept"]
         if self._rejected:

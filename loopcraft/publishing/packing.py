@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
+from loopcraft.core.urls import AnyPath, num_bytes
 from loopcraft.dataset.episode_files import read_table, rows_of_keys
 from loopcraft.dataset.layout import EPISODES
 from loopcraft.dataset.reader import LoopcraftDataset
@@ -60,7 +61,7 @@ def plan_shards(
 ) -> tuple[Shard, ...]:
     """The rows of `table` in stretches of about `shard_bytes`, larger where there would be too many."""
     keys = table["key"]
-    sizes = [sum(path.stat().st_size for path in _files(dataset, key.as_py())) for key in keys]
+    sizes = [sum(num_bytes(path) for path in _files(dataset, key.as_py())) for key in keys]
     ends = list(shard_ends(sizes, max(shard_bytes, -(-sum(sizes) // MOST_SHARDS))))
     starts = [0, *ends[:-1]]
     digests = [_digest(_rows(dataset, table.slice(a, b - a))) for a, b in zip(starts, ends, strict=True)]
@@ -117,14 +118,14 @@ def _content(dataset: LoopcraftDataset, row: dict[str, Any]) -> Content:
     )
 
 
-def _checked(path: Path, sha256: str) -> bytes:
+def _checked(path: AnyPath, sha256: str) -> bytes:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise UserError(f"{path}: not what its SHA-256 says; delete it and make it again")
     return content
 
 
-def _files(dataset: LoopcraftDataset, key: str) -> list[Path]:
+def _files(dataset: LoopcraftDataset, key: str) -> list[AnyPath]:
     masks = dataset.masks_path(key)
     return [dataset.video_path(key), dataset.states_path(key), *([masks] if masks.exists() else [])]
 

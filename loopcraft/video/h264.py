@@ -7,13 +7,13 @@ is BT.601, limited range, tagged as such, so FFmpeg, torchcodec, OpenCV and brow
 Lossless files hold RGB (x264's High 4:4:4 Predictive profile, quantiser 0): every reader built on FFmpeg's
 software decoder opens them; browsers and the hardware decoders of graphics cards do not.
 
-Reading takes any file that FFmpeg reads, however its frames are grouped or timed: frames are counted.
+Reading takes any file that FFmpeg reads, however its frames are grouped or timed: frames are counted. From an
+address (`UrlPath`) it fetches the file's table of contents and the stretches that are decoded.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
-from pathlib import Path
 
 import av
 import numpy as np
@@ -26,6 +26,7 @@ from jaxtyping import UInt8
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
+from loopcraft.core.urls import AnyPath, UrlPath
 from loopcraft.video import frame_index
 from loopcraft.video.yuv import Image, Plane, rgb_to_yuv420, yuv420_to_rgb
 
@@ -92,7 +93,7 @@ class VideoWriter:
 
 @contextmanager
 def video_writer(
-    path: Path, *, height: int, width: int, lossless: bool = False, encoder: Mapping[str, str] = LOSSY
+    path: AnyPath, *, height: int, width: int, lossless: bool = False, encoder: Mapping[str, str] = LOSSY
 ) -> Iterator[VideoWriter]:
     """A writer for `path`, which appears once the block has ended well; `encoder` holds x264's options.
 
@@ -108,7 +109,7 @@ def video_writer(
         writer.finish()
 
 
-def read_frames(path: Path, start: int, stop: int) -> Video:
+def read_frames(path: AnyPath, start: int, stop: int) -> Video:
     """Frames start to stop - 1. Raises `UserError` where the file does not hold them."""
     frames = list(iterate_frames(path, start, stop))
     if len(frames) != stop - start:
@@ -116,7 +117,7 @@ def read_frames(path: Path, start: int, stop: int) -> Video:
     return np.stack(frames)
 
 
-def iterate_frames(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Image]:
+def iterate_frames(path: AnyPath, start: int = 0, stop: int | None = None) -> Iterator[Image]:
     """Decode from frame `start` on, one at a time, up to `stop` (exclusive) or the end of the file.
 
     Frames are numbered by their place in the file, whatever their time stamps say. Raises `UserError` where
@@ -133,23 +134,26 @@ def iterate_frames(path: Path, start: int = 0, stop: int | None = None) -> Itera
         yield _to_rgb(picture)
 
 
-def count_frames(path: Path) -> int:
+def count_frames(path: AnyPath) -> int:
     """The number of frames that the file shows, by its packets; decodes only where those do not tell."""
     with _opened(path) as container:
         count = frame_index.count_shown(container)
     return count_decodable(path) if count is None else count
 
 
-def count_decodable(path: Path) -> int:
+def count_decodable(path: AnyPath) -> int:
     """The number of frames that decoding the whole file gives."""
     return sum(1 for _ in _numbered_pictures(path, 0))
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
+def _opened(path: AnyPath) -> Iterator[InputContainer]:
     """The file open for reading; what FFmpeg finds wrong with it becomes a `UserError`."""
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with (
+            path.open("rb") if isinstance(path, UrlPath) else nullcontext(str(path)) as file,
+            av.open(file, "r", metadata_errors="replace") as container,
+        ):
             codec = container.streams.video[0].codec_context
             if codec is None:
                 raise UserError(f"{path}: not a readable video (unknown codec); restore it or make it again")
@@ -161,7 +165,7 @@ def _opened(path: Path) -> Iterator[InputContainer]:
         raise UserError(f"{path}: not a readable video ({error}); restore it or make it again") from error
 
 
-def _numbered_pictures(path: Path, start: int) -> Iterator[tuple[int, VideoFrame]]:
+def _numbered_pictures(path: AnyPath, start: int) -> Iterator[tuple[int, VideoFrame]]:
     """Every frame from `start` on with its number; what lies before it is not converted."""
     if start > 0:
         with _opened(path) as container:

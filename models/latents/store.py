@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from loopcraft.core.checksums import add_sums, read_json, sums_of
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import encode_json, is_inside, whole_file
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset.layout import INDEX, STATE_COLUMNS
 from models.latents.pyramid_files import read_pyramid
 from models.networks.tokens import Grid
@@ -37,15 +38,16 @@ FORMAT_VERSION = 1
 MANIFEST = "latents.json"
 ROW_SUMS = "crc32"
 PUBLISHED_INDEX = "index_unfiltered.json"
+Place = TypeVar("Place", Path, AnyPath)
 
 
-def video_file(root: Path, key: str) -> Path:
+def video_file(root: Place, key: str) -> Place:
     """Where a video's latents lie."""
     return root / f"{key}.safetensors"
 
 
 def write_video(
-    root: Path, key: str, levels: Sequence[Float[Tensor, "T _ C"]], states: Float32[np.ndarray, "T 6"]
+    root: AnyPath, key: str, levels: Sequence[Float[Tensor, "T _ C"]], states: Float32[np.ndarray, "T 6"]
 ) -> None:
     """Write the latents and states of one video, whole."""
     tensors = {f"level{level}": latents.contiguous() for level, latents in enumerate(levels)}
@@ -62,7 +64,7 @@ def row_sums(name: str, rows: Shaped[Tensor, "T ..."]) -> Int64[Tensor, " T"]:
     return torch.tensor([zlib.crc32(row, begin) for row in content], dtype=torch.int64)
 
 
-def write_index(root: Path, num_frames: Mapping[str, int]) -> None:
+def write_index(root: AnyPath, num_frames: Mapping[str, int]) -> None:
     """Say that the folder is finished: write the checksums of manifest and index, then the index."""
     content = encode_json(num_frames)
     add_sums(root, {**sums_of(root, [MANIFEST]), INDEX: hashlib.sha256(content).hexdigest()})

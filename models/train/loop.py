@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from loopcraft.core.errors import UserError
+from loopcraft.core.progress import Meter
 from loopcraft.drawing.canvas import Canvas
 from models.checkpoints.training_log import Journal
 from models.train.checkpoint import is_shipped, last_good, save_state, ship, shipped_file, state_file
@@ -42,6 +43,7 @@ class Loop:
         self._first_step = first_step
         self._pending: list[tuple[int, Tensor]] = []
         self._since = time.perf_counter()
+        self._meter = Meter(steps, "steps", first_step)
 
     def run(self) -> None:
         """Train; raises `UserError` when a loss is not finite or a checkpoint cannot be saved."""
@@ -124,8 +126,9 @@ class Loop:
         if journal is not None:
             journal.write(records)
         self._refuse_nan(records)
+        self._meter.count(len(records))
         self._say(
-            f"step {records[-1]['step'] + 1}/{self.steps}: loss {records[-1]['loss']:.5g}; "
+            f"training: {self._meter}; loss {records[-1]['loss']:.5g}; "
             f"trains {trained:.3g} samples/s, loading can give {loaded:.3g} samples/s, "
             f"waited {self.pool.seconds_waited / seconds:.0%} of the time"
         )

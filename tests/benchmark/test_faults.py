@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,9 +23,9 @@ from benchmark.sources import machine
 from benchmark.sources.machine import MachineError, PoisonedError, describe, failure_of, is_machines
 from benchmark.sources.references import CopyLast
 from loopcraft.core.seeding import generator
+from tests.fakes import nursery
 from tests.fakes.benchmark_data import make_frames, write_dataset
 
-HERE = Path(__file__).parents[1]
 SECOND = "000/001"
 
 
@@ -133,16 +131,10 @@ class Killed(OnSecond):
 
 def run_apart(model: str, data: Path, out: Path, *more: str, **environment: str) -> tuple[int, str]:
     """The command in a process of its own: its exit code and what it says."""
-    command = [sys.executable, "-m", "benchmark.run", "--model", f"{__name__}:{model}", "--data", str(data)]
-    command.append("--no-isolate")
-    done = subprocess.run(
-        [*command, "--out", str(out), "--protocol", "loopcraft-mini", "--save-videos", "0", *more],
-        env={**os.environ, "PYTHONPATH": f"{HERE.parent}:{HERE}", "OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    return done.returncode, done.stderr
+    flags = ["--model", f"{__name__}:{model}", "--data", str(data), "--out", str(out), *more]
+    flags += ["--protocol", "loopcraft-mini", "--save-videos", "0", "--no-isolate"]
+    process = nursery.start(out.parent / "said", "benchmark.run", *flags, **environment)
+    return process.wait(), process.err
 
 
 def test_a_crash_is_the_models_failure_of_one_video(data, tmp_path) -> None:

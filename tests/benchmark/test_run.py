@@ -4,8 +4,6 @@ import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from benchmark.metrics.psnr import psnr
 from benchmark.results.result_file import Result, read_result
 from benchmark.sources.references import CopyLast
 from loopcraft.core.files import write_json
+from tests.fakes import nursery
 from tests.fakes.benchmark_data import make_frames, write_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -159,16 +158,13 @@ def test_another_run_may_not_use_the_folder(data, tmp_path, capsys) -> None:
 
 def test_killed_it_goes_on_to_the_same_numbers(data, tmp_path) -> None:
     killed = tmp_path / "killed"
-    command = [
-        sys.executable, "-m", "benchmark.run", "--model", SHIMMER, "--data", str(data), "--out", str(killed),
-        "--protocol", "loopcraft-mini",
-    ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "STALL": "1"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_for(lambda: list(killed.glob("scores/*/*.safetensors")))
-        finally:
-            process.send_signal(signal.SIGKILL)
+    flags = ["--model", SHIMMER, "--data", str(data), "--out", str(killed), "--protocol", "loopcraft-mini"]
+    process = nursery.start(tmp_path, "benchmark.run", *flags, STALL="1")
+    try:
+        wait_for(lambda: list(killed.glob("scores/*/*.safetensors")))
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL
     assert not (killed / "result.json").exists()
     (killed / "scores" / "000" / ".002.safetensors.0.partial").write_text("half of it")
     assert numbers(score(SHIMMER, data, killed)) == numbers(score(SHIMMER, data, tmp_path / "fresh"))

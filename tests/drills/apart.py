@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,10 +115,31 @@ def _command_line(process: int) -> str:
         return "?"
 
 
-def shared_memory() -> set[str]:
-    """What lies in shared memory and belongs to no living process, as far as names tell."""
-    names = {path.name for path in _SHARED.iterdir()} if _SHARED.is_dir() else set()
-    return {name for name in names if not any(Path(f"/proc/{n}").exists() for n in re.findall(r"\d+", name))}
+def shared_memory(but: Container[str] = (), patience_s: float = 0.0) -> set[str]:
+    """What lies in shared memory and belongs to no living process, but for some names.
+
+    The helpers of dead processes are given some time to remove what was theirs.
+    """
+    until = time.monotonic() + patience_s
+    while True:
+        names = {path.name for path in _SHARED.iterdir()} if _SHARED.is_dir() else set()
+        found = {name for name in names - _mapped() if name not in but and not _names_a_process(name)}
+        if not found or time.monotonic() > until:
+            return found
+        time.sleep(0.05)
+
+
+def _names_a_process(name: str) -> bool:
+    return any(Path(f"/proc/{number}").exists() for number in re.findall(r"\d+", name))
+
+
+def _mapped() -> set[str]:
+    """The names in shared memory that some process has mapped."""
+    found: set[str] = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):  # it has just ended, or is another user's
+            found |= set(re.findall(rf"{_SHARED}/(\S+)", maps.read_text()))
+    return found
 
 
 def content(root: Path, but: tuple[str, ...] = ()) -> dict[str, bytes]:

@@ -16,6 +16,7 @@ from benchmark import report, run
 from benchmark.results.result_file import read_result
 from leaderboard import build
 from loopcraft import generate, masks, publish, verify
+from loopcraft.core import cli
 from loopcraft.core.checksums import SUMS
 from loopcraft.core.errors import UserError
 from models import encode
@@ -35,6 +36,8 @@ class Command:
     name: str
     act: Callable[[Path, Path], int]
     """(inputs, out) -> exit code."""
+    prepare: Callable[[Path, Path], None] = lambda inputs, out: None
+    """Makes (inputs, out) what the command works on, if that is not there."""
     result: Callable[[Path], object]
     check: Callable[[Path], int] = lambda out: 0
     """What looks for damage in a finished folder, which the command itself may leave alone."""
@@ -52,20 +55,27 @@ def write_inputs(folder: Path) -> int:
     return generate.main(["--out", str(folder / "plaza"), *flags]) or _score(folder, folder / "run")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _NoFlags:
+    """Of `generate`, whose world is the tests' own."""
+
+
 def _generate(_: Path, out: Path) -> int:
-    try:
+    def body(flags: _NoFlags) -> None:
         generate.generate(out, recipe("val", num_episodes=3, candidates=6), make_world=FakeWorld)
-    except UserError as error:
-        print(error)
-        return 2
-    return 0
+
+    return cli.run(_NoFlags, body, [])
 
 
-def _masks(inputs: Path, out: Path) -> int:
+def _copy_data(inputs: Path, out: Path) -> None:
     if not out.exists():
         copy = out.with_name(f"copy-{uuid4().hex}")
         shutil.copytree(inputs / "plaza", copy)
         copy.rename(out)
+
+
+def _masks(inputs: Path, out: Path) -> int:
+    _copy_data(inputs, out)
     return masks.main([str(out), "--workers", "1"])
 
 
@@ -164,7 +174,14 @@ def _published(out: Path) -> object:
 
 COMMANDS = (
     Command(name="generate", act=_generate, result=content, check=_verify, without_sums=(SUMS,)),
-    Command(name="masks", act=_masks, result=content, check=_verify, without_sums=(SUMS,)),
+    Command(
+        name="masks",
+        act=_masks,
+        prepare=_copy_data,
+        result=content,
+        check=_verify,
+        without_sums=(SUMS,),
+    ),
     Command(
         name="score", act=_score, result=_scores, without_sums=(".mp4", ".txt", "run.json", "alone.json")
     ),

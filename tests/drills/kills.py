@@ -14,7 +14,7 @@ from pathlib import Path
 import tyro
 
 from loopcraft.core.seeding import generator
-from tests.drills.apart import adopt_orphans, orphans, run_apart, shared_memory, temporary_folder
+from tests.drills.apart import PATIENCE_S, adopt_orphans, orphans, run_apart, shared_memory, temporary_folder
 from tests.drills.commands import Command, chosen, on_the_hub, write_inputs
 
 KILLS = 3
@@ -92,7 +92,7 @@ def drill(command: Command, folder: Path, rounds: int, seed: int) -> Tally:
             print(f"left by {command.name}: {one}", file=sys.stderr)
         tally.left += len(left)
         tally.orphans += len(alive)
-        tally.shared += len(shared_memory() - shared)
+        tally.shared += len(shared_memory(shared, PATIENCE_S))
         for path in (out, temporary):
             shutil.rmtree(path, ignore_errors=True)
     return tally

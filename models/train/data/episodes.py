@@ -53,7 +53,7 @@ class DatasetEpisodes(StoredEpisodes):
         self._dataset = open_dataset(root)
         index = {key: self._dataset.num_frames(key) for key in self._dataset.keys}
         super().__init__(
-            self._dataset.root,
+            Path(str(self._dataset.root)),
             index,
             identity=self._dataset.fingerprint,
             min_frames=min_frames,

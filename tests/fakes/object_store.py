@@ -1,0 +1,99 @@
+"""File systems behind addresses: one that counts the bytes it is asked for, and a local S3 server."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
+
+BUCKET = "lab"
+
+
+class _CountedFile(AbstractBufferedFile):
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        CountedFiles.asked_for.append((self.path, end - start))
+        content = (CountedFiles.folder / self.path).read_bytes()
+        return content[start:end]
+
+
+class CountedFiles(AbstractFileSystem):
+    """`counted://NAME` is the file NAME in `folder`; every range that is asked for is noted."""
+
+    protocol = "counted"
+    folder = Path()
+    asked_for: ClassVar[list[tuple[str, int]]] = []
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        place = self.folder / self._strip_protocol(path)
+        if not place.exists():
+            raise FileNotFoundError(path)
+        kind = "directory" if place.is_dir() else "file"
+        return {"name": self._strip_protocol(path), "size": place.stat().st_size, "type": kind}
+
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+        name = self._strip_protocol(path)
+        if not (self.folder / name).is_dir():
+            raise FileNotFoundError(path)
+        found = [self.info(f"{name}/{place.name}") for place in (self.folder / name).iterdir()]
+        return found if detail else [entry["name"] for entry in found]
+
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> _CountedFile:
+        kwargs = {name: kwargs[name] for name in ("block_size", "cache_type") if name in kwargs}
+        return _CountedFile(self, path, mode, **kwargs)
+
+
+class LeakyFiles(AbstractFileSystem):
+    """`leaky://...`: every answer is an error that tells a secret."""
+
+    protocol = "leaky"
+    secret = "AKIA-SECRET"
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        raise RuntimeError(f"the token {self.secret} has expired")
+
+    ls = _open = cat_file = info
+
+
+fsspec.register_implementation("counted", CountedFiles, clobber=True)
+fsspec.register_implementation("leaky", LeakyFiles, clobber=True)
+
+
+@contextmanager
+def s3_server() -> Iterator[dict[str, str]]:
+    """A server of S3 with an empty bucket; yields the variables of the environment that lead to it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    variables = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_SECRET_ACCESS_KEY": "something",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port, server)
+        made = "import s3fs; s3fs.S3FileSystem().mkdir('lab')"
+        subprocess.run([sys.executable, "-c", made], env={**os.environ, **variables}, check=True)
+        yield variables
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up and server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError("the S3 server does not start")

@@ -1,0 +1,133 @@
+"""Addresses as paths: what they are, what is refused, and what an error never says."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from loopcraft.core.errors import UserError
+from loopcraft.core.files import file_sha256, read_json, whole_file, write_json
+from loopcraft.core.urls import (
+    UrlPath,
+    existing,
+    files_below,
+    is_url,
+    num_bytes,
+    path_at,
+    read_files,
+    remove_files,
+    remove_tree,
+)
+from loopcraft.core.writing import writing_to
+from tests.fakes.object_store import LeakyFiles
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> UrlPath:
+    root = path_at(f"memory:/{tmp_path}/set")
+    assert isinstance(root, UrlPath)
+    return root
+
+
+@pytest.mark.parametrize("address", ["s3://lab/set", "s3:/lab/set", Path("s3://lab/set")])
+def test_an_address_is_a_path(address: str | Path) -> None:
+    root = path_at(address)
+    assert isinstance(root, UrlPath)
+    assert is_url(address)
+    assert str(root) == "s3://lab/set"
+    path = root / "000/001.mp4"
+    assert (str(path), path.name, str(path.parent)) == (
+        "s3://lab/set/000/001.mp4",
+        "001.mp4",
+        "s3://lab/set/000",
+    )
+    assert path.relative_to(root).as_posix() == "000/001.mp4"
+    assert str(path.with_suffix(".npy")) == "s3://lab/set/000/001.npy"
+    assert pickle.loads(pickle.dumps(path)) == path
+    assert len({path, root / "000" / "001.mp4"}) == 1
+
+
+@pytest.mark.parametrize("local", ["data/test", "/data/test", "hf://lab/set", "c:/data", "a b://x", "data:x"])
+def test_what_is_no_address(local: str) -> None:
+    assert not is_url(local)
+    assert path_at(local) == Path(local)
+
+
+def test_file_addresses_are_local_paths(tmp_path: Path) -> None:
+    assert path_at(f"file://{tmp_path}") == tmp_path
+
+
+@pytest.mark.parametrize("address", ["s3://key:word@lab/set", "https://lab.org/set?token=word"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(address: str) -> None:
+    with pytest.raises(UserError, match="holds a password or a query") as refused:
+        path_at(address)
+    assert "word@" not in str(refused.value)
+    assert "token" not in str(refused.value)
+
+
+def test_what_fsspec_cannot_reach_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="nosuch://a/b: fsspec knows no file system of this kind"):
+        path_at("nosuch://a/b").exists()
+    monkeypatch.setitem(__import__("sys").modules, "gcsfs", None)
+    with pytest.raises(UserError, match="gs://a/b: needs a package that is not here: pip install gcsfs"):
+        path_at("gs://a/b").read_bytes()
+
+
+def test_what_a_server_says_is_not_repeated() -> None:
+    path = path_at("leaky://lab/set")
+    assert isinstance(path, UrlPath)
+    for ask in (path.exists, path.read_bytes, lambda: list(path.iterdir()), lambda: num_bytes(path)):
+        with pytest.raises(
+            UserError, match=r"leaky://lab/set: cannot be read or written \(RuntimeError\)"
+        ) as told:
+            ask()
+        assert LeakyFiles.secret not in str(told.value)
+
+
+def test_a_web_server_that_does_not_answer_is_not_one_without_the_file() -> None:
+    pytest.importorskip("aiohttp")
+    with pytest.raises(UserError, match=r"http://127.0.0.1:1/set: cannot be read or written \(Client"):
+        path_at("http://127.0.0.1:1/set").exists()
+
+
+def test_files_are_put_whole_or_not_at_all(root: UrlPath) -> None:
+    write_json(root / "000/a.json", {"a": 1})
+    assert read_json(root / "000/a.json") == {"a": 1}
+    with pytest.raises(ZeroDivisionError), whole_file(root / "000/b.json") as temporary:
+        temporary.write_text(f"half{1 // 0}")
+    assert [str(path) for path in files_below(root)] == [f"{root}/000/a.json"]
+    assert num_bytes(root / "000/a.json") == len((root / "000/a.json").read_bytes())
+    with pytest.raises(FileNotFoundError) as missing:
+        (root / "000/b.json").read_bytes()
+    assert missing.value.filename == f"{root}/000/b.json"
+
+
+def test_a_folder_and_an_address_answer_alike(root: UrlPath, tmp_path: Path) -> None:
+    names = ["000/a", "000/b", "001/a", "c"]
+    for place in (root, tmp_path):
+        for name in names[:3]:
+            with whole_file(place / name) as temporary:
+                temporary.write_text(name)
+    for place in (root, tmp_path):
+        assert existing(place, names) == set(names[:3])
+        assert read_files(place, names[:2]) == {"000/a": b"000/a", "000/b": b"000/b"}
+        assert [path.relative_to(place).as_posix() for path in files_below(place)] == names[:3]
+        assert sorted(path.name for path in place.iterdir()) == ["000", "001"]
+        assert file_sha256(place / "000/a") == file_sha256(tmp_path / "000/a")
+    for place in (root, tmp_path):
+        remove_files(place, ["000/a", "nowhere"])
+        remove_tree(place / "001")
+        remove_tree(place / "nowhere")
+        assert [path.relative_to(place).as_posix() for path in files_below(place)] == ["000/b"]
+
+
+def test_commands_that_write_to_folders_refuse_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for write in (writing_to, whole_file):
+        with pytest.raises(
+            UserError, match="s3://lab/run: is an address, and this command writes to folders"
+        ):
+            write(Path("s3://lab/run")).__enter__()
+    assert list(tmp_path.iterdir()) == []

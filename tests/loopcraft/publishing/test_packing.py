@@ -1,0 +1,16 @@
+"""A shard's name: the digest of its rows, taken as they come."""
+
+import hashlib
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loopcraft.dataset.shards import LAYOUT
+from loopcraft.publishing.packing import _digest
+
+
+@given(st.lists(st.text()))
+def test_a_digest_is_that_of_the_whole_list(parts: list[str]) -> None:
+    text = json.dumps([LAYOUT, *parts])
+    assert _digest(iter(parts)) == hashlib.sha256(text.encode()).hexdigest()[:16]
