@@ -54,6 +54,7 @@ drills: $(READY)
 	$(BIN)/python -m tests.drills.fuzz --inputs $(INPUTS)
 	$(BIN)/python -m tests.drills.guided --inputs $(INPUTS)
 	$(BIN)/python -m tests.drills.damage --times $(TIMES)
+	$(BIN)/python -m tests.drills.faults
 	$(BIN)/python -m tests.drills.kills --rounds $(ROUNDS)
 
 # Our Minecraft mission against minerl's own classes and schema: fetches its sources (70 MB), needs Python 3.11 and no game.

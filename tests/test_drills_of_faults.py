@@ -1,4 +1,4 @@
-"""The drills of kills, damage and mutated input in their shortest form; `make drills` has the long one."""
+"""The drills of kills, faults, damage and mutated input in short; `make drills` has the long form."""
 
 import os
 import subprocess
@@ -12,8 +12,18 @@ from tests.drills.files import KINDS
 from tests.drills.folders import FOLDERS
 
 ROOT = Path(__file__).resolve().parents[1]
-SHORT = {"kills": ["--rounds", "1"], "damage": ["--times", "1"], "fuzz": ["--inputs", "40"]}
-ROWS = {"kills": len(COMMANDS), "damage": len(FOLDERS) + len(COMMANDS) - 1, "fuzz": len(KINDS) + 6}
+SHORT = {
+    "kills": ["--rounds", "1"],
+    "damage": ["--times", "1"],
+    "fuzz": ["--inputs", "40"],
+    "faults": ["--only", "generate", "score"],
+}
+ROWS = {
+    "kills": len(COMMANDS),
+    "damage": len(FOLDERS) + len(COMMANDS) - 1,
+    "fuzz": len(KINDS) + 6,
+    "faults": 2,
+}
 
 
 @pytest.mark.parametrize("drill", SHORT)
