@@ -222,5 +222,9 @@ def test_without_ray_the_remedy_is_said(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "loopcraft.executors.ray_cluster", raising=False)
-    assert generate.main(["--out", str(tmp_path / "set"), *RECIPE, "--executor", "ray"]) == 2
-    assert "needs Ray: pip install" in capsys.readouterr().err
+    out = tmp_path / "out"
+    scoring = ["--model", "copy-last", "--data", "/nowhere"]
+    for main, flags in ((generate.main, RECIPE), (run.main, scoring)):
+        assert main(["--out", str(out), *flags, "--executor", "ray"]) == 2
+        assert "needs Ray: pip install" in capsys.readouterr().err
+        assert not out.exists()

@@ -93,11 +93,11 @@ class Flags:
         """Refuse numbers that make no sense; raises `UserError`."""
         if self.compute.batch_size < 1 or (self.task.max_videos is not None and self.task.max_videos < 1):
             raise UserError("--batch-size and --max-videos must be at least 1")
-        check_workers(self.workers.executor, self.workers.workers, self.workers.address)
         if self.workers.executor == "ray" and self.compute.device not in ("cpu", "cuda"):
             raise UserError(
                 f"--device {self.compute.device}: on Ray choose cpu or cuda, of which each worker has one"
             )
+        check_workers(self.workers.executor, self.workers.workers, self.workers.address)
 
     def with_absolute_paths(self) -> "Flags":
         """The same files, whatever directory a model changes to."""

@@ -9,7 +9,7 @@ again by another one. What it finds of the first one's it keeps, and if a crash 
 import contextlib
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -69,19 +69,22 @@ def score_by_workers(
     )
     left: dict[str, str] = {}
     evaluation.source.close()  # the workers have models of their own
-    with open_executor(
-        asked.executor,
-        workers=asked.workers,
-        address=asked.address,
-        num_gpus=int(evaluation.compute.device.type == "cuda"),
-        longest_range=1,
-        retries=RETRIES + evaluation.batch_size,  # each of a batch's videos may crash a worker
-    ) as executor:
-        make_state = partial(make_worker, assignment)
-        for keys, not_made in executor.run(score_batch, batches, make_state=make_state):
-            left |= not_made
-            report(len(keys))
-    sweep_partials(workspace.root)  # of workers that were lost
+    try:
+        with open_executor(
+            asked.executor,
+            workers=asked.workers,
+            address=asked.address,
+            num_gpus=int(evaluation.compute.device.type == "cuda"),
+            longest_range=1,
+            retries=RETRIES + evaluation.batch_size,  # each of a batch's videos may crash a worker
+        ) as executor:
+            make_state = partial(make_worker, assignment)
+            for keys, not_made in executor.run(score_batch, batches, make_state=make_state):
+                left |= not_made
+                report(len(keys))
+    finally:  # of workers that were lost
+        sweep_partials(workspace.root)
+        _blame_crashes(evaluation, workspace, workspace.crash_paths)
     return left
 
 
@@ -106,13 +109,17 @@ def make_worker(assignment: Assignment) -> Worker:
 
 def score_batch(worker: Worker, keys: Sequence[str]) -> dict[str, str]:
     """Score what is missing of a batch, and say what the machine could not make, and why."""
-    for key in keys:
-        for _ in blame_crash(worker.evaluation, worker.workspace, worker.workspace.crash_path(key)):
-            pass  # the result names who has failed
+    _blame_crashes(worker.evaluation, worker.workspace, map(worker.workspace.crash_path, keys))
     try:
         return worker.scorer.score(keys)
     except SpoiledProcessError as error:
         raise SpentWorkerError(str(error)) from error
+
+
+def _blame_crashes(evaluation: Evaluation, workspace: Workspace, notes: Iterable[Path]) -> None:
+    for note in notes:
+        for _ in blame_crash(evaluation, workspace, note):
+            pass  # the result names who has failed
 
 
 def expected_of(evaluation: Evaluation) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -34,22 +35,20 @@ def open_executor(
     if name == "local":
         yield LocalExecutor(workers or num_cores())
         return
-    try:
-        from loopcraft.executors.ray_cluster import RayExecutor, connected
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise UserError("--executor ray needs Ray: pip install -e '.[cluster]'") from error
+    from loopcraft.executors.ray_cluster import RayExecutor, connected
+
     with connected(address):
         yield RayExecutor(workers, num_gpus, longest_range=longest_range, retries=retries)
 
 
 def check_workers(name: ExecutorName, workers: int, address: str | None) -> None:
-    """Raise `UserError` for flags that do not fit."""
+    """Raise `UserError` for flags that do not fit, and where Ray is missing."""
     if workers < 0:
         raise UserError(f"--workers {workers}: choose 0 or more")
     if name == "local" and address is not None:
         raise UserError(f"--address {address}: is for --executor ray; give that too, or leave it out")
+    if name == "ray" and find_spec("ray") is None:
+        raise UserError("--executor ray needs Ray: pip install -e '.[cluster]'")
 
 
 def shared_path(path: Path, name: ExecutorName) -> AnyPath:

@@ -152,5 +152,6 @@ def test_flags_that_do_not_fit_are_one_sentence(
 
 
 def test_the_command_needs_no_device_that_its_workers_have(flags: Flags) -> None:
+    pytest.importorskip("ray")
     asked = replace(flags, compute=ComputeFlags(device="cuda"), workers=WorkerFlags(executor="ray"))
     assert prepare(asked).compute.device.type == "cuda"
