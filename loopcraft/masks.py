@@ -3,8 +3,8 @@
 Episodes are played again in a world that knows which block face each pixel shows; a file KEY.seen.npz is
 written beside each video. Frames and fingerprint do not change. Run the same command again to resume.
 
-Masks are made of cells of 2 x 2 pixels, of single pixels where frames are smaller than 64 x 64: a cell holds
-what the ray through its centre meets. --cell chooses otherwise.
+Masks are made of cells of 2 x 2 pixels, of single pixels where frames are smaller than 128 x 128: a
+cell holds what the ray through its centre meets. --cell chooses otherwise.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ from loopcraft.worlds.base import SurfaceWorld
 
 SHARES = ("sky", "never shown by the context", "in sight ever since", "shown, and out of sight in between")
 
-COARSE_CELL, LEAST_FOR_COARSE = 2, 64
+COARSE_CELL, LEAST_FOR_COARSE = 2, 128
 """Pixels along a side of the usual cell, and of the smallest frames that have it."""
 _LOOKED_FOR_AT_ONCE = 1000
 """Episodes: as many as a folder holds."""
@@ -49,7 +49,7 @@ class Flags:
     data: tyro.conf.Positional[Path]
     """Folder, or address as in s3://BUCKET/FOLDER, of a finished data set that loopcraft.generate made."""
     cell: int = 0
-    """Pixels along a side of a mask's cell; 0: as in masks that are there, else 2, and 1 below 64 pixels."""
+    """Pixels along a side of a mask's cell; 0: as in masks that are there, else 2, and 1 below 128 pixels."""
     workers: int = 0
     """Worker processes; 0 means one per core. The result is the same."""
     executor: ExecutorName = "local"

@@ -40,7 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> LoopcraftDataset:
         "1",
     ]
     assert generate.main([*flags, *more]) == 0
-    assert masks.main([str(root), "--workers", "1", "--cell", "1"]) == 0  # by the pixel
+    assert masks.main([str(root), "--workers", "1"]) == 0
     return open_dataset(root)
 
 
