@@ -10,16 +10,16 @@ from torch import Tensor
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.progress import Meter
-from loopcraft.drawing.canvas import Canvas
 from models.checkpoints.training_log import Journal
 from models.train.checkpoint import is_shipped, last_good, save_state, ship, shipped_file, state_file
 from models.train.config import LoopConfig
 from models.train.data.pool import EpisodePool
+from models.train.pictures import Frames, save_picture
 from models.train.processes import StopRequest
 from models.train.trainer import Trainer
 
-Draw = Callable[[Trainer, EpisodePool], Canvas]
-"""From the trainer and its pool to a picture."""
+Draw = Callable[[Trainer, EpisodePool], Frames]
+"""From the trainer and its pool to what a picture shows."""
 
 
 class Loop:
@@ -151,8 +151,12 @@ class Loop:
 
     def _picture(self, step: int) -> None:
         if self.is_first and self.draw is not None:
-            picture = self.draw(self.trainer, self.pool)
-            picture.save(self.out / f"{self.model}-pictures" / f"{step:07d}.png")
+            path = self.out / f"{self.model}-pictures" / f"{step:07d}.png"
+            try:
+                save_picture(path, self.draw(self.trainer, self.pool))
+            except ImportError as error:
+                self._say(f"no pictures are drawn: {error}")
+                self.draw = None
 
     def _say(self, line: str) -> None:
         if self.is_first:

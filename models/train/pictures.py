@@ -1,13 +1,12 @@
 """What a network makes of its data, drawn while it trains."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from loopcraft.drawing.canvas import Canvas, enlarged
-from loopcraft.drawing.grid import Row, draw_rows
 from models.latents.codec import FrameCodec
 from models.networks.autoencoder import Autoencoder
 from models.sampling.diffusion import Sampling
@@ -20,21 +19,28 @@ SMALLEST_TILE = 64
 """Frames of fewer pixels a side are enlarged by a whole factor to at least this."""
 
 
-def draw(frames: Mapping[str, Float[Tensor, "N 3 H W"]]) -> Canvas:
-    """Frames in [0, 1] (clipped), a row a name."""
+Frames = Mapping[str, Float[Tensor, "N 3 H W"]]
+"""Frames in [0, 1], a row a name."""
+
+
+def save_picture(path: Path, frames: Frames) -> None:
+    """Write rows of frames, clipped, as a PNG; raises `ImportError` where Pillow or OpenCV is missing."""
+    from loopcraft.drawing.canvas import enlarged  # machines that only train have no OpenCV and no Pillow
+    from loopcraft.drawing.grid import Row, draw_rows
+
     rows = []
     for name, row in frames.items():
         pixels = (row.float().clamp(0, 1) * 255).round().byte().movedim(1, -1)
         rows.append(Row(label=name, frames=list(pixels.cpu().numpy())))
-    return draw_rows(rows, tile=enlarged(rows[0].frames[0].shape[0], SMALLEST_TILE))
+    draw_rows(rows, tile=enlarged(rows[0].frames[0].shape[0], SMALLEST_TILE)).save(path)
 
 
 @torch.no_grad()
-def reconstructions(network: Autoencoder, images: Float[Tensor, "N 3 H W"]) -> Canvas:
+def reconstructions(network: Autoencoder, images: Float[Tensor, "N 3 H W"]) -> Frames:
     """The frames, and below them what each level gives back."""
     levels = network.encode(images)
     given_back = {f"level {level}": network.decode(latents, level) for level, latents in enumerate(levels)}
-    return draw({"truth": images, **given_back})
+    return {"truth": images, **given_back}
 
 
 @torch.no_grad()
@@ -45,7 +51,7 @@ def rollout(
     sampling: Sampling,
     latents: Float[Tensor, "T tokens C"],
     actions: Int64[Tensor, " T"],
-) -> Canvas:
+) -> Frames:
     """True frames, decoded, above those generated from the same context; evenly spread over the horizon."""
     whole = codec.autoencoder.grid
     grid = whole.coarser(video.space.finest)
@@ -61,4 +67,4 @@ def rollout(
     generated = torch.cat(finest)
     shown = torch.linspace(0, len(generated) - 1, COLUMNS).long()
     decoded = {"truth": levels[0][0, sampler.num_context :][shown], "generated": generated[shown]}
-    return draw({name: codec.decode(part[None])[0] for name, part in decoded.items()})
+    return {name: codec.decode(part[None])[0] for name, part in decoded.items()}

@@ -18,6 +18,7 @@ from benchmark.contract.model import ContractError
 from benchmark.harness.crashes import take_crash
 from benchmark.harness.score import VideoScores, write_scores
 from benchmark.harness.score_files import damage_of
+from benchmark.metrics import get_metrics
 from benchmark.results.result_file import Result, read_result
 from benchmark.sources import machine
 from benchmark.sources.machine import MachineError, PoisonedError, describe, failure_of, is_machines
@@ -322,7 +323,7 @@ def test_no_damage_of_a_header_is_a_traceback(whole, tmp_path) -> None:
     source = whole / "scores" / "000" / "001.safetensors"
     result = read_result(whole / "result.json")
     path = tmp_path / "mutant.safetensors"
-    metrics = run.get_metrics(list(result.headline))
+    metrics = get_metrics(list(result.headline))
     assert damage_of(source, metrics, result.protocol) is None
     found = []
     for mutant in mutants(source.read_bytes(), 500):
@@ -343,7 +344,7 @@ def test_no_damage_of_a_header_is_a_traceback(whole, tmp_path) -> None:
 def test_scores_of_another_shape_are_damaged(whole, tmp_path, changes: VideoScores, message) -> None:
     protocol = read_result(whole / "result.json").protocol
     write_scores(tmp_path / "scores.safetensors", changes, seconds=1.0)
-    damage = damage_of(tmp_path / "scores.safetensors", run.get_metrics(["psnr"]), protocol)
+    damage = damage_of(tmp_path / "scores.safetensors", get_metrics(["psnr"]), protocol)
     assert damage is not None
     assert re.search(message, damage)
 

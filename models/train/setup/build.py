@@ -12,7 +12,6 @@ from torch import Tensor
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.core.writing import writing_to
-from loopcraft.drawing.canvas import Canvas
 from models.latents.codec import FrameCodec
 from models.latents.store import OwnLatents, open_latents
 from models.networks.autoencoder import Autoencoder, AutoencoderConfig
@@ -26,7 +25,7 @@ from models.train.detail_loss import Lpips, gradient_difference
 from models.train.flags import AnyFlags, AutoencoderFlags, VideoFlags
 from models.train.loop import Draw
 from models.train.objectives import AutoencoderObjective, video_objective
-from models.train.pictures import COLUMNS, reconstructions, rollout
+from models.train.pictures import COLUMNS, Frames, reconstructions, rollout
 from models.train.processes import Processes
 from models.train.setup.frames import open_frames, refuse_world_flags
 from models.train.setup.run import Run, begin_with, make_config
@@ -67,7 +66,7 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
         detail="gradient" if flags.vgg is None else "lpips",
     )
 
-    def draw(trainer: Trainer, pool: EpisodePool) -> Canvas:
+    def draw(trainer: Trainer, pool: EpisodePool) -> Frames:
         frames = torch.linspace(0, int(pool.lengths[0]) - 1, COLUMNS).long()
         images = pool.values[0, frames].movedim(-1, 1).to(processes.device).float() / 255
         return reconstructions(cast(Autoencoder, trainer.best), images)
@@ -181,7 +180,7 @@ def _selector(
 
 
 def _rollout_picture(model: ModelConfig, codec: FrameCodec) -> Draw:
-    def draw(trainer: Trainer, pool: EpisodePool) -> Canvas:
+    def draw(trainer: Trainer, pool: EpisodePool) -> Frames:
         network = cast(VideoNetwork, trainer.best)
         length = int(pool.lengths[0])
         return rollout(
