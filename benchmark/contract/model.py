@@ -111,7 +111,8 @@ def check_members(model: Any, spec: str) -> FrameSource:
     """Raise `ContractError` unless `model` has what the contract names, of the right types."""
     methods = [name for name in ("rollout", "play") if callable(getattr(model, name, None))]
     if len(methods) != 1:
-        raise ContractError(f"{spec}: a model has one of the methods rollout and play, this has {methods}")
+        has = " and ".join(methods) or "neither"
+        raise ContractError(f"{spec}: a model has one of the methods rollout and play, this has {has}")
     if not isinstance(getattr(model, "name", None), str):
         raise ContractError(f"{spec}: the model's `name` must be a string")
     shape: Any = getattr(model, "frame_shape", 0)

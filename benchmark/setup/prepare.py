@@ -94,5 +94,5 @@ def _check_frame_shape(model: FrameSource, found: tuple[int, int, int]) -> None:
     if model.frame_shape is not None and tuple(model.frame_shape) != found:
         raise UserError(
             f"{model.name} makes frames of shape {tuple(model.frame_shape)} and the data set's are {found}: "
-            f"choose a data set of that resolution"
+            "choose a data set of that resolution, or tell the model which to make (--model-args)"
         )

@@ -69,7 +69,7 @@ class SourceFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class IsolationFlags:
-    """A process of its own for the model: the default for package.module:factory."""
+    """A process of its own for the model: by default a package.module:factory gets one, others do not."""
 
     isolate: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Run the model in a process of its own: what it does to that process fails a video, and ends no run."""

@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Self, cast
 
@@ -37,6 +38,8 @@ class UrlPath(PurePosixPath):
         assert mode == "rb"
         with _plain_errors(self):
             fs, path = _place(self)
+            if fs.protocol == "memory":  # hands all its readers one file, with one place in it
+                return BytesIO(fs.cat_file(path))
             file = fs.open(path, "rb", block_size=BLOCK_BYTES, cache_type="blockcache")
         return cast(BinaryIO, _File(self, file))
 

@@ -47,6 +47,16 @@ def test_an_address_is_a_path(address: str | Path) -> None:
     assert len({path, root / "000" / "001.mp4"}) == 1
 
 
+def test_readers_of_one_file_have_a_place_each(root: UrlPath, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(range(100)))
+    path = root / "a"
+    path.put(tmp_path / "a")
+    with path.open() as one, path.open() as other:
+        assert one.read(10) == bytes(range(10))
+        assert other.read(10) == bytes(range(10))
+        assert one.read(1) == b"\n"
+
+
 @pytest.mark.parametrize("local", ["data/test", "/data/test", "hf://lab/set", "c:/data", "a b://x", "data:x"])
 def test_what_is_no_address(local: str) -> None:
     assert not is_url(local)
