@@ -164,7 +164,7 @@ def test_however_a_run_ends_its_model_ends_too(data, tmp_path, number: int) -> N
         assert any("it hangs" in line for line in running.stderr)
         models = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
         running.send_signal(number)
-        said = running.communicate()[1]
+        said = running.communicate(timeout=300)[1]
     assert running.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}[number]
     assert ("interrupted; run the same command again" in said) == (number != signal.SIGKILL)
     assert "Traceback" not in said
