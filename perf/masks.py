@@ -1,8 +1,8 @@
 """What recall masks cost: `python -m perf.masks --weights weights`.
 
 Episodes of both block worlds are made, of 1024 frames at 256 x 256 and of 256 frames at 64 x 64, and their
-masks of the usual cells: processor time and bytes of the one to the other's; bytes of masks of single pixels;
-how many pixels of the horizon get another kind than by those. Then a video is scored by PSNR, SSIM and LPIPS,
+masks of cells of 2 x 2 pixels: processor time and bytes of the one to the other's; bytes of masks of single
+pixels; how many pixels get another kind than by those. Then a video is scored by PSNR, SSIM and LPIPS,
 without masks and with them.
 """
 

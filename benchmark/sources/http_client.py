@@ -8,15 +8,14 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
-import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from benchmark.contract.model import ContractError
-from benchmark.contract.precision import Precision
 from benchmark.sources.http_protocol import (
     BrokenStreamError,
     ModelCard,
+    ModelElsewhere,
     RolloutRequest,
     encode_request,
     read_records,
@@ -30,7 +29,7 @@ _LARGEST_CARD = 1 << 16
 """Bytes that are read of a server's description or error message."""
 
 
-class HttpModel:
+class HttpModel(ModelElsewhere):
     """A `RolloutModel` whose rollouts are done by the server at `url`: asked directly, whatever proxies there
     are, and nowhere else, whatever it answers.
     """
@@ -48,14 +47,7 @@ class HttpModel:
             raise
         except (SchemaError, HTTPException, OSError, ValueError, RecursionError) as error:
             raise UserError(f"{url}: not a model server of this protocol ({error})") from error
-        self.name, self.frame_shape, self.max_context = card.name, card.frame_shape, card.max_context
-        self.role, self.checkpoint_sha256 = card.role, card.checkpoint_sha256
-        self.conditioning = card.conditioning
-        self._precision = card.precision
-
-    def precision_on(self, device: torch.device) -> Precision | None:
-        """What the model computes in where it is served, whatever the device here."""
-        return self._precision
+        super().__init__(card)
 
     def rollout(
         self,

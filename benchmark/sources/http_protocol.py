@@ -79,6 +79,20 @@ class ModelCard:
         return content
 
 
+class ModelElsewhere:
+    """What a model in another process or on another machine says of itself, as a `RolloutModel` says it."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.name, self.frame_shape, self.max_context = card.name, card.frame_shape, card.max_context
+        self.role, self.checkpoint_sha256 = card.role, card.checkpoint_sha256
+        self.conditioning = card.conditioning
+        self._precision = card.precision
+
+    def precision_on(self, device: torch.device) -> Precision | None:
+        """What the model computes in where it runs, whatever the device here."""
+        return self._precision
+
+
 def describe(model: RolloutModel, compute: Compute) -> ModelCard:
     """The card of a model that is served on some device."""
     return ModelCard(

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError
-from benchmark.contract.precision import Precision
 from benchmark.sources import model_process as process
-from benchmark.sources.http_protocol import RolloutRequest, encode_request
+from benchmark.sources.http_protocol import ModelElsewhere, RolloutRequest, encode_request
 from benchmark.sources.machine import MachineError
 from benchmark.sources.model_process import Description, Failure, Order
 from loopcraft.companions.companion import Companion, CompanionEndedError, Limits
@@ -51,7 +50,7 @@ class LastWordsError(Exception):
     """The cause of a failure: the traceback in the model's process, or what it printed last."""
 
 
-class IsolatedModel:
+class IsolatedModel(ModelElsewhere):
     """A `RolloutModel` that `load_model` finds so, loaded and asked in a process of its own."""
 
     def __init__(
@@ -85,14 +84,8 @@ class IsolatedModel:
             raise NoRolloutError(
                 f"{spec} looks frames up and rolls nothing out: it cannot have a process of its own"
             )
-        self.name, self.frame_shape, self.max_context = card.name, card.frame_shape, card.max_context
-        self.role, self.checkpoint_sha256 = card.role, card.checkpoint_sha256
-        self.conditioning, self.notes = card.conditioning, described.notes
-        self._precision = card.precision
-
-    def precision_on(self, device: torch.device) -> Precision | None:
-        """What the model says that it computes in, in its process."""
-        return self._precision
+        super().__init__(card)
+        self.notes = described.notes
 
     def rollout(
         self,

@@ -6,8 +6,6 @@ from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 
-_EXIT_USAGE = 2
-
 
 def explain_missing(room: str) -> None:
     """Have a missing package end this process in one sentence, if the process is a command of `room`.
@@ -27,7 +25,7 @@ def explain_missing(room: str) -> None:
             return
         extra = room if room in extras else extras[0]
         print(f"error: this needs the package {missing}: pip install 'loopcraft[{extra}]'", file=sys.stderr)
-        raise SystemExit(_EXIT_USAGE)
+        raise SystemExit(2)  # EXIT_USAGE of cli.py, whose own imports this must not need
 
     sys.excepthook = end
 
