@@ -1,6 +1,6 @@
 """Draw the README's moving picture, and a still of it: `python docs/moving.py`.
 
-The still of the other world: `python docs/moving.py --world voxel-v1 --candidate 9 --out None --still docs/models-voxel.jpg`.
+The still of the other world is `--world voxel-v1 --candidate 9 --out None --still docs/models-voxel.jpg`.
 
 An episode that no model has seen: the truth, what MilliVid and its baselines from the box make of
 the same 64 frames and actions, and where the agent is. Frames of the context come first; the line below tells
@@ -142,7 +142,8 @@ def main() -> None:
 def save_moving(episode: Episode, flags: Flags) -> None:
     """Write the moving picture, and say how large it is."""
     ground = ground_below(flags.world, episode.seed, episode.poses)
-    assert ground is not None and flags.out is not None
+    assert ground is not None
+    assert flags.out is not None
     pictures = [draw_frame(episode, ground, frame).pixels for frame in range(0, FRAMES, STEP)]
     frames = [Image.fromarray(picture) for picture in pictures]
     frames[0].save(

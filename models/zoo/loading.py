@@ -191,8 +191,9 @@ def find_weights(stem: str, checkpoint: str) -> Stored:
     if folder.parent == PRETRAINED_FOLDER:
         boxed = ", ".join(sorted(path.stem for path in folder.glob(f"*{SUFFIX}")))
         raise UserError(
-            f"no weights of {stem} for {folder.name} come with the project, only {boxed}; give a checkpoint (a "
-            f"folder, 'published'{_other_sets(stem)}), or a preset with random weights ({', '.join(PRESETS)})"
+            f"no weights of {stem} for {folder.name} come with the project, only {boxed}; give a checkpoint "
+            f"(a folder, 'published'{_other_sets(stem)}), or a preset with random weights "
+            f"({', '.join(PRESETS)})"
         )
     raise UserError(f"{folder}: holds no {stem}{SUFFIX}; give the folder of a checkpoint")
 

@@ -126,7 +126,7 @@ def test_models_beat_the_bounds(world, name, metric, window):
 @pytest.mark.parametrize("window", ["medium", "long"])
 @pytest.mark.parametrize("world", SETS)
 def test_millivid_is_ahead_where_memory_counts(world, window):
-    """By more than chance: the interval of the difference a video lies on one side of zero, for pictures that stand still too."""
+    """By more than chance: the interval of the difference a video leaves out zero."""
     for metric, sign in (("psnr", 1), ("lpips", -1)):
         ours = np.array(result_of(world, "millivid").metrics[metric].videos[window])
         for other in (*BASELINES, "copy-last"):
@@ -170,7 +170,7 @@ def test_a_set_that_is_not_there_is_a_sentence():
         UserError, match="no weights of upscale for plaza-v1 come with the project, only autoenc"
     ):
         build_rollout("upscale", world="plaza-v1")
-    with pytest.raises(UserError, match="for voxel-v1 come .* 'published', 'pretrained/plaza-v1'"):
+    with pytest.raises(UserError, match=r"for voxel-v1 come .* 'published', 'pretrained/plaza-v1'"):
         build_rollout("millivid-causal", world="voxel-v1")
 
 
