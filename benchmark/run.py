@@ -65,7 +65,7 @@ def _evaluate(flags: Flags, evaluation: Evaluation) -> Result:
         say(note, "yellow")
     if result.failed:
         count = f"{len(result.failed)} of {len(evaluation.keys)}"
-        say(f"{count} videos are left out; why is in {workspace.root / 'failures'}")
+        say(f"{count} videos are left out; tracebacks are in {workspace.root / 'failures'}")
     return result
 
 

@@ -4,16 +4,19 @@ import importlib
 import inspect
 import json
 import sys
+import traceback
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from benchmark.contract.model import ContractError, FrameSource, check_members
+from benchmark.contract.model import FrameSource, check_members
 from benchmark.sources import exits
 from benchmark.sources.http_client import HttpModel
-from loopcraft.core.errors import UserError
+from benchmark.sources.machine import describe
+from loopcraft.core.errors import UserCodeError, UserError
 
 ENTRY_POINTS = "loopcraft.models"
 
@@ -24,7 +27,8 @@ def load_model(
     """The model called `spec`: a registered name, `package.module:factory` or http://HOST:PORT.
 
     The factory (a class is one) is called with the `arguments` as keywords. One that takes a `world` gets
-    the id of the data's, unless the arguments name another.
+    the id of the data's, unless the arguments name another. Raises `UserError`; `UserCodeError`, with the
+    traceback, for what the model's own code raises.
     """
     given = dict(arguments or {})
     try:
@@ -39,8 +43,29 @@ def load_model(
                 said = json.dumps(dict(arguments or {}))
                 raise UserError(f"--model-args {said} do not fit {spec}: {error}") from error
             return check_members(factory(**given), spec)
+    except UserError:
+        raise
     except exits.ModelExitError as error:
-        raise ContractError(f"{spec}: {error}") from error
+        raise not_loaded(spec, str(error), error.__cause__ or error) from error
+    except Exception as error:
+        if isinstance(error, OSError) and ":" not in spec:  # a file of a model of ours: told by its path
+            raise
+        raise not_loaded(spec, f"it raised {describe(error)}", error) from error
+
+
+def not_loaded(spec: str, what: str, error: BaseException) -> UserCodeError:
+    """What is said of a model whose code raised `error` as it was loaded."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and _is_on_the_way(trace):
+        trace = trace.tb_next
+    details = "".join(traceback.format_exception(type(error), error, trace))
+    return UserCodeError(f"{spec}: could not be loaded: {what}", details)
+
+
+def _is_on_the_way(trace: TracebackType) -> bool:
+    """Whether a frame calls the model's code and is none of it."""
+    file = trace.tb_frame.f_code.co_filename
+    return file in (__file__, importlib.__file__) or file.startswith("<frozen importlib")
 
 
 def parse_model_args(text: str) -> dict[str, Any]:

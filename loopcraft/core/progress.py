@@ -51,7 +51,7 @@ class Meter:
         return ((done_now - done) / seconds, (failed_now - failed) / seconds) if seconds > 0 else (0.0, 0.0)
 
     def __str__(self) -> str:
-        """As in "12 of 64 episodes, 2 failed, 3.21 episodes/s, 0:16 left": the time is for all that are left."""
+        """As in "12 of 64 episodes, 2 failed, 3.21 episodes/s, 0:16 left", until all are done."""
         said = f"{self.done} of {self.total} {self._unit}"
         if self.failed:
             said += f", {self.failed} failed"

@@ -245,7 +245,7 @@ def test_making_the_model_is_watched_too(capsys) -> None:
     assert check.main(["--model", f"{__name__}:ChangesDirectoryWhenMade", *size]) == 1
     assert "the model changed the working directory to /" in capsys.readouterr().out
     assert check.main(["--model", f"{__name__}:ExitsWhenMade", *size]) == 2
-    assert "ExitsWhenMade: sys.exit(None) was called" in capsys.readouterr().err
+    assert "ExitsWhenMade: could not be loaded: sys.exit(None) was called" in capsys.readouterr().err
 
 
 def test_reading_ahead_in_the_actions_is_said_and_fails_only_where_asked() -> None:

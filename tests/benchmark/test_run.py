@@ -208,7 +208,7 @@ def test_a_failing_video_is_named_and_the_others_are_scored(data, tmp_path, batc
     said = capsys.readouterr().err
     assert "000/001" in said
     assert re.search(r"scoring: 3 of 3 videos, 1 failed, .* videos/s, took", said)
-    assert f"1 of 3 videos are left out; why is in {out / 'failures'}" in said
+    assert f"1 of 3 videos are left out; tracebacks are in {out / 'failures'}" in said
     traceback = (out / "failures" / "000" / "001.txt").read_text()
     assert "Traceback" in traceback
     assert "in rollout" in traceback
