@@ -4,18 +4,16 @@ import importlib
 import inspect
 import json
 import sys
-import traceback
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from benchmark.contract.model import FrameSource, check_members
 from benchmark.sources import exits
 from benchmark.sources.http_client import HttpModel
-from benchmark.sources.machine import describe
+from benchmark.sources.machine import describe, own_traceback
 from loopcraft.core.errors import UserCodeError, UserError
 
 ENTRY_POINTS = "loopcraft.models"
@@ -55,17 +53,7 @@ def load_model(
 
 def not_loaded(spec: str, what: str, error: BaseException) -> UserCodeError:
     """What is said of a model whose code raised `error` as it was loaded."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and _is_on_the_way(trace):
-        trace = trace.tb_next
-    details = "".join(traceback.format_exception(type(error), error, trace))
-    return UserCodeError(f"{spec}: could not be loaded: {what}", details)
-
-
-def _is_on_the_way(trace: TracebackType) -> bool:
-    """Whether a frame calls the model's code and is none of it."""
-    file = trace.tb_frame.f_code.co_filename
-    return file in (__file__, importlib.__file__) or file.startswith("<frozen importlib")
+    return UserCodeError(f"{spec}: could not be loaded: {what}", own_traceback(error))
 
 
 def parse_model_args(text: str) -> dict[str, Any]:
