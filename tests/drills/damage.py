@@ -22,7 +22,7 @@ import tyro
 from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import generator
 from tests.drills.apart import run_apart
-from tests.drills.commands import COMMANDS, Command, on_the_hub, write_inputs
+from tests.drills.commands import COMMANDS, Command, on_the_hub, rehearse
 from tests.drills.folders import FOLDERS, Folder
 
 OUTCOMES = ("same", "named", "no checksum", "unnoticed", "traceback")
@@ -125,8 +125,7 @@ def main(flags: Flags) -> int:
     print(f"{'folder':12}" + "".join(f"{name:>13}" for name in OUTCOMES))
     with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         top = Path(name)
-        inputs = run_apart(lambda: write_inputs(top / "inputs"), top / "log")
-        assert inputs.code == 0, inputs.said
+        rehearse(top)
         ways: dict[type, Callable[..., Counter[str]]] = {Folder: drill_folder, Command: drill_command}
         drilled = [kind for kind in (*FOLDERS, *COMMANDS) if kind.name != "publish"]  # it writes no folder
         for kind in drilled:

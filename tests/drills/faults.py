@@ -31,7 +31,7 @@ from tests.drills.apart import (
     shared_memory,
     temporary_folder,
 )
-from tests.drills.commands import Command, chosen, on_the_hub, write_inputs
+from tests.drills.commands import Command, chosen, on_the_hub, rehearse
 from tests.drills.kills import PASSING
 
 _CLONE_NEWNS = 0x20000
@@ -175,8 +175,7 @@ def main(flags: Flags) -> int:
     print(f"{'command':10}" + "".join(f"{fault.name:>18}" for fault in FAULTS))
     with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         top = Path(name)
-        inputs = run_apart(lambda: write_inputs(top / "inputs"), top / "log")
-        assert inputs.code == 0, inputs.said
+        rehearse(top)
         for command in chosen(flags.only):
             folder = top / command.name
             folder.mkdir()

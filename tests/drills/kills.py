@@ -15,7 +15,7 @@ import tyro
 
 from loopcraft.core.seeding import generator
 from tests.drills.apart import PATIENCE_S, adopt_orphans, orphans, run_apart, shared_memory, temporary_folder
-from tests.drills.commands import Command, chosen, on_the_hub, write_inputs
+from tests.drills.commands import Command, chosen, on_the_hub, rehearse
 
 KILLS = 3
 """Of the same run, at most."""
@@ -105,8 +105,7 @@ def main(flags: Flags) -> int:
     print(f"{'command':10}{'rounds':>8}{'kills':>8}" + "".join(f"{name:>15}" for name in FAULTS.values()))
     with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         folder = Path(name)
-        inputs = run_apart(lambda: write_inputs(folder / "inputs"), folder / "log")
-        assert inputs.code == 0, inputs.said
+        rehearse(folder)
         for command in chosen(flags.only):
             tally = drill(command, folder / command.name, flags.rounds, flags.seed)
             faults = "".join(f"{getattr(tally, fault):15}" for fault in FAULTS)
