@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,8 +168,9 @@ def problems(ended: Ended, codes: tuple[int, ...]) -> list[str]:
     return found
 
 
-def main(flags: Flags) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Drill all commands; 1 if anything was wrong."""
+    flags = tyro.cli(Flags, args=argv, description=__doc__)
     is_good, is_root = True, os.geteuid() == 0
     adopt_orphans()
     print(f"{'command':10}" + "".join(f"{fault.name:>18}" for fault in FAULTS))
@@ -196,4 +197,4 @@ def main(flags: Flags) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(tyro.cli(Flags, description=__doc__)))
+    raise SystemExit(main())

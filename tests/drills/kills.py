@@ -8,6 +8,7 @@ nothing temporary may be left: no file in the folder or in TMPDIR, no shared mem
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,8 +99,9 @@ def drill(command: Command, folder: Path, rounds: int, seed: int) -> Tally:
     return tally
 
 
-def main(flags: Flags) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Drill all commands; 1 if anything was wrong."""
+    flags = tyro.cli(Flags, args=argv, description=__doc__)
     is_good = True
     adopt_orphans()
     print(f"{'command':10}{'rounds':>8}{'kills':>8}" + "".join(f"{name:>15}" for name in FAULTS.values()))
@@ -115,4 +117,4 @@ def main(flags: Flags) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(tyro.cli(Flags, description=__doc__)))
+    raise SystemExit(main())
