@@ -1,6 +1,5 @@
 """The drills of kills, faults, damage and mutated input in short; `make drills` has the long form."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from tests.drills.commands import COMMANDS
 from tests.drills.files import KINDS
 from tests.drills.folders import FOLDERS
+from tests.fakes import nursery
 
 ROOT = Path(__file__).resolve().parents[1]
 SHORT = {
@@ -27,12 +27,10 @@ ROWS = {
 
 
 @pytest.mark.parametrize("drill", SHORT)
-def test_a_short_drill_finds_nothing(drill: str) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-    command = [sys.executable, "-m", f"tests.drills.{drill}", *SHORT[drill]]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(done.stdout.splitlines()) == 1 + ROWS[drill]
+def test_a_short_drill_finds_nothing(drill: str, tmp_path: Path) -> None:
+    done = nursery.start(tmp_path, f"tests.drills.{drill}", *SHORT[drill])
+    assert done.wait() == 0, done.out + done.err
+    assert len(done.out.splitlines()) == 1 + ROWS[drill]
 
 
 def test_inputs_guided_by_coverage_are_taken_or_refused() -> None:

@@ -1,11 +1,13 @@
 """Small commands for the drills: what each writes, and what of it must be the same however it went."""
 
+import io
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from uuid import uuid4
 
@@ -45,7 +47,7 @@ class Command:
     """How files of its folder end that have no checksum: damage in them may go unnoticed."""
 
 
-def write_inputs(folder: Path) -> int:
+def _write_inputs(folder: Path) -> int:
     """What the commands read."""
     write_dataset(folder / "data", num_videos=2)
     write_latents(folder / "latents")
@@ -129,6 +131,16 @@ def _build(inputs: Path, out: Path) -> int:
     (inputs / "entries").mkdir(exist_ok=True)
     places = ["--data", str(inputs / "data"), "--entries", str(inputs / "entries")]
     return build.main([str(inputs / "run"), "--out", str(out), *places])
+
+
+def rehearse(top: Path) -> Path:
+    """Make what the commands read (the folder), and import what they import late, so that no fork does."""
+    inputs = top / "inputs"
+    with redirect_stdout(io.StringIO()):
+        codes = (_write_inputs(inputs), _report(inputs, inputs / "report"), _build(inputs, inputs / "site"))
+    assert codes == (0, 0, 0)
+    import_module("torch._dynamo")  # which optimizers import
+    return inputs
 
 
 HUB = hub_state.Hub()

@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ import tyro
 from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import generator
 from tests.drills.apart import run_apart
-from tests.drills.commands import COMMANDS, Command, on_the_hub, write_inputs
+from tests.drills.commands import COMMANDS, Command, on_the_hub, rehearse
 from tests.drills.folders import FOLDERS, Folder
 
 OUTCOMES = ("same", "named", "no checksum", "unnoticed", "traceback")
@@ -119,14 +119,14 @@ def drill_command(command: Command, root: Path, flags: Flags) -> Counter[str]:
     return drill(whole, outcome, flags, command.without_sums)
 
 
-def main(flags: Flags) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Drill all folders; 1 if there was a traceback, or damage that a checksum should have shown."""
+    flags = tyro.cli(Flags, args=argv, description=__doc__)
     is_good = True
     print(f"{'folder':12}" + "".join(f"{name:>13}" for name in OUTCOMES))
     with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         top = Path(name)
-        inputs = run_apart(lambda: write_inputs(top / "inputs"), top / "log")
-        assert inputs.code == 0, inputs.said
+        rehearse(top)
         ways: dict[type, Callable[..., Counter[str]]] = {Folder: drill_folder, Command: drill_command}
         drilled = [kind for kind in (*FOLDERS, *COMMANDS) if kind.name != "publish"]  # it writes no folder
         for kind in drilled:
@@ -141,4 +141,4 @@ def main(flags: Flags) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(tyro.cli(Flags, description=__doc__)))
+    raise SystemExit(main())

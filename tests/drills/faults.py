@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from tests.drills.apart import (
     shared_memory,
     temporary_folder,
 )
-from tests.drills.commands import Command, chosen, on_the_hub, write_inputs
+from tests.drills.commands import Command, chosen, on_the_hub, rehearse
 from tests.drills.kills import PASSING
 
 _CLONE_NEWNS = 0x20000
@@ -168,15 +168,15 @@ def problems(ended: Ended, codes: tuple[int, ...]) -> list[str]:
     return found
 
 
-def main(flags: Flags) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Drill all commands; 1 if anything was wrong."""
+    flags = tyro.cli(Flags, args=argv, description=__doc__)
     is_good, is_root = True, os.geteuid() == 0
     adopt_orphans()
     print(f"{'command':10}" + "".join(f"{fault.name:>18}" for fault in FAULTS))
     with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         top = Path(name)
-        inputs = run_apart(lambda: write_inputs(top / "inputs"), top / "log")
-        assert inputs.code == 0, inputs.said
+        rehearse(top)
         for command in chosen(flags.only):
             folder = top / command.name
             folder.mkdir()
@@ -197,4 +197,4 @@ def main(flags: Flags) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(tyro.cli(Flags, description=__doc__)))
+    raise SystemExit(main())

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,8 +208,9 @@ def drill(name: str, reader: Reader, inputs: int, seed: int) -> Counter[str]:
     return found
 
 
-def main(flags: Flags) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Drill all readers; 1 if one did what it must not."""
+    flags = tyro.cli(Flags, args=argv, description=__doc__)
     columns = ("taken", "refused", "other", "slow", "MB more")
     print(f"{'reader':20}" + "".join(f"{column:>10}" for column in columns))
     is_good = True
@@ -225,4 +226,4 @@ def main(flags: Flags) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(tyro.cli(Flags, description=__doc__)))
+    raise SystemExit(main())

@@ -8,6 +8,7 @@ nothing temporary may be left: no file in the folder or in TMPDIR, no shared mem
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import tyro
 
 from loopcraft.core.seeding import generator
 from tests.drills.apart import PATIENCE_S, adopt_orphans, orphans, run_apart, shared_memory, temporary_folder
-from tests.drills.commands import Command, chosen, on_the_hub, write_inputs
+from tests.drills.commands import Command, chosen, on_the_hub, rehearse
 
 KILLS = 3
 """Of the same run, at most."""
@@ -98,15 +99,15 @@ def drill(command: Command, folder: Path, rounds: int, seed: int) -> Tally:
     return tally
 
 
-def main(flags: Flags) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Drill all commands; 1 if anything was wrong."""
+    flags = tyro.cli(Flags, args=argv, description=__doc__)
     is_good = True
     adopt_orphans()
     print(f"{'command':10}{'rounds':>8}{'kills':>8}" + "".join(f"{name:>15}" for name in FAULTS.values()))
     with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         folder = Path(name)
-        inputs = run_apart(lambda: write_inputs(folder / "inputs"), folder / "log")
-        assert inputs.code == 0, inputs.said
+        rehearse(folder)
         for command in chosen(flags.only):
             tally = drill(command, folder / command.name, flags.rounds, flags.seed)
             faults = "".join(f"{getattr(tally, fault):15}" for fault in FAULTS)
@@ -116,4 +117,4 @@ def main(flags: Flags) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(tyro.cli(Flags, description=__doc__)))
+    raise SystemExit(main())

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-IMPORTED = ("benchmark.run", "models.train.__main__")
+IMPORTED = ("benchmark.run", "models.train.__main__", "torch._dynamo")
+"""The last one is what optimizers import when they are made."""
 PATIENCE_S = 300.0
 _NUMBERS = count()
 

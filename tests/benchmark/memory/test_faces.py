@@ -38,24 +38,24 @@ def sightings(played: Played) -> Sightings:
     return find_sightings(played.ids, played.poses, CONTEXT)
 
 
-def plane_of(face: int) -> tuple[int, int] | None:
-    """The axis and the level of a face, from its id."""
-    x, z, y, side = face >> 36, face >> 12 & 0xFFFFFF, face >> 4 & 0xFF, (face & 0xF) - 1
-    if not 0 <= side <= 5:
-        return None
+def planes_of(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The axes and the levels of faces, from their ids; axis -1 of what is none."""
+    x, z, y, side = faces >> 36, faces >> 12 & 0xFFFFFF, faces >> 4 & 0xFF, faces & 0xF
     x, z = ((value + (1 << 23)) % (1 << 24) - (1 << 23) for value in (x, z))
-    return side // 2, (x, y, z)[side // 2] + side % 2
+    axes = np.where((side >= 1) & (side <= 6), (side - 1) // 2, -1)
+    return axes, np.choose(np.maximum(axes, 0), (x, y, z)) + (side - 1) % 2
 
 
-def point_of(pose: np.ndarray, row: int, column: int, face: int) -> np.ndarray:
-    """Where the middle of a pixel meets the plane of a face, the head being level."""
+def points_of(pose: np.ndarray, rows: np.ndarray, columns: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Where the middles of pixels meet the planes of faces (N, 3), the head being level."""
     yaw = math.radians(pose[3])
-    right, down = (column + 0.5 - SIDE / 2) / FOCAL, (row + 0.5 - SIDE / 2) / FOCAL
+    right, down = (columns + 0.5 - SIDE / 2) / FOCAL, (rows + 0.5 - SIDE / 2) / FOCAL
     ahead = np.array([-math.sin(yaw), 0, math.cos(yaw)])
-    ray = ahead + right * np.array([-math.cos(yaw), 0, -math.sin(yaw)]) - down * np.array([0, 1, 0])
+    rays = ahead + np.outer(right, [-math.cos(yaw), 0, -math.sin(yaw)]) - np.outer(down, [0, 1, 0])
     eye = pose[:3] + np.array([0, 1.62, 0])
-    axis, level = plane_of(face)
-    return eye + (level - eye[axis]) / ray[axis] * ray
+    axes, levels = planes_of(faces)
+    along = (levels - eye[axes]) / np.take_along_axis(rays, axes[:, None], axis=1)[:, 0]
+    return eye + along[:, None] * rays
 
 
 def place_in(pose: np.ndarray, point: np.ndarray) -> tuple[float, float] | None:
@@ -71,7 +71,7 @@ def place_in(pose: np.ndarray, point: np.ndarray) -> tuple[float, float] | None:
 def by_definition(played: Played, frame: int, row: int, column: int) -> tuple[int, float, float] | None:
     """Of one pixel the earlier frame and the place there; None if it is not compared."""
     face = int(played.ids[frame, row, column])
-    if plane_of(face) is None or not (0 < row < SIDE - 1 and 0 < column < SIDE - 1):
+    if planes_of(np.array([face]))[0][0] < 0 or not (0 < row < SIDE - 1 and 0 < column < SIDE - 1):
         return None
     if any(played.ids[frame, row + i, column + j] != face for i, j in ((-1, 0), (1, 0), (0, -1), (0, 1))):
         return None
@@ -84,7 +84,8 @@ def by_definition(played: Played, frame: int, row: int, column: int) -> tuple[in
     if len(stretches) < 2 or stretches[-1][0] < CONTEXT:
         return None
     earlier = max(stretches[-2], key=lambda shown: (areas[shown], shown))
-    place = place_in(played.poses[earlier], point_of(played.poses[frame], row, column, face))
+    point = points_of(played.poses[frame], *np.array([[row], [column], [face]]))[0]
+    place = place_in(played.poses[earlier], point)
     if place is None or min(place) < 0.5 or max(place) > SIDE - 0.5:
         return None
     left, top = (min(int(along - 0.5), SIDE - 2) for along in place)
@@ -116,10 +117,10 @@ def test_sightings_are_what_the_definition_says(played: Played, sightings: Sight
 def painted(played: Played) -> np.ndarray:
     """Frames of a world whose colours are waves along its axes, eight blocks long."""
     frames = np.zeros((*played.ids.shape, 3), np.uint8)
-    for frame, row, column in np.argwhere(played.ids != SKY).tolist():
-        if plane_of(face := int(played.ids[frame, row, column])) is not None:
-            point = point_of(played.poses[frame], row, column, face)
-            frames[frame, row, column] = np.round(128 + 100 * np.sin(point * math.pi / 4))
+    for frame, ids, pose in zip(frames, played.ids.astype(np.int64), played.poses, strict=True):
+        rows, columns = np.nonzero(planes_of(ids)[0] >= 0)
+        points = points_of(pose, rows, columns, ids[rows, columns])
+        frame[rows, columns] = np.round(128 + 100 * np.sin(points * math.pi / 4))
     return frames
 
 
