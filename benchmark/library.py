@@ -60,10 +60,9 @@ def evaluate(
         raise UserError("isolate: give the model by its name, or as package.module:factory, not as an object")
     source = None if isinstance(model, str) else _source_of(model)
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(out or folder).absolute()
         flags = Flags(
             data=Path(str(episodes.root)),
-            out=root,
+            out=Path(out or folder),
             source=SourceFlags(model=name),
             task=TaskFlags(protocol=protocol, max_videos=max_videos, seed=seed),
             scoring=MetricFlags(metrics=",".join(metrics or ()), weights=Path(weights) if weights else None),
@@ -72,8 +71,8 @@ def evaluate(
             isolation=isolation,
         ).with_absolute_paths()
         evaluation = prepare(flags, episodes=episodes, source=source)
-        with closing(evaluation.source), writing_to(root, swept=()):
-            workspace = Workspace(root)
+        with closing(evaluation.source), writing_to(flags.out, swept=()):
+            workspace = Workspace(flags.out)
             workspace.claim(evaluation.identity)
             left = score_missing(evaluation, workspace, lambda keys: None)
             result = collect(evaluation, workspace, left)

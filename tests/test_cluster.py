@@ -146,6 +146,24 @@ def test_a_model_that_crashes_its_workers_has_failed(
 
 
 @needs_ray
+def test_failed_videos_of_data_at_an_address_are_tried_again(
+    cluster: tuple[Any, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_dataset(tmp_path / "data")
+    marker, out = tmp_path / "healed", tmp_path / "ray"
+    arguments = ["--model-args", f'{{"marker": "{marker}"}}']
+    on_ray = [*arguments, "--executor", "ray", "--address", cluster[0].address, "--workers", "1"]
+    address = Path(f"file://{data}")
+    failed = score("FailingUnless", address, out, *on_ray, code=1).failed
+    assert failed == {SECOND: "noise raised RuntimeError: not yet"}
+    marker.touch()
+    capsys.readouterr()
+    found = score("FailingUnless", address, out, *on_ray, "--retry-failed")
+    assert "scoring: 1 of 1 videos, " in capsys.readouterr().err
+    assert same(found) == same(score("FailingUnless", data, tmp_path / "local", *arguments))
+
+
+@needs_ray
 def test_a_cluster_that_loses_a_node_makes_the_same_bytes(
     cluster: tuple[Any, Any],
     expected: dict[str, bytes],

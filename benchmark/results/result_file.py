@@ -30,6 +30,7 @@ from loopcraft.core.checksums import json_sha256
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_key, write_json
+from loopcraft.core.urls import COPY, require_folder
 
 FORMAT = "loopcraft-result"
 VERSION = 2
@@ -153,6 +154,8 @@ def read_result(path: Path) -> Result:
 
 def read_results(paths: Sequence[Path]) -> dict[str, Result]:
     """Several results by the path of their file; a folder stands for the result.json in it."""
+    for path in paths:
+        require_folder(path, COPY)
     files = [path / "result.json" if path.is_dir() else path for path in paths]
     if not files or len(set(files)) < len(files):
         raise UserError("name at least one result file (or the folder of its run), and each of them once")

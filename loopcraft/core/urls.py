@@ -132,12 +132,14 @@ def path_at(address: str | AnyPath) -> AnyPath:
     return UrlPath(f"{scheme}:/{rest}")
 
 
-def require_folder(path: Path) -> None:
-    """Raise `UserError` for an address that was taken for a local path."""
+def require_folder(path: Path, does: str = "writes to folders; choose a folder") -> None:
+    """Raise `UserError` for an address that was taken for a local path; `does` is what the command does."""
     if is_url(path):
-        raise UserError(
-            f"{path_at(path)}: is an address, and this command writes to folders; choose a folder"
-        )
+        raise UserError(f"{path_at(path)}: is an address, and this command {does}")
+
+
+COPY = "reads this from folders; copy it to one"
+"""What a command does, to which `require_folder` refuses an address that is read."""
 
 
 def existing(root: AnyPath, names: Sequence[str]) -> set[str]:

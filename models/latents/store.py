@@ -28,7 +28,7 @@ from loopcraft.core.checksums import add_sums, read_json, sums_of
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import encode_json, is_inside, whole_file
-from loopcraft.core.urls import AnyPath
+from loopcraft.core.urls import COPY, AnyPath, require_folder
 from loopcraft.dataset.layout import INDEX, STATE_COLUMNS
 from models.latents.pyramid_files import read_pyramid
 from models.networks.tokens import Grid
@@ -162,6 +162,7 @@ Latents = OwnLatents | PublishedLatents
 
 def open_latents(root: Path, published_grid: Grid | None = None) -> Latents:
     """Open a folder of either format; `published_grid` is the shape of .pyramid files (None: the paper's)."""
+    require_folder(root, COPY)
     names = [name for name in (INDEX, PUBLISHED_INDEX) if (root / name).is_file()]
     if not names:
         raise UserError(

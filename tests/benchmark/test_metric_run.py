@@ -1,7 +1,9 @@
 """Whole runs with network metrics: absent with the command that helps, strict, verified, and recorded."""
 
 import hashlib
+import pickle
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,10 @@ import torch
 from benchmark import run
 from benchmark.metrics import i3d
 from benchmark.results.result_file import Result, read_result
+from benchmark.setup import workers
 from benchmark.weight_files import bundle
 from benchmark.weight_files.bundle import Bundle, Network, PublishedFile
+from loopcraft.executors.local import LocalExecutor
 from tests.fakes import tiny_networks
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.tiny_networks import fill, save_script
@@ -74,6 +78,21 @@ def scored(data: Path, weights: Path, networks, tmp_path_factory) -> Result:
         result = score(data, tmp_path_factory.mktemp("out") / "run", "--weights", str(weights))
     assert result is not None
     return result
+
+
+def test_workers_have_the_same_distances(data, weights, networks, scored, tmp_path, monkeypatch) -> None:
+    """A worker told all in a message, as on a cluster; in this process, where the networks are tiny."""
+
+    class Messages(LocalExecutor):
+        def run(self, job, items, *, make_state):
+            return super().run(job, items, make_state=pickle.loads(pickle.dumps(make_state)))
+
+    monkeypatch.setattr(bundle, "load_networks", lambda: networks)
+    monkeypatch.setattr(workers, "open_executor", lambda *_, **__: nullcontext(Messages()))
+    result = score(data, tmp_path / "run", "--weights", str(weights), "--workers", "2")
+    assert result is not None
+    assert result.metrics == scored.metrics
+    assert {"fvd", "kvd", "fid"} <= set(result.metrics)
 
 
 def test_without_weights_metrics_are_absent_with_the_command(data: Path, tmp_path: Path, capsys) -> None:

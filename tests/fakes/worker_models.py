@@ -49,6 +49,15 @@ class KilledOnce(Noise):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class FailingUnless(Noise):
+    """Fails, until the marker is there."""
+
+    def act(self) -> None:
+        """Raise an exception."""
+        if not self.marker.exists():
+            raise RuntimeError("not yet")
+
+
 class Crashing(Noise):
     """Its process crashes, always."""
 

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import generator
+from loopcraft.core.urls import AnyPath, UrlPath
 from loopcraft.dataset.layout import INDEX
 from loopcraft.walks.actions import actions_of
 from models.latents.store import MANIFEST, PUBLISHED_INDEX, Latents
@@ -100,6 +101,8 @@ class LatentEpisodes(StoredEpisodes):
 EpisodeSource = WorldEpisodes | DatasetEpisodes | LatentEpisodes
 
 
-def holds_latents(root: Path) -> bool:
-    """Whether a folder holds latents and not frames."""
+def holds_latents(root: AnyPath) -> bool:
+    """Whether a folder holds latents and not frames; at an address, whether it holds latents of ours."""
+    if isinstance(root, UrlPath):
+        return (root / MANIFEST).is_file()
     return (root / MANIFEST).is_file() or next(root.rglob("*.pyramid"), None) is not None

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, whole_file
+from loopcraft.core.urls import path_at
 from loopcraft.core.writing import writing_to
 from models.latents.codec import FrameCodec
 from models.latents.store import OwnLatents, open_latents
@@ -85,7 +86,7 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
 def _build_video(flags: VideoFlags, processes: Processes) -> Run:
     flags.sizes.model(flags.model)  # refuses an unknown model before anything is read
     autoencoder, sha256 = _load_autoencoder(flags)
-    is_latent = not is_world(flags.data) and holds_latents(Path(flags.data))
+    is_latent = not is_world(flags.data) and holds_latents(path_at(flags.data))
     size = flags.sizes.frame_size if autoencoder is None else autoencoder.config.frame_size
     model = flags.sizes.model(flags.model, size)
     grid = model.autoencoder.grid if autoencoder is None else autoencoder.grid
