@@ -25,8 +25,6 @@ from loopcraft.generation.recall_masks import recall_masks
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_surface_world
 
-STRETCHES = (range(1, 65), *(range((64 << k) + 1, (128 << k) + 1) for k in range(10)))
-"""1-64 frames ago, 65-128, 129-256 and so on."""
 FRAMES = 128
 CANDIDATES = 8
 
