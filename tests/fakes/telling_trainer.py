@@ -9,7 +9,7 @@ from tests.fakes.training_runs import train
 
 
 def main(arguments: list[str]) -> int:
-    """Folders of latents and output, then flags; the environment may have OWN_GROUP, and MOST_BYTES a file."""
+    """Take the folders of latents and output, and flags; OWN_GROUP and MOST_BYTES are of the environment."""
     if "OWN_GROUP" in os.environ:
         os.setsid()
     if most := os.environ.get("MOST_BYTES"):
