@@ -16,6 +16,7 @@ from loopcraft.core.writing import writing_to
 from models.train.data.loaders import LoaderError, Loaders
 from models.train.data.pool import EpisodePool, PoolConfig
 from tests.fakes import nursery, telling_trainer
+from tests.fakes.folder_content import Killed
 from tests.fakes.json_mutants import byte_mutants
 from tests.fakes.numbered_episodes import Numbers
 from tests.fakes.training_runs import losses, train, write_latents
@@ -34,10 +35,6 @@ def finished(tmp_path_factory, latents) -> Path:
     out = tmp_path_factory.mktemp("finished")
     assert train("millivid", latents, out, "--steps", "4", "--save-every", "2") == 0
     return out
-
-
-class Killed(BaseException):
-    """Ends a run as abruptly as can be within one process."""
 
 
 @pytest.mark.parametrize("last", [SHIPPED, STATE])
