@@ -3,10 +3,15 @@
 Frames have the promised shape, type, range and number. The model changes neither its inputs, nor frames that
 it has yielded, nor the state of the process, and does not end it. Equal seeds give equal frames; batch size
 and place in the batch make no difference; nor do true frames of the future. Later actions may make one (the
-protocol gives all of them at once): this is reported, and fails with --causal.
+protocol gives all of them at once): this is reported, and fails with --causal. With --isolate the model has a
+process of its own: a crash, a hang or an exit of its own fails a check and ends none but that process, and
+what it does to its inputs, its memory and its process reaches nobody and is not looked at. Each traceback of
+the model is shown once, on standard error.
 """
 
+import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,8 +21,12 @@ from rich.markup import escape
 
 from benchmark.conformance.checks import TrialSize, check_model, process_state
 from benchmark.contract.compute import Compute
+from benchmark.contract.model import ContractError
 from benchmark.contract.precision import Precision
-from benchmark.sources.loading import load_model, parse_model_args
+from benchmark.sources.isolated import LastWordsError
+from benchmark.sources.loading import parse_model_args
+from benchmark.sources.machine import own_traceback
+from benchmark.sources.source import IsolationFlags, ScoredSource, load
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
@@ -47,6 +56,18 @@ class Flags:
     """Device of the model's context: cpu, cuda, cuda:1 ..."""
     precision: Precision = "float32"
     """Run the model under torch's autocast to this type; float32 means no autocast."""
+    isolate: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Run the model in a process of its own, as benchmark.run does with package.module:factory."""
+    timeout: float | None = None
+    """Seconds that the model may take over a chunk; gives it a process of its own."""
+    memory_limit: float | None = None
+    """GB of memory (not a GPU's) that the model may take; gives it a process of its own. Linux only."""
+
+    @property
+    def isolation(self) -> IsolationFlags:
+        """A process of its own where one is asked for, and none otherwise."""
+        asked = IsolationFlags(isolate=self.isolate, timeout=self.timeout, memory_limit=self.memory_limit)
+        return asked if asked.wanted else IsolationFlags(no_isolate=True)
 
 
 def check(flags: Flags) -> int:
@@ -61,15 +82,33 @@ def check(flags: Flags) -> int:
         causal=flags.causal,
     )
     before = process_state()
-    model = load_model(flags.model, parse_model_args(flags.model_args))
     compute = Compute(device=find_device(flags.device), precision=flags.precision)
-    outcomes = check_model(model, size, compute, before)
+    arguments = parse_model_args(flags.model_args)
+    model = load(flags.model, arguments, world=None, compute=compute, isolation=flags.isolation)
+    with closing(ScoredSource(model=model, spec=flags.model, arguments=flags.model_args)):
+        outcomes = check_model(model, size, compute, before, _Tracebacks().show)
     for name, (status, message) in outcomes.items():
         rich.print(f"[{_STYLES[status]}]{status:7}[/] {name}: {escape(printable(message))}")
     failed = sum(status == "FAILED" for status, _ in outcomes.values())
     verdict = f"{failed} of {len(outcomes)} checks failed" if failed else "keeps the contract"
     rich.print(f"{escape(printable(model.name))}: {verdict}")
     return EXIT_FAILED if failed else EXIT_OK
+
+
+class _Tracebacks:
+    """Shows what in the model broke off a rollout, once where it is the same again."""
+
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
+
+    def show(self, error: ContractError) -> None:
+        cause = error.__cause__
+        if cause is None:  # the frames are not as promised: the message says all
+            return
+        text = str(cause) if isinstance(cause, LastWordsError) else own_traceback(cause)
+        if text not in self._shown:
+            self._shown.add(text)
+            print(printable(text.rstrip()), file=sys.stderr, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -75,7 +75,7 @@ def evaluate(
         with closing(evaluation.source), writing_to(root, swept=()):
             workspace = Workspace(root)
             workspace.claim(evaluation.identity)
-            left = score_missing(evaluation, workspace, lambda count: None)
+            left = score_missing(evaluation, workspace, lambda keys: None)
             result = collect(evaluation, workspace, left)
             workspace.save_result(result)
     return result

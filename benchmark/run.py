@@ -64,7 +64,8 @@ def _evaluate(flags: Flags, evaluation: Evaluation) -> Result:
     for note in _notes(result):
         say(note, "yellow")
     if result.failed:
-        say(f"{len(result.failed)} videos are left out: see {workspace.root / 'failures'}")
+        count = f"{len(result.failed)} of {len(evaluation.keys)}"
+        say(f"{count} videos are left out; tracebacks are in {workspace.root / 'failures'}")
     return result
 
 

@@ -1,6 +1,8 @@
 """Draw the README's moving picture, and a still of it: `python docs/moving.py`.
 
-An episode of plaza-v1 that no model has seen: the truth, what MilliVid and its baselines from the box make of
+The still of the other world is `--world voxel-v1 --candidate 9 --out None --still docs/models-voxel.jpg`.
+
+An episode that no model has seen: the truth, what MilliVid and its baselines from the box make of
 the same 64 frames and actions, and where the agent is. Frames of the context come first; the line below tells
 how long ago the context showed the place.
 """
@@ -36,9 +38,10 @@ STEP, MILLISECONDS = 2, 110
 class Flags:
     """Which episode, and where to."""
 
+    world: str = "plaza-v1"
     candidate: int = 7
-    """The candidate of plaza-v1's split val."""
-    out: Path = Path(__file__).resolve().parent / "memory.webp"
+    """The candidate of the world's split val."""
+    out: Path | None = Path(__file__).resolve().parent / "memory.webp"
     still: Path = Path(__file__).resolve().parent / "models.jpg"
     quality: int = 80
     checkpoint: str = "pretrained"
@@ -58,7 +61,7 @@ class Episode:
 def play(flags: Flags) -> Episode:
     """Play the episode and generate its horizon with every model."""
     recipe = Recipe(
-        world="plaza-v1", split="val", num_episodes=24, num_frames=FRAMES, resolution=SIZE, seed=0
+        world=flags.world, split="val", num_episodes=24, num_frames=FRAMES, resolution=SIZE, seed=0
     )
     world = make_world(recipe.world, resolution=SIZE)
     plan = plan_candidate(recipe, flags.candidate)
@@ -82,7 +85,7 @@ def draw_frame(episode: Episode, ground: GroundPicture, frame: int) -> Canvas:
     grid = Grid(tile=SCALE * SIZE, columns=len(episode.videos) + 1, gap=GAP, above=HEADER, below=HEADER)
     canvas = Canvas(*grid.size(1))
     panels = {title: video[frame] for title, video in episode.videos.items()}
-    panels["the court from above"] = draw_position(episode, ground, frame)
+    panels["from above"] = draw_position(episode, ground, frame)
     for place, (title, panel) in enumerate(panels.items()):
         left, top = grid.corner(place)
         canvas.write(left + 2, top - HEADER + 2, title, 14)
@@ -104,7 +107,7 @@ def state(episode: Episode, frame: int) -> tuple[str, str]:
 
 
 def draw_position(episode: Episode, ground: GroundPicture, frame: int) -> UInt8[np.ndarray, "height width 3"]:
-    """The court with the way so far and where the agent looks."""
+    """The ground with the way so far and where the agent looks."""
     corner = np.array([ground.west, ground.north])
     places = (episode.poses[: frame + 1, [0, 2]] - corner) / ground.blocks_per_pixel
     canvas = Canvas.of(ground.image)
@@ -128,11 +131,19 @@ def draw_still(episode: Episode, columns: int = 8) -> Canvas:
 
 
 def main() -> None:
-    """Write both pictures."""
+    """Write the pictures."""
     flags = tyro.cli(Flags)
     episode = play(flags)
-    ground = ground_below("plaza-v1", episode.seed, episode.poses)
+    draw_still(episode).save(flags.still, quality=90)
+    if flags.out is not None:
+        save_moving(episode, flags)
+
+
+def save_moving(episode: Episode, flags: Flags) -> None:
+    """Write the moving picture, and say how large it is."""
+    ground = ground_below(flags.world, episode.seed, episode.poses)
     assert ground is not None
+    assert flags.out is not None
     pictures = [draw_frame(episode, ground, frame).pixels for frame in range(0, FRAMES, STEP)]
     frames = [Image.fromarray(picture) for picture in pictures]
     frames[0].save(
@@ -144,7 +155,6 @@ def main() -> None:
         quality=flags.quality,
         method=6,
     )
-    draw_still(episode).save(flags.still, quality=90)
     print(f"{flags.out}: {flags.out.stat().st_size / 1e6:.2f} MB, {len(frames)} frames")
 
 

@@ -127,11 +127,14 @@ def test_a_run_that_loses_a_worker_has_the_local_result(cluster: tuple[Any, Any]
 
 
 @needs_ray
-def test_a_model_that_crashes_its_workers_has_failed(cluster: tuple[Any, Any], tmp_path: Path) -> None:
+def test_a_model_that_crashes_its_workers_has_failed(
+    cluster: tuple[Any, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data, out = write_dataset(tmp_path / "data"), tmp_path / "ray"
     on_ray = ["--executor", "ray", "--address", cluster[0].address, "--workers", "1"]
     result = score("Crashing", data, out, *on_ray, code=1)
     assert result.failed == {SECOND: "noise crashed the process (Segmentation fault)"}
+    assert "scoring: 3 of 3 videos, 1 failed, " in capsys.readouterr().err
     assert "string_at" in (out / "failures" / f"{SECOND}.txt").read_text()
     others = score("Noise", data, tmp_path / "local").metrics["psnr"].videos
     assert result.metrics["psnr"].videos == {name: (all_[0], all_[2]) for name, all_ in others.items()}

@@ -28,10 +28,12 @@ from benchmark.contract.model import (
 from benchmark.contract.protocol import EvaluationProtocol, Window
 from benchmark.harness.rollout import rollout_blocks
 from benchmark.sources.chunks import quantise
+from benchmark.sources.http_protocol import ModelElsewhere
 
 Frames = UInt8[np.ndarray, "B T H W 3"]
 ProcessState = Mapping[str, object]
 Outcome = tuple[Literal["ok", "note", "FAILED"], str]
+_ELSEWHERE: Outcome = ("note", "not looked at: the model runs in another process")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +114,8 @@ def check_inputs(trial: Trial) -> Outcome:
     """What the model was given is left as it was."""
     if not isinstance(trial.model, RolloutModel):
         return "ok", "none: frames are looked up by the video's key"
+    if isinstance(trial.model, ModelElsewhere):
+        return _ELSEWHERE
     witness = Witness(trial.model)
     trial.play(model=witness)
     if witness.changed:
@@ -123,6 +127,8 @@ def check_memory(trial: Trial) -> Outcome:
     """What is collected is what was yielded, whatever the model does to its memory later."""
     if not isinstance(trial.model, RolloutModel):
         return "ok", "none of the model's is used: frames are looked up by the video's key"
+    if isinstance(trial.model, ModelElsewhere):
+        return _ELSEWHERE
     witness = Witness(trial.model)
     collected = trial.play(model=witness)
     yielded = np.concatenate([to_array(quantise(copy)) for _, copy in witness.chunks], axis=1)
@@ -187,6 +193,8 @@ def check_later_actions(trial: Trial) -> Outcome:
 
 def check_process(trial: Trial) -> Outcome:
     """What the model shares with the benchmark is as it was before it was played, or before it was made."""
+    if isinstance(trial.model, ModelElsewhere):
+        return _ELSEWHERE
     after = process_state()
     changed = [f"{what} to {after[what]}" for what in after if after[what] != trial.before[what]]
     if changed:
@@ -208,11 +216,16 @@ CHECKS: Mapping[str, Callable[[Trial], Outcome]] = {
 
 
 def check_model(
-    model: FrameSource, size: TrialSize, compute: Compute, before: ProcessState | None = None
+    model: FrameSource,
+    size: TrialSize,
+    compute: Compute,
+    before: ProcessState | None = None,
+    tell: Callable[[ContractError], object] = lambda error: None,
 ) -> dict[str, Outcome]:
     """The outcome of every check; a model that breaks off its first rollout gets no further.
 
-    `before` is the state of the process before the model was made, if its making is to be checked too.
+    `before` is the state of the process before the model was made, if its making is to be checked too. `tell`
+    is given what broke off a rollout.
     """
     trial = Trial(model, size, compute, before)
     outcomes: dict[str, Outcome] = {}
@@ -220,6 +233,7 @@ def check_model(
         try:
             outcomes[name] = check(trial)
         except ContractError as error:
+            tell(error)
             outcomes[name] = "FAILED", str(error)
             if name == "frames":
                 break

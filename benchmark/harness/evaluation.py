@@ -86,7 +86,7 @@ class Evaluation:
 
 
 def score_missing(
-    evaluation: Evaluation, workspace: Workspace, report: Callable[[int], None]
+    evaluation: Evaluation, workspace: Workspace, report: Callable[[Sequence[str]], None]
 ) -> dict[str, str]:
     """Score the videos that are neither scored nor failed; `report` is told the videos of each batch done.
 
@@ -96,7 +96,7 @@ def score_missing(
     left: dict[str, str] = {}
     for keys in missing_batches(evaluation, workspace):
         left |= scorer.score(keys)
-        report(len(keys))
+        report(keys)
     return left
 
 

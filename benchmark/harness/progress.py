@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
@@ -16,9 +16,11 @@ def plan_line(evaluation: Evaluation, workspace: Workspace) -> str:
     """What is going to happen, in one line."""
     _, height, width = frame_shape(evaluation.episodes)
     total = len(evaluation.keys)
-    todo = len(workspace.unfinished(evaluation.keys, evaluation.recorded))
+    failed = len(workspace.failures(evaluation.keys))
+    scored = total - failed - len(workspace.unfinished(evaluation.keys, evaluation.recorded))
     names = ", ".join(metric.name for metric in evaluation.scorer.metrics)
-    done = f", {total - todo} done before" if todo < total else ""
+    done = f", {scored} done before" if scored else ""
+    done += f", {failed} failed before (--retry-failed tries them again)" if failed else ""
     return (
         f"{evaluation.source.model.name} on {evaluation.protocol.id}: {total} videos x "
         f"{evaluation.protocol.horizon} frames of {width}x{height}{done}; "
@@ -27,14 +29,15 @@ def plan_line(evaluation: Evaluation, workspace: Workspace) -> str:
 
 
 def score_with_progress(
-    score: Callable[[Callable[[int], None]], dict[str, str]],
+    score: Callable[[Callable[[Sequence[str]], None]], dict[str, str]],
     evaluation: Evaluation,
     workspace: Workspace,
     console: Console,
 ) -> dict[str, str]:
     """Score what is missing and show how far it is: videos, frames a second, peak memory, time left.
 
-    `score` does it and calls what it is given with the number of videos done. Returns what it returns.
+    `score` does it and calls what it is given with the videos of each batch done: those that have no scores
+    by then have failed. Returns what it returns.
     """
     todo = len(workspace.unfinished(evaluation.keys, evaluation.recorded))
 
@@ -42,7 +45,11 @@ def score_with_progress(
         frames = videos_per_second * evaluation.protocol.horizon
         return f"{frames:.1f} frames/s, {_peak_memory_gib():.1f} GiB at most"
 
-    with progress_bar("scoring", todo, "videos", note=note, console=console) as report:
+    with progress_bar("scoring", todo, "videos", note=note, console=console) as advance:
+
+        def report(keys: Sequence[str]) -> None:
+            advance(len(keys), failed=len(keys) - len(workspace.finished(keys)))
+
         return score(report)
 
 

@@ -53,7 +53,7 @@ class Worker:
 
 
 def score_by_workers(
-    flags: Flags, evaluation: Evaluation, workspace: Workspace, report: Callable[[int], None]
+    flags: Flags, evaluation: Evaluation, workspace: Workspace, report: Callable[[Sequence[str]], None]
 ) -> dict[str, str]:
     """Do what `score_missing` does, by the workers that the flags ask for; raises what it raises."""
     asked = flags.workers
@@ -81,7 +81,7 @@ def score_by_workers(
             make_state = partial(make_worker, assignment)
             for keys, not_made in executor.run(score_batch, batches, make_state=make_state):
                 left |= not_made
-                report(len(keys))
+                report(keys)
     finally:  # of workers that were lost
         sweep_partials(workspace.root)
         _blame_crashes(evaluation, workspace, workspace.crash_paths)

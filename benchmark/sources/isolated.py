@@ -23,7 +23,7 @@ from benchmark.sources.machine import MachineError
 from benchmark.sources.model_process import Description, Failure, Order
 from loopcraft.companions.companion import Companion, CompanionEndedError, Limits
 from loopcraft.core.decoding import decode
-from loopcraft.core.errors import UserError
+from loopcraft.core.errors import UserCodeError, UserError
 
 MOST_OUTPUT = 64 << 20
 """Bytes that a model may print while it is loaded, or during a rollout."""
@@ -47,7 +47,7 @@ class NoRolloutError(UserError):
 
 
 class LastWordsError(Exception):
-    """The cause of a failure: the traceback in the model's process, or what it printed last."""
+    """The cause of a failure: the traceback in the model's process, or what it printed last and its crash."""
 
 
 class IsolatedModel(ModelElsewhere):
@@ -110,7 +110,7 @@ class IsolatedModel(ModelElsewhere):
             failure = yield from self._chunks(companion, request.horizon_shape)
             is_well = failure is None or failure.kind == "model"
         except CompanionEndedError as error:
-            raise self._failure(error) from LastWordsError(error.said)
+            raise self._failure(error) from LastWordsError(f"{error.said}{error.report}")
         finally:
             if not is_well:  # in the middle of a rollout, with a broken device, without memory
                 self.close(in_order=False)
@@ -147,7 +147,8 @@ class IsolatedModel(ModelElsewhere):
                 return companion, decode(Description, json.loads(content))
             failure = decode(Failure, json.loads(content))
         except CompanionEndedError as error:
-            raise UserError(f"{self._order.spec}: could not be loaded: it {error}") from error
+            said = f"{self._order.spec}: could not be loaded: it {error}"
+            raise UserCodeError(said, error.report) from error
         except ValueError as error:
             companion.end()
             raise UserError(f"{self._order.spec}: something else came from its process ({error})") from error
@@ -156,9 +157,9 @@ class IsolatedModel(ModelElsewhere):
             raise
         companion.end()
         if failure.kind == "unknown":
-            self._terminal.show(failure.details)
-            raise UserError(f"{self._order.spec}: could not be loaded: it raised {failure.message}")
-        raise failure.as_error()
+            said = f"{self._order.spec}: could not be loaded: it raised {failure.message}"
+            raise UserCodeError(said, failure.details) from LastWordsError(failure.details)
+        raise failure.as_error() from LastWordsError(failure.details)
 
     def _failure(self, error: CompanionEndedError) -> UserError:
         if error.was_killed:

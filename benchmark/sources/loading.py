@@ -10,10 +10,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from benchmark.contract.model import ContractError, FrameSource, check_members
+from benchmark.contract.model import FrameSource, check_members
 from benchmark.sources import exits
 from benchmark.sources.http_client import HttpModel
-from loopcraft.core.errors import UserError
+from benchmark.sources.machine import describe, own_traceback
+from loopcraft.core.errors import UserCodeError, UserError
 
 ENTRY_POINTS = "loopcraft.models"
 
@@ -24,7 +25,8 @@ def load_model(
     """The model called `spec`: a registered name, `package.module:factory` or http://HOST:PORT.
 
     The factory (a class is one) is called with the `arguments` as keywords. One that takes a `world` gets
-    the id of the data's, unless the arguments name another.
+    the id of the data's, unless the arguments name another. Raises `UserError`; `UserCodeError`, with the
+    traceback, for what the model's own code raises.
     """
     given = dict(arguments or {})
     try:
@@ -39,8 +41,19 @@ def load_model(
                 said = json.dumps(dict(arguments or {}))
                 raise UserError(f"--model-args {said} do not fit {spec}: {error}") from error
             return check_members(factory(**given), spec)
+    except UserError:
+        raise
     except exits.ModelExitError as error:
-        raise ContractError(f"{spec}: {error}") from error
+        raise not_loaded(spec, str(error), error.__cause__ or error) from error
+    except Exception as error:
+        if isinstance(error, OSError) and ":" not in spec:  # a file of a model of ours: told by its path
+            raise
+        raise not_loaded(spec, f"it raised {describe(error)}", error) from error
+
+
+def not_loaded(spec: str, what: str, error: BaseException) -> UserCodeError:
+    """What is said of a model whose code raised `error` as it was loaded."""
+    return UserCodeError(f"{spec}: could not be loaded: {what}", own_traceback(error))
 
 
 def parse_model_args(text: str) -> dict[str, Any]:

@@ -5,7 +5,11 @@ memory or disk was full, and the same command may succeed on the same machine an
 """
 
 import errno
+import importlib
 import re
+import traceback
+from pathlib import Path
+from types import TracebackType
 
 import torch
 
@@ -40,6 +44,10 @@ _POISON = re.compile(
     r"device-side assert|illegal memory access|unspecified launch failure|misaligned address"
     r"|illegal instruction was encountered|CUBLAS_STATUS_EXECUTION_FAILED"
 )
+
+
+_LEADING = (f"{Path(__file__).parents[1]}/", importlib.__file__, "<frozen importlib")
+"""How the files begin that call a model's code and are none of it."""
 
 
 class MachineError(UserError):
@@ -86,6 +94,19 @@ def describe(error: BaseException) -> str:
     text = " ".join(f"{type(error).__name__}: {message_of(error)}".split())
     plain = "".join(letter if letter.isprintable() else "?" for letter in text)
     return plain if len(plain) <= LONGEST_REASON else f"{plain[:LONGEST_REASON]}..."
+
+
+def own_traceback(error: BaseException) -> str:
+    """The traceback of an exception in a model's code, without the benchmark's frames that led there."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and _leads_there(trace):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def _leads_there(trace: TracebackType) -> bool:
+    file = trace.tb_frame.f_code.co_filename
+    return file.startswith(_LEADING) or file.endswith("torch/utils/_contextlib.py")
 
 
 def message_of(error: BaseException) -> str:

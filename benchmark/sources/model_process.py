@@ -5,7 +5,6 @@ The benchmark says, as JSON, what is to be loaded (LOAD), and then asks for roll
 description (CARD), the others with their FRAMES, uint8 (B, n, 3, H, W), and an END; or either with a FAILURE.
 """
 
-import faulthandler
 import json
 import traceback
 from collections.abc import Mapping
@@ -28,7 +27,7 @@ from benchmark.sources.machine import describe as error_in_words
 from loopcraft.companions.messages import Port
 from loopcraft.core.children import end_with_input
 from loopcraft.core.decoding import decode
-from loopcraft.core.errors import UserError
+from loopcraft.core.errors import UserCodeError, UserError
 
 LOAD, ROLLOUT = b"L", b"R"
 CARD, FRAMES, END, FAILURE = b"C", b"F", b"E", b"X"
@@ -56,11 +55,12 @@ class Description:
     notes: tuple[str, ...]
 
 
-Fault = Literal["device", "model", "machine", "user", "unknown"]
+Fault = Literal["device", "model", "machine", "code", "user", "unknown"]
 _FAULTS: Mapping[Fault, type[UserError]] = {
     "device": PoisonedError,
     "model": ContractError,
     "machine": MachineError,
+    "code": UserCodeError,
     "user": UserError,
 }
 """Subclasses first."""
@@ -78,6 +78,8 @@ class Failure:
     def of(cls, error: BaseException) -> "Failure":
         """What is told of an exception."""
         details = "".join(traceback.format_exception(error))
+        if isinstance(error, UserCodeError):
+            details = error.details
         for kind, type_of_error in _FAULTS.items():
             if isinstance(error, type_of_error):
                 return cls(kind=kind, message=str(error), details=details)
@@ -85,13 +87,14 @@ class Failure:
 
     def as_error(self) -> UserError:
         """What the benchmark raises for it; a broken device is that process's alone."""
+        if self.kind == "code":
+            return UserCodeError(self.message, self.details)
         return ContractError(self.message) if self.kind == "device" else _FAULTS[self.kind](self.message)
 
 
 def serve(descriptor: int) -> None:
     """Load what is ordered through the connection, and roll out until its other end is closed."""
     end_with_input()
-    faulthandler.enable()
     _spare_the_benchmark()
     port = Port(descriptor)
     try:

@@ -15,7 +15,7 @@ from benchmark.results.recall import (
 from benchmark.results.result_file import Result
 from leaderboard.entry.folder import Entry
 
-GAIN_METRICS = ("psnr", "lpips", "ssim")
+GAIN_METRICS = ("lpips", "psnr", "ssim")
 """By which a recall gain may be a column; the first two that some row has."""
 MOST_GAINS = 2
 

@@ -2,7 +2,8 @@
 
 A companion is a fresh interpreter that finds modules where this one does and calls one function. It lives in
 a session of its own, where Ctrl-C does not reach it, and ends with this process, however that ends. Messages
-go to and fro; what it prints is read as messages are waited for, and its last words are kept.
+go to and fro; what it prints is read as messages are waited for, and its last words are kept. Where it
+crashes, Python's report of it (faulthandler) is kept apart from what it printed.
 """
 
 import codecs
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -30,7 +32,8 @@ GRACE_S = 5.0
 """How long a companion that is told to end may take."""
 
 _START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from importlib import import_module; "
+    "import faulthandler, json, sys; faulthandler.enable(int(sys.argv[5])); "
+    "sys.path[:] = json.loads(sys.argv[1]); from importlib import import_module; "
     "getattr(import_module(sys.argv[2]), sys.argv[3])(int(sys.argv[4]))"
 )
 _TICK_S = 0.05
@@ -47,12 +50,15 @@ class Limits:
 
 
 class CompanionEndedError(Exception):
-    """A companion is no more: the message says what it did, `said` are its last words."""
+    """A companion is no more: the message says what it did, `said` are its last words.
 
-    def __init__(self, why: str, said: str, *, was_killed: bool) -> None:
+    `report` is Python's of a crash: where each thread was. Empty where it did not crash.
+    """
+
+    def __init__(self, why: str, said: str, *, report: str = "", was_killed: bool) -> None:
         """`was_killed`: by somebody else, with SIGKILL, as the kernel does where memory is short."""
         super().__init__(why)
-        self.said, self.was_killed = said, was_killed
+        self.said, self.report, self.was_killed = said, report, was_killed
 
 
 class _Deadline:
@@ -75,14 +81,16 @@ class Companion:
         self._limits, self._show = limits, show
         self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         self._heard, self._said, self._verdict = 0, b"", ""
+        self._report = tempfile.TemporaryFile()  # noqa: SIM115  # until `end`
         ours, theirs = socket.socketpair()
         with theirs:
+            passed = (theirs.fileno(), self._report.fileno())
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, json.dumps(sys.path), module, function, str(theirs.fileno())],
+                [sys.executable, "-c", _START, json.dumps(sys.path), module, function, *map(str, passed)],
                 stdin=subprocess.PIPE,  # open as long as this process is there: see core/children.py
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=[theirs.fileno()],
+                pass_fds=passed,
                 start_new_session=True,
             )
         self._socket = ours
@@ -198,8 +206,10 @@ class Companion:
             why = f"crashed its process ({signal.strsignal(-code) or f'signal {-code}'})"
         was_killed = not self._verdict and code == -signal.SIGKILL
         said = self._said.decode(errors="replace")
+        self._report.seek(0)
+        report = self._report.read(KEPT).decode(errors="replace").partition("\nExtension modules: ")[0]
         self.end()
-        return CompanionEndedError(why, said, was_killed=was_killed)
+        return CompanionEndedError(why, said, report=report, was_killed=was_killed)
 
     def _kill(self) -> None:
         """End it and all that it has started."""
@@ -218,6 +228,6 @@ class Companion:
             time.sleep(0.01)
         self._kill()
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
+        for stream in (self._process.stdin, self._process.stdout, self._report):
             assert stream is not None
             stream.close()

@@ -3,8 +3,9 @@
 A command is a frozen dataclass of flags plus a function that takes it. `run` joins the two. A dataclass among
 the flags is a group of them: `--help` shows it apart, and its flags have no prefix. A `UserError`
 or an `OSError` (missing file, read-only or full disk) ends the process with exit code 2 and one sentence on
-stderr; anything else is a defect of ours and keeps its traceback. Ctrl-C, SIGTERM and SIGHUP end a command
-in order; a reader of its output that goes away ends it without a word.
+stderr, below the traceback of the user's own code if that failed; anything else is a defect of ours and keeps
+its traceback. Ctrl-C, SIGTERM and SIGHUP end a command in order; a reader of its output that goes away ends
+it without a word.
 """
 
 import os
@@ -20,7 +21,7 @@ from typing import NoReturn, TypeVar
 
 import tyro
 
-from loopcraft.core.errors import UserError
+from loopcraft.core.errors import UserCodeError, UserError
 
 Flags = TypeVar("Flags")
 
@@ -51,6 +52,8 @@ def run(flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequ
             sys.stdout.flush()
             return code
     except UserError as error:
+        if isinstance(error, UserCodeError) and error.details:
+            print(printable(error.details.rstrip()), file=sys.stderr)
         print(f"error: {printable(str(error))}", file=sys.stderr)
     except OSError as error:
         if _nobody_reads():

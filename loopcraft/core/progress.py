@@ -1,6 +1,6 @@
 """How far a command is, on standard error: a bar on a terminal, elsewhere a line now and then.
 
-Both say the same: what is done, how many of how many, how fast, and how long still.
+Both say the same: what is done, how many of how many, how many of these failed, how fast, and how long still.
 """
 
 import time
@@ -25,32 +25,41 @@ class Meter:
     """Counts what is done of `total` items."""
 
     def __init__(self, total: int, unit: str, done: int = 0) -> None:
-        self.total, self.done, self._unit = total, done, unit
+        self.total, self.done, self.failed, self._unit = total, done, 0, unit
         self._began = time.monotonic()
-        self._marks = deque([(self._began, done)])
+        self._marks = deque([(self._began, done, 0)])
 
-    def count(self, items: int = 1) -> None:
-        """Say that so many more items are done."""
+    def count(self, items: int = 1, failed: int = 0) -> None:
+        """Say that so many more items are done, and how many of these failed."""
         now = time.monotonic()
         self.done += items
+        self.failed += failed
         while len(self._marks) > 1 and self._marks[1][0] <= now - RATE_PERIOD_S:
             self._marks.popleft()
-        self._marks.append((now, self.done))
+        self._marks.append((now, self.done, self.failed))
 
     @property
     def rate(self) -> float:
-        """Items a second; 0 where nothing is known yet."""
-        (begin, before), (end, after) = self._marks[0], self._marks[-1]
-        return (after - before) / (end - begin) if end > begin else 0.0
+        """Items a second, without those that failed; 0 where nothing is known yet."""
+        done, failed = self._paces()
+        return done - failed
+
+    def _paces(self) -> tuple[float, float]:
+        """Items a second that are done, and that failed."""
+        (begin, done, failed), (end, done_now, failed_now) = self._marks[0], self._marks[-1]
+        seconds = end - begin
+        return ((done_now - done) / seconds, (failed_now - failed) / seconds) if seconds > 0 else (0.0, 0.0)
 
     def __str__(self) -> str:
-        """As in "12 of 64 episodes, 3.21 episodes/s, 0:16 left"."""
+        """As in "12 of 64 episodes, 2 failed, 3.21 episodes/s, 0:16 left", until all are done."""
         said = f"{self.done} of {self.total} {self._unit}"
+        if self.failed:
+            said += f", {self.failed} failed"
         if not self.rate:
             return said
         if self.done >= self.total:
             return f"{said}, {self.rate:.3g} {self._unit}/s, took {duration(time.monotonic() - self._began)}"
-        left = (self.total - self.done) / self.rate
+        left = (self.total - self.done) / self._paces()[0]
         return f"{said}, {self.rate:.3g} {self._unit}/s, {duration(left)} left"
 
 
@@ -73,7 +82,8 @@ def progress_bar(
 ) -> Iterator[Callable[..., None]]:
     """Show how far `what` is while the block runs: call what it yields after each item, or with their number.
 
-    `done` items were there before; nothing is shown where none is left.
+    It takes as `failed` how many of them failed, which count for no rate. `done` items were there before;
+    nothing is shown where none is left.
     """
     meter = Meter(total, unit, done)
     console = console or Console(stderr=True)
@@ -86,8 +96,8 @@ def progress_bar(
         return
     with (_bar if console.is_terminal else _lines)(console, what, meter, words) as show:
 
-        def advance(items: int = 1) -> None:
-            meter.count(items)
+        def advance(items: int = 1, failed: int = 0) -> None:
+            meter.count(items, failed)
             show()
 
         yield advance

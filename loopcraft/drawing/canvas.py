@@ -127,7 +127,9 @@ class Canvas:
         self._draw.rounded_rectangle((left, top, left + width - 1, top + height - 1), radius, fill=color)
 
     def line(self, points: Float[np.ndarray, "N 2"], color: str, width: int = 2) -> None:
-        """Draw a smooth line through points (x, y)."""
+        """Draw a smooth line through points (x, y); through none it is nothing."""
+        if not len(points):
+            return
         with self._smooth(points, width) as (part, places):
             ink = ImageColor.getrgb(color)
             cv2.polylines(part, [places], False, ink, width, cv2.LINE_AA, _SUBPIXEL_BITS)

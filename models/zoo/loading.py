@@ -20,7 +20,7 @@ from models.networks.framepack import FramePackWindow
 from models.networks.tokens import LatentSpace
 from models.plans.builders import PlanConfig
 from models.sampling.diffusion import Sampling
-from models.zoo.box import PRETRAINED, PRETRAINED_FOLDER, choose_set, is_boxed
+from models.zoo.box import PRETRAINED, PRETRAINED_FOLDER, boxed_worlds, choose_set, is_boxed
 from models.zoo.configs import (
     CausalModelConfig,
     FramePackConfig,
@@ -191,10 +191,18 @@ def find_weights(stem: str, checkpoint: str) -> Stored:
     if folder.parent == PRETRAINED_FOLDER:
         boxed = ", ".join(sorted(path.stem for path in folder.glob(f"*{SUFFIX}")))
         raise UserError(
-            f"no weights of {stem} come with the project, only {boxed}; give a checkpoint (a folder, or "
-            f"'published'), or a preset with random weights ({', '.join(PRESETS)})"
+            f"no weights of {stem} for {folder.name} come with the project, only {boxed}; give a checkpoint "
+            f"(a folder, 'published'{_other_sets(stem)}), or a preset with random weights "
+            f"({', '.join(PRESETS)})"
         )
     raise UserError(f"{folder}: holds no {stem}{SUFFIX}; give the folder of a checkpoint")
+
+
+def _other_sets(stem: str) -> str:
+    """The sets in the box that have such weights, as a list goes on."""
+    return "".join(
+        f", '{PRETRAINED}/{world}'" for world in boxed_worlds() if holds(stem, f"{PRETRAINED}/{world}")
+    )
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The contract checker, with a mutant for every clause: each is caught with its stated message, and alone."""
 
+import ctypes
 import inspect
 import itertools
 import os
@@ -245,7 +246,7 @@ def test_making_the_model_is_watched_too(capsys) -> None:
     assert check.main(["--model", f"{__name__}:ChangesDirectoryWhenMade", *size]) == 1
     assert "the model changed the working directory to /" in capsys.readouterr().out
     assert check.main(["--model", f"{__name__}:ExitsWhenMade", *size]) == 2
-    assert "ExitsWhenMade: sys.exit(None) was called" in capsys.readouterr().err
+    assert "ExitsWhenMade: could not be loaded: sys.exit(None) was called" in capsys.readouterr().err
 
 
 def test_reading_ahead_in_the_actions_is_said_and_fails_only_where_asked() -> None:
@@ -304,3 +305,56 @@ def test_the_command(capsys) -> None:
     assert check.main(["--model", f"{__name__}:NoiseByPlace", *size]) == 1
     assert "2 of 9 checks failed" in capsys.readouterr().out
     assert check.main(["--model", "copy-last", "--horizon", "1"]) == 2
+
+
+class CrashesAlone(Honest):
+    """Takes the process along where it is given one video."""
+
+    def rollout(self, context: Tensor, actions: Tensor, *, seeds: Sequence[int]) -> Iterator[Tensor]:
+        if len(context) == 1:
+            self.crash()
+        return super().rollout(context, actions, seeds=seeds)
+
+    def crash(self) -> None:
+        ctypes.string_at(0)
+
+
+class RaisesAlone(CrashesAlone):
+    def crash(self) -> None:
+        raise ValueError("one is not enough")
+
+
+def test_the_traceback_is_shown_once_and_without_our_frames(capsys) -> None:
+    size = ["--context", "8", "--horizon", "12", "--side", "16"]
+    assert check.main(["--model", f"{__name__}:RaisesAlone", *size]) == 1
+    said = capsys.readouterr()
+    assert "FAILED  batch size: honest raised ValueError: one is not enough" in said.out.splitlines()
+    lines = said.err.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1] == "ValueError: one is not enough"
+    assert all(__file__ in line for line in lines if line.startswith("  File"))
+
+
+def test_a_crash_in_a_process_of_its_own_is_one_failed_check(capsys) -> None:
+    size = ["--context", "8", "--horizon", "12", "--side", "16"]
+    assert check.main(["--model", f"{__name__}:CrashesAlone", *size, "--isolate"]) == 1
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert said.err.count("Fatal Python error: Segmentation fault") == 1
+    assert "FAILED  batch size: honest crashed its process (Segmentation fault)" in lines
+    assert [line.split()[0] for line in lines[:-1]].count("FAILED") == 1
+    assert sum("not looked at" in line for line in lines) == 3
+    assert lines[-1] == f"honest: 1 of {len(CHECKS)} checks failed"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model", "copy-last", "--timeout", "0"], "must be more than 0"),
+        (["--model", "ground-truth", "--isolate"], "looks frames up and rolls nothing out"),
+        (["--model", "http://127.0.0.1:9", "--memory-limit", "1"], "runs elsewhere already"),
+    ],
+)
+def test_a_process_of_its_own_that_makes_no_sense_is_refused(flags, message, capsys) -> None:
+    assert check.main(flags) == 2
+    assert message in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -197,17 +198,19 @@ def test_a_failing_video_is_named_and_the_others_are_scored(data, tmp_path, batc
     assert result.data.keys == ("000/000", "000/002")
     said = capsys.readouterr().err
     assert "000/001" in said
-    assert "1 videos are left out" in said
+    assert re.search(r"scoring: 3 of 3 videos, 1 failed, .* videos/s, took", said)
+    assert f"1 of 3 videos are left out; tracebacks are in {out / 'failures'}" in said
     traceback = (out / "failures" / "000" / "001.txt").read_text()
     assert "Traceback" in traceback
     assert "in rollout" in traceback
 
 
-def test_failed_videos_are_tried_again_when_asked(data, tmp_path, monkeypatch) -> None:
+def test_failed_videos_are_tried_again_when_asked(data, tmp_path, monkeypatch, capsys) -> None:
     out, model = tmp_path / "out", f"{__name__}:Moody"
     score(model, data, out, code=1)
     monkeypatch.setattr(Moody, "rollout", CopyLast.rollout)
     assert score(model, data, out, code=1).failed
+    assert "2 done before, 1 failed before (--retry-failed" in capsys.readouterr().err
     healed = score(model, data, out, "--retry-failed")
     assert not healed.failed
     assert numbers(healed) == numbers(score(model, data, tmp_path / "fresh"))
@@ -269,7 +272,9 @@ def test_where_every_video_fails_there_is_no_result(data, tmp_path, monkeypatch,
     monkeypatch.setattr(Shimmer, "rollout", broken)
     flags = ["--data", str(data), "--out", str(tmp_path / "out"), "--protocol", "loopcraft-mini"]
     assert run.main(["--model", SHIMMER, "--no-isolate", *flags]) == 2
-    assert "no video was scored; 000/000: frame 0: expected a chunk" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no video was scored; 000/000: frame 0: expected a chunk" in said
+    assert "scoring: 3 of 3 videos, 3 failed\n" in said
     assert not (tmp_path / "out" / "result.json").exists()
 
 

@@ -11,7 +11,7 @@
   }
 
   function usualSort(table) {
-    return (table.columns.find((column) => column.id === "recall-gain-psnr") ?? table.columns[0]).id;
+    return (table.columns.find((column) => column.id.startsWith("recall-gain")) ?? table.columns[0]).id;
   }
 
   function fromAddress() {

@@ -10,7 +10,7 @@ from benchmark.sources import loading
 from benchmark.sources.loading import load_model, parse_model_args
 from benchmark.sources.references import CopyLast, GroundTruth, OtherVideo
 from benchmark.sources.source import SourceFlags
-from loopcraft.core.errors import UserError
+from loopcraft.core.errors import UserCodeError, UserError
 
 
 class Sized(CopyLast):
@@ -100,8 +100,16 @@ def test_an_object_that_is_no_model(mutant: str, message: str) -> None:
 def test_a_model_keeps_its_own_import_errors(tmp_path, monkeypatch, lacking: str) -> None:
     (tmp_path / "broken_model.py").write_text(f"import {lacking}\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match=lacking):
+    with pytest.raises(
+        UserCodeError, match=f"could not be loaded: it raised ModuleNotFoundError: .*{lacking}"
+    ) as caught:
         load_model("broken_model:Model")
+    shown = caught.value.details.splitlines()
+    assert shown[:2] == [
+        "Traceback (most recent call last):",
+        f'  File "{tmp_path}/broken_model.py", line 1, in <module>',
+    ]
+    assert shown[-1].startswith("ModuleNotFoundError")
 
 
 def test_a_checkpoint_is_an_argument_of_the_model():

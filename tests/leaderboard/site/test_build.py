@@ -14,6 +14,7 @@ from benchmark.results.result_file import write_result
 from benchmark.results.tables import paired_tables
 from leaderboard import build
 from leaderboard.entry.folder import read_entries
+from leaderboard.entry.shipped import ENTRIES
 from leaderboard.site.build import check, site_files
 from leaderboard.site.chart_library import ADDRESS, style_guards
 from leaderboard.site.columns import metric_columns
@@ -117,6 +118,14 @@ def test_those_that_cannot_be_told_apart_share_the_top(entries: Path) -> None:
     psnr = next(column for column in table.columns if column.id == "psnr")
     place = "loopcraft-mini/plaza-v1/"
     assert standings(table, psnr, "long") == {f"{place}better": "level", f"{place}rival": "level"}
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_rows_scored_by_lpips_are_led_by_their_gain_in_it(place: int) -> None:
+    table = site_tables(read_entries(ENTRIES))[place]
+    assert [column.id for column in table.columns[:2]] == ["recall-gain-lpips", "recall-gain-psnr"]
+    gains = {row.rpartition("/")[2]: gain.mean for row, gain in table.columns[0].values[""].items()}
+    assert max(gains, key=gains.__getitem__) == "millivid"
 
 
 def test_recall_gain_and_memory_horizon_come_first(entries: Path) -> None:

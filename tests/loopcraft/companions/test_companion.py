@@ -98,6 +98,8 @@ def test_how_it_ended_is_told(way: str, why: str) -> None:
     assert str(error) == why.replace("\\", "")
     assert error.was_killed == (way == "kill")
     assert f"this is {way}" in error.said
+    assert ("Fatal Python error" in error.report) == (way in ("segfault", "abort"))
+    assert "Fatal Python error" not in error.said
     assert ("ZeroDivisionError" in error.said) == (way == "exception")
 
 

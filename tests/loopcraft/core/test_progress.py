@@ -42,6 +42,20 @@ def test_the_words_tell_how_many_how_fast_and_how_long(clock: Clock) -> None:
     assert str(meter) == "64 of 64 episodes, 1 episodes/s, took 0:56"
 
 
+def test_what_failed_is_told_and_counts_for_no_rate(clock: Clock) -> None:
+    """But the time left is for all that are left, as many of which may fail."""
+    meter = Meter(64, "videos")
+    clock.now += 4.0
+    meter.count(4, failed=4)
+    assert str(meter) == "4 of 64 videos, 4 failed"
+    clock.now += 4.0
+    meter.count(4, failed=2)
+    assert str(meter) == "8 of 64 videos, 6 failed, 0.25 videos/s, 0:56 left"
+    clock.now += 56.0
+    meter.count(56, failed=26)
+    assert str(meter) == "64 of 64 videos, 32 failed, 0.5 videos/s, took 1:04"
+
+
 def test_a_rate_forgets_what_is_long_ago(clock: Clock) -> None:
     meter = Meter(10_000, "walks")
     for _ in range(100):  # one in ten seconds, then ten a second
@@ -89,6 +103,14 @@ def test_a_log_gets_a_line_now_and_then(clock: Clock) -> None:
         "making: 9 of 10 cells, 0.1 cells/s, 0:10 left, [0.8 frames/s]",
         "making: 10 of 10 cells, 0.1 cells/s, took 1:10, [0.8 frames/s]",
     ]
+
+
+def test_where_all_fail_no_rate_is_made_up(clock: Clock) -> None:
+    log = io.StringIO()
+    with progress_bar("making", 2, "cells", console=Console(file=log), note=note) as advance:
+        clock.now += 1.0
+        advance(2, failed=2)
+    assert log.getvalue() == "making: 2 of 2 cells, 2 failed\n"
 
 
 def test_a_log_of_a_quick_command_has_one_line(clock: Clock) -> None:

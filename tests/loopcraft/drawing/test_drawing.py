@@ -148,6 +148,12 @@ def test_lines_dots_and_shapes_are_smooth_and_in_place() -> None:
     assert len(np.unique(slanted.pixels)) > 10  # shades at its edge
 
 
+def test_a_line_through_no_points_is_nothing() -> None:
+    canvas = Canvas(20, 20)
+    canvas.line(np.empty((0, 2)), "red")
+    assert (canvas.pixels == Canvas(20, 20).pixels).all()
+
+
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.webp", "WEBP")])
 def test_a_picture_is_written_whole_in_the_format_of_its_name(tmp_path: Path, name: str, kind: str) -> None:
     canvas = Canvas.of(NOISE)
