@@ -22,6 +22,7 @@ from loopcraft.executors.base import Executor
 from loopcraft.executors.choice import open_executor
 from models import encode
 from tests.fakes.benchmark_data import write_dataset
+from tests.fakes.folder_content import content
 from tests.fakes.ray_cluster import be_spent_once, die, die_once, fail, state_of, two_nodes
 from tests.fakes.worker_models import SECOND
 
@@ -32,11 +33,6 @@ RECIPE += ["--world", "plaza-v1", "--resolution", "32"]
 ENCODED = ["--preset", "trial", "--max-videos", "2"]
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: .[cluster]")
-
-
-def content(root: Path) -> dict[str, bytes]:
-    files = (path for path in sorted(root.rglob("*")) if path.is_file())
-    return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,6 @@ from models import demo, encode
 from tests.fakes import nursery
 from tests.fakes.benchmark_data import write_dataset
 
-HERE = Path(__file__).parent
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:

@@ -25,7 +25,6 @@ class Action(IntEnum):
     RIGHT = 2
 
 
-ACTIONS_PER_SECOND = 20
 TICKS_PER_ENTRY = 9
 """How long one entry of a bundle is held."""
 TURN_DEGREES_PER_TICK = 10

@@ -140,12 +140,3 @@ def _mapped() -> set[str]:
         with suppress(OSError):  # it has just ended, or is another user's
             found |= set(re.findall(rf"{_SHARED}/(\S+)", maps.read_text()))
     return found
-
-
-def content(root: Path, but: tuple[str, ...] = ()) -> dict[str, bytes]:
-    """Every file below `root` with its bytes, without those whose names end with one of `but`."""
-    return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and not path.name.endswith(but or ("\0",))
-    }

@@ -23,10 +23,10 @@ from loopcraft.core.checksums import SUMS
 from loopcraft.core.errors import UserError
 from models import encode
 from models.latents.store import open_latents
-from tests.drills.apart import content
 from tests.fakes import hub as fake_hub
 from tests.fakes import hub_state
 from tests.fakes.benchmark_data import write_dataset
+from tests.fakes.folder_content import content
 from tests.fakes.training_runs import train, write_latents
 from tests.fakes.world import FakeWorld, recipe
 

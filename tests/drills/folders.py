@@ -128,7 +128,6 @@ def _read_hub(root: Path) -> Any:
     return _read_data(f"hf://{REPOSITORY}/val")
 
 
-PAPERS = (".json", ".npy", ".mp4", ".npz")
 FOLDERS = (
     Folder(name="data set", make=_make_data, read=_read_data),
     Folder(

@@ -62,6 +62,8 @@ def start(folder: Path, module: str, *arguments: str, **environment: str) -> Bor
     """Begin the command of a module; `folder` takes what it says."""
     said = folder / f"said-{next(_NUMBERS)}"
     said.mkdir(parents=True)
+    for name in ("out", "err"):
+        (said / name).touch()
     pid = _ask({"module": module, "arguments": arguments, "environment": environment, "said": str(said)})
     return Born(pid=pid, said=said)
 

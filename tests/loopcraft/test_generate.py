@@ -26,18 +26,13 @@ from loopcraft.generation import plan
 from loopcraft.generation import recipe as recipes
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import registry
+from tests.fakes.folder_content import Killed, content, dies_after
 from tests.fakes.world import FakeWorld, recipe
 
 
 def make(root: Path, recipe: Recipe, **options: object) -> dict[str, bytes]:
     generate.generate(root, recipe, make_world=FakeWorld, **options)
     return content(root)
-
-
-def content(root: Path) -> dict[str, bytes]:
-    """Every file below `root` with its bytes."""
-    files = (path for path in sorted(root.rglob("*")) if path.is_file())
-    return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +98,6 @@ def test_a_deleted_file_is_made_again(whole: dict[str, dict[str, bytes]], tmp_pa
         assert make(tmp_path / split, recipe(split)) == whole[split]
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: no handler of ours may catch it."""
-
-
 def test_killed_between_any_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every rename and unlink is a moment to die at; the rerun ends with the same bytes."""
     small = recipe("test", num_episodes=2, num_frames=16)
@@ -122,18 +113,7 @@ def test_killed_between_any_two_files(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def dies_at(moment: int, root: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Run until the `moment`-th change of the folder, which does not happen, nor anything after it."""
-    left = moment
-
-    def dying(change):  # type: ignore[no-untyped-def]
-        def attempt(*args: object, **options: object) -> object:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise Killed
-            return change(*args, **options)
-
-        return attempt
-
+    dying = dies_after(moment)
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", dying(os.replace))
         patch.setattr(Path, "unlink", dying(Path.unlink))

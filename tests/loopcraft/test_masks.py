@@ -16,6 +16,7 @@ from loopcraft.dataset.mask_files import encode_masks
 from loopcraft.generation.recall_masks import SKY, recall_masks
 from loopcraft.generation.replay import play_again
 from loopcraft.worlds import make_surface_world, make_world
+from tests.fakes.folder_content import content
 from tests.fakes.world import FakeWorld
 from tests.fakes.world import recipe as fake_recipe
 
@@ -82,12 +83,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def root(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "val"))
-
-
-def content(root: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
-    }
 
 
 def test_the_command_adds_them_and_nothing_else(root: Path, made: Path, capsys) -> None:

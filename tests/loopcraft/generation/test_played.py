@@ -23,6 +23,7 @@ from loopcraft.verify import verify
 from loopcraft.worlds.base import PlayError
 from loopcraft.worlds.minerl.game import Patience
 from loopcraft.worlds.minerl.world import MineRLWorld
+from tests.fakes.folder_content import Killed, content, dies_after
 from tests.fakes.minerl import StandIn, is_running
 from tests.fakes.world import FakeWorld
 
@@ -62,12 +63,6 @@ def make(root: Path, recipe: Recipe, world: PlayedWorld | None = None, **options
     world = world or PlayedWorld()
     generate.generate(root, recipe, make_world=lambda: world, **options)  # type: ignore[arg-type]
     return world
-
-
-def content(root: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
-    }
 
 
 def test_through_every_failure_to_a_whole_data_set(
@@ -166,10 +161,6 @@ def test_shards_of_candidates_merge_by_copying(tmp_path: Path) -> None:
     assert content(tmp_path / "merged") == content(tmp_path / "whole")
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL."""
-
-
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_killed_between_any_two_files(split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every rename is a moment to die at; the rerun ends with the same bytes and plays no episode twice."""
@@ -187,18 +178,7 @@ def test_killed_between_any_two_files(split: str, tmp_path: Path, monkeypatch: p
 
 def dies_at(moment: int, root: Path, small: Recipe, monkeypatch: pytest.MonkeyPatch) -> int | None:
     """Episodes played before the `moment`-th change of the folder, where the run ends; None: it was whole."""
-    left = moment
-
-    def dying(change):  # type: ignore[no-untyped-def]
-        def attempt(*args: object, **options: object) -> object:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise Killed
-            return change(*args, **options)
-
-        return attempt
-
+    dying = dies_after(moment)
     world = PlayedWorld()
     with monkeypatch.context() as patch:
         for name in ("os.replace", "pathlib.Path.replace", "shutil.rmtree"):

@@ -24,9 +24,8 @@ from loopcraft.generation.realised import (
 from loopcraft.generation.recall_masks import recall_masks
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_surface_world
+from tests.fakes.folder_content import Killed, content
 
-STRETCHES = (range(1, 65), *(range((64 << k) + 1, (128 << k) + 1) for k in range(10)))
-"""1-64 frames ago, 65-128, 129-256 and so on."""
 FRAMES = 128
 CANDIDATES = 8
 
@@ -40,10 +39,6 @@ def flags(out: Path, *more: str, select: str = "realised") -> list[str]:
     common = ["--world", "plaza-v1", "--split", "test", "--num-episodes", "2", "--num-frames", str(FRAMES)]
     size = ["--resolution", "16", "--seed", "4", "--candidates", str(CANDIDATES), "--workers", "1"]
     return ["--out", str(out), *common, *size, "--select", select, *more]
-
-
-def content(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -163,9 +158,6 @@ def test_shards_merge_by_copying(whole, tmp_path) -> None:
 
 
 def test_a_killed_run_measures_only_what_it_had_not(whole, tmp_path, monkeypatch) -> None:
-    class Killed(BaseException):
-        pass
-
     measured: list[int] = []
 
     def watch(world, candidate, recipe):

@@ -2,27 +2,25 @@
 
 import json
 import os
-import resource
+import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
 from loopcraft.core.writing import writing_to
-from models.train.data.episodes import LoadedEpisode
 from models.train.data.loaders import LoaderError, Loaders
 from models.train.data.pool import EpisodePool, PoolConfig
+from tests.fakes import nursery, telling_trainer
+from tests.fakes.folder_content import Killed
 from tests.fakes.json_mutants import byte_mutants
+from tests.fakes.numbered_episodes import Numbers
 from tests.fakes.training_runs import losses, train, write_latents
 
-ROOT = Path(__file__).resolve().parents[3]
 SHIPPED, STATE = "millivid.safetensors", "millivid.training.pt"
 
 
@@ -37,10 +35,6 @@ def finished(tmp_path_factory, latents) -> Path:
     out = tmp_path_factory.mktemp("finished")
     assert train("millivid", latents, out, "--steps", "4", "--save-every", "2") == 0
     return out
-
-
-class Killed(BaseException):
-    """Ends a run as abruptly as can be within one process."""
 
 
 @pytest.mark.parametrize("last", [SHIPPED, STATE])
@@ -147,27 +141,6 @@ def test_it_sweeps_what_is_its_own(tmp_path, latents) -> None:
 # Loaders.
 
 
-class Numbers:
-    """Episodes whose values are their number; some do what `acts` says."""
-
-    max_frames = 2
-
-    def __init__(self, acts: dict[int, str] | None = None) -> None:
-        self.acts = acts or {}
-
-    def __getitem__(self, index: int) -> LoadedEpisode:
-        match self.acts.get(index):
-            case "die":
-                os.kill(os.getpid(), signal.SIGKILL)
-            case "exit":
-                os._exit(3)
-            case "refuse":
-                raise UserError(f"episode {index} is damaged; restore it")
-            case "stall":
-                time.sleep(600)
-        return LoadedEpisode(np.full((2, 1), index), np.zeros(2, np.int64), 0.0)
-
-
 def never() -> bool:
     return False
 
@@ -227,43 +200,15 @@ def test_a_stalled_loader_does_not_keep_a_run_from_stopping() -> None:
     assert time.monotonic() < begin + 10
 
 
-TRAIN = """
-import sys
-import torch
-from tests.fakes.training_runs import train
-from pathlib import Path
-from models.train.trainer import Trainer
-
-update = Trainer.update
-
-def telling(self, step, pool):
-    print("step", step, [loader._process.pid for loader in pool._arriving._loaders], flush=True)
-    return update(self, step, pool)
-
-if __name__ == "__main__":
-    Trainer.update = telling
-    sys.exit(train("millivid", Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]))
-"""
-
-
-def start(latents: Path, out: Path, *flags: str, **options) -> tuple[subprocess.Popen[str], list[int]]:
-    """A run in a process of its own, in its first step, and the process ids of its loaders."""
-    script = out.parent / "run.py"
-    script.write_text(TRAIN)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(latents), str(out), "--workers", "1", *flags],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("step 2 "):
-            return process, json.loads(line.removeprefix("step 2 "))
-    raise AssertionError(process.communicate()[1])
+def start(latents: Path, out: Path, *flags: str, **environment: str) -> tuple[nursery.Born, list[int]]:
+    """A run in a process of its own, in its third step, and the process ids of its loaders."""
+    module = telling_trainer.__name__
+    process = nursery.start(out.parent / "said", module, str(latents), str(out), *flags, **environment)
+    until = time.monotonic() + 120
+    while not (told := re.search(r"^step 2 (.*)\n", process.out, re.MULTILINE)):
+        assert time.monotonic() < until, process.err
+        time.sleep(0.02)
+    return process, json.loads(told[1])
 
 
 def wait_until_gone(pids: list[int], seconds: float = 10.0) -> None:
@@ -277,8 +222,8 @@ def test_a_run_whose_loader_dies_saves_and_ends_with_a_sentence(tmp_path, latent
     flags = ("--steps", "100000", "--fresh", "2", "--save-every", "100000")
     process, loaders = start(latents, tmp_path / "out", *flags)
     os.kill(loaders[0], signal.SIGKILL)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 2
+    assert process.wait() == 2
+    error = process.err
     assert error.splitlines()[-1].startswith("error: a process that loads episodes died (by signal 9")
     assert "Traceback" not in error
     wait_until_gone(loaders)
@@ -289,28 +234,23 @@ def test_a_run_whose_loader_dies_saves_and_ends_with_a_sentence(tmp_path, latent
 def test_loaders_die_with_a_killed_trainer(tmp_path, latents) -> None:
     process, loaders = start(latents, tmp_path / "out", "--steps", "100000")
     process.kill()
-    process.communicate(timeout=60)
+    assert process.wait() == -signal.SIGKILL
     wait_until_gone(loaders)
 
 
 def test_the_whole_group_may_be_told_to_stop(tmp_path, latents) -> None:
-    process, loaders = start(
-        latents, tmp_path / "out", "--steps", "100000", "--fresh", "2", start_new_session=True
-    )
+    process, loaders = start(latents, tmp_path / "out", "--steps", "100000", "--fresh", "2", OWN_GROUP="1")
     os.killpg(process.pid, signal.SIGTERM)
-    out, error = process.communicate(timeout=60)
-    assert process.returncode == 0, error
-    assert "told to stop: saved step" in out
+    assert process.wait() == 0, process.err
+    assert "told to stop: saved step" in process.out
     wait_until_gone(loaders)
 
 
 def test_a_disk_that_fills_while_weights_are_written_is_a_sentence(tmp_path, latents) -> None:
     """The disk is a limit on the size of files, which the shipped file meets first."""
-    most = 100_000
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # noqa: E731
-    process, loaders = start(latents, tmp_path / "out", "--steps", "4", preexec_fn=limit)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 2
+    process, loaders = start(latents, tmp_path / "out", "--steps", "4", MOST_BYTES="100000")
+    assert process.wait() == 2
+    error = process.err
     (line,) = [line for line in error.splitlines() if line.startswith("error: ")]
     assert (
         f"{tmp_path / 'out'}: step 4 could not be saved ({tmp_path / 'out' / SHIPPED}: File too large)"

@@ -1,0 +1,25 @@
+"""Training that prints each step with the process ids of its loaders, for tests that end one of them."""
+
+import os
+import resource
+from pathlib import Path
+
+from models.train.trainer import Trainer
+from tests.fakes.training_runs import train
+
+
+def main(arguments: list[str]) -> int:
+    """Take the folders of latents and output, and flags; OWN_GROUP and MOST_BYTES are of the environment."""
+    if "OWN_GROUP" in os.environ:
+        os.setsid()
+    if most := os.environ.get("MOST_BYTES"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(most), int(most)))
+    update = Trainer.update
+
+    def telling(self, step, pool):
+        print("step", step, [loader._process.pid for loader in pool._arriving._loaders], flush=True)
+        return update(self, step, pool)
+
+    Trainer.update = telling
+    latents, out, *flags = arguments
+    return train("millivid", Path(latents), Path(out), "--workers", "1", *flags)
