@@ -43,7 +43,7 @@ test: $(READY)
 	@$(BIN)/python -m benchmark.weights fetch --only alexnet,vgg16,i3d,aliked --to weights \
 	  || echo "no index answers: tests on the published weights are skipped"
 	@command -v chromium > /dev/null || echo "no Chromium here: tests that open the site are skipped (apt-get install chromium)"
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The long form of the drills whose short form `make test` runs: hours. Its counts stand in docs/reliability.md.
 ROUNDS = 25

@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = ("benchmark.run", "models.train.__main__", "torch._dynamo")
 """The last one is what optimizers import when they are made."""
-PATIENCE_S = 300.0
+PATIENCE_S = 900.0
 _NUMBERS = count()
 
 
