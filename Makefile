@@ -21,7 +21,7 @@ demo: $(READY) demo-weights
 	$(BIN)/python -m loopcraft.generate --out demo/world --split val --num-episodes 2 --num-frames 256
 	$(BIN)/python -m loopcraft.masks demo/world
 	$(BIN)/python -m loopcraft.view demo/world --out demo/views
-	$(BIN)/python -m loopcraft.generate --world plaza-v1 --out demo/data --split val --num-episodes 4 --num-frames 256 \
+	$(BIN)/python -m loopcraft.generate --world plaza-v1 --out demo/data --split val --num-episodes 8 --num-frames 256 \
 	  --resolution 64
 	$(BIN)/python -m loopcraft.masks demo/data
 	@echo "$(METRICS)" | cmp -s - demo/metrics || { rm -rf $(RUNS); echo "$(METRICS)" > demo/metrics; }
@@ -34,7 +34,7 @@ demo: $(READY) demo-weights
 	$(BIN)/python -m leaderboard.build $(RUNS) --data demo/data --out demo/site
 	@echo
 	@echo "pictures  demo/views    an episode at 256 x 256: its frames, what of them the context showed, map and preview video"
-	@echo "data set  demo/data     four episodes of plaza-v1, 256 frames of 64 x 64, which the models in the box take"
+	@echo "data set  demo/data     eight episodes of plaza-v1, 256 frames of 64 x 64, which the models in the box take"
 	@echo "report    demo/report   open report.html in a browser: the models beside the truth"
 	@echo "site      demo/site     the leaderboard with these runs in it: file://$(CURDIR)/demo/site/index.html"
 
