@@ -14,7 +14,8 @@ from loopcraft.worlds.voxel.core.noise import hash2, noise2
 from loopcraft.worlds.voxel.features.canvas import KEEP, Dice, Template
 from loopcraft.worlds.voxel.features.landmarks import LANDMARKS
 from loopcraft.worlds.voxel.terrain import tables as t
-from loopcraft.worlds.voxel.terrain.biomes import BIOMES, Biome
+from loopcraft.worlds.voxel.terrain.biome import Biome
+from loopcraft.worlds.voxel.terrain.biomes import BIOMES
 from loopcraft.worlds.voxel.terrain.columns import SEA_LEVEL, Columns, columns
 from loopcraft.worlds.voxel.terrain.region import HEIGHT_BLOCKS
 
