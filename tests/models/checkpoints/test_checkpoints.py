@@ -286,9 +286,7 @@ def test_weights_must_come_from_one_place():
 
 
 def test_models_that_do_not_come_with_the_project_are_said_so():
-    with pytest.raises(
-        UserError, match=r"no weights of upscale for voxel-v1 come with the project, only "
-    ):
+    with pytest.raises(UserError, match=r"no weights of upscale for voxel-v1 come with the project, only "):
         load_model("upscale", WeightSource())
 
 
