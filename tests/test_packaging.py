@@ -103,7 +103,7 @@ assert view.main(["data", "--out", "views"]) == 0
 
 def test_results_are_compared_without_the_extras(tmp_path: Path) -> None:
     results = sorted(
-        map(str, (ROOT / "models" / "pretrained" / "plaza-v1" / "results").glob("*/result.json"))
+        map(str, (ROOT / "leaderboard" / "entries" / "loopcraft-mini" / "plaza-v1").glob("*/result.json"))
     )
     code = f"{WITHOUT}\nfrom leaderboard import compare\nassert compare.main({results}) == 0"
     done = run(code, tmp_path)

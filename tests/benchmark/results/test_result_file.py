@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import models
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.results.result_file import Result, read_result, read_results, write_result
+from leaderboard.entry.shipped import ENTRIES
 from loopcraft.core.errors import UserError
 from tests.fakes.benchmark_data import make_result
 
@@ -132,7 +131,7 @@ def test_a_strangers_protocol_is_checked_though_its_hash_is_right(tmp_path, what
 
 @pytest.mark.parametrize("world", ["plaza-v1", "voxel-v1"])
 def test_the_results_in_the_box_are_consistent(world: str) -> None:
-    paths = sorted(Path(models.__file__).parent.glob(f"pretrained/{world}/results/*/result.json"))
+    paths = sorted((ENTRIES / "loopcraft-mini" / world).glob("*/result.json"))
     assert len(read_results(paths)) == len(paths) > 3
 
 

@@ -8,13 +8,14 @@ import pytest
 
 from benchmark.contract.protocol import PROTOCOLS, RECALL_PROTOCOLS, get_protocol
 from benchmark.results.result_file import read_result
+from leaderboard.entry.shipped import ENTRIES
 from loopcraft import generate
 from loopcraft.core.errors import UserError
 from loopcraft.test_sets import known
 from loopcraft.test_sets.known import TestSet, all_test_sets, find_test_set, get_test_set
 from loopcraft.worlds.registry import BUILT_IN
 
-RESULTS = Path(__file__).resolve().parents[3] / "models" / "pretrained"
+RESULTS = ENTRIES / "loopcraft-mini"
 
 
 def test_every_protocol_has_its_set_in_every_block_world() -> None:
@@ -35,7 +36,7 @@ def test_a_set_fits_its_protocol(found: TestSet) -> None:
 @pytest.mark.parametrize("world", ["plaza-v1", "voxel-v1"])
 def test_the_results_in_the_box_are_of_the_pinned_sets(world: str) -> None:
     found = get_test_set(f"loopcraft-mini/{world}")
-    for path in sorted((RESULTS / world / "results").glob("*/result.json")):
+    for path in sorted((RESULTS / world).glob("*/result.json")):
         data = read_result(path).data
         assert (data.fingerprint, data.world_id) == (found.fingerprint, world)
         assert len(data.keys) == found.num_episodes

@@ -1,4 +1,4 @@
-"""The models in the box: light, really trained, and the ones whose results are committed beside them."""
+"""The models in the box: light, really trained, and the ones whose results are the leaderboard's entries."""
 
 import json
 from functools import cache
@@ -11,6 +11,7 @@ import torch
 from benchmark.results.bootstrap import bootstrap_interval
 from benchmark.results.recall import recall_gain
 from benchmark.results.result_file import read_result
+from leaderboard.entry.shipped import ENTRIES
 from loopcraft.core.errors import UserError
 from loopcraft.generation.plan import plan_train_episode
 from loopcraft.generation.recipe import Recipe
@@ -47,7 +48,7 @@ def episode(world_id: str):
 
 
 def result_of(world: str, name: str):
-    return read_result(PRETRAINED_FOLDER / world / "results" / name / "result.json")
+    return read_result(ENTRIES / "loopcraft-mini" / world / name / "result.json")
 
 
 def psnr(a, b):
