@@ -43,7 +43,7 @@ def body(flags: Flags) -> None:
 
 def start(*flags: str) -> subprocess.Popen[str]:
     command = [sys.executable, __file__, *flags]
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
@@ -71,22 +71,22 @@ def test_who_ignores_a_hangup_goes_on() -> None:
 
 @pytest.mark.parametrize("what", ["print", "rich"])
 def test_a_reader_that_goes_away_is_no_error(what: str) -> None:
-    process = start("--what", what)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    assert process.wait(timeout=30) in (0, 128 + signal.SIGPIPE)  # rich keeps silent by itself
+    with start("--what", what) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=30) in (0, 128 + signal.SIGPIPE)  # rich keeps silent by itself
 
 
 def test_help_that_nobody_reads_is_no_error() -> None:
-    process = start("--help")
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    assert process.wait(timeout=30) == 128 + signal.SIGPIPE
+    with start("--help") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=30) == 128 + signal.SIGPIPE
 
 
 def test_a_command_can_leave_with_what_it_printed() -> None:

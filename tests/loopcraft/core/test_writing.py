@@ -1,7 +1,6 @@
 """One command writes to a folder at a time; the kernel lets go of a lock; what was left is swept."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -154,8 +153,7 @@ def test_a_working_folder_goes_and_so_do_those_of_the_dead(tmp_path, monkeypatch
     for folder in (dead, alive, young):
         (folder / "shard.parquet").write_bytes(b"large")
     for process, _ in (processes[0], processes[2]):
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        kill(process)
     for folder in (dead, alive):
         os.utime(folder, (time.time() - 3600,) * 2)
     strange = tmp_path / "loopcraft-work-of-nobody"
