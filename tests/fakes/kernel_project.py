@@ -1,4 +1,4 @@
-"""A project beside ours, run in a fork of the nursery: as new an interpreter as it needs, with numba there."""
+"""A project beside ours, run in a fork of the nursery: numba is there, and our packages are not."""
 
 import os
 import sys
