@@ -86,6 +86,7 @@ def _head(place: Path) -> str | None:
         return None
 
 
+@cache
 def _version(package: str) -> str | None:
     """The version of an installed package; None of one that is not there under that name."""
     try:
