@@ -1,21 +1,25 @@
-"""Runs at addresses: the result and the files of a folder's, gone on with, mended, and read by commands."""
+"""Runs and latents at addresses: what a folder has, gone on with, mended, and read by commands."""
 
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import benchmark
 from benchmark import publish, recall, report, run
 from benchmark.results.result_file import Result, read_result
 from leaderboard import build, compare, submit
+from loopcraft.core.errors import UserError
 from loopcraft.core.urls import AnyPath, UrlPath, existing, files_below, path_at
-from models.latents.store import MANIFEST
-from models.train.__main__ import main as train
+from models.latents.store import open_latents
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.object_store import BUCKET, use_s3
+from tests.fakes.training_runs import train as train_video
+from tests.fakes.training_runs import write_latents
 
 KEYS = ["000/000", "000/001", "000/002"]
 
@@ -133,12 +137,8 @@ def test_commands_that_take_folders_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    address = "memory://lab/latents"
-    there = path_at(address)
-    assert isinstance(there, UrlPath)
-    (there / MANIFEST).put(Path(__file__))
+    address = "memory://lab/run"
     for main, flags in (
-        (train, ["video", "--data", address, "--out", "out", "--preset", "trial"]),
         (submit.main, [address, "--card", "card.json"]),
         (build.main, [address, "--out", "site"]),
         (publish.main, [address, "--repo", "lab/results"]),
@@ -147,6 +147,26 @@ def test_commands_that_take_folders_say_so(
         said = f"error: {address}: is an address, and this command reads this from folders; copy it to one\n"
         assert capsys.readouterr().err == said
     assert not list(tmp_path.iterdir())
+
+
+def test_latents_there_are_those_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, there = write_latents(tmp_path / "latents"), memory("latents")
+    for path in files_below(folder):
+        (there / path.relative_to(folder)).put(path)
+    here, found = (open_latents(root).read("000/001", 3, 9, first_level=1) for root in (folder, there))
+    assert all(torch.equal(one, other) for one, other in zip(here[0], found[0], strict=True))
+    assert np.array_equal(here[1], found[1])
+    for root in (folder, there):
+        out = tmp_path / f"trained-on-{type(root).__name__}"
+        assert train_video("framepack", root, out, "--steps", "2") == 0
+    assert len({path.read_bytes() for path in tmp_path.glob("trained-on-*/framepack.safetensors")}) == 1
+    (tmp_path / "cut").write_bytes((folder / "000/001.safetensors").read_bytes()[:-1])
+    (there / "000/001.safetensors").put(tmp_path / "cut")
+    with pytest.raises(UserError, match=r"memory://runs/latents/000/001.safetensors: not a whole file"):
+        open_latents(there).read("000/001")
+    (there / "index.json").unlink()
+    with pytest.raises(UserError, match=r"memory://runs/latents: holds no index.json"):
+        open_latents(there)
 
 
 def test_what_other_processes_write_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
