@@ -10,9 +10,9 @@ the model is shown once, on standard error.
 """
 
 import sys
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import rich
@@ -111,10 +111,7 @@ class _Tracebacks:
             print(printable(text.rstrip()), file=sys.stderr, flush=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, check, argv)
-
+main = partial(run, Flags, check)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -13,6 +13,7 @@ of a pose of the context, after having been away. docs/recall.md defines every n
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import rich.box
@@ -130,10 +131,7 @@ def _what_is_missing(results: Mapping[str, Result]) -> Iterator[str]:
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, show, argv)
-
+main = partial(run, Flags, show)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -7,6 +7,7 @@ import base64
 import importlib.resources
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -48,7 +49,7 @@ class Flags:
     """Largest number of videos on the page."""
 
 
-def report(flags: Flags) -> int:
+def report(flags: Flags) -> None:
     """Write the report."""
     results = read_results(flags.results)
     dataset = None if flags.data is None else open_dataset(flags.data)
@@ -57,7 +58,6 @@ def report(flags: Flags) -> int:
     with writing_to(flags.out, together=True, swept=("", "figures", "videos")):
         path = _write(flags, results, dataset)
     print(f"wrote {path}")
-    return 0
 
 
 def _write(flags: Flags, results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> Path:
@@ -159,10 +159,7 @@ def _require_same_data(dataset: LoopcraftDataset, data: Path | None, results: Ma
         raise UserError(f"--data {data}: not the data set of {source}; give that one, or leave --data out")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, report, argv)
-
+main = partial(run, Flags, report)
 
 if __name__ == "__main__":
     raise SystemExit(main())

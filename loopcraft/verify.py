@@ -11,7 +11,7 @@ Files without a checksum are counted, because damage in them can go unnoticed. T
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -212,10 +212,7 @@ def run(flags: Flags) -> int:
     return cli.EXIT_FAILED if faults else cli.EXIT_OK
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -4,8 +4,8 @@ Writes KEY-frames.png, KEY-map.png and KEY-preview.mp4 (with "-" for the "/" of 
 if the episode has recall masks: what the context showed of its frames.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -82,10 +82,7 @@ def run(flags: Flags) -> None:
     print(*paths, sep="\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

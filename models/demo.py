@@ -5,6 +5,7 @@ Writes one mp4 per video: the truth and every model, labelled; first the context
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -128,10 +129,7 @@ def show(flags: Flags) -> None:
     print(*paths, sep="\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, show, argv)
-
+main = partial(run, Flags, show)
 
 if __name__ == "__main__":
     raise SystemExit(main())

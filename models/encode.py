@@ -156,10 +156,7 @@ def encode_video(
     write_video(out, key, levels, dataset.states(key))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, encode, argv)
-
+main = partial(run, Flags, encode)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -6,6 +6,7 @@ reconstruction.json and reconstruction.png, and prints a table for each metric.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -232,10 +233,7 @@ def _cell(estimate: MeanWithError, decimals: int) -> str:
     return f"{estimate.mean:.{decimals}f}{error}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, evaluate, argv)
-
+main = partial(run, Flags, evaluate)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -6,6 +6,7 @@ Stores weights in a half or a quarter of the bits, with the sampling settings an
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -125,10 +126,7 @@ def _thin(records: list[dict[str, Any]], every: int) -> list[dict[str, Any]]:
     ]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, pack, argv)
-
+main = partial(run, Flags, pack)
 
 if __name__ == "__main__":
     raise SystemExit(main())

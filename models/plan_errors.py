@@ -8,6 +8,7 @@ context frame means that the step has not learnt to look at its context.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -175,10 +176,7 @@ def error_table(errors: Errors, title: str) -> Table:
     return table
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, show, argv)
-
+main = partial(run, Flags, show)
 
 if __name__ == "__main__":
     raise SystemExit(main())

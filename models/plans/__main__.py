@@ -1,7 +1,7 @@
 """Draw the rollout plan of a model: `python -m models.plans millivid --out plan.png`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -43,10 +43,7 @@ def draw(flags: Flags) -> None:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, draw, argv)
-
+main = partial(run, Flags, draw)
 
 if __name__ == "__main__":
     raise SystemExit(main())

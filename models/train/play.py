@@ -4,8 +4,8 @@ Uses several processes; training with the same `--episode-cache` reads the episo
 """
 
 import multiprocessing
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from loopcraft.core.cli import run
@@ -68,10 +68,7 @@ def _is_there(source: WorldEpisodes, index: int) -> bool:
     return path is not None and path.is_file()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, play, argv)
-
+main = partial(run, Flags, play)
 
 if __name__ == "__main__":
     raise SystemExit(main())
