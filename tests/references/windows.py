@@ -1,4 +1,4 @@
-"""The window of one sample cut out the plain way: what `models/train/data/windows.py` does for a whole batch."""
+"""The window of one sample, cut out plainly: what `models/train/data/windows.py` does for a whole batch."""
 
 from dataclasses import dataclass
 
