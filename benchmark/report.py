@@ -23,7 +23,7 @@ from benchmark.reporting.recall_figures import recall_figures
 from benchmark.reporting.recall_tables import RecallTable, recall_tables
 from benchmark.reporting.returns import ages_of, frames_table, score_files
 from benchmark.results.result_file import Result, read_results
-from benchmark.results.tables import heading, headline_cards, paired_tables, unique_labels, window_tables
+from benchmark.results.tables import heading, headline_cards, labelled, paired_tables, window_tables
 from loopcraft.core.cli import run
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
@@ -86,13 +86,13 @@ def render(
         importlib.resources.files("benchmark.reporting").joinpath("report.html").read_text(encoding="utf-8")
     )
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    labels = unique_labels(list(results.values()))
+    by_label = labelled(results.values())
     first = next(iter(results.values()))
     return environment.from_string(template).render(
         protocol=first.protocol,
         data=first.data,
-        labels=labels,
-        results=list(zip(labels, results.values(), strict=True)),
+        labels=list(by_label),
+        results=list(by_label.items()),
         cards=headline_cards(results.values()),
         heading=heading,
         tables=window_tables(results),
@@ -145,10 +145,9 @@ def _recall(results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> 
 
 def _shown(results: Mapping[str, Result]) -> list[Shown]:
     """The models; where there are only references, those."""
-    labels = unique_labels(list(results.values()))
     runs = [
         Shown(label=label, result=result, folder=Path(source).parent)
-        for label, (source, result) in zip(labels, results.items(), strict=True)
+        for source, (label, result) in zip(results, labelled(results.values()).items(), strict=True)
     ]
     return [run for run in runs if run.result.model.role == "model"] or runs
 

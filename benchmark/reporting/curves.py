@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from benchmark.results.comparable import require_comparable
 from benchmark.results.estimates import MetricCard
 from benchmark.results.result_file import Curve, Result
-from benchmark.results.tables import heading, headline_cards, unique_labels
+from benchmark.results.tables import heading, headline_cards, labelled
 
 # Okabe and Ito's colours: told apart by readers of any colour vision, and in grey.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -21,9 +21,8 @@ INK = "#30343b"
 def curve_figures(results: Mapping[str, Result]) -> dict[str, Figure]:
     """A figure for each headline metric, by its name; `results` as for `tables.window_tables`."""
     require_comparable(results)
-    labels = map(literal, unique_labels(list(results.values())))
-    labelled = dict(zip(labels, results.values(), strict=True))
-    return {card.name: curve_figure(labelled, card) for card in headline_cards(results.values())}
+    by_label = {literal(label): result for label, result in labelled(results.values()).items()}
+    return {card.name: curve_figure(by_label, card) for card in headline_cards(results.values())}
 
 
 def literal(text: str) -> str:

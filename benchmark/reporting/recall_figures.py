@@ -10,19 +10,18 @@ from benchmark.results.comparable import require_comparable
 from benchmark.results.estimates import Estimate, MetricCard
 from benchmark.results.recall import age_curve, memory_horizon, references_in, scores_of
 from benchmark.results.result_file import Result
-from benchmark.results.tables import heading, unique_labels
+from benchmark.results.tables import heading, labelled
 
 
 def recall_figures(results: Mapping[str, Result]) -> dict[str, Figure]:
     """A figure of each kind for each metric that any run has, by its name."""
     require_comparable(results)
-    labels = map(literal, unique_labels(list(results.values())))
-    labelled = dict(zip(labels, results.values(), strict=True))
+    by_label = {literal(label): result for label, result in labelled(results.values()).items()}
     figures = {}
-    for card in _cards(labelled, by_pixel=True):
-        figures[f"age-of-memory-{card.name}"] = age_figure(labelled, card)
-    for card in _cards(labelled, by_pixel=False):
-        figures[f"consistency-{card.name}"] = consistency_figure(labelled, card)
+    for card in _cards(by_label, by_pixel=True):
+        figures[f"age-of-memory-{card.name}"] = age_figure(by_label, card)
+    for card in _cards(by_label, by_pixel=False):
+        figures[f"consistency-{card.name}"] = consistency_figure(by_label, card)
     return figures
 
 
