@@ -199,8 +199,7 @@ def _check_masks(path: AnyPath, num_frames: int, *, most_pixels: int) -> Iterato
 
 def run(flags: Flags) -> int:
     """Print every fault; 1 if there are any."""
-    if flags.workers < 1:
-        raise UserError(f"--workers {flags.workers}: choose 1 or more")
+    cli.require_at_least(flags, workers=1)
     dataset = open_dataset(flags.data)
     faults = verify(dataset, workers=flags.workers)
     for path in leftovers(dataset):

@@ -18,7 +18,7 @@ from rich.table import Table
 from benchmark.metrics import check_sides, get_metrics
 from benchmark.metrics.base import MetricUnavailableError, PairedMetric, Resources
 from benchmark.weight_files.bundle import open_bundle
-from loopcraft.core.cli import names_in, run
+from loopcraft.core.cli import names_in, require_at_least, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import write_json
@@ -82,8 +82,7 @@ class Loaded:
 
 def evaluate(flags: Flags) -> None:
     """Score, print and write."""
-    if flags.num_frames < 1:
-        raise UserError(f"--num-frames {flags.num_frames}: choose 1 or more")
+    require_at_least(flags, num_frames=1)
     device = find_device(flags.device)
     metrics = choose_metrics(flags.metrics, flags.weights)
     data = open_dataset(flags.data)

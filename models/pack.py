@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 
-from loopcraft.core.cli import run
+from loopcraft.core.cli import require_at_least, run
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.core.writing import writing_to
@@ -48,9 +48,7 @@ class Flags:
 
 def pack(flags: Flags) -> None:
     """Pack all checkpoints of a folder."""
-    for name in ("steps", "log_every"):
-        if getattr(flags, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(flags, name)}: choose 1 or more")
+    require_at_least(flags, steps=1, log_every=1)
     paths = sorted(flags.run.glob(f"*{SUFFIX}"))
     if not paths:
         raise UserError(f"{flags.run}: holds no {SUFFIX} file; give the folder of trained checkpoints")

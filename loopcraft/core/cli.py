@@ -123,6 +123,14 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def require_at_least(flags: object, **least: int) -> None:
+    """Raise `UserError` for the first of these flags that is given and less than it may be."""
+    for name, smallest in least.items():
+        value = getattr(flags, name)
+        if value is not None and value < smallest:
+            raise UserError(f"--{name.replace('_', '-')} {value}: choose {smallest} or more")
+
+
 def names_in(text: str) -> list[str]:
     """The names in a flag that lists them with commas; spaces around them do not count."""
     return [name.strip() for name in text.split(",")]
