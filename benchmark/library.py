@@ -14,7 +14,7 @@ from benchmark.contract.precision import Precision
 from benchmark.harness.evaluation import collect, score_missing
 from benchmark.harness.run_folder import Workspace
 from benchmark.results.result_file import Result
-from benchmark.results.tables import Table, paired_tables, unique_labels, window_tables
+from benchmark.results.tables import Table, labelled, paired_tables, window_tables
 from benchmark.setup.flags import ComputeFlags, Flags, FolderFlags, MetricFlags, TaskFlags
 from benchmark.setup.prepare import prepare
 from benchmark.sources.source import IsolationFlags, ScoredSource, SourceFlags
@@ -95,15 +95,12 @@ class Comparison:
     @property
     def tables(self) -> tuple[Table, ...]:
         """A table a window: a row a model, a column a metric."""
-        return window_tables(self._labelled())
+        return window_tables(labelled(self.results))
 
     @property
     def differences(self) -> tuple[Table, ...]:
         """The mean difference of every two models over the same videos, with its 95 % interval."""
-        return paired_tables(self._labelled())
-
-    def _labelled(self) -> dict[str, Result]:
-        return dict(zip(unique_labels(self.results), self.results, strict=True))
+        return paired_tables(labelled(self.results))
 
 
 def compare(results: Sequence[Result]) -> Comparison:

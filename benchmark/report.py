@@ -7,6 +7,7 @@ import base64
 import importlib.resources
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,7 +23,7 @@ from benchmark.reporting.recall_figures import recall_figures
 from benchmark.reporting.recall_tables import RecallTable, recall_tables
 from benchmark.reporting.returns import ages_of, frames_tables, missing_scores
 from benchmark.results.result_file import Result, read_results
-from benchmark.results.tables import heading, headline_cards, paired_tables, unique_labels, window_tables
+from benchmark.results.tables import heading, headline_cards, labelled, paired_tables, window_tables
 from loopcraft.core.cli import run
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
@@ -49,7 +50,7 @@ class Flags:
     """Largest number of videos on the page."""
 
 
-def report(flags: Flags) -> int:
+def report(flags: Flags) -> None:
     """Write the report."""
     results = read_results(flags.results)
     dataset = None if flags.data is None else open_dataset(flags.data)
@@ -58,7 +59,6 @@ def report(flags: Flags) -> int:
     with writing_to(flags.out, together=True, swept=("", "figures", "videos")):
         path = _write(flags, results, dataset)
     print(f"wrote {path}")
-    return 0
 
 
 def _write(flags: Flags, results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> Path:
@@ -87,13 +87,13 @@ def render(
         importlib.resources.files("benchmark.reporting").joinpath("report.html").read_text(encoding="utf-8")
     )
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    labels = unique_labels(list(results.values()))
+    by_label = labelled(results.values())
     first = next(iter(results.values()))
     return environment.from_string(template).render(
         protocol=first.protocol,
         data=first.data,
-        labels=labels,
-        results=list(zip(labels, results.values(), strict=True)),
+        labels=list(by_label),
+        results=list(by_label.items()),
         cards=headline_cards(results.values()),
         heading=heading,
         tables=window_tables(results),
@@ -147,10 +147,9 @@ def _recall(results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> 
 
 def _shown(results: Mapping[str, Result]) -> list[Shown]:
     """The models; where there are only references, those."""
-    labels = unique_labels(list(results.values()))
     runs = [
         Shown(label=label, result=result, folder=path_at(source).parent)
-        for label, (source, result) in zip(labels, results.items(), strict=True)
+        for source, (label, result) in zip(results, labelled(results.values()).items(), strict=True)
     ]
     return [run for run in runs if run.result.model.role == "model"] or runs
 
@@ -161,10 +160,7 @@ def _require_same_data(dataset: LoopcraftDataset, data: Path | None, results: Ma
         raise UserError(f"--data {data}: not the data set of {source}; give that one, or leave --data out")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, report, argv)
-
+main = partial(run, Flags, report)
 
 if __name__ == "__main__":
     raise SystemExit(main())

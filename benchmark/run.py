@@ -3,7 +3,7 @@
 Progress is stored on disk: run the same command again to resume.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 
@@ -75,10 +75,7 @@ def _notes(result: Result) -> Iterator[str]:
     yield from (f"{name}: {note}" for name, metric in result.headline.items() for note in metric.notes)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, evaluate, argv)
-
+main = partial(run, Flags, evaluate)
 
 if __name__ == "__main__":
     raise SystemExit(main())

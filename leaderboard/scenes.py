@@ -1,7 +1,7 @@
 """Make the scenes of a test set for the site's player: truth, recall, walk and map of a few videos."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tyro
@@ -42,10 +42,7 @@ def run(flags: Flags) -> None:
             print(f"wrote {flags.out / scene_name(key)}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

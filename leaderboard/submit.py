@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tyro
@@ -120,10 +121,7 @@ def put(folder: Path, target: Path) -> None:
     beside.rename(target)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, submit, argv)
-
+main = partial(cli.run, Flags, submit)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -276,10 +276,7 @@ def require_sight(world: str) -> None:
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

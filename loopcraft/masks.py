@@ -7,7 +7,7 @@ Masks are made of cells of 2 x 2 pixels, of single pixels where frames are small
 cell holds what the ray through its centre meets. --cell chooses otherwise.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -161,10 +161,7 @@ def run(flags: Flags) -> None:
     print(summary(dataset, dataset.manifest["num_context"]))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

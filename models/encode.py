@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from loopcraft.core.cli import run
+from loopcraft.core.cli import require_at_least, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json, sweep_partials, write_json
@@ -79,8 +79,7 @@ def encode(flags: Flags) -> None:
 
 
 def _encode(flags: Flags, out: AnyPath, part: str | None) -> None:
-    if flags.max_videos is not None and flags.max_videos < 1:
-        raise UserError(f"--max-videos {flags.max_videos}: choose 1 or more")
+    require_at_least(flags, max_videos=1)
     dataset = open_dataset(shared_path(flags.data, flags.executor))
     keys = dataset.keys[: flags.max_videos]
     chosen = shard_range(flags.shard, len(keys), "videos")
@@ -155,10 +154,7 @@ def encode_video(
     write_video(out, key, levels, dataset.states(key))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, encode, argv)
-
+main = partial(run, Flags, encode)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -16,14 +16,12 @@ def kept_videos(run: Path, result: Result) -> dict[str, Path]:
     return {key: path for key, path in places.items() if path.is_file()}
 
 
-def write_run_clips(
-    folder: Path, run: Path, result: Result, keys: Sequence[str], most_bytes: int = MOST_VIDEO_BYTES
-) -> dict[str, Path]:
+def write_run_clips(folder: Path, run: Path, result: Result, keys: Sequence[str]) -> dict[str, Path]:
     """Encode those of `keys` that the run kept into `folder`; returns the files by key."""
     written = {}
     for key, source in kept_videos(run, result).items():
         if key in keys:
             written[key] = folder / video_name(key)
             frames = iterate_frames(source, 0, result.protocol.horizon)
-            write_clip(written[key], frames, most_bytes)
+            write_clip(written[key], frames, MOST_VIDEO_BYTES)
     return written
