@@ -20,6 +20,7 @@ from loopcraft.core.progress import progress_bar
 from loopcraft.core.urls import AnyPath, existing
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.executors.base import require_arrived
 from loopcraft.executors.choice import ExecutorName, open_executor, shared_path
 from loopcraft.executors.shard import shard_range
 from models.latents.codec import FrameCodec
@@ -121,6 +122,7 @@ def _encode(flags: Flags, out: AnyPath, part: str | None) -> None:
     ):
         for _ in executor.run(job, missing, make_state=make_encoder):
             advance()
+    require_arrived(out, lambda: sorted(set(missing) - set(encoded(out, missing))), "videos")
     finished = encoded(out, dataset.keys)
     if part is None:
         sweep_partials(out)  # of workers that were lost

@@ -26,7 +26,7 @@ from benchmark.setup.prepare import prepare
 from benchmark.sources.machine import SpoiledProcessError
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials
-from loopcraft.executors.base import RETRIES, SpentWorkerError
+from loopcraft.executors.base import RETRIES, SpentWorkerError, require_arrived
 from loopcraft.executors.choice import num_cores, open_executor
 
 
@@ -85,6 +85,8 @@ def score_by_workers(
     finally:  # of workers that were lost
         sweep_partials(workspace.root)
         _blame_crashes(evaluation, workspace, workspace.crash_paths)
+    made = [key for keys in batches for key in keys if key not in left]
+    require_arrived(workspace.root, lambda: workspace.unfinished(made, evaluation.recorded), "videos")
     return left
 
 
