@@ -17,9 +17,7 @@ from models import encode
 from tests.fakes.benchmark_data import write_dataset
 
 RECIPE = ["--world", "plaza-v1", "--split", "train", "--num-frames", "64", "--resolution", "32"]
-SAID = (
-    ": let all workers write to one folder, on a disk that they share or at an address that all of them reach"
-)
+SAID = ": let all workers write to one folder, on a disk that they share or at an address that they reach"
 
 
 class Losing:

@@ -47,6 +47,6 @@ def require_arrived(root: AnyPath, missing: Callable[[], Sequence[str]], what: s
         if time.monotonic() >= give_up:
             raise UserError(
                 f"{root}: {len(names)} {what} were made and are not here, {names[0]} for one: let all "
-                "workers write to one folder, on a disk that they share or at an address that all of them reach"
+                "workers write to one folder, on a disk that they share or at an address that they reach"
             )
         time.sleep(min(1.0, ARRIVAL_S))
