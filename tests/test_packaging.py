@@ -1,6 +1,7 @@
 """What pyproject.toml promises: extras, console scripts in any folder, and a base install without torch."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -161,7 +162,7 @@ def wheel_install(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"no wheel can be built here: {done.stderr.strip()[-200:]}")
     (wheel,) = folder.glob("*.whl")
     installed = folder / "installed"
-    subprocess.run([*pip, "install", "--no-deps", "--target", str(installed), str(wheel)], check=True)
+    shutil.unpack_archive(wheel, installed, "zip")  # all that an installer does to a wheel of pure Python
     return installed
 
 
@@ -173,42 +174,78 @@ def foreign_project(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(params=["wheel", "editable"])
+@pytest.fixture(scope="module", params=["wheel", "editable"])
 def place(request: pytest.FixtureRequest) -> Path | None:
     """Where the wheel is installed, or None for the editable install that the tests run from."""
     installed: Path | None = request.getfixturevalue("wheel_install") if request.param == "wheel" else None
     return installed
 
 
-def call(
-    place: Path | None, folder: Path, *arguments: str, script: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Start a command as its console script does, or by `python -m`."""
-    module, _, function = PROJECT["scripts"].get(script, ":").partition(":")
-    start = f"import sys; from {module} import {function}; sys.exit({function}())"
-    as_script = ["-P", "-c", start] if script else ["-m"]
-    environment = dict(os.environ)
-    if place is not None:  # -S leaves out the editable install
-        environment["PYTHONPATH"] = f"{place}{os.pathsep}{sysconfig.get_path('purelib')}"
-        as_script.insert(0, "-S")
-    return subprocess.run(
-        [sys.executable, *as_script, *arguments],
+def python(place: Path | None) -> tuple[list[str], dict[str, str]]:
+    """An interpreter that has the project from there, and its environment."""
+    if place is None:
+        return [sys.executable], dict(os.environ)
+    path = f"{place}{os.pathsep}{sysconfig.get_path('purelib')}"
+    return [sys.executable, "-S"], {**os.environ, "PYTHONPATH": path}  # -S leaves out the editable install
+
+
+FORKS = """
+import json, os, sys
+import cv2, matplotlib.figure, numba, pandas, torch, tyro
+
+for script, module, function, arguments in json.loads(sys.argv[1]):
+    sys.stdout.flush()
+    if os.fork() == 0:
+        for number, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{script}.{name}", os.O_WRONLY | os.O_CREAT), number)
+        sys.argv = [script, *arguments]
+        start = f"import sys; from {module} import {function}; sys.exit({function}())"
+        try:
+            exec(start, {"__name__": "__main__"})
+        except SystemExit as ended:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ended.code or 0)
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+"""Console scripts as pip writes them, each in a fork of a process that has imported nothing of ours."""
+
+
+@pytest.fixture(scope="module")
+def started(
+    place: Path | None, small_data: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[int, str, str]]:
+    """Exit code, output and errors of console scripts beside a stranger's packages, by what was asked."""
+    folder = foreign_project(tmp_path_factory.mktemp("project"))
+    wanted = {script: (script, ["--help"]) for script in HELPFUL} | {
+        "score": ("loopcraft-run", score(small_data))
+    }
+    orders = [
+        (name, *PROJECT["scripts"][script].split(":"), arguments)
+        for name, (script, arguments) in wanted.items()
+    ]
+    command, environment = python(place)
+    done = subprocess.run(
+        [*command, "-P", "-c", FORKS, json.dumps(orders)],
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
+        check=True,
     )
+    said = ([(folder / f"{name}.{end}").read_text() for end in ("out", "err")] for name in wanted)
+    codes = map(int, done.stdout.split())
+    return {name: (code, out, err) for name, code, (out, err) in zip(wanted, codes, said, strict=True)}
 
 
-@pytest.mark.parametrize(
-    "script", ["loopcraft-run", "loopcraft-train", "loopcraft-compare", "loopcraft-demo"]
-)
-def test_console_scripts_work_beside_packages_of_the_same_names(
-    script: str, place: Path | None, tmp_path: Path
-) -> None:
-    done = call(place, foreign_project(tmp_path), "--help", script=script)
-    assert done.returncode == 0, done.stderr
-    assert "usage:" in done.stdout
+HELPFUL = ("loopcraft-run", "loopcraft-train", "loopcraft-compare", "loopcraft-demo")
+
+
+@pytest.mark.parametrize("script", HELPFUL)
+def test_console_scripts_work_beside_packages_of_the_same_names(script: str, started) -> None:
+    code, out, err = started[script]
+    assert code == 0, err
+    assert "usage:" in out
 
 
 @pytest.fixture(scope="module")
@@ -227,12 +264,10 @@ def score(data: str) -> tuple[str, ...]:
     return ("--model", "millivid", "--protocol", "loopcraft-mini", "--data", data, "--out", "out")
 
 
-def test_a_console_script_finds_our_models_beside_a_package_called_models(
-    place: Path | None, small_data: str, tmp_path: Path
-) -> None:
-    done = call(place, foreign_project(tmp_path), *score(small_data), script="loopcraft-run")
-    assert done.returncode == 2
-    assert FOUND in done.stderr.splitlines()[-1]  # kernels may have been compiled before
+def test_a_console_script_finds_our_models_beside_a_package_called_models(started) -> None:
+    code, _, err = started["score"]
+    assert code == 2
+    assert FOUND in err.splitlines()[-1]  # kernels may have been compiled before
 
 
 def test_python_m_finds_them_too_or_names_the_intruder(
@@ -240,7 +275,14 @@ def test_python_m_finds_them_too_or_names_the_intruder(
 ) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "__init__.py").touch()
-    done = call(place, tmp_path, "benchmark.run", *score(small_data))
+    command, environment = python(place)
+    done = subprocess.run(
+        [*command, "-m", "benchmark.run", *score(small_data)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2
     message = done.stderr.splitlines()[-1]
     if place is None:  # setuptools' finder of editable installs looks past the intruder

@@ -185,6 +185,8 @@ def _numbered_pictures(path: AnyPath, start: int) -> Iterator[tuple[int, VideoFr
 
 def _to_rgb(picture: VideoFrame) -> Image:
     """Convert as `color` does where its rules apply, else as FFmpeg does."""
+    if picture.format.name == "gbrp":
+        return picture.to_ndarray()  # reordered; FFmpeg would hand each frame to threads
     is_601 = picture.colorspace in _BT601_OR_UNSTATED and picture.color_range != ColorRange.JPEG
     is_odd = picture.width % 2 or picture.height % 2 or picture.interlaced_frame
     if picture.format.name != "yuv420p" or not is_601 or is_odd:

@@ -4,8 +4,10 @@ The data are a few walks of plaza-v1 at 64 x 64, generated here; docs/recall.md 
 """
 
 import re
+from functools import cache
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,10 @@ import pytest
 from benchmark import library
 from benchmark.conformance.known_memory import Forgetter, Oracle
 from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
+from benchmark.memory import collector
+from benchmark.memory.faces import SIDE as FACES_SIDE
+from benchmark.memory.faces import Sightings, find_sightings
+from benchmark.memory.replay import faces_shown
 from benchmark.results.recall import memory_horizon, recall_gain
 from benchmark.results.result_file import Result, read_result, write_result
 from loopcraft import generate, masks
@@ -46,10 +52,26 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> LoopcraftDataset:
 
 @pytest.fixture(scope="module")
 def results(data: LoopcraftDataset) -> dict[str, Result]:
-    runs = [
-        library.evaluate(model, data, protocol=MINI.id, metrics=["psnr", "ssim"], batch_size=VIDEOS)
-        for model in (*known_memory.REFERENCES, *known_memory.models_for(data))
-    ]
+    """Of every model. Which faces the true videos show, and where again, is found for the first one only."""
+
+    @cache
+    def shown(key: str) -> Any:
+        return faces_shown(data, key, MINI.num_frames, FACES_SIDE)
+
+    found: dict[int, Sightings] = {}
+
+    def find_once(ids: np.ndarray, poses: np.ndarray, num_context: int) -> Sightings:
+        if id(ids) not in found:
+            found[id(ids)] = find_sightings(ids, poses, num_context)
+        return found[id(ids)]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(collector, "faces_shown", lambda episodes, key, *size: shown(key))
+        patched.setattr(collector, "find_sightings", find_once)
+        runs = [
+            library.evaluate(model, data, protocol=MINI.id, metrics=["psnr", "ssim"], batch_size=VIDEOS)
+            for model in (*known_memory.REFERENCES, *known_memory.models_for(data))
+        ]
     return {run.model.name: run for run in runs}
 
 

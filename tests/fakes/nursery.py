@@ -19,6 +19,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numba
+
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = ("benchmark.run", "models.train.__main__", "torch._dynamo")
 """The last one is what optimizers import when they are made."""
@@ -96,6 +98,7 @@ def _serve() -> None:
     """Fork for every question, and tell the exit codes of those that have ended."""
     for name in IMPORTED:
         import_module(name)
+    numba.njit(lambda: 0)()  # what the first compilation in a process makes ready takes a third of a second
     for line in sys.stdin:
         question = json.loads(line)
         if "poll" in question:

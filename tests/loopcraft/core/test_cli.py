@@ -33,12 +33,12 @@ def body(flags: Flags) -> None:
             print("ready", flush=True)
             time.sleep(60)
     if flags.what == "print":
-        for number in range(100_000):
+        for number in range(20_000):
             print(number)
     if flags.what == "rich":
         import rich
 
-        rich.print("\n".join(map(str, range(100_000))))
+        rich.print("\n".join(map(str, range(20_000))))
 
 
 def start(*flags: str) -> subprocess.Popen[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from loopcraft.core import jit
+from tests.fakes.kernel_project import run_in
 
 ROOT = Path(jit.__file__).parents[2]
 
@@ -52,20 +53,14 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+CALL = "from benchmark.main import scaled; print(scaled(1), sum(scaled.stats.cache_misses.values()))"
+
+
 def run_kernel(folder: Path, prelude: str = "", **environment: str) -> tuple[int, int, str]:
     """The kernel's result in a new process, how often it was compiled there, and what was said."""
-    prints = "print(scaled(1), sum(scaled.stats.cache_misses.values()))"
-    code = f"{prelude}\nfrom benchmark.main import scaled; {prints}"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    value, misses = result.stdout.split()
-    return int(value), int(misses), result.stderr
+    out, err = run_in(folder, f"{prelude}\n{CALL}", **environment)
+    value, misses = out.split()
+    return int(value), int(misses), err
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -160,9 +155,10 @@ def test_without_any_folder_the_kernel_runs_all_the_same(project: Path) -> None:
 
 def test_a_full_disk_costs_the_keeping_alone(project: Path) -> None:
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))"
-    value, misses, said = run_kernel(project, full)
-    assert (value, misses) == (4, 1)
-    assert "compiled code cannot be kept: [Errno 27] File too large" in said
+    command = [sys.executable, "-c", f"{full}\n{CALL}"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+    assert done.stdout == "4 1\n"
+    assert "compiled code cannot be kept: [Errno 27] File too large" in done.stderr
     assert run_kernel(project)[:2] == (4, 1)
 
 

@@ -1,0 +1,30 @@
+"""The order of the tests: what takes longest comes first, or at the end one worker waits for another.
+
+Of two workers the second begins in the middle, which lies among the models: tests that need no kernels, while
+the first compiles those of the worlds for both.
+"""
+
+import pytest
+
+FIRST = (
+    "tests/test_drills_of_faults.py",
+    "tests/benchmark/sources/test_isolated.py",
+    "tests/test_cluster.py",
+    "tests/test_publish_use.py",
+    "tests/leaderboard/site/test_browser.py",
+    "tests/test_packaging.py",
+    "tests/models/train/test_faults.py",
+    "tests/benchmark/test_faults.py",
+    "tests/loopcraft/",
+    "tests/models/",
+    "tests/test_",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort by the first beginning that fits the file; what is equal keeps its order."""
+
+    def rank(item: pytest.Item) -> int:
+        return next((place for place, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST))
+
+    items.sort(key=rank)
