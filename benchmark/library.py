@@ -20,6 +20,7 @@ from benchmark.setup.prepare import prepare
 from benchmark.sources.source import IsolationFlags, ScoredSource, SourceFlags
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import path_at
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
@@ -71,7 +72,7 @@ def evaluate(
             isolation=isolation,
         ).with_absolute_paths()
         evaluation = prepare(flags, episodes=episodes, source=source)
-        with closing(evaluation.source), writing_to(flags.out, swept=()):
+        with closing(evaluation.source), writing_to(path_at(flags.out), swept=()):
             workspace = Workspace(flags.out)
             workspace.claim(evaluation.identity)
             left = score_missing(evaluation, workspace, lambda keys: None)

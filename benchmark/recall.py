@@ -22,7 +22,7 @@ from rich.console import Console
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import PairedMetric
 from benchmark.reporting.recall_tables import RecallTable, recall_tables
-from benchmark.reporting.returns import ages_of, frames_table, score_files
+from benchmark.reporting.returns import ages_of, frames_tables
 from benchmark.results.comparable import require_comparable
 from benchmark.results.formats import drawn
 from benchmark.results.recall import CEILINGS, FLOOR, references_in
@@ -41,7 +41,7 @@ class Flags:
     """Which runs, and on which data."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of finished runs of one protocol on one data set."""
+    """Folders or addresses of finished runs of one protocol on one data set."""
     data: str | None = None
     """Their data set, a folder or hf://ORG/NAME: adds the tables by frames."""
     metrics: str = ""
@@ -77,12 +77,7 @@ def _tables_by_frames(
             f"--data {name}: holds other videos than the runs were scored on (fingerprint "
             f"{data.fingerprint[:12]}, and {first.data.fingerprint[:12]} there); give their data set"
         )
-    for source, result in results.items():
-        for path in score_files(source, result):
-            if not path.exists():
-                raise UserError(f"{path}: no such file; give the whole folder of a run, not its result alone")
-    ages = ages_of(data, first)
-    return [frames_table(metric, results, ages) for metric in metrics]
+    return frames_tables(metrics, results, ages_of(data, first))
 
 
 def _shared_metrics(results: Mapping[str, Result]) -> list[str]:

@@ -21,12 +21,13 @@ from benchmark.reporting.curves import curve_figures
 from benchmark.reporting.examples import Example, Shown, make_examples
 from benchmark.reporting.recall_figures import recall_figures
 from benchmark.reporting.recall_tables import RecallTable, recall_tables
-from benchmark.reporting.returns import ages_of, frames_table, score_files
+from benchmark.reporting.returns import ages_of, frames_tables, missing_scores
 from benchmark.results.result_file import Result, read_results
 from benchmark.results.tables import heading, headline_cards, labelled, paired_tables, window_tables
 from loopcraft.core.cli import run
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
+from loopcraft.core.urls import path_at
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
@@ -40,7 +41,7 @@ class Flags:
     """Which results are reported, and where."""
 
     results: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of runs, or their result files, of one protocol on one data set."""
+    """Folders of runs, or their result files, or the addresses of these, of one protocol on one data set."""
     out: Path
     """Folder of the report."""
     data: Path | None = None
@@ -131,22 +132,23 @@ def data_uri(path: Path) -> str:
 def _recall(results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> list[RecallTable]:
     """The tables of recall; those of frames need the data and the scores of every video."""
     tables = recall_tables(results)
-    files = (path for source, result in results.items() for path in score_files(source, result))
-    if dataset is not None and all(path.exists() for path in files):
-        ages = ages_of(dataset, next(iter(results.values())))
-        for metric in METRICS:
-            shown = metric.name in RECALL_METRICS and all(
-                metric.name in run.metrics for run in results.values()
-            )
-            if isinstance(metric, PairedMetric) and shown and ages.any():
-                tables.append(frames_table(metric, results, ages))
-    return tables
+    if dataset is None or missing_scores(results):
+        return tables
+    ages = ages_of(dataset, next(iter(results.values())))
+    shared = [
+        metric
+        for metric in METRICS
+        if isinstance(metric, PairedMetric)
+        and metric.name in RECALL_METRICS
+        and all(metric.name in run.metrics for run in results.values())
+    ]
+    return [*tables, *frames_tables(shared if ages.any() else (), results, ages)]
 
 
 def _shown(results: Mapping[str, Result]) -> list[Shown]:
     """The models; where there are only references, those."""
     runs = [
-        Shown(label=label, result=result, folder=Path(source).parent)
+        Shown(label=label, result=result, folder=path_at(source).parent)
         for source, (label, result) in zip(results, labelled(results.values()).items(), strict=True)
     ]
     return [run for run in runs if run.result.model.role == "model"] or runs

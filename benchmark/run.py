@@ -21,6 +21,7 @@ from benchmark.setup.flags import Flags
 from benchmark.setup.prepare import prepare
 from benchmark.setup.workers import score_by_workers
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, run
+from loopcraft.core.urls import path_at
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset
 
@@ -29,9 +30,9 @@ def evaluate(flags: Flags) -> int:
     """Score what is missing, then write the result."""
     given, flags = flags.out, flags.with_absolute_paths()
     evaluation = prepare(flags)
-    with closing(evaluation.source), writing_to(flags.out, swept=()):
+    with closing(evaluation.source), writing_to(path_at(flags.out), swept=()):
         result = _evaluate(flags, evaluation)
-    print(f"wrote {given / RESULT}")
+    print(f"wrote {path_at(given) / RESULT}")
     return EXIT_FAILED if result.failed and not flags.source.allow_partial else EXIT_OK
 
 

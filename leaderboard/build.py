@@ -53,7 +53,7 @@ def build(flags: Flags) -> None:
         if not everything:
             raise UserError(f"{folder}: holds no entry; name runs, or other --entries")
         findings = check(everything)
-        with writing_to(flags.out, swept=()):
+        with writing_to(flags.out):
             write_site(site_files(everything, scenes, findings), flags.out)
     address = (flags.out / "index.html").resolve().as_uri()
     print(f"{len(everything)} rows: {address}")

@@ -19,7 +19,7 @@ class Flags:
     """Which results, and how."""
 
     results: tyro.conf.Positional[tuple[Path, ...]]
-    """Result files of one protocol on one data set (or the folders of their runs)."""
+    """Result files of one protocol on one data set, the folders of their runs, or addresses of these."""
     format: Literal["text", "markdown", "latex", "csv"] = "text"
     """How the table is written."""
     pairs: bool = False

@@ -31,8 +31,9 @@ class Flags:
 def run(flags: Flags) -> None:
     """Write the scenes."""
     dataset, protocol = open_dataset(flags.data), get_protocol(flags.protocol)
-    with writing_to(flags.out, swept=()):
-        for key in cli.names_in(flags.keys):
+    keys = cli.names_in(flags.keys)
+    with writing_to(flags.out, swept=[scene_name(key) for key in keys]):
+        for key in keys:
             if key not in dataset.keys:
                 raise UserError(
                     f"--keys {key}: no video of {flags.data}; they are called like {dataset.keys[0]}"

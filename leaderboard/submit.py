@@ -31,6 +31,7 @@ from leaderboard.film.scene import scene_name
 from leaderboard.hub.proposals import propose
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import COPY, require_folder
 from loopcraft.core.writing import working_folder
 
 
@@ -58,6 +59,7 @@ class Flags:
 
 def submit(flags: Flags) -> int:
     """Check the run and write its entry."""
+    require_folder(flags.run, COPY)
     result_path = flags.run / RESULT if flags.run.is_dir() else flags.run
     if not result_path.is_file():
         raise UserError(f"{result_path}: is not there; the run is unfinished: give its command once more")

@@ -23,7 +23,7 @@ from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.executors.choice import ExecutorName, open_executor, shared_path
 from loopcraft.executors.shard import shard_range
 from models.latents.codec import FrameCodec
-from models.latents.store import MANIFEST, manifest_of, video_file, write_index, write_video
+from models.latents.store import MANIFEST, manifest_of, video_name, write_index, write_video
 from models.networks.autoencoder import Autoencoder
 from models.networks.precision import Precision, uses_bfloat16
 from models.zoo.loading import WeightSource, load_autoencoder
@@ -39,7 +39,7 @@ class Flags:
     data: Annotated[Path, tyro.conf.Positional]
     """The data set: a folder, its address as in s3://BUCKET/FOLDER, or hf://ORG/NAME."""
     out: Path
-    """The folder of the latents, or its address, from where they are copied to a folder to be read."""
+    """The folder of the latents, or its address."""
     checkpoint: str | None = None
     """"pretrained" (the default), "published", a folder with an autoencoder, or hf://ORG/NAME."""
     preset: str | None = None
@@ -130,9 +130,8 @@ def _encode(flags: Flags, out: AnyPath, part: str | None) -> None:
 
 def encoded(out: AnyPath, keys: Sequence[str]) -> list[str]:
     """Those of the videos whose latents are there."""
-    names = {key: video_file(out, key).relative_to(out).as_posix() for key in keys}
-    there = existing(out, list(names.values()))
-    return [key for key, name in names.items() if name in there]
+    there = existing(out, [video_name(key) for key in keys])
+    return [key for key in keys if video_name(key) in there]
 
 
 def place_encoder(autoencoder: Autoencoder, device: str, precision: Precision) -> Encoder:

@@ -16,6 +16,7 @@ from benchmark.results.formats import markdown_table
 from benchmark.results.result_file import Result, read_result, read_results
 from benchmark.results.tables import window_tables
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import COPY, require_folder
 from loopcraft.core.writing import working_folder
 from loopcraft.hub import repository as hub
 from loopcraft.hub.errors import RepoType, plain_errors
@@ -25,6 +26,8 @@ _PATH = re.compile(r"results/[\w.-]+/[\w.-]+\.json")
 
 def result_files(paths: Sequence[Path]) -> dict[str, Path]:
     """Result files (or the folders of their runs) by where they go; raises `UserError` for what is none."""
+    for path in paths:
+        require_folder(path, COPY)
     results = read_results(paths)
     return {_repository_path(Path(source), result): Path(source) for source, result in results.items()}
 

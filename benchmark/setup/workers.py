@@ -109,7 +109,8 @@ def make_worker(assignment: Assignment) -> Worker:
 
 def score_batch(worker: Worker, keys: Sequence[str]) -> dict[str, str]:
     """Score what is missing of a batch, and say what the machine could not make, and why."""
-    _blame_crashes(worker.evaluation, worker.workspace, map(worker.workspace.crash_path, keys))
+    notes = [note for key in keys if (note := worker.workspace.crash_path(key)) is not None]
+    _blame_crashes(worker.evaluation, worker.workspace, notes)
     try:
         return worker.scorer.score(keys)
     except SpoiledProcessError as error:

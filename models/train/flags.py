@@ -65,7 +65,8 @@ class Flags(ABC):
     """What both commands take."""
 
     data: str
-    """A world, as in plaza-v1 or voxel-v1, a folder, or a data set at hf://ORG/NAME."""
+    """A world, as in plaza-v1 or voxel-v1; a folder of frames or latents, its address as in
+    s3://BUCKET/FOLDER, or a data set at hf://ORG/NAME."""
     out: Path
     """The folder of checkpoints, logs and pictures; all models of a set may share one."""
     preset: str = "gpu-hour"
