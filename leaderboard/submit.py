@@ -26,7 +26,7 @@ from leaderboard.entry.folder import (
     read_entry,
 )
 from leaderboard.entry.shipped import ENTRIES, TRUTH, scene_folders
-from leaderboard.film.run_clips import kept_videos, write_run_clips
+from leaderboard.film.clips import kept_videos, write_run_clips
 from leaderboard.film.scene import scene_name
 from leaderboard.hub.proposals import propose
 from loopcraft.core import cli

@@ -94,7 +94,7 @@ def surfaces_tables(
     """
     of_what = "of surfaces, frames on course" if on_course else "of surfaces"
     return [
-        _surfaces_table(_title(compared.card, of_what), compared, results, with_shares=not on_course)
+        _surfaces_table(title_of(compared.card, of_what), compared, results, with_shares=not on_course)
         for compared in _compared(results, metrics, on_course=on_course)
     ]
 
@@ -113,7 +113,7 @@ def age_tables(results: Mapping[str, Result], metrics: Sequence[str] | None = No
             texts = tuple(_text(cell, compared.card.decimals) for cell in cells)
             rows.append(Row(label=f"{first}-{last} frames ago, {share}", is_reference=False, cells=texts))
         columns = [(label, "(reference)" if run.model.role == "bound" else "") for label, _, run in order]
-        title = _title(compared.card, "of what returned, by age")
+        title = title_of(compared.card, "of what returned, by age")
         tables.append(RecallTable(title=title, columns=tuple(columns), rows=tuple(rows)))
     return tables
 
@@ -214,12 +214,13 @@ def consistency_tables(
                 for title, column in CONSISTENCY
             ]
             decimals = [found.card.decimals] * len(columns)
-            title = _title(found.card, "back in sight" if name == SURFACE_PSNR else "back at a place")
+            title = title_of(found.card, "back in sight" if name == SURFACE_PSNR else "back at a place")
             tables.append(table_of_estimates(title, columns, rows, results, decimals))
     return tables
 
 
-def _title(card: MetricCard, of_what: str) -> str:
+def title_of(card: MetricCard, of_what: str) -> str:
+    """As in "PSNR (dB) of frames"."""
     return one_line(f"{card.title} ({card.unit}) {of_what}" if card.unit else f"{card.title} {of_what}")
 
 

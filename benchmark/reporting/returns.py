@@ -9,10 +9,9 @@ from jaxtyping import Bool, Float, Int64
 from benchmark.harness.run_folder import scores_name
 from benchmark.harness.score import read_paired
 from benchmark.metrics.base import PairedMetric
-from benchmark.reporting.recall_tables import RecallTable, table_of_estimates
+from benchmark.reporting.recall_tables import RecallTable, table_of_estimates, title_of
 from benchmark.results.estimates import Estimate, estimate
 from benchmark.results.result_file import Result
-from loopcraft.core.cli import one_line
 from loopcraft.core.errors import UserError
 from loopcraft.core.urls import AnyPath, existing, path_at
 from loopcraft.core.writing import copies_of
@@ -107,5 +106,6 @@ def _frames_table(
         for group, belongs in ((group, group.holds(ages)) for group in groups)
     ]
     rows = {source: [group.mean(found, ages) for group in groups] for source, found in scores.items()}
-    title = one_line(f"{card.title} ({card.unit})" if card.unit else card.title)
-    return table_of_estimates(f"{title} of frames", columns, rows, results, [card.decimals] * len(groups))
+    return table_of_estimates(
+        title_of(card, "of frames"), columns, rows, results, [card.decimals] * len(groups)
+    )

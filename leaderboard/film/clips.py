@@ -1,14 +1,17 @@
-"""Frames to MP4 files so small that a repository can hold them and any browser plays them."""
+"""The clips of a run: frames of the videos that it kept, small enough for a repository and any browser."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
+from benchmark.results.result_file import Result
+from leaderboard.entry.folder import video_name
+from leaderboard.entry.limits import MOST_VIDEO_BYTES
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
-from loopcraft.video.h264 import video_writer
+from loopcraft.video.h264 import iterate_frames, video_writer
 
 QUALITIES = (23, 26, 29, 32, 35, 38, 41, 44, 47, 50)
 """x264's constant rate factors that are tried, from fine to coarse."""
@@ -16,6 +19,23 @@ _STRUCTURE = "keyint=32:min-keyint=32:scenecut=0:bframes=0:cpu-independent=1"
 """No frame depends on later ones and every 32nd on none: a browser steps and seeks exactly."""
 
 Frame = UInt8[np.ndarray, "H W 3"]
+
+
+def kept_videos(run: Path, result: Result) -> dict[str, Path]:
+    """The videos of the run's folder by key, in the order of keys."""
+    places = {key: run / "videos" / f"{key}.mp4" for key in result.data.keys}
+    return {key: path for key, path in places.items() if path.is_file()}
+
+
+def write_run_clips(folder: Path, run: Path, result: Result, keys: Sequence[str]) -> dict[str, Path]:
+    """Encode those of `keys` that the run kept into `folder`; returns the files by key."""
+    written = {}
+    for key, source in kept_videos(run, result).items():
+        if key in keys:
+            written[key] = folder / video_name(key)
+            frames = iterate_frames(source, 0, result.protocol.horizon)
+            write_clip(written[key], frames, MOST_VIDEO_BYTES)
+    return written
 
 
 def write_clip(path: Path, frames: Iterable[Frame], most_bytes: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.results.result_file import read_result
 from leaderboard.entry.folder import RESULT, VIDEOS, Entry, place_of, plain_name, video_name
-from leaderboard.film.run_clips import kept_videos, write_run_clips
+from leaderboard.film.clips import kept_videos, write_run_clips
 from leaderboard.film.scene import scene_name, write_scene
 from loopcraft.core.errors import UserError
 from loopcraft.core.urls import COPY, require_folder
