@@ -10,9 +10,9 @@ the model is shown once, on standard error.
 """
 
 import sys
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import rich
@@ -27,9 +27,8 @@ from benchmark.sources.isolated import LastWordsError
 from benchmark.sources.loading import parse_model_args
 from benchmark.sources.machine import own_traceback
 from benchmark.sources.source import IsolationFlags, ScoredSource, load
-from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, run
+from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, require_at_least, run
 from loopcraft.core.device import find_device
-from loopcraft.core.errors import UserError
 
 _STYLES = {"ok": "green", "note": "yellow", "FAILED": "bold red"}
 
@@ -72,8 +71,7 @@ class Flags:
 
 def check(flags: Flags) -> int:
     """Print a line a check; fail if one failed."""
-    if flags.context < 1 or flags.horizon < 2 or flags.resolution < 1:
-        raise UserError("--context and --resolution must be at least 1, and --horizon at least 2")
+    require_at_least(flags, context=1, horizon=2, resolution=1)
     size = TrialSize(
         context=flags.context,
         horizon=flags.horizon,
@@ -111,10 +109,7 @@ class _Tracebacks:
             print(printable(text.rstrip()), file=sys.stderr, flush=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, check, argv)
-
+main = partial(run, Flags, check)
 
 if __name__ == "__main__":
     raise SystemExit(main())

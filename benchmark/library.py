@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +10,14 @@ from benchmark.conformance.checks import TrialSize
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import FrameSource, check_members
 from benchmark.contract.precision import Precision
-from benchmark.harness.evaluation import collect, score_missing
-from benchmark.harness.run_folder import Workspace
 from benchmark.results.result_file import Result
-from benchmark.results.tables import Table, paired_tables, unique_labels, window_tables
+from benchmark.results.tables import Table, labelled, paired_tables, window_tables
 from benchmark.setup.flags import ComputeFlags, Flags, FolderFlags, MetricFlags, TaskFlags
 from benchmark.setup.prepare import prepare
+from benchmark.setup.whole_run import complete
 from benchmark.sources.source import IsolationFlags, ScoredSource, SourceFlags
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
-from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
 
@@ -70,14 +67,7 @@ def evaluate(
             folder=FolderFlags(save_videos=0) if out is None else FolderFlags(),
             isolation=isolation,
         ).with_absolute_paths()
-        evaluation = prepare(flags, episodes=episodes, source=source)
-        with closing(evaluation.source), writing_to(flags.out, swept=()):
-            workspace = Workspace(flags.out)
-            workspace.claim(evaluation.identity)
-            left = score_missing(evaluation, workspace, lambda keys: None)
-            result = collect(evaluation, workspace, left)
-            workspace.save_result(result)
-    return result
+        return complete(flags, prepare(flags, episodes=episodes, source=source))
 
 
 def _source_of(model: FrameSource) -> ScoredSource:
@@ -94,15 +84,12 @@ class Comparison:
     @property
     def tables(self) -> tuple[Table, ...]:
         """A table a window: a row a model, a column a metric."""
-        return window_tables(self._labelled())
+        return window_tables(labelled(self.results))
 
     @property
     def differences(self) -> tuple[Table, ...]:
         """The mean difference of every two models over the same videos, with its 95 % interval."""
-        return paired_tables(self._labelled())
-
-    def _labelled(self) -> dict[str, Result]:
-        return dict(zip(unique_labels(self.results), self.results, strict=True))
+        return paired_tables(labelled(self.results))
 
 
 def compare(results: Sequence[Result]) -> Comparison:

@@ -6,6 +6,7 @@ A metric that cannot be computed here, for want of weights, keeps its column, wi
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -177,10 +178,7 @@ def put_between_marks(path: Path, text: str, mark: str = BEGIN) -> None:
         temporary.write_text(f"{before}{mark}\n{text}\n{END}{after}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, tabulate, argv)
-
+main = partial(run, Flags, tabulate)
 
 if __name__ == "__main__":
     raise SystemExit(main())

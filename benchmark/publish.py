@@ -1,7 +1,7 @@
 """Publish result files on the Hugging Face Hub, with a card that tables all results of the repository."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tyro
@@ -70,10 +70,7 @@ def put(repository: str, files: dict[str, Path]) -> str:
     return hub.put(repository, wanted, f"Add {len(files)} results", listing)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -13,19 +13,18 @@ of a pose of the context, after having been away. docs/recall.md defines every n
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import rich.box
 import tyro
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import PairedMetric
 from benchmark.reporting.recall_tables import RecallTable, recall_tables
-from benchmark.reporting.returns import ages_of, frames_table, score_files
+from benchmark.reporting.returns import ages_of, frames_tables
 from benchmark.results.comparable import require_comparable
+from benchmark.results.formats import drawn
 from benchmark.results.recall import CEILINGS, FLOOR, references_in
 from benchmark.results.recall_schema import RECALL
 from benchmark.results.result_file import Result, read_results
@@ -42,7 +41,7 @@ class Flags:
     """Which runs, and on which data."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of finished runs of one protocol on one data set."""
+    """Folders or addresses of finished runs of one protocol on one data set."""
     data: str | None = None
     """Their data set, a folder or hf://ORG/NAME: adds the tables by frames."""
     metrics: str = ""
@@ -61,7 +60,9 @@ def show(flags: Flags) -> None:
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     for table in (*tables, *by_surface):
-        console.print(_drawn(table))
+        columns = (f"{name}\n{below}" for name, below in table.columns)
+        rows = ((row.label, row.is_reference, row.cells) for row in table.rows)
+        console.print(drawn(table.title, columns, rows))
     for line in _what_is_missing(results):
         console.print(line, markup=False)
 
@@ -76,22 +77,7 @@ def _tables_by_frames(
             f"--data {name}: holds other videos than the runs were scored on (fingerprint "
             f"{data.fingerprint[:12]}, and {first.data.fingerprint[:12]} there); give their data set"
         )
-    for source, result in results.items():
-        for path in score_files(source, result):
-            if not path.exists():
-                raise UserError(f"{path}: no such file; give the whole folder of a run, not its result alone")
-    ages = ages_of(data, first)
-    return [frames_table(metric, results, ages) for metric in metrics]
-
-
-def _drawn(found: RecallTable) -> Table:
-    table = Table(title=escape(found.title), title_justify="left", box=rich.box.SIMPLE_HEAD)
-    table.add_column("")
-    for name, below in found.columns:
-        table.add_column(f"{name}\n{below}", justify="right")
-    for row in found.rows:
-        table.add_row(escape(f"{row.label} (reference)" if row.is_reference else row.label), *row.cells)
-    return table
+    return frames_tables(metrics, results, ages_of(data, first))
 
 
 def _shared_metrics(results: Mapping[str, Result]) -> list[str]:
@@ -130,10 +116,7 @@ def _what_is_missing(results: Mapping[str, Result]) -> Iterator[str]:
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, show, argv)
-
+main = partial(run, Flags, show)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -7,6 +7,7 @@ import base64
 import importlib.resources
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,12 +21,13 @@ from benchmark.reporting.curves import curve_figures
 from benchmark.reporting.examples import Example, Shown, make_examples
 from benchmark.reporting.recall_figures import recall_figures
 from benchmark.reporting.recall_tables import RecallTable, recall_tables
-from benchmark.reporting.returns import ages_of, frames_table, score_files
+from benchmark.reporting.returns import ages_of, frames_tables, missing_scores
 from benchmark.results.result_file import Result, read_results
-from benchmark.results.tables import heading, headline_cards, paired_tables, unique_labels, window_tables
+from benchmark.results.tables import heading, headline_cards, labelled, paired_tables, window_tables
 from loopcraft.core.cli import run
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
+from loopcraft.core.urls import path_at
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
@@ -39,7 +41,7 @@ class Flags:
     """Which results are reported, and where."""
 
     results: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of runs, or their result files, of one protocol on one data set."""
+    """Folders of runs, or their result files, or the addresses of these, of one protocol on one data set."""
     out: Path
     """Folder of the report."""
     data: Path | None = None
@@ -48,7 +50,7 @@ class Flags:
     """Largest number of videos on the page."""
 
 
-def report(flags: Flags) -> int:
+def report(flags: Flags) -> None:
     """Write the report."""
     results = read_results(flags.results)
     dataset = None if flags.data is None else open_dataset(flags.data)
@@ -57,7 +59,6 @@ def report(flags: Flags) -> int:
     with writing_to(flags.out, together=True, swept=("", "figures", "videos")):
         path = _write(flags, results, dataset)
     print(f"wrote {path}")
-    return 0
 
 
 def _write(flags: Flags, results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> Path:
@@ -86,13 +87,13 @@ def render(
         importlib.resources.files("benchmark.reporting").joinpath("report.html").read_text(encoding="utf-8")
     )
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    labels = unique_labels(list(results.values()))
+    by_label = labelled(results.values())
     first = next(iter(results.values()))
     return environment.from_string(template).render(
         protocol=first.protocol,
         data=first.data,
-        labels=labels,
-        results=list(zip(labels, results.values(), strict=True)),
+        labels=list(by_label),
+        results=list(by_label.items()),
         cards=headline_cards(results.values()),
         heading=heading,
         tables=window_tables(results),
@@ -131,24 +132,24 @@ def data_uri(path: Path) -> str:
 def _recall(results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> list[RecallTable]:
     """The tables of recall; those of frames need the data and the scores of every video."""
     tables = recall_tables(results)
-    files = (path for source, result in results.items() for path in score_files(source, result))
-    if dataset is not None and all(path.exists() for path in files):
-        ages = ages_of(dataset, next(iter(results.values())))
-        for metric in METRICS:
-            shown = metric.name in RECALL_METRICS and all(
-                metric.name in run.metrics for run in results.values()
-            )
-            if isinstance(metric, PairedMetric) and shown and ages.any():
-                tables.append(frames_table(metric, results, ages))
-    return tables
+    if dataset is None or missing_scores(results):
+        return tables
+    ages = ages_of(dataset, next(iter(results.values())))
+    shared = [
+        metric
+        for metric in METRICS
+        if isinstance(metric, PairedMetric)
+        and metric.name in RECALL_METRICS
+        and all(metric.name in run.metrics for run in results.values())
+    ]
+    return [*tables, *frames_tables(shared if ages.any() else (), results, ages)]
 
 
 def _shown(results: Mapping[str, Result]) -> list[Shown]:
     """The models; where there are only references, those."""
-    labels = unique_labels(list(results.values()))
     runs = [
-        Shown(label=label, result=result, folder=Path(source).parent)
-        for label, (source, result) in zip(labels, results.items(), strict=True)
+        Shown(label=label, result=result, folder=path_at(source).parent)
+        for source, (label, result) in zip(results, labelled(results.values()).items(), strict=True)
     ]
     return [run for run in runs if run.result.model.role == "model"] or runs
 
@@ -159,10 +160,7 @@ def _require_same_data(dataset: LoopcraftDataset, data: Path | None, results: Ma
         raise UserError(f"--data {data}: not the data set of {source}; give that one, or leave --data out")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, report, argv)
-
+main = partial(run, Flags, report)
 
 if __name__ == "__main__":
     raise SystemExit(main())

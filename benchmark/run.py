@@ -3,35 +3,28 @@
 Progress is stored on disk: run the same command again to resume.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator
 from functools import partial
 
 from rich.console import Console
 
-from benchmark.harness.evaluation import Evaluation, collect
+from benchmark.harness.evaluation import Evaluation
 from benchmark.harness.progress import plan_line, score_with_progress
-from benchmark.harness.recall_notice import recall_notices
-from benchmark.harness.recovery import recover
 from benchmark.harness.run_folder import RESULT, Workspace
-from benchmark.harness.soundness import check_data
 from benchmark.results.recall_schema import RECALL
 from benchmark.results.result_file import Result
 from benchmark.setup.flags import Flags
 from benchmark.setup.prepare import prepare
-from benchmark.setup.workers import score_by_workers
+from benchmark.setup.whole_run import Score, complete
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, run
-from loopcraft.core.writing import writing_to
-from loopcraft.dataset import LoopcraftDataset
+from loopcraft.core.urls import path_at
 
 
 def evaluate(flags: Flags) -> int:
     """Score what is missing, then write the result."""
     given, flags = flags.out, flags.with_absolute_paths()
-    evaluation = prepare(flags)
-    with closing(evaluation.source), writing_to(flags.out, swept=()):
-        result = _evaluate(flags, evaluation)
-    print(f"wrote {given / RESULT}")
+    result = _evaluate(flags, prepare(flags))
+    print(f"wrote {path_at(given) / RESULT}")
     return EXIT_FAILED if result.failed and not flags.source.allow_partial else EXIT_OK
 
 
@@ -41,23 +34,11 @@ def _evaluate(flags: Flags, evaluation: Evaluation) -> Result:
     def say(text: str, style: str | None = None) -> None:
         console.print(printable(text), style=style, markup=False, soft_wrap=True)
 
-    assert isinstance(evaluation.episodes, LoopcraftDataset)
-    for warning in check_data(evaluation.episodes, evaluation.keys):
-        say(f"warning: {warning}", "yellow")
-    for notice in recall_notices(evaluation.episodes, evaluation.keys, evaluation.protocol):
-        say(notice, "yellow")
-    workspace = Workspace(flags.out)
-    workspace.claim(evaluation.identity)
-    if flags.folder.retry_failed:
-        workspace.forget_failures(evaluation.keys)
-    for line in recover(evaluation, workspace):
-        say(line, "yellow")
-    say(plan_line(evaluation, workspace))
-    left = score_with_progress(
-        partial(score_by_workers, flags, evaluation, workspace), evaluation, workspace, console
-    )
-    result = collect(evaluation, workspace, left)
-    workspace.save_result(result)
+    def follow(score: Score, workspace: Workspace) -> dict[str, str]:
+        say(plan_line(evaluation, workspace))
+        return score_with_progress(score, evaluation, workspace, console)
+
+    result = complete(flags, evaluation, say=partial(say, style="yellow"), follow=follow)
     for name, reason in {**result.absent, **result.failed}.items():
         if name != RECALL:  # said before the run
             say(f"{name}: {reason}", "red")
@@ -65,7 +46,7 @@ def _evaluate(flags: Flags, evaluation: Evaluation) -> Result:
         say(note, "yellow")
     if result.failed:
         count = f"{len(result.failed)} of {len(evaluation.keys)}"
-        say(f"{count} videos are left out; tracebacks are in {workspace.root / 'failures'}")
+        say(f"{count} videos are left out; tracebacks are in {path_at(flags.out) / 'failures'}")
     return result
 
 
@@ -74,10 +55,7 @@ def _notes(result: Result) -> Iterator[str]:
     yield from (f"{name}: {note}" for name, metric in result.headline.items() for note in metric.notes)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, evaluate, argv)
-
+main = partial(run, Flags, evaluate)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -8,7 +8,6 @@ can only be reached from this machine. `sources/http_protocol.py` describes the 
 """
 
 import json
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -146,10 +145,7 @@ def make_server(
     return ModelServer((host, port), Handler)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, serve, argv)
-
+main = partial(run, Flags, serve)
 
 if __name__ == "__main__":
     raise SystemExit(main())

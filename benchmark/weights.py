@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -135,10 +136,7 @@ def print_files(bundle: Bundle, name: str) -> None:
         print(f"  {bundle.folder(name) / path}  {file.size} bytes  {file.checksum}", flush=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, manage, argv)
-
+main = partial(run, Flags, manage)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -21,7 +21,7 @@ from loopcraft.drawing.grid import Grid, Row, draw_rows
 from loopcraft.drawing.walk import headings
 from loopcraft.generation.plan import plan_candidate
 from loopcraft.generation.recipe import Recipe
-from loopcraft.view import ground_below
+from loopcraft.views.map import ground_below
 from loopcraft.walks.revisits import revisit_ages
 from loopcraft.worlds import make_world
 from loopcraft.worlds.base import GroundPicture

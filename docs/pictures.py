@@ -15,8 +15,7 @@ from PIL import Image
 from loopcraft.core.seeding import generator
 from loopcraft.drawing.canvas import CONTEXT_COLOR, HORIZON_COLOR, Canvas
 from loopcraft.drawing.grid import Grid
-from loopcraft.view import ground_below
-from loopcraft.views.map import draw_map
+from loopcraft.views.map import draw_map, ground_below
 from loopcraft.walks.revisits import find_revisits
 from loopcraft.walks.selection import select_walk
 from loopcraft.worlds import make_world

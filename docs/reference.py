@@ -6,6 +6,7 @@ import importlib
 import inspect
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +35,7 @@ def commands() -> Iterator[str]:
     for room in ROOMS:
         folder = DOCS.parent / room
         for path in sorted([*folder.glob("*.py"), *folder.glob("*/__main__.py")]):
-            if "def main(" in path.read_text():
+            if re.search(r"^(def main\(|main = )", path.read_text(), re.MULTILINE):
                 yield f"{room}.{path.parent.name if path.stem == '__main__' else path.stem}"
 
 

@@ -6,6 +6,7 @@ Runs that nobody has submitted yet may stand in it as a preview, beside the data
 import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tyro
@@ -52,7 +53,7 @@ def build(flags: Flags) -> None:
         if not everything:
             raise UserError(f"{folder}: holds no entry; name runs, or other --entries")
         findings = check(everything)
-        with writing_to(flags.out, swept=()):
+        with writing_to(flags.out):
             write_site(site_files(everything, scenes, findings), flags.out)
     address = (flags.out / "index.html").resolve().as_uri()
     print(f"{len(everything)} rows: {address}")
@@ -66,10 +67,7 @@ def shipped_scenes(entries: Sequence[Entry], truth: Path) -> Scenes:
     return {place: scene_folders(truth, place) for place in places}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, build, argv)
-
+main = partial(cli.run, Flags, build)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,7 +1,7 @@
 """Print results side by side: a table per window, the best model in bold, references shown but not ranked."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,27 +19,23 @@ class Flags:
     """Which results, and how."""
 
     results: tyro.conf.Positional[tuple[Path, ...]]
-    """Result files of one protocol on one data set (or the folders of their runs)."""
+    """Result files of one protocol on one data set, the folders of their runs, or addresses of these."""
     format: Literal["text", "markdown", "latex", "csv"] = "text"
     """How the table is written."""
     pairs: bool = False
     """Print the mean difference of every two results over the same videos instead."""
 
 
-def compare(flags: Flags) -> int:
+def compare(flags: Flags) -> None:
     """Print the tables."""
     results = read_results(flags.results)
     if flags.pairs and len(results) < 2:
         raise UserError("--pairs compares two results or more: name another")
     tables = paired_tables(results) if flags.pairs else window_tables(results)
     print(FORMATS[flags.format](tables), end="")
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, compare, argv)
-
+main = partial(run, Flags, compare)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,7 +1,7 @@
 """Put a built site on the Hugging Face Hub as a static Space; what is there already is not sent again."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tyro
@@ -39,10 +39,7 @@ def publish(flags: Flags) -> None:
     print(f"{hub.page(flags.repo, SPACE)} at {commit[:12]}: complete and checked")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, publish, argv)
-
+main = partial(cli.run, Flags, publish)
 
 if __name__ == "__main__":
     raise SystemExit(main())

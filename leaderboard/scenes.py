@@ -1,7 +1,7 @@
 """Make the scenes of a test set for the site's player: truth, recall, walk and map of a few videos."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tyro
@@ -31,8 +31,9 @@ class Flags:
 def run(flags: Flags) -> None:
     """Write the scenes."""
     dataset, protocol = open_dataset(flags.data), get_protocol(flags.protocol)
-    with writing_to(flags.out, swept=()):
-        for key in cli.names_in(flags.keys):
+    keys = cli.names_in(flags.keys)
+    with writing_to(flags.out, swept=[scene_name(key) for key in keys]):
+        for key in keys:
             if key not in dataset.keys:
                 raise UserError(
                     f"--keys {key}: no video of {flags.data}; they are called like {dataset.keys[0]}"
@@ -41,10 +42,7 @@ def run(flags: Flags) -> None:
             print(f"wrote {flags.out / scene_name(key)}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tyro
@@ -25,11 +26,12 @@ from leaderboard.entry.folder import (
     read_entry,
 )
 from leaderboard.entry.shipped import ENTRIES, TRUTH, scene_folders
-from leaderboard.film.run_clips import kept_videos, write_run_clips
+from leaderboard.film.clips import kept_videos, write_run_clips
 from leaderboard.film.scene import scene_name
 from leaderboard.hub.proposals import propose
 from loopcraft.core import cli
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import COPY, require_folder
 from loopcraft.core.writing import working_folder
 
 
@@ -57,6 +59,7 @@ class Flags:
 
 def submit(flags: Flags) -> int:
     """Check the run and write its entry."""
+    require_folder(flags.run, COPY)
     result_path = flags.run / RESULT if flags.run.is_dir() else flags.run
     if not result_path.is_file():
         raise UserError(f"{result_path}: is not there; the run is unfinished: give its command once more")
@@ -118,10 +121,7 @@ def put(folder: Path, target: Path) -> None:
     beside.rename(target)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, submit, argv)
-
+main = partial(cli.run, Flags, submit)
 
 if __name__ == "__main__":
     raise SystemExit(main())

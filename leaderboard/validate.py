@@ -3,8 +3,8 @@
 What continuous integration of an entries repository runs. Exit code 1 if an entry is refused.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tyro
@@ -34,10 +34,7 @@ def run(flags: Flags) -> int:
     return cli.EXIT_FAILED if num_refused else cli.EXIT_OK
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

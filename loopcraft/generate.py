@@ -31,7 +31,7 @@ from loopcraft.dataset.episode_table import Row, batches, read_rows, remove_rows
 from loopcraft.dataset.layout import INDEX, episode_index, episode_key
 from loopcraft.dataset.manifest import Split
 from loopcraft.dataset.reader import open_dataset
-from loopcraft.executors.base import Executor
+from loopcraft.executors.base import Executor, require_arrived
 from loopcraft.executors.choice import ExecutorName, num_cores, open_executor, shared_path
 from loopcraft.executors.local import LocalExecutor
 from loopcraft.executors.shard import shard_range
@@ -146,6 +146,12 @@ def complete(
                     assert isinstance(root, Path)
                     job = played.episode_job(root, recipe, draws)
                 _record(job, indices, missing, make_world, executor)
+
+                def lost() -> list[str]:
+                    _, left = _look(root, missing, recipe.num_episodes, Summary())
+                    return [episode_key(index) for index in left]
+
+                require_arrived(root, lost, "episodes")
             found = Summary()
             rows = found.watch(read_rows(root, map(episode_key, indices)))
             if is_whole:
@@ -276,10 +282,7 @@ def require_sight(world: str) -> None:
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

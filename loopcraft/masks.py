@@ -7,7 +7,7 @@ Masks are made of cells of 2 x 2 pixels, of single pixels where frames are small
 cell holds what the ray through its centre meets. --cell chooses otherwise.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from loopcraft.core.writing import writing_to
 from loopcraft.dataset.episode_table import batches
 from loopcraft.dataset.mask_files import Masks, encode_codes, read_masks
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
-from loopcraft.executors.base import Executor
+from loopcraft.executors.base import Executor, require_arrived
 from loopcraft.executors.choice import ExecutorName, open_executor, shared_path
 from loopcraft.executors.shard import shard_range
 from loopcraft.generation.recall_masks import recall_codes
@@ -90,6 +90,7 @@ def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = "1/
         with progress_bar("making masks", len(keys), "episodes", len(keys) - len(missing)) as advance:
             for _ in executor.run(job, missing, make_state=make_world):
                 advance()
+        require_arrived(dataset.root, lambda: _missing(dataset, missing), "masks")
         if is_whole:
             sweep_partials(dataset.root)  # of workers that were lost
             known = read_sums(dataset.root)
@@ -161,10 +162,7 @@ def run(flags: Flags) -> None:
     print(summary(dataset, dataset.manifest["num_context"]))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

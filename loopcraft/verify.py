@@ -11,7 +11,7 @@ Files without a checksum are counted, because damage in them can go unnoticed. T
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -199,8 +199,7 @@ def _check_masks(path: AnyPath, num_frames: int, *, most_pixels: int) -> Iterato
 
 def run(flags: Flags) -> int:
     """Print every fault; 1 if there are any."""
-    if flags.workers < 1:
-        raise UserError(f"--workers {flags.workers}: choose 1 or more")
+    cli.require_at_least(flags, workers=1)
     dataset = open_dataset(flags.data)
     faults = verify(dataset, workers=flags.workers)
     for path in leftovers(dataset):
@@ -212,10 +211,7 @@ def run(flags: Flags) -> int:
     return cli.EXIT_FAILED if faults else cli.EXIT_OK
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -4,13 +4,11 @@ Writes KEY-frames.png, KEY-map.png and KEY-preview.mp4 (with "-" for the "/" of 
 if the episode has recall masks: what the context showed of its frames.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import tyro
-from jaxtyping import Float
 
 from loopcraft.core import cli, errors
 from loopcraft.core.writing import writing_to
@@ -18,10 +16,8 @@ from loopcraft.dataset.manifest import default_context
 from loopcraft.dataset.mask_files import DTYPES
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
 from loopcraft.views.contact_sheet import write_memory_sheet, write_sheet
-from loopcraft.views.map import MARGIN_BLOCKS, draw_map
+from loopcraft.views.map import draw_map, ground_of
 from loopcraft.views.preview import write_preview
-from loopcraft.worlds import world_ids, world_spec
-from loopcraft.worlds.base import GroundPicture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +47,7 @@ def view(dataset: LoopcraftDataset, key: str, out: Path, *, num_context: int | N
     title = " · ".join(part for part in (f"episode {key}", dataset.world_id) if part)
     sheet, walk, preview = (out / f"{name}-{what}" for what in ("frames.png", "map.png", "preview.mp4"))
     write_sheet(sheet, dataset.iterate_frames(key), num_frames, context, title=title)
-    ground = None
-    if dataset.world_id is not None and "world_seed" in dataset.metadata:
-        ground = ground_below(dataset.world_id, int(dataset.metadata["world_seed"].loc[key]), states[:, 1:])
+    ground = ground_of(dataset, key, states[:, 1:])
     draw_map(walk, states[:, 1:], context, title=title, background=ground)
     write_preview(preview, dataset.iterate_frames(key), states, context, title=title)
     masks = dataset.masks(key) if context == dataset.num_context else None  # they are for that context
@@ -64,16 +58,6 @@ def view(dataset: LoopcraftDataset, key: str, out: Path, *, num_context: int | N
     return [sheet, walk, preview, memory]
 
 
-def ground_below(world_id: str, world_seed: int, poses: Float[np.ndarray, "T 5"]) -> GroundPicture | None:
-    """The ground that a walk crossed, where the world is known and can show it."""
-    spec = world_spec(world_id) if world_id in world_ids() else None
-    if spec is None or spec.map_ground is None:
-        return None
-    reach = float(np.ptp(poses[:, [0, 2]], axis=0).max())  # the map is a square
-    picture: GroundPicture = spec.load(spec.map_ground)(world_seed, poses, MARGIN_BLOCKS + reach)
-    return picture
-
-
 def run(flags: Flags) -> None:
     """Write the views and say where they are."""
     dataset = open_dataset(flags.data)
@@ -82,10 +66,7 @@ def run(flags: Flags) -> None:
     print(*paths, sep="\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -5,6 +5,7 @@ Writes one mp4 per video: the truth and every model, labelled; first the context
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ import torch
 import tyro
 from jaxtyping import UInt8
 
-from loopcraft.core.cli import names_in, run
+from loopcraft.core.cli import names_in, require_at_least, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.progress import progress_bar
@@ -104,8 +105,7 @@ def write_comparison(
 def show(flags: Flags) -> None:
     """Run the demo."""
     find_device(flags.device)
-    if flags.num_videos < 1 or flags.horizon < 1:
-        raise UserError("--num-videos and --horizon must be at least 1")
+    require_at_least(flags, num_videos=1, horizon=1)
     dataset = open_dataset(flags.data)
     keys = names_in(flags.videos) if flags.videos else dataset.keys[: flags.num_videos]
     size = dataset.frames(keys[0], 0, 1).shape[1]
@@ -128,10 +128,7 @@ def show(flags: Flags) -> None:
     print(*paths, sep="\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, show, argv)
-
+main = partial(run, Flags, show)
 
 if __name__ == "__main__":
     raise SystemExit(main())

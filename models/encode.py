@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from loopcraft.core.cli import run
+from loopcraft.core.cli import require_at_least, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import read_json, sweep_partials, write_json
@@ -20,10 +20,11 @@ from loopcraft.core.progress import progress_bar
 from loopcraft.core.urls import AnyPath, existing
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.executors.base import require_arrived
 from loopcraft.executors.choice import ExecutorName, open_executor, shared_path
 from loopcraft.executors.shard import shard_range
 from models.latents.codec import FrameCodec
-from models.latents.store import MANIFEST, manifest_of, video_file, write_index, write_video
+from models.latents.store import MANIFEST, manifest_of, video_name, write_index, write_video
 from models.networks.autoencoder import Autoencoder
 from models.networks.precision import Precision, uses_bfloat16
 from models.zoo.loading import WeightSource, load_autoencoder
@@ -39,7 +40,7 @@ class Flags:
     data: Annotated[Path, tyro.conf.Positional]
     """The data set: a folder, its address as in s3://BUCKET/FOLDER, or hf://ORG/NAME."""
     out: Path
-    """The folder of the latents, or its address, from where they are copied to a folder to be read."""
+    """The folder of the latents, or its address."""
     checkpoint: str | None = None
     """"pretrained" (the default), "published", a folder with an autoencoder, or hf://ORG/NAME."""
     preset: str | None = None
@@ -79,8 +80,7 @@ def encode(flags: Flags) -> None:
 
 
 def _encode(flags: Flags, out: AnyPath, part: str | None) -> None:
-    if flags.max_videos is not None and flags.max_videos < 1:
-        raise UserError(f"--max-videos {flags.max_videos}: choose 1 or more")
+    require_at_least(flags, max_videos=1)
     dataset = open_dataset(shared_path(flags.data, flags.executor))
     keys = dataset.keys[: flags.max_videos]
     chosen = shard_range(flags.shard, len(keys), "videos")
@@ -122,6 +122,7 @@ def _encode(flags: Flags, out: AnyPath, part: str | None) -> None:
     ):
         for _ in executor.run(job, missing, make_state=make_encoder):
             advance()
+    require_arrived(out, lambda: sorted(set(missing) - set(encoded(out, missing))), "videos")
     finished = encoded(out, dataset.keys)
     if part is None:
         sweep_partials(out)  # of workers that were lost
@@ -131,9 +132,8 @@ def _encode(flags: Flags, out: AnyPath, part: str | None) -> None:
 
 def encoded(out: AnyPath, keys: Sequence[str]) -> list[str]:
     """Those of the videos whose latents are there."""
-    names = {key: video_file(out, key).relative_to(out).as_posix() for key in keys}
-    there = existing(out, list(names.values()))
-    return [key for key, name in names.items() if name in there]
+    there = existing(out, [video_name(key) for key in keys])
+    return [key for key in keys if video_name(key) in there]
 
 
 def place_encoder(autoencoder: Autoencoder, device: str, precision: Precision) -> Encoder:
@@ -156,10 +156,7 @@ def encode_video(
     write_video(out, key, levels, dataset.states(key))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, encode, argv)
-
+main = partial(run, Flags, encode)
 
 if __name__ == "__main__":
     raise SystemExit(main())

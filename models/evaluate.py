@@ -6,6 +6,7 @@ reconstruction.json and reconstruction.png, and prints a table for each metric.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from rich.table import Table
 from benchmark.metrics import check_sides, get_metrics
 from benchmark.metrics.base import MetricUnavailableError, PairedMetric, Resources
 from benchmark.weight_files.bundle import open_bundle
-from loopcraft.core.cli import names_in, run
+from loopcraft.core.cli import names_in, require_at_least, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import write_json
@@ -81,8 +82,7 @@ class Loaded:
 
 def evaluate(flags: Flags) -> None:
     """Score, print and write."""
-    if flags.num_frames < 1:
-        raise UserError(f"--num-frames {flags.num_frames}: choose 1 or more")
+    require_at_least(flags, num_frames=1)
     device = find_device(flags.device)
     metrics = choose_metrics(flags.metrics, flags.weights)
     data = open_dataset(flags.data)
@@ -232,10 +232,7 @@ def _cell(estimate: MeanWithError, decimals: int) -> str:
     return f"{estimate.mean:.{decimals}f}{error}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, evaluate, argv)
-
+main = partial(run, Flags, evaluate)
 
 if __name__ == "__main__":
     raise SystemExit(main())

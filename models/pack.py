@@ -6,13 +6,14 @@ Stores weights in a half or a quarter of the bits, with the sampling settings an
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 
-from loopcraft.core.cli import run
+from loopcraft.core.cli import require_at_least, run
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.core.writing import writing_to
@@ -47,9 +48,7 @@ class Flags:
 
 def pack(flags: Flags) -> None:
     """Pack all checkpoints of a folder."""
-    for name in ("steps", "log_every"):
-        if getattr(flags, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(flags, name)}: choose 1 or more")
+    require_at_least(flags, steps=1, log_every=1)
     paths = sorted(flags.run.glob(f"*{SUFFIX}"))
     if not paths:
         raise UserError(f"{flags.run}: holds no {SUFFIX} file; give the folder of trained checkpoints")
@@ -125,10 +124,7 @@ def _thin(records: list[dict[str, Any]], every: int) -> list[dict[str, Any]]:
     ]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, pack, argv)
-
+main = partial(run, Flags, pack)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -8,6 +8,7 @@ context frame means that the step has not learnt to look at its context.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from loopcraft.core.cli import run
+from loopcraft.core.cli import require_at_least, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.progress import progress_bar
@@ -58,8 +59,7 @@ class Flags:
 
 def show(flags: Flags) -> None:
     """Measure and print a table."""
-    if flags.max_videos < 1:
-        raise UserError(f"--max-videos {flags.max_videos}: choose 1 or more")
+    require_at_least(flags, max_videos=1)
     device = find_device(flags.device)
     data = open_dataset(flags.data)
     side = data.frames(data.keys[0], 0, 1).shape[1]
@@ -175,10 +175,7 @@ def error_table(errors: Errors, title: str) -> Table:
     return table
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, show, argv)
-
+main = partial(run, Flags, show)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -6,8 +6,9 @@ states (MODEL.training.pt) are not sent, nor is what the Hub already has; checkp
 stay. `--checkpoint hf://ORG/NAME` reads them back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tyro
@@ -93,10 +94,7 @@ def put(flags: Flags, files: Mapping[str, Path], results: dict[str, Path]) -> st
     return hub.put(flags.repo, wanted, f"Publish {', '.join(files)}", listing, MODEL)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return cli.run(Flags, run, argv)
-
+main = partial(cli.run, Flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -127,7 +127,8 @@ def measure(root: Path) -> None:
     new = store.open_latents(root / "latents")
     before = store.OwnLatents(root=root / "latents-old", grid=grid, num_frames={KEY: FRAMES})
     (root / "latents-old/000").mkdir(parents=True)
-    without(store.video_file(new.root, KEY), tensor=store.ROW_SUMS).rename(store.video_file(before.root, KEY))
+    name = store.video_name(KEY)
+    without(root / "latents" / name, tensor=store.ROW_SUMS).rename(root / "latents-old" / name)
     for start, stop, level in ((300, 364, 0), (0, FRAMES, 0), (0, FRAMES, 2)):
         ratio(
             f"latents of {stop - start} frames from level {level} on",

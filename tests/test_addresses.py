@@ -1,44 +1,183 @@
-"""Addresses given to commands that read or write folders: one sentence, and nothing is made."""
+"""Runs and latents at addresses: what a folder has, gone on with, mended, and read by commands."""
 
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import benchmark
-from benchmark import recall, run
-from leaderboard import compare
+from benchmark import publish, recall, report, run
+from benchmark.results.result_file import Result, read_result
+from leaderboard import build, compare, submit
 from loopcraft.core.errors import UserError
-from loopcraft.core.urls import UrlPath, path_at
-from models.latents.store import MANIFEST
-from models.train.__main__ import main as train
+from loopcraft.core.urls import AnyPath, UrlPath, existing, files_below, path_at
+from models.latents.store import open_latents
 from tests.fakes.benchmark_data import write_dataset
+from tests.fakes.object_store import BUCKET, use_s3
+from tests.fakes.training_runs import train as train_video
+from tests.fakes.training_runs import write_latents
 
-ADDRESS = "memory://lab/latents"
+KEYS = ["000/000", "000/001", "000/002"]
 
 
-def test_results_and_latents_at_an_address_are_not_read(
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"))
+
+
+def memory(name: str) -> UrlPath:
+    root = path_at(f"memory://runs/{name}")
+    assert isinstance(root, UrlPath)
+    return root
+
+
+def score(data: Path, out: AnyPath, *more: str, model: str = "copy-last", code: int = 0) -> Result:
+    flags = ["--model", model, "--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini"]
+    assert run.main([*flags, "--metrics", "psnr,ssim", "--no-isolate", *more]) == code
+    return read_result(out / "result.json")
+
+
+def names(root: AnyPath) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in files_below(root)}
+
+
+def same(result: Result) -> Result:
+    """A result but for how fast it was made."""
+    return replace(result, provenance=replace(result.provenance, seconds=0.0))
+
+
+def test_an_address_gets_what_a_folder_gets(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there, here = memory("whole"), tmp_path / "run"
+    assert same(score(data, there)) == same(score(data, here))
+    assert "wrote memory://runs/whole/result.json\n" in capsys.readouterr().out
+    assert names(there) == names(here)
+    for name in sorted(name for name in names(here) if name.endswith((".mp4", "run.json"))):
+        assert (there / name).read_bytes() == (here / name).read_bytes()
+    found = benchmark.evaluate(
+        "copy-last", data, protocol="loopcraft-mini", metrics=["psnr", "ssim"], out=str(there)
+    )
+    assert found == read_result(there / "result.json")
+
+
+def test_it_is_gone_on_with_where_it_was(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = memory("resumed")
+    whole = score(data, there)
+    (there / "scores/000/001.safetensors").unlink()
+    (there / "videos/000/002.mp4").unlink()
+    capsys.readouterr()
+    assert same(score(data, there)) == same(whole)
+    assert "scoring: 2 of 2 videos, " in capsys.readouterr().err
+    assert names(there) >= {f"videos/{key}.mp4" for key in KEYS}
+    other = ["--model", "other-video", "--protocol", "loopcraft-mini", "--metrics", "psnr,ssim"]
+    assert run.main([*other, "--data", str(data), "--out", str(there)]) == 2
+    assert "error: memory://runs/resumed: holds another run (" in capsys.readouterr().err
+
+
+def test_damaged_scores_are_made_again(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = memory("damaged")
+    whole = score(data, there)
+    scores = there / "scores/000/002.safetensors"
+    content = bytearray(scores.read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "damaged").write_bytes(content)
+    scores.put(tmp_path / "damaged")
+    assert same(score(data, there)) == same(whole)
+    assert (
+        f"{scores}: damaged (not a whole file of scores (its SHA-256 is another than it says))"
+        in capsys.readouterr().err
+    )
+
+
+def test_failures_are_kept_and_tried_again(data: Path, tmp_path: Path) -> None:
+    there, marker = memory("failed"), tmp_path / "healed"
+    model = "tests.fakes.worker_models:FailingUnless"
+    arguments = ["--model-args", f'{{"marker": "{marker}"}}']
+    assert score(data, there, *arguments, model=model, code=1).failed == {
+        "000/001": "noise raised RuntimeError: not yet"
+    }
+    assert b"not yet" in (there / "failures/000/001.txt").read_bytes()
+    marker.touch()
+    assert score(data, there, *arguments, "--retry-failed", model=model).failed == {}
+    assert "failures/000/001.txt" not in names(there)
+
+
+def test_commands_read_runs_there(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there, here = memory("read"), tmp_path / "read"
+    score(data, there)
+    score(data, here)
+    shown = []
+    for root in (here, there):
+        capsys.readouterr()
+        assert compare.main([str(root)]) == 0
+        assert recall.main([str(root), "--data", str(data)]) == 0
+        out = capsys.readouterr().out
+        assert "PSNR" in out
+        assert "other frames" in out
+        shown.append(out.replace(str(root), "ROOT"))
+        flags = ["--data", str(data), "--out", str(tmp_path / f"report-{len(shown)}"), "--videos", "1"]
+        assert report.main([str(root), *flags]) == 0
+        shown.append((tmp_path / f"report-{len(shown)}" / "report.html").read_text())
+    assert shown[0] == shown[2]
+    assert "data:video/mp4" in shown[3]
+    (there / "scores/000/001.safetensors").unlink()
+    assert recall.main([str(there), "--data", str(data)]) == 2
+    said = "scores/000/001.safetensors: no such file; give the whole folder of a run, not its result alone"
+    assert f"{there}/{said}" in capsys.readouterr().err
+
+
+def test_commands_that_take_folders_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    there = path_at(ADDRESS)
-    assert isinstance(there, UrlPath)
-    (there / MANIFEST).put(Path(__file__))
-    training = ["video", "--data", ADDRESS, "--out", "out", "--preset", "trial"]
-    for main, flags in ((compare.main, [ADDRESS]), (recall.main, [ADDRESS]), (train, training)):
+    address = "memory://lab/run"
+    for main, flags in (
+        (submit.main, [address, "--card", "card.json"]),
+        (build.main, [address, "--out", "site"]),
+        (publish.main, [address, "--repo", "lab/results"]),
+    ):
         assert main(flags) == 2
-        said = f"error: {ADDRESS}: is an address, and this command reads this from folders; copy it to one\n"
+        said = f"error: {address}: is an address, and this command reads this from folders; copy it to one\n"
         assert capsys.readouterr().err == said
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_at_an_address_is_refused_before_the_data_is_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run.main(["--data", "nowhere", "--out", "s3://lab/run", "--model", "copy-last"]) == 2
-    refused = "s3://lab/run: is an address, and this command writes to folders; choose a folder"
-    assert capsys.readouterr().err == f"error: {refused}\n"
-    data = write_dataset(tmp_path / "data", num_videos=1)
-    with pytest.raises(UserError, match=refused):
-        benchmark.evaluate("copy-last", data, protocol="loopcraft-mini", out="s3://lab/run")
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+def test_latents_there_are_those_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, there = write_latents(tmp_path / "latents"), memory("latents")
+    for path in files_below(folder):
+        (there / path.relative_to(folder)).put(path)
+    here, found = (open_latents(root).read("000/001", 3, 9, first_level=1) for root in (folder, there))
+    assert all(torch.equal(one, other) for one, other in zip(here[0], found[0], strict=True))
+    assert np.array_equal(here[1], found[1])
+    for root in (folder, there):
+        out = tmp_path / f"trained-on-{type(root).__name__}"
+        assert train_video("framepack", root, out, "--steps", "2") == 0
+    assert len({path.read_bytes() for path in tmp_path.glob("trained-on-*/framepack.safetensors")}) == 1
+    (tmp_path / "cut").write_bytes((folder / "000/001.safetensors").read_bytes()[:-1])
+    (there / "000/001.safetensors").put(tmp_path / "cut")
+    with pytest.raises(UserError, match=r"memory://runs/latents/000/001.safetensors: not a whole file"):
+        open_latents(there).read("000/001")
+    (there / "index.json").unlink()
+    with pytest.raises(UserError, match=r"memory://runs/latents: holds no index.json"):
+        open_latents(there)
+
+
+def test_what_other_processes_write_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = path_at(f"{use_s3(monkeypatch)}/shared")
+    assert isinstance(root, UrlPath)
+    (root / "000/a").put(Path(__file__))
+    assert names(root) == existing(root, ["000/a", "000/b"]) == {"000/a"}
+    put = "import sys, s3fs; s3fs.S3FileSystem().pipe_file(sys.argv[1], b'')"
+    subprocess.run([sys.executable, "-c", put, f"{BUCKET}/shared/000/b"], check=True)
+    assert names(root) == {"000/a", "000/b"}
+    subprocess.run([sys.executable, "-c", put, f"{BUCKET}/shared/000/c"], check=True)
+    assert existing(root, ["000/a", "000/c"]) == {"000/a", "000/c"}
+    subprocess.run([sys.executable, "-c", put, f"{BUCKET}/shared/000/d"], check=True)
+    assert (root / "000/d").exists()

@@ -18,11 +18,13 @@ from benchmark import run
 from benchmark.results.result_file import Result, read_result
 from loopcraft import generate, masks
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import AnyPath, files_below, path_at
 from loopcraft.executors.base import Executor
 from loopcraft.executors.choice import open_executor
 from models import encode
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.folder_content import content
+from tests.fakes.object_store import BUCKET, use_s3
 from tests.fakes.ray_cluster import be_spent_once, die, die_once, fail, state_of, two_nodes
 from tests.fakes.worker_models import SECOND
 
@@ -57,9 +59,11 @@ def latents(expected: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[tuple[Any, Any]]:
-    """A cluster and its node, with a connection that all tests share."""
-    with two_nodes() as found, open_executor("ray", workers=1, address=found[0].address):
-        yield found
+    """A cluster and its node, with a connection that all tests share, and an S3 server that both know."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_s3(patch)
+        with two_nodes() as found, open_executor("ray", workers=1, address=found[0].address):
+            yield found
 
 
 @pytest.fixture
@@ -98,7 +102,7 @@ def test_a_spent_worker_is_replaced(executor: Executor, tmp_path: Path) -> None:
     assert (tmp_path / "3.died").exists()
 
 
-def score(model: str, data: Path, out: Path, *more: str, code: int = 0) -> Result:
+def score(model: str, data: AnyPath, out: AnyPath, *more: str, code: int = 0) -> Result:
     flags = ["--model", f"tests.fakes.worker_models:{model}", "--data", str(data), "--out", str(out)]
     flags += ["--protocol", "loopcraft-mini", "--save-videos", "2", "--no-isolate"]
     assert run.main([*flags, *more]) == code
@@ -142,14 +146,15 @@ def test_a_model_that_crashes_its_workers_has_failed(
 
 
 @needs_ray
-def test_failed_videos_of_data_at_an_address_are_tried_again(
+def test_a_run_at_an_address_of_data_at_one_tries_failed_videos_again(
     cluster: tuple[Any, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = write_dataset(tmp_path / "data")
-    marker, out = tmp_path / "healed", tmp_path / "ray"
+    data, address = write_dataset(tmp_path / "data"), path_at(f"s3://{BUCKET}/data")
+    for path in files_below(data):
+        (address / path.relative_to(data)).put(path)
+    marker, out = tmp_path / "healed", path_at(f"s3://{BUCKET}/run")
     arguments = ["--model-args", f'{{"marker": "{marker}"}}']
     on_ray = [*arguments, "--executor", "ray", "--address", cluster[0].address, "--workers", "1"]
-    address = Path(f"file://{data}")
     failed = score("FailingUnless", address, out, *on_ray, code=1).failed
     assert failed == {SECOND: "noise raised RuntimeError: not yet"}
     marker.touch()
@@ -157,6 +162,7 @@ def test_failed_videos_of_data_at_an_address_are_tried_again(
     found = score("FailingUnless", address, out, *on_ray, "--retry-failed")
     assert "scoring: 1 of 1 videos, " in capsys.readouterr().err
     assert same(found) == same(score("FailingUnless", data, tmp_path / "local", *arguments))
+    assert content(out).keys() == content(tmp_path / "local").keys()
 
 
 @needs_ray
@@ -185,8 +191,9 @@ def test_a_cluster_that_loses_a_node_makes_the_same_bytes(
     assert rows_left[0] > 0  # it died in mid-run
     assert masks.main([str(root), *on_ray]) == 0
     assert content(root) == expected
-    assert encode.main([str(root), "--out", "latents", *ENCODED, *on_ray]) == 0
-    assert content(Path("latents")) == latents
+    out = f"s3://{BUCKET}/latents"
+    assert encode.main([str(root), "--out", out, *ENCODED, *on_ray]) == 0
+    assert content(path_at(out)) == latents
 
 
 def test_a_job_array_makes_the_same_bytes(

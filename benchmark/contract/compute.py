@@ -1,6 +1,7 @@
 """Where a model computes, and how precisely."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -22,13 +23,18 @@ class Compute:
     precision: Precision = "float32"
 
     def autocast(self, items: Iterator[Item]) -> Iterator[Item]:
-        """Draw items under autocast; what is done with them between draws is not under it."""
+        """Draw items under autocast."""
         enabled = self.precision != "float32"
         dtype = getattr(torch, self.precision)
-        while True:
-            with torch.autocast(self.device.type, dtype=dtype, enabled=enabled):
-                try:
-                    item = next(items)
-                except StopIteration:
-                    return
-            yield item
+        return drawn(items, lambda: torch.autocast(self.device.type, dtype=dtype, enabled=enabled))
+
+
+def drawn(items: Iterator[Item], within: Callable[[], AbstractContextManager[object]]) -> Iterator[Item]:
+    """Draw each item within a context of its own; what is done with it before the next one is not in it."""
+    while True:
+        with within():
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+        yield item

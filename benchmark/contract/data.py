@@ -58,9 +58,6 @@ class MaskedEpisodes(Episodes, Protocol):
     def masks(self, key: str) -> Masks | None:
         """The recall masks of an episode, where it has any."""
 
-    def states(self, key: str) -> Float32[np.ndarray, "T 6"]:
-        """Rows of action, x, y, z (blocks), yaw, pitch (degrees)."""
-
 
 def frame_shape(episodes: Episodes) -> tuple[int, int, int]:
     """The shape (3, H, W) of the set's frames."""

@@ -26,8 +26,11 @@ class Crash:
 
 
 @contextmanager
-def noting_crashes(path: Path, keys: Sequence[str]) -> Iterator[None]:
-    """Let a crash during the block leave its report in `path`."""
+def noting_crashes(path: Path | None, keys: Sequence[str]) -> Iterator[None]:
+    """Let a crash during the block leave its report in `path`, if there is a place for one."""
+    if path is None:
+        yield
+        return
     was_enabled = faulthandler.is_enabled()
     with path.open("w") as file:
         file.write(f"{json.dumps(list(keys))}\n")

@@ -203,7 +203,14 @@ def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str
         key, reason = next(iter(failed.items()))
         where = "" if key in left else f" (traceback in {workspace.failure_path(key)})"
         raise UserError(f"no video was scored; {key}: {reason}{where}")
-    paths = [workspace.scores_path(key) for key in keys]
+    with workspace.scores(keys) as paths:
+        return _result_of(evaluation, keys, paths, failed)
+
+
+def _result_of(
+    evaluation: Evaluation, keys: tuple[str, ...], paths: Sequence[Path], failed: Mapping[str, str]
+) -> Result:
+    """The result of videos that have been scored, from the files of their scores."""
     metrics, too_few = enough_videos(evaluation.scorer.metrics, len(keys))
     steering = read_steering(paths, keys, evaluation.episodes, evaluation.protocol)
     by_surface = surface_consistency_of(paths)

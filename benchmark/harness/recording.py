@@ -2,16 +2,16 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
+from loopcraft.core.urls import AnyPath
 from loopcraft.video.h264 import VideoWriter, video_writer
 
 
 def recorded(
-    blocks: Iterator[UInt8[np.ndarray, "B n H W 3"]], paths: Sequence[Path | None]
+    blocks: Iterator[UInt8[np.ndarray, "B n H W 3"]], paths: Sequence[AnyPath | None]
 ) -> Generator[UInt8[np.ndarray, "B n H W 3"]]:
     """Pass blocks on; a video with a path is in its file once all have passed, and in none if they stop."""
     writers: list[VideoWriter | None] = []
@@ -27,7 +27,7 @@ def recorded(
             yield block
 
 
-def _open(path: Path | None, height: int, width: int, files: ExitStack) -> VideoWriter | None:
+def _open(path: AnyPath | None, height: int, width: int, files: ExitStack) -> VideoWriter | None:
     if path is None:
         return None
     return files.enter_context(video_writer(path, height=height, width=width, lossless=True))

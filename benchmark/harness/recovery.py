@@ -18,11 +18,14 @@ def recover(evaluation: Evaluation, workspace: Workspace) -> Iterator[str]:
         if other != device:
             workspace.forget_failures([key])
             yield f"{key}: failed on {other}; tried again on {device}"
-    for key in workspace.finished(evaluation.keys):
-        path = workspace.scores_path(key)
-        if damage := damage_of(path, evaluation.scorer.metrics, evaluation.protocol):
-            path.unlink()
-            yield f"{path}: damaged ({damage}); the video is scored again"
+    finished = workspace.finished(evaluation.keys)
+    with workspace.scores(finished) as files:
+        damages = [damage_of(file, evaluation.scorer.metrics, evaluation.protocol) for file in files]
+    for key, damage in zip(finished, damages, strict=True):
+        if damage:
+            scores = workspace.scores_path(key)
+            scores.unlink()
+            yield f"{scores}: damaged ({damage}); the video is scored again"
 
 
 def blame_crash(evaluation: Evaluation, workspace: Workspace, path: Path) -> Iterator[str]:

@@ -6,10 +6,12 @@ videos/KEY.mp4          the generated frames of some videos, lossless: --predict
 failures/KEY.txt        why a video failed: a line, on which device, and the traceback
 alone.json              videos that are made one by one, as their batch crashed the process
 result.json             the result, written last
-.KEY.batch              while a process makes a batch that begins with this video: see crashes.py
+.KEY.batch              while a process makes a batch that begins with this video: see crashes.py; at an
+                        address there is none, as what a crashing process writes would not come there
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from benchmark.harness.score import VideoScores, write_scores
 from benchmark.results.result_file import Result, write_result
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_passing, read_json, sweep_partials, whole_file, write_json
+from loopcraft.core.urls import AnyPath, existing, path_at, read_files, remove_files
+from loopcraft.core.writing import copies_of
 
 RESULT = "result.json"
 _DEVICE = "device: "
@@ -24,10 +28,10 @@ _BATCH = ".batch"
 
 
 class Workspace:
-    """The files of the run in the folder `root`."""
+    """The files of the run in the folder or at the address `root`."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: str | AnyPath) -> None:
+        self.root = path_at(root)
 
     def claim(self, identity: Mapping[str, Any]) -> None:
         """Make it the folder of the run that `identity` describes; nothing else may be writing to it.
@@ -45,43 +49,57 @@ class Workspace:
         sweep_partials(root)
 
     @property
-    def result_path(self) -> Path:
+    def result_path(self) -> AnyPath:
         """Where the result goes."""
         return self.root / RESULT
 
-    def scores_path(self, key: str) -> Path:
+    def scores_path(self, key: str) -> AnyPath:
         """Where the scores of a video lie."""
-        return self.root / "scores" / f"{key}.safetensors"
+        return self.root / scores_name(key)
 
-    def video_path(self, key: str) -> Path:
+    def video_path(self, key: str) -> AnyPath:
         """Where the generated frames of a video lie, if they are kept."""
-        return self.root / "videos" / f"{key}.mp4"
+        return self.root / video_name(key)
 
-    def failure_path(self, key: str) -> Path:
+    def failure_path(self, key: str) -> AnyPath:
         """Where the traceback of a failed video lies."""
-        return self.root / "failures" / f"{key}.txt"
+        return self.root / _failure_name(key)
 
-    def crash_path(self, key: str) -> Path:
+    def crash_path(self, key: str) -> Path | None:
         """Where a process leaves word that crashes while it makes a batch with this video first."""
+        if not isinstance(self.root, Path):
+            return None
         return self.root / f".{key.replace('/', '+')}{_BATCH}"  # a key has no "+"
 
     @property
     def crash_paths(self) -> Sequence[Path]:
         """Where processes have left word."""
-        return sorted(self.root.glob(f".*{_BATCH}"))
+        return sorted(self.root.glob(f".*{_BATCH}")) if isinstance(self.root, Path) else []
 
     def unfinished(self, keys: Sequence[str], recorded: Container[str] = ()) -> list[str]:
         """Those of `keys` that have neither failed nor got their scores, and their video if `recorded`."""
-        return [key for key in keys if not self._is_finished(key, key in recorded)]
-
-    def _is_finished(self, key: str, with_video: bool) -> bool:
-        if self.failure_path(key).exists():
-            return True
-        return self.scores_path(key).exists() and (self.video_path(key).exists() or not with_video)
+        failed, scored = set(self._having(_failure_name, keys)), set(self.finished(keys))
+        filmed = set(self._having(video_name, [key for key in keys if key in recorded]))
+        return [
+            key
+            for key in keys
+            if key not in failed and (key not in scored or (key in recorded and key not in filmed))
+        ]
 
     def finished(self, keys: Sequence[str]) -> list[str]:
         """Those of `keys` that have scores."""
-        return [key for key in keys if self.scores_path(key).exists()]
+        return self._having(scores_name, keys)
+
+    def _having(self, name_of: Callable[[str], str], keys: Sequence[str]) -> list[str]:
+        """Those of `keys` whose file of that name is there."""
+        there = existing(self.root, [name_of(key) for key in keys])
+        return [key for key in keys if name_of(key) in there]
+
+    @contextmanager
+    def scores(self, keys: Sequence[str]) -> Iterator[list[Path]]:
+        """The files of scores of videos that are finished; from an address copies, during the block."""
+        with copies_of(self.root, [scores_name(key) for key in keys]) as folder:
+            yield [folder / scores_name(key) for key in keys]
 
     def failures(self, keys: Sequence[str]) -> dict[str, str]:
         """Why each failed video failed, in one line."""
@@ -97,14 +115,16 @@ class Workspace:
 
     def _failure_lines(self, keys: Sequence[str]) -> dict[str, list[str]]:
         """The first two lines of each failure."""
-        failed = [key for key in keys if self.failure_path(key).exists()]
-        texts = {key: self.failure_path(key).read_text(errors="replace") for key in failed}
+        names = {_failure_name(key): key for key in self._having(_failure_name, keys)}
+        texts = {
+            names[name]: text.decode(errors="replace")
+            for name, text in read_files(self.root, list(names)).items()
+        }
         return {key: [*text.split("\n", 2)[:2], "", ""][:2] for key, text in texts.items()}
 
     def forget_failures(self, keys: Sequence[str]) -> None:
         """Let failed videos be tried again."""
-        for key in keys:
-            self.failure_path(key).unlink(missing_ok=True)
+        remove_files(self.root, [_failure_name(key) for key in keys])
 
     def save_scores(self, key: str, scores: VideoScores, *, seconds: float, hardware: str) -> None:
         """A video is finished."""
@@ -132,7 +152,21 @@ class Workspace:
         write_result(self.result_path, result)
 
 
-def _require_same(root: Path, there: Any, here: Mapping[str, Any]) -> None:
+def scores_name(key: str) -> str:
+    """Where the scores of a video lie in the folder of a run."""
+    return f"scores/{key}.safetensors"
+
+
+def video_name(key: str) -> str:
+    """Where the generated frames of a video lie there, if they are kept."""
+    return f"videos/{key}.mp4"
+
+
+def _failure_name(key: str) -> str:
+    return f"failures/{key}.txt"
+
+
+def _require_same(root: AnyPath, there: Any, here: Mapping[str, Any]) -> None:
     known = there if isinstance(there, dict) else {}
     for name in {**here, **known}:
         found, value = known.get(name), here.get(name)

@@ -38,6 +38,7 @@ from benchmark.metrics.base import (
     SetMetric,
 )
 from loopcraft.core.files import whole_file
+from loopcraft.core.urls import AnyPath
 
 VideoScores = Mapping[str, Float[np.ndarray, "T columns"]]
 """One video's scores by name: of paired metrics, and the features of embeddings (see `feature_names`)."""
@@ -138,7 +139,7 @@ def score_videos(
     return [own | more for own, more in zip(scores, memory.by_video(), strict=True)]
 
 
-def write_scores(path: Path, scores: VideoScores, *, seconds: float, hardware: str = "") -> None:
+def write_scores(path: AnyPath, scores: VideoScores, *, seconds: float, hardware: str = "") -> None:
     """Keep one video's scores, how long the video took and on what, whole or not at all."""
     arrays = {name: np.ascontiguousarray(values, np.float32) for name, values in scores.items()}
     said = {"seconds": f"{seconds:.3f}", **({HARDWARE: hardware} if hardware else {})}

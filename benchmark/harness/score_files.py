@@ -13,6 +13,7 @@ from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.metrics.base import Embedding, Metric, PairedMetric, SetMetric
 from loopcraft.core.checksums import arrays_sha256
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import AnyPath
 
 SUM = "sha256"
 """In the file's header; those of older versions have none."""
@@ -22,7 +23,7 @@ AGAIN = "run the benchmark there again: the video is scored anew"
 
 
 def scores_sha256(
-    path: Path, arrays: Mapping[str, Float[np.ndarray, "T columns"]], header: Mapping[str, str]
+    path: AnyPath, arrays: Mapping[str, Float[np.ndarray, "T columns"]], header: Mapping[str, str]
 ) -> str:
     """The checksum of one video's scores and of the header's own words.
 

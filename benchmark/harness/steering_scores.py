@@ -118,15 +118,19 @@ def consistency_of(paths: Sequence[Path], metrics: Sequence[Metric], context: in
         if isinstance(metric, PairedMetric):
             rows = np.array([_loop_means(path, metric.name, context) for path in paths])
             if not np.isnan(rows).all():
-                with_itself, with_truth, with_context, possible = (measured(column) for column in rows.T)
-                found[metric.name] = Consistency(
-                    card=card_of(metric, metric.name),
-                    with_itself=with_itself,
-                    with_truth=with_truth,
-                    with_context=with_context,
-                    possible=possible,
-                )
+                found[metric.name] = _consistency(card_of(metric, metric.name), rows)
     return found
+
+
+def _consistency(card: MetricCard, rows: Float64[np.ndarray, "V 4"]) -> Consistency:
+    with_itself, with_truth, with_context, possible = (measured(column) for column in rows.T)
+    return Consistency(
+        card=card,
+        with_itself=with_itself,
+        with_truth=with_truth,
+        with_context=with_context,
+        possible=possible,
+    )
 
 
 def _loop_means(path: Path, metric: str, context: int) -> Float64[np.ndarray, "4"]:
@@ -152,18 +156,7 @@ def _loop_means(path: Path, metric: str, context: int) -> Float64[np.ndarray, "4
 def surface_consistency_of(paths: Sequence[Path]) -> dict[str, Consistency]:
     """A run's agreement with itself on faces that come back into sight; empty if no video has any."""
     rows = np.array([_face_psnr(path) for path in paths])
-    if np.isnan(rows).all():
-        return {}
-    with_itself, with_truth, with_context, possible = (measured(column) for column in rows.T)
-    return {
-        SURFACE_PSNR: Consistency(
-            card=SURFACE_CARD,
-            with_itself=with_itself,
-            with_truth=with_truth,
-            with_context=with_context,
-            possible=possible,
-        )
-    }
+    return {} if np.isnan(rows).all() else {SURFACE_PSNR: _consistency(SURFACE_CARD, rows)}
 
 
 def _face_psnr(path: Path) -> Float64[np.ndarray, "4"]:

@@ -4,10 +4,11 @@ Frames are cropped at the centre to whole patches (256 -> 252) and normalised as
 """
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -39,10 +40,7 @@ def load_dinov2(resources: Resources) -> PairedFunction:
         first, second = model(inputs).pooler_output.chunk(2)
         return functional.cosine_similarity(first, second, dim=-1)
 
-    def dinov2(predicted: Frames, target: Frames) -> Float32[np.ndarray, " N"]:
-        return in_batches(similarity, predicted, target, size=_BATCH)
-
-    return dinov2
+    return partial(in_batches, similarity, size=_BATCH)
 
 
 def crop_and_normalize(frames: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N 3 h w"]:

@@ -4,8 +4,8 @@ As in the public FVD codes, frames in [-1, 1] are resized to 224 x 224, and feat
 the softmax.
 """
 
-import numpy as np
-from jaxtyping import Float32
+from functools import partial
+
 from torch import Tensor
 
 from benchmark.metrics.base import Clips, Embedding, EmbeddingFunction, Resources
@@ -30,10 +30,7 @@ def load_i3d(resources: Resources) -> EmbeddingFunction:
         values: Tensor = network(videos)
         return values
 
-    def embed(clips: Clips) -> Float32[np.ndarray, "N 400"]:
-        return in_batches(features, clips, size=_BATCH)
-
-    return embed
+    return partial(in_batches, features, size=_BATCH)
 
 
 I3D = Embedding(name="i3d", clip=NUM_FRAMES, load=load_i3d)

@@ -4,14 +4,17 @@ The network is TensorFlow's of 2015, ported to TorchScript; frames are resized t
 bicubic filter in floating point, without rounding ("clean"), and reach the network's layers in [-1, 1).
 """
 
+import warnings
+from functools import partial
+
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
 from benchmark.metrics.base import Clips, Embedding, EmbeddingFunction, Resources
-from benchmark.metrics.networks import in_batches, load_torchscript
+from benchmark.metrics.networks import in_batches, ready
 
 WEIGHTS_FILE = "inception-2015-12-05.pt"
 SIDE = 299
@@ -22,17 +25,16 @@ _BATCH = 16
 def load_inception(resources: Resources) -> EmbeddingFunction:
     """Clips of one frame -> 2048 features, with the bundle's network."""
     path = resources.network("inception") / WEIGHTS_FILE
-    network = load_torchscript(path, resources.device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PyTorch would rather see other forms
+        network = ready(torch.jit.load(path, map_location=resources.device), resources.device)  # type: ignore[no-untyped-call]
 
     def features(clips: Clips) -> Tensor:
         levels = torch.from_numpy(np.ascontiguousarray(clips[:, 0])).to(resources.device)
         resized = resize(levels.permute(0, 3, 1, 2).float())
         return network.layers((resized - 128.0) / 128.0).flatten(1)  # type: ignore[no-any-return]
 
-    def embed(clips: Clips) -> Float32[np.ndarray, "N 2048"]:
-        return in_batches(features, clips, size=_BATCH)
-
-    return embed
+    return partial(in_batches, features, size=_BATCH)
 
 
 def resize(frames: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C 299 299"]:

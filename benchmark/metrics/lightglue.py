@@ -7,11 +7,12 @@ port (5.23) hands their matches back in a wrong order: it applies the order of s
 The network drops matches below a confidence of 0.1, so the counts above 0.0 and 0.1 are equal.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -47,10 +48,7 @@ def load_lightglue(resources: Resources, long_side: int = LONG_SIDE) -> PairedFu
         matched = output.matches[0, 0] >= 0
         return summarize(output.matching_scores[0, 0][matched])[None]
 
-    def lightglue(predicted: Frames, target: Frames) -> Float32[np.ndarray, "N columns"]:
-        return in_batches(score, predicted, target, size=1)
-
-    return lightglue
+    return partial(in_batches, score, size=1)
 
 
 def grey(frames: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N 3 H W"]:

@@ -4,10 +4,10 @@ The networks' code is kornia's. Frames are enlarged to 512 pixels on their long 
 features kept however weak, so that soft frames have as many as sharp ones; the rest is as in lightglue.py.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 from torch import Tensor
 
 from benchmark.metrics.base import Frames, MetricUnavailableError, PairedFunction, Resources
@@ -42,10 +42,7 @@ def load_lightglue_aliked(resources: Resources) -> PairedFunction:
         output = matcher({"image0": sides[0], "image1": sides[1]})
         return summarize(output["matching_scores0"][0][output["matches0"][0] >= 0])[None]
 
-    def lightglue_aliked(predicted: Frames, target: Frames) -> Float32[np.ndarray, "N columns"]:
-        return in_batches(score, predicted, target, size=1)
-
-    return lightglue_aliked
+    return partial(in_batches, score, size=1)
 
 
 def build_networks(tensors: Tensors) -> tuple[Any, Any]:

@@ -4,11 +4,11 @@ The package `lpips` (version 0.1 of the metric) brings the network's form; all i
 """
 
 import warnings
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,10 +31,7 @@ def load_lpips(resources: Resources) -> PairedFunction:
     def distance(predicted: Frames, target: Frames) -> Tensor:
         return sum_of_means(layer_distances(model, predicted, target, resources.device))
 
-    def lpips(predicted: Frames, target: Frames) -> Float32[np.ndarray, " N"]:
-        return in_batches(distance, predicted, target, size=_BATCH)
-
-    return lpips
+    return partial(in_batches, distance, size=_BATCH)
 
 
 def load_lpips_map(resources: Resources) -> MapFunction:

@@ -1,8 +1,6 @@
 """What metrics by pretrained networks share: frames as tensors, and batches of bounded size."""
 
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +12,6 @@ from torch import Tensor
 def ready(model: Any, device: torch.device) -> Any:
     """A network for inference on that device."""
     return model.to(device).eval()
-
-
-def load_torchscript(path: Path, device: torch.device) -> Any:
-    """A TorchScript file's network, ready: the form in which Inception and I3D are published."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # PyTorch would rather see other forms
-        return ready(torch.jit.load(path, map_location=device), device)  # type: ignore[no-untyped-call]
 
 
 def unit_frames(

@@ -1,6 +1,7 @@
 """Figures of results: every metric against the frames generated, as in the paper's figures 4 and 8."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from benchmark.results.comparable import require_comparable
 from benchmark.results.estimates import MetricCard
 from benchmark.results.result_file import Curve, Result
-from benchmark.results.tables import heading, headline_cards, unique_labels
+from benchmark.results.tables import heading, headline_cards, labelled
 
 # Okabe and Ito's colours: told apart by readers of any colour vision, and in grey.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -21,9 +22,8 @@ INK = "#30343b"
 def curve_figures(results: Mapping[str, Result]) -> dict[str, Figure]:
     """A figure for each headline metric, by its name; `results` as for `tables.window_tables`."""
     require_comparable(results)
-    labels = map(literal, unique_labels(list(results.values())))
-    labelled = dict(zip(labels, results.values(), strict=True))
-    return {card.name: curve_figure(labelled, card) for card in headline_cards(results.values())}
+    by_label = {literal(label): result for label, result in labelled(results.values()).items()}
+    return {card.name: curve_figure(by_label, card) for card in headline_cards(results.values())}
 
 
 def literal(text: str) -> str:
@@ -43,20 +43,28 @@ def curve_figure(results: Mapping[str, Result], card: MetricCard) -> Figure:
         for label, result in results.items()
         if card.name in result.metrics
     }
-    references = [label for label in curves if results[label].model.role == "bound"]
-    models = [label for label in curves if label not in references]
-    for place, label in enumerate(references):
-        _draw(axes, label, curves[label], REFERENCE_COLOR, BOUND_STYLES[place % len(BOUND_STYLES)])
-    for place, label in enumerate(models):
-        _draw(axes, label, curves[label], COLORS[place % len(COLORS)], "-")
-    _limit(axes, [curves[label] for label in models or references])
-    _name_references_outside(axes, {label: curves[label] for label in references})
+    references = {label: curve for label, curve in curves.items() if results[label].model.role == "bound"}
+    for label, (color, style) in styles(results).items():
+        if label in curves:
+            _draw(axes, label, curves[label], color, style)
+    _limit(axes, [curve for label, curve in curves.items() if label not in references] or [*curves.values()])
+    _name_references_outside(axes, references)
     _mark_windows(axes, next(iter(results.values())))
     axes.set_xlabel("frames generated")
     axes.set_ylabel(literal(heading(card)))
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
+
+
+def styles(results: Mapping[str, Result]) -> dict[str, tuple[str, str]]:
+    """The colour and the style of each run's line by its label, references first."""
+    references = [label for label, run in results.items() if run.model.role == "bound"]
+    models = [label for label in results if label not in references]
+    return {
+        **{label: (REFERENCE_COLOR, style) for label, style in zip(references, cycle(BOUND_STYLES))},
+        **{label: (color, "-") for label, color in zip(models, cycle(COLORS))},
+    }
 
 
 def _draw(axes: Axes, label: str, curve: Curve, color: str, style: str) -> None:

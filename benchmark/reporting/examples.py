@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from itertools import chain, cycle
 from pathlib import Path
 
+from benchmark.harness.run_folder import video_name
 from benchmark.reporting.side_by_side import write_side_by_side
 from benchmark.reporting.strips import write_strip
 from benchmark.results.result_file import Result
 from loopcraft.core.cli import one_line
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset import LoopcraftDataset
 
 LEAD_IN = 64
@@ -31,11 +33,11 @@ class Shown:
 
     label: str
     result: Result
-    folder: Path
+    folder: AnyPath
 
-    def video(self, key: str) -> Path:
+    def video(self, key: str) -> AnyPath:
         """Where the run keeps the generated frames of a video."""
-        return self.folder / "videos" / f"{key}.mp4"
+        return self.folder / video_name(key)
 
 
 def choose_keys(shown: Sequence[Shown], count: int) -> dict[str, str]:
@@ -66,7 +68,7 @@ def make_examples(shown: Sequence[Shown], dataset: LoopcraftDataset, out: Path, 
     protocol = shown[0].result.protocol
     examples = []
     for key, title in choose_keys(shown, count).items():
-        predictions: Mapping[str, Path] = {run.label: run.video(key) for run in shown}
+        predictions: Mapping[str, AnyPath] = {run.label: run.video(key) for run in shown}
         video, strip = (out / f"{key.replace('/', '-')}{suffix}" for suffix in (".mp4", ".png"))
         write_side_by_side(video, dataset, key, protocol, predictions, lead_in=LEAD_IN)
         write_strip(strip, dataset, key, protocol, predictions)

@@ -1,28 +1,30 @@
 """Figures of recall: a score against the age of memory, and consistency against correctness."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import cycle
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.reporting.curves import BOUND_STYLES, COLORS, INK, REFERENCE_COLOR, literal
+from benchmark.reporting.curves import INK, REFERENCE_COLOR, literal, styles
 from benchmark.results.comparable import require_comparable
-from benchmark.results.estimates import Estimate, MetricCard
-from benchmark.results.recall import age_curve, memory_horizon, references_in, scores_of
+from benchmark.results.estimates import Estimate, Measured, MetricCard
+from benchmark.results.recall import age_curve, memory_horizon, references_in
 from benchmark.results.result_file import Result
-from benchmark.results.tables import heading, unique_labels
+from benchmark.results.tables import heading, labelled
 
 
 def recall_figures(results: Mapping[str, Result]) -> dict[str, Figure]:
     """A figure of each kind for each metric that any run has, by its name."""
     require_comparable(results)
-    labels = map(literal, unique_labels(list(results.values())))
-    labelled = dict(zip(labels, results.values(), strict=True))
+    by_label = {literal(label): result for label, result in labelled(results.values()).items()}
     figures = {}
-    for card in _cards(labelled, by_pixel=True):
-        figures[f"age-of-memory-{card.name}"] = age_figure(labelled, card)
-    for card in _cards(labelled, by_pixel=False):
-        figures[f"consistency-{card.name}"] = consistency_figure(labelled, card)
+    recalls = [run.recall for run in results.values() if run.recall is not None]
+    for card in _cards((one.card, one.returned) for found in recalls for one in found.metrics.values()):
+        figures[f"age-of-memory-{card.name}"] = age_figure(by_label, card)
+    pairs = (found for run in results.values() for found in run.consistency.values())
+    for card in _cards((found.card, found.with_itself) for found in pairs):
+        figures[f"consistency-{card.name}"] = consistency_figure(by_label, card)
     return figures
 
 
@@ -34,30 +36,27 @@ def age_figure(results: Mapping[str, Result], card: MetricCard) -> Figure:
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.add_subplot()
     curves = {label: age_curve(result, card.name) for label, result in results.items()}
-    references = [label for label in curves if results[label].model.role == "bound" and curves[label]]
-    models = [label for label in curves if label not in references and curves[label]]
-    limits = references_in(results)
-    for place, label in enumerate([*references, *models]):
-        points = curves[label]
+    limits, has_models = references_in(results), False
+    for label, (color, style) in styles(results).items():
+        points, is_reference = curves[label], results[label].model.role == "bound"
+        if not points:
+            continue
         ages, means = [point.middle for point in points], [point.estimate.mean for point in points]
         spans = [point.estimate.interval or (point.estimate.mean,) * 2 for point in points]
         lows, highs = [low for low, _ in spans], [high for _, high in spans]
-        if label in references:
-            axes.fill_between(ages, lows, highs, color=REFERENCE_COLOR, alpha=0.25, linewidth=0)
-            style = BOUND_STYLES[place % len(BOUND_STYLES)]
-            axes.plot(ages, means, color=REFERENCE_COLOR, linestyle=style, linewidth=1.2, label=label)
-        else:
-            color = COLORS[(place - len(references)) % len(COLORS)]
-            text = label
-            if limits and (horizon := memory_horizon(results[label], *limits, card.name)):
-                text = f"{label}: {horizon}"
-            axes.fill_between(ages, lows, highs, color=color, alpha=0.15, linewidth=0)
-            axes.plot(ages, means, color=color, linewidth=1.6, marker="o", markersize=3, label=text)
+        axes.fill_between(ages, lows, highs, color=color, alpha=0.25 if is_reference else 0.15, linewidth=0)
+        if is_reference:
+            axes.plot(ages, means, color=color, linestyle=style, linewidth=1.2, label=label)
+            continue
+        has_models = True
+        horizon = memory_horizon(results[label], *limits, card.name) if limits else None
+        text = f"{label}: {horizon}" if horizon else label
+        axes.plot(ages, means, color=color, linewidth=1.6, marker="o", markersize=3, label=text)
     _scale_ages(axes, [point.first for points in curves.values() for point in points])
     axes.set_xlabel("frames since the context last showed it")
     axes.set_ylabel(literal(heading(card)))
     axes.spines[["top", "right"]].set_visible(False)
-    title = "memory horizon in frames" if limits and models else None
+    title = "memory horizon in frames" if limits and has_models else None
     figure.legend(loc="outside lower center", ncols=2, frameon=False, title=title)
     return figure
 
@@ -66,15 +65,11 @@ def consistency_figure(results: Mapping[str, Result], card: MetricCard) -> Figur
     """Agreement with the model's own earlier frames against agreement with the truth, a point a run."""
     figure = Figure(figsize=(5.6, 4.8), layout="constrained")
     axes = figure.add_subplot()
-    references = models = 0
-    for label, result in results.items():
-        found = result.consistency.get(card.name)
+    markers = cycle("sDv^")
+    for label, (color, _) in styles(results).items():
+        found = results[label].consistency.get(card.name)
         if found is None or found.with_itself.estimate is None or found.with_truth.estimate is None:
             continue
-        if result.model.role == "bound":
-            color, marker, references = REFERENCE_COLOR, "sDv^"[references % 4], references + 1
-        else:
-            color, marker, models = COLORS[models % len(COLORS)], "o", models + 1
         x, y = found.with_truth.estimate, found.with_itself.estimate
         axes.errorbar(
             x.mean,
@@ -82,7 +77,7 @@ def consistency_figure(results: Mapping[str, Result], card: MetricCard) -> Figur
             xerr=_bars(x),
             yerr=_bars(y),
             color=color,
-            marker=marker,
+            marker=next(markers) if color == REFERENCE_COLOR else "o",
             markersize=6,
             elinewidth=0.8,
             linestyle="none",
@@ -113,20 +108,9 @@ def consistency_figure(results: Mapping[str, Result], card: MetricCard) -> Figur
     return figure
 
 
-def _cards(results: Mapping[str, Result], *, by_pixel: bool) -> list[MetricCard]:
-    """The cards of the metrics that any run has."""
-    cards: dict[str, MetricCard] = {}
-    for result in results.values():
-        if not by_pixel:
-            for name, found in result.consistency.items():
-                if found.with_itself.estimate is not None:
-                    cards.setdefault(name, found.card)
-        elif result.recall is not None:
-            for name in result.recall.metrics:
-                scores = scores_of(result, name)
-                if scores is not None and scores.returned.estimate is not None:
-                    cards.setdefault(name, scores.card)
-    return list(cards.values())
+def _cards(numbers: Iterable[tuple[MetricCard, Measured]]) -> list[MetricCard]:
+    """The cards of those metrics of which there are numbers."""
+    return list({card.name: card for card, found in numbers if found.estimate is not None}.values())
 
 
 def _bars(found: Estimate) -> list[list[float]] | None:

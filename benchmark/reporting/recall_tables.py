@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from benchmark.results.estimates import Estimate, Measured, MetricCard, estimate, values_of
+from benchmark.results.estimates import Estimate, Measured, MetricCard, measured, values_of
+from benchmark.results.formats import ABSENT
 from benchmark.results.recall import (
     HORIZON_METRICS,
+    gains_of,
     memory_horizon,
     pixels_of,
     references_in,
@@ -17,10 +19,9 @@ from benchmark.results.recall import (
 )
 from benchmark.results.recall_schema import SURFACE_PSNR, RecallScores
 from benchmark.results.result_file import Result
-from benchmark.results.tables import format_estimate, unique_labels
+from benchmark.results.tables import format_estimate, in_rows
 from loopcraft.core.cli import one_line
 
-ABSENT = "–"
 KINDS = (("never shown", "never_shown"), ("in sight since", "in_sight"), ("returned", "returned"))
 STEERING = (
     ("turns followed", "turns_followed", 3),
@@ -79,7 +80,7 @@ class Compared:
 
     def mean(self, found: Measured) -> Estimate | None:
         """The mean over those of the videos that have a value."""
-        return _mean(values_of(found)[self.masked])
+        return measured(values_of(found)[self.masked]).estimate
 
 
 def surfaces_tables(
@@ -93,16 +94,14 @@ def surfaces_tables(
     """
     of_what = "of surfaces, frames on course" if on_course else "of surfaces"
     return [
-        _surfaces_table(_title(compared.card, of_what), compared, results, with_shares=not on_course)
+        _surfaces_table(title_of(compared.card, of_what), compared, results, with_shares=not on_course)
         for compared in _compared(results, metrics, on_course=on_course)
     ]
 
 
 def age_tables(results: Mapping[str, Result], metrics: Sequence[str] | None = None) -> list[RecallTable]:
     """A table a metric that all runs have: a row an age bin, a column a run, references first."""
-    labels = unique_labels(list(results.values()))
-    order = sorted(zip(labels, results, strict=True), key=lambda run: results[run[1]].model.role != "bound")
-    tables = []
+    order, tables = in_rows(results), []
     for compared in _compared(results, metrics):
         recall = next(iter(results.values())).recall
         assert recall is not None
@@ -110,13 +109,11 @@ def age_tables(results: Mapping[str, Result], metrics: Sequence[str] | None = No
         rows = []
         for place, (first, last) in enumerate(recall.ages):
             share = _share(counts[3 + place], counts)
-            cells = [compared.mean(compared.scores[source].by_age[place]) for _, source in order]
+            cells = [compared.mean(compared.scores[source].by_age[place]) for _, source, _ in order]
             texts = tuple(_text(cell, compared.card.decimals) for cell in cells)
             rows.append(Row(label=f"{first}-{last} frames ago, {share}", is_reference=False, cells=texts))
-        columns = [
-            (label, "(reference)" if results[source].model.role == "bound" else "") for label, source in order
-        ]
-        title = _title(compared.card, "of what returned, by age")
+        columns = [(label, "(reference)" if run.model.role == "bound" else "") for label, _, run in order]
+        title = title_of(compared.card, "of what returned, by age")
         tables.append(RecallTable(title=title, columns=tuple(columns), rows=tuple(rows)))
     return tables
 
@@ -151,10 +148,8 @@ def _surfaces_table(
     }
     if {"returned", "never shown"} <= {name for name, *_ in kinds}:
         columns.append(("gain of what returned", "on what was never shown"))
-        sign = 1 if compared.card.higher_is_better else -1
         for source, own in compared.scores.items():
-            gains = sign * (values_of(own.returned) - values_of(own.never_shown))
-            rows[source].append(_mean(gains[compared.masked]))
+            rows[source].append(measured(gains_of(own)[compared.masked]).estimate)
     return table_of_estimates(title, columns, rows, results, [compared.card.decimals] * len(columns))
 
 
@@ -219,19 +214,14 @@ def consistency_tables(
                 for title, column in CONSISTENCY
             ]
             decimals = [found.card.decimals] * len(columns)
-            title = _title(found.card, "back in sight" if name == SURFACE_PSNR else "back at a place")
+            title = title_of(found.card, "back in sight" if name == SURFACE_PSNR else "back at a place")
             tables.append(table_of_estimates(title, columns, rows, results, decimals))
     return tables
 
 
-def _title(card: MetricCard, of_what: str) -> str:
+def title_of(card: MetricCard, of_what: str) -> str:
+    """As in "PSNR (dB) of frames"."""
     return one_line(f"{card.title} ({card.unit}) {of_what}" if card.unit else f"{card.title} {of_what}")
-
-
-def _mean(values: Float[np.ndarray, " V"]) -> Estimate | None:
-    """The mean over the videos that have a value."""
-    present = values[~np.isnan(values)]
-    return estimate(present) if len(present) else None
 
 
 def _text(found: Estimate | None, decimals: int) -> str:
@@ -260,13 +250,11 @@ def _table(
     results: Mapping[str, Result],
 ) -> RecallTable:
     """A table, references first."""
-    labels = unique_labels(list(results.values()))
-    order = sorted(zip(labels, results.items(), strict=True), key=lambda run: run[1][1].model.role != "bound")
     return RecallTable(
         title=title,
         columns=tuple(columns),
         rows=tuple(
             Row(label=label, is_reference=result.model.role == "bound", cells=tuple(cells[source]))
-            for label, (source, result) in order
+            for label, source, result in in_rows(results)
         ),
     )

@@ -1,18 +1,20 @@
 """Tables of recall by whole frames: those where the agent is back at what the context showed, by age."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
+from benchmark.harness.run_folder import scores_name
 from benchmark.harness.score import read_paired
 from benchmark.metrics.base import PairedMetric
-from benchmark.reporting.recall_tables import RecallTable, table_of_estimates
+from benchmark.reporting.recall_tables import RecallTable, table_of_estimates, title_of
 from benchmark.results.estimates import Estimate, estimate
 from benchmark.results.result_file import Result
-from loopcraft.core.cli import one_line
+from loopcraft.core.errors import UserError
+from loopcraft.core.urls import AnyPath, existing, path_at
+from loopcraft.core.writing import copies_of
 from loopcraft.dataset import LoopcraftDataset
 from loopcraft.walks.revisits import revisit_ages
 
@@ -64,8 +66,37 @@ def groups_up_to(oldest: int) -> list[Group]:
     return groups
 
 
-def frames_table(
-    metric: PairedMetric, results: Mapping[str, Result], ages: Int64[np.ndarray, "V T"]
+def frames_tables(
+    metrics: Sequence[PairedMetric], results: Mapping[str, Result], ages: Int64[np.ndarray, "V T"]
+) -> list[RecallTable]:
+    """A table a metric; raises `UserError` where the scores of a video are not at hand."""
+    if missing := missing_scores(results):
+        raise UserError(f"{missing[0]}: no such file; give the whole folder of a run, not its result alone")
+    scores: dict[str, dict[str, Float[np.ndarray, "V T"]]] = {metric.name: {} for metric in metrics}
+    for source, result in results.items():
+        names = _score_files(result)
+        with copies_of(path_at(source).parent, names) as folder:
+            for metric in metrics:
+                files = [folder / name for name in names]
+                scores[metric.name][source] = read_paired(files, metric)[..., 0]
+    return [_frames_table(metric, results, scores[metric.name], ages) for metric in metrics]
+
+
+def missing_scores(results: Mapping[str, Result]) -> list[AnyPath]:
+    """The scores of single videos that are not beside their run's result."""
+    roots = {path_at(source).parent: _score_files(result) for source, result in results.items()}
+    return [root / name for root, names in roots.items() for name in set(names) - existing(root, names)]
+
+
+def _score_files(result: Result) -> list[str]:
+    return [scores_name(key) for key in result.data.keys]
+
+
+def _frames_table(
+    metric: PairedMetric,
+    results: Mapping[str, Result],
+    scores: Mapping[str, Float[np.ndarray, "V T"]],
+    ages: Int64[np.ndarray, "V T"],
 ) -> RecallTable:
     """A row a run, a column a group of frames with the number of its frames and videos below its name."""
     card = next(iter(results.values())).metrics[metric.name].card
@@ -74,14 +105,7 @@ def frames_table(
         (group.name, f"{belongs.sum():,} of {belongs.any(axis=1).sum()} videos")
         for group, belongs in ((group, group.holds(ages)) for group in groups)
     ]
-    rows: dict[str, list[Estimate | None]] = {}
-    for source, result in results.items():
-        scores = read_paired(score_files(source, result), metric)[..., 0]
-        rows[source] = [group.mean(scores, ages) for group in groups]
-    title = one_line(f"{card.title} ({card.unit})" if card.unit else card.title)
-    return table_of_estimates(f"{title} of frames", columns, rows, results, [card.decimals] * len(groups))
-
-
-def score_files(source: str, result: Result) -> list[Path]:
-    """Where a run keeps the scores of every video."""
-    return [Path(source).parent / "scores" / f"{key}.safetensors" for key in result.data.keys]
+    rows = {source: [group.mean(found, ages) for group in groups] for source, found in scores.items()}
+    return table_of_estimates(
+        title_of(card, "of frames"), columns, rows, results, [card.decimals] * len(groups)
+    )

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from benchmark.contract.protocol import EvaluationProtocol
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset import LoopcraftDataset
 from loopcraft.video.h264 import iterate_frames
 from loopcraft.views.side_by_side import Board, write_video
@@ -18,7 +19,7 @@ def write_side_by_side(
     dataset: LoopcraftDataset,
     key: str,
     protocol: EvaluationProtocol,
-    predictions: Mapping[str, Path],
+    predictions: Mapping[str, AnyPath],
     *,
     lead_in: int,
 ) -> None:

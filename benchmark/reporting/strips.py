@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from benchmark.contract.protocol import EvaluationProtocol
+from loopcraft.core.urls import AnyPath
 from loopcraft.dataset import LoopcraftDataset
 from loopcraft.drawing.grid import Row, draw_rows
 from loopcraft.video.h264 import iterate_frames
@@ -25,7 +26,7 @@ def write_strip(
     dataset: LoopcraftDataset,
     key: str,
     protocol: EvaluationProtocol,
-    predictions: Mapping[str, Path],
+    predictions: Mapping[str, AnyPath],
 ) -> None:
     """Write the still of `key` as a PNG; `predictions` maps a model's label to its generated video."""
     poses = dataset.states(key)[: protocol.num_frames, 1:]

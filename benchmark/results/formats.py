@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import rich.box
 import rich.table
@@ -27,17 +27,25 @@ def to_text(tables: Sequence[Table]) -> str:
 
 
 def _rich_table(table: Table, mark: str) -> rich.table.Table:
-    drawn = rich.table.Table(title=escape(table.title), title_justify="left", box=rich.box.SIMPLE_HEAD)
-    drawn.add_column("")
-    for card in table.cards:
-        drawn.add_column(escape(heading(card)), justify="right")
-    for row in table.rows:
-        drawn.add_row(
-            escape(_label(row)),
-            *(_rich_cell(cell, mark) for cell in row.cells),
-            style="dim" if row.is_reference else "",
+    rows = [
+        (row.label, row.is_reference, [_rich_cell(cell, mark) for cell in row.cells]) for row in table.rows
+    ]
+    return drawn(table.title, map(heading, table.cards), rows)
+
+
+def drawn(
+    title: str, columns: Iterable[str], rows: Iterable[tuple[str, bool, Sequence[str]]]
+) -> rich.table.Table:
+    """A table for a terminal. A row has a label, whether it is a reference, and cells in Rich's markup."""
+    table = rich.table.Table(title=escape(title), title_justify="left", box=rich.box.SIMPLE_HEAD)
+    table.add_column("")
+    for column in columns:
+        table.add_column(escape(column), justify="right")
+    for label, is_reference, cells in rows:
+        table.add_row(
+            escape(label + BOUND if is_reference else label), *cells, style="dim" if is_reference else ""
         )
-    return drawn
+    return table
 
 
 def _rich_cell(cell: Cell | None, mark: str) -> str:
@@ -48,17 +56,19 @@ def _rich_cell(cell: Cell | None, mark: str) -> str:
 
 def to_markdown(tables: Sequence[Table]) -> str:
     """Pipe tables under a heading each."""
-    parts = []
-    for table in tables:
-        lines = [
-            ["", *(markdown(heading(card)) for card in table.cards)],
-            ["---", *("---:" for _ in table.cards)],
-            *([markdown(_label(row)), *(_markdown_cell(cell) for cell in row.cells)] for row in table.rows),
-        ]
-        body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        parts.append(f"### {table.title}\n\n{body}\n")
     notes = "".join(f"- {markdown(note)}\n" for note in tables[0].notes)
-    return "\n".join([*parts, notes]) if notes else "\n".join(parts)
+    return "\n".join([*map(markdown_table, tables), *([notes] if notes else [])])
+
+
+def markdown_table(table: Table, corner: str = "") -> str:
+    """One of them; `corner` is the heading of the labels."""
+    lines = [
+        [corner, *(markdown(heading(card)) for card in table.cards)],
+        ["---", *("---:" for _ in table.cards)],
+        *([markdown(_label(row)), *(_markdown_cell(cell) for cell in row.cells)] for row in table.rows),
+    ]
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"### {table.title}\n\n{body}\n"
 
 
 def _markdown_cell(cell: Cell | None) -> str:
@@ -112,18 +122,18 @@ def to_csv(tables: Sequence[Table]) -> str:
                     interval = cell.estimate.interval or ("", "")
                     place = [
                         table.window,
-                        _csv(row.label),
+                        no_formula(row.label),
                         str(row.is_reference).lower(),
                         card.name,
-                        _csv(card.unit),
+                        no_formula(card.unit),
                     ]
                     writer.writerow([*place, cell.estimate.mean, *interval])
     return out.getvalue()
 
 
-def _csv(text: str) -> str:
+def no_formula(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
 def _label(row: Row) -> str:

@@ -12,9 +12,11 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 
 from benchmark.results.comparable import require_comparable
+from benchmark.results.formats import markdown_table
 from benchmark.results.result_file import Result, read_result, read_results
-from benchmark.results.tables import Row, Table, heading, markdown, window_tables
+from benchmark.results.tables import window_tables
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import COPY, require_folder
 from loopcraft.core.writing import working_folder
 from loopcraft.hub import repository as hub
 from loopcraft.hub.errors import RepoType, plain_errors
@@ -24,6 +26,8 @@ _PATH = re.compile(r"results/[\w.-]+/[\w.-]+\.json")
 
 def result_files(paths: Sequence[Path]) -> dict[str, Path]:
     """Result files (or the folders of their runs) by where they go; raises `UserError` for what is none."""
+    for path in paths:
+        require_folder(path, COPY)
     results = read_results(paths)
     return {_repository_path(Path(source), result): Path(source) for source, result in results.items()}
 
@@ -86,16 +90,5 @@ def _section(results: dict[str, Result]) -> str:
     first = next(iter(results.values()))
     title = f"## {first.protocol.id} on data set {first.data.fingerprint[:12]}"
     files = "\n".join(f"- [{path}]({path})" for path in results)
-    return "\n\n".join([title, *(_markdown(table) for table in window_tables(results)), files]) + "\n"
-
-
-def _markdown(table: Table) -> str:
-    head = ["model", *(markdown(heading(card)) for card in table.cards)]
-    lines = [head, ["---"] * len(head), *(_cells(row) for row in table.rows)]
-    return "\n".join([f"### {table.title}", "", *(f"| {' | '.join(line)} |" for line in lines)])
-
-
-def _cells(row: Row) -> list[str]:
-    texts = ["" if cell is None else f"**{cell.text}**" if cell.bold else cell.text for cell in row.cells]
-    label = markdown(row.label)
-    return [f"{label} (reference)" if row.is_reference else label, *texts]
+    tables = (markdown_table(table, "model") for table in window_tables(results))
+    return "\n\n".join([title, *map(str.rstrip, tables), files]) + "\n"

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from scipy.optimize import isotonic_regression
 
 from benchmark.results.bootstrap import CONFIDENCE, FEWEST_VIDEOS, resampling_weights
-from benchmark.results.estimates import Estimate, estimate, values_of
+from benchmark.results.estimates import Estimate, Measured, measured, values_of
 from benchmark.results.recall_schema import Recall, RecallScores
 from benchmark.results.result_file import Result
 from loopcraft.core.errors import UserError
@@ -79,17 +79,21 @@ class Horizon:
         return f"{text} [{low:.0f}, {'∞' if high is None else f'{high:.0f}'}]"
 
 
-def recall_gain(result: Result, metric: str) -> Estimate | None:
+def recall_gain(result: Result, metric: str) -> Measured | None:
     """How much better what returned is than what was never shown, video by video; positive is better.
 
-    None if no video has both, or if the run was not scored by the metric with recall masks.
+    None if the run was not scored by the metric with recall masks.
     """
     scores = scores_of(result, metric)
-    if scores is None:
-        return None
-    gains = _sign(scores) * (values_of(scores.returned) - values_of(scores.never_shown))
-    has_both = ~np.isnan(gains)
-    return estimate(gains[has_both]) if has_both.any() else None
+    return None if scores is None else measured(gains_of(scores))
+
+
+def gains_of(scores: RecallScores) -> Float[np.ndarray, " V"]:
+    """The gain of each video; NaN where it has not both kinds of pixels."""
+    gains: Float[np.ndarray, " V"] = _sign(scores) * (
+        values_of(scores.returned) - values_of(scores.never_shown)
+    )
+    return gains
 
 
 def age_curve(result: Result, metric: str) -> tuple[AgePoint, ...]:

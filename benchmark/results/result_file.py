@@ -30,7 +30,7 @@ from loopcraft.core.checksums import json_sha256
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_key, write_json
-from loopcraft.core.urls import COPY, require_folder
+from loopcraft.core.urls import AnyPath, path_at
 
 FORMAT = "loopcraft-result"
 VERSION = 2
@@ -126,19 +126,19 @@ class Result:
         return {name: metric for name, metric in self.metrics.items() if ":" not in name}
 
 
-def write_result(path: Path, result: Result) -> None:
+def write_result(path: AnyPath, result: Result) -> None:
     """Write the file with its checksum, whole or not at all."""
     content = dataclasses.asdict(result)
     write_json(path, {**content, SUM: json_sha256(content)})
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: AnyPath) -> Result:
     """Read and check a result file; raises `UserError` with the path of the first wrong field.
 
     Videos come in the order of their keys, however the file has them: results are compared video by video.
     """
     try:
-        document = json.loads(path.read_text(), parse_constant=_refuse_constant)
+        document = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
         _check_version(document)
         expected = document.pop(SUM, None)
         result = in_order_of_keys(decode(Result, document | {"version": VERSION}))
@@ -153,13 +153,16 @@ def read_result(path: Path) -> Result:
 
 
 def read_results(paths: Sequence[Path]) -> dict[str, Result]:
-    """Several results by the path of their file; a folder stands for the result.json in it."""
-    for path in paths:
-        require_folder(path, COPY)
-    files = [path / "result.json" if path.is_dir() else path for path in paths]
+    """Several results by the path or address of their file; a folder stands for the result.json in it."""
+    files = [_file_of(path_at(path)) for path in paths]
     if not files or len(set(files)) < len(files):
         raise UserError("name at least one result file (or the folder of its run), and each of them once")
     return {str(file): read_result(file) for file in files}
+
+
+def _file_of(path: AnyPath) -> AnyPath:
+    is_folder = path.is_dir() if isinstance(path, Path) else path.suffix != ".json"
+    return path / "result.json" if is_folder else path
 
 
 def _refuse_constant(name: str) -> Any:

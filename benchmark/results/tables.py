@@ -56,8 +56,7 @@ def window_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
     cannot stand in one table.
     """
     require_comparable(results)
-    labels = unique_labels(list(results.values()))
-    order = sorted(zip(labels, results.values(), strict=True), key=lambda item: item[1].model.role != "bound")
+    order = [(label, result) for label, _, result in in_rows(results)]
     cards = headline_cards(results.values())
     protocol = order[0][1].protocol
     return tuple(
@@ -86,14 +85,17 @@ def _column(card: MetricCard, window: str, order: Sequence[tuple[str, Result]]) 
     estimates = [_estimate(result, card.name, window) for _, result in order]
     ranked = [result.model.role == "model" for _, result in order]
     best = _best([e for e, is_ranked in zip(estimates, ranked, strict=True) if is_ranked], card)
-    cells: list[Cell | None] = []
-    for estimate, is_ranked in zip(estimates, ranked, strict=True):
-        if estimate is None:
-            cells.append(None)
-        else:
-            text = format_estimate(estimate, card.decimals)
-            cells.append(Cell(estimate=estimate, text=text, bold=is_ranked and estimate.mean == best))
-    return cells
+    return [
+        _cell(estimate, card, bold=is_ranked and estimate is not None and estimate.mean == best)
+        for estimate, is_ranked in zip(estimates, ranked, strict=True)
+    ]
+
+
+def _cell(estimate: Estimate | None, card: MetricCard, *, bold: bool, signed: bool = False) -> Cell | None:
+    if estimate is None:
+        return None
+    text = format_estimate(estimate, card.decimals, signed=signed)
+    return Cell(estimate=estimate, text=text, bold=bold)
 
 
 def paired_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
@@ -102,7 +104,7 @@ def paired_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
     Bold where the interval excludes zero. Set-wise metrics have no value a video, hence no column.
     """
     require_comparable(results)
-    named = list(zip(unique_labels(list(results.values())), results.values(), strict=True))
+    named = list(labelled(results.values()).items())
     cards = [card for card in headline_cards(results.values()) if card.kind == "paired"]
     return tuple(
         Table(
@@ -119,18 +121,18 @@ def paired_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
 def _pair_row(
     one: tuple[str, Result], other: tuple[str, Result], cards: Sequence[MetricCard], window: str
 ) -> Row:
-    cells: list[Cell | None] = []
-    for card in cards:
-        estimate = _difference(one[1], other[1], card.name, window)
-        if estimate is None:
-            cells.append(None)
-            continue
-        excludes_zero = (
-            estimate.interval is not None and not estimate.interval[0] <= 0 <= estimate.interval[1]
-        )
-        text = format_estimate(estimate, card.decimals, signed=True)
-        cells.append(Cell(estimate=estimate, text=text, bold=excludes_zero))
-    return Row(label=f"{one[0]} − {other[0]}", is_reference=False, cells=tuple(cells))
+    differences = [_difference(one[1], other[1], card.name, window) for card in cards]
+    cells = tuple(
+        _cell(found, card, bold=_excludes_zero(found), signed=True)
+        for found, card in zip(differences, cards, strict=True)
+    )
+    return Row(label=f"{one[0]} − {other[0]}", is_reference=False, cells=cells)
+
+
+def _excludes_zero(found: Estimate | None) -> bool:
+    return (
+        found is not None and found.interval is not None and not found.interval[0] <= 0 <= found.interval[1]
+    )
 
 
 def _difference(one: Result, other: Result, metric: str, window: str) -> Estimate | None:
@@ -144,6 +146,18 @@ def _difference(one: Result, other: Result, metric: str, window: str) -> Estimat
         return Estimate(mean=float(differences.mean()), interval=None)
     low, high = bootstrap_interval(differences)
     return Estimate(mean=float(differences.mean()), interval=(float(low), float(high)))
+
+
+def labelled(results: Iterable[Result]) -> dict[str, Result]:
+    """Results by what tables call them, in their order."""
+    results = list(results)
+    return dict(zip(unique_labels(results), results, strict=True))
+
+
+def in_rows(results: Mapping[str, Result]) -> list[tuple[str, str, Result]]:
+    """(label, source, result) of every row: references first, then models in the order given."""
+    rows = zip(unique_labels(list(results.values())), results, results.values(), strict=True)
+    return sorted(rows, key=lambda row: row[2].model.role != "bound")
 
 
 def unique_labels(results: Sequence[Result]) -> list[str]:

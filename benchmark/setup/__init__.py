@@ -1,1 +1,1 @@
-"""From the flags of a run to an evaluation made ready, here and in every worker."""
+"""From the flags of a run to an evaluation made ready, here and in every worker, and to its result."""

@@ -7,7 +7,7 @@ from typing import TypeVar
 from benchmark.contract.precision import Precision
 from benchmark.sources.source import IsolationFlags, SourceFlags
 from loopcraft.core.errors import UserError
-from loopcraft.core.urls import is_url, require_folder
+from loopcraft.core.urls import is_url
 from loopcraft.executors.choice import ExecutorName, check_workers
 
 MaybePath = TypeVar("MaybePath", Path, Path | None)
@@ -80,7 +80,7 @@ class Flags:
     data: Path
     """The data set: a folder, its address as in s3://BUCKET/FOLDER, or hf://ORG/NAME."""
     out: Path
-    """The run's folder; result.json is written to it."""
+    """The run's folder, or its address as in s3://BUCKET/FOLDER; result.json is written to it."""
     source: SourceFlags = field(default_factory=SourceFlags)
     task: TaskFlags = field(default_factory=TaskFlags)
     scoring: MetricFlags = field(default_factory=MetricFlags)
@@ -90,8 +90,7 @@ class Flags:
     isolation: IsolationFlags = field(default_factory=IsolationFlags)
 
     def check(self) -> None:
-        """Refuse numbers that make no sense, and an address for the folder; raises `UserError`."""
-        require_folder(self.out)
+        """Refuse numbers that make no sense; raises `UserError`."""
         if self.compute.batch_size < 1 or (self.task.max_videos is not None and self.task.max_videos < 1):
             raise UserError("--batch-size and --max-videos must be at least 1")
         if self.workers.executor == "ray" and self.compute.device not in ("cpu", "cuda"):

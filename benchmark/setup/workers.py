@@ -26,7 +26,7 @@ from benchmark.setup.prepare import prepare
 from benchmark.sources.machine import SpoiledProcessError
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials
-from loopcraft.executors.base import RETRIES, SpentWorkerError
+from loopcraft.executors.base import RETRIES, SpentWorkerError, require_arrived
 from loopcraft.executors.choice import num_cores, open_executor
 
 
@@ -85,6 +85,8 @@ def score_by_workers(
     finally:  # of workers that were lost
         sweep_partials(workspace.root)
         _blame_crashes(evaluation, workspace, workspace.crash_paths)
+    made = [key for keys in batches for key in keys if key not in left]
+    require_arrived(workspace.root, lambda: workspace.unfinished(made, evaluation.recorded), "videos")
     return left
 
 
@@ -109,7 +111,8 @@ def make_worker(assignment: Assignment) -> Worker:
 
 def score_batch(worker: Worker, keys: Sequence[str]) -> dict[str, str]:
     """Score what is missing of a batch, and say what the machine could not make, and why."""
-    _blame_crashes(worker.evaluation, worker.workspace, map(worker.workspace.crash_path, keys))
+    notes = [note for key in keys if (note := worker.workspace.crash_path(key)) is not None]
+    _blame_crashes(worker.evaluation, worker.workspace, notes)
     try:
         return worker.scorer.score(keys)
     except SpoiledProcessError as error:

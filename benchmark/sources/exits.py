@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
+from benchmark.contract.compute import drawn
+
 Item = TypeVar("Item")
 
 
@@ -39,13 +41,7 @@ def refused_between(items: Callable[[], Iterator[Item]]) -> Iterator[Item]:
     """Draw items with exits refused; what is done with them between draws may exit."""
     with refused():
         iterator = iter(items())
-    while True:
-        with refused():
-            try:
-                item = next(iterator)
-            except StopIteration:
-                return
-        yield item
+    yield from drawn(iterator, refused)
 
 
 class _NotNow(SystemExit):

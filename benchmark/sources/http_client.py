@@ -69,16 +69,6 @@ class HttpModel(ModelElsewhere):
                 ) from error
 
 
-class _Connection(HTTPConnection):
-    """A connection on which nothing takes for ever."""
-
-    def connect_timed(self) -> TimedSocket:
-        """Connect, and put a clock on the connection."""
-        self.connect()
-        self.sock = timed = TimedSocket.take_over(self.sock)
-        return timed
-
-
 class _Answer:
     """What a server answers to one request; each message may take `timeout_s`, all together until `end`."""
 
@@ -89,10 +79,11 @@ class _Answer:
         self._timeout_s, self._end = timeout_s, end
         try:
             parts = urlsplit(url)
-            self._connection = _Connection(parts.hostname or "", parts.port, timeout=timeout_s)
+            self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
             with ExitStack() as opened:
                 opened.callback(self._connection.close)
-                self._socket = self._connection.connect_timed()
+                self._connection.connect()
+                self._connection.sock = self._socket = TimedSocket.take_over(self._connection.sock)
                 self._socket.allow(time_for(len(body or b""), timeout_s))
                 self._connection.request("GET" if body is None else "POST", parts.path + path, body)
                 self._allow()

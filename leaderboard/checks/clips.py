@@ -38,7 +38,7 @@ def check_clips(entry: Entry) -> Iterator[Finding]:
 def frame_size(path: Path) -> tuple[int, int]:
     """Height and width that a video's header names; raises `UserError` for what is none."""
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
             stream = container.streams.video[0]
             return stream.height, stream.width
     except (av.error.FFmpegError, IndexError, ValueError) as error:

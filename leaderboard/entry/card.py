@@ -4,7 +4,6 @@ Every text is shown as text, links are http(s), and nothing of a card is ever ex
 """
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 from leaderboard.entry import limits
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import parse_json, write_json
+from loopcraft.core.files import parse_json
 
 FORMAT = "loopcraft-card"
 VERSION = 1
@@ -73,11 +72,6 @@ def decode_card(document: Any) -> Card:
     for problem in _problems(card):
         raise SchemaError(problem)
     return card
-
-
-def write_card(path: Path, card: Card) -> None:
-    """Write the file, whole or not at all."""
-    write_json(path, json.loads(json.dumps(dataclasses.asdict(card))))
 
 
 def _problems(card: Card) -> Iterator[str]:

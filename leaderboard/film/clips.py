@@ -1,18 +1,17 @@
-"""Frames to MP4 files so small that a repository can hold them and any browser plays them."""
+"""The clips of a run: frames of the videos that it kept, small enough for a repository and any browser."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import av
 import numpy as np
-from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
-from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
+from benchmark.results.result_file import Result
+from leaderboard.entry.folder import video_name
+from leaderboard.entry.limits import MOST_VIDEO_BYTES
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
-from loopcraft.video.h264 import FRAMES_PER_SECOND
+from loopcraft.video.h264 import iterate_frames, video_writer
 
 QUALITIES = (23, 26, 29, 32, 35, 38, 41, 44, 47, 50)
 """x264's constant rate factors that are tried, from fine to coarse."""
@@ -22,29 +21,33 @@ _STRUCTURE = "keyint=32:min-keyint=32:scenecut=0:bframes=0:cpu-independent=1"
 Frame = UInt8[np.ndarray, "H W 3"]
 
 
+def kept_videos(run: Path, result: Result) -> dict[str, Path]:
+    """The videos of the run's folder by key, in the order of keys."""
+    places = {key: run / "videos" / f"{key}.mp4" for key in result.data.keys}
+    return {key: path for key, path in places.items() if path.is_file()}
+
+
+def write_run_clips(folder: Path, run: Path, result: Result, keys: Sequence[str]) -> dict[str, Path]:
+    """Encode those of `keys` that the run kept into `folder`; returns the files by key."""
+    written = {}
+    for key, source in kept_videos(run, result).items():
+        if key in keys:
+            written[key] = folder / video_name(key)
+            frames = iterate_frames(source, 0, result.protocol.horizon)
+            write_clip(written[key], frames, MOST_VIDEO_BYTES)
+    return written
+
+
 def write_clip(path: Path, frames: Iterable[Frame], most_bytes: int) -> None:
     """Write frames as H.264, as finely as `most_bytes` allow; raises `UserError` where nothing does."""
     kept = list(frames)
+    height, width, _ = kept[0].shape
     with whole_file(path) as temporary:
         for quality in QUALITIES:
-            encode(temporary, kept, quality)
+            encoder = {"preset": "slow", "crf": str(quality), "x264-params": _STRUCTURE}
+            with video_writer(temporary, height=height, width=width, encoder=encoder) as writer:
+                for frame in kept:
+                    writer.write(frame)
             if temporary.stat().st_size <= most_bytes:
                 return
         raise UserError(f"{path}: {len(kept)} frames do not fit into {most_bytes} bytes; leave the video out")
-
-
-def encode(path: Path, frames: Sequence[Frame], quality: int) -> None:
-    """Write an MP4 file; the same frames give the same bytes."""
-    height, width, _ = frames[0].shape
-    options = {"movflags": "faststart", "fflags": "bitexact"}
-    with av.open(str(path), "w", format="mp4", options=options) as container:
-        parameters = {"preset": "slow", "crf": str(quality), "x264-params": _STRUCTURE}
-        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND, options=parameters)
-        assert isinstance(stream, VideoStream)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.thread_count = 1
-        stream.colorspace, stream.color_range = Colorspace.ITU601, ColorRange.MPEG
-        stream.color_primaries, stream.color_trc = ColorPrimaries.BT709, ColorTrc.IEC61966_2_1
-        for frame in frames:
-            container.mux(stream.encode(VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode(None))

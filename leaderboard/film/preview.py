@@ -6,9 +6,10 @@ from pathlib import Path
 
 from benchmark.results.result_file import read_result
 from leaderboard.entry.folder import RESULT, VIDEOS, Entry, place_of, plain_name, video_name
-from leaderboard.film.run_clips import kept_videos, write_run_clips
+from leaderboard.film.clips import kept_videos, write_run_clips
 from leaderboard.film.scene import scene_name, write_scene
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import COPY, require_folder
 from loopcraft.dataset import open_dataset
 
 MOST_VIDEOS = 2
@@ -18,6 +19,7 @@ def preview_entries(runs: Sequence[Path], work: Path, taken: set[str]) -> list[E
     """An entry for each run, under a name that no other has."""
     entries = []
     for run in runs:
+        require_folder(run, COPY)
         path = run / RESULT if run.is_dir() else run
         result = read_result(path)
         name, number = plain_name(result.model.name), 1

@@ -18,8 +18,8 @@ from leaderboard.film.clips import write_clip
 from loopcraft.core.files import whole_file, write_json
 from loopcraft.dataset import LoopcraftDataset
 from loopcraft.dataset.mask_files import DTYPES, Masks, spread
+from loopcraft.views.map import ground_of
 from loopcraft.walks.revisits import find_revisits
-from loopcraft.worlds import world_ids, world_spec
 
 TRUTH, MEMORY, WALK, MAP = "truth.mp4", "memory.mp4", "walk.json", "map.webp"
 FILES = (TRUTH, MEMORY, WALK, MAP)
@@ -80,15 +80,10 @@ def ground_map(
     dataset: LoopcraftDataset, key: str, poses: Float[np.ndarray, "T 5"]
 ) -> tuple[Image.Image, dict[str, float]] | None:
     """The ground that a walk crossed and where its picture lies in blocks; None where nobody can show it."""
-    world = dataset.world_id
-    if world is None or world not in world_ids() or "world_seed" not in dataset.metadata:
-        return None
-    spec = world_spec(world)
-    if spec.map_ground is None:
+    ground = ground_of(dataset, key, poses, MARGIN_BLOCKS)
+    if ground is None:
         return None
     reach = float(np.ptp(poses[:, [0, 2]], axis=0).max())
-    seed = int(dataset.metadata["world_seed"].loc[key])
-    ground = spec.load(spec.map_ground)(seed, poses, MARGIN_BLOCKS + reach)
     image = Image.fromarray(ground.image)
     center = (poses[:, [0, 2]].min(axis=0) + poses[:, [0, 2]].max(axis=0)) / 2
     left, top = center - reach / 2 - MARGIN_BLOCKS

@@ -2,17 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
-
-from benchmark.results.estimates import Estimate, MetricCard, estimate, values_of
-from benchmark.results.recall import (
-    horizon_metric,
-    memory_horizon,
-    references_in,
-    scores_of,
-)
-from benchmark.results.result_file import Result
+from benchmark.results.estimates import Estimate, Measured, MetricCard
+from benchmark.results.recall import horizon_metric, memory_horizon, recall_gain, references_in, scores_of
 from leaderboard.entry.folder import Entry
 
 GAIN_METRICS = ("lpips", "psnr", "ssim")
@@ -93,10 +86,9 @@ def recall_columns(entries: Sequence[Entry]) -> list[Column]:
 
 def _gain_column(name: str, entries: Sequence[Entry]) -> Column:
     """By how much what returned is better than what was never shown, video by video."""
-    gains = {entry.id: video_gains(entry.result, name) for entry in entries}
-    videos = {row: found for row, found in gains.items() if found is not None and not np.isnan(found).all()}
-    cards = (found.card for entry in entries if (found := scores_of(entry.result, name)) is not None)
-    card = next(cards)
+    gains = {entry.id: recall_gain(entry.result, name) for entry in entries}
+    having = {row: found for row, found in gains.items() if found is not None and found.estimate is not None}
+    card = next(found.card for entry in entries if (found := scores_of(entry.result, name)) is not None)
     return Column(
         id=f"recall-gain-{name}",
         title=f"Recall gain, {card.title}",
@@ -105,23 +97,16 @@ def _gain_column(name: str, entries: Sequence[Entry]) -> Column:
         is_higher_better=True,
         hint=f"by how much {card.title} is better of what the context showed and came back into sight "
         "than of what it never showed; higher is better",
-        values={"": {row: estimate(found[~np.isnan(found)]) for row, found in videos.items()}},
-        videos={"": {row: _with_gaps(found) for row, found in videos.items()}},
+        **_measured(having),
     )
 
 
-def video_gains(result: Result, metric: str) -> np.ndarray | None:
-    """The recall gain of each video, NaN where it has not both kinds; None without recall."""
-    scores = scores_of(result, metric)
-    if scores is None:
-        return None
-    sign = 1.0 if scores.card.higher_is_better else -1.0
-    gains: np.ndarray = sign * (values_of(scores.returned) - values_of(scores.never_shown))
-    return gains
-
-
-def _with_gaps(values: np.ndarray) -> tuple[float | None, ...]:
-    return tuple(None if np.isnan(value) else float(value) for value in values)
+def _measured(having: Mapping[str, Measured]) -> dict[str, Any]:
+    """The values and videos of a column whose numbers are the same in all windows."""
+    return {
+        "values": {"": {row: found.estimate for row, found in having.items()}},
+        "videos": {"": {row: found.videos for row, found in having.items()}},
+    }
 
 
 def _horizon_columns(entries: Sequence[Entry]) -> Iterator[Column]:
@@ -181,9 +166,8 @@ def steering_columns(entries: Sequence[Entry]) -> list[Column]:
                     decimals=3,
                     is_higher_better=True,
                     hint=f"{hint}; higher is better",
-                    values={"": {row: one.estimate for row, one in having.items()}},
-                    videos={"": {row: one.videos for row, one in having.items()}},
                     is_usual=False,
+                    **_measured(having),
                 )
             )
     return columns

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from benchmark.results.bootstrap import NUM_RESAMPLES, resampling_weights
-from benchmark.results.estimates import Estimate, Measured
+from benchmark.results.estimates import Estimate
 from benchmark.results.recall import age_curve
 from benchmark.results.result_file import Result
 from leaderboard.checks.findings import Finding
 from leaderboard.entry.folder import Entry
 from leaderboard.film.scene import MAP, MEMORY
-from leaderboard.site.columns import Column, video_gains
+from leaderboard.site.columns import Column
 from leaderboard.site.standing import standings
 from leaderboard.site.tables import SiteTable, slug
 from loopcraft.core.cli import one_line
@@ -42,7 +42,6 @@ def table_value(table: SiteTable, findings: Mapping[str, Sequence[Finding]]) -> 
         "slug": table.slug,
         "title": one_line(table.title),
         "protocol": result.protocol.id,
-        "world": one_line(result.data.world_id or "unknown"),
         "testSet": None if table.test_set is None else table.test_set.name,
         "fingerprint": result.data.fingerprint,
         "numVideos": len(result.data.keys),
@@ -92,7 +91,6 @@ def _row_value(entry: Entry, findings: Sequence[Finding]) -> dict[str, Any]:
         "licence": one_line(card.licence) if card else "",
         "isReference": model.role == "bound",
         "contextFrames": model.context_frames,
-        "hasVideos": bool(entry.videos),
         "notes": [one_line(finding.what) for finding in findings if finding.level == "marked"],
     }
 
@@ -102,20 +100,16 @@ def entry_value(entry: Entry) -> dict[str, Any]:
     result = entry.result
     return {
         "metrics": {
-            name: {
-                "curve": dataclasses.asdict(metric.curve),
-                "videos": metric.videos,
-            }
+            name: {"curve": dataclasses.asdict(metric.curve), "videos": metric.videos}
             for name, metric in result.headline.items()
         },
         "recall": {
-            name: {"ages": _ages(result, name), "gains": _gains(result, name)}
-            for name in (result.recall.metrics if result.recall else ())
+            name: {"ages": _ages(result, name)} for name in (result.recall.metrics if result.recall else ())
         },
         "consistency": {
             name: {
-                "withItself": _measured(found.with_itself),
-                "withTruth": _measured(found.with_truth),
+                "withItself": _numbers(found.with_itself.estimate),
+                "withTruth": _numbers(found.with_truth.estimate),
                 "title": one_line(found.card.title),
                 "unit": one_line(found.card.unit),
                 "isHigherBetter": found.card.higher_is_better,
@@ -138,15 +132,6 @@ def _ages(result: Result, metric: str) -> list[dict[str, Any]]:
         }
         for point in age_curve(result, metric)
     ]
-
-
-def _gains(result: Result, metric: str) -> list[float | None]:
-    gains = video_gains(result, metric)
-    return [] if gains is None else [None if np.isnan(gain) else round(float(gain), 7) for gain in gains]
-
-
-def _measured(found: Measured) -> list[float] | None:
-    return _numbers(found.estimate)
 
 
 def scenes_value(table: SiteTable, scenes: Mapping[str, Path]) -> list[dict[str, Any]]:

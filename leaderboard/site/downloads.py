@@ -4,6 +4,7 @@ import csv
 import io
 from typing import Any
 
+from benchmark.results.formats import no_formula
 from leaderboard.site.tables import SiteTable
 from loopcraft.core.cli import one_line
 from loopcraft.core.files import encode_json
@@ -45,12 +46,8 @@ def as_csv(table: SiteTable) -> bytes:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(HEADER)
     for row in as_rows(table):
-        writer.writerow(["" if value is None else _safe(value) for value in row])
+        writer.writerow([no_formula(value) if isinstance(value, str) else value for value in row])
     return file.getvalue().encode()
-
-
-def _safe(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
 
 
 def as_json(table: SiteTable) -> bytes:

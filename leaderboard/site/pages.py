@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from benchmark.results.estimates import Estimate
+from benchmark.results.tables import format_estimate
 from leaderboard.checks.findings import Finding
 from leaderboard.entry.card import is_web_address
 from leaderboard.entry.folder import Entry
@@ -107,17 +107,11 @@ def _score_row(column: Column, row: str, windows: Sequence[str]) -> tuple[str, s
     texts = []
     for place in places:
         found = column.values[place].get(row)
-        texts.append("–" if found is None else column.texts.get(row) or estimate_text(found, column.decimals))
+        texts.append(
+            "–" if found is None else column.texts.get(row) or format_estimate(found, column.decimals)
+        )
     unit = f" ({column.unit})" if column.unit else ""
     return f"{column.title}{unit} {'↑' if column.is_higher_better else '↓'}", column.hint, texts
-
-
-def estimate_text(found: Estimate, decimals: int) -> str:
-    """As in "17.38 [17.05, 17.71]"."""
-    mean = f"{found.mean:.{decimals}f}"
-    if found.interval is None:
-        return mean
-    return f"{mean} [{found.interval[0]:.{decimals}f}, {found.interval[1]:.{decimals}f}]"
 
 
 def _facts(entry: Entry) -> list[tuple[str, str]]:

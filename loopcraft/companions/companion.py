@@ -3,7 +3,7 @@
 A companion is a fresh interpreter that finds modules where this one does and calls one function. It lives in
 a session of its own, where Ctrl-C does not reach it, and ends with this process, however that ends. Messages
 go to and fro; what it prints is read as messages are waited for, and its last words are kept. Where it
-crashes, Python's report of it (faulthandler) is kept apart from what it printed.
+crashes, takes too long or prints too much, Python's report of where it was (faulthandler) is kept apart.
 """
 
 import codecs
@@ -32,11 +32,14 @@ GRACE_S = 5.0
 """How long a companion that is told to end may take."""
 
 _START = (
-    "import faulthandler, json, sys; faulthandler.enable(int(sys.argv[5])); "
+    "import faulthandler, json, signal, sys; faulthandler.enable(int(sys.argv[5])); "
+    "faulthandler.register(signal.SIGUSR1, int(sys.argv[5])); "
     "sys.path[:] = json.loads(sys.argv[1]); from importlib import import_module; "
     "getattr(import_module(sys.argv[2]), sys.argv[3])(int(sys.argv[4]))"
 )
 _TICK_S = 0.05
+_REPORT_S = 1.0
+"""How long a companion may take to report where it is, before it is killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,7 @@ class Limits:
 class CompanionEndedError(Exception):
     """A companion is no more: the message says what it did, `said` are its last words.
 
-    `report` is Python's of a crash: where each thread was. Empty where it did not crash.
+    `report` is Python's of where each thread was. Empty where it ended by itself, or by its memory.
     """
 
     def __init__(self, why: str, said: str, *, report: str = "", was_killed: bool) -> None:
@@ -152,12 +155,14 @@ class Companion:
                 ready = {key.fileobj for key, _ in selector.select(_TICK_S)}
                 if self._output in ready and not self._hear():
                     selector.unregister(self._output)
+                if self._verdict:  # whatever it has sent since
+                    raise self._gone()
                 if self._socket in ready:
                     return
                 if self._process.poll() is not None:
                     raise self._gone()
                 if until.is_over:
-                    self._condemn(f"took longer than {until.patience_s:g} s")
+                    self._condemn(f"took longer than {until.patience_s:g} s", reports=True)
 
     def _hear(self) -> bool:
         """Take what was printed; False if nothing more can come."""
@@ -170,7 +175,7 @@ class Companion:
         self._show(self._decode(data))
         most = self._limits.output_bytes
         if most is not None and self._heard > most:
-            self._condemn(f"printed more than {most >> 20} MiB")
+            self._condemn(f"printed more than {most >> 20} MiB", reports=True)
         return bool(data)
 
     def _watch_memory(self, most: int) -> None:
@@ -181,10 +186,21 @@ class Companion:
                     self._condemn(f"took more than {most / 1e9:g} GB of memory")
             time.sleep(_TICK_S)
 
-    def _condemn(self, why: str) -> None:
-        """Have it end, and say why to whoever waits for it."""
-        self._verdict = self._verdict or why
+    def _condemn(self, why: str, *, reports: bool = False) -> None:
+        """Have it end, after a report of where it is, and say why to whoever waits for it."""
+        is_first, self._verdict = not self._verdict, self._verdict or why
+        if reports and is_first:
+            self._have_it_report()
         self._kill()
+
+    def _have_it_report(self) -> None:
+        """Wait for all of what faulthandler writes at the signal: until no more comes."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGUSR1)
+        until, size, before = _Deadline(_REPORT_S), 0, -1
+        while not until.is_over and (size == 0 or size != before):
+            time.sleep(_TICK_S)
+            before, size = size, os.fstat(self._report.fileno()).st_size
 
     def _gone(self) -> CompanionEndedError:
         """It has ended, or no longer speaks: what is to be said of it."""

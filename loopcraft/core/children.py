@@ -6,21 +6,24 @@ import os
 import select
 import signal
 import threading
+from collections.abc import Callable
 
 
-def end_with_parent() -> None:
+def end_with_parent(tidy: Callable[[], object] = lambda: None) -> None:
     """End this process as soon as its parent has ended, however that ended, and leave Ctrl-C to the parent.
 
     A child that outlived its parent would hold memory and processors, or write beside the run that follows.
+    `tidy` is called first.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=_die_with_parent, args=(tidy,), daemon=True).start()
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(tidy: Callable[[], object]) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    tidy()
     os._exit(1)
 
 

@@ -1,11 +1,11 @@
 """How every command of the project starts and ends: tyro reads a dataclass, mistakes are one sentence.
 
-A command is a frozen dataclass of flags plus a function that takes it. `run` joins the two. A dataclass among
-the flags is a group of them: `--help` shows it apart, and its flags have no prefix. A `UserError`
-or an `OSError` (missing file, read-only or full disk) ends the process with exit code 2 and one sentence on
-stderr, below the traceback of the user's own code if that failed; anything else is a defect of ours and keeps
-its traceback. Ctrl-C, SIGTERM and SIGHUP end a command in order; a reader of its output that goes away ends
-it without a word.
+A command is a frozen dataclass of flags and a function that takes it, joined as `main = partial(run, Flags,
+body)`. A dataclass among the flags is a group of them: `--help` shows it apart, and its flags have no prefix.
+A `UserError` or an `OSError` (missing file, read-only or full disk) ends the process with exit code 2 and one
+sentence on stderr, below the traceback of the user's own code if that failed; anything else is a defect of
+ours and keeps its traceback. Ctrl-C, SIGTERM and SIGHUP end a command in order; a reader of its output that
+goes away ends it without a word.
 """
 
 import os
@@ -32,7 +32,9 @@ _SIGNALLED = 128
 """Added to a signal's number: the exit code of a command that it ended, as in shells."""
 
 
-def run(flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequence[str] | None) -> int:
+def run(
+    flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequence[str] | None = None
+) -> int:
     """Parse `argv` (None: the process's own) into `flags_type`, call `body` and return the exit code."""
     module = sys.modules[body.__module__]
     try:
@@ -119,6 +121,14 @@ def leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def require_at_least(flags: object, **least: int) -> None:
+    """Raise `UserError` for the first of these flags that is given and less than it may be."""
+    for name, smallest in least.items():
+        value = getattr(flags, name)
+        if value is not None and value < smallest:
+            raise UserError(f"--{name.replace('_', '-')} {value}: choose {smallest} or more")
 
 
 def names_in(text: str) -> list[str]:

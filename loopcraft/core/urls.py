@@ -53,7 +53,7 @@ class UrlPath(PurePosixPath):
         """Whether there is something; no answer, or one that forbids to ask, is an error."""
         try:
             with _plain_errors(self):
-                fs, path = _place(self)
+                fs, path = _fresh_place(self)
                 fs.info(path)
         except FileNotFoundError:
             return False
@@ -204,7 +204,7 @@ def files_below(root: AnyPath) -> Iterator[AnyPath]:
                 yield path
         return
     with _plain_errors(root):
-        fs, top = _place(root)
+        fs, top = _fresh_place(root)
         for folder, _, names in fs.walk(top):
             inner = str(folder)[len(top) :].strip("/")
             yield from (root / inner / name for name in sorted(names) if name)
@@ -213,7 +213,7 @@ def files_below(root: AnyPath) -> Iterator[AnyPath]:
 def _names_in(folder: UrlPath) -> set[str]:
     """The names of what lies in a folder."""
     with _plain_errors(folder):
-        fs, path = _place(folder)
+        fs, path = _fresh_place(folder)
         try:
             return {str(found).rstrip("/").rsplit("/", 1)[-1] for found in fs.ls(path, detail=False)}
         except (FileNotFoundError, NotADirectoryError):
@@ -226,6 +226,13 @@ def _place(path: UrlPath) -> tuple[Any, str]:
 
     fs, inner = url_to_fs(str(path))
     return fs, str(inner)
+
+
+def _fresh_place(path: UrlPath) -> tuple[Any, str]:
+    """The same, without what the file system remembers: other processes write there too."""
+    fs, inner = _place(path)
+    fs.invalidate_cache()
+    return fs, inner
 
 
 @contextmanager

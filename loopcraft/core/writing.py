@@ -19,13 +19,14 @@ from pathlib import Path
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import LOCK, WORKING, sweep_partials
-from loopcraft.core.urls import AnyPath, UrlPath, require_folder
+from loopcraft.core.urls import AnyPath, UrlPath, read_files, require_folder
 
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 _YOUNG_S = 60.0
 """A working folder of this age may not have its lock yet."""
 _PATIENCE_S = 2.0
 """How long one that shares a folder waits for another to have swept it."""
+_COPIED_AT_ONCE = 64
 
 _held: set[int] = set()
 
@@ -74,6 +75,20 @@ def working_folder() -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def copies_of(root: AnyPath, names: Sequence[str]) -> Iterator[Path]:
+    """A folder with the files `names` of `root`: `root` itself, or for an address one with copies of them."""
+    if isinstance(root, Path):
+        yield root
+        return
+    with working_folder() as folder:
+        for start in range(0, len(names), _COPIED_AT_ONCE):
+            for name, content in read_files(root, names[start : start + _COPIED_AT_ONCE]).items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(content)
+        yield folder
 
 
 def _remove_if_dead(folder: Path) -> None:

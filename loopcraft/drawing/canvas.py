@@ -65,9 +65,9 @@ class Canvas:
         self._use(Image.new("RGB", (width, height), theme.paper))
 
     @classmethod
-    def of(cls, picture: Frame, theme: Theme = LIGHT) -> Self:
+    def of(cls, picture: Frame) -> Self:
         """A canvas that begins as a copy of `picture`."""
-        canvas = cls(1, 1, theme)
+        canvas = cls(1, 1)
         canvas._use(Image.fromarray(picture.copy()))
         return canvas
 

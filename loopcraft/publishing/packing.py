@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from loopcraft.core.errors import UserError
+from loopcraft.core.checksums import require_sha256
 from loopcraft.core.files import file_sha256
 from loopcraft.core.urls import AnyPath, num_bytes
-from loopcraft.dataset.episode_files import read_table, rows_of_keys
+from loopcraft.dataset.episode_files import AGAIN, ITS_SUM, read_table, rows_of_keys
 from loopcraft.dataset.layout import EPISODES
 from loopcraft.dataset.reader import LoopcraftDataset
 from loopcraft.dataset.shards import LAYOUT, Content, write_shard
@@ -120,8 +120,7 @@ def _content(dataset: LoopcraftDataset, row: dict[str, Any]) -> Content:
 
 def _checked(path: AnyPath, sha256: str) -> bytes:
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise UserError(f"{path}: not what its SHA-256 says; delete it and make it again")
+    require_sha256(path, content, sha256, ITS_SUM, AGAIN)
     return content
 
 

@@ -14,6 +14,7 @@ address (`UrlPath`) it fetches the file's table of contents and the stretches th
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from itertools import islice
+from pathlib import Path
 
 import av
 import numpy as np
@@ -102,7 +103,7 @@ def video_writer(
     options = {"movflags": "faststart", "fflags": "bitexact"}
     with (
         whole_file(path) as temporary,
-        av.open(str(temporary), "w", format="mp4", options=options) as container,
+        av.open(_for_ffmpeg(temporary), "w", format="mp4", options=options) as container,
     ):
         writer = VideoWriter(container, height=height, width=width, lossless=lossless, encoder=encoder)
         yield writer
@@ -146,12 +147,17 @@ def count_decodable(path: AnyPath) -> int:
     return sum(1 for _ in _numbered_pictures(path, 0))
 
 
+def _for_ffmpeg(path: Path) -> str:
+    """The file's name as FFmpeg takes it: in "12:30/a.mp4" it would see the protocol 12."""
+    return str(path.absolute())
+
+
 @contextmanager
 def _opened(path: AnyPath) -> Iterator[InputContainer]:
     """The file open for reading; what FFmpeg finds wrong with it becomes a `UserError`."""
     try:
         with (
-            path.open("rb") if isinstance(path, UrlPath) else nullcontext(str(path)) as file,
+            path.open("rb") if isinstance(path, UrlPath) else nullcontext(_for_ffmpeg(path)) as file,
             av.open(file, "r", metadata_errors="replace") as container,
         ):
             codec = container.streams.video[0].codec_context

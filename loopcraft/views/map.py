@@ -13,15 +13,38 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from loopcraft.core.files import whole_file
+from loopcraft.dataset import LoopcraftDataset
 from loopcraft.drawing.canvas import CONTEXT_COLOR, HORIZON_COLOR, REVISIT_COLOR
 from loopcraft.drawing.walk import headings
 from loopcraft.walks.revisits import find_revisits
+from loopcraft.worlds import world_ids, world_spec
 from loopcraft.worlds.base import GroundPicture
 
 FRAMES_PER_HEADING = 32
 MARGIN_BLOCKS = 8.0
 
 Poses = Float[np.ndarray, "T 5"]
+
+
+def ground_of(
+    dataset: LoopcraftDataset, key: str, poses: Poses, margin_blocks: float = MARGIN_BLOCKS
+) -> GroundPicture | None:
+    """The ground that an episode's walk crossed, where the data set says in which world it was played."""
+    if dataset.world_id is None or "world_seed" not in dataset.metadata:
+        return None
+    return ground_below(dataset.world_id, int(dataset.metadata["world_seed"].loc[key]), poses, margin_blocks)
+
+
+def ground_below(
+    world_id: str, world_seed: int, poses: Poses, margin_blocks: float = MARGIN_BLOCKS
+) -> GroundPicture | None:
+    """The ground that a walk crossed and a margin around it, where the world is known and can show it."""
+    spec = world_spec(world_id) if world_id in world_ids() else None
+    if spec is None or spec.map_ground is None:
+        return None
+    reach = float(np.ptp(poses[:, [0, 2]], axis=0).max())  # the map is a square
+    picture: GroundPicture = spec.load(spec.map_ground)(world_seed, poses, margin_blocks + reach)
+    return picture
 
 
 def draw_map(

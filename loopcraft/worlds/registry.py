@@ -8,8 +8,8 @@ Nothing of a world is imported before somebody asks for it.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from importlib.metadata import entry_points
+from pkgutil import resolve_name
 from typing import Any
 
 from loopcraft.core.errors import UserError
@@ -46,8 +46,7 @@ class WorldSpec:
 
     def load(self, function: str) -> Callable[..., Any]:
         """Import what one of the fields names."""
-        module, _, attribute = function.partition(":")
-        loaded: Callable[..., Any] = getattr(import_module(module), attribute)
+        loaded: Callable[..., Any] = resolve_name(function)
         return loaded
 
 
@@ -59,8 +58,7 @@ def world_ids() -> tuple[str, ...]:
 def world_spec(world_id: str) -> WorldSpec:
     """The spec of a world; raises `UserError` for an unknown id and names those that there are."""
     if world_id in BUILT_IN:
-        module, _, attribute = BUILT_IN[world_id].partition(":")
-        spec = getattr(import_module(module), attribute)
+        spec = resolve_name(BUILT_IN[world_id])
     else:
         found = [entry for entry in _installed() if entry.name == world_id]
         if not found:

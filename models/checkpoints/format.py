@@ -20,9 +20,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from loopcraft.core.checksums import arrays_sha256
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
-from models.checkpoints.checksums import tensors_sha256
 from models.checkpoints.quantize import SCALE, from_int8
 
 FORMAT = "loopcraft-model"
@@ -49,6 +49,14 @@ def published_name(name: str) -> str:
     for pattern, replacement in PUBLISHED_NAMES:
         name = re.sub(pattern, replacement, name)
     return name
+
+
+def tensors_sha256(said: Any, tensors: Weights) -> str:
+    """The SHA-256 of contiguous tensors on the CPU, and of the JSON value `said` that stands beside them."""
+    content = {name: value.reshape(-1).view(torch.uint8).numpy().data for name, value in tensors.items()}
+    return arrays_sha256(
+        said, {name: (str(value.dtype), value.shape, content[name]) for name, value in tensors.items()}
+    )
 
 
 def save_checkpoint(path: Path, weights: Weights, config: Any, **origin: Any) -> None:

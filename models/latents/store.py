@@ -7,7 +7,7 @@ SHA256SUMS        the checksums of index.json and latents.json
 
 `crc32` has the checksum of every frame's row of level0 to the last, and of its states: what is read is
 compared with it. Older files have none. The published layout, which has no checksums, opens as well:
-index.json or index_unfiltered.json with .pyramid files.
+index.json or index_unfiltered.json with .pyramid files. At an address, a video is fetched whole to be read.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ from loopcraft.core.checksums import add_sums, read_json, sums_of
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import encode_json, is_inside, whole_file
-from loopcraft.core.urls import COPY, AnyPath, require_folder
+from loopcraft.core.urls import AnyPath, path_at
+from loopcraft.core.writing import copies_of
 from loopcraft.dataset.layout import INDEX, STATE_COLUMNS
 from models.latents.pyramid_files import read_pyramid
 from models.networks.tokens import Grid
@@ -38,12 +39,11 @@ FORMAT_VERSION = 1
 MANIFEST = "latents.json"
 ROW_SUMS = "crc32"
 PUBLISHED_INDEX = "index_unfiltered.json"
-Place = TypeVar("Place", Path, AnyPath)
 
 
-def video_file(root: Place, key: str) -> Place:
-    """Where a video's latents lie."""
-    return root / f"{key}.safetensors"
+def video_name(key: str) -> str:
+    """Where a video's latents lie in the folder."""
+    return f"{key}.safetensors"
 
 
 def write_video(
@@ -53,7 +53,7 @@ def write_video(
     tensors = {f"level{level}": latents.contiguous() for level, latents in enumerate(levels)}
     tensors["states"] = torch.from_numpy(states)
     sums = [row_sums(f"{key} {name}", rows) for name, rows in tensors.items()]
-    with whole_file(video_file(root, key)) as temporary:
+    with whole_file(root / video_name(key)) as temporary:
         save_file({**tensors, ROW_SUMS: torch.stack(sums, dim=1)}, temporary)
 
 
@@ -87,7 +87,7 @@ def manifest_of(grid: Grid, dtype: torch.dtype, **origin: Any) -> dict[str, Any]
 class OwnLatents:
     """Latents in our own format."""
 
-    root: Path
+    root: AnyPath
     grid: Grid
     num_frames: dict[str, int]
     """The length of every video, by key."""
@@ -98,9 +98,9 @@ class OwnLatents:
         self, key: str, start: int = 0, stop: int | None = None, *, first_level: int = 0
     ) -> tuple[list[Float[Tensor, "T _ C"]], Float32[np.ndarray, "T 6"]]:
         """Latents from `first_level` on, and states, of frames `start` to `stop` - 1: one slice a level."""
-        path = video_file(self.root, key)
+        name = video_name(key)
         try:
-            with safe_open(path, framework="pt") as file:
+            with copies_of(self.root, [name]) as folder, safe_open(folder / name, framework="pt") as file:
                 self._check(file, self.num_frames[key])
                 levels = [
                     file.get_slice(f"level{level}")[start:stop]
@@ -111,7 +111,9 @@ class OwnLatents:
                     sums = file.get_slice(ROW_SUMS)[start:stop, first_level:]
                     self._check_rows(key, first_level, [*levels, states], sums)
         except (SafetensorError, ValueError) as error:
-            raise UserError(f"{path}: not a whole file ({error}); delete it and encode again") from error
+            raise UserError(
+                f"{self.root / name}: not a whole file ({error}); delete it and encode again"
+            ) from error
         return levels, states.numpy()
 
     def _check_rows(
@@ -137,7 +139,7 @@ class OwnLatents:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedLatents:
-    """Latents in the published .pyramid format."""
+    """Latents in the published .pyramid format, in a folder."""
 
     root: Path
     grid: Grid
@@ -160,16 +162,19 @@ class PublishedLatents:
 Latents = OwnLatents | PublishedLatents
 
 
-def open_latents(root: Path, published_grid: Grid | None = None) -> Latents:
-    """Open a folder of either format; `published_grid` is the shape of .pyramid files (None: the paper's)."""
-    require_folder(root, COPY)
+def open_latents(root: str | AnyPath, published_grid: Grid | None = None) -> Latents:
+    """Open a folder of either format, or latents of ours at an address.
+
+    `published_grid` is the shape of .pyramid files (None: the paper's).
+    """
+    root = path_at(root)
     names = [name for name in (INDEX, PUBLISHED_INDEX) if (root / name).is_file()]
     if not names:
         raise UserError(
             f"{root}: holds no {INDEX}; give a finished folder of models.encode, or published latents"
         )
     num_frames = _read_lengths(root / names[0])
-    if not (root / MANIFEST).is_file():
+    if isinstance(root, Path) and not (root / MANIFEST).is_file():
         return PublishedLatents(root=root, grid=published_grid or Grid(), num_frames=num_frames)
     manifest = _read_manifest(root / MANIFEST)
     return OwnLatents(
@@ -185,7 +190,7 @@ class _Manifest:
     autoencoder_sha256: str | None = None
 
 
-def _read_manifest(path: Path) -> _Manifest:
+def _read_manifest(path: AnyPath) -> _Manifest:
     """The manifest; raises `UserError` for what is none of ours."""
     found = read_json(path.parent, path.name)
     if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORMAT, FORMAT_VERSION):
@@ -200,7 +205,7 @@ def _read_manifest(path: Path) -> _Manifest:
 _READ = ("grid", "autoencoder_sha256")
 
 
-def _read_lengths(path: Path) -> dict[str, int]:
+def _read_lengths(path: AnyPath) -> dict[str, int]:
     """The frames of each video; raises `UserError` where the file is no index."""
     found = read_json(path.parent, path.name)
     if not isinstance(found, dict):

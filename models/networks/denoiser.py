@@ -59,14 +59,6 @@ class Condition:
         return replace(self, row=chosen)
 
     @classmethod
-    def per_token(
-        cls, time: Float[Tensor, "B n"], level: Int64[Tensor, "B n"], action: Int64[Tensor, "B n"]
-    ) -> "Condition":
-        """Every token has a row of its own: always right, and the slowest way."""
-        row = torch.arange(time.numel(), device=time.device).view(time.shape)
-        return cls(time=time.flatten(), level=level.flatten(), action=action.flatten(), row=row)
-
-    @classmethod
     def per_group(
         cls,
         time: Float[Tensor, " groups"],

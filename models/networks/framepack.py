@@ -96,13 +96,11 @@ class FramePackDenoiser(nn.Module):
             dim=1,
         )
 
-    def condition(self, time: Float[Tensor, "B T"], action: Int64[Tensor, "B T"]) -> Condition:
-        """The condition of every token: time and action of its frame, and its patch level."""
-        frame, level = self.address[:, FRAME], self.address[:, LEVEL]
-        return Condition.per_token(time[:, frame], level.expand(len(time), -1), action[:, frame])
-
     def condition_by_role(self, time: Float[Tensor, "#B 2"], action: Int64[Tensor, "B T"]) -> Condition:
-        """The same for one noise level for all context frames (of a sample) and one for those to denoise."""
+        """The condition of every token: action of its frame, its patch level, and the time of its role.
+
+        All context frames (of a sample) have one noise level, and those to denoise another.
+        """
         frame, level = self.address[:, FRAME], self.address[:, LEVEL]
         first_group = 2 * torch.arange(len(time), device=time.device)[:, None]
         return Condition.per_group(

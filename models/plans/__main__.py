@@ -1,13 +1,13 @@
 """Draw the rollout plan of a model: `python -m models.plans millivid --out plan.png`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from loopcraft.core.cli import run
+from loopcraft.core.cli import require_at_least, run
 from loopcraft.core.errors import UserError
 from models.networks.tokens import Grid
 from models.plans.builders import NAMED_PLANS
@@ -31,8 +31,7 @@ def draw(flags: Flags) -> None:
 
     if flags.name not in NAMED_PLANS:
         raise UserError(f"there is no plan {flags.name!r}; choose one of {', '.join(NAMED_PLANS)}")
-    if flags.steps < 1:
-        raise UserError(f"--steps {flags.steps}: draw at least 1")
+    require_at_least(flags, steps=1)
     plan = NAMED_PLANS[flags.name].build(Grid())
     out = flags.out or Path(f"{flags.name}.png")
     draw_plan(plan, out, title=flags.name, max_steps=flags.steps)
@@ -43,10 +42,7 @@ def draw(flags: Flags) -> None:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, draw, argv)
-
+main = partial(run, Flags, draw)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -4,7 +4,7 @@
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,7 +173,7 @@ class PlanConfig:
     """A plan as data: the kind and the arguments of its builder."""
 
     kind: str
-    arguments: dict[str, Any]
+    arguments: Mapping[str, Any]
 
     def build(self, grid: Grid) -> Plan:
         """The plan for latents of this shape."""

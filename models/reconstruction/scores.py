@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from loopcraft.dataset import LoopcraftDataset
 from models.latents.codec import FrameCodec
 
 Frames = UInt8[np.ndarray, "N H W 3"]
@@ -15,20 +15,6 @@ Score = Callable[[Frames, Frames], Float[np.ndarray, "N *columns"]]
 """(given back, true) -> a value a frame; of a row a frame, its first column."""
 VideoScores = dict[str, dict[str, list[float]]]
 """Of one video: by autoencoder and metric, a mean over its frames for each level, finest first."""
-
-
-class FrameFiles(Protocol):
-    """What is asked of a data set."""
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """The name of every video."""
-
-    def num_frames(self, key: str) -> int:
-        """The length of a video."""
-
-    def frames(self, key: str, start: int, stop: int) -> Frames:
-        """Frames `start` to `stop` - 1 of a video."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +42,7 @@ def estimate(values: Sequence[float]) -> MeanWithError:
     return MeanWithError(mean=float(np.mean(values)), standard_error=error, videos=tuple(values))
 
 
-def choose_frames(data: FrameFiles, num_frames: int) -> dict[str, list[int]]:
+def choose_frames(data: LoopcraftDataset, num_frames: int) -> dict[str, list[int]]:
     """Of every video `num_frames` frames, evenly spaced from the first to the last; all of a shorter one."""
     return {
         key: np.linspace(0, length - 1, min(num_frames, length)).round().astype(int).tolist()
@@ -82,7 +68,7 @@ def give_back(codec: FrameCodec, frames: Frames, device: torch.device) -> list[F
 
 
 def reconstruct(
-    data: FrameFiles,
+    data: LoopcraftDataset,
     chosen: Mapping[str, Sequence[int]],
     shown: set[tuple[str, int]],
     codecs: Mapping[str, FrameCodec],

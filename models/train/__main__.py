@@ -4,8 +4,9 @@
 of latents. Run the same command again to resume. Use torchrun for several GPUs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Annotated, cast
 
 import tyro
@@ -70,10 +71,7 @@ def _claim(flags: AnyFlags, processes: Processes) -> Iterator[None]:
         yield
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(cast("type[AnyFlags]", Command), train, argv)
-
+main = partial(run, cast("type[AnyFlags]", Command), train)
 
 if __name__ == "__main__":
     raise SystemExit(main())

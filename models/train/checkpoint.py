@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
 from loopcraft.core.cli import describe_os_error
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
 from models.checkpoints.format import read_checkpoint, save_checkpoint
 from models.train.config import TrainingConfig, differences
+from models.train.trainer import Trainer
 
 FORMAT = "loopcraft-training"
 FORMAT_VERSION = 1
@@ -38,15 +37,14 @@ def shipped_file(out: Path, model: str) -> Path:
     return out / f"{model}.safetensors"
 
 
-def is_shipped(
-    out: Path, config: TrainingConfig, step: int, network: nn.Module, average: AveragedModel | None
-) -> bool:
+def is_shipped(out: Path, trainer: Trainer, step: int) -> bool:
     """Whether the shipped file is there, whole, and what `ship` would write."""
+    config = trainer.config
     try:
         header, weights = read_checkpoint(shipped_file(out, config.model))
     except UserError:
         return False
-    wanted = _best(network, average).state_dict()
+    wanted = trainer.best.state_dict()
     return (
         (header.get("config"), header.get("training")) == (config.as_json()["network"], _origin(config, step))
         and weights.keys() == wanted.keys()
@@ -54,17 +52,11 @@ def is_shipped(
     )
 
 
-def ship(
-    out: Path, config: TrainingConfig, step: int, network: nn.Module, average: AveragedModel | None
-) -> None:
+def ship(out: Path, trainer: Trainer, step: int) -> None:
     """Write the model that the benchmark loads."""
-    weights = _best(network, average).state_dict()
+    config = trainer.config
     path = shipped_file(out, config.model)
-    save_checkpoint(path, weights, config.network, training=_origin(config, step))
-
-
-def _best(network: nn.Module, average: AveragedModel | None) -> nn.Module:
-    return network if average is None else average.module
+    save_checkpoint(path, trainer.best.state_dict(), config.network, training=_origin(config, step))
 
 
 def _origin(config: TrainingConfig, step: int) -> dict[str, Any]:
@@ -72,28 +64,22 @@ def _origin(config: TrainingConfig, step: int) -> dict[str, Any]:
     return {**{name: value for name, value in config.as_json().items() if name != "network"}, "step": step}
 
 
-def save_state(
-    out: Path,
-    config: TrainingConfig,
-    step: int,
-    network: nn.Module,
-    average: AveragedModel | None,
-    optimizers: tuple[torch.optim.Optimizer, ...],
-) -> None:
+def save_state(out: Path, trainer: Trainer, step: int) -> None:
     """Write both files; raises `UserError` where the disk is full, and the state of before stays."""
+    config, average = trainer.config, trainer.average
     state = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "config": config.as_json(),
         "step": step,
-        "model": network.state_dict(),
+        "model": trainer.network.state_dict(),
         "ema": None if average is None else average.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
         "rng": {"seed": config.seed, "step": step},
         "data": {"first_episode": config.pool.first_episode(step)},
     }
     try:
-        ship(out, config, step, network, average)
+        ship(out, trainer, step)
         with whole_file(state_file(out, config.model)) as temporary:
             torch.save(state, temporary)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError

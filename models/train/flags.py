@@ -1,10 +1,10 @@
 """The flags of `python -m models.train autoencoder` and `... video`, in groups; None is the preset's own."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loopcraft.core.cli import require_at_least
 from loopcraft.core.errors import UserError
 from models.networks.precision import Precision
 from models.train.config import SCHEDULES, LoopConfig, TrainingSchedule
@@ -65,7 +65,8 @@ class Flags(ABC):
     """What both commands take."""
 
     data: str
-    """A world, as in plaza-v1 or voxel-v1, a folder, or a data set at hf://ORG/NAME."""
+    """A world, as in plaza-v1 or voxel-v1; a folder of frames or latents, its address as in
+    s3://BUCKET/FOLDER, or a data set at hf://ORG/NAME."""
     out: Path
     """The folder of checkpoints, logs and pictures; all models of a set may share one."""
     preset: str = "gpu-hour"
@@ -93,12 +94,10 @@ class Flags(ABC):
 
     def check(self) -> None:
         """Refuse numbers that make no sense; raises `UserError`."""
-        _require_at_least(vars(self), {"steps": 1, "seed": 0})
-        _require_at_least(vars(self.update), {"batch_size": 1, "accumulate": 1, "warmup_steps": 1})
-        _require_at_least(
-            vars(self.episodes), {"pool": 1, "resolution": 8, "episode_frames": 8, "workers": 0}
-        )
-        _require_at_least(vars(self.loop), {"save_every": 1, "picture_every": 0, "log_every": 1})
+        require_at_least(self, steps=1, seed=0)
+        require_at_least(self.update, batch_size=1, accumulate=1, warmup_steps=1)
+        require_at_least(self.episodes, pool=1, resolution=8, episode_frames=8, workers=0)
+        require_at_least(self.loop, save_every=1, picture_every=0, log_every=1)
         for name, value in (vars(self.update) | vars(self.episodes)).items():
             if name in ("learning_rate", "clip_norm", "fresh") and value is not None and not value > 0:
                 raise UserError(f"--{name.replace('_', '-')} {value}: choose a number above 0")
@@ -106,13 +105,6 @@ class Flags(ABC):
             raise UserError(f"--cooldown {self.update.cooldown}: choose a share from 0 to 1")
         if self.update.ema is not None and not 0 < self.update.ema < 1:
             raise UserError(f"--ema {self.update.ema}: choose a number between 0 and 1, as in 0.999")
-
-
-def _require_at_least(values: Mapping[str, int | None], least: Mapping[str, int]) -> None:
-    for name, smallest in least.items():
-        value = values[name]
-        if value is not None and value < smallest:
-            raise UserError(f"--{name.replace('_', '-')} {value}: choose {smallest} or more")
 
 
 @dataclass(frozen=True, kw_only=True)

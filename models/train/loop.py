@@ -94,10 +94,8 @@ class Loop:
 
     def _ship_again(self, step: int) -> None:
         """Make the shipped file again where it is not of the state that the run goes on from."""
-        trainer = self.trainer
-        made = (self.out, trainer.config, step, trainer.network, trainer.average)
-        if self.is_first and step and not is_shipped(*made):
-            ship(*made)
+        if self.is_first and step and not is_shipped(self.out, self.trainer, step):
+            ship(self.out, self.trainer, step)
             shipped = shipped_file(self.out, self.model)
             self._say(f"made {shipped} again, from the state of step {step}")
 
@@ -146,8 +144,7 @@ class Loop:
 
     def _save(self, step: int) -> None:
         if self.is_first:
-            trainer = self.trainer
-            save_state(self.out, trainer.config, step, trainer.network, trainer.average, trainer.optimizers)
+            save_state(self.out, self.trainer, step)
 
     def _picture(self, step: int) -> None:
         if self.is_first and self.draw is not None:

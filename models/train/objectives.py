@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, Shaped
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
 from models.networks.autoencoder import Autoencoder, join_patches
@@ -96,32 +96,9 @@ class TokenObjective(nn.Module):
             **draw_context_times(self.context_noise, count, noise),
         }
 
-    def forward(
-        self,
-        x: Float[Tensor, "B n C"],
-        address: Int64[Tensor, "B n 4"],
-        action: Int64[Tensor, "B n"],
-        target: Bool[Tensor, "B n"],
-        eps: Float[Tensor, "B n C"],
-        conditioned: Bool[Tensor, " B"],
-        time: Float[Tensor, " B"],
-        poses: Float[Tensor, "B n 3"] | None = None,
-        context_time: Float[Tensor, " B"] | None = None,
-    ) -> Float[Tensor, ""]:
-        """The loss."""
-        return token_loss(
-            self.network,
-            x,
-            address,
-            action,
-            target,
-            eps=eps,
-            time=time,
-            conditioned=conditioned,
-            schedule=NoiseSchedule(),
-            poses=poses,
-            context_time=context_time,
-        )
+    def forward(self, **batch: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
+        """The loss of a batch, as `token_loss` takes it."""
+        return token_loss(self.network, **batch, schedule=NoiseSchedule())
 
 
 class FrameObjective(nn.Module):
@@ -152,26 +129,9 @@ class FrameObjective(nn.Module):
             **draw_context_times(self.context_noise, count, noise),
         }
 
-    def forward(
-        self,
-        latents: Float[Tensor, "B T C side side"],
-        action: Int64[Tensor, "B T"],
-        eps: Float[Tensor, "B T C side side"],
-        time: Float[Tensor, " B"],
-        conditioned: Bool[Tensor, " B"],
-        context_time: Float[Tensor, " B"] | None = None,
-    ) -> Float[Tensor, ""]:
-        """The loss."""
-        return frame_loss(
-            self.network,
-            latents,
-            action,
-            eps=eps,
-            time=time,
-            conditioned=conditioned,
-            schedule=NoiseSchedule(),
-            context_time=context_time,
-        )
+    def forward(self, **batch: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
+        """The loss of a batch, as `frame_loss` takes it."""
+        return frame_loss(self.network, **batch, schedule=NoiseSchedule())
 
 
 def draw_context_times(highest: float, count: int, noise: torch.Generator) -> Batch:

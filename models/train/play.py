@@ -4,8 +4,8 @@ Uses several processes; training with the same `--episode-cache` reads the episo
 """
 
 import multiprocessing
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from loopcraft.core.cli import run
@@ -48,19 +48,14 @@ def play(flags: Flags) -> None:
         source[missing[0]]
         bar = progress_bar("playing", flags.episodes, "episodes", flags.episodes - len(missing) + 1)
         with multiprocessing.get_context("fork").Pool(flags.workers) as pool, bar as advance:
-            for _ in pool.imap_unordered(_Play(source), missing[1:]):
+            for _ in pool.imap_unordered(partial(_play, source), missing[1:]):
                 advance()
     print(f"{flags.episodes} episodes in {flags.episode_cache}")
 
 
-@dataclass(frozen=True)
-class _Play:
-    """What a process does: play an episode into the cache, and send nothing back."""
-
-    source: WorldEpisodes
-
-    def __call__(self, index: int) -> None:
-        self.source[index]
+def _play(source: WorldEpisodes, index: int) -> None:
+    """Play an episode into the cache, and send nothing back."""
+    source[index]
 
 
 def _is_there(source: WorldEpisodes, index: int) -> bool:
@@ -68,10 +63,7 @@ def _is_there(source: WorldEpisodes, index: int) -> bool:
     return path is not None and path.is_file()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, play, argv)
-
+main = partial(run, Flags, play)
 
 if __name__ == "__main__":
     raise SystemExit(main())

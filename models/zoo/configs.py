@@ -1,6 +1,7 @@
 """What defines a model but its weights; a checkpoint's header holds it."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from models.networks.autoencoder import AutoencoderConfig
 from models.networks.denoiser import TokenDenoiser
@@ -28,10 +29,16 @@ class TokenModelConfig:
     space: LatentSpace = ALL_LATENTS
     """Which latents of an autoencoder the model works on."""
 
+    is_causal: ClassVar[bool] = False
+
     def network(self, grid: Grid) -> TokenDenoiser:
         """The network for an autoencoder's grid, freshly initialised."""
         return TokenDenoiser(
-            SIZES[self.size], channels=grid.channels, num_levels=self.levels, odometry=self.odometry
+            SIZES[self.size],
+            channels=grid.channels,
+            num_levels=self.levels,
+            causal=self.is_causal,
+            odometry=self.odometry,
         )
 
     def sampler(self, network: VideoNetwork, grid: Grid, sampling: Sampling) -> Sampler:
@@ -45,15 +52,7 @@ class TokenModelConfig:
 class CausalModelConfig(TokenModelConfig):
     """A token denoiser whose context attends to context only, so that it is read once for all its calls."""
 
-    def network(self, grid: Grid) -> TokenDenoiser:
-        """The network, freshly initialised."""
-        return TokenDenoiser(
-            SIZES[self.size],
-            channels=grid.channels,
-            num_levels=self.levels,
-            causal=True,
-            odometry=self.odometry,
-        )
+    is_causal: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,15 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
 from loopcraft.core.seeding import integer_seed
 from models.checkpoints.format import Weights, load_weights, read_checkpoint, read_published
 from models.checkpoints.hub import PUBLISHED, fetch, fetch_first, is_address
 from models.networks.autoencoder import Autoencoder, AutoencoderConfig
-from models.networks.framepack import FramePackWindow
-from models.networks.tokens import LatentSpace
-from models.plans.builders import PlanConfig
 from models.sampling.diffusion import Sampling
 from models.zoo.box import PRETRAINED, PRETRAINED_FOLDER, boxed_worlds, choose_set, is_boxed
 from models.zoo.configs import (
@@ -35,6 +33,10 @@ from models.zoo.presets import MODELS, PRESETS, find_model, find_preset
 SUFFIX = ".safetensors"
 AUTOENCODERS = ("autoencoder", "autoencoder-cascaded")
 """What files of autoencoders are called; all others hold video models."""
+_KINDS: Mapping[str, type[AutoencoderConfig | VideoConfig]] = {
+    kind.__name__: kind for kind in (AutoencoderConfig, TokenModelConfig, CausalModelConfig, FramePackConfig)
+}
+"""What a file's configuration may be, by what its header calls it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,42 +256,20 @@ def _family(config: AutoencoderConfig | VideoConfig) -> str:
     )
 
 
-def sampling_from(header: dict[str, Any], path: Path) -> Sampling:
+def sampling_from(header: Mapping[str, Any], path: Path) -> Sampling:
     """How a checkpoint's header says that it is sampled; raises `UserError` for what is no sampling."""
-    fields = header.get("sampling", {})
     try:
-        sampling = Sampling(**fields)
-        if type(sampling.steps) is not int:
-            raise TypeError(f"steps {sampling.steps}")
-    except (TypeError, UserError) as error:
+        return decode(Sampling, header.get("sampling", {}))
+    except (SchemaError, UserError) as error:
         raise UserError(f"{path}: its sampling is not one of ours ({error}); save it again") from error
-    return sampling
 
 
-def config_from(header: dict[str, Any], path: str | Path) -> AutoencoderConfig | VideoConfig:
+def config_from(header: Mapping[str, Any], path: str | Path) -> AutoencoderConfig | VideoConfig:
     """The configuration in a checkpoint's header; `UserError` for kinds or fields that are not ours."""
     try:
-        fields = dict(header["config"])
-        match header["kind"]:
-            case "AutoencoderConfig":
-                return AutoencoderConfig(**fields)
-            case "TokenModelConfig":
-                return TokenModelConfig(**_with_plan(fields))
-            case "CausalModelConfig":
-                return CausalModelConfig(**_with_plan(fields))
-            case "FramePackConfig":
-                window = dict(fields.pop("window"))
-                window["context_frames"] = tuple(window["context_frames"])
-                return FramePackConfig(**_with_space(fields), window=FramePackWindow(**window))
-    except (TypeError, KeyError, ValueError) as error:
+        kind = _KINDS.get(str(header["kind"]))
+        if kind is not None:
+            return decode(kind, header["config"])
+    except (SchemaError, UserError, KeyError) as error:
         raise UserError(f"{path}: its configuration is not one of ours ({error}); save it again") from error
     raise UserError(f"{path}: holds an unknown kind of model, {header['kind']!r}")
-
-
-def _with_plan(fields: dict[str, Any]) -> dict[str, Any]:
-    return _with_space(fields) | {"plan": PlanConfig(**fields["plan"])}
-
-
-def _with_space(fields: dict[str, Any]) -> dict[str, Any]:
-    """Files from before there were latent spaces have none."""
-    return fields | {"space": LatentSpace(**fields.get("space", {}))}

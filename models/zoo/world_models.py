@@ -7,7 +7,7 @@ A token's way is: frames -> `autoencoder.encode` -> latents -> `token_sampler.ro
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -97,7 +97,6 @@ def extend_walk(walk: Int64[Tensor, " T"], num_frames: int, seed: int) -> Int64[
     return torch.from_numpy(extended).to(walk.device)
 
 
-@runtime_checkable
 class Episodes(Protocol):
     """What `Autoencoded` needs of a data set."""
 
@@ -105,7 +104,6 @@ class Episodes(Protocol):
         """Frames `start` to `stop` - 1 of an episode."""
 
 
-@runtime_checkable
 class Horizon(Protocol):
     """What `Autoencoded` needs of a protocol: where the horizon begins and ends."""
 

@@ -122,8 +122,8 @@ def test_recall_ranks_the_oracles(results) -> None:
     returned = [results[name].recall.metrics["ssim"].returned.estimate.mean for name in
                 ("oracle-16", "oracle-64", "forgets-96", "oracle-256", "ground-truth")]  # fmt: skip
     assert returned == sorted(returned)
-    assert recall_gain(results["oracle-256"], "ssim").interval[0] > 0.3
-    assert recall_gain(results["oracle-16"], "ssim").interval[1] < 0.3
+    assert recall_gain(results["oracle-256"], "ssim").estimate.interval[0] > 0.3
+    assert recall_gain(results["oracle-16"], "ssim").estimate.interval[1] < 0.3
 
 
 def test_an_oracles_shares_are_one_up_to_its_age_and_none_beyond(results) -> None:

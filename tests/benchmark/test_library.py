@@ -1,12 +1,15 @@
 """The Python interface: lazy, and the same numbers as the command line."""
 
 import doctest
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 import benchmark
 import loopcraft
@@ -14,6 +17,7 @@ import models
 from benchmark import run
 from benchmark.results.result_file import read_result
 from loopcraft import generate
+from loopcraft.core.errors import UserError
 from models.zoo import world_models as rollouts
 
 
@@ -51,6 +55,27 @@ def test_evaluate_keeps_its_folder_and_goes_on(data: Path, tmp_path: Path) -> No
     again = benchmark.evaluate("copy-last", opened, protocol="loopcraft-mini", metrics=["psnr"], out=tmp_path)
     assert (len(first.data.keys), len(again.data.keys)) == (1, 2)
     assert read_result(tmp_path / "result.json").metrics == again.metrics
+
+
+def test_evaluate_makes_damaged_scores_again(data: Path, tmp_path: Path) -> None:
+    asked = {"protocol": "loopcraft-mini", "metrics": ["psnr"], "out": tmp_path}
+    first = benchmark.evaluate("copy-last", data, **asked)
+    path = tmp_path / "scores" / f"{first.data.keys[1]}.safetensors"
+    scores = load_file(path)
+    scores["psnr"][:] += 1
+    save_file(scores, path, metadata={"seconds": "1.000", "sha256": "0" * 64})
+    assert benchmark.evaluate("copy-last", data, **asked).metrics == first.metrics
+
+
+def test_evaluate_refuses_data_whose_actions_lie_elsewhere(data: Path, tmp_path: Path) -> None:
+    checksums = shutil.ignore_patterns("SHA256SUMS", "*.parquet", "dataset.json", "0*.json")
+    shifted = shutil.copytree(data, tmp_path / "shifted", ignore=checksums)  # the paper's layout has none
+    for path in (shifted / "000").glob("*.npy"):
+        states = np.load(path)
+        states[:, 0] = np.roll(states[:, 0], 1)
+        np.save(path, states)
+    with pytest.raises(UserError, match=r"every turn of yaw is that of the action 1 rows further down"):
+        benchmark.evaluate("copy-last", shifted, protocol="loopcraft-mini", metrics=["psnr"])
 
 
 def test_a_model_is_checked() -> None:

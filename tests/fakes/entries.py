@@ -20,7 +20,7 @@ from benchmark.results.result_file import (
     Result,
     write_result,
 )
-from leaderboard.entry.card import Card, write_card
+from leaderboard.entry.card import Card
 from leaderboard.entry.folder import place_of, video_name
 from leaderboard.film.clips import write_clip
 from loopcraft.core.checksums import json_sha256
@@ -168,6 +168,11 @@ def make_card(name: str = "Dreamer", **changes: Any) -> Card:
         reproduce=("python -m benchmark.run --model dreamer --data test --out run",),
     )
     return dataclasses.replace(card, **changes)
+
+
+def write_card(path: Path, card: Card) -> None:
+    """The file that an author writes by hand."""
+    path.write_text(json.dumps(dataclasses.asdict(card)))
 
 
 def write_entry(

@@ -1,20 +1,21 @@
 """What a folder holds, and how a command dies at a change of it."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+from loopcraft.core.urls import AnyPath, files_below
 
 
 class Killed(BaseException):
     """Ends a command as abruptly as can be within one process."""
 
 
-def content(root: Path, but: tuple[str, ...] = ()) -> dict[str, bytes]:
+def content(root: AnyPath, but: tuple[str, ...] = ()) -> dict[str, bytes]:
     """Every file below `root` with its bytes, without those whose names end with one of `but`."""
     return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and not path.name.endswith(but or ("\0",))
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in files_below(root)
+        if not path.name.endswith(but or ("\0",))
     }
 
 

@@ -1,16 +1,17 @@
 """File systems behind addresses: one that counts the bytes it is asked for, and a local S3 server."""
 
+import atexit
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import fsspec
+import pytest
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 BUCKET = "lab"
@@ -65,9 +66,21 @@ fsspec.register_implementation("counted", CountedFiles, clobber=True)
 fsspec.register_implementation("leaky", LeakyFiles, clobber=True)
 
 
-@contextmanager
-def s3_server() -> Iterator[dict[str, str]]:
-    """A server of S3 with an empty bucket; yields the variables of the environment that lead to it."""
+def use_s3(patch: pytest.MonkeyPatch) -> str:
+    """The address of a bucket at a server on this machine, which the environment leads to.
+
+    All tests of a process share the server, as fsspec keeps its connection; without moto the test is skipped.
+    """
+    for package in ("moto", "s3fs"):
+        pytest.importorskip(package, reason=f"{package} is not installed, which the extra dev has")
+    for name, value in _s3_variables().items():
+        patch.setenv(name, value)
+    return f"s3://{BUCKET}"
+
+
+@cache
+def _s3_variables() -> dict[str, str]:
+    """What leads to a server with an empty bucket, which ends with this process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -79,14 +92,12 @@ def s3_server() -> Iterator[dict[str, str]]:
     }
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(port, server)
-        made = "import s3fs; s3fs.S3FileSystem().mkdir('lab')"
-        subprocess.run([sys.executable, "-c", made], env={**os.environ, **variables}, check=True)
-        yield variables
-    finally:
-        server.terminate()
-        server.wait()
+    atexit.register(server.wait)
+    atexit.register(server.terminate)
+    _wait_for(port, server)
+    made = f"import s3fs; s3fs.S3FileSystem().mkdir({BUCKET!r})"
+    subprocess.run([sys.executable, "-c", made], env={**os.environ, **variables}, check=True)
+    return variables
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:

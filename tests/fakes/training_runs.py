@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from loopcraft.core.files import write_json
+from loopcraft.core.urls import AnyPath
 from models.latents.store import MANIFEST, manifest_of, write_index, write_video
 from models.train.__main__ import main
 from models.train.data import played
@@ -56,7 +57,7 @@ def write_latents(folder: Path) -> Path:
     return folder
 
 
-def train(kind: str, latents: Path, out: Path, *more: str) -> int:
+def train(kind: str, latents: AnyPath, out: Path, *more: str) -> int:
     """Run the command on one thread."""
     torch.set_num_threads(1)
     if kind == "autoencoder":

@@ -10,10 +10,11 @@ from PIL import Image
 
 from models.latents.pyramid_files import read_frames, read_pyramid, write_frames, write_pyramid
 from models.networks.tokens import Grid
-from models.train.data.windows import choose_step, cut_window
+from models.train.data.windows import choose_step
 from models.zoo.extended_actions import clip_index, extend_actions, split_videos
 from tests.golden.folder import Folder
 from tests.golden.plans import plan_from
+from tests.references.windows import cut_window
 
 
 def check_splits(folder: Folder) -> None:

@@ -16,6 +16,7 @@ from models.networks.layers import (
 from models.networks.tokens import LEVEL, Grid
 from models.sampling.diffusion import NoiseSchedule
 from tests.golden.folder import Folder, fill
+from tests.references.conditions import per_frame, per_token
 
 FORWARD = 2e-5
 
@@ -90,7 +91,7 @@ def check_one_universal(
     level = address[..., LEVEL]
 
     def predict(x, time, conditioned):
-        condition = Condition.per_token(time, level, mask_actions(action, conditioned))
+        condition = per_token(time, level, mask_actions(action, conditioned))
         return network(x, network.positions(address), condition)
 
     out = f"{rule}/f32"
@@ -98,7 +99,7 @@ def check_one_universal(
         v = predict(golden["x"], golden["t_any"], golden[f"mask_{mask}"])
         folder.close(f"{name} v, mask {mask}", v, golden[f"{out}/v_t_any_mask_{mask}"], FORWARD)
     if f"{out}/inter_first6tokens/c" in golden:
-        condition = Condition.per_token(golden["t_any"], level, action)
+        condition = per_token(golden["t_any"], level, action)
         check_inside(folder, name, network, golden, f"{out}/inter_first6tokens", condition)
 
     x, eps, time, target = golden["x"], golden["eps"], golden["t_role"], golden["roles"][..., None] == 2
@@ -163,7 +164,7 @@ def check_framepack_forward(folder: Folder) -> None:
                 f"{name} {rule} patches", tokens, golden[f"{rule}/patchified_every_37th_token"], FORWARD
             )
             action = golden["actions"][..., 0].long()
-            v = network(golden["x"], network.condition(golden["t"], action))
+            v = network(golden["x"], per_frame(network, golden["t"], action))
             folder.close(f"{name} {rule} v", v, golden[f"{rule}/f32/v"], FORWARD)
 
 

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from models.networks.autoencoder import Autoencoder, AutoencoderConfig
-from models.networks.denoiser import Condition, TokenDenoiser, mask_actions
+from models.networks.denoiser import TokenDenoiser, mask_actions
 from models.networks.framepack import FramePackDenoiser, FramePackWindow
 from models.networks.layers import SIZES
 from models.networks.precision import autocast
 from models.networks.tokens import LEVEL, Grid
 from tests.golden.folder import Folder, fill, root_mean_square
+from tests.references.conditions import per_frame, per_token
 
 CPU = torch.device("cpu")
 
@@ -39,7 +40,7 @@ def check_token_denoiser_in_bfloat16(folder: Folder) -> None:
         test, golden = manifest["tests"][name], folder.tensors(file)
         address, action = golden["indices_flhw"], golden["actions"][..., 0].long()
         action = mask_actions(action, golden["mask_first_false"])
-        condition = Condition.per_token(golden["t_any"], address[..., LEVEL], action)
+        condition = per_token(golden["t_any"], address[..., LEVEL], action)
         for rule in rules_with(golden, key, folder.fast):
             size = SIZES[test["model_size"]]
             network = TokenDenoiser(size, channels=test["latent_channels"], num_levels=test["num_levels"])
@@ -65,7 +66,7 @@ def check_framepack_in_bfloat16(folder: Folder) -> None:
             )
             fill(network, rule, manifest["salt"])
             with autocast(CPU, bfloat16=True):
-                condition = network.condition(golden["t"], golden["actions"][..., 0].long())
+                condition = per_frame(network, golden["t"], golden["actions"][..., 0].long())
                 v = network(golden["x"], condition)
             expected = golden[f"{rule}/autocast/{key}"]
             found = v[:, :, : expected.shape[2]]

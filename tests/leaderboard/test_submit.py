@@ -9,11 +9,10 @@ import pytest
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.results.result_file import write_result
 from leaderboard import submit
-from leaderboard.entry.card import write_card
 from leaderboard.entry.folder import read_entries
 from loopcraft.video.h264 import count_frames, video_writer
 from tests.fakes.benchmark_data import make_frames
-from tests.fakes.entries import change_json, make_card, sound_result
+from tests.fakes.entries import change_json, make_card, sound_result, write_card
 
 pytest_plugins = ["tests.fakes.hub_client"]
 

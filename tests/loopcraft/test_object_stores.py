@@ -1,23 +1,18 @@
 """Data sets made at an address: the bytes of a folder's, resumed by what is there, on a local S3 server."""
 
-import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from loopcraft import generate as command
 from loopcraft.core.errors import UserError
-from loopcraft.core.urls import AnyPath, UrlPath, files_below, path_at, remove_files
+from loopcraft.core.urls import UrlPath, path_at, remove_files
 from loopcraft.dataset import open_dataset
 from loopcraft.executors.local import LocalExecutor
 from loopcraft.generate import complete, generate
-from tests.fakes.object_store import BUCKET, s3_server
+from tests.fakes.folder_content import content
+from tests.fakes.object_store import use_s3
 from tests.fakes.world import FakeWorld, recipe
-
-
-def content(root: AnyPath) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files_below(root)}
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +22,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[dict[str, str]]:
-    for package in ("moto", "s3fs"):
-        if importlib.util.find_spec(package) is None:
-            pytest.skip(f"{package} is not installed, which the extra dev has")
-    with s3_server() as variables:
-        yield variables
-
-
 @pytest.fixture
-def bucket(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in server.items():
-        monkeypatch.setenv(name, value)
-    return f"s3://{BUCKET}"
+def bucket(monkeypatch: pytest.MonkeyPatch) -> str:
+    return use_s3(monkeypatch)
 
 
 def memory(name: str) -> UrlPath:

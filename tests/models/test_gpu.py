@@ -12,6 +12,7 @@ from models.networks.tokens import LEVEL
 from models.zoo.presets import PRESETS
 from models.zoo.world_models import build_rollout
 from tests.golden.folder import Folder, fill, root_mean_square
+from tests.references.conditions import per_token
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
@@ -45,7 +46,7 @@ def forward(folder: Folder, rule: str, *, bfloat16: bool, by_product: bool) -> t
     on_gpu = {key: golden[key].cuda() for key in inputs}
     address = on_gpu["indices_flhw"]
     action = mask_actions(on_gpu["actions"][..., 0].long(), on_gpu["mask_first_false"])
-    condition = Condition.per_token(on_gpu["t_any"], address[..., LEVEL], action)
+    condition = per_token(on_gpu["t_any"], address[..., LEVEL], action)
     if by_product:
         condition = condition.by_product()
     with torch.autocast("cuda", torch.bfloat16, enabled=bfloat16):

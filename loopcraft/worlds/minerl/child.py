@@ -1,19 +1,18 @@
 """The process that a game lives in: it makes the environment, resets it and steps it, and says what it saw.
 
-The parent sends ("reset", seed) and ("play", actions); `serve` answers with `Ready`, or with one `Seen` for
-each action, or with a `Failure`, after which it only waits to be killed. Frames are reduced here, so that a
-quarter of the bytes travel.
+The parent sends ("reset", seed) and ("play", actions); `serve` answers with None once the environment is made
+and when a world is built, with one `Observation` for each action, or with a `Failure`, after which it only
+waits to be killed. Frames are reduced here, so that a quarter of the bytes travel.
 """
 
 import os
 import shutil
 import signal
 import tempfile
-import threading
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import parent_process
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer, UInt8
 
+from loopcraft.core.children import end_with_parent
 from loopcraft.worlds.base import Observation, PlayError, Pose
 from loopcraft.worlds.minerl.environment import Environment, EnvironmentFactory
 from loopcraft.worlds.minerl.options import OVERSAMPLING, POSE_KEYS, minerl_action
@@ -28,19 +28,6 @@ from loopcraft.worlds.minerl.processes import kill_descendants
 
 LOG = "log.txt"
 """In the scratch folder: all that the process and the game print."""
-
-
-@dataclass(frozen=True)
-class Ready:
-    """The environment is made, or the world is built."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one action gave."""
-
-    frame: UInt8[np.ndarray, "H W 3"]
-    pose: Pose
 
 
 @dataclass(frozen=True)
@@ -58,16 +45,16 @@ def serve(
     _settle_in(scratch)
     try:
         environment = make_environment(resolution)
-        connection.send(Ready())
+        connection.send(None)
         while True:
             command, argument = connection.recv()
             if command == "reset":
                 environment.seed(argument)
                 environment.reset()
-                connection.send(Ready())
+                connection.send(None)
             else:
                 for observation in play(environment, argument):
-                    connection.send(Seen(observation.frame, observation.pose))
+                    connection.send(observation)
     except EOFError:
         environment.close()
     except PlayError as error:
@@ -112,19 +99,14 @@ def _fail(connection: Connection, failure: Failure) -> None:
 
 def _settle_in(scratch: Path) -> None:
     """Keep the game's copies, logs and prints in `scratch`, leave Ctrl-C to the parent, and die with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.chdir(scratch)
     os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    threading.Thread(target=_die_with_parent, args=(scratch,), daemon=True).start()
+    end_with_parent(partial(_leave_nothing, scratch))
 
 
-def _die_with_parent(scratch: Path) -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
+def _leave_nothing(scratch: Path) -> None:
     kill_descendants(os.getpid())
     shutil.rmtree(scratch, ignore_errors=True)
-    os._exit(1)

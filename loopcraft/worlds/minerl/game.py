@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from loopcraft.worlds.base import Observation, PlayError
-from loopcraft.worlds.minerl.child import LOG, Failure, Seen, serve
+from loopcraft.worlds.minerl.child import LOG, Failure, serve
 from loopcraft.worlds.minerl.environment import EnvironmentFactory
 from loopcraft.worlds.minerl.processes import kill_tree
 
@@ -81,8 +81,8 @@ class Game:
         self._send(("play", actions))
         for index in range(len(actions)):
             seen = self._receive(self._patience.step_seconds, f"playing step {index}")
-            assert isinstance(seen, Seen)
-            yield Observation(frame=seen.frame, pose=seen.pose)
+            assert isinstance(seen, Observation)
+            yield seen
 
     def last_words(self) -> str:
         """The end of what process and game have printed."""

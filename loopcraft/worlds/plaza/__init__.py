@@ -4,7 +4,7 @@ from loopcraft.worlds.base import UNDRAWN
 from loopcraft.worlds.registry import WorldSpec
 
 SPEC = WorldSpec(
-    factory="loopcraft.worlds.plaza.world:make_plaza",
+    factory="loopcraft.worlds.plaza.world:PlazaWorld",
     knows_surfaces=True,
     surface_quality=UNDRAWN,
     map_ground="loopcraft.worlds.plaza.world:map_ground",

@@ -1,5 +1,7 @@
 """The world `plaza-v1`: the court, a plain sky, and the player and the renderer of the voxel world."""
 
+from functools import partial
+
 import numpy as np
 from jaxtyping import Float
 
@@ -25,9 +27,8 @@ def region_around(seed: int, _poses: Float[np.ndarray, "T _"], _margin_blocks: f
 PLAZA = Land(world_id="plaza-v1", find_start=find_start, region_around=region_around, make_sky=make_sky)
 
 
-def make_plaza(*, resolution: int, quality: str = "default", turns: object = None) -> BlockWorld:
-    """The world of the registry; `turns` is for worlds that start processes of their own."""
-    return BlockWorld(PLAZA, resolution=resolution, quality=quality)
+PlazaWorld = partial(BlockWorld, PLAZA)
+"""The built-in world of a court and its landmarks."""
 
 
 def map_ground(seed: int, _poses: Float[np.ndarray, "T 5"], _margin_blocks: float) -> GroundPicture:

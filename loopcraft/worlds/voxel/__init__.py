@@ -4,7 +4,7 @@ from loopcraft.worlds.base import UNDRAWN
 from loopcraft.worlds.registry import WorldSpec
 
 SPEC = WorldSpec(
-    factory="loopcraft.worlds.voxel.world:make_voxel",
+    factory="loopcraft.worlds.voxel.world:VoxelWorld",
     knows_surfaces=True,
     surface_quality=UNDRAWN,
     map_ground="loopcraft.worlds.voxel.world:map_ground",

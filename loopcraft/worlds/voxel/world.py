@@ -6,6 +6,7 @@ the picture comes second, from the terrain around that path as far as the view r
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float64, Integer
@@ -50,7 +51,9 @@ class BlockWorld:
         resolution: int,
         quality: str = "default",
         view_distance_blocks: float = VIEW_DISTANCE_BLOCKS,
-    ):
+        turns: object = None,
+    ) -> None:
+        """`turns` is for worlds that start processes of their own."""
         self.land, self.world_id, self.resolution = land, land.world_id, resolution
         self.view_distance_blocks = view_distance_blocks
         self._renderer = Renderer(resolution=resolution, quality=quality, view_distance=view_distance_blocks)
@@ -98,20 +101,8 @@ def region_around(seed: int, poses: Float64[np.ndarray, "T _"], margin_blocks: f
 LAND = Land(world_id="voxel-v1", find_start=find_start, region_around=region_around, make_sky=make_sky)
 
 
-class VoxelWorld(BlockWorld):
-    """The built-in world of hills and woods."""
-
-    def __init__(
-        self, *, resolution: int, quality: str = "default", view_distance_blocks: float = VIEW_DISTANCE_BLOCKS
-    ):
-        super().__init__(
-            LAND, resolution=resolution, quality=quality, view_distance_blocks=view_distance_blocks
-        )
-
-
-def make_voxel(*, resolution: int, quality: str = "default", turns: object = None) -> VoxelWorld:
-    """The world of the registry; `turns` is for worlds that start processes of their own."""
-    return VoxelWorld(resolution=resolution, quality=quality)
+VoxelWorld = partial(BlockWorld, LAND)
+"""The built-in world of hills and woods."""
 
 
 def map_ground(seed: int, poses: Float64[np.ndarray, "T 5"], margin_blocks: float) -> GroundPicture:

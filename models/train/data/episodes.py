@@ -25,7 +25,7 @@ class StoredEpisodes(Dataset[LoadedEpisode]):
     """What stored sources share: their keys, repeated in ever new orders."""
 
     def __init__(
-        self, root: Path, num_frames: dict[str, int], *, identity: str, min_frames: int, seed: int
+        self, root: AnyPath, num_frames: dict[str, int], *, identity: str, min_frames: int, seed: int
     ) -> None:
         self._keys = [key for key, frames in sorted(num_frames.items()) if frames >= min_frames]
         if not self._keys:
@@ -54,7 +54,7 @@ class DatasetEpisodes(StoredEpisodes):
         self._dataset = open_dataset(root)
         index = {key: self._dataset.num_frames(key) for key in self._dataset.keys}
         super().__init__(
-            Path(str(self._dataset.root)),
+            self._dataset.root,
             index,
             identity=self._dataset.fingerprint,
             min_frames=min_frames,

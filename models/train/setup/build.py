@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import torch
@@ -92,7 +91,7 @@ def _build_video(flags: VideoFlags, processes: Processes) -> Run:
     grid = model.autoencoder.grid if autoencoder is None else autoencoder.grid
     if is_latent:
         refuse_world_flags(flags)
-        latents = open_latents(Path(flags.data), grid)
+        latents = open_latents(flags.data, grid)
         grid = latents.grid
         if isinstance(latents, OwnLatents) and autoencoder is not None:
             _require_same_autoencoder(flags, latents, sha256)

@@ -160,7 +160,7 @@ def test_a_run_tells_what_is_remembered(data: Path, tmp_path: Path, chunk: int, 
     assert [line.split()[0] for line in rows[:2]] == ["1-16", "17-32"]
     assert all("100.00 [100.00, 100.00]" in line for line in rows)
     result = read_result(out / "result.json")
-    assert recall_gain(result, "psnr").mean == pytest.approx(71.87, abs=0.005)
+    assert recall_gain(result, "psnr").estimate.mean == pytest.approx(71.87, abs=0.005)
     assert sum(result.recall.pixels.sky) == sum(
         made_up_masks(v)["sky"][MINI.context :].sum() for v in range(3)
     )

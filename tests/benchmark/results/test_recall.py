@@ -228,13 +228,15 @@ def test_the_gain_is_paired_video_by_video() -> None:
     never = np.array([0.25, 0.5, 0.5, NAN])
     found = recall_gain(make_recall_result(by_age, ages=BINS[:2], never_shown=never), "ssim")
     assert found is not None
-    assert found.mean == pytest.approx((0.25 + 0.0) / 2)
-    assert found.interval == pytest.approx(tuple(map(float, bootstrap_interval(np.array([0.25, 0.0])))))
+    assert found.videos == (0.25, 0.0, None, None)
+    assert found.estimate.mean == pytest.approx((0.25 + 0.0) / 2)
+    interval = tuple(map(float, bootstrap_interval(np.array([0.25, 0.0]))))
+    assert found.estimate.interval == pytest.approx(interval)
     worse = recall_gain(
         make_recall_result(by_age, ages=BINS[:2], never_shown=never, higher_is_better=False), "ssim"
     )
     assert worse is not None
-    assert worse.mean == pytest.approx(-found.mean)
+    assert worse.estimate.mean == pytest.approx(-found.estimate.mean)
 
 
 def test_the_curve_has_the_bins_that_a_video_has() -> None:

@@ -117,6 +117,8 @@ def test_whatever_a_model_does_fails_its_video_alone(data, tmp_path, capsys) -> 
     assert "string_at" in failures["001"]
     assert "string_at" not in shown
     assert "1 // 0" in failures["002"]
+    (hung,) = (video for video, (way, _, _) in enumerate(WAYS) if way == "hang")
+    assert "isolated_models.py" in failures[f"{hung:03d}"]  # where it was
 
 
 def test_the_kind_of_a_model_decides_where_it_runs(data, tmp_path, capsys) -> None:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.entry.card import Card, decode_card, is_web_address, read_card, write_card
+from leaderboard.entry.card import Card, decode_card, is_web_address, read_card
 from leaderboard.site.pages import EXAMPLE_CARD
 from loopcraft.core.decoding import SchemaError
 from loopcraft.core.errors import UserError
-from tests.fakes.entries import make_card
+from tests.fakes.entries import make_card, write_card
 from tests.fakes.json_mutants import mutants
 
 

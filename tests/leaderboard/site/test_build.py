@@ -69,6 +69,14 @@ def test_a_site_is_built_over_an_earlier_one_and_over_nothing_else(entries: Path
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "x"
 
 
+def test_what_a_killed_build_left_goes(entries: Path, tmp_path: Path) -> None:
+    left = tmp_path / "site" / ".site.json.0123456789abcdef.partial"
+    left.parent.mkdir()
+    left.touch()
+    assert build.main(["--entries", str(entries), "--out", str(left.parent)]) == 0
+    assert not left.exists()
+
+
 def test_a_refused_entry_stops_the_build(
     entries: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -115,6 +115,7 @@ def test_who_takes_too_long_is_ended(way: str) -> None:
         found.receive(100, PATIENCE_S)
     error = ending(found, 0.3)
     assert (str(error), error.was_killed) == ("took longer than 0.3 s", False)
+    assert ("in misbehave" in error.report) == (way != "half a message")  # it is stopped, and says no more
 
 
 def test_who_takes_too_long_to_listen_is_ended() -> None:
@@ -133,6 +134,7 @@ def test_who_prints_without_end_is_ended_and_the_last_of_it_kept() -> None:
     error = ending(misbehaving("print", shown, output_bytes=3 << 20))
     assert str(error) == "printed more than 3 MiB"
     assert len(error.said) == companion.KEPT
+    assert "in print_without_end" in error.report
     assert 3 << 20 < len("".join(shown)) < 4 << 20
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import UInt8
 
+from leaderboard.checks.clips import frame_size
 from loopcraft.core.errors import UserError
 from loopcraft.video import h264 as video
 from loopcraft.video.yuv import rgb_to_yuv420, yuv420_to_rgb
@@ -45,6 +46,15 @@ def write_with_b_frames(path: Path, frames: UInt8[np.ndarray, "T H W 3"]) -> Non
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
+
+
+def test_a_colon_in_a_relative_path_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("run 12:30") / "a%20.mp4"
+    write(path, moving_scene(5), lossless=True)
+    assert np.array_equal(video.read_frames(path, 0, 5), moving_scene(5))
+    assert video.count_frames(path) == 5
+    assert frame_size(path) == (SIZE, SIZE)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ from models.latents.store import open_latents
 from models.networks.tokens import Grid
 from models.plans.builders import millivid
 from models.plans.plan import CONTEXT, DENOISED
-from models.train.data.windows import choose_step, cut_window
+from models.train.data.windows import choose_step
 from models.zoo.extended_actions import clip_index, extend_actions, split_videos
+from tests.references.windows import cut_window
 
 GRID = Grid(side=4, levels=3, channels=2)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from loopcraft.core.errors import UserError
-from models.networks.denoiser import Condition, TokenDenoiser, mask_actions, visible_from
+from models.networks.denoiser import TokenDenoiser, mask_actions, visible_from
 from models.networks.tokens import LEVEL
 from models.sampling.diffusion import NoiseSchedule, Sampling
 from models.sampling.token_sampler import TokenSampler, keyed_noise
@@ -15,6 +15,7 @@ from models.train.losses import token_loss
 from models.zoo.presets import PRESETS
 from tests.golden import reference
 from tests.models.sampling.test_token_sampler import GRID, SIZE, inputs, latents_of, randomise, token_sampler
+from tests.references.conditions import per_token
 
 TARGET = torch.tensor([[1, 0, 0, 1, 1, 0, 0, 0, 1], [0, 0, 0, 0, 0, 1, 1, 0, 0]], dtype=torch.bool)
 
@@ -43,7 +44,7 @@ def influence(network: TokenDenoiser, mask: torch.Tensor | None, *, of_targets: 
     x, address, action = window()
     moving = TARGET if of_targets else ~TARGET
     moved = torch.where(moving[..., None], x + 1, x)
-    condition = Condition.per_token(torch.rand(TARGET.shape), address[..., LEVEL], action)
+    condition = per_token(torch.rand(TARGET.shape), address[..., LEVEL], action)
     first, second = (network(given, network.positions(address), condition, mask=mask) for given in (x, moved))
     return (first - second)[~moving].abs().max().item()
 

@@ -21,6 +21,7 @@ from models.sampling.diffusion import NoiseSchedule
 from models.train.losses import frame_loss, reconstruction_loss, token_loss
 from models.train.optimizers import OptimizerConfig, build_optimizers, set_learning_rate, split_parameters
 from tests.models.sampling.test_token_sampler import randomise
+from tests.references.conditions import per_frame, per_token
 
 SIZE = TransformerSize(depth=2, width=36, heads=3)
 
@@ -84,14 +85,14 @@ def test_rows_by_group_equal_rows_by_token(network):
     groups = torch.tensor([[0, 1, 1, 0, 1, 0, 0, 1, 1], [2, 3, 3, 3, 2, 2, 3, 2, 2]])
     time = torch.tensor([0.0, 0.7, 1.0, 0.2])
     by_group = Condition.per_group(time, groups, address[..., LEVEL], action, 3)
-    by_token = Condition.per_token(time[groups], address[..., LEVEL], action)
+    by_token = per_token(time[groups], address[..., LEVEL], action)
     positions = network.positions(address)
     torch.testing.assert_close(network(x, positions, by_group), network(x, positions, by_token))
 
 
 def test_outputs_for_the_last_tokens_equal_the_end_of_all(network):
     x, address, action = window()
-    condition = Condition.per_token(torch.rand(2, 9), address[..., LEVEL], action)
+    condition = per_token(torch.rand(2, 9), address[..., LEVEL], action)
     positions = network.positions(address)
     whole = network(x, positions, condition)
     torch.testing.assert_close(network(x, positions, condition, 4), whole[:, -4:])
@@ -103,7 +104,7 @@ def test_token_order_does_not_matter(network):
     order = torch.randperm(9, generator=torch.Generator().manual_seed(0))
 
     def predict(order):
-        condition = Condition.per_token(time[:, order], address[:, order, LEVEL], action[:, order])
+        condition = per_token(time[:, order], address[:, order, LEVEL], action[:, order])
         return network(x[:, order], network.positions(address[:, order]), condition)
 
     torch.testing.assert_close(predict(order), predict(torch.arange(9))[:, order])
@@ -119,7 +120,7 @@ def test_a_window_looks_the_same_anywhere(network):
 def test_fresh_networks_predict_zero():
     x, address, action = window()
     network = TokenDenoiser(SIZE, channels=4, num_levels=3)
-    condition = Condition.per_token(torch.rand(2, 9), address[..., LEVEL], action)
+    condition = per_token(torch.rand(2, 9), address[..., LEVEL], action)
     assert not network(x, network.positions(address), condition).any()
     block = network.trunk.blocks[0]
     bound = (6 / (36 + 3 * 36)) ** 0.5
@@ -154,7 +155,7 @@ def test_framepack_conditions_agree():
     network = randomise(FramePackDenoiser(SIZE, framepack, Grid(side=4, levels=2, channels=4)))
     latents, action = torch.randn(2, 4, 4, 4, 4), torch.tensor([[0, 1, 2, 0], [2, 2, 1, 1]])
     time = torch.tensor([[0.0, 0.3], [1.0, 0.8]])
-    by_frame = network.condition(time[:, [0, 0, 0, 1]], action)
+    by_frame = per_frame(network, time[:, [0, 0, 0, 1]], action)
     torch.testing.assert_close(
         network(latents, network.condition_by_role(time, action)), network(latents, by_frame)
     )
@@ -227,9 +228,7 @@ def test_token_loss_counts_targets_alone(network):
     )  # fmt: skip
     times = torch.where(target, time[:, None], torch.tensor([[0.0], [1.0]]))
     alpha, sigma = (w[..., None] for w in NoiseSchedule().alpha_sigma(times))
-    condition = Condition.per_token(
-        times, address[..., LEVEL], mask_actions(action.clamp(max=2), conditioned)
-    )
+    condition = per_token(times, address[..., LEVEL], mask_actions(action.clamp(max=2), conditioned))
     v = network(alpha * x + sigma * eps, network.positions(address), condition)
     error = (v - alpha * eps + sigma * x).square()
     torch.testing.assert_close(loss, (error[0, :2].sum() + error[1, 3:].sum()) / (8 * 4))

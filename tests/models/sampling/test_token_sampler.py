@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from loopcraft.core.errors import UserError
-from models.networks.denoiser import NO_ACTION, Condition, TokenDenoiser
+from models.networks.denoiser import NO_ACTION, TokenDenoiser
 from models.networks.framepack import FramePackDenoiser, FramePackWindow
 from models.networks.layers import TransformerSize
 from models.networks.tokens import Grid
@@ -24,6 +24,7 @@ from models.sampling.diffusion import Sampling
 from models.sampling.frame_sampler import FrameSampler
 from models.sampling.token_sampler import TokenSampler, consecutive_runs, keyed_noise
 from tests.golden import reference
+from tests.references.conditions import per_frame, per_token
 
 SIZE = TransformerSize(depth=3, width=48, heads=3)
 GRID = Grid(side=4, levels=3, channels=5)
@@ -242,7 +243,7 @@ def test_frame_rollout_against_a_plain_loop():
             time = torch.tensor([0.0] * 5 + [t] * 2).expand(2, -1)
             alpha, sigma = (w[..., None, None, None] for w in reference.alpha_sigma(time))
             noisy = alpha * x[:, frames] + sigma * eps[:, frames]
-            v = sampler.network(noisy, sampler.network.condition(time, actions[:, frames]))
+            v = sampler.network(noisy, per_frame(sampler.network, time, actions[:, frames]))
             new = slice(first + 5, first + 7)
             x[:, new] = (alpha * noisy)[:, -2:] - sigma[:, -2:] * v
             eps[:, new] = alpha[:, -2:] * v + (sigma * noisy)[:, -2:]
@@ -260,7 +261,7 @@ def test_no_action_is_a_row_of_zeros():
     network = randomise(TokenDenoiser(SIZE, channels=5, num_levels=3))
 
     def embed(action):
-        condition = Condition.per_token(torch.zeros(1, 1), torch.zeros(1, 1).long(), torch.tensor([[action]]))
+        condition = per_token(torch.zeros(1, 1), torch.zeros(1, 1).long(), torch.tensor([[action]]))
         return network.trunk.embed(condition)
 
     torch.testing.assert_close(embed(1) - embed(NO_ACTION), network.trunk.action_embedding.weight[1:2])

@@ -22,12 +22,13 @@ from models.train.config import SCHEDULES, differences
 from models.train.data.episodes import DatasetEpisodes, LatentEpisodes
 from models.train.data.played import WorldEpisodes
 from models.train.data.pool import EpisodePool, PoolConfig
-from models.train.data.windows import WindowTable, cut_window
+from models.train.data.windows import WindowTable
 from models.train.detail_loss import gradient_difference, load_vgg
 from models.zoo.presets import PRESETS
 from tests.fakes.benchmark_data import NUM_FRAMES, make_frames, write_dataset
 from tests.fakes.training_runs import write_latents
 from tests.fakes.world import FakeWorld
+from tests.references.windows import cut_window
 
 ROOT = Path(__file__).resolve().parents[3]
 

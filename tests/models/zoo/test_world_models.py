@@ -260,9 +260,9 @@ def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):
     [
         (encode, ["--max-videos", "0"], "--max-videos 0: choose 1 or more"),
         (encode, ["--preset", "paper"], "2 x 2 patches a frame cannot be halved 3 times"),
-        (demo, ["--num-videos", "0"], "--num-videos and --horizon must be at least 1"),
-        (demo, ["--horizon", "0"], "--num-videos and --horizon must be at least 1"),
-        (draw_plan, ["--steps", "0"], "--steps 0: draw at least 1"),
+        (demo, ["--num-videos", "0"], "--num-videos 0: choose 1 or more"),
+        (demo, ["--horizon", "0"], "--horizon 0: choose 1 or more"),
+        (draw_plan, ["--steps", "0"], "--steps 0: choose 1 or more"),
     ],
 )
 def test_flags_out_of_range_are_told_in_a_sentence(command, flags, sentence, world_data, tmp_path, capsys):

@@ -31,9 +31,9 @@ _POSTS = ("oak_log", "spruce_log", "birch_log", "stone_bricks", "acacia_log")
 _FURNITURE = ("bookshelf", "hay", "glowstone", "planks_dark", "pumpkin")
 
 
-def _doorway(canvas: Canvas, middle: int, depth: int = 0) -> None:
-    """An opening two blocks high in the wall at z = depth."""
-    canvas.box((middle, middle), (1, 2), (depth, depth), "air")
+def _doorway(canvas: Canvas, middle: int) -> None:
+    """An opening two blocks high in the wall at z = 0."""
+    canvas.box((middle, middle), (1, 2), (0, 0), "air")
 
 
 def _roof(canvas: Canvas, dice: Dice, size: tuple[int, int], eaves: int, block: str) -> None:

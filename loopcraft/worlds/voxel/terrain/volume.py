@@ -25,8 +25,8 @@ _CAVE_SLAB = 5.0
 _CAVE_WIDTH = 0.23
 _ORE_FLOOR = 20
 
-_AIR, _BEDROCK, _STONE = BLOCK_IDS["air"], BLOCK_IDS["bedrock"], BLOCK_IDS["stone"]
-_GRASS, _PODZOL, _SNOWY, _SNOW = (BLOCK_IDS[n] for n in ("grass", "podzol", "snowy_grass", "snow"))
+_AIR, _BEDROCK = BLOCK_IDS["air"], BLOCK_IDS["bedrock"]
+_GRASS, _SNOWY, _SNOW = (BLOCK_IDS[n] for n in ("grass", "snowy_grass", "snow"))
 _WATER, _ICE, _CLAY, _GRAVEL = (BLOCK_IDS[n] for n in ("water", "ice", "clay", "gravel"))
 _COAL, _IRON, _GOLD = (BLOCK_IDS[n] for n in ("coal_ore", "iron_ore", "gold_ore"))
 _REDSTONE, _DIAMOND = BLOCK_IDS["redstone_ore"], BLOCK_IDS["diamond_ore"]

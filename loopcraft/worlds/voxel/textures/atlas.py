@@ -7,12 +7,18 @@ import numpy as np
 from jaxtyping import UInt8
 
 from loopcraft.core.seeding import generator
-from loopcraft.worlds.voxel.core.blocks import TEXTURE_NAMES
-from loopcraft.worlds.voxel.textures import built, ground, plain, plants, wood
-from loopcraft.worlds.voxel.textures.paint import Painter
+from loopcraft.worlds.voxel.core.blocks import PLAIN_COLOURS, TEXTURE_NAMES
+from loopcraft.worlds.voxel.textures import built, ground, plants, wood
+from loopcraft.worlds.voxel.textures.paint import Painter, mottled
 
 PAINTERS: Mapping[str, Painter] = MappingProxyType(
-    {**ground.PAINTERS, **wood.PAINTERS, **built.PAINTERS, **plants.PAINTERS, **plain.PAINTERS}
+    {
+        **ground.PAINTERS,
+        **wood.PAINTERS,
+        **built.PAINTERS,
+        **plants.PAINTERS,
+        **{f"plain_{name}": mottled(colour, [1]) for name, colour in PLAIN_COLOURS.items()},
+    }
 )
 """Who paints what: one painter for every texture name."""
 

@@ -22,7 +22,6 @@ from loopcraft.worlds.voxel.textures.paint import (
 )
 
 DIRT = "6a4a30 79563b 876144 946d4e"
-STONE = "6e6e6e 797979 828282 8b8b8b"
 GRASS_FRINGE = "4f7431 5d8639 6b9642 7aa64d"
 SNOW = "dfe8ee eaf1f5 f3f8fa fbfdfe"
 NEEDLES = "4a3217 5d401d 705026 80602f"
@@ -72,10 +71,7 @@ def _crystalline(colours: str, rng: np.random.Generator) -> Texture:
     return paint(index, palette(colours))
 
 
-def _stone(rng: np.random.Generator) -> Texture:
-    """Grey with long, low clumps."""
-    return paint(mottle(rng, (2, 6, 6, 2), 1, 3), palette(STONE))
-
+_stone = mottled("6e6e6e 797979 828282 8b8b8b", (2, 6, 6, 2), 1, 3)
 
 GEMS = ("12/01", ".2/120/01", "21/100", "12./.10", "2/10", "12/110/.0")
 """Motifs of an ore: 0 shadow, 1 body, 2 glint."""

@@ -16,6 +16,7 @@ from loopcraft.worlds.voxel.textures.paint import (
     Texture,
     draws,
     mottle,
+    mottled,
     over,
     paint,
     palette,
@@ -120,16 +121,6 @@ def _pores(rng: np.random.Generator) -> Texture:
     return paint(np.where(pore, 0, 1 + mottle(rng, (3, 4), 2, 2)), palette("b39766 c9ae7d d6bd8e"))
 
 
-def _stem(rng: np.random.Generator) -> Texture:
-    """Pale upright fibres."""
-    return paint(mottle(rng, (2, 5, 3), 6, 1), palette("bdb5a8 ccc5b9 d9d3c8"))
-
-
-def _brown_cap(rng: np.random.Generator) -> Texture:
-    """Suede in three browns."""
-    return paint(mottle(rng, (2, 5, 2), 2, 3), palette("8a6549 987256 a57e61"))
-
-
 PAINTERS: Mapping[str, Painter] = {
     **{name: partial(_sprite, name) for name in SPRITES},
     "tall_grass": _tall_grass,
@@ -139,7 +130,7 @@ PAINTERS: Mapping[str, Painter] = {
     "cactus_side": _cactus_side,
     "cactus_top": _cactus_top,
     "mushroom_cap_red": _spotted,
-    "mushroom_cap_brown": _brown_cap,
+    "mushroom_cap_brown": mottled("8a6549 987256 a57e61", (2, 5, 2), 2, 3),
     "mushroom_pore": _pores,
-    "mushroom_stem": _stem,
+    "mushroom_stem": mottled("bdb5a8 ccc5b9 d9d3c8", (2, 5, 3), 6, 1),
 }

@@ -15,6 +15,7 @@ from loopcraft.worlds.voxel.textures.paint import (
     Texture,
     draws,
     mottle,
+    mottled,
     noise,
     paint,
     palette,
@@ -22,11 +23,6 @@ from loopcraft.worlds.voxel.textures.paint import (
     scatter,
     stamp,
 )
-
-
-def _bark(colours: str, tall: int, rng: np.random.Generator) -> Texture:
-    """Upright furrows of the given length."""
-    return paint(mottle(rng, (3, 4, 4, 2), tall, 1), palette(colours))
 
 
 def _birch_bark(rng: np.random.Generator) -> Texture:
@@ -81,7 +77,7 @@ BARKS: Mapping[str, tuple[str, str, int]] = {
 """Shades of bark and of wood, and the length of the furrows."""
 
 PAINTERS: Mapping[str, Painter] = {
-    **{f"{kind}_log_side": partial(_bark, bark, tall) for kind, (bark, _, tall) in BARKS.items()},
+    **{f"{kind}_log_side": mottled(bark, (3, 4, 4, 2), tall, 1) for kind, (bark, _, tall) in BARKS.items()},
     **{f"{kind}_log_top": partial(_end_grain, bark, wood) for kind, (bark, wood, _) in BARKS.items()},
     "birch_log_side": _birch_bark,
     "birch_log_top": partial(_end_grain, "8f8d86 b5b3ac cfcdc7 e0dfda", "a8946a bfab7c cdbb8b d7c699"),

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from loopcraft.core.seeding import generator
-from loopcraft.view import ground_below
+from loopcraft.views.map import ground_below
 from loopcraft.walks.actions import draw_walk
 from loopcraft.worlds import make_surface_world, make_world
 from loopcraft.worlds.base import PathWorld

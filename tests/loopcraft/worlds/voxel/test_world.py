@@ -12,7 +12,7 @@ from loopcraft.core.seeding import generator
 from loopcraft.walks.actions import draw_walk
 from loopcraft.worlds import make_world
 from loopcraft.worlds.base import PathWorld, World
-from loopcraft.worlds.voxel.world import VoxelWorld
+from loopcraft.worlds.voxel.world import BlockWorld, VoxelWorld
 
 GOLDEN_EPISODE = "19d8c6768b4cc9ca8e4654fd55ed5114c7b3850c6bd5dfff7880717422864c8a"
 """SHA-256 of frames and poses of 40 ticks in world 5 at 32 pixels: all of voxel-v1 in one number."""
@@ -34,7 +34,7 @@ def walk(num_ticks: int) -> np.ndarray:
     return draw_walk(generator(0, "test"), num_ticks)
 
 
-def digest(world: VoxelWorld, seed: int, num_ticks: int) -> str:
+def digest(world: BlockWorld, seed: int, num_ticks: int) -> str:
     total = hashlib.sha256()
     for seen in world.play(seed, walk(num_ticks)):
         total.update(seen.frame.tobytes())

@@ -1,0 +1,92 @@
+"""Workers whose files the command does not see: a sentence, and nothing that says all is well."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from benchmark import run
+from benchmark.setup import workers
+from loopcraft import generate, masks
+from loopcraft.core.errors import UserError
+from loopcraft.dataset.layout import INDEX
+from loopcraft.executors import base
+from models import encode
+from tests.fakes.benchmark_data import write_dataset
+
+RECIPE = ["--world", "plaza-v1", "--split", "train", "--num-frames", "64", "--resolution", "32"]
+SAID = ": let all workers write to one folder, on a disk that they share or at an address that they reach"
+
+
+class Losing:
+    """An executor on a machine with a disk of its own."""
+
+    def run(self, job, items: Sequence, *, make_state) -> Iterator:
+        """Say that all is done."""
+        yield from ((item, {}) for item in items)
+
+
+@contextmanager
+def losing(*_: object, **__: object) -> Iterator[Losing]:
+    yield Losing()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "ARRIVAL_S", 0.0)
+    for module in (generate, masks, encode, workers):
+        monkeypatch.setattr(module, "open_executor", losing)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("lost") / "data"
+    assert generate.main(["--out", str(root), *RECIPE, "--num-episodes", "2", "--workers", "1"]) == 0
+    return root
+
+
+def test_generate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "set"
+    assert generate.main(["--out", str(root), *RECIPE, "--num-episodes", "3", "--workers", "2"]) == 2
+    said = f"error: {root}: 3 episodes were made and are not here, 000/000 for one{SAID}"
+    assert said in capsys.readouterr().err
+    assert not (root / INDEX).exists()
+
+
+def test_masks(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert masks.main([str(data), "--workers", "2"]) == 2
+    assert (
+        f"error: {data}: 2 masks were made and are not here, 000/000 for one{SAID}" in capsys.readouterr().err
+    )
+
+
+def test_encode(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "latents"
+    assert encode.main([str(data), "--out", str(out), "--preset", "trial"]) == 2
+    assert (
+        f"error: {out}: 2 videos were made and are not here, 000/000 for one{SAID}" in capsys.readouterr().err
+    )
+    assert not (out / INDEX).exists()
+
+
+def test_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    flags = ["--model", "copy-last", "--data", str(write_dataset(tmp_path / "data")), "--out", str(out)]
+    assert run.main([*flags, "--protocol", "loopcraft-mini", "--metrics", "psnr", "--workers", "2"]) == 2
+    assert (
+        f"error: {out}: 3 videos were made and are not here, 000/000 for one{SAID}" in capsys.readouterr().err
+    )
+    assert not (out / "result.json").exists()
+
+
+def test_files_may_arrive_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "ARRIVAL_S", 60.0)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    looks = iter([["a", "b"], ["b"], []])
+    base.require_arrived(Path("set"), lambda: next(looks), "episodes")
+    assert list(looks) == []
+    monkeypatch.setattr(base, "ARRIVAL_S", 0.0)
+    with pytest.raises(UserError, match="set: 1 episodes were made and are not here, b for one"):
+        base.require_arrived(Path("set"), lambda: ["b"], "episodes")
