@@ -49,13 +49,13 @@ from pathlib import Path
 from tests.drills.apart import adopt_orphans, orphans, run_apart
 
 def leave_two():
-    subprocess.Popen(["sleep", "3"], start_new_session=True)
+    subprocess.Popen(["sleep", "1.5"], start_new_session=True)
     subprocess.Popen(["sleep", "0.01"])
     return 0
 
 adopt_orphans()
 run_apart(leave_two, Path({str(tmp_path / "log")!r}))
-print(orphans(patience_s=1.0), orphans())
+print(orphans(patience_s=0.5), orphans())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.split("\n")[0] == "['sleep 3'] []", done
+    assert done.stdout.split("\n")[0] == "['sleep 1.5'] []", done
