@@ -12,7 +12,7 @@ import torch
 import benchmark
 from benchmark import publish, recall, report, run
 from benchmark.results.result_file import Result, read_result
-from leaderboard import build, compare, submit
+from leaderboard import build, compare, submit, validate
 from loopcraft.core.errors import UserError
 from loopcraft.core.urls import AnyPath, UrlPath, existing, files_below, path_at
 from models.latents.store import open_latents
@@ -134,12 +134,14 @@ def test_commands_read_runs_there(data: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_commands_that_take_folders_say_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     address = "memory://lab/run"
     for main, flags in (
         (submit.main, [address, "--card", "card.json"]),
+        (validate.main, [address]),
+        (run.main, ["--data", str(data), "--out", "out", "--predictions", address, "--name", "a"]),
         (build.main, [address, "--out", "site"]),
         (publish.main, [address, "--repo", "lab/results"]),
     ):

@@ -289,3 +289,20 @@ def test_python_m_finds_them_too_or_names_the_intruder(
         assert FOUND in message
     else:
         assert f"{tmp_path / 'models'} has that name too: run in another folder" in message
+
+
+@pytest.mark.parametrize("command", ["leaderboard.compare", "leaderboard.submit", "models.evaluate"])
+def test_python_m_names_an_intruder_that_it_imports(
+    command: str, wheel_install: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "__init__.py").touch()
+    interpreter, environment = python(wheel_install)
+    done = subprocess.run(
+        [*interpreter, "-m", command, "--help"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    said = (
+        f"{tmp_path / 'benchmark'} has that name too: run in another folder, with python -P, or the command"
+    )
+    assert done.stderr == f"error: this needs our package benchmark, and {said} command loopcraft-...\n"

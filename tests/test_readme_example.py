@@ -97,3 +97,30 @@ def test_it_is_as_short_as_we_say(example: str) -> None:
         if line.strip() and not line.strip().startswith(("import", '"""'))
     ]
     assert len(lines) <= 15
+
+
+SMALLER = {
+    "num_episodes=8": "num_episodes=2, candidates=2, num_frames=256, resolution=64, workers=1",
+    "metrics=[": 'protocol="loopcraft-mini", metrics=[',
+    "MyModel()": "MyModel(resolution=64)",
+}
+"""What the first screen's Python is given here to take less time: each is there as often as it is said."""
+
+
+def test_the_first_screen_runs_as_it_stands(
+    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = re.search(
+        r"```python\n(import benchmark, loopcraft, models\n.*?)```", README.read_text(), re.DOTALL
+    )
+    assert found
+    source = found[1]
+    for text, small in SMALLER.items():
+        assert text in source
+        source = source.replace(text, small)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {"MyModel": __import__("my_model").FadeToMean}
+    exec(compile(source, "README.md", "exec"), names)
+    assert len(names["data"].keys) == 2
+    assert sorted(names["result"].metrics) == ["psnr", "ssim"]
+    assert names["millivid"].name == "millivid"

@@ -3,11 +3,9 @@
 import importlib
 import inspect
 import json
-import sys
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 from benchmark.contract.model import FrameSource, check_members
@@ -15,6 +13,7 @@ from benchmark.sources import exits
 from benchmark.sources.http_client import HttpModel
 from benchmark.sources.machine import describe, own_traceback
 from loopcraft.core.errors import UserCodeError, UserError
+from loopcraft.core.extras import foreign_place, remedy_for
 
 ENTRY_POINTS = "loopcraft.models"
 
@@ -93,11 +92,8 @@ def _registered_factory(name: str) -> Any:
 
 def _remedy(module: str) -> str:
     """What to do where a registered module is not found: mostly, another package here has its name."""
-    package = sys.modules.get(module.partition(".")[0])
-    for place in map(Path, getattr(package, "__path__", ())):
-        if place.parent == Path.cwd() and place.parent != Path(__file__).resolve().parents[2]:
-            return f"{place} has that name too: run in another folder, with python -P, or loopcraft-run"
-    return "install its package again"
+    place = foreign_place(module.partition(".")[0])
+    return "install its package again" if place is None else remedy_for(place)
 
 
 def _import_factory(path: str) -> Any:

@@ -24,6 +24,7 @@ from benchmark.sources.pictures import is_companion, list_pictures, read_picture
 from loopcraft.core.cli import describe_os_error
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
+from loopcraft.core.urls import COPY, require_folder
 from loopcraft.video.h264 import count_frames, iterate_frames
 
 CHUNK = 16
@@ -40,6 +41,7 @@ class Predictions:
 
     def __init__(self, folder: Path, name: str, conditioning: Conditioning = ACTIONS) -> None:
         """`conditioning` is what their maker was told. Raises `UserError` where there is no such folder."""
+        require_folder(folder, COPY)
         if not folder.is_dir():
             raise UserError(f"--predictions {folder}: no such folder")
         self.folder = folder

@@ -15,6 +15,7 @@ from benchmark.weight_files.tensor_files import read_tensors, tensors_sha256
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, read_json, write_json
+from loopcraft.core.urls import COPY, require_folder
 
 TABLE = Path(__file__).with_name("weights.toml")
 MANIFEST = "weights.json"
@@ -153,6 +154,7 @@ class Bundle:
 
 def open_bundle(root: Path) -> Bundle:
     """The bundle that a user names; raises `UserError` if nothing was ever fetched into the folder."""
+    require_folder(root, COPY)
     if not (root / MANIFEST).exists():
         raise UserError(f"{root}: holds no {MANIFEST}; make it with {fetch_command('NAME', root)}")
     return Bundle(root)

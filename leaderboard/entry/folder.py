@@ -14,6 +14,7 @@ from leaderboard.entry import limits
 from leaderboard.entry.card import Card, read_card
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_passing
+from loopcraft.core.urls import COPY, require_folder
 from loopcraft.test_sets.known import find_test_set
 
 RESULT, CARD, VIDEOS = "result.json", "card.json", "videos"
@@ -62,6 +63,7 @@ def video_name(key: str) -> str:
 
 def entry_folders(root: Path) -> list[Path]:
     """The folders of all entries below `root`, sorted; raises `UserError` for what is no entry's place."""
+    require_folder(root, COPY)
     if not root.is_dir():
         raise UserError(f"{root}: is no folder of entries; leave --entries out for those of the project")
     return [folder for protocol in _folders(root) for data in _folders(protocol) for folder in _folders(data)]

@@ -1,4 +1,4 @@
-"""Addresses as paths: s3://, gs://, memory:// and whatever else fsspec has a file system for.
+"""Addresses as paths: SCHEME://PLACE/FOLDER, as in s3://lab/set, of what fsspec has a file system for.
 
 A `UrlPath` has those operations of `pathlib.Path` that data sets need, under the same names, and no others.
 A file is read by ranges of bytes and put whole; there are no folders, renames or locks. Who may read or
@@ -20,11 +20,14 @@ from typing import Any, BinaryIO, Self, cast
 
 from loopcraft.core.errors import UserError
 
-_ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/{1,3}(?P<rest>[^/].*)")
+_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/{1,3}(?P<rest>[^/].*)")
+_CHAINED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*::.*")
 _HUB = "hf"
 BLOCK_BYTES = 1 << 18
 """What is asked for at a time: a second or so of video at 256 x 256."""
 _LISTED_AT_ONCE = 1000
+_OF_PATTERNS = "*?[]"
+"""Characters by which fsspec takes a name for a pattern, where it takes several names."""
 
 
 class UrlPath(PurePosixPath):
@@ -79,7 +82,13 @@ class UrlPath(PurePosixPath):
         """Make the file what the local file `source` is: on an object store, whole or not at all."""
         with _plain_errors(self):
             fs, path = _place(self)
-            fs.put_file(str(source), path)
+            try:
+                fs.put_file(str(source), path)
+            except FileNotFoundError:  # of a file system that has folders, or there is no such bucket
+                if not fs.exists(path[: path.find("/", 1)]):
+                    raise
+                fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+                fs.put_file(str(source), path)
 
 
 AnyPath = Path | UrlPath
@@ -112,16 +121,21 @@ class _File:
 def is_url(path: str | AnyPath) -> bool:
     """Whether this is an address of a file system, though `Path` may have taken one of its slashes."""
     match = _ADDRESS.fullmatch(str(path))
-    return match is not None and match["scheme"] != _HUB
+    return (match is not None and match["scheme"] != _HUB) or _CHAINED.fullmatch(str(path)) is not None
 
 
 def path_at(address: str | AnyPath) -> AnyPath:
-    """The path that an address or a local path stands for. Raises `UserError` for a password in it."""
+    """The path that an address or a local path stands for.
+
+    Raises `UserError` for a password in it, and for addresses within addresses.
+    """
     if isinstance(address, UrlPath) or not is_url(address):
         return address if isinstance(address, UrlPath) else Path(address)
     match = _ADDRESS.fullmatch(str(address))
-    assert match is not None
-    scheme, rest = match["scheme"], match["rest"]
+    if match is None or _CHAINED.fullmatch(str(address)):
+        scheme = str(address).partition("::")[0]
+        raise UserError(f"{scheme}::...: addresses within addresses are not taken; give the inner one alone")
+    scheme, rest = match["scheme"].lower(), match["rest"]
     if scheme == "file":
         return Path(f"/{rest}")
     if re.match(r"[^/]*:[^/]*@", rest) or "?" in rest:
@@ -158,8 +172,13 @@ def read_files(root: AnyPath, names: Sequence[str]) -> Mapping[str, bytes]:
         return {name: (root / name).read_bytes() for name in names}
     with _plain_errors(root):
         fs, _ = _place(root)
-        paths = {fs._strip_protocol(str(root / name)): name for name in names}
-        return {paths[path]: content for path, content in fs.cat(list(paths)).items()}
+        places = [fs._strip_protocol(str(root / name)) for name in names]
+        contents = fs.cat_ranges(places, None, None, on_error="return")  # fs.cat takes names for patterns
+    for name, content in zip(names, contents, strict=True):
+        if isinstance(content, Exception):
+            with _plain_errors(root / name):
+                raise content
+    return dict(zip(names, contents, strict=True))
 
 
 def remove_files(root: AnyPath, names: Sequence[str]) -> None:
@@ -172,8 +191,12 @@ def remove_files(root: AnyPath, names: Sequence[str]) -> None:
         found = existing(root, names[start : start + _LISTED_AT_ONCE])
         with _plain_errors(root):
             fs, _ = _place(root)
-            if found:
-                fs.rm([fs._strip_protocol(str(root / name)) for name in sorted(found)])
+            places = [fs._strip_protocol(str(root / name)) for name in sorted(found)]
+            if any(set(place) & set(_OF_PATTERNS) for place in places):
+                for place in places:
+                    fs.rm_file(place)
+            elif places:
+                fs.rm(places)
 
 
 def num_bytes(path: AnyPath) -> int:

@@ -41,9 +41,12 @@ def writing_to(
     only files that are called so before a dot, and only these are locked. Blocks that write `together` keep
     out only those that do not. Temporary files are removed from the folders `swept` in `root`, not below
     them, and only where nobody else is at work. Raises `UserError` where another command keeps us out.
-    At an address (a `UrlPath`) nothing is locked: an object store has no locks that end with their owner.
+    At an address (a `UrlPath`) nothing is locked, as is said unless many may write `together`: an object
+    store has no locks that end with their owner.
     """
     if isinstance(root, UrlPath):
+        if not together:
+            print(f"note: {root}: has no lock; have one command write there at a time", file=sys.stderr)
         yield
         return
     require_folder(root)

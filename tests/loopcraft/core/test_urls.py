@@ -141,3 +141,40 @@ def test_commands_that_write_to_folders_refuse_addresses(
         ):
             write(Path("s3://lab/run")).__enter__()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["run[1]", "a*b", "who?"])
+def test_names_are_no_patterns(root: UrlPath, tmp_path: Path, name: str) -> None:
+    (tmp_path / "a").write_bytes(b"one")
+    for folder in (name, "run1", "aab", "whom"):
+        (root / folder / "a").put(tmp_path / "a")
+    assert read_files(root / name, ["a"]) == {"a": b"one"}
+    remove_files(root / name, ["a"])
+    assert not (root / name / "a").exists()
+    assert all((root / folder / "a").exists() for folder in ("run1", "aab", "whom"))
+
+
+def test_a_missing_file_is_named(root: UrlPath, tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (root / "a").put(tmp_path / "a")
+    with pytest.raises(FileNotFoundError) as caught:
+        read_files(root, ["a", "b"])
+    assert caught.value.filename == str(root / "b")
+
+
+def test_folders_are_made_where_a_file_system_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set").mkdir()
+    root = path_at("local://set")
+    write_json(root / "000/001.json", 1)
+    assert (tmp_path / "set/000/001.json").exists()
+    assert [path.name for path in files_below(root)] == ["001.json"]
+
+
+def test_the_case_of_a_scheme_does_not_matter_and_addresses_are_not_nested() -> None:
+    assert path_at("S3://Lab/set") == path_at("s3://Lab/set")
+    for chained in ("simplecache::s3://lab/set", Path("simplecache::s3://lab/set")):
+        with pytest.raises(UserError, match=r"simplecache::\.\.\.: addresses within addresses are not taken"):
+            path_at(chained)
