@@ -305,4 +305,4 @@ def test_python_m_names_an_intruder_that_it_imports(
     said = (
         f"{tmp_path / 'benchmark'} has that name too: run in another folder, with python -P, or the command"
     )
-    assert done.stderr == f"error: this needs our package benchmark, and {said} command loopcraft-...\n"
+    assert done.stderr == f"error: this needs our package benchmark, and {said} loopcraft-...\n"
