@@ -29,4 +29,5 @@ def warm() -> None:
         dataset = open_dataset(root)
         add_masks(dataset, LocalExecutor())
         dataset.frames(dataset.keys[0], 0, 1)
+        dataset.masks(dataset.keys[0])
         Sight(1).watch(np.zeros((256, 256), np.uint64))  # so large a frame makes room for more surfaces

@@ -27,6 +27,8 @@ from numba.core import caching
 
 PACKAGES = ("loopcraft", "benchmark", "models", "leaderboard")
 
+COMPILING = "compiling kernels for the first time (seconds to a minute)"
+
 _ROOT = Path(__file__).parents[2]
 _IMPORT = re.compile(rf"^\s*(?:from|import)\s+((?:{'|'.join(PACKAGES)})\b[\w.]*)", re.MULTILINE)
 
@@ -123,7 +125,7 @@ class _KeptCode(_FunctionCache):  # type: ignore[misc]  # numba is untyped
             self.flush()
             kept = None
         if kept is None:
-            _say_once("compiling", f"compiling kernels for the first time; kept in {self.cache_path}")
+            _say_once("compiling", f"{COMPILING}; kept in {self.cache_path}")
         return kept
 
     def is_there(self) -> bool:
