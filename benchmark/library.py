@@ -10,6 +10,7 @@ from benchmark.conformance.checks import TrialSize
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import FrameSource, check_members
 from benchmark.contract.precision import Precision
+from benchmark.results.formats import to_markdown, to_text
 from benchmark.results.result_file import Result
 from benchmark.results.tables import Table, labelled, paired_tables, window_tables
 from benchmark.setup.flags import ComputeFlags, Flags, FolderFlags, MetricFlags, TaskFlags
@@ -90,6 +91,13 @@ class Comparison:
     def differences(self) -> tuple[Table, ...]:
         """The mean difference of every two models over the same videos, with its 95 % interval."""
         return paired_tables(labelled(self.results))
+
+    def to_markdown(self) -> str:
+        """The tables of `tables` in Markdown."""
+        return to_markdown(self.tables)
+
+    def __str__(self) -> str:
+        return to_text(self.tables)
 
 
 def compare(results: Sequence[Result]) -> Comparison:

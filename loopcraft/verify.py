@@ -90,7 +90,7 @@ def check_table(dataset: LoopcraftDataset) -> Iterator[Fault]:
             yield Fault(path=path, what=f"gives {key} {said} frames, the index {dataset.num_frames(key)}")
     for batch in table.to_batches(max_chunksize=1000):
         for key in batch["key"].to_pylist():
-            if not dataset.has(key):
+            if key not in dataset:
                 yield Fault(path=path, what=f"names episode {key}, which the index lacks")
 
 
@@ -131,9 +131,7 @@ def check_strays(dataset: LoopcraftDataset) -> Iterator[Fault]:
 
 def _is_of_episode(dataset: LoopcraftDataset, name: str) -> bool:
     """Whether a file of this name belongs to an episode of the index."""
-    return any(
-        name.endswith(suffix) and dataset.has(name.removesuffix(suffix)) for suffix in _EPISODE_SUFFIXES
-    )
+    return any(name.endswith(suffix) and name.removesuffix(suffix) in dataset for suffix in _EPISODE_SUFFIXES)
 
 
 def leftovers(dataset: LoopcraftDataset) -> list[AnyPath]:

@@ -31,7 +31,7 @@ def prepare(
     metrics = _chosen_metrics(flags.scoring, protocol)
     is_elsewhere = flags.workers.executor == "ray"  # where this machine need not have the device
     device = torch.device(flags.compute.device) if is_elsewhere else find_device(flags.compute.device)
-    episodes = episodes or open_dataset(flags.data)
+    episodes = open_dataset(flags.data) if episodes is None else episodes
     compute = Compute(device=device, precision=flags.compute.precision)
     source = source or find_source(flags.source, flags.isolation, episodes, compute)
     with ExitStack() as unless_ready:

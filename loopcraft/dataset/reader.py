@@ -63,7 +63,10 @@ class Source(Protocol):
 
 
 class LoopcraftDataset:
-    """A folder with an index.json and its episodes, which may come from a `source`; see `open_dataset`."""
+    """A folder with an index.json and its episodes, which may come from a `source`; see `open_dataset`.
+
+    It is a mapping: `len(data)`, `key in data`, `for key in data` in the order of `data.keys`, `data[key]`.
+    """
 
     def __init__(self, root: AnyPath, source: Source | None = None) -> None:
         self.root = root
@@ -73,9 +76,18 @@ class LoopcraftDataset:
         self.keys = self._index.keys
         """The names of the episodes, sorted."""
 
-    def has(self, key: str) -> bool:
-        """Whether the index names an episode."""
-        return self._index.place(key) is not None
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._index.place(key) is not None
+
+    def __getitem__(self, key: str) -> Episode:
+        """All of one episode. Raises `UserError` for a key that the index lacks."""
+        return Episode(key=key, frames=self.frames(key), states=self.states(key))
 
     def num_frames(self, key: str) -> int:
         """The length of an episode. Raises `UserError` for a key that the index lacks."""
@@ -141,10 +153,6 @@ class LoopcraftDataset:
     ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The same frames one at a time, for episodes that should not lie in memory whole."""
         return iterate_frames(*self._window(key, start, stop))
-
-    def episode(self, key: str) -> Episode:
-        """All of one episode."""
-        return Episode(key=key, frames=self.frames(key), states=self.states(key))
 
     def _window(self, key: str, start: int, stop: int | None) -> tuple[AnyPath, int, int]:
         """The video and the frames to read, compared with its checksum first unless they are few."""

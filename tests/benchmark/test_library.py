@@ -101,6 +101,8 @@ def test_results_are_compared(data: Path) -> None:
     compared = benchmark.compare(results)
     assert len(compared.tables) == 3
     assert compared.differences
+    assert compared.to_markdown().count("| copy-last") == 3
+    assert "copy-last" in str(compared)
 
 
 def test_what_does_not_fit_is_an_error_for_users(data: Path) -> None:

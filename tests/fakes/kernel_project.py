@@ -22,6 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     folder, code = arguments
     for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
         del sys.modules[name]
+    sys.dont_write_bytecode = True  # a source that changes within a second would be taken for the old one
     os.chdir(folder)
     sys.path.insert(0, folder)
     sys.path_importer_cache.clear()

@@ -156,7 +156,7 @@ def test_without_any_folder_the_kernel_runs_all_the_same(project: Path) -> None:
 
 def test_a_full_disk_costs_the_keeping_alone(project: Path) -> None:
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))"
-    command = [sys.executable, "-c", f"{full}\n{CALL}"]
+    command = [sys.executable, "-B", "-c", f"{full}\n{CALL}"]  # Python keeps bytecode cut off by the disk
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
     assert done.stdout == "4 1\n"
     assert "compiled code cannot be kept: [Errno 27] File too large" in done.stderr

@@ -42,8 +42,8 @@ def test_an_open_data_set_takes_few_bytes_an_episode(tmp_path: Path) -> None:
     assert taken < 80 * EPISODES
     assert dataset.keys[-1] == "019/999"
     assert dataset.num_frames("019/999") == 64
-    assert dataset.has("007/000")
-    assert not dataset.has("020/000")
+    assert "007/000" in dataset
+    assert "020/000" not in dataset
 
 
 def test_rows_are_written_in_groups_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,11 +51,14 @@ def to_papers_layout(root: Path) -> Path:
 
 
 def test_what_was_generated_is_what_is_read(dataset: LoopcraftDataset) -> None:
-    assert dataset.keys == KEYS
+    assert tuple(dataset) == dataset.keys == KEYS
+    assert len(dataset) == len(KEYS)
+    assert all(key in dataset for key in KEYS)
+    assert "nothing" not in dataset
     assert dataset.world_id == "fake-v1"
     for key in KEYS:
         assert dataset.num_frames(key) == 64
-        episode = dataset.episode(key)
+        episode = dataset[key]
         actions = dataset.actions(key)
         shown = FakeWorld().path(dataset.metadata.loc[key, "world_seed"], actions)
         np.testing.assert_allclose(episode.states[:, 1:], shown, atol=1e-4)
@@ -230,7 +233,7 @@ def test_what_is_no_action_never_becomes_one(root: Path, value: float) -> None:
 
 def test_damage_is_found_by_the_checksums(root: Path) -> None:
     dataset = open_dataset(root)
-    whole = {key: dataset.episode(key) for key in KEYS[:2]}
+    whole = {key: dataset[key] for key in KEYS[:2]}
     for suffix in (".mp4", ".npy"):
         first, second = (root / f"{key}{suffix}" for key in KEYS[:2])
         first.write_bytes(second.read_bytes())
