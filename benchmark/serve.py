@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import RolloutModel, start_rollout
 from benchmark.contract.precision import Precision
-from benchmark.sources.chunks import checked, guarded
+from benchmark.sources.chunks import check_chunks, guard_rollout
 from benchmark.sources.http_protocol import (
     RequestError,
     RolloutRequest,
@@ -126,8 +126,8 @@ def make_server(
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "application/octet-stream")
             self.end_headers()
-            with closing(guarded(model.name, start, compute)) as chunks:
-                write_records(checked(chunks, request.horizon_shape), self.write)
+            with closing(guard_rollout(model.name, start, compute)) as chunks:
+                write_records(check_chunks(chunks, request.horizon_shape), self.write)
 
         def answer(self, status: HTTPStatus, content: dict[str, object]) -> None:
             body = json.dumps(content).encode()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import RolloutModel
-from benchmark.sources.chunks import checked, guarded
+from benchmark.sources.chunks import check_chunks, guard_rollout
 from benchmark.sources.isolated import IsolatedModel
 from loopcraft.core.cli import run
 
@@ -80,8 +80,8 @@ def roll_out(model: RolloutModel, side: int, horizon: int) -> None:
     """One video, as the benchmark has it made."""
     context = torch.zeros(1, model.max_context, 3, side, side, dtype=torch.uint8)
     actions = torch.zeros(1, model.max_context + horizon, dtype=torch.int64)
-    chunks = guarded(model.name, lambda: model.rollout(context, actions, seeds=[0]), Compute())
-    for _ in checked(chunks, (1, horizon, 3, side, side)):
+    chunks = guard_rollout(model.name, lambda: model.rollout(context, actions, seeds=[0]), Compute())
+    for _ in check_chunks(chunks, (1, horizon, 3, side, side)):
         pass
 
 

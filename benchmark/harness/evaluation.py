@@ -25,7 +25,7 @@ from benchmark.harness.aggregate import aggregate_paired, aggregate_set
 from benchmark.harness.crashes import noting_crashes
 from benchmark.harness.provenance import hardware, provenance
 from benchmark.harness.recall_scores import recall_of, why_no_masks
-from benchmark.harness.recording import recorded
+from benchmark.harness.recording import record_blocks
 from benchmark.harness.rollout import context_frames, rollout_blocks
 from benchmark.harness.run_folder import Workspace
 from benchmark.harness.score import (
@@ -178,7 +178,10 @@ def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[st
     )
     paths = [workspace.video_path(key) if key in evaluation.recorded else None for key in keys]
     try:
-        with noting_crashes(workspace.crash_path(keys[0]), keys), closing(recorded(blocks, paths)) as kept:
+        with (
+            noting_crashes(workspace.crash_path(keys[0]), keys),
+            closing(record_blocks(blocks, paths)) as kept,
+        ):
             scores = score_videos(kept, evaluation.scorer, evaluation.episodes, evaluation.protocol, keys)
     except (UserError, OSError):
         raise

@@ -10,7 +10,7 @@ from loopcraft.core.urls import AnyPath
 from loopcraft.video.h264 import VideoWriter, video_writer
 
 
-def recorded(
+def record_blocks(
     blocks: Iterator[UInt8[np.ndarray, "B n H W 3"]], paths: Sequence[AnyPath | None]
 ) -> Generator[UInt8[np.ndarray, "B n H W 3"]]:
     """Pass blocks on; a video with a path is in its file once all have passed, and in none if they stop."""

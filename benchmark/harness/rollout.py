@@ -18,7 +18,7 @@ from benchmark.contract.conditioning import POSES
 from benchmark.contract.data import Episodes, load_actions, load_frames, load_poses, to_array, to_tensor
 from benchmark.contract.model import FrameSource, Inputs, RolloutModel, conditioning_of, start_rollout
 from benchmark.contract.protocol import EvaluationProtocol
-from benchmark.sources.chunks import checked, guarded
+from benchmark.sources.chunks import check_chunks, guard_rollout
 from loopcraft.core.cli import describe_os_error
 from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import integer_seed
@@ -43,7 +43,8 @@ def rollout_blocks(
     first = episodes.frames(keys[0], 0, 1)
     start = partial(_start, model, episodes, protocol, keys, seed=seed, device=compute.device)
     expected = (len(keys), protocol.horizon, 3, *first.shape[1:3])
-    return _blocks(map(to_array, checked(guarded(model.name, start, compute), expected)), protocol.horizon)
+    chunks = check_chunks(guard_rollout(model.name, start, compute), expected)
+    return _blocks(map(to_array, chunks), protocol.horizon)
 
 
 def context_frames(model: FrameSource, protocol: EvaluationProtocol) -> int:

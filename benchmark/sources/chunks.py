@@ -19,7 +19,7 @@ from loopcraft.core.errors import UserError
 
 
 @torch.inference_mode()
-def guarded(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Generator[Tensor]:
+def guard_rollout(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Generator[Tensor]:
     """The chunks of the model `name`: its exceptions become `ContractError`s unless meant for the user.
 
     Where the machine is at fault and not the model, they become `MachineError`s. A model that would end the
@@ -35,7 +35,7 @@ def guarded(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) 
         raise failure_of(name, error) from error
 
 
-def checked(chunks: Iterator[Tensor], expected: tuple[int, ...]) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
+def check_chunks(chunks: Iterator[Tensor], expected: tuple[int, ...]) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
     """Quantise chunk by chunk until the horizon, of shape `expected` (B, horizon, 3, H, W), is full.
 
     Raises `ContractError` where a chunk or their number is not as promised.

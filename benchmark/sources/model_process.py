@@ -19,7 +19,7 @@ import torch
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError, FrameSource, RolloutModel, start_rollout
 from benchmark.contract.precision import Precision
-from benchmark.sources.chunks import checked, guarded
+from benchmark.sources.chunks import check_chunks, guard_rollout
 from benchmark.sources.http_protocol import ModelCard, decode_request, describe
 from benchmark.sources.loading import load_model
 from benchmark.sources.machine import MachineError, PoisonedError, failure_of
@@ -133,8 +133,8 @@ def _serve(order: Order, port: Port) -> None:
 def _roll_out(model: RolloutModel, body: bytes, card: ModelCard, compute: Compute, port: Port) -> None:
     request = decode_request(body, card)
     start = partial(start_rollout, model, request.to(compute.device), request.seeds)
-    with closing(guarded(model.name, start, compute)) as chunks:
-        for chunk in checked(chunks, request.horizon_shape):
+    with closing(guard_rollout(model.name, start, compute)) as chunks:
+        for chunk in check_chunks(chunks, request.horizon_shape):
             port.send(FRAMES, chunk.cpu().contiguous().numpy().data.cast("B"))
     port.send(END, _as_json(_notes(model)))
 

@@ -252,14 +252,14 @@ def test_states_and_empty_folders_beside_a_video_are_no_choice(tmp_path: Path) -
 
 
 def test_a_failed_rollout_leaves_no_video(tmp_path) -> None:
-    from benchmark.harness.recording import recorded
+    from benchmark.harness.recording import record_blocks
 
     def broken():
         yield np.zeros((1, 4, 16, 16, 3), np.uint8)
         raise ValueError("in the middle")
 
     with pytest.raises(ValueError, match="in the middle"):
-        list(recorded(broken(), [tmp_path / "a.mp4"]))
+        list(record_blocks(broken(), [tmp_path / "a.mp4"]))
     assert list(tmp_path.iterdir()) == []
 
 
