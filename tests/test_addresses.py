@@ -1,7 +1,9 @@
 """Runs and latents at addresses: what a folder has, gone on with, mended, and read by commands."""
 
+import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from leaderboard import build, compare, submit, validate
 from loopcraft.core.errors import UserError
 from loopcraft.core.urls import AnyPath, UrlPath, existing, files_below, path_at
 from models.latents.store import open_latents
+from tests.fakes import nursery
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.object_store import BUCKET, use_s3
 from tests.fakes.training_runs import train as train_video
@@ -183,3 +186,28 @@ def test_what_other_processes_write_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     assert existing(root, ["000/a", "000/c"]) == {"000/a", "000/c"}
     subprocess.run([sys.executable, "-c", put, f"{BUCKET}/shared/000/d"], check=True)
     assert (root / "000/d").exists()
+
+
+def test_a_killed_run_goes_on_there(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = path_at(f"{use_s3(monkeypatch)}/killed")
+    flags = [
+        "--model",
+        "tests.benchmark.test_run:Shimmer",
+        "--data",
+        str(data),
+        "--protocol",
+        "loopcraft-mini",
+    ]
+    flags += ["--metrics", "psnr", "--no-isolate"]
+    store = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    stalled = nursery.start(tmp_path, "benchmark.run", *flags, "--out", str(there), STALL="1", **store)
+    until = time.monotonic() + 60
+    while not existing(there, ["scores/000/000.safetensors"]) and time.monotonic() < until:
+        time.sleep(0.1)
+    stalled.kill()
+    assert stalled.wait() == -9
+    assert "result.json" not in names(there)
+    assert run.main([*flags, "--out", str(there)]) == 0
+    assert run.main([*flags, "--out", str(tmp_path / "run")]) == 0
+    assert same(read_result(there / "result.json")) == same(read_result(tmp_path / "run" / "result.json"))
+    assert names(there) == names(tmp_path / "run")
