@@ -142,7 +142,7 @@ def _recall(results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> 
         and metric.name in RECALL_METRICS
         and all(metric.name in run.metrics for run in results.values())
     ]
-    return [*tables, *frames_tables(shared if ages.any() else (), results, ages)]
+    return [*tables, *frames_tables(shared, results, ages)] if shared and ages.any() else tables
 
 
 def _shown(results: Mapping[str, Result]) -> list[Shown]:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from benchmark.contract.precision import Precision
 from benchmark.sources.source import IsolationFlags, SourceFlags
+from loopcraft.core.cli import require_at_least
 from loopcraft.core.errors import UserError
 from loopcraft.core.urls import is_url
 from loopcraft.executors.choice import ExecutorName, check_workers
@@ -91,8 +92,8 @@ class Flags:
 
     def check(self) -> None:
         """Refuse numbers that make no sense; raises `UserError`."""
-        if self.compute.batch_size < 1 or (self.task.max_videos is not None and self.task.max_videos < 1):
-            raise UserError("--batch-size and --max-videos must be at least 1")
+        require_at_least(self.compute, batch_size=1)
+        require_at_least(self.task, max_videos=1)
         if self.workers.executor == "ray" and self.compute.device not in ("cpu", "cuda"):
             raise UserError(
                 f"--device {self.compute.device}: on Ray choose cpu or cuda, of which each worker has one"

@@ -25,12 +25,12 @@ from typing import Any, TypeVar, overload
 import numba
 from numba.core import caching
 
-PACKAGES = ("loopcraft", "benchmark", "models", "leaderboard")
+from loopcraft.core.extras import ROOMS
 
 COMPILING = "compiling kernels for the first time (seconds to a minute)"
 
 _ROOT = Path(__file__).parents[2]
-_IMPORT = re.compile(rf"^\s*(?:from|import)\s+((?:{'|'.join(PACKAGES)})\b[\w.]*)", re.MULTILINE)
+_IMPORT = re.compile(rf"^\s*(?:from|import)\s+((?:{'|'.join(ROOMS)})\b[\w.]*)", re.MULTILINE)
 
 # numba is typed in part, and these are not.
 _FunctionCache: Any = caching.FunctionCache
@@ -205,7 +205,7 @@ def kept_in() -> Path | None:
 
 def warm() -> list[str]:
     """Compile every kernel, by `warm()` of the module `warm` of each package; the names of those left out."""
-    for package in PACKAGES:
+    for package in ROOMS:
         if importlib.util.find_spec(f"{package}.warm") is not None:
             importlib.import_module(f"{package}.warm").warm()
     return [f"{kernel.__module__}.{kernel.__qualname__}" for kernel in kernels if not _is_compiled(kernel)]

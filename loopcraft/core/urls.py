@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Self, cast
 from loopcraft.core.errors import UserError
 
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/{1,3}(?P<rest>[^/].*)")
-_CHAINED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*::.*")
+_CHAINED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*::.*:/.*")
 _HUB = "hf"
 BLOCK_BYTES = 1 << 18
 """What is asked for at a time: a second or so of video at 256 x 256."""

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from loopcraft.core.jit import PACKAGES
+from loopcraft.core.jit import ROOMS
 from tests.fakes import nursery
 
 
@@ -20,7 +20,7 @@ def run_in(folder: Path, code: str, **environment: str) -> tuple[str, str]:
 def main(arguments: Sequence[str]) -> int:
     """The life of that process: forget our packages, and run the code."""
     folder, code = arguments
-    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in ROOMS]:
         del sys.modules[name]
     sys.dont_write_bytecode = True  # a source that changes within a second would be taken for the old one
     os.chdir(folder)

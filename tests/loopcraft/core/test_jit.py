@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loopcraft.core import jit
+from loopcraft.core import extras, jit
 from tests.fakes.kernel_project import run_in
 
 ROOT = Path(jit.__file__).parents[2]
@@ -42,14 +42,15 @@ GROWTH = 1
 def project(tmp_path: Path) -> Path:
     """A kernel in one package that takes a step from another and, by it, a constant from a third."""
     sources = {"benchmark/main": KERNEL, "models/steps": STEPS, "leaderboard/growth": GROWTH}
-    for package in jit.PACKAGES:
+    for package in jit.ROOMS:
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").touch()
     for name, source in sources.items():
         (tmp_path / f"{name}.py").write_text(source)
     core = tmp_path / "loopcraft" / "core"
     core.mkdir()
-    shutil.copy(jit.__file__, core / "jit.py")
+    for module in (jit, extras):
+        shutil.copy(str(module.__file__), core)
     return tmp_path
 
 
@@ -116,7 +117,7 @@ def test_every_form_of_import_is_followed(project: Path, line: str) -> None:
 
 def without_folders(project: Path) -> dict[str, str]:
     """No folder of numba's own can be made: files stand in their places."""
-    for package in jit.PACKAGES:
+    for package in jit.ROOMS:
         shutil.rmtree(project / package / "__pycache__", ignore_errors=True)
         (project / package / "__pycache__").touch()
     (project / "home").touch()
@@ -182,7 +183,7 @@ def imports_numba(source: str) -> bool:
 
 
 def test_no_kernel_is_compiled_past_the_decorator() -> None:
-    for package in (*jit.PACKAGES, "perf"):
+    for package in (*jit.ROOMS, "perf"):
         for path in sorted((ROOT / package).rglob("*.py")):
             assert imports_numba(path.read_text()) == (path == Path(jit.__file__)), path
 
@@ -194,7 +195,7 @@ def test_a_bare_njit_is_found(line: str) -> None:
 
 
 def test_every_kernel_is_compiled_by_warm() -> None:
-    for package in jit.PACKAGES:
+    for package in jit.ROOMS:
         for path in sorted((ROOT / package).rglob("*.py")):
             if "jit import" in path.read_text():
                 importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))

@@ -57,7 +57,10 @@ def test_readers_of_one_file_have_a_place_each(root: UrlPath, tmp_path: Path) ->
         assert one.read(1) == b"\n"
 
 
-@pytest.mark.parametrize("local", ["data/test", "/data/test", "hf://lab/set", "c:/data", "a b://x", "data:x"])
+@pytest.mark.parametrize(
+    "local",
+    ["data/test", "/data/test", "hf://lab/set", "c:/data", "a b://x", "data:x", "run::1", "run::1/12:30"],
+)
 def test_what_is_no_address(local: str) -> None:
     assert not is_url(local)
     assert path_at(local) == Path(local)
