@@ -17,23 +17,19 @@ from functools import partial
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import PairedMetric
 from benchmark.reporting.recall_tables import RecallTable, recall_tables
 from benchmark.reporting.returns import ages_of, frames_tables
 from benchmark.results.comparable import require_comparable
-from benchmark.results.formats import drawn
+from benchmark.results.formats import drawn, table_console
 from benchmark.results.recall import CEILINGS, FLOOR, references_in
 from benchmark.results.recall_schema import RECALL
 from benchmark.results.result_file import Result, read_results
 from loopcraft.core.cli import names_in, run
 from loopcraft.core.errors import UserError
 from loopcraft.dataset import open_dataset
-
-PLAIN_WIDTH = 240
-"""Characters a line where there is no terminal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +52,7 @@ def show(flags: Flags) -> None:
     metrics = [_metric(name, results) for name in names]
     tables = [] if flags.data is None else _tables_by_frames(flags.data, results, metrics)
     by_surface = recall_tables(results, names if flags.metrics else None)
-    console = Console()
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
+    console = table_console()
     for table in (*tables, *by_surface):
         columns = (f"{name}\n{below}" for name, below in table.columns)
         rows = ((row.label, row.is_reference, row.cells) for row in table.rows)

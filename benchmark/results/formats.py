@@ -13,11 +13,21 @@ from benchmark.results.tables import Cell, Row, Table, heading, markdown
 
 ABSENT = "–"
 BOUND = " (reference)"
+_PLAIN_WIDTH = 240
+"""Characters a line where there is no terminal."""
+
+
+def table_console() -> Console:
+    """A console for tables, which wraps none of them where there is no terminal."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    return console
 
 
 def to_text(tables: Sequence[Table]) -> str:
     """For a terminal, the best in bold where it can show that, else with an asterisk."""
-    console = Console(highlight=False)
+    console = table_console()
     with console.capture() as capture:
         for table in tables:
             console.print(_rich_table(table, mark="" if console.is_terminal else "*"))

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -263,3 +264,14 @@ def test_the_command_refuses_in_one_sentence(tmp_path, arguments, message, capsy
     paths = write(tmp_path, make_result("a"), dataclasses.replace(other, metrics={"psnr": metric}))
     assert compare.main([argument.format(*paths) for argument in arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_row_is_a_line_where_there_is_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    write_result(tmp_path / "result.json", make_result("a-model-with-a-long-name-that-fills-most-of-a-line"))
+    assert compare.main([str(tmp_path / "result.json")]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "a-model-with" in line]
+    assert len(rows) == 3
+    assert all(re.search(r"\[[\d., ]+\]", row) for row in rows)
