@@ -215,6 +215,23 @@ def test_a_job_array_makes_the_same_bytes(
     assert content(out) == latents
 
 
+def test_a_job_array_has_the_result_of_one_process(tmp_path: Path) -> None:
+    """docs/slurm.sh as two plain processes that score at the same time, then with an array of one, here."""
+    data, out = write_dataset(tmp_path / "data"), tmp_path / "array"
+    scoring = ["--model", "tests.fakes.worker_models:Noise", "--data", str(data), "--out", str(out)]
+    scoring += ["--protocol", "loopcraft-mini", "--save-videos", "2", "--no-isolate"]
+    array = [start_task(["benchmark.run", *scoring], task, 2) for task in (1, 2)]
+    assert [process.wait(120) for process in array] == [0, 0]
+    made = content(out)
+    assert not [name for name in made if name.endswith((".lock", "result.json"))]
+    found = score("Noise", data, out, "--workers", "1", "--shard", "1/1")
+    assert same(found) == same(score("Noise", data, tmp_path / "local"))
+    files, local = content(out), content(tmp_path / "local")
+    assert files.keys() == local.keys()
+    assert all(files[name] == made[name] for name in made)  # nothing was made twice
+    assert all(files[name] == local[name] for name in files if name.endswith((".mp4", "run.json")))
+
+
 def start_task(command: list[str], task: int, count: int) -> subprocess.Popen[bytes]:
     slurm = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_COUNT": count, "SLURM_CPUS_PER_TASK": 1}
     environment = {**os.environ, **{name: str(value) for name, value in slurm.items()}}
