@@ -158,7 +158,7 @@ def say(flags: Flags, name: str, seconds: float, mean_mb: float) -> None:
 def cost_of_encoding(flags: Flags, world: World, folder: Path) -> tuple[float, float]:
     """Core-seconds and megabytes of an episode's latents."""
     root, out = folder / "short", folder / "latents"
-    generate.generate(root, recipe_of(flags, flags.encode_frames), make_world=lambda: world)
+    generate.complete(root, recipe_of(flags, flags.encode_frames), make_world=lambda: world)
     dataset = open_dataset(root)
     source = WeightSource(
         checkpoint=flags.checkpoint,
