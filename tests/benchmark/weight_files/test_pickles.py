@@ -38,7 +38,7 @@ def test_no_pickle_takes_memory_for_what_it_does_not_hold(tmp_path: Path, conten
     (tmp_path / "a.ckpt").write_bytes(content)
     tracemalloc.start()
     try:
-        with pytest.raises(UserError, match="not (a file of|the) weights"):
+        with pytest.raises(UserError, match=r"not (a file of|the) weights"):
             convert("alexnet", [tmp_path / "a.ckpt"])
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
