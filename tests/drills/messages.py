@@ -138,6 +138,13 @@ def answers_of_a_process() -> Reader:
     return Reader(good=b"".join(good), read=read)
 
 
+class Unheard(Port):
+    """What it sends goes nowhere."""
+
+    def send(self, kind: bytes, content: bytes | bytearray | memoryview = b"") -> None:
+        """Nobody reads it."""
+
+
 def requests_to_a_process() -> Reader:
     """What a model's process reads once the model is loaded: rollouts."""
     order = Order(
@@ -151,7 +158,7 @@ def requests_to_a_process() -> Reader:
 
     def read(content: bytes) -> None:
         ours, theirs = socket.socketpair()
-        with ours, closing(Port(theirs.detach())) as port:
+        with ours, closing(Unheard(theirs.detach())) as port:
             ours.sendall(content)
             ours.shutdown(socket.SHUT_WR)
             try:
