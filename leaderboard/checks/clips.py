@@ -41,5 +41,10 @@ def frame_size(path: Path) -> tuple[int, int]:
         with av.open(str(path.absolute()), metadata_errors="replace") as container:
             stream = container.streams.video[0]
             return stream.height, stream.width
-    except (av.error.FFmpegError, IndexError, ValueError) as error:
+    except (
+        av.error.FFmpegError,
+        IndexError,
+        ValueError,
+        AttributeError,
+    ) as error:  # the last: no known codec
         raise UserError(f"{path}: not a readable video") from error
