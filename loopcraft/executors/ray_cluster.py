@@ -160,11 +160,19 @@ def connected(address: str | None) -> Iterator[None]:
             configure_logging=False,
         )
     except (ConnectionError, TimeoutError, RuntimeError, ValueError, RayError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(
-            f"--address {address}: no Ray cluster answers ({reason}); start one with `ray start --head`"
-        ) from error
+        raise UserError(_why_not_connected(address, error)) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _why_not_connected(address: str | None, error: Exception) -> str:
+    """What a user can do about a cluster that cannot be reached."""
+    if "InvalidAuthToken" in str(error.__cause__):
+        return (
+            f"--address {address}: the cluster wants a token; set RAY_AUTH_MODE=token, with which Ray sends "
+            "the one in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+        )
+    reason = str(error).strip().partition("\n")[0]
+    return f"--address {address}: no Ray cluster answers ({reason}); start one with `ray start --head`"

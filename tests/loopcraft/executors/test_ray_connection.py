@@ -1,0 +1,34 @@
+"""What a user is told of a Ray cluster that cannot be reached."""
+
+import pytest
+
+from loopcraft.core.errors import UserError
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: .[cluster]")
+
+WANTS_A_TOKEN = RuntimeError(
+    "Failed to connect to GCS. Last connection error: ray.exceptions.AuthenticationError: RPC error: "
+    "InvalidAuthToken: Authentication token is missing or incorrect. Note: RAY_AUTH_MODE is currently 'disabled'"
+)
+"""What Ray 2.60 raises, shortened, where `ray start` found a token and the command was not told to send it."""
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (WANTS_A_TOKEN, r"--address head:6379: the cluster wants a token; set RAY_AUTH_MODE=token"),
+        (None, r"--address head:6379: no Ray cluster answers \(Failed to connect\); start one with"),
+    ],
+)
+def test_a_cluster_out_of_reach_is_one_sentence(
+    cause: Exception | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loopcraft.executors.ray_cluster import connected
+
+    def refuse(**_: object) -> None:
+        raise ConnectionError("Failed to connect\nto it") from cause
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(UserError, match=told), connected("head:6379"):
+        pass
