@@ -8,9 +8,9 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: .[cluster]")
 
 WANTS_A_TOKEN = RuntimeError(
     "Failed to connect to GCS. Last connection error: ray.exceptions.AuthenticationError: RPC error: "
-    "InvalidAuthToken: Authentication token is missing or incorrect. Note: RAY_AUTH_MODE is currently 'disabled'"
+    "InvalidAuthToken: Authentication token is missing or incorrect."
 )
-"""What Ray 2.60 raises, shortened, where `ray start` found a token and the command was not told to send it."""
+"""What Ray 2.60 raises, shortened, where `ray start` found a token and the command does not send it."""
 
 
 @pytest.mark.parametrize(
