@@ -7,6 +7,8 @@ Nodes that join are used. Workers end once no range is left: their place may be 
 
 import logging
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -151,6 +153,7 @@ def connected(address: str | None) -> Iterator[None]:
         yield
         return
     logging.getLogger("ray").setLevel(logging.ERROR)  # the command has one line of progress, and no other
+    when_told_to_end = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address,
@@ -161,6 +164,8 @@ def connected(address: str | None) -> Iterator[None]:
         )
     except (ConnectionError, TimeoutError, RuntimeError, ValueError, RayError) as error:
         raise UserError(_why_not_connected(address, error)) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, when_told_to_end)  # Ray has put its own there
     try:
         yield
     finally:

@@ -1,5 +1,8 @@
 """What a user is told of a Ray cluster that cannot be reached."""
 
+import signal
+import sys
+
 import pytest
 
 from loopcraft.core.errors import UserError
@@ -32,3 +35,17 @@ def test_a_cluster_out_of_reach_is_one_sentence(
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(UserError, match=told), connected("head:6379"):
         pass
+
+
+def test_what_ends_the_command_is_ours_and_not_rays(monkeypatch: pytest.MonkeyPatch) -> None:
+    from loopcraft.executors.ray_cluster import connected
+
+    ours = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, lambda *_: sys.exit(15)))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    try:
+        with connected("head:6379"):
+            assert signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, ours)
