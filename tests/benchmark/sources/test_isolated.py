@@ -16,7 +16,7 @@ from benchmark.conformance.checks import process_state
 from benchmark.results.result_file import Result, read_result
 from benchmark.sources.source import IsolationFlags
 from loopcraft.core.errors import UserError
-from tests.fakes import isolated_models
+from tests.fakes import isolated_models, nursery
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.isolated_models import WAYS
 
@@ -146,6 +146,16 @@ def test_a_model_that_cannot_be_loaded_is_a_sentence(data, tmp_path, capsys, fac
         assert said.count("isolated_models.py") == (factory != "missing")
         assert ("model_process.py" in said) == factory.startswith("crash")  # of ours, only what is on the way
         assert not (tmp_path / "out").exists()
+
+
+def test_a_crash_where_there_is_no_process_of_its_own_says_where_it_was(data, tmp_path) -> None:
+    flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "out")]
+    flags += ["--model", f"{MODELS}:crash_when_made", "--no-isolate"]
+    command = nursery.start(tmp_path, "benchmark.run", *flags)
+    assert command.wait() == -signal.SIGSEGV
+    assert command.err.startswith("Fatal Python error: Segmentation fault\n")
+    assert "in crash_when_made" in command.err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
