@@ -1,4 +1,7 @@
-"""Models in processes of their own: the same scores, whatever they do, and nothing of them is left."""
+"""Models in processes of their own: the same scores, whatever they do, and nothing of them is left.
+
+Some of the processes are fresh interpreters, others forks of one that has imported torch.
+"""
 
 import os
 import re
@@ -19,6 +22,8 @@ from loopcraft.core.errors import UserError
 from tests.fakes import isolated_models
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.isolated_models import WAYS
+
+pytest_plugins = ["tests.fakes.forked_companions"]
 
 ROOT = Path(__file__).parents[3]
 MODELS = isolated_models.__name__
@@ -60,8 +65,10 @@ def nothing_is_left():
 
 
 @pytest.mark.parametrize("model", ["copy-last", "Counting", "Posed"])
-def test_scores_are_the_same_in_a_process_of_its_own(data, tmp_path, model: str) -> None:
+def test_scores_are_the_same_in_a_process_of_its_own(data, tmp_path, model: str, request) -> None:
     """A worker's model, too, has one."""
+    if model != "copy-last":
+        request.getfixturevalue("forked_companions")
     flags = ["--batch-size", "2", "--max-videos", "5"]
     workers = ["--workers", "2"] if model == "copy-last" else []
     apart = score(model, data, tmp_path / "apart", "--isolate", *flags, *workers)
@@ -97,6 +104,7 @@ run.main([*flags, "{MODELS}:Spoiling", "--out", {str(tmp_path / "spoiling")!r}, 
     assert not path.exists() or read_result(path).metrics != honest.metrics
 
 
+@pytest.mark.usefixtures("forked_companions")
 def test_whatever_a_model_does_fails_its_video_alone(data, tmp_path, capsys) -> None:
     flags = ["--batch-size", "4", "--metrics", "psnr"]
     bounds = ["--timeout", "5", "--memory-limit", "1.5"]
@@ -121,6 +129,7 @@ def test_whatever_a_model_does_fails_its_video_alone(data, tmp_path, capsys) -> 
     assert "isolated_models.py" in failures[f"{hung:03d}"]  # where it was
 
 
+@pytest.mark.usefixtures("forked_companions")
 def test_the_kind_of_a_model_decides_where_it_runs(data, tmp_path, capsys) -> None:
     score("LooksUp", data, tmp_path / "looked", "--max-videos", "1", "--metrics", "psnr")
     flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "out")]
@@ -129,6 +138,7 @@ def test_the_kind_of_a_model_decides_where_it_runs(data, tmp_path, capsys) -> No
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("forked_companions")
 @pytest.mark.parametrize(
     ("factory", "message"),
     [
@@ -190,6 +200,7 @@ def _is_running(process: str) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("forked_companions")
 def test_evaluate_isolates_a_model_that_it_is_given_by_name(data) -> None:
     options = {"protocol": "loopcraft-mini", "metrics": ["psnr"], "max_videos": 2}
     apart = benchmark.evaluate(f"{MODELS}:Counting", data, isolate=True, **options)
