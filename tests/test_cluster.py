@@ -25,6 +25,7 @@ from loopcraft.executors.choice import open_executor
 from models import encode
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.folder_content import content
+from tests.fakes.growing_cluster import growing_cluster
 from tests.fakes.object_store import BUCKET, use_s3
 from tests.fakes.ray_cluster import be_spent_once, die, die_once, fail, killed_once, state_of, two_nodes
 from tests.fakes.worker_models import SECOND
@@ -215,6 +216,20 @@ def test_a_cluster_that_loses_a_node_makes_the_same_bytes(
     out = f"s3://{BUCKET}/latents"
     assert encode.main([str(root), "--out", out, *ENCODED, *on_ray]) == 0
     assert content(path_at(out)) == latents
+
+
+@needs_ray
+def test_a_cluster_that_grows_makes_the_same_bytes(expected: dict[str, bytes], tmp_path: Path) -> None:
+    """The head has no processor: what is made is made by nodes that the autoscaler added."""
+    root = tmp_path / "set"
+    with growing_cluster(most_nodes=2) as growing:
+        command = [sys.executable, "-m", "loopcraft.generate", "--out", str(root), *RECIPE, "--workers", "2"]
+        command += ["--executor", "ray", "--address", growing.address]
+        done = subprocess.run(command, env=growing.environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert growing.num_nodes == 2
+    assert masks.main([str(root), "--workers", "1"]) == 0
+    assert content(root) == expected
 
 
 def test_a_job_array_makes_the_same_bytes(

@@ -148,10 +148,12 @@ class Workspace:
 
     @property
     def alone(self) -> Sequence[str]:
-        """The videos that are made one by one."""
+        """The videos that are made one by one; raises `UserError` where the file names none."""
         path = self.root / "alone.json"
         found = read_json(path) if path.exists() else []
-        return found if isinstance(found, list) else []
+        if not isinstance(found, list) or not all(isinstance(key, str) for key in found):
+            raise UserError(f"{path}: no list of videos; delete it and run the same command again")
+        return found
 
     def save_result(self, result: Result) -> None:
         """The run is finished."""

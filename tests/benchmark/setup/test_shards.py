@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmark import run
-from benchmark.harness import run_folder
 from benchmark.harness.run_folder import Workspace
 from benchmark.results.result_file import Result, read_result
-from loopcraft.core.files import write_json
 from loopcraft.core.writing import writing_to
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.worker_models import SECOND, Noise
@@ -121,17 +119,3 @@ def test_a_shard_that_is_none_is_one_sentence(
         f"error: --shard {shard}: choose i/n with 1 <= i <= n <= 3 videos, like 2/8\n"
     )
     assert not out.exists()
-
-
-def test_two_shards_that_begin_at_once_are_of_one_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The other one writes run.json and a score while this one looks whether the folder is empty."""
-
-    def other_begins(path: Path) -> bool:
-        write_json(tmp_path / "run.json", {"seed": 0})
-        return False
-
-    (tmp_path / "scores").mkdir()
-    monkeypatch.setattr(run_folder, "is_passing", other_begins)
-    Workspace(tmp_path).claim({"seed": 0}, together=True)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -216,3 +217,18 @@ def test_ctrl_c_at_any_moment_leaves_no_lock_held() -> None:
     found._process._waitpid_lock = InterruptedLock()  # type: ignore[attr-defined]
     assert "took longer than 0.2 s" in str(ending(found, 0.2))
     assert not is_running(found._process.pid)
+
+
+def test_a_port_takes_no_memory_for_what_has_not_come() -> None:
+    ours, theirs = socket.socketpair()
+    ours.sendall(HEADER.pack(b"R", 1 << 33) + b"abc")
+    ours.close()
+    port = Port(theirs.detach())
+    tracemalloc.start()
+    try:
+        with pytest.raises(EOFError):
+            port.receive(1 << 40)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+        port.close()
