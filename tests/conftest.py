@@ -1,8 +1,12 @@
-"""The order of the tests: what takes longest comes first, or at the end one worker waits for another.
+"""The order of the tests, and what the garbage collector need not look at again and again.
 
-Of two workers the second begins in the middle, which lies among the models: tests that need no kernels, while
-the first compiles those of the worlds for both.
+What takes longest comes first, or at the end one worker waits for another. Of two workers the second begins
+in the middle, which lies among the models: tests that need no kernels, while the first compiles those of the
+worlds for both.
 """
+
+import gc
+from collections.abc import Iterator
 
 import pytest
 
@@ -28,3 +32,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((place for place, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST))
 
     items.sort(key=rank)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Import all tests without a collection, and leave what they import out of all later ones."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """What lives to the end is collected there: some libraries complain of what is not."""
+    gc.unfreeze()

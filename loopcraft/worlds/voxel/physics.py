@@ -117,7 +117,8 @@ def _simulate(
         else:
             push = -_INPUT * sines[heading], _INPUT * sines[(heading + 9) % 36]
         on_ground, cooldown = _tick(scene, position, velocity, push, jump, on_ground, cooldown, cells)
-        poses[tick, :3] = position
+        for axis in range(3):
+            poses[tick, axis] = position[axis]
         poses[tick, 3] = heading * TURN_DEGREES_PER_TICK - (360 if heading >= 18 else 0)
         poses[tick, 4] = 0.0
     return len(actions)
@@ -198,14 +199,14 @@ def _slide(
     if distance > 0:
         end = ceil(position[axis] + _ABOVE[axis] + distance - _CLEARANCE) - scene.origin[axis]
         for cell in range(cells[axis, 1], end):
-            cells[axis] = cell, cell + 1
+            cells[axis, 0], cells[axis, 1] = cell, cell + 1
             if _meets(scene, _SOLID, cells):
                 position[axis] = cell + scene.origin[axis] - _ABOVE[axis]
                 return True
     elif distance < 0:
         end = floor(position[axis] - _BELOW[axis] + distance + _CLEARANCE) - scene.origin[axis]
         for cell in range(cells[axis, 0] - 1, end - 1, -1):
-            cells[axis] = cell, cell + 1
+            cells[axis, 0], cells[axis, 1] = cell, cell + 1
             if _meets(scene, _SOLID, cells):
                 position[axis] = cell + 1 + scene.origin[axis] + _BELOW[axis]
                 return True

@@ -1,11 +1,13 @@
-"""Models in processes of their own: the same scores, whatever they do, and nothing of them is left."""
+"""Models in processes of their own: the same scores, whatever they do, and nothing of them is left.
+
+Some of the processes are fresh interpreters, others forks of one that has imported torch.
+"""
 
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,8 @@ from tests.fakes import isolated_models, nursery
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.isolated_models import WAYS
 
-ROOT = Path(__file__).parents[3]
+pytest_plugins = ["tests.fakes.forked_companions"]
+
 MODELS = isolated_models.__name__
 
 
@@ -29,10 +32,14 @@ def data(tmp_path_factory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data"), num_videos=len(WAYS))
 
 
-def score(model: str, data: Path, out: Path, *more: str, code: int = 0) -> Result:
+def command(model: str, data: Path, out: Path, *more: str) -> list[str]:
     spec = model if "-" in model else f"{MODELS}:{model}"
     flags = ["--model", spec, "--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini"]
-    assert run.main([*flags, "--save-videos", "1", *more]) == code
+    return [*flags, "--save-videos", "1", *more]
+
+
+def score(model: str, data: Path, out: Path, *more: str, code: int = 0) -> Result:
+    assert run.main(command(model, data, out, *more)) == code
     return read_result(out / "result.json")
 
 
@@ -60,8 +67,10 @@ def nothing_is_left():
 
 
 @pytest.mark.parametrize("model", ["copy-last", "Counting", "Posed"])
-def test_scores_are_the_same_in_a_process_of_its_own(data, tmp_path, model: str) -> None:
+def test_scores_are_the_same_in_a_process_of_its_own(data, tmp_path, model: str, request) -> None:
     """A worker's model, too, has one."""
+    if model != "copy-last":
+        request.getfixturevalue("forked_companions")
     flags = ["--batch-size", "2", "--max-videos", "5"]
     workers = ["--workers", "2"] if model == "copy-last" else []
     apart = score(model, data, tmp_path / "apart", "--isolate", *flags, *workers)
@@ -84,19 +93,15 @@ def test_what_a_model_does_to_its_process_reaches_no_score(data, tmp_path) -> No
 
 def test_without_a_process_of_its_own_the_same_model_spoils_the_scores(data, tmp_path) -> None:
     """Or the test before proves nothing."""
-    program = f"""
-from benchmark import run
-flags = ["--data", {str(data)!r}, "--protocol", "loopcraft-mini", "--metrics", "psnr", "--max-videos", "1"]
-flags += ["--save-videos", "0", "--model"]
-run.main([*flags, "{MODELS}:Honest", "--out", {str(tmp_path / "honest")!r}, "--no-isolate"])
-run.main([*flags, "{MODELS}:Spoiling", "--out", {str(tmp_path / "spoiling")!r}, "--no-isolate"])
-"""
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
-    honest = read_result(tmp_path / "honest" / "result.json")
+    flags = ["--max-videos", "1", "--metrics", "psnr", "--no-isolate"]
+    honest = score("Honest", data, tmp_path / "honest", *flags)
+    spoiling = command("Spoiling", data, tmp_path / "spoiling", *flags)
+    nursery.start(tmp_path, "benchmark.run", *spoiling).wait()
     path = tmp_path / "spoiling" / "result.json"
     assert not path.exists() or read_result(path).metrics != honest.metrics
 
 
+@pytest.mark.usefixtures("forked_companions")
 def test_whatever_a_model_does_fails_its_video_alone(data, tmp_path, capsys) -> None:
     flags = ["--batch-size", "4", "--metrics", "psnr"]
     bounds = ["--timeout", "5", "--memory-limit", "1.5"]
@@ -121,6 +126,7 @@ def test_whatever_a_model_does_fails_its_video_alone(data, tmp_path, capsys) -> 
     assert "isolated_models.py" in failures[f"{hung:03d}"]  # where it was
 
 
+@pytest.mark.usefixtures("forked_companions")
 def test_the_kind_of_a_model_decides_where_it_runs(data, tmp_path, capsys) -> None:
     score("LooksUp", data, tmp_path / "looked", "--max-videos", "1", "--metrics", "psnr")
     flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "out")]
@@ -129,6 +135,7 @@ def test_the_kind_of_a_model_decides_where_it_runs(data, tmp_path, capsys) -> No
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("forked_companions")
 @pytest.mark.parametrize(
     ("factory", "message"),
     [
@@ -173,24 +180,26 @@ def test_what_does_not_go_together_is_refused(data, tmp_path, capsys, flags, mes
     assert message in capsys.readouterr().err
 
 
+def wait_until(is_so: Callable[[], bool], patience_s: float = 300.0) -> None:
+    until = time.monotonic() + patience_s
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_however_a_run_ends_its_model_ends_too(data, tmp_path, number: int) -> None:
-    command = [sys.executable, "-m", "benchmark.run", "--model", f"{MODELS}:Hanging", "--data", str(data)]
-    command += ["--out", str(tmp_path / "out"), "--protocol", "loopcraft-mini", "--metrics", "psnr"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stderr is not None
-        assert any("it hangs" in line for line in running.stderr)
-        models = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
-        running.send_signal(number)
-        said = running.communicate(timeout=300)[1]
-    assert running.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}[number]
+    flags = command("Hanging", data, tmp_path / "out", "--metrics", "psnr")
+    running = nursery.start(tmp_path, "benchmark.run", *flags)
+    wait_until(lambda: "it hangs" in running.err)
+    models = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    os.kill(running.pid, number)
+    assert running.wait() == {signal.SIGINT: 130, signal.SIGKILL: -9}[number]
+    said = running.err
     assert ("interrupted; run the same command again" in said) == (number != signal.SIGKILL)
     assert "Traceback" not in said
     assert models
-    until = time.monotonic() + 10
-    while any(_is_running(model) for model in models) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not any(_is_running(model) for model in models)
+    wait_until(lambda: not any(_is_running(model) for model in models), patience_s=10)
 
 
 def _is_running(process: str) -> bool:
@@ -200,6 +209,7 @@ def _is_running(process: str) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("forked_companions")
 def test_evaluate_isolates_a_model_that_it_is_given_by_name(data) -> None:
     options = {"protocol": "loopcraft-mini", "metrics": ["psnr"], "max_videos": 2}
     apart = benchmark.evaluate(f"{MODELS}:Counting", data, isolate=True, **options)

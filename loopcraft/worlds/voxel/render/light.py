@@ -32,6 +32,7 @@ def fill_corner_light(
     """
     levels = flood_levels(padded, shape, glow)
     cells = np.where(shape[padded] == CUBE, np.uint8(0), BRIGHTNESS[levels])
+    light[:3], light[3] = 0, cells
     _average_corners(cells, light)
 
 
@@ -112,14 +113,12 @@ def _spread(
 
 @kernel
 def _average_corners(cells: UInt8[np.ndarray, "X Z Y"], light: UInt8[np.ndarray, "4 X Z Y"]) -> None:
-    """Fill the three corner planes and the cells.
+    """Fill the three corner planes but for their borders.
 
     A corner is 0.2 of the brightest of its four cells plus 0.2 of their sum: with equal light, 1.0, 0.8, 0.6
     and 0.4 for none, one, two and three opaque cells.
     """
     size_x, size_z, size_y = cells.shape
-    light[:3] = 0
-    light[3] = cells
     for x in range(1, size_x):
         for z in range(1, size_z):
             here, west, north, corner = cells[x, z], cells[x - 1, z], cells[x, z - 1], cells[x - 1, z - 1]

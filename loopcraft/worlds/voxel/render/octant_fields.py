@@ -111,8 +111,8 @@ def _choose(widths: Widths, best_width: Column, best_height: Column) -> None:
     As heights double, a box beats all lower ones in that if it is wider than half its height, and only then.
     Of equals it is the lower, or a higher one that is as wide.
     """
-    best_width[:] = widths[0]
-    best_height[:] = 0
+    for y in range(best_width.size):
+        best_width[y], best_height[y] = widths[0, y], 0
     for height in range(1, NUM_HEIGHTS):
         half, code = np.uint8(1 << height >> 1), np.uint8(height << WIDTH_BITS)
         for y in range(best_width.size):

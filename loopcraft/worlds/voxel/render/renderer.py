@@ -62,7 +62,7 @@ class Renderer:
         self._colors = np.empty(pixels, np.int32)
         self._edges = np.empty(pixels, np.int64)
         self._offsets = BOX if quality == "best" else DIAGONAL
-        self._fine_screen = np.empty((3, len(self._offsets) * pixels), np.float32)
+        self._fine_screen = np.empty(3 * len(self._offsets) * pixels, np.float32)
         self._fine_hits = new_hits(len(self._offsets) * pixels)
         self._fine_colors = np.empty(len(self._offsets) * pixels, np.int32)
 
@@ -86,7 +86,8 @@ class Renderer:
 
     def _resample(self, scene: Scene, sky: Sky, view: View, edges: Int64[np.ndarray, " E"]) -> None:
         """Replace the colours of the listed pixels by means of more samples."""
-        fine = self._fine_screen[:, : -(-len(self._offsets) * len(edges) // PACKET) * PACKET]
+        num_samples = -(-len(self._offsets) * len(edges) // PACKET) * PACKET
+        fine = self._fine_screen[: 3 * num_samples].reshape(3, num_samples)  # as whole as the centres
         spread_samples(self._centres, edges, self._offsets * self.pixel_size, fine)
         view = view._replace(pixel_size=np.float32(self.pixel_size / 2))
         trace(scene, view, fine, self._fine_hits)

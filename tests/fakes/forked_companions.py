@@ -1,0 +1,177 @@
+"""Companions that need import nothing: forks of a process that has done so, where no start is tested.
+
+A companion that loads a model takes more than a second to import torch, a fork of one that has takes none.
+The process that forks has one thread and nothing of the tests in it; a fork gets its session, its
+environment, its descriptors and its report of crashes as `Companion` gives them to a fresh interpreter.
+"""
+
+import atexit
+import faulthandler
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from loopcraft.companions import companion
+
+ROOT = Path(__file__).resolve().parents[2]
+IMPORTED = ("benchmark.sources.model_process", "tests.fakes.isolated_models")
+_LARGEST = 1 << 20
+_lock = threading.Lock()
+
+
+@pytest.fixture
+def forked_companions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Companions of this process are forks; none is left at the end."""
+    monkeypatch.setattr(companion, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": _Forked}))
+    yield
+    assert _ask({"left": True}) == 0
+
+
+class _Forked:
+    """As much of `subprocess.Popen` as a companion uses."""
+
+    def __init__(
+        self, command: list[str], *, pass_fds: tuple[int, int], start_new_session: bool, **pipes: int
+    ) -> None:
+        assert start_new_session
+        _, _, _, path, module, function, *_ = command
+        reads, stdin = os.pipe()
+        stdout, writes = os.pipe()
+        question = {"path": path, "module": module, "function": function, "cwd": os.getcwd()}
+        self.pid = _ask(question | {"environment": dict(os.environ)}, (*pass_fds, reads, writes))
+        os.close(reads)
+        os.close(writes)
+        self.stdin, self.stdout = os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb")
+        self._code: int | None = None
+        self._polling = threading.Lock()
+
+    def poll(self) -> int | None:
+        """Its exit code, None as long as it runs."""
+        with self._polling:  # two threads ask
+            if self._code is None:
+                self._code = _ask({"poll": self.pid})
+            return self._code
+
+    def wait(self, timeout: float = 900.0) -> int:
+        """Its exit code, once it has ended."""
+        until = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired("a companion", timeout)
+            time.sleep(0.005)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send it, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+@cache
+def _zygote() -> socket.socket:
+    """The connection to the process that forks, which ends where the connection does."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        zygote = subprocess.Popen(
+            [sys.executable, "-m", "tests.fakes.forked_companions", str(theirs.fileno())],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            cwd=ROOT,
+        )
+    atexit.register(zygote.wait)
+    atexit.register(ours.close)
+    return ours
+
+
+def _ask(question: dict[str, Any], descriptors: tuple[int, ...] = ()) -> Any:
+    with _lock:
+        socket.send_fds(_zygote(), [json.dumps(question).encode()], descriptors)
+        return json.loads(_zygote().recv(_LARGEST))
+
+
+def _serve(connection: socket.socket) -> None:
+    """Fork for every question that says what for; tell the exit codes of forks, and how many are left."""
+    for name in IMPORTED:
+        import_module(name)
+    gc.freeze()
+    left: set[int] = set()
+    while True:
+        content, descriptors, _, _ = socket.recv_fds(connection, _LARGEST, 4)
+        if not content:
+            return
+        question = json.loads(content)
+        answer: int | None
+        if "poll" in question:
+            pid, status = os.waitpid(question["poll"], os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if pid else None
+            left -= {pid}
+        elif "left" in question:
+            answer = len(left)
+        else:
+            answer = os.fork()
+            if answer == 0:
+                connection.close()
+                _become(descriptors, **question)
+            left.add(answer)
+            while os.getsid(answer) != answer:
+                time.sleep(0.001)
+            for descriptor in descriptors:
+                os.close(descriptor)
+        connection.send(json.dumps(answer).encode())
+
+
+def _become(
+    descriptors: list[int],
+    *,
+    path: str,
+    module: str,
+    function: str,
+    cwd: str,
+    environment: dict[str, str],
+) -> None:
+    """A companion's whole life."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    link, report, reads, writes = descriptors
+    for descriptor, numbers in ((reads, (0,)), (writes, (1, 2))):
+        for number in numbers:
+            os.dup2(descriptor, number)
+        os.close(descriptor)
+    faulthandler.enable(report)
+    faulthandler.register(signal.SIGUSR1, report)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:] = json.loads(path)
+    code: Any = 0
+    try:
+        getattr(import_module(module), function)(link)
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 1)
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
