@@ -1,9 +1,13 @@
 """Score a model on a data set: roll out every video, score every frame, write one result file.
 
 Progress is stored on disk: run the same command again to resume.
+
+--shard 2/8 scores the second eighth of the videos, on any machine. Shards of one run may write to one folder
+at the same time; they write no result. Run the same command once more without --shard: it scores what killed
+shards left out and writes the result.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from rich.console import Console
@@ -13,41 +17,66 @@ from benchmark.harness.progress import plan_line, score_with_progress
 from benchmark.harness.run_folder import RESULT, Workspace
 from benchmark.results.recall_schema import RECALL
 from benchmark.results.result_file import Result
-from benchmark.setup.flags import Flags
+from benchmark.setup.flags import WHOLE, Flags
 from benchmark.setup.prepare import prepare
-from benchmark.setup.whole_run import Score, complete
+from benchmark.setup.whole_run import Score, complete, complete_shard
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, run
 from loopcraft.core.urls import path_at
 
 
 def evaluate(flags: Flags) -> int:
-    """Score what is missing, then write the result."""
-    given, flags = flags.out, flags.with_absolute_paths()
-    result = _evaluate(flags, prepare(flags))
-    print(f"wrote {path_at(given) / RESULT}")
-    return EXIT_FAILED if result.failed and not flags.source.allow_partial else EXIT_OK
+    """Score what is missing, then write the result; of a shard, say how far it is."""
+    given, flags = path_at(flags.out), flags.with_absolute_paths()
+    evaluation = prepare(flags)
+    if flags.workers.shard == WHOLE:
+        failed, last = _evaluate(flags, evaluation), f"wrote {given / RESULT}"
+    else:
+        failed = complete_shard(flags, evaluation, say=_warn, follow=partial(_follow, evaluation))
+        _tell_failures(flags, evaluation, failed)
+        scored = len(evaluation.keys) - len(failed)
+        last = (
+            f"{given}: shard {flags.workers.shard} has scores of {scored} videos; when all shards have "
+            "ended, the same command without --shard writes the result"
+        )
+    print(last)
+    return EXIT_FAILED if failed and not flags.source.allow_partial else EXIT_OK
 
 
-def _evaluate(flags: Flags, evaluation: Evaluation) -> Result:
-    console = Console(stderr=True, highlight=False)
-
-    def say(text: str, style: str | None = None) -> None:
-        console.print(printable(text), style=style, markup=False, soft_wrap=True)
-
-    def follow(score: Score, workspace: Workspace) -> dict[str, str]:
-        say(plan_line(evaluation, workspace))
-        return score_with_progress(score, evaluation, workspace, console)
-
-    result = complete(flags, evaluation, say=partial(say, style="yellow"), follow=follow)
-    for name, reason in {**result.absent, **result.failed}.items():
+def _evaluate(flags: Flags, evaluation: Evaluation) -> Mapping[str, str]:
+    """Bring the run to its result; returns which videos failed, and why."""
+    result = complete(flags, evaluation, say=_warn, follow=partial(_follow, evaluation))
+    for name, reason in result.absent.items():
         if name != RECALL:  # said before the run
-            say(f"{name}: {reason}", "red")
+            _say(f"{name}: {reason}", "red")
     for note in _notes(result):
-        say(note, "yellow")
-    if result.failed:
-        count = f"{len(result.failed)} of {len(evaluation.keys)}"
-        say(f"{count} videos are left out; tracebacks are in {path_at(flags.out) / 'failures'}")
-    return result
+        _warn(note)
+    _tell_failures(flags, evaluation, result.failed)
+    return result.failed
+
+
+def _tell_failures(flags: Flags, evaluation: Evaluation, failed: Mapping[str, str]) -> None:
+    for key, reason in failed.items():
+        _say(f"{key}: {reason}", "red")
+    if failed:
+        count = f"{len(failed)} of {len(evaluation.keys)}"
+        _say(f"{count} videos are left out; tracebacks are in {path_at(flags.out) / 'failures'}")
+
+
+def _follow(evaluation: Evaluation, score: Score, workspace: Workspace) -> dict[str, str]:
+    """Score with a line on what is going to happen, and a line of progress."""
+    _say(plan_line(evaluation, workspace))
+    return score_with_progress(score, evaluation, workspace, _console())
+
+
+def _console() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def _say(text: str, style: str | None = None) -> None:
+    _console().print(printable(text), style=style, markup=False, soft_wrap=True)
+
+
+_warn = partial(_say, style="yellow")
 
 
 def _notes(result: Result) -> Iterator[str]:

@@ -6,8 +6,9 @@
 #   sbatch --dependency=afterany:$job --array=1-1 docs/slurm.sh $set
 #
 # The second sbatch is the same with an array of one: it does what killed tasks left out, and writes table, checksums
-# and index. A task that was killed goes on where it was when it is queued again. So for loopcraft.masks DIR and
-# models.encode DIR --out LATENTS.
+# and index. A task that was killed goes on where it was when it is queued again. So for loopcraft.masks DIR,
+# models.encode DIR --out LATENTS and benchmark.run --model NAME --data DIR --out RUN, which writes its result then.
+# LOOPCRAFT_WORKERS=1 sbatch --gres=gpu:1 ... gives benchmark.run one process, so one model, on a GPU of each task.
 #SBATCH --job-name=loopcraft
 #SBATCH --cpus-per-task=16
 #SBATCH --mem-per-cpu=1G
@@ -15,4 +16,4 @@
 #SBATCH --requeue
 set -euo pipefail
 export OMP_NUM_THREADS=1
-exec python -m "$@" --workers "$SLURM_CPUS_PER_TASK" --shard "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT"
+exec python -m "$@" --workers "${LOOPCRAFT_WORKERS:-$SLURM_CPUS_PER_TASK}" --shard "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT"

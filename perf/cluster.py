@@ -4,7 +4,8 @@
     python -m perf.cluster --world plaza-v1 --resolution 64 --num-frames 256
 
 Core-hours are processor time of one worker, the second and later episodes of a sample, times the number of
-episodes; bytes are those of the sample's files. Ray's workers are timed from when all of them are warm.
+episodes; bytes are those of the sample's files. What encode costs is measured on episodes of fewer frames, as
+it does the same with each frame. Ray's workers are timed from when all of them are warm.
 """
 
 import tempfile
@@ -15,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.setup.flags import Flags as RunFlags
 from benchmark.setup.flags import FolderFlags, TaskFlags
@@ -23,6 +26,7 @@ from benchmark.setup.workers import Assignment, expected_of, make_worker, score_
 from benchmark.sources.source import SourceFlags
 from loopcraft import generate
 from loopcraft.core import cli
+from loopcraft.core.errors import UserError
 from loopcraft.core.urls import num_bytes
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
 from loopcraft.executors.base import Executor
@@ -31,7 +35,10 @@ from loopcraft.generation.recipe import Recipe
 from loopcraft.generation.simulated import make_episode
 from loopcraft.masks import make_masks, usual_cell
 from loopcraft.worlds import make_surface_world, make_world
-from loopcraft.worlds.base import SurfaceWorld
+from loopcraft.worlds.base import SurfaceWorld, World
+from models.encode import encode_video, place_encoder
+from models.latents.store import video_name
+from models.zoo.loading import WeightSource, load_autoencoder
 
 Command = Literal["generate", "masks", "run"]
 
@@ -47,6 +54,11 @@ class Flags:
     """Episodes that are made after one to warm up."""
     episodes: int = 200_000
     """Episodes that the figures are scaled to."""
+    encode_frames: int = 64
+    """Frames of the episodes that are encoded, on the processor; 0: leave encode out."""
+    checkpoint: str | None = None
+    """Whose autoencoder encodes, as in published; by default one of its size with random weights, which takes
+    as long."""
     upload_mb_s: float = 50.0
     """Megabytes a second of the connection to the Hub: an assumption."""
     workers: tuple[int, ...] = (1, 2)
@@ -57,12 +69,12 @@ class Flags:
     """What benchmark.run scores, over the 192 frames of loopcraft-mini."""
 
 
-def processor_seconds(job: Callable[[Any, Any], object], items: Sequence[Any], world: object) -> float:
+def processor_seconds(job: Callable[[Any, Any], object], items: Sequence[Any], state: object) -> float:
     """Processor time an item in this process, without the first."""
-    job(world, items[0])
+    job(state, items[0])
     started = time.process_time()
     for item in items[1:]:
-        job(world, item)
+        job(state, item)
     return (time.process_time() - started) / (len(items) - 1)
 
 
@@ -98,13 +110,7 @@ def measure(flags: Flags) -> None:
     total = flags.sample + 1
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / "set"
-        recipe = Recipe(
-            world=flags.world,
-            split="train",
-            num_episodes=total,
-            num_frames=flags.num_frames,
-            resolution=flags.resolution,
-        )
+        recipe = recipe_of(flags, flags.num_frames)
         world = make_world(flags.world, resolution=flags.resolution, quality="default")
         make = partial(make_episode, root=Path(temporary) / "trial", recipe=recipe, chosen=None)
         making = processor_seconds(make, range(total), world)
@@ -116,19 +122,56 @@ def measure(flags: Flags) -> None:
         masking = processor_seconds(mask, dataset.keys, surfaces())
         size = f"{flags.num_frames} frames of {flags.resolution} x {flags.resolution}"
         print(f"{flags.world}, {flags.sample} episodes of {size}; scaled to {flags.episodes:,}")
-        for name, seconds, suffixes in (
-            ("generate", making, (".mp4", ".npy")),
-            ("masks", masking, (".seen.npz",)),
-        ):
-            mean = megabytes(dataset, suffixes)
-            hours, gigabytes = seconds * flags.episodes / 3600, mean * flags.episodes / 1000
-            upload = gigabytes * 1000 / flags.upload_mb_s / 3600
-            print(
-                f"{name:9s} {seconds:7.2f} core-seconds an episode -> {hours:8,.0f} core-hours; "
-                f"{mean:6.2f} MB an episode -> {gigabytes:7,.0f} GB, "
-                f"{upload:.1f} hours of upload at {flags.upload_mb_s:g} MB/s"
-            )
+        say(flags, "generate", making, megabytes(dataset, (".mp4", ".npy")))
+        say(flags, "masks", masking, megabytes(dataset, (".seen.npz",)))
+        if flags.encode_frames:
+            try:
+                say(flags, "encode", *cost_of_encoding(flags, world, Path(temporary)))
+            except UserError as error:  # its frames are larger
+                print(f"encode is left out: {error}")
         compare(flags, recipe, dataset, Path(temporary))
+
+
+def recipe_of(flags: Flags, num_frames: int) -> Recipe:
+    """A sample, and the episode to warm up."""
+    return Recipe(
+        world=flags.world,
+        split="train",
+        num_episodes=flags.sample + 1,
+        num_frames=num_frames,
+        resolution=flags.resolution,
+    )
+
+
+def say(flags: Flags, name: str, seconds: float, mean_mb: float) -> None:
+    """Print what a command costs an episode, and what it costs all."""
+    hours, gigabytes = seconds * flags.episodes / 3600, mean_mb * flags.episodes / 1000
+    upload = gigabytes * 1000 / flags.upload_mb_s / 3600
+    print(
+        f"{name:9s} {seconds:7.2f} core-seconds an episode -> {hours:8,.0f} core-hours; "
+        f"{mean_mb:6.2f} MB an episode -> {gigabytes:7,.0f} GB, "
+        f"{upload:.1f} hours of upload at {flags.upload_mb_s:g} MB/s",
+        flush=True,
+    )
+
+
+def cost_of_encoding(flags: Flags, world: World, folder: Path) -> tuple[float, float]:
+    """Core-seconds and megabytes of an episode's latents."""
+    root, out = folder / "short", folder / "latents"
+    generate.complete(root, recipe_of(flags, flags.encode_frames), make_world=lambda: world)
+    dataset = open_dataset(root)
+    source = WeightSource(
+        checkpoint=flags.checkpoint,
+        preset=None if flags.checkpoint else "paper",
+        frame_size=flags.resolution,
+        world=flags.world,
+    )
+    encoder = place_encoder(load_autoencoder("millivid", source)[0], "cpu", "auto")
+    job = partial(encode_video, dataset=dataset, out=out, dtype=torch.bfloat16)
+    seconds = processor_seconds(job, dataset.keys, encoder)
+    size = num_bytes(out / video_name(dataset.keys[0])) / 1e6
+    longer = flags.num_frames / flags.encode_frames
+    return seconds * longer, size * longer
 
 
 def compare(flags: Flags, recipe: Recipe, dataset: LoopcraftDataset, folder: Path) -> None:

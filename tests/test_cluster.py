@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from loopcraft.executors.choice import open_executor
 from models import encode
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.folder_content import content
+from tests.fakes.growing_cluster import growing_cluster
 from tests.fakes.object_store import BUCKET, use_s3
-from tests.fakes.ray_cluster import be_spent_once, die, die_once, fail, state_of, two_nodes
+from tests.fakes.ray_cluster import be_spent_once, die, die_once, fail, killed_once, state_of, two_nodes
 from tests.fakes.worker_models import SECOND
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,6 +168,26 @@ def test_a_run_at_an_address_of_data_at_one_tries_failed_videos_again(
 
 
 @needs_ray
+def test_masks_and_latents_that_lose_a_worker_have_the_same_bytes(
+    cluster: tuple[Any, Any],
+    expected: dict[str, bytes],
+    latents: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root, out, markers = tmp_path / "set", tmp_path / "latents", [tmp_path / "masks", tmp_path / "encode"]
+    on_ray = ["--executor", "ray", "--address", cluster[0].address, "--workers", "2"]
+    assert generate.main(["--out", str(root), *RECIPE, "--workers", "1"]) == 0
+    for marker, command, job in zip(markers, (masks, encode), ("make_masks", "encode_video"), strict=True):
+        monkeypatch.setattr(command, job, partial(killed_once, marker, command.__name__, job))
+    assert masks.main([str(root), *on_ray]) == 0
+    assert encode.main([str(root), "--out", str(out), *ENCODED, *on_ray]) == 0
+    assert all(marker.exists() for marker in markers)  # they died in mid-run
+    assert content(root) == expected
+    assert content(out) == latents
+
+
+@needs_ray
 def test_a_cluster_that_loses_a_node_makes_the_same_bytes(
     cluster: tuple[Any, Any],
     expected: dict[str, bytes],
@@ -196,6 +218,20 @@ def test_a_cluster_that_loses_a_node_makes_the_same_bytes(
     assert content(path_at(out)) == latents
 
 
+@needs_ray
+def test_a_cluster_that_grows_makes_the_same_bytes(expected: dict[str, bytes], tmp_path: Path) -> None:
+    """The head has no processor: what is made is made by nodes that the autoscaler added."""
+    root = tmp_path / "set"
+    with growing_cluster(most_nodes=2) as growing:
+        command = [sys.executable, "-m", "loopcraft.generate", "--out", str(root), *RECIPE, "--workers", "2"]
+        command += ["--executor", "ray", "--address", growing.address]
+        done = subprocess.run(command, env=growing.environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert growing.num_nodes == 2
+    assert masks.main([str(root), "--workers", "1"]) == 0
+    assert content(root) == expected
+
+
 def test_a_job_array_makes_the_same_bytes(
     expected: dict[str, bytes], latents: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -213,6 +249,23 @@ def test_a_job_array_makes_the_same_bytes(
             assert main([*flags, "--workers", "1", "--shard", shard]) == 0
     assert content(root) == expected
     assert content(out) == latents
+
+
+def test_a_job_array_has_the_result_of_one_process(tmp_path: Path) -> None:
+    """docs/slurm.sh as two plain processes that score at the same time, then with an array of one, here."""
+    data, out = write_dataset(tmp_path / "data"), tmp_path / "array"
+    scoring = ["--model", "tests.fakes.worker_models:Noise", "--data", str(data), "--out", str(out)]
+    scoring += ["--protocol", "loopcraft-mini", "--save-videos", "2", "--no-isolate"]
+    array = [start_task(["benchmark.run", *scoring], task, 2) for task in (1, 2)]
+    assert [process.wait(120) for process in array] == [0, 0]
+    made = content(out)
+    assert not [name for name in made if name.endswith((".lock", "result.json"))]
+    found = score("Noise", data, out, "--workers", "1", "--shard", "1/1")
+    assert same(found) == same(score("Noise", data, tmp_path / "local"))
+    files, local = content(out), content(tmp_path / "local")
+    assert files.keys() == local.keys()
+    assert all(files[name] == made[name] for name in made)  # nothing was made twice
+    assert all(files[name] == local[name] for name in files if name.endswith((".mp4", "run.json")))
 
 
 def start_task(command: list[str], task: int, count: int) -> subprocess.Popen[bytes]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.drills.commands import COMMANDS
-from tests.drills.files import KINDS
 from tests.drills.folders import FOLDERS
+from tests.drills.readers import NAMES
 from tests.fakes import nursery
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,7 +21,7 @@ SHORT = {
 ROWS = {
     "kills": len(COMMANDS),
     "damage": len(FOLDERS) + len(COMMANDS) - 1,
-    "fuzz": len(KINDS) + 6,
+    "fuzz": len(NAMES),
     "faults": 2,
 }
 

@@ -51,7 +51,7 @@ def take_crash(path: Path) -> Crash | None:
         first, _, report = path.read_text(errors="replace").partition("\n")
     except FileNotFoundError:
         return None
-    path.unlink()
+    path.unlink(missing_ok=True)
     if not report.startswith(_REPORT):
         return None
     try:

@@ -1,9 +1,7 @@
 """What a run does first about a folder in which an earlier one came to grief."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-from benchmark.harness.crashes import take_crash
 from benchmark.harness.evaluation import Evaluation
 from benchmark.harness.run_folder import Workspace
 from benchmark.harness.score_files import damage_of
@@ -11,8 +9,7 @@ from benchmark.harness.score_files import damage_of
 
 def recover(evaluation: Evaluation, workspace: Workspace) -> Iterator[str]:
     """Make the folder one that a run can go on with, and say what was done about it, a line each."""
-    for path in workspace.crash_paths:
-        yield from blame_crash(evaluation, workspace, path)
+    yield from blame_crashes(evaluation, workspace, evaluation.keys)
     device = str(evaluation.compute.device)
     for key, other in workspace.devices_of_failures(evaluation.keys).items():
         if other != device:
@@ -28,17 +25,18 @@ def recover(evaluation: Evaluation, workspace: Workspace) -> Iterator[str]:
             yield f"{scores}: damaged ({damage}); the video is scored again"
 
 
-def blame_crash(evaluation: Evaluation, workspace: Workspace, path: Path) -> Iterator[str]:
-    """Who crashed the process alone has failed; of several, each is made alone from now on."""
-    crash = take_crash(path)
-    if crash is None:
-        return
+def blame_crashes(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str]) -> Iterator[str]:
+    """Read the notes of batches that began with one of `keys`, and say what came of each, in a line.
+
+    Who crashed the process alone has failed; of several, each is made alone from now on.
+    """
     name = evaluation.source.model.name
-    keys = [key for key in crash.keys if key in evaluation.keys]
-    if len(keys) == 1:
-        reason = f"{name} crashed the process ({crash.what})"
-        workspace.save_failure(keys[0], reason, crash.report, device=str(evaluation.compute.device))
-        yield f"{keys[0]}: {reason}; --retry-failed tries it again"
-    elif keys:
-        workspace.make_alone(keys)
-        yield f"{', '.join(keys)}: {name} crashed the process ({crash.what}); they are made one by one"
+    for first, crash in workspace.take_crashes(keys):
+        if len(crash.keys) == 1:
+            reason = f"{name} crashed the process ({crash.what})"
+            workspace.save_failure(first, reason, crash.report, device=str(evaluation.compute.device))
+            yield f"{first}: {reason}; --retry-failed tries it again"
+        else:
+            workspace.make_alone(crash.keys)
+            batch = ", ".join(crash.keys)
+            yield f"{batch}: {name} crashed the process ({crash.what}); they are made one by one"

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmark.harness.crashes import Crash, take_crash
 from benchmark.harness.score import VideoScores, write_scores
 from benchmark.results.result_file import Result, write_result
 from loopcraft.core.errors import UserError
@@ -33,20 +34,22 @@ class Workspace:
     def __init__(self, root: str | AnyPath) -> None:
         self.root = path_at(root)
 
-    def claim(self, identity: Mapping[str, Any]) -> None:
-        """Make it the folder of the run that `identity` describes; nothing else may be writing to it.
+    def claim(self, identity: Mapping[str, Any], *, together: bool = False) -> None:
+        """Make it the folder of the run that `identity` describes.
 
-        Raises `UserError` if it holds another run.
+        Only others of this run may be writing to it, and none unless `together`: what killed ones left is
+        removed. Raises `UserError` if it holds another run.
         """
         root = self.root
         claim = root / "run.json"
-        if claim.exists():
-            _require_same(root, read_json(claim), identity)
-        elif root.exists() and not all(is_passing(path) for path in root.iterdir()):
-            raise UserError(f"{root}: holds other files and no run; choose another --out")
-        else:
+        is_empty = not root.exists() or all(is_passing(path) for path in root.iterdir())
+        if not claim.exists():  # looked for after all else: another shard writes it first
+            if not is_empty:
+                raise UserError(f"{root}: holds other files and no run; choose another --out")
             write_json(claim, identity)
-        sweep_partials(root)
+        _require_same(root, read_json(claim), identity)
+        if not together:
+            sweep_partials(root)
 
     @property
     def result_path(self) -> AnyPath:
@@ -71,10 +74,13 @@ class Workspace:
             return None
         return self.root / f".{key.replace('/', '+')}{_BATCH}"  # a key has no "+"
 
-    @property
-    def crash_paths(self) -> Sequence[Path]:
-        """Where processes have left word."""
-        return sorted(self.root.glob(f".*{_BATCH}")) if isinstance(self.root, Path) else []
+    def take_crashes(self, keys: Sequence[str]) -> Iterator[tuple[str, Crash]]:
+        """What processes left that crashed over a batch that began with one of `keys`, with that key."""
+        for key in keys:
+            path = self.crash_path(key)
+            crash = None if path is None else take_crash(path)
+            if crash is not None and key in crash.keys:
+                yield key, crash
 
     def unfinished(self, keys: Sequence[str], recorded: Container[str] = ()) -> list[str]:
         """Those of `keys` that have neither failed nor got their scores, and their video if `recorded`."""
@@ -142,10 +148,12 @@ class Workspace:
 
     @property
     def alone(self) -> Sequence[str]:
-        """The videos that are made one by one."""
+        """The videos that are made one by one; raises `UserError` where the file names none."""
         path = self.root / "alone.json"
         found = read_json(path) if path.exists() else []
-        return found if isinstance(found, list) else []
+        if not isinstance(found, list) or not all(isinstance(key, str) for key in found):
+            raise UserError(f"{path}: no list of videos; delete it and run the same command again")
+        return found
 
     def save_result(self, result: Result) -> None:
         """The run is finished."""

@@ -11,6 +11,9 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.urls import is_url
 from loopcraft.executors.choice import ExecutorName, check_workers
 
+WHOLE = "1/1"
+"""The shard that is all videos."""
+
 MaybePath = TypeVar("MaybePath", Path, Path | None)
 
 
@@ -72,6 +75,8 @@ class WorkerFlags:
     with --device cuda."""
     address: str | None = None
     """The Ray cluster, as in auto or HOST:6379; by default RAY_ADDRESS, else this machine alone."""
+    shard: str = WHOLE
+    """Score only part i of n of the videos, as in 2/8; run it once more without, which writes the result."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,12 +20,16 @@ from loopcraft.core.cli import names_in
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.dataset import LoopcraftDataset, open_dataset
+from loopcraft.executors.shard import shard_range
 
 
 def prepare(
     flags: Flags, *, episodes: LoopcraftDataset | None = None, source: ScoredSource | None = None
 ) -> Evaluation:
-    """Open the data, the model and the metrics, unless given; raises `UserError` where they do not fit."""
+    """Open the data, the model and the metrics, unless given; raises `UserError` where they do not fit.
+
+    Of a shard, the evaluation has the shard's videos; which ones are recorded is said of all.
+    """
     flags.check()
     protocol = get_protocol(flags.task.protocol)
     metrics = _chosen_metrics(flags.scoring, protocol)
@@ -44,11 +48,12 @@ def prepare(
             require_whole(source.model, protocol, keys)
         scored_on = torch.device("cpu") if is_elsewhere else device
         scorer = _load_metrics(metrics, flags.scoring, scored_on, len(keys))
+        part = shard_range(flags.workers.shard, len(keys), "videos")
         unless_ready.pop_all()
     return Evaluation(
         source=source,
         episodes=episodes,
-        keys=keys,
+        keys=keys[part.start : part.stop],
         protocol=protocol,
         scorer=scorer,
         seed=flags.task.seed,

@@ -9,7 +9,7 @@ again by another one. What it finds of the first one's it keeps, and if a crash 
 import contextlib
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,9 @@ import torch
 
 from benchmark.harness.evaluation import BatchScorer, Evaluation, missing_batches, score_missing
 from benchmark.harness.provenance import package_versions
-from benchmark.harness.recovery import blame_crash
+from benchmark.harness.recovery import blame_crashes
 from benchmark.harness.run_folder import Workspace
-from benchmark.setup.flags import Flags, WorkerFlags
+from benchmark.setup.flags import WHOLE, Flags, WorkerFlags
 from benchmark.setup.prepare import prepare
 from benchmark.sources.machine import SpoiledProcessError
 from loopcraft.core.errors import UserError
@@ -83,8 +83,9 @@ def score_by_workers(
                 left |= not_made
                 report(keys)
     finally:  # of workers that were lost
-        sweep_partials(workspace.root)
-        _blame_crashes(evaluation, workspace, workspace.crash_paths)
+        if asked.shard == WHOLE:
+            sweep_partials(workspace.root)
+        _blame_crashes(evaluation, workspace, evaluation.keys)
     made = [key for keys in batches for key in keys if key not in left]
     require_arrived(workspace.root, lambda: workspace.unfinished(made, evaluation.recorded), "videos")
     return left
@@ -111,18 +112,16 @@ def make_worker(assignment: Assignment) -> Worker:
 
 def score_batch(worker: Worker, keys: Sequence[str]) -> dict[str, str]:
     """Score what is missing of a batch, and say what the machine could not make, and why."""
-    notes = [note for key in keys if (note := worker.workspace.crash_path(key)) is not None]
-    _blame_crashes(worker.evaluation, worker.workspace, notes)
+    _blame_crashes(worker.evaluation, worker.workspace, keys)
     try:
         return worker.scorer.score(keys)
     except SpoiledProcessError as error:
         raise SpentWorkerError(str(error)) from error
 
 
-def _blame_crashes(evaluation: Evaluation, workspace: Workspace, notes: Iterable[Path]) -> None:
-    for note in notes:
-        for _ in blame_crash(evaluation, workspace, note):
-            pass  # the result names who has failed
+def _blame_crashes(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str]) -> None:
+    for _ in blame_crashes(evaluation, workspace, keys):
+        pass  # the result names who has failed
 
 
 def expected_of(evaluation: Evaluation) -> dict[str, Any]:

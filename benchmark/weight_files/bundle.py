@@ -128,7 +128,7 @@ class Bundle:
             found = record_file(path, published)
             if found.sha256 != fetched.sha256:
                 raise self._refusal(
-                    name, path, f"damaged, SHA-256 {found.sha256} where {fetched.sha256} was fetched"
+                    name, path, f"damaged, SHA-256 {found.sha256} where {fetched.sha256!r} was fetched"
                 )
             check_published(path, published, found)
         return self.folder(name)

@@ -7,6 +7,7 @@ No file is trusted: PyTorch's are read as weights only, pickles of arrays by a r
 """
 
 import importlib.util
+import io
 import pickle
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,10 +46,12 @@ def convert(network: str, paths: Sequence[Path]) -> dict[str, Tensor]:
             return from_flax(network, read_arrays(path))
         states = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
         return from_lightglue(*states) if network == "aliked" else from_torchvision(network, *states)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise UserError(f"{path}: not a file of weights ({_first_line(error)})") from error
+    except (UserError, OSError):
+        raise
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not the weights of {network}, it lacks {error}") from error
+        raise UserError(f"{path}: not the weights of {network}, it lacks {_first_line(error)}") from error
+    except Exception as error:  # of pickle, torch or numpy: damaged bytes raise a dozen kinds
+        raise UserError(f"{path}: not a file of weights ({_first_line(error)})") from error
 
 
 def from_torchvision(network: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -126,23 +129,57 @@ def _lpips_folder() -> Path:
     return Path(package.origin).parent / "weights" / "v0.1"
 
 
-class ArrayUnpickler(pickle.Unpickler):
-    """Reads pickles of nested dicts of NumPy arrays; whatever else one asks for is refused."""
+class _DType:
+    """Stands for a `numpy.dtype` in a pickle: its name, like f4, and the order of its bytes."""
+
+    def __init__(self, name: str, *_: object) -> None:
+        self.name, self.order = name, "="
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        self.order = state[1]
+
+
+class _Array:
+    """Stands for a `numpy.ndarray` in a pickle, with its values once its state is there."""
+
+    values: np.ndarray
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        _, shape, dtype, is_fortran, data = state
+        values = np.frombuffer(data, np.dtype(dtype.name).newbyteorder(dtype.order))
+        self.values = values.reshape(shape, order="F" if is_fortran else "C").copy()
+
+
+class ArrayUnpickler(pickle._Unpickler):
+    """Reads pickles of nested dicts of NumPy arrays; whatever else one asks for is refused.
+
+    Nothing of NumPy's is called by what the pickle says. It is Python's own reader and not the compiled one,
+    which makes room for as many objects as a damaged file claims to hold.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
-        """The three names that arrays are made of, under NumPy's old and new module."""
+        """What stands for the three names that arrays are made of, under NumPy's old and new module."""
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            return np.ndarray.__reduce__(np.zeros(0))[0]
+            return _Array
         if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
+            return _Array if name == "ndarray" else _DType
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs")
 
 
 def read_arrays(path: Path) -> Mapping[str, Any]:
     """The nested dict of arrays in a pickle."""
-    with path.open("rb") as file:
-        tree: Mapping[str, Any] = ArrayUnpickler(file).load()
+    tree: Mapping[str, Any] = _values(ArrayUnpickler(io.BytesIO(path.read_bytes())).load())
     return tree
+
+
+def _values(tree: Any) -> Any:
+    """The same tree with arrays for what stands for them."""
+    if isinstance(tree, dict):
+        return {name: _values(branch) for name, branch in tree.items()}
+    return tree.values if isinstance(tree, _Array) else tree
 
 
 def _first_line(error: Exception) -> str:

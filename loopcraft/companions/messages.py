@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable
 
 HEADER = struct.Struct("<cQ")
+_READ_AT_ONCE = 1 << 20
 
 Message = tuple[bytes, bytearray]
 """Its letter, and its content."""
@@ -39,11 +40,10 @@ class Port:
         self._socket.close()
 
     def _read(self, size: int) -> bytearray:
-        data = bytearray(size)
-        view = memoryview(data)
-        while view:
-            count = self._socket.recv_into(view)
-            if count == 0:
+        data = bytearray()
+        while len(data) < size:  # it takes no memory for what has not come
+            part = self._socket.recv(min(size - len(data), _READ_AT_ONCE))
+            if not part:
                 raise EOFError("the other end is gone")
-            view = view[count:]
+            data += part
         return data

@@ -4,17 +4,18 @@ A command is a frozen dataclass of flags and a function that takes it, joined as
 body)`. A dataclass among the flags is a group of them: `--help` shows it apart, and its flags have no prefix.
 A `UserError` or an `OSError` (missing file, read-only or full disk) ends the process with exit code 2 and one
 sentence on stderr, below the traceback of the user's own code if that failed; anything else is a defect of
-ours and keeps its traceback. Ctrl-C, SIGTERM and SIGHUP end a command in order; a reader of its output that
-goes away ends it without a word.
+ours and keeps its traceback. A crash in native code prints where each thread was. Ctrl-C, SIGTERM and SIGHUP
+end a command in order; a reader of its output that goes away ends it without a word.
 """
 
+import faulthandler
 import os
 import select
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, TypeVar
@@ -49,7 +50,7 @@ def run(
         _nobody_reads()
         return _SIGNALLED + signal.SIGPIPE
     try:
-        with _ended_in_order():
+        with _crashes_shown(), _ended_in_order():
             code = body(flags) or EXIT_OK
             sys.stdout.flush()
             return code
@@ -96,6 +97,20 @@ def _ended_in_order() -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _crashes_shown() -> Iterator[None]:
+    """Let a crash in native code during the block print where each thread was, unless that is seen to."""
+    if faulthandler.is_enabled() or sys.__stderr__ is None:
+        yield
+        return
+    with suppress(OSError, ValueError):  # not a real file
+        faulthandler.enable(sys.__stderr__)
+    try:
+        yield
+    finally:
+        faulthandler.disable()
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -86,4 +86,5 @@ def _require(condition: bool, value: Any, path: str, expected: str) -> None:
 
 
 def _join(path: str, name: str) -> str:
+    name = name if name.isprintable() else ascii(name)
     return f"{path}.{name}" if path else name

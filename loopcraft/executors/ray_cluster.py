@@ -7,6 +7,8 @@ Nodes that join are used. Workers end once no range is left: their place may be 
 
 import logging
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -151,6 +153,7 @@ def connected(address: str | None) -> Iterator[None]:
         yield
         return
     logging.getLogger("ray").setLevel(logging.ERROR)  # the command has one line of progress, and no other
+    when_told_to_end = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address,
@@ -160,11 +163,21 @@ def connected(address: str | None) -> Iterator[None]:
             configure_logging=False,
         )
     except (ConnectionError, TimeoutError, RuntimeError, ValueError, RayError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(
-            f"--address {address}: no Ray cluster answers ({reason}); start one with `ray start --head`"
-        ) from error
+        raise UserError(_why_not_connected(address, error)) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, when_told_to_end)  # Ray has put its own there
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _why_not_connected(address: str | None, error: Exception) -> str:
+    """What a user can do about a cluster that cannot be reached."""
+    if "InvalidAuthToken" in str(error.__cause__):
+        return (
+            f"--address {address}: the cluster wants a token; set RAY_AUTH_MODE=token, with which Ray sends "
+            "the one in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+        )
+    reason = str(error).strip().partition("\n")[0]
+    return f"--address {address}: no Ray cluster answers ({reason}); start one with `ray start --head`"

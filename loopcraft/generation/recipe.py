@@ -118,7 +118,7 @@ def claim_folder(root: AnyPath, recipe: Recipe) -> None:
     """
     if not (root / MANIFEST).exists():
         strangers = sorted(path.name for path in root.iterdir() if not is_passing(path))
-        if strangers:
+        if strangers and not (root / MANIFEST).exists():  # another shard may have written it since
             raise UserError(
                 f"{root}: holds {strangers[0]!r} but no {MANIFEST}; choose an empty or a new folder"
             )

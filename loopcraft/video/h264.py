@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -45,6 +46,9 @@ _LOSSLESS = {"preset": "ultrafast", "qp": "0", "x264-params": _STRUCTURE}
 _BT601_OR_UNSTATED = (2, 5, 6)
 
 _NOT_ITS_CONTENT = (FileNotFoundError, PermissionError, IsADirectoryError)
+
+_ANY_TITLE: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Lets titles be other than UTF-8; from 19 on PyAV does so by itself, and has no such argument."""
 
 Video = UInt8[np.ndarray, "T H W 3"]
 
@@ -158,7 +162,7 @@ def _opened(path: AnyPath) -> Iterator[InputContainer]:
     try:
         with (
             path.open("rb") if isinstance(path, UrlPath) else nullcontext(_for_ffmpeg(path)) as file,
-            av.open(file, "r", metadata_errors="replace") as container,
+            av.open(file, "r", **_ANY_TITLE) as container,
         ):
             codec = container.streams.video[0].codec_context
             if codec is None:

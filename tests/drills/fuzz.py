@@ -7,49 +7,28 @@ readers after which the process held `MUCH_MB` more than before.
 """
 
 import faulthandler
-import io
 import json
 import resource
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import tyro
 
-from benchmark.contract.model import ContractError
-from benchmark.sources.http_protocol import (
-    BrokenStreamError,
-    ModelCard,
-    RequestError,
-    RolloutRequest,
-    decode_request,
-    encode_request,
-    read_records,
-    write_records,
-)
-from benchmark.sources.machine import MachineError
-from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import parse_json
 from loopcraft.core.seeding import generator
-from loopcraft.dataset.catalog import decode_catalog, encode_catalog
-from models.checkpoints.training_log import read_log
-from models.latents.pyramid_files import read_frames, write_frames
-from tests.drills.files import KINDS
-from tests.fakes.catalogs import CATALOG
+from tests.drills.messages import Reader
+from tests.drills.readers import NAMES, REFUSALS, reader_of
 from tests.fakes.json_mutants import STRANGE, places, replaced
 
 SLOW_S, MUCH_MB, STUCK_S = 2.0, 200, 30
-REFUSALS = (UserError, OSError, RequestError, BrokenStreamError, ContractError, MachineError, SchemaError)
-"""With which a reader may refuse: each becomes a sentence, or an HTTP answer with one."""
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 
 
@@ -63,14 +42,6 @@ class Flags:
     """Decides the inputs."""
     only: tuple[str, ...] = ()
     """The readers (default: all)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reader:
-    """What reads bytes, and good ones."""
-
-    good: bytes
-    read: Callable[[bytes], Any]
 
 
 def mutant(good: bytes, rng: np.random.Generator) -> bytes:
@@ -117,75 +88,15 @@ def encode(document: Any) -> bytes:
     return json.dumps(document).encode()
 
 
-def of_files(folder: Path, only: tuple[str, ...] = ()) -> Iterator[tuple[str, Reader]]:
-    """The readers of files, those of one of the `KINDS` only where `only` names them or nothing."""
-    for name, kind in KINDS.items():
-        if only and name not in only:
-            continue
-        root = folder / name
-        with redirect_stdout(io.StringIO()):
-            kind.make(root)
-        if kind.make_old is not None:
-            kind.make_old(root)
-        if kind.path.endswith((".npy", ".mp4", ".npz")):  # the table has their checksums
-            for table in ("episodes.parquet", "dataset.json"):
-                (root / table).unlink()
-        path = root / kind.path
-
-        def read(content: bytes, kind=kind, root=root, path=path) -> Any:
-            path.write_bytes(content)
-            return kind.read(root)
-
-        yield name, Reader(good=path.read_bytes(), read=read)
-    log, blobs = folder / "a.jsonl", folder / "a.frames"
-    log.write_text('{"step": 0, "loss": 0.5, "trained_per_second": 2.0}\n{"step": 1, "loss": 0.4}\n')
-    write_frames(blobs, [bytes([number]) * (number + 1) for number in range(8)])
-    for name, path, reader in (
-        ("log", log, read_log),
-        ("frames", blobs, lambda path: read_frames(path, 8)),
-    ):
-
-        def read_path(content: bytes, path=path, reader=reader) -> Any:
-            path.write_bytes(content)
-            return reader(path)
-
-        yield name, Reader(good=path.read_bytes(), read=read_path)
-
-
-def of_messages() -> Iterator[tuple[str, Reader]]:
-    """The readers of what comes over HTTP."""
-    card = ModelCard(
-        format="loopcraft-rollout-1",
-        name="a",
-        frame_shape=(3, 8, 8),
-        max_context=4,
-        role="model",
-        checkpoint_sha256=None,
-    )
-    request = RolloutRequest(
-        context=torch.zeros(1, 4, 3, 8, 8, dtype=torch.uint8),
-        actions=torch.zeros(1, 12, dtype=torch.int64),
-        seeds=[1],
-    )
-    yield "request", Reader(good=encode_request(request), read=lambda body: decode_request(body, card))
-    records: list[bytes] = []
-    write_records(iter([torch.zeros(1, 4, 3, 8, 8, dtype=torch.uint8)] * 2), records.append)
-    stream = b"".join(records)
-    yield (
-        "answer",
-        Reader(good=stream, read=lambda body: list(read_records(io.BytesIO(body).read, (1, 8, 3, 8, 8)))),
-    )
-    text = encode({**card.__dict__})
-    yield "card", Reader(good=text, read=lambda body: decode(ModelCard, parse_json(body, "card")))
-    document = parse_json(encode_catalog(CATALOG), "the example")
-    del document["sha256"]
-    yield "catalog", Reader(good=encode(document), read=lambda text: decode_catalog(text, "lab/set"))
+def holds_json(content: bytes) -> bool:
+    """Whether it is one JSON document."""
+    return content[:1] in b"{[" and b"}\n{" not in content and b"]\nFatal" not in content
 
 
 def drill(name: str, reader: Reader, inputs: int, seed: int) -> Counter[str]:
     """Read mutants."""
     reader.read(reader.good)
-    is_json = reader.good[:1] == b"{" and b"}\n{" not in reader.good
+    is_json = holds_json(reader.good)
     found, rng = Counter[str](), generator(seed, f"fuzz of {name}")
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number in range(inputs):
@@ -216,9 +127,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_good = True
     with tempfile.TemporaryDirectory(prefix="drill-") as name:
         (Path(name) / "examples").mkdir()
-        for reader_name, reader in (*of_files(Path(name) / "examples", flags.only), *of_messages()):
-            if flags.only and reader_name not in flags.only:
-                continue
+        for reader_name in flags.only or NAMES:
+            reader = reader_of(reader_name, Path(name) / "examples")
             found = drill(reader_name, reader, flags.inputs, flags.seed)
             print(f"{reader_name:20}" + "".join(f"{found[column]:10}" for column in columns), flush=True)
             is_good &= not (found["other"] or found["slow"] or found["MB more"] > MUCH_MB)

@@ -18,7 +18,7 @@ import atheris
 import tyro
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("loopcraft", "benchmark", "models")
+ROOMS = ("loopcraft", "benchmark", "models", "leaderboard")
 KERNELS = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for room in ROOMS
@@ -26,11 +26,11 @@ KERNELS = [
     if path.name == "jit.py" or "core.jit import" in path.read_text()
 ]
 """Modules that numba compiles: it cannot compile what atheris puts in."""
-with atheris.instrument_imports(include=[*ROOMS, "zipfile"], exclude=KERNELS):
+with atheris.instrument_imports(include=[*ROOMS, "zipfile", "pickle"], exclude=KERNELS):
     from loopcraft.core.errors import UserError
     from loopcraft.core.seeding import generator
-    from tests.drills.files import KINDS
-    from tests.drills.fuzz import REFUSALS, STUCK_S, Reader, json_mutant, mutant, of_files, of_messages
+    from tests.drills.fuzz import STUCK_S, holds_json, json_mutant, mutant
+    from tests.drills.readers import NAMES, REFUSALS, reader_of
 
 MEMORY_MB = 4096
 STARTING_INPUTS = 16
@@ -60,8 +60,8 @@ def fuzz_here(name: str, flags: Flags) -> None:
     examples, corpus = folder / "examples", folder / "corpus"
     examples.mkdir()
     corpus.mkdir()
-    reader: Reader = dict([*of_files(examples, flags.only), *of_messages()])[name]
-    is_json = reader.good[:1] == b"{" and b"}\n{" not in reader.good
+    reader = reader_of(name, examples)
+    is_json = holds_json(reader.good)
     starts = [reader.good, *(mutant(reader.good, rng) for _ in range(STARTING_INPUTS))]
     starts += [json_mutant(reader.good, rng) for _ in range(STARTING_INPUTS * is_json)]
     for number, content in enumerate(starts):
@@ -106,7 +106,7 @@ def main(flags: Flags) -> int:
         fuzz_here(flags.only[0], flags)
     print(f"{'reader':20}" + "".join(f"{column:>{width}}" for column, width in COLUMNS.items()))
     is_good = True
-    for name in flags.only or (*KINDS, "log", "frames", *dict(of_messages())):
+    for name in flags.only or NAMES:
         numbers, said = fuzz_apart(name, flags)
         columns = (
             [f"{n:{width}}" for n, width in zip(numbers, COLUMNS.values(), strict=True)] if numbers else []

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def be_spent_once(folder: Path, item: int) -> int:
 def fail(folder: Path, item: int) -> int:
     """Fail as a job does on a full disk."""
     raise OSError(28, "No space left on device", "/disk/000.mp4")
+
+
+def killed_once(marker: Path, module: str, function: str, state: object, key: str, **given: Any) -> None:
+    """Do the job `function` of a module, but be killed once before the file of one episode has its name."""
+    if key == "000/001" and not marker.exists():
+        marker.touch()
+        os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
+    getattr(import_module(module), function)(state, key, **given)
 
 
 def state_of(folder: Path) -> partial[Path]:

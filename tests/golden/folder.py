@@ -46,7 +46,7 @@ class Folder:
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """All arrays of one npz file."""
         self.read.add(name)
-        with np.load(self.path / name) as stored:
+        with (self.path / name).open("rb") as file, np.load(file) as stored:
             return dict(stored)
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:

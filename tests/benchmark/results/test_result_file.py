@@ -40,6 +40,7 @@ REMOVED = object()
         ("version", 3, "expected format and version"),
         ("colour", "red", "colour: unknown field"),
         ("model.colour", "red", "model.colour: unknown field"),
+        ("model.two\nlines", "red", r"model.'two\\nlines': unknown field"),
         ("model.name", REMOVED, "model.name: missing"),
         ("model.name", 3, "model.name: expected a string, found '3'"),
         ("model.role", "judge", "model.role: expected one of"),

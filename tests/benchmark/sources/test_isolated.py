@@ -155,6 +155,16 @@ def test_a_model_that_cannot_be_loaded_is_a_sentence(data, tmp_path, capsys, fac
         assert not (tmp_path / "out").exists()
 
 
+def test_a_crash_where_there_is_no_process_of_its_own_says_where_it_was(data, tmp_path) -> None:
+    flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "out")]
+    flags += ["--model", f"{MODELS}:crash_when_made", "--no-isolate"]
+    command = nursery.start(tmp_path, "benchmark.run", *flags)
+    assert command.wait() == -signal.SIGSEGV
+    assert command.err.startswith("Fatal Python error: Segmentation fault\n")
+    assert "in crash_when_made" in command.err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

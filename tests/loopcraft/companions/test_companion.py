@@ -4,7 +4,9 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,3 +193,42 @@ def test_messages_are_read_as_they_were_sent(messages: list[tuple[bytes, bytes]]
         port.close()
     assert [(kind, bytes(content)) for kind, content in found] == messages[: len(found)]
     assert len(found) == len(messages) or cut < len(sent)
+
+
+class InterruptedLock:
+    """Ctrl-C comes as soon as it is taken where nothing would give it back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def acquire(self, blocking: bool = True) -> bool:
+        self._lock.acquire(blocking)
+        raise KeyboardInterrupt
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+
+def test_ctrl_c_at_any_moment_leaves_no_lock_held() -> None:
+    found = misbehaving("sleep")
+    found._process._waitpid_lock = InterruptedLock()  # type: ignore[attr-defined]
+    assert "took longer than 0.2 s" in str(ending(found, 0.2))
+    assert not is_running(found._process.pid)
+
+
+def test_a_port_takes_no_memory_for_what_has_not_come() -> None:
+    ours, theirs = socket.socketpair()
+    ours.sendall(HEADER.pack(b"R", 1 << 33) + b"abc")
+    ours.close()
+    port = Port(theirs.detach())
+    tracemalloc.start()
+    try:
+        with pytest.raises(EOFError):
+            port.receive(1 << 40)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+        port.close()

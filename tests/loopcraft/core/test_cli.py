@@ -1,5 +1,8 @@
 """How commands end: one sentence for a mistake, in order on a signal, without a word where nobody reads."""
 
+import ctypes
+import faulthandler
+import io
 import os
 import signal
 import subprocess
@@ -27,6 +30,8 @@ def body(flags: Flags) -> None:
         raise errors.UserError("bad name \x1b[2J\u202e.mp4")
     if flags.what == "exit":
         sys.exit(0)
+    if flags.what == "crash":
+        ctypes.string_at(0)
     if flags.what == "wait":
         with whole_file(flags.out / "file") as temporary:
             temporary.touch()
@@ -47,6 +52,42 @@ def start(*flags: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
+
+
+def test_a_crash_in_native_code_says_where_it_was() -> None:
+    process = start("--what", "crash")
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGSEGV
+    assert said.startswith("Fatal Python error: Segmentation fault\n")
+    assert f'"{__file__}", line' in said
+
+
+def handler_of_crashes(monkeypatch: pytest.MonkeyPatch, *, is_enabled: bool) -> list[str]:
+    """What is asked of a stand-in for the process's own, which is pytest's."""
+    asked: list[str] = []
+    monkeypatch.setattr(faulthandler, "is_enabled", lambda: is_enabled)
+    monkeypatch.setattr(faulthandler, "enable", lambda file: asked.append(f"enable on {file.fileno()}"))
+    monkeypatch.setattr(faulthandler, "disable", lambda: asked.append("disable"))
+    return asked
+
+
+def test_a_command_leaves_the_handler_of_crashes_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = handler_of_crashes(monkeypatch, is_enabled=False)
+    assert cli.run(Flags, body, ["--what", "escape"]) == 2
+    assert asked == ["enable on 2", "disable"]
+    asked = handler_of_crashes(monkeypatch, is_enabled=True)
+    assert cli.run(Flags, body, ["--what", "escape"]) == 2
+    assert not asked
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO()], ids=["closed", "no file"])
+def test_a_command_without_standard_error_goes_on(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None
+) -> None:
+    asked = handler_of_crashes(monkeypatch, is_enabled=False)
+    monkeypatch.setattr(sys, "__stderr__", stream)
+    assert cli.run(Flags, body, ["--what", "nothing"]) == 0
+    assert asked in ([], ["disable"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

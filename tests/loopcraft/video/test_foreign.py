@@ -131,3 +131,13 @@ def test_frames_of_two_sizes_are_one_sentence(tmp_path: Path) -> None:
     path.write_bytes(b"".join((tmp_path / f"{name}.h264").read_bytes() for name in "ab"))
     with pytest.raises(UserError, match=r"frame 5 is 16x32 and frames before it are 32x32"):
         list(video.iterate_frames(path))
+
+
+def test_a_title_need_not_be_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "latin.mp4"
+    encode(path, scene(), options=CLOSED)
+    expected = np.stack(list(video.iterate_frames(path)))
+    content = path.read_bytes()
+    assert content.count(b"Lavf") == 1  # who wrote it is in its metadata
+    path.write_bytes(content.replace(b"Lavf", b"L\xe4vf"))
+    np.testing.assert_array_equal(np.stack(list(video.iterate_frames(path))), expected)

@@ -246,6 +246,14 @@ def test_code_in_a_file_is_never_run(tmp_path, capsys):
     assert "executed" not in capsys.readouterr().out
 
 
+def test_a_published_file_with_a_name_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "damaged.ckpt"
+    torch.save({"model": {"weight": torch.ones(1)}}, path)
+    path.write_bytes(path.read_bytes().replace(b"weight", b"w\xffight"))
+    with pytest.raises(UserError, match="not a whole published checkpoint"):
+        read_published(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04cut"])
 def test_damaged_published_files_are_refused(tmp_path, content):
     path = tmp_path / "damaged.ckpt"
