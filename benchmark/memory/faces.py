@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Float64, Int64, UInt8, UInt64
 
@@ -69,6 +68,8 @@ def find_sightings(
     ids: UInt64[np.ndarray, "T n n"], poses: Float[np.ndarray, "T 5"], num_context: int
 ) -> Sightings:
     """All of an episode, given which face each pixel shows and the poses (blocks, degrees)."""
+    import pandas as pd  # slow to import
+
     flat, known = pd.factorize(ids.ravel())
     numbers = flat.reshape(ids.shape)
     faces, stretches = faces_of(known), _Stretches(len(known))

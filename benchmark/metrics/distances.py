@@ -7,7 +7,6 @@ is singular when there are fewer samples than dimensions; here its trace is a su
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import svdvals
 
 Features = Float[np.ndarray, "N D"]
 
@@ -19,6 +18,8 @@ def frechet_distance(generated: Features, true: Features) -> float:
     singular values of F1 F2^T, a matrix no larger than the number of samples or of dimensions. Sets of N
     samples give covariances of rank N - 1: the distance is too large for finite N, all the more for N < D.
     """
+    from scipy.linalg import svdvals  # slow to import
+
     offset = generated.mean(axis=0, dtype=np.float64) - true.mean(axis=0, dtype=np.float64)
     first, second = covariance_factor(generated), covariance_factor(true)
     shared = float(svdvals(first @ second.T, overwrite_a=True, check_finite=False).sum())

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
-from scipy.optimize import isotonic_regression
 
 from benchmark.results.bootstrap import CONFIDENCE, FEWEST_VIDEOS, resampling_weights
 from benchmark.results.estimates import Estimate, Measured, measured, values_of
@@ -121,6 +120,8 @@ def memory_horizon(model: Result, floor: Result, ceiling: Result, metric: str) -
     None if the three have no age bin in common in which the ceiling is above the floor. Raises `UserError`
     where they were scored with different masks.
     """
+    from scipy.optimize import isotonic_regression  # slow to import
+
     runs = {"the model": model, "the floor": floor, "the ceiling": ceiling}
     require_same_masks({f"{role} ({run.model.name})": run for role, run in runs.items()})
     paired = _paired_gains(model, floor, ceiling, metric)

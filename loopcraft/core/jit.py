@@ -33,6 +33,7 @@ _ROOT = Path(__file__).parents[2]
 _IMPORT = re.compile(rf"^\s*(?:from|import)\s+((?:{'|'.join(ROOMS)})\b[\w.]*)", re.MULTILINE)
 
 # numba is typed in part, and these are not.
+_njit: Any = numba.njit
 _FunctionCache: Any = caching.FunctionCache
 _IndexDataCacheFile: Any = caching.IndexDataCacheFile
 _config: Any = numba.config
@@ -75,7 +76,7 @@ def inlined(function: _Function) -> _Function:
 
 def _compiled(function: _Function, **options: bool) -> _Function:
     """Without an entry for C, which nobody calls and which takes a tenth of the time to compile."""
-    compiled: Any = numba.njit(error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+    compiled: Any = _njit(error_model="numpy", no_cfunc_wrapper=True, **options)(function)
     try:
         compiled._cache = _KeptCode(function)  # what njit(cache=True) does, with more to depend on
     except RuntimeError:  # no folder of numba's own can be written

@@ -13,10 +13,9 @@ Nothing large is kept in memory, so one object serves many processes. For torch 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from jaxtyping import Float32, Int64, UInt8
 
@@ -38,6 +37,9 @@ from loopcraft.dataset.manifest import MOST_PIXELS, read_manifest
 from loopcraft.dataset.mask_files import SUFFIX, Masks, read_masks
 from loopcraft.video.h264 import iterate_frames, read_frames
 from loopcraft.walks.actions import actions_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHORT_WINDOW = 4
 """A video is compared with its checksum once, before the first window of a fourth of it or more is read: to
@@ -192,8 +194,10 @@ class LoopcraftDataset:
         return None if self.manifest is None else int(self.manifest["num_context"])
 
     @cached_property
-    def metadata(self) -> pd.DataFrame:
+    def metadata(self) -> "pd.DataFrame":
         """A row an episode, by key: episodes.parquet where it exists, else the frame counts alone."""
+        import pandas as pd  # slow to import
+
         if self._has(EPISODES):
             table: pd.DataFrame = read_table(self.root).to_pandas()
             return table.set_index("key", drop=False).rename_axis(None)

@@ -71,7 +71,7 @@ class Sight:
 def _place_of(ids: UInt64[np.ndarray, " places"], surface: np.uint64) -> int:
     """Where a surface is, or the empty place where it belongs."""
     last = len(ids) - 1
-    place = np.int64((surface * _SCATTER) >> _HALF) & last
+    place = int((surface * _SCATTER) >> _HALF) & last
     while ids[place] != surface and ids[place] != SKY:
         place = (place + 1) & last
     return place

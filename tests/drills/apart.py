@@ -77,9 +77,9 @@ def temporary_folder(folder: Path) -> Path:
     return folder / "temporary"
 
 
-def adopt_orphans() -> None:
-    """Become the parent of every process whose parent, below this one, ends before it does."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+def adopt_orphans(does: bool = True) -> None:
+    """Become the parent of every process whose parent, below this one, ends before it does; or no longer."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(does), 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl does not know subreapers")
 
 

@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -27,23 +26,24 @@ from typing import Any
 import pytest
 
 from loopcraft.companions import companion
+from tests.drills.apart import adopt_orphans
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = ("benchmark.sources.model_process", "tests.fakes.isolated_models")
 _LARGEST = 1 << 20
-_lock = threading.Lock()
 
 
 @pytest.fixture
 def forked_companions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Companions of this process are forks; none is left at the end."""
+    """Companions of this process are forks, and its children all the same."""
     monkeypatch.setattr(companion, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": _Forked}))
+    adopt_orphans()
     yield
-    assert _ask({"left": True}) == 0
+    adopt_orphans(False)
 
 
 class _Forked:
-    """As much of `subprocess.Popen` as a companion uses."""
+    """As much of `subprocess.Popen` as a companion uses; its process is this one's child."""
 
     def __init__(
         self, command: list[str], *, pass_fds: tuple[int, int], start_new_session: bool, **pipes: int
@@ -52,34 +52,18 @@ class _Forked:
         _, _, _, path, module, function, *_ = command
         reads, stdin = os.pipe()
         stdout, writes = os.pipe()
-        question = {"path": path, "module": module, "function": function, "cwd": os.getcwd()}
-        self.pid = _ask(question | {"environment": dict(os.environ)}, (*pass_fds, reads, writes))
+        asked = {"path": path, "module": module, "function": function, "environment": dict(os.environ)}
+        socket.send_fds(_zygote(), [json.dumps(asked).encode()], (*pass_fds, reads, writes))
+        self.pid = int(_zygote().recv(_LARGEST))
+        self.returncode: int | None = None
         os.close(reads)
         os.close(writes)
         self.stdin, self.stdout = os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb")
-        self._code: int | None = None
-        self._polling = threading.Lock()
 
-    def poll(self) -> int | None:
-        """Its exit code, None as long as it runs."""
-        with self._polling:  # two threads ask
-            if self._code is None:
-                self._code = _ask({"poll": self.pid})
-            return self._code
-
-    def wait(self, timeout: float = 900.0) -> int:
-        """Its exit code, once it has ended."""
-        until = time.monotonic() + timeout
-        while (code := self.poll()) is None:
-            if time.monotonic() > until:
-                raise subprocess.TimeoutExpired("a companion", timeout)
-            time.sleep(0.005)
-        return code
-
-    def send_signal(self, number: int) -> None:
-        """Send it, unless it has ended."""
-        if self.poll() is None:
-            os.kill(self.pid, number)
+    def wait(self) -> None:
+        """Until it has ended."""
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 @cache
@@ -99,41 +83,31 @@ def _zygote() -> socket.socket:
     return ours
 
 
-def _ask(question: dict[str, Any], descriptors: tuple[int, ...] = ()) -> Any:
-    with _lock:
-        socket.send_fds(_zygote(), [json.dumps(question).encode()], descriptors)
-        return json.loads(_zygote().recv(_LARGEST))
-
-
 def _serve(connection: socket.socket) -> None:
-    """Fork for every question that says what for; tell the exit codes of forks, and how many are left."""
+    """Fork for every question."""
     for name in IMPORTED:
         import_module(name)
     gc.freeze()
-    left: set[int] = set()
     while True:
         content, descriptors, _, _ = socket.recv_fds(connection, _LARGEST, 4)
         if not content:
             return
-        question = json.loads(content)
-        answer: int | None
-        if "poll" in question:
-            pid, status = os.waitpid(question["poll"], os.WNOHANG)
-            answer = os.waitstatus_to_exitcode(status) if pid else None
-            left -= {pid}
-        elif "left" in question:
-            answer = len(left)
-        else:
-            answer = os.fork()
-            if answer == 0:
-                connection.close()
-                _become(descriptors, **question)
-            left.add(answer)
-            while os.getsid(answer) != answer:
+        tells, told = os.pipe()
+        between = os.fork()
+        if between == 0:
+            born = os.fork()
+            if born == 0:
+                for descriptor in (tells, told, connection.detach()):
+                    os.close(descriptor)
+                _become(descriptors, **json.loads(content))
+            while os.getsid(born) != born:
                 time.sleep(0.001)
-            for descriptor in descriptors:
-                os.close(descriptor)
-        connection.send(json.dumps(answer).encode())
+            os.write(told, str(born).encode())
+            os._exit(0)  # and whoever adopts orphans has a child
+        os.waitpid(between, 0)
+        connection.send(os.read(tells, 100))
+        for descriptor in (tells, told, *descriptors):
+            os.close(descriptor)
 
 
 def _become(
@@ -142,7 +116,6 @@ def _become(
     path: str,
     module: str,
     function: str,
-    cwd: str,
     environment: dict[str, str],
 ) -> None:
     """A companion's whole life."""
@@ -155,7 +128,6 @@ def _become(
         os.close(descriptor)
     faulthandler.enable(report)
     faulthandler.register(signal.SIGUSR1, report)
-    os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:] = json.loads(path)

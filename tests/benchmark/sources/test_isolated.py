@@ -53,11 +53,12 @@ def files(out: Path) -> dict[str, bytes]:
 
 
 def running_models() -> list[str]:
-    """The command lines of this process's companions."""
+    """The command lines of this process's companions, which lead sessions of their own."""
     lists = Path("/proc/self/task").glob("*/children")
-    children = [child for path in lists for child in path.read_text().split()]
-    lines = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
-    return [line for line in lines if "model_process" in line]
+    children = [int(child) for path in lists for child in path.read_text().split()]
+    leaders = [child for child in children if os.getsid(child) == child]
+    lines = [Path(f"/proc/{child}/cmdline").read_text() for child in leaders]
+    return [line for line in lines if "model_process" in line or "forked_companions" in line]
 
 
 @pytest.fixture(autouse=True)
