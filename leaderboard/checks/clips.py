@@ -1,14 +1,11 @@
 """Whether the short videos of an entry are as they should be: as long as the horizon, of its frames' size."""
 
 from collections.abc import Iterator
-from pathlib import Path
-
-import av
 
 from leaderboard.checks.findings import Finding, refused
 from leaderboard.entry.folder import Entry
 from loopcraft.core.errors import UserError
-from loopcraft.video.h264 import iterate_frames
+from loopcraft.video.h264 import frame_size, iterate_frames
 
 _AGAIN = "let python -m leaderboard.submit make the videos"
 
@@ -33,13 +30,3 @@ def check_clips(entry: Entry) -> Iterator[Finding]:
             continue
         if len(shapes) != horizon:
             yield refused(f"the video of {key} has {len(shapes)} frames or more, not {horizon}", _AGAIN)
-
-
-def frame_size(path: Path) -> tuple[int, int]:
-    """Height and width that a video's header names; raises `UserError` for what is none."""
-    try:
-        with av.open(str(path.absolute()), metadata_errors="replace") as container:
-            stream = container.streams.video[0]
-            return stream.height, stream.width
-    except (av.error.FFmpegError, IndexError, ValueError) as error:
-        raise UserError(f"{path}: not a readable video") from error

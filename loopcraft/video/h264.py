@@ -139,6 +139,13 @@ def iterate_frames(path: AnyPath, start: int = 0, stop: int | None = None) -> It
         yield _to_rgb(picture)
 
 
+def frame_size(path: AnyPath) -> tuple[int, int]:
+    """Height and width that the file's header names; nothing is decoded. Raises as `iterate_frames`."""
+    with _opened(path) as container:
+        codec = container.streams.video[0].codec_context
+        return codec.height, codec.width
+
+
 def count_frames(path: AnyPath) -> int:
     """The number of frames that the file shows, by its packets; decodes only where those do not tell."""
     with _opened(path) as container:

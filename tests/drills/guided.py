@@ -96,7 +96,7 @@ def fuzz_apart(name: str, flags: Flags) -> tuple[list[int], str]:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
     counts, branches = COUNTS.findall(done.stderr), BRANCHES.findall(done.stderr)
     if done.returncode or not counts or not branches:
-        return [], done.stderr[-3000:]
+        return [], (done.stdout + done.stderr)[-3000:]
     return [*map(int, counts[-1]), int(branches[0]), int(branches[-1])], ""
 
 

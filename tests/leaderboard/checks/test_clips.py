@@ -51,5 +51,7 @@ def test_a_damaged_file_is_refused(video: Path) -> None:
     content = video.read_bytes()
     video.write_bytes(content[:100] + bytes(200) + content[300:])
     assert said(video) == ["the video of 000/000 cannot be decoded"]
+    video.write_bytes(content.replace(b"avc1", b"none"))  # a codec that nobody knows
+    assert said(video) == ["the video of 000/000 cannot be decoded"]
     video.write_bytes(b"\0\0\0\x08ftyp" + bytes(300))
     assert said(video) == ["the video of 000/000 cannot be decoded"]
