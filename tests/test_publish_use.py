@@ -1,9 +1,6 @@
 """Published data sets and checkpoints train, encode and score exactly like the folders they came from."""
 
-import os
 import shutil
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +14,7 @@ from loopcraft.core.files import file_sha256
 from loopcraft.generate import generate
 from models import demo, encode, publish
 from models.train.__main__ import main
-from tests.fakes import hub_state
+from tests.fakes import hub_state, nursery
 from tests.fakes.training_runs import QUICK, losses
 from tests.fakes.world import FakeWorld, recipe
 
@@ -130,13 +127,7 @@ def test_workers_read_from_the_hub(hub, made, weights, tmp_path) -> None:
     out = tmp_path / "out"
     apart = ["1" if flag == "--workers" else value for flag, value in pairwise(("", *QUICK))]
     command = ["autoencoder", *apart, "--steps", "4", "--out", str(out), "--data", "hf://lab/set"]
-    done = subprocess.run(
-        [sys.executable, "-m", "models.train", *command],
-        env=os.environ | own | quiet,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert hub_state.WRITER not in done.stdout + done.stderr
+    done = nursery.start(tmp_path, "models.train.__main__", *command, **own, **quiet)
+    assert done.wait() == 0, done.err
+    assert hub_state.WRITER not in done.out + done.err
     assert losses(out, "autoencoder") == pytest.approx(losses(weights, "autoencoder"), rel=1e-5)

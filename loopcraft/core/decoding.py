@@ -5,6 +5,8 @@ import sys
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
+from math import isfinite
 from typing import Any, Literal, TypeVar
 
 Record = TypeVar("Record")
@@ -48,26 +50,43 @@ def _decode(expected: Any, value: Any, path: str) -> Any:
 
 def _decode_record(expected: Any, value: Any, path: str) -> Any:
     _require(isinstance(value, dict), value, path, "an object")
-    fields = {field.name: field for field in dataclasses.fields(expected)}
+    fields, hints = _fields_of(expected)
     for name in value:
         if name not in fields:
             raise SchemaError(f"{_join(path, name)}: unknown field")
     for name, field in fields.items():
         if name not in value and field.default is field.default_factory is dataclasses.MISSING:
             raise SchemaError(f"{_join(path, name)}: missing")
-    hints = typing.get_type_hints(expected)
     return expected(**{name: _decode(hints[name], item, _join(path, name)) for name, item in value.items()})
+
+
+@cache
+def _fields_of(record_type: Any) -> tuple[dict[str, dataclasses.Field[Any]], dict[str, Any]]:
+    """A dataclass's fields and their types, by name."""
+    fields = {field.name: field for field in dataclasses.fields(record_type)}
+    return fields, typing.get_type_hints(record_type)
 
 
 def _decode_tuple(item_types: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
     _require(isinstance(value, list), value, path, "a list")
     if item_types[-1] is Ellipsis:
+        if _are_finite(item_types[0], value):
+            return tuple(value)
         item_types = item_types[:1] * len(value)
     _require(len(value) == len(item_types), value, path, f"a list of {len(item_types)}")
     return tuple(
         _decode(item_type, item, f"{path}[{index}]")
         for index, (item_type, item) in enumerate(zip(item_types, value, strict=True))
     )
+
+
+def _are_finite(item_type: Any, value: list[Any]) -> bool:
+    """Whether there is nothing to decode: results hold thousands of numbers that are as they should be."""
+    if item_type is float:
+        return all(type(item) is float and isfinite(item) for item in value)
+    if item_type == float | None:
+        return all(item is None or (type(item) is float and isfinite(item)) for item in value)
+    return False
 
 
 def _decode_scalar(expected: Any, value: Any, path: str) -> Any:

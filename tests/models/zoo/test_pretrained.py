@@ -47,6 +47,7 @@ def episode(world_id: str):
     return torch.from_numpy(frames).movedim(-1, 1), torch.from_numpy(plan.actions.astype(np.int64))
 
 
+@cache
 def result_of(world: str, name: str):
     return read_result(ENTRIES / "loopcraft-mini" / world / name / "result.json")
 
