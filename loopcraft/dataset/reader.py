@@ -73,6 +73,7 @@ class LoopcraftDataset:
 
     def __init__(self, root: AnyPath, source: Source | None = None) -> None:
         self.root = root
+        """The folder, or its address."""
         self._source = source
         self._index = read_index(root)
         self._checked: set[AnyPath] = set()
