@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark.metrics.base import Frames, PairedFunction, Resources
+from benchmark.metrics.base import Frames, PairedFunction, PairedMetric, Resources
 from benchmark.metrics.networks import in_batches, ready, unit_frames
 
 PATCH = 14
@@ -65,3 +65,15 @@ def resize_positions(
         scale = ((rows + _GRID_OFFSET) / side, (columns + _GRID_OFFSET) / side)
         grid = functional.interpolate(grid, scale_factor=scale, mode="bicubic")
     return torch.cat([positions[:, :1], grid.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)
+
+
+DINOV2 = PairedMetric(
+    name="dinov2",
+    version=1,
+    title="DINOv2",
+    higher_is_better=True,
+    decimals=4,
+    networks=("dinov2",),
+    load=load_dinov2,
+    smallest_side=PATCH,
+)

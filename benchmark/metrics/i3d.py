@@ -8,7 +8,8 @@ from functools import partial
 
 from torch import Tensor
 
-from benchmark.metrics.base import Clips, Embedding, EmbeddingFunction, Resources
+from benchmark.metrics.base import Clips, Embedding, EmbeddingFunction, Resources, SetMetric
+from benchmark.metrics.distances import frechet_distance, kernel_distance
 from benchmark.metrics.i3d_network import Network
 from benchmark.metrics.networks import in_batches, ready, unit_frames
 from benchmark.weight_files.tensor_files import read_tensors
@@ -34,3 +35,26 @@ def load_i3d(resources: Resources) -> EmbeddingFunction:
 
 
 I3D = Embedding(name="i3d", clip=NUM_FRAMES, load=load_i3d)
+
+FVD = SetMetric(
+    name="fvd",
+    version=1,
+    title="FVD",
+    higher_is_better=False,
+    decimals=1,
+    networks=("i3d",),
+    embedding=I3D,
+    distance=frechet_distance,
+    biased=True,
+)
+
+KVD = SetMetric(
+    name="kvd",
+    version=1,
+    title="KVD",
+    higher_is_better=False,
+    decimals=4,
+    networks=("i3d",),
+    embedding=I3D,
+    distance=kernel_distance,
+)

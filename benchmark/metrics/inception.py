@@ -13,7 +13,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from benchmark.metrics.base import Clips, Embedding, EmbeddingFunction, Resources
+from benchmark.metrics.base import Clips, Embedding, EmbeddingFunction, Resources, SetMetric
+from benchmark.metrics.distances import frechet_distance, kernel_distance
 from benchmark.metrics.networks import in_batches, ready
 
 WEIGHTS_FILE = "inception-2015-12-05.pt"
@@ -50,3 +51,26 @@ def filter_matrix(side: int) -> Float[np.ndarray, "299 side"]:
 
 
 INCEPTION = Embedding(name="inception", clip=1, load=load_inception)
+
+FID = SetMetric(
+    name="fid",
+    version=1,
+    title="FID",
+    higher_is_better=False,
+    decimals=2,
+    networks=("inception",),
+    embedding=INCEPTION,
+    distance=frechet_distance,
+    biased=True,
+)
+
+KID = SetMetric(
+    name="kid",
+    version=1,
+    title="KID",
+    higher_is_better=False,
+    decimals=5,
+    networks=("inception",),
+    embedding=INCEPTION,
+    distance=kernel_distance,
+)

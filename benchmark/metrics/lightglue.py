@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark.metrics.base import Frames, PairedFunction, Resources
+from benchmark.metrics.base import Frames, PairedFunction, PairedMetric, Resources
 from benchmark.metrics.networks import in_batches, ready, unit_frames
 
 LONG_SIDE = 1024
@@ -69,3 +69,16 @@ def summarize(confidences: Float[Tensor, " K"]) -> Float[Tensor, " columns"]:
     counts = [(confidences > threshold).sum() for threshold in (HEADLINE, *FURTHER_THRESHOLDS)]
     mean = confidences.sum() / max(len(confidences), 1)
     return torch.stack([*counts, mean])
+
+
+LIGHTGLUE = PairedMetric(
+    name="lightglue",
+    version=1,
+    title="LightGlue",
+    unit="matches",
+    higher_is_better=True,
+    decimals=1,
+    networks=("lightglue",),
+    load=load_lightglue,
+    columns=COLUMNS,
+)

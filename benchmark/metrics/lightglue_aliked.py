@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from benchmark.metrics.base import Frames, MetricUnavailableError, PairedFunction, Resources
+from benchmark.metrics.base import Frames, MetricUnavailableError, PairedFunction, PairedMetric, Resources
 from benchmark.metrics.lightglue import COLUMNS, MAX_KEYPOINTS, enlarge, summarize
 from benchmark.metrics.networks import in_batches, ready, unit_frames
 from benchmark.weight_files.tensor_files import Tensors, read_tensors
@@ -60,3 +60,16 @@ def build_networks(tensors: Tensors) -> tuple[Any, Any]:
         assert set(missing) <= _DERIVED, missing
         assert not unknown, unknown
     return detector, matcher
+
+
+LIGHTGLUE_ALIKED = PairedMetric(
+    name="lightglue_aliked",
+    version=1,
+    title="LightGlue (ALIKED)",
+    unit="matches",
+    higher_is_better=True,
+    decimals=1,
+    networks=("aliked",),
+    load=load_lightglue_aliked,
+    columns=COLUMNS,
+)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark.metrics.base import Frames, MapFunction, Mapped, PairedFunction, Resources
+from benchmark.metrics.base import Frames, MapFunction, Mapped, PairedFunction, PairedMetric, Resources
 from benchmark.metrics.networks import in_batches, ready, unit_frames
 from benchmark.weight_files.tensor_files import Tensors, read_tensors
 
@@ -95,3 +95,16 @@ def build_lpips(tensors: Tensors) -> Any:
     for number, head in enumerate(model.lins):
         head.model[-1].weight.data.copy_(tensors[f"lin{number}.model.1.weight"])
     return model
+
+
+LPIPS = PairedMetric(
+    name="lpips",
+    version=1,
+    title="LPIPS",
+    higher_is_better=False,
+    decimals=4,
+    networks=("alexnet",),
+    load=load_lpips,
+    load_map=load_lpips_map,
+    smallest_side=SMALLEST_SIDE,
+)

@@ -7,6 +7,7 @@ similarity, averaged over all pixels as in ssim.py. Negative terms count as zero
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from benchmark.metrics.base import PairedMetric
 from benchmark.metrics.ssim import (
     C2,
     RADIUS,
@@ -105,3 +106,14 @@ def _add_contrast(moments: np.ndarray, totals: np.ndarray) -> None:
         variances = line_squares[i] - (line_a[i] * line_a[i] + line_b[i] * line_b[i])
         covariance = line_product[i] - line_a[i] * line_b[i]
         totals[i] += (TWO * covariance + C2) / (variances + C2)
+
+
+MS_SSIM = PairedMetric(
+    name="ms_ssim",
+    version=1,
+    title="MS-SSIM",
+    higher_is_better=True,
+    decimals=4,
+    load=lambda resources: ms_ssim,
+    smallest_side=SMALLEST_SIDE,
+)

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
+from benchmark.metrics.base import PairedMetric
 from loopcraft.core.jit import kernel
 
 CAP_DB = 100.0
@@ -38,3 +39,14 @@ def squared_error(
             difference = np.int32(a[i]) - np.int32(b[i])
             totals[n] += difference * difference
     return totals
+
+
+PSNR = PairedMetric(
+    name="psnr",
+    version=1,
+    title="PSNR",
+    unit="dB",
+    higher_is_better=True,
+    decimals=2,
+    load=lambda resources: psnr,
+)

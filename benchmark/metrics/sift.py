@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
-from benchmark.metrics.base import Mapped
+from benchmark.metrics.base import Mapped, MapTitle, PairedMetric
 from loopcraft.core.jit import kernel
 
 MAX_FEATURES = 1024
@@ -102,3 +102,16 @@ def clear_pairs(
             found[count] = column
             count += 1
     return found[:count]
+
+
+SIFT = PairedMetric(
+    name="sift",
+    version=1,
+    title="SIFT",
+    unit="matches",
+    higher_is_better=True,
+    decimals=1,
+    load=lambda resources: sift,
+    load_map=lambda resources: sift_map,
+    map_title=MapTitle(title="SIFT features found again", unit="", decimals=3),
+)

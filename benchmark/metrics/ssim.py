@@ -8,7 +8,7 @@ Channels are averaged alike. The kernel centres the levels on zero: variances st
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from benchmark.metrics.base import Mapped
+from benchmark.metrics.base import Mapped, PairedMetric
 from loopcraft.core.jit import inlined, kernel
 
 RADIUS = 5
@@ -178,3 +178,15 @@ def index_of(mean_a: np.float32, mean_b: np.float32, squares: np.float32, produc
     mean_b += CENTRE
     numerator = (TWO * mean_a * mean_b + C1) * (TWO * covariance + C2)
     return numerator / ((mean_a * mean_a + mean_b * mean_b + C1) * (variances + C2))
+
+
+SSIM = PairedMetric(
+    name="ssim",
+    version=1,
+    title="SSIM",
+    higher_is_better=True,
+    decimals=4,
+    load=lambda resources: ssim,
+    load_map=lambda resources: ssim_map,
+    smallest_side=SMALLEST_SIDE,
+)

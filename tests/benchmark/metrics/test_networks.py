@@ -5,7 +5,9 @@ the networks as the paper says, whatever their weights.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
@@ -16,6 +18,7 @@ from torch.nn import functional
 from torchvision.transforms import v2
 from transformers import LightGlueImageProcessor
 
+from benchmark import metrics
 from benchmark.metrics import METRICS, i3d, lightglue
 from benchmark.metrics.base import MetricUnavailableError, Resources
 from benchmark.metrics.dinov2 import crop_and_normalize, load_dinov2, resize_positions
@@ -312,3 +315,9 @@ def test_networks_need_weights_and_say_so() -> None:
                 load(Resources())
         else:
             load(Resources())
+
+
+def test_a_metric_is_declared_in_its_own_file_and_listed_in_the_registry() -> None:
+    files = [import_module(f"{metrics.__name__}.{file.name}") for file in iter_modules(metrics.__path__)]
+    for metric in METRICS:
+        assert any(metric is value for file in files for value in vars(file).values()), metric.name
