@@ -123,10 +123,15 @@ def _encode(flags: Flags, out: AnyPath, part: str | None) -> None:
         for _ in executor.run(job, missing, make_state=make_encoder):
             advance()
     require_arrived(out, lambda: sorted(set(missing) - set(encoded(out, missing))), "videos")
+    if part is not None:
+        print(
+            f"{out}: shard {part} has the latents of its {len(chosen)} videos; when all shards have ended, "
+            "the same command without --shard writes the index"
+        )
+        return
     finished = encoded(out, dataset.keys)
-    if part is None:
-        sweep_partials(out)  # of workers that were lost
-        write_index(out, {key: dataset.num_frames(key) for key in finished})
+    sweep_partials(out)  # of workers that were lost
+    write_index(out, {key: dataset.num_frames(key) for key in finished})
     print(f"{out}: holds the latents of {len(finished)} videos")
 
 

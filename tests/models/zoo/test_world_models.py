@@ -223,6 +223,13 @@ def test_the_contract_is_met():
 def test_encoding_stores_what_the_model_sees(data, tmp_path, capsys):
     out = tmp_path / "latents"
     arguments = [str(data), "--out", str(out), "--preset", "trial", "--dtype", "float16"]
+    capsys.readouterr()
+    assert encode([*arguments, "--shard", "1/2"]) == 0
+    assert capsys.readouterr().out.endswith(
+        f"{out}: shard 1/2 has the latents of its 1 videos; when all shards have ended, the same command "
+        "without --shard writes the index\n"
+    )
+    assert not (out / "index.json").exists()
     assert encode(arguments) == 0
     latents = open_latents(out)
     assert latents.num_frames == {"000/000": 256, "000/001": 256}
