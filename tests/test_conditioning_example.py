@@ -12,7 +12,7 @@ from benchmark.contract.model import RolloutModel
 from benchmark.results.formats import to_markdown
 from benchmark.results.result_file import Result, read_result, read_results
 from benchmark.results.tables import window_tables
-from benchmark.serve import make_server
+from benchmark.sources.http_server import ModelServer
 from benchmark.sources.loading import load_model
 from loopcraft import generate
 
@@ -53,7 +53,7 @@ def test_it_remembers_and_says_what_it_was_told(data: Path, tmp_path: Path) -> N
     assert near.model.conditioning == ("actions", "poses")
     model = load_model(SPEC)
     assert isinstance(model, RolloutModel)
-    with make_server(model, Compute(), "127.0.0.1", 0, 1 << 26) as server:
+    with ModelServer(model, Compute(), "127.0.0.1", 0, 1 << 26) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         far = score(data, tmp_path / "far", "--model", f"http://127.0.0.1:{server.server_address[1]}")
         server.shutdown()

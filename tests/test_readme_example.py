@@ -14,7 +14,7 @@ from benchmark.contract.compute import Compute
 from benchmark.contract.model import RolloutModel
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.results.result_file import read_result
-from benchmark.serve import make_server
+from benchmark.sources.http_server import ModelServer
 from benchmark.sources.loading import load_model
 from loopcraft.dataset import open_dataset
 from tests.fakes.benchmark_data import SIDE, write_dataset
@@ -78,7 +78,7 @@ def test_it_is_scored_alike_in_all_three_ways(example: str, tmp_path: Path) -> N
     assert isinstance(model, RolloutModel)
     videos = generate_by_hand(model, data, tmp_path / "videos")
     finished = score(data, tmp_path / "b", "--predictions", str(videos), "--name", "fade-to-mean")
-    with make_server(model, Compute(), "127.0.0.1", 0, 1 << 24) as server:
+    with ModelServer(model, Compute(), "127.0.0.1", 0, 1 << 24) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         over_http = score(data, tmp_path / "c", "--model", f"http://127.0.0.1:{server.server_address[1]}")
         server.shutdown()

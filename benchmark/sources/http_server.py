@@ -1,27 +1,45 @@
-"""An HTTP server whose every resource is bounded: connections, time, memory; one job at a time.
+"""A model over HTTP: the server bounds connections, time and memory, and does one job at a time.
 
 Connections are answered in threads of their own, so that a slow client holds up nobody. Jobs, which are what
 a model does, are done one after the other in the thread that serves: a model need not know of threads.
 """
 
+import json
 import queue
 import socket
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from benchmark.sources.machine import describe
-from benchmark.sources.timed_socket import TimedSocket
+from benchmark.contract.compute import Compute
+from benchmark.contract.model import RolloutModel, start_rollout
+from benchmark.sources.chunks import check_chunks, guard_rollout
+from benchmark.sources.http_protocol import (
+    RequestError,
+    RolloutRequest,
+    decode_request,
+    describe,
+    write_records,
+)
+from benchmark.sources.machine import describe as error_in_words
+from benchmark.sources.timed_socket import TimedSocket, time_for
+from loopcraft.core.errors import UserError
 
 CONNECTIONS = 128
 """More are told that the server is busy."""
 BODIES = 2
 """Requests whose bodies are in memory at a time: of the job that is done, and of the next."""
+
+HEADER_S = 10.0
+"""How long a client may take over the header of its request, from its first byte to its last."""
+SILENCE_S = 60.0
+"""How long a client may take over a message to it or from it, beside the time that its size needs."""
 
 _BUSY = (
     f"HTTP/1.0 {HTTPStatus.SERVICE_UNAVAILABLE.value} busy\r\nContent-Type: application/json\r\n\r\n"
@@ -39,16 +57,33 @@ class _Job:
 
 
 class ModelServer(ThreadingHTTPServer):
-    """Serves until `shutdown`; its handlers take a place in `bodies` before they read a body."""
+    """Serves a model until `shutdown`; its handlers take a place in `bodies` before they read a body."""
 
     daemon_threads = True
     request_queue_size = CONNECTIONS
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(
+        self, model: RolloutModel, compute: Compute, host: str, port: int, max_request_bytes: int
+    ) -> None:
+        """Listen at an address of this machine; raises `UserError` where that cannot be done."""
+        self.model, self.compute, self.max_request_bytes = model, compute, max_request_bytes
+        self.card = describe(model, compute)
         self.bodies = threading.BoundedSemaphore(BODIES)
         self._connections = threading.BoundedSemaphore(CONNECTIONS)
         self._jobs: queue.Queue[_Job | None] = queue.Queue()
-        super().__init__(*args, **options)
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        """Take the address, or say in a sentence why not."""
+        try:
+            super().server_bind()
+        except (OSError, OverflowError, TypeError) as error:  # also no such port, and no name of a host
+            host, port = self.server_address[:2]
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(
+                f"cannot listen at --host {host!s} --port {port} ({reason}): choose an address of this "
+                "machine and a free port from 1 to 65535, or 0, which takes one"
+            ) from error
 
     def do(self, act: Callable[[], None]) -> None:
         """Have the serving thread call `act`, and wait for its end; raises what it raises."""
@@ -104,4 +139,74 @@ class ModelServer(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """One line about a connection that broke."""
         error = sys.exception() if sys.version_info >= (3, 12) else sys.exc_info()[1]
-        print(f"{client_address[0]}: {describe(error) if error else 'broke off'}", file=sys.stderr)
+        print(f"{client_address[0]}: {error_in_words(error) if error else 'broke off'}", file=sys.stderr)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one request, as http_protocol.py says."""
+
+    server: ModelServer
+    connection: TimedSocket
+
+    def setup(self) -> None:
+        self.request.allow(HEADER_S)
+        super().setup()
+
+    def do_GET(self) -> None:
+        if self.path == "/model":
+            self.answer(HTTPStatus.OK, self.server.card.as_json())
+        else:
+            self.answer(HTTPStatus.NOT_FOUND, {"error": f"no {self.path}: there is GET /model"})
+
+    def do_POST(self) -> None:
+        if self.path != "/rollout":
+            self.answer(HTTPStatus.NOT_FOUND, {"error": f"no {self.path}: there is POST /rollout"})
+            return
+        length, most = self.headers.get("Content-Length", ""), self.server.max_request_bytes
+        if not length.isascii() or not length.isdigit():
+            self.answer(HTTPStatus.LENGTH_REQUIRED, {"error": "a Content-Length is required"})
+        elif len(length) > 15 or int(length) > most:
+            message = f"{length[:20]} bytes are more than the {most} that this server reads"
+            self.answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": message})
+        else:
+            with self.server.bodies:
+                self.take(int(length))
+
+    def take(self, length: int) -> None:
+        if self.connection.is_abandoned():
+            return
+        self.connection.allow(time_for(length, SILENCE_S))
+        body = self.rfile.read(length)
+        if len(body) == length:
+            self.roll_out(body)
+
+    def roll_out(self, body: bytes) -> None:
+        try:
+            request = decode_request(body, self.server.card)
+        except RequestError as error:
+            self.answer(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+            return
+        self.server.do(partial(self.stream, request))
+
+    def stream(self, request: RolloutRequest) -> None:
+        model, compute = self.server.model, self.server.compute
+        start = partial(start_rollout, model, request.to(compute.device), request.seeds)
+        self.connection.allow(SILENCE_S)
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.end_headers()
+        with closing(guard_rollout(model.name, start, compute)) as chunks:
+            write_records(check_chunks(chunks, request.horizon_shape), self.write)
+
+    def answer(self, status: HTTPStatus, content: dict[str, object]) -> None:
+        body = json.dumps(content).encode()
+        self.connection.allow(SILENCE_S)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def write(self, data: bytes) -> None:
+        self.connection.allow(time_for(len(data), SILENCE_S))
+        self.wfile.write(data)

@@ -21,7 +21,6 @@ from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.harness.rollout import rollout_blocks
 from benchmark.results.result_file import read_result, write_result
 from benchmark.results.tables import paired_tables, window_tables
-from benchmark.serve import make_server
 from benchmark.sources.http_client import HttpModel
 from benchmark.sources.http_protocol import (
     ModelCard,
@@ -31,6 +30,7 @@ from benchmark.sources.http_protocol import (
     describe,
     encode_request,
 )
+from benchmark.sources.http_server import ModelServer
 from loopcraft.core.decoding import decode
 from loopcraft.dataset import open_dataset
 from loopcraft.worlds.voxel.core.blocks import BLOCK_IDS
@@ -88,7 +88,7 @@ def data(tmp_path_factory):
 
 @contextmanager
 def serving(model) -> Iterator[str]:
-    with make_server(model, Compute(), "127.0.0.1", 0, 1 << 20) as server:
+    with ModelServer(model, Compute(), "127.0.0.1", 0, 1 << 20) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"

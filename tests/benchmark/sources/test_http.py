@@ -21,7 +21,6 @@ from benchmark import run, serve
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError
 from benchmark.results.result_file import read_result
-from benchmark.serve import make_server
 from benchmark.sources.http_client import HttpModel
 from benchmark.sources.http_protocol import (
     BrokenStreamError,
@@ -32,6 +31,7 @@ from benchmark.sources.http_protocol import (
     encode_request,
     read_records,
 )
+from benchmark.sources.http_server import ModelServer
 from benchmark.sources.loading import load_model
 from benchmark.sources.references import CopyLast
 from loopcraft.core.errors import UserError
@@ -60,7 +60,7 @@ class Breaks(Noise):
 
 @contextmanager
 def serving(model) -> Iterator[str]:
-    with make_server(model, Compute(), "127.0.0.1", 0, LIMIT) as server:
+    with ModelServer(model, Compute(), "127.0.0.1", 0, LIMIT) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -345,12 +345,12 @@ def test_bounds_that_look_frames_up_are_not_served(capsys) -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--port", "99999"], r"--host 127\.0\.0\.1 --port 99999: cannot listen .*0-65535.*; choose"),
+        (["--port", "99999"], r"cannot listen at --host 127\.0\.0\.1 --port 99999 \(.*0-65535.*: choose"),
         (
             ["--port", "0", "--host", "203.0.113.1"],
-            r"--host 203\.0\.113\.1 --port 0: cannot listen .*; choose",
+            r"cannot listen at --host 203\.0\.113\.1 --port 0 \(.*: choose",
         ),
-        (["--port", "0", "--host", "\u00fc" * 64], r"--host \u00fc+ --port 0: cannot listen .*; choose"),
+        (["--port", "0", "--host", "\u00fc" * 64], r"cannot listen at --host \u00fc+ --port 0 \(.*: choose"),
         (["--port", "0", "--max-request-mib", "-1"], r"--max-request-mib -1: choose 1 or more"),
     ],
 )

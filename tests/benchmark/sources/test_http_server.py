@@ -11,14 +11,13 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from benchmark import serve
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError
-from benchmark.serve import make_server
 from benchmark.sources import http_server as model_server
 from benchmark.sources import timed_socket
 from benchmark.sources.http_client import HttpModel
 from benchmark.sources.http_protocol import RolloutRequest, encode_request
+from benchmark.sources.http_server import ModelServer
 from benchmark.sources.machine import MachineError
 from loopcraft.core.errors import UserError
 
@@ -53,7 +52,7 @@ class NoDevice(Grey):
 
 @contextmanager
 def serving(model: Grey) -> Iterator[tuple[str, int]]:
-    with make_server(model, Compute(), "127.0.0.1", 0, LIMIT) as server:
+    with ModelServer(model, Compute(), "127.0.0.1", 0, LIMIT) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server.server_address[:2]
@@ -99,7 +98,7 @@ def test_idle_clients_hold_up_nobody(number: int) -> None:
         idle = [socket.create_connection(address) for _ in range(number)]
         begin = time.monotonic()
         assert roll_out(address) == 4
-        assert time.monotonic() < begin + serve.HEADER_S / 2
+        assert time.monotonic() < begin + model_server.HEADER_S / 2
         for connection in idle:
             connection.close()
 
@@ -109,8 +108,8 @@ START_OF_BODY = b"POST /rollout HTTP/1.0\r\nContent-Length: 1000000\r\n\r\n"
 
 @pytest.mark.parametrize("start", [b"", b"GET /model HTTP/1.0\r\nX-Slow: ", START_OF_BODY])
 def test_who_drips_is_let_go(start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "HEADER_S", 0.5)
-    monkeypatch.setattr(serve, "SILENCE_S", 0.5)
+    monkeypatch.setattr(model_server, "HEADER_S", 0.5)
+    monkeypatch.setattr(model_server, "SILENCE_S", 0.5)
     monkeypatch.setattr(timed_socket, "SLOWEST", 1 << 22)
     stop = threading.Event()
     with serving(Grey()) as address:
