@@ -37,7 +37,7 @@ _START = (
     "sys.path[:] = json.loads(sys.argv[1]); from importlib import import_module; "
     "getattr(import_module(sys.argv[2]), sys.argv[3])(int(sys.argv[4]))"
 )
-_TICK_S = 0.05
+_TICK_S, _SHORT_S = 0.05, 0.01
 _REPORT_S = 1.0
 """How long a companion may take to report where it is, before it is killed."""
 
@@ -84,6 +84,7 @@ class Companion:
         self._limits, self._show = limits, show
         self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         self._heard, self._said, self._verdict = 0, b"", ""
+        self._reaping = threading.Lock()
         self._report = tempfile.TemporaryFile()  # noqa: SIM115  # until `end`
         ours, theirs = socket.socketpair()
         with theirs:
@@ -159,7 +160,7 @@ class Companion:
                     raise self._gone()
                 if self._socket in ready:
                     return
-                if self._process.poll() is not None:
+                if self._exit_code() is not None:
                     raise self._gone()
                 if until.is_over:
                     self._condemn(f"took longer than {until.patience_s:g} s", reports=True)
@@ -180,7 +181,7 @@ class Companion:
 
     def _watch_memory(self, most: int) -> None:
         statm, page = Path(f"/proc/{self._process.pid}/statm"), os.sysconf("SC_PAGE_SIZE")
-        while self._process.poll() is None:
+        while self._exit_code() is None:
             with suppress(OSError, IndexError):  # it has just ended
                 if int(statm.read_text().split()[1]) * page > most:
                     self._condemn(f"took more than {most / 1e9:g} GB of memory")
@@ -195,8 +196,8 @@ class Companion:
 
     def _have_it_report(self) -> None:
         """Wait for all of what faulthandler writes at the signal: until no more comes."""
-        with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGUSR1)
+        if self._exit_code() is None:
+            os.kill(self._process.pid, signal.SIGUSR1)
         until, size, before = _Deadline(_REPORT_S), 0, -1
         while not until.is_over and (size == 0 or size != before):
             time.sleep(_TICK_S)
@@ -204,9 +205,10 @@ class Companion:
 
     def _gone(self) -> CompanionEndedError:
         """It has ended, or no longer speaks: what is to be said of it."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(GRACE_S)
-        code = self._process.poll()
+        until = _Deadline(GRACE_S)
+        while self._exit_code() is None and not until.is_over:
+            time.sleep(_SHORT_S)
+        code = self._exit_code()
         self._kill()
         for _ in range(KEPT):  # what is left in the pipe, however much its own children print
             before = self._heard
@@ -227,6 +229,18 @@ class Companion:
         self.end()
         return CompanionEndedError(why, said, report=report, was_killed=was_killed)
 
+    def _exit_code(self) -> int | None:
+        """None while it runs. Not by `Popen.poll`, which Ctrl-C can leave with its lock held for ever."""
+        with self._reaping:
+            if self._process.returncode is None:
+                try:
+                    ended, status = os.waitpid(self._process.pid, os.WNOHANG)
+                except ChildProcessError:  # Ctrl-C came before its exit code was kept
+                    ended, status = self._process.pid, 0
+                if ended:
+                    self._process.returncode = os.waitstatus_to_exitcode(status)
+            return self._process.returncode
+
     def _kill(self) -> None:
         """End it and all that it has started."""
         with suppress(ProcessLookupError):
@@ -237,15 +251,13 @@ class Companion:
         if self._socket.fileno() < 0:
             return
         self._socket.close()
-        until = time.monotonic() + (GRACE_S if in_order else 0.0)
-        while self._process.poll() is None and time.monotonic() < until:
+        until = _Deadline(GRACE_S if in_order else 0.0)
+        while self._exit_code() is None and not until.is_over:
             with suppress(OSError):
                 os.read(self._output, 1 << 16)
-            time.sleep(0.01)
+            time.sleep(_SHORT_S)
         self._kill()
-        until = time.monotonic() + GRACE_S  # and no longer: Ctrl-C in `poll` can leave its lock held for ever
-        while self._process.poll() is None and time.monotonic() < until:
-            time.sleep(0.001)
+        self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._report):
             assert stream is not None
             stream.close()

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -195,36 +196,27 @@ def test_messages_are_read_as_they_were_sent(messages: list[tuple[bytes, bytes]]
 
 
 class InterruptedLock:
-    """`Popen`'s own, where Ctrl-C comes as soon as it is taken and before `Popen` would give it back."""
+    """Ctrl-C comes as soon as it is taken where nothing would give it back."""
 
-    is_held = False
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
 
     def acquire(self, blocking: bool = True) -> bool:
-        if self.is_held:
-            return False
-        self.is_held = True
+        self._lock.acquire(blocking)
         raise KeyboardInterrupt
 
-    def release(self) -> None:
-        """Another thread's: nothing to do."""
-
     def __enter__(self) -> None:
-        assert not self.is_held, "waits without end"
+        self._lock.acquire()
 
     def __exit__(self, *error: object) -> None:
-        """Given back."""
+        self._lock.release()
 
 
-def test_ctrl_c_at_the_worst_moment_is_waited_for_with_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(companion, "GRACE_S", 0.2)
-    found, lock = misbehaving("sleep"), InterruptedLock()
-    found._process._waitpid_lock = lock  # type: ignore[attr-defined]
-    with pytest.raises(KeyboardInterrupt):
-        found.receive(100, PATIENCE_S)
-    found.end()
-    assert waits_until_gone(found._process.pid)
-    lock.is_held = False
-    found._process.wait()
+def test_ctrl_c_at_any_moment_leaves_no_lock_held() -> None:
+    found = misbehaving("sleep")
+    found._process._waitpid_lock = InterruptedLock()  # type: ignore[attr-defined]
+    assert "took longer than 0.2 s" in str(ending(found, 0.2))
+    assert not is_running(found._process.pid)
 
 
 def test_a_port_takes_no_memory_for_what_has_not_come() -> None:
