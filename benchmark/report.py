@@ -26,13 +26,17 @@ from benchmark.results.result_file import Result, read_results
 from benchmark.results.tables import heading, headline_cards, labelled, paired_tables, window_tables
 from loopcraft.core.cli import run
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import whole_file
+from loopcraft.core.files import is_passing, whole_file
 from loopcraft.core.urls import path_at
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
 RECALL_METRICS = ("psnr", "lpips")
 """By which the report compares the frames that return with the others."""
+FOLDERS = ("figures", "videos")
+"""What a report has beside its page."""
+_MARK = "<h2>Provenance</h2>"
+"""What the page of every report holds, also of an old one."""
 MIME = {".png": "image/png", ".mp4": "video/mp4"}
 
 
@@ -43,7 +47,7 @@ class Flags:
     results: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of runs, or their result files, or the addresses of these, of one protocol on one data set."""
     out: Path
-    """Folder of the report."""
+    """Folder of the report: new, empty, or that of an earlier one."""
     data: Path | None = None
     """The data set's folder: with it the report shows videos that all runs kept."""
     videos: int = 2
@@ -56,7 +60,8 @@ def report(flags: Flags) -> None:
     dataset = None if flags.data is None else open_dataset(flags.data)
     if dataset is not None:
         _require_same_data(dataset, flags.data, results)
-    with writing_to(flags.out, together=True, swept=("", "figures", "videos")):
+    with writing_to(flags.out, together=True, swept=("", *FOLDERS)):
+        _require_place(flags.out)
         path = _write(flags, results, dataset)
     print(f"wrote {path}")
 
@@ -152,6 +157,16 @@ def _shown(results: Mapping[str, Result]) -> list[Shown]:
         for source, (label, result) in zip(results, labelled(results.values()).items(), strict=True)
     ]
     return [run for run in runs if run.result.model.role == "model"] or runs
+
+
+def _require_place(out: Path) -> None:
+    """Raise `UserError` for a folder that holds more than a report, or a page that is none."""
+    page = out / "report.html"
+    if page.is_file() and _MARK in page.read_text(encoding="utf-8", errors="replace"):
+        return
+    for path in sorted(out.iterdir()):  # of a report that was broken off there is no page
+        if path.name not in FOLDERS and not is_passing(path):
+            raise UserError(f"{out}: holds other files, like {path.name}; choose another --out")
 
 
 def _require_same_data(dataset: LoopcraftDataset, data: Path | None, results: Mapping[str, Result]) -> None:

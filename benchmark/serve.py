@@ -28,7 +28,7 @@ from benchmark.sources.http_protocol import (
 from benchmark.sources.http_server import ModelServer
 from benchmark.sources.loading import load_model, parse_model_args
 from benchmark.sources.timed_socket import TimedSocket, time_for
-from loopcraft.core.cli import run
+from loopcraft.core.cli import describe_os_error, require_at_least, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 
@@ -60,6 +60,7 @@ class Flags:
 
 def serve(flags: Flags) -> None:
     """Serve until interrupted."""
+    require_at_least(flags, max_request_mib=1)
     model = load_model(flags.model, parse_model_args(flags.model_args))
     if not isinstance(model, RolloutModel):
         raise UserError(f"{flags.model} looks frames up and generates none: it cannot be served")
@@ -73,7 +74,7 @@ def serve(flags: Flags) -> None:
 def make_server(
     model: RolloutModel, compute: Compute, host: str, port: int, max_request_bytes: int
 ) -> ModelServer:
-    """A server for `model`, listening but not yet serving."""
+    """A server for `model`, listening but not yet serving; raises `UserError` where it cannot listen."""
     card = describe(model, compute)
 
     class Handler(BaseHTTPRequestHandler):
@@ -142,10 +143,17 @@ def make_server(
             self.connection.allow(time_for(len(data), SILENCE_S))
             self.wfile.write(data)
 
-    return ModelServer((host, port), Handler)
+    try:
+        return ModelServer((host, port), Handler)
+    except (OSError, OverflowError, TypeError) as error:  # no such port; a name that no host can have
+        reason = describe_os_error(error) if isinstance(error, OSError) else error
+        raise UserError(
+            f"--host {host} --port {port}: cannot listen there ({reason}); choose an address of this machine "
+            "and a free port from 1 to 65535, or 0, which takes one"
+        ) from error
 
 
-main = partial(run, Flags, serve)
+main = partial(run, Flags, serve, when_interrupted="stopped: no model is served any longer")
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -70,7 +70,8 @@ class Trial:
     ) -> None:
         self.model, self.size, self.compute = model, size, compute
         self.before = before or process_state()
-        _, height, width = model.frame_shape or (3, size.side, size.side)
+        shape = model.frame_shape
+        _, height, width = (3, size.side, size.side) if shape is None else map(int, shape)
         self.episodes = SyntheticEpisodes(height=height, width=width, length=size.context + size.horizon)
         self.protocol = EvaluationProtocol(
             id="check",

@@ -3,8 +3,11 @@
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from numbers import Integral
+from types import NoneType
+from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
@@ -113,15 +116,8 @@ def check_members(model: Any, spec: str) -> FrameSource:
     if len(methods) != 1:
         has = " and ".join(methods) or "neither"
         raise ContractError(f"{spec}: a model has one of the methods rollout and play, this has {has}")
-    if not isinstance(getattr(model, "name", None), str):
-        raise ContractError(f"{spec}: the model's `name` must be a string")
-    shape: Any = getattr(model, "frame_shape", 0)
-    if shape is not None and not (isinstance(shape, Sequence) and len(shape) == 3 and shape[0] == 3):
-        raise ContractError(
-            f"{spec}: the model's `frame_shape` must be (3, height, width) or None, not {shape}"
-        )
-    if methods == ["rollout"] and not _is_positive_integer(getattr(model, "max_context", None)):
-        raise ContractError(f"{spec}: the model's `max_context` must be a positive number of frames")
+    for member in (*_MEMBERS, _MAX_CONTEXT) if methods == ["rollout"] else _MEMBERS:
+        member.check(model, spec)
     checked: FrameSource = model
     _check_conditioning(checked, spec)
     return checked
@@ -151,8 +147,55 @@ def _check_conditioning(model: FrameSource, spec: str) -> None:
         )
 
 
-def _is_positive_integer(value: object) -> bool:
-    return isinstance(value, int) and value >= 1
+def _is_positive(value: object) -> bool:
+    return isinstance(value, Integral) and int(value) >= 1
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and value.strip() != ""
+
+
+def _is_frame_shape(value: object) -> bool:
+    if not isinstance(value, (Sequence, np.ndarray)) or len(value) != 3:
+        return value is None
+    return all(map(_is_positive, value)) and value[0] == 3
+
+
+def _are_notes(value: object) -> bool:
+    return isinstance(value, (tuple, list)) and all(isinstance(note, str) for note in value)
+
+
+class _Member(NamedTuple):
+    """What a model has beside its method: a test of its value, and the same in words."""
+
+    name: str
+    is_right: Callable[[object], bool]
+    wanted: str
+    may_lack: bool = False
+
+    def check(self, model: object, spec: str) -> None:
+        """Raise `ContractError` for a wrong value."""
+        if not hasattr(model, self.name):
+            if self.may_lack:
+                return
+            raise ContractError(f"{spec}: the model has no `{self.name}`; it must be {self.wanted}")
+        value = getattr(model, self.name)
+        if not self.is_right(value):
+            raise ContractError(f"{spec}: the model's `{self.name}` must be {self.wanted}, not {value!r}")
+
+
+_MEMBERS = (
+    _Member("name", _is_name, "one line of text"),
+    _Member("frame_shape", _is_frame_shape, "(3, height, width) or None"),
+    _Member(
+        "checkpoint_sha256",
+        lambda value: isinstance(value, (str, NoneType)),
+        "a string or None",
+        may_lack=True,
+    ),
+    _Member("notes", _are_notes, "a tuple or list of strings", may_lack=True),
+)
+_MAX_CONTEXT = _Member("max_context", _is_positive, "a positive number of frames")
 
 
 def role_of(model: FrameSource) -> Literal["model", "bound"]:

@@ -34,7 +34,11 @@ _SIGNALLED = 128
 
 
 def run(
-    flags_type: type[Flags], body: Callable[[Flags], int | None], argv: Sequence[str] | None = None
+    flags_type: type[Flags],
+    body: Callable[[Flags], int | None],
+    argv: Sequence[str] | None = None,
+    *,
+    when_interrupted: str = "interrupted; run the same command again to go on",
 ) -> int:
     """Parse `argv` (None: the process's own) into `flags_type`, call `body` and return the exit code."""
     module = sys.modules[body.__module__]
@@ -68,7 +72,7 @@ def run(
         print(f"error: ended early by sys.exit({error.code!r})", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt as error:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
+        print(when_interrupted, file=sys.stderr)
         return _SIGNALLED + (error.args[0] if error.args else signal.SIGINT)
     return EXIT_USAGE
 

@@ -15,7 +15,7 @@ from gymnasium import spaces
 from jaxtyping import Float64, UInt8
 
 from loopcraft.core.errors import UserError
-from loopcraft.walks.actions import Action
+from loopcraft.walks.actions import Action, checked_actions
 from loopcraft.worlds.base import Pose
 from loopcraft.worlds.plaza.world import PLAZA
 from loopcraft.worlds.voxel.physics import simulate
@@ -113,7 +113,8 @@ class BlockEnv(gymnasium.Env[Seen, np.int64]):
 
     def step(self, action: np.int64) -> tuple[Seen, float, bool, bool, dict[str, Any]]:
         """Play one tick, a twentieth of a second. Raises `UserError` for what is no action."""
-        self._walk.step(_checked(action))
+        (checked,) = checked_actions([action])
+        self._walk.step(int(checked))
         return self._observe(), 0.0, False, False, {}
 
     def render(self) -> UInt8[np.ndarray, "H W 3"] | None:
@@ -135,14 +136,3 @@ class PlazaEnv(BlockEnv):
     """The world plaza-v1."""
 
     land = PLAZA
-
-
-def _checked(action: object) -> int:
-    """The action as a number; a whole number of any type is one, and nothing else."""
-    is_whole = isinstance(action, (int, np.integer)) or (
-        isinstance(action, np.ndarray) and action.shape == () and np.issubdtype(action.dtype, np.integer)
-    )
-    if not is_whole or int(action) not in list(Action):  # type: ignore[call-overload]
-        names = ", ".join(f"{known.value} ({known.name.lower()})" for known in Action)
-        raise UserError(f"action {action!r}: choose one of {names}")
-    return int(action)  # type: ignore[call-overload,no-any-return]

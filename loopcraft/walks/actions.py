@@ -8,6 +8,7 @@ Only `Generator.random` is drawn: 53 bits of the generator's own stream, where n
 between versions. Compiled and plain Python (`.py_func`) give the same walk.
 """
 
+import reprlib
 from enum import IntEnum
 
 import numpy as np
@@ -32,6 +33,27 @@ TURN_COUNTS = (1, 2, 3, 4)
 TURN_COUNT_PROBABILITIES = (0.1, 0.3, 0.1, 0.5)
 
 _CUMULATIVE_PROBABILITIES = np.cumsum(TURN_COUNT_PROBABILITIES)
+
+
+def checked_actions(actions: object) -> Int8[np.ndarray, " T"]:
+    """What is given as a walk, as an array of ids; raises `UserError` for what is none.
+
+    A walk is a row of one or more whole numbers of any type, each the id of an action.
+    """
+    choices = ", ".join(f"{known.value} ({known.name.lower()})" for known in Action)
+    try:
+        ids = np.asarray(actions)
+    except ValueError:  # rows of several lengths
+        ids = np.empty(0)
+    if ids.ndim != 1 or ids.size == 0 or not np.issubdtype(ids.dtype, np.integer):
+        raise UserError(
+            f"actions {' '.join(reprlib.repr(actions).split())}: give one row of whole numbers, "
+            f"and for each choose one of {choices}"
+        )
+    wrong = np.flatnonzero(~np.isin(ids, list(Action)))
+    if len(wrong):
+        raise UserError(f"action {ids[wrong[0]]}: choose one of {choices}")
+    return ids.astype(np.int8)
 
 
 def actions_of(states: Shaped[np.ndarray, "T columns"], source: object) -> Int64[np.ndarray, " T"]:

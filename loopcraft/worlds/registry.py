@@ -45,8 +45,14 @@ class WorldSpec:
     """The one Python that it runs on; None: every one that Loopcraft runs on."""
 
     def load(self, function: str) -> Callable[..., Any]:
-        """Import what one of the fields names."""
-        loaded: Callable[..., Any] = resolve_name(function)
+        """Import what one of the fields names; raises `UserError` where that fails."""
+        try:
+            loaded: Callable[..., Any] = resolve_name(function)
+        except Exception as error:  # a stranger's package may fail in any way
+            raise UserError(
+                f"{function}, which a WorldSpec names, cannot be loaded ({error}): "
+                "mend the spec, or install the world's package again"
+            ) from error
         return loaded
 
 

@@ -240,6 +240,27 @@ def test_another_data_set_is_refused(runs, tmp_path, capsys) -> None:
     assert not (tmp_path / "r").exists()
 
 
+def test_a_report_goes_over_an_earlier_one_alone(tmp_path, capsys) -> None:
+    write_result(tmp_path / "result.json", make_result())
+    out = tmp_path / "report"
+    command = [str(tmp_path / "result.json"), "--out"]
+    assert report.main([*command, str(out)]) == 0
+    (out / "a-note.txt").touch()
+    assert report.main([*command, str(out)]) == 0
+    (out / "a-note.txt").unlink()
+    (out / "report.html").unlink()  # as of one that was killed
+    assert report.main([*command, str(out)]) == 0
+    (out / "report.html").write_text("<h1>Mine</h1>")
+    for folder, other in ((out, "report.html"), (tmp_path, "report")):
+        before = sorted(tmp_path.rglob("*"))
+        capsys.readouterr()
+        assert report.main([*command, str(folder)]) == 2
+        said = f"error: {folder}: holds other files, like {other}; choose another --out\n"
+        assert capsys.readouterr().err == said
+        assert sorted(tmp_path.rglob("*")) == before
+    assert (out / "report.html").read_text() == "<h1>Mine</h1>"
+
+
 @pytest.mark.parametrize("name", ["../../../x", "/tmp/x", "a/../../x"])
 def test_no_name_of_a_result_leads_out_of_the_report(tmp_path, name: str, capsys) -> None:
     result = make_result()

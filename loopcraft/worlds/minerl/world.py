@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from loopcraft.core.errors import UserError
+from loopcraft.walks.actions import checked_actions
 from loopcraft.worlds.base import Observation, PlayError
 from loopcraft.worlds.minerl.environment import EnvironmentFactory, make_environment
 from loopcraft.worlds.minerl.game import Game, Patience
@@ -47,6 +48,7 @@ class MineRLWorld:
 
     def play(self, seed: int, actions: Integer[np.ndarray, " T"]) -> Iterator[Observation]:
         """One observation per action; raises `PlayError`, and `UserError` when failures do not end."""
+        actions = checked_actions(actions)
         is_over = False
         try:
             game = self._running_game()

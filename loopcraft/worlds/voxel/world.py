@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64, Integer
 
 from loopcraft.core.seeding import generator
+from loopcraft.walks.actions import checked_actions
 from loopcraft.walks.selection import simulate_flat
 from loopcraft.worlds.base import GroundPicture, Observation, Pose
 from loopcraft.worlds.voxel.landscape import find_spawn, generate_region
@@ -61,7 +62,10 @@ class BlockWorld:
     def play(
         self, seed: int, actions: Integer[np.ndarray, " T"], *, surfaces: bool = False
     ) -> Iterator[Observation]:
-        """One observation per action; with `surfaces`, each holds the face ids of its pixels too."""
+        """One observation per action; with `surfaces`, each holds the face ids of its pixels too.
+
+        Raises `UserError` for what is no walk.
+        """
         poses = self.path(seed, actions)
         scene = build_scene(self.land.region_around(seed, poses, self.view_distance_blocks))
         sky = self.land.make_sky(seed)
@@ -72,7 +76,11 @@ class BlockWorld:
             yield Observation(frame=frame, pose=pose, surface=surface)
 
     def path(self, seed: int, actions: Integer[np.ndarray, " T"]) -> Float64[np.ndarray, "T 5"]:
-        """The poses (x, y, z, yaw_deg, pitch_deg) after each action, without rendering."""
+        """The poses (x, y, z, yaw_deg, pitch_deg) after each action, without rendering.
+
+        Raises `UserError` for what is no walk.
+        """
+        actions = checked_actions(actions)
         start = self.land.find_start(seed)
         reach = BLOCKS_PER_TICK * float(np.abs(simulate_flat(actions)).max()) + PATH_MARGIN_BLOCKS
         while True:

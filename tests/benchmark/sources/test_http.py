@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import re
+import signal
 import socket
 import struct
 import subprocess
@@ -15,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from benchmark import run
+from benchmark import run, serve
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError
 from benchmark.results.result_file import read_result
@@ -324,16 +326,36 @@ def test_a_server_that_dies_ends_the_run_with_one_sentence(tmp_path) -> None:
 
 def test_the_command_serves_and_says_where() -> None:
     command = [sys.executable, "-m", "benchmark.serve", "--model", "copy-last", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
+        assert server.stderr is not None
         said = server.stdout.readline().strip()
         assert said.startswith("serving copy-last on http://127.0.0.1:")
         assert HttpModel(said.split()[-1]).max_context == 1
         server.terminate()
+        assert server.stderr.read().splitlines()[-1] == "stopped: no model is served any longer"
+    assert server.returncode == 128 + signal.SIGTERM
 
 
 def test_bounds_that_look_frames_up_are_not_served(capsys) -> None:
-    from benchmark import serve
-
     assert serve.main(["--model", "ground-truth"]) == 2
     assert "ground-truth looks frames up and generates none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--port", "99999"], r"--host 127\.0\.0\.1 --port 99999: cannot listen .*0-65535.*; choose"),
+        (
+            ["--port", "0", "--host", "203.0.113.1"],
+            r"--host 203\.0\.113\.1 --port 0: cannot listen .*; choose",
+        ),
+        (["--port", "0", "--host", "\u00fc" * 64], r"--host \u00fc+ --port 0: cannot listen .*; choose"),
+        (["--port", "0", "--max-request-mib", "-1"], r"--max-request-mib -1: choose 1 or more"),
+    ],
+)
+def test_where_it_cannot_serve_it_says_so(flags: list[str], said: str, capsys) -> None:
+    assert serve.main(["--model", "copy-last", *flags]) == 2
+    error = capsys.readouterr().err
+    assert re.match(f"error: {said}", error), error
+    assert error.count("\n") == 1

@@ -1,12 +1,19 @@
 """Finding a model by name and by path, and refusing what is none."""
 
+import json
+import re
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from benchmark.contract.model import ContractError, RecordedFrames, RolloutModel, role_of
+import benchmark
+from benchmark.contract.compute import Compute
+from benchmark.contract.model import ContractError, RecordedFrames, RolloutModel, check_members, role_of
 from benchmark.sources import loading
+from benchmark.sources.http_protocol import describe
 from benchmark.sources.loading import load_model, parse_model_args
 from benchmark.sources.references import CopyLast, GroundTruth, OtherVideo
 from benchmark.sources.source import SourceFlags
@@ -20,20 +27,12 @@ class Sized(CopyLast):
         self.frame_shape = (3, size, size)
 
 
+class WithoutShape:
+    name, max_context, rollout = "shapeless", 1, CopyLast.rollout
+
+
 class WithoutRollout:
     name, frame_shape, max_context = "mute", None, 1
-
-
-class WithoutName(CopyLast):
-    name = None  # type: ignore[assignment]
-
-
-class WithoutContext(CopyLast):
-    max_context = 0
-
-
-class GreyFrames(CopyLast):
-    frame_shape = (1, 8, 8)  # type: ignore[assignment]
 
 
 class Undecided(CopyLast, GroundTruth):
@@ -86,14 +85,42 @@ def test_a_model_that_cannot_be_loaded(spec: str, arguments: str, message: str) 
     [
         ("WithoutRollout", "one of the methods rollout and play, this has"),
         ("Undecided", "one of the methods rollout and play, this has"),
-        ("WithoutName", "`name` must be a string"),
-        ("WithoutContext", "`max_context` must be a positive number"),
-        ("GreyFrames", r"`frame_shape` must be \(3, height, width\) or None, not \(1, 8, 8\)"),
+        ("WithoutShape", "the model has no `frame_shape`; it must be"),
     ],
 )
 def test_an_object_that_is_no_model(mutant: str, message: str) -> None:
     with pytest.raises(ContractError, match=message):
         load_model(f"{__name__}:{mutant}")
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        *(("name", value) for value in (None, 3, "", "  ", "a\nb/../c")),
+        *(
+            ("frame_shape", value)
+            for value in ((1, 8, 8), (3, 8), (3, -1, "a"), (3, 8, 0), (3, 8.0, 8), "3ab", 3)
+        ),
+        *(("max_context", value) for value in (None, 0, -1, 4.0, "4")),
+        *(("checkpoint_sha256", value) for value in (5, b"5")),
+        *(("notes", value) for value in ("one string", None, (1, 2))),
+    ],
+)
+def test_a_member_that_breaks_the_contract_is_a_sentence(member: str, value: object) -> None:
+    model = type("Wrong", (CopyLast,), {member: value})()
+    with pytest.raises(
+        ContractError, match=rf"^it: the model's `{member}` must be .*, not {re.escape(repr(value))}$"
+    ):
+        check_members(model, "it")
+
+
+def test_numbers_of_any_integer_type_are_members() -> None:
+    shape = np.array([3, 8, 12])
+    model = type("Numbers", (CopyLast,), {"max_context": np.int64(4), "frame_shape": shape})()
+    assert check_members(model, "it") is model
+    assert benchmark.check_model(model) == {}
+    card = json.dumps(describe(model, Compute(device=torch.device("cpu"), precision="float32")).as_json())
+    assert json.loads(card)["frame_shape"] == [3, 8, 12]
 
 
 @pytest.mark.parametrize("lacking", ["a_package_it_lacks", "broken"])

@@ -8,12 +8,14 @@ from loopcraft.core.errors import UserError
 from loopcraft.worlds import WorldSpec, make_surface_world, make_world, registry, world_ids, world_spec
 
 BLIND = WorldSpec(factory="tests.fakes.world:FakeWorld", knows_surfaces=False)
+UNMADE = WorldSpec(factory="tests.fakes.world:NoWorld")
 
 
 @pytest.fixture
 def _stranger(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (
         EntryPoint("mine-v1", "tests.loopcraft.worlds.test_registry:BLIND", registry.GROUP),
+        EntryPoint("unmade-v1", "tests.loopcraft.worlds.test_registry:UNMADE", registry.GROUP),
         EntryPoint("broken-v1", "no_such_package:SPEC", registry.GROUP),
         EntryPoint("wrong-v1", "tests.loopcraft.worlds.test_registry:GROUP_OF_NOTHING", registry.GROUP),
     )
@@ -51,3 +53,5 @@ def test_a_package_that_cannot_be_loaded_is_a_sentence() -> None:
         world_spec("broken-v1")
     with pytest.raises(UserError, match=r"'wrong-v1': its entry point gives dict, not a WorldSpec"):
         world_spec("wrong-v1")
+    with pytest.raises(UserError, match=r"^tests\.fakes\.world:NoWorld, which a WorldSpec .* \(.*NoWorld"):
+        make_world("unmade-v1", resolution=32)

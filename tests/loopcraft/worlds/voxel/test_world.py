@@ -80,6 +80,36 @@ def test_surfaces_on_request() -> None:
     assert next(world.play(5, walk(1))).surface is None
 
 
+CHOICES = r"choose one of 0 \(forward\), 1 \(left\), 2 \(right\)$"
+NO_WALKS = {
+    "action 7": [0, 7],
+    "action -1": np.array([-1]),
+    "action 300": np.array([300, 300, 0]),
+    r"actions array\(\[1\.7\]\)": np.array([1.7]),
+    r"actions \[True\]": [True],
+    r"actions \[\]": [],
+    r"actions array\(\[\[0, 1\], \[2, 0\]\]\)": np.array([[0, 1], [2, 0]]),
+    r"actions \[\[0\], \[1, 2\]\]": [[0], [1, 2]],
+    "actions None": None,
+}
+
+
+@pytest.mark.parametrize("said", NO_WALKS)
+def test_what_is_no_walk_is_refused(said: str) -> None:
+    world = VoxelWorld(resolution=32)
+    with pytest.raises(UserError, match=rf"^{said}: .*{CHOICES}"):
+        world.path(5, NO_WALKS[said])
+    with pytest.raises(UserError, match=rf"^{said}: .*{CHOICES}"):
+        next(world.play(5, NO_WALKS[said]))
+
+
+@pytest.mark.parametrize("kind", [list, np.uint8, np.int64])
+def test_a_walk_of_any_integer_type_is_taken(kind: type) -> None:
+    world, actions = VoxelWorld(resolution=32), walk(20)
+    given = actions.tolist() if kind is list else actions.astype(kind)
+    assert np.array_equal(world.path(5, given), world.path(5, actions))
+
+
 def test_unknown_worlds_are_told() -> None:
     with pytest.raises(UserError, match=r"unknown world 'moon-v1': choose one of voxel-v1"):
         make_world("moon-v1", resolution=64)
