@@ -1,5 +1,6 @@
 """Write docs/cli.md and docs/api.md: `python docs/reference.py`. A test says when they are out of date."""
 
+import ast
 import contextlib
 import dataclasses
 import importlib
@@ -8,6 +9,8 @@ import io
 import os
 import re
 from collections.abc import Iterator
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -20,11 +23,30 @@ SUBCOMMANDS = {
 WIDTH = "100"
 OBJECTS = {
     "loopcraft": ("generate_dataset", "open_dataset", "make_world", "UserError"),
-    "loopcraft.dataset": ("LoopcraftDataset",),
+    "loopcraft.dataset": ("LoopcraftDataset", "Episode"),
+    "loopcraft.dataset.torch_views": ("RandomWindows", "Episodes"),
+    "loopcraft.worlds": ("WorldSpec",),
+    "loopcraft.worlds.base": (
+        "World",
+        "PathWorld",
+        "SurfaceWorld",
+        "Observation",
+        "Pose",
+        "GroundPicture",
+        "PlayError",
+    ),
+    "loopcraft.cameras": (
+        "camera_to_world",
+        "world_to_camera",
+        "intrinsics",
+        "plucker_rays",
+        "project",
+        "vpt_actions",
+    ),
     "benchmark": ("evaluate", "check_model", "compare"),
     "benchmark.library": ("Comparison",),
     "benchmark.contract.model": ("RolloutModel",),
-    "benchmark.results.result_file": ("Result", "MetricResult", "Estimate"),
+    "benchmark.results.result_file": ("read_result", "Result", "MetricResult", "Estimate"),
     "models": ("load",),
 }
 """What the page of the Python interface shows, with the public methods of classes."""
@@ -73,8 +95,7 @@ def api() -> str:
     for name, objects in OBJECTS.items():
         module = importlib.import_module(name)
         parts.append(f"## {name}")
-        if name in ROOMS:
-            parts.append(inspect.getdoc(module) or "")
+        parts.append(inspect.getdoc(module) or "")
         for item in objects:
             parts += describe(module, item)
     return "\n\n".join(parts) + "\n"
@@ -87,16 +108,56 @@ def describe(module: ModuleType, name: str) -> Iterator[str]:
     if not inspect.isclass(value):
         yield from signature_and_text(name, value)
         return
-    yield text_of(value)
-    if dataclasses.is_dataclass(value):
-        yield "\n".join(f"- `{field.name}: {field.type}`" for field in dataclasses.fields(value))
+    if is_made_by_call(value):
+        yield from signature_and_text(name, value)
+    else:
+        yield text_of(value)
+    if fields := list(fields_of(value)):
+        yield "\n".join(fields)
+    for member, text in attributes_of(value):
+        yield f"`{name}.{member}`: {text}"
     for member, own in vars(value).items():
         if member.startswith("_"):
             continue
-        if isinstance(own, property):
+        if isinstance(own, (property, cached_property)):
             yield f"`{name}.{member}`: {inspect.getdoc(own)}"
         elif inspect.isfunction(own):
             yield from signature_and_text(f"{name}.{member}", own)
+
+
+def is_made_by_call(value: type) -> bool:
+    """Whether a class has a constructor of its own, whose arguments are no fields."""
+    is_protocol = getattr(value, "_is_protocol", False)
+    return "__init__" in vars(value) and not is_protocol and not dataclasses.is_dataclass(value)
+
+
+def fields_of(value: type) -> Iterator[str]:
+    """The fields of a dataclass or a named tuple, each with its docstring where it has one."""
+    said = dict(documented(ast.parse(inspect.getsource(value)).body[0]))
+    if dataclasses.is_dataclass(value):
+        types = {field.name: field.type for field in dataclasses.fields(value)}
+    else:
+        types = inspect.get_annotations(value) if hasattr(value, "_fields") else {}
+    for field, kind in types.items():
+        text = f": {said[field]}" if field in said else ""
+        yield f"- `{field}: {inspect.formatannotation(kind)}`{text}"
+
+
+def attributes_of(value: type) -> Iterator[tuple[str, str]]:
+    """What a constructor sets and says something of."""
+    for node in ast.walk(ast.parse(inspect.getsource(value))):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            yield from documented(node)
+
+
+def documented(block: ast.AST) -> Iterator[tuple[str, str]]:
+    """Of a block of code, the names that are given a value or a type, and the docstrings below them."""
+    for statement, below in pairwise(getattr(block, "body", ())):
+        if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            continue
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+            yield ast.unparse(target).removeprefix("self."), " ".join(str(below.value.value).split())
 
 
 def signature_and_text(name: str, function: object) -> Iterator[str]:

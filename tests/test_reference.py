@@ -23,6 +23,17 @@ def test_the_page_of_the_python_interface_is_up_to_date() -> None:
     assert (reference.DOCS / "api.md").read_text() == reference.api(), REMEDY
 
 
+def test_what_the_docs_import_and_the_attributes_of_a_data_set_are_on_the_page() -> None:
+    page = (reference.DOCS / "api.md").read_text()
+    for path in (reference.DOCS.parent / "README.md", *reference.DOCS.glob("*.md")):
+        for names in re.findall(
+            r"^from (?:loopcraft|benchmark|models)[\w.]* import (.+)$", path.read_text(), re.M
+        ):
+            assert all(f"\n### {name}\n" in page for name in names.split(", ")), (path, names)
+    for name in ("root", "keys", "manifest", "metadata", "fingerprint"):
+        assert f"\n`LoopcraftDataset.{name}`: " in page
+
+
 def test_every_command_of_the_readme_is_on_the_page() -> None:
     readme = (reference.DOCS.parent / "README.md").read_text()
     named = set(re.findall(r"python -m ((?:loopcraft|benchmark|models|leaderboard)\.\w+)", readme))

@@ -68,10 +68,12 @@ class LoopcraftDataset:
     """A folder with an index.json and its episodes, which may come from a `source`; see `open_dataset`.
 
     It is a mapping: `len(data)`, `key in data`, `for key in data` in the order of `data.keys`, `data[key]`.
+    Whatever takes a key raises `UserError` for one that the index lacks.
     """
 
     def __init__(self, root: AnyPath, source: Source | None = None) -> None:
         self.root = root
+        """The folder, or its address."""
         self._source = source
         self._index = read_index(root)
         self._checked: set[AnyPath] = set()
@@ -88,17 +90,21 @@ class LoopcraftDataset:
         return isinstance(key, str) and self._index.place(key) is not None
 
     def __getitem__(self, key: str) -> Episode:
-        """All of one episode. Raises `UserError` for a key that the index lacks."""
+        """All of one episode."""
         return Episode(key=key, frames=self.frames(key), states=self.states(key))
 
     def num_frames(self, key: str) -> int:
-        """The length of an episode. Raises `UserError` for a key that the index lacks."""
-        place = self._index.place(key)
+        """The length of an episode."""
+        return int(self._index.frames[self._place(key)])
+
+    def _place(self, key: object) -> int:
+        """Where a key stands in the index; raises `UserError` for one that it lacks."""
+        place = self._index.place(key) if isinstance(key, str) else None
         if place is None:
             raise UserError(
                 f"{self.root}: no episode {key!r}; there are {len(self.keys)}, like {self.keys[0]!r}"
             )
-        return int(self._index.frames[place])
+        return place
 
     def video_path(self, key: str) -> AnyPath:
         """Where the episode's video lies."""
@@ -114,7 +120,12 @@ class LoopcraftDataset:
         return self.root / f"{key}{SUFFIX}"
 
     def masks(self, key: str) -> Masks | None:
-        """The episode's recall masks (see masks.py); None if it has none."""
+        """The episode's recall masks by name, each (T, H, W); None if it has none.
+
+        `seen` bool: the context showed the surface that the pixel shows; `age` uint16: frames since it last
+        did, 0 if never or if the surface has been in sight ever since; `sky` bool: no surface is there. H and
+        W may be fractions of the frame's. `python -m loopcraft.masks` makes them.
+        """
         path = self.masks_path(key)
         sha256 = self.recorded_sha256(path)
         if sha256 is None and not path.exists():
@@ -123,6 +134,7 @@ class LoopcraftDataset:
 
     def num_pixels(self, key: str) -> int:
         """Height times width of an episode's frames, as far as manifest or video tell; else the most."""
+        self._place(key)
         if self.manifest is not None:
             return int(self.manifest["generator"]["resolution"]) ** 2
         try:
@@ -132,8 +144,10 @@ class LoopcraftDataset:
         return int(height * width)
 
     def _fetched(self, key: str, suffix: str) -> AnyPath:
+        """Where a file of an episode lies, once it is there; raises `UserError` for a key of none."""
+        self._place(key)
         path = self.root / f"{key}{suffix}"
-        if self._source is not None and self.num_frames(key) and not path.exists():
+        if self._source is not None and not path.exists():
             self._source.fetch(key)
         return path
 

@@ -36,7 +36,7 @@ class WorldSpec:
     surface_quality: str = "fast"
     """The quality with which it is made where nothing but its surfaces is wanted."""
     map_ground: str | None = None
-    """Called with (world seed, poses, margin in blocks); returns the ground from above, a `Background`."""
+    """Called with (world seed, poses, margin in blocks); returns the ground from above, a `GroundPicture`."""
     checks: str | None = None
     """Called without arguments; yields the doctor's checks beyond Python, disk and encoder."""
     versions: str | None = None

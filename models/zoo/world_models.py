@@ -17,6 +17,7 @@ from torch import Tensor
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import integer_seed
+from loopcraft.worlds import world_ids
 from models.latents.codec import FRAMES_AT_ONCE, FrameCodec
 from models.networks.autoencoder import Autoencoder
 from models.networks.denoiser import NUM_ACTIONS
@@ -201,15 +202,26 @@ def load(name: str, *, device: str = "cpu", **options: Any) -> VideoRollout:
     """A reference model, ready to roll out: frames and actions in, frames out, on `device`.
 
     `options` are those of `build_rollout`: checkpoint ("pretrained", "published", a folder or hf://ORG/NAME),
-    world (that of the data, for the models in the box), steps, solver, precision. Raises `UserError` for a
-    name, a checkpoint or a device that is not there.
+    world (that of the data, for the models in the box; a world without models of its own gets those of
+    voxel-v1), steps, solver, precision. Raises `UserError` for a name, a world, a checkpoint or a device that
+    is not there.
 
     >>> model = load("millivid", world="plaza-v1")
     >>> model.frame_shape, model.max_context
     ((3, 64, 64), 64)
     """
     find_model(name)
+    _require_known(options.get("world"))
     place = find_device(device)
     model = build_rollout(name, **options)
     model.place(place)
     return model
+
+
+def _require_known(world: str | None) -> None:
+    """Raise `UserError` for a misspelt world.
+
+    `build_rollout` takes any: the benchmark gives it that of the data, which may not be known here.
+    """
+    if world is not None and world not in world_ids():
+        raise UserError(f"unknown world {world!r}: choose one of {', '.join(world_ids())}")

@@ -75,9 +75,14 @@ def test_a_window_outside_the_episode_is_refused(dataset: LoopcraftDataset, wind
         dataset.frames("000/001", *window)
 
 
-def test_an_unknown_key_is_refused(dataset: LoopcraftDataset) -> None:
-    with pytest.raises(UserError, match="no episode '000/009'"):
-        dataset.frames("000/009")
+TAKES_A_KEY = ("num_frames", "num_pixels", "video_path", "states_path", "masks_path", "masks", "states")
+
+
+@pytest.mark.parametrize("name", [*TAKES_A_KEY, "actions", "frames", "iterate_frames", "__getitem__"])
+def test_an_unknown_key_is_refused(dataset: LoopcraftDataset, name: str) -> None:
+    for key, said in (("000/009", "'000/009'"), ("", "''"), (0, "0")):
+        with pytest.raises(UserError, match=f"set: no episode {said}; there are 4, like '000/000'"):
+            getattr(dataset, name)(key)
 
 
 def test_the_papers_layout_reads_the_same(dataset: LoopcraftDataset, root: Path) -> None:

@@ -20,7 +20,7 @@ from models.checkpoints.format import read_checkpoint
 from models.sampling.diffusion import Sampling
 from models.zoo.box import PRETRAINED_FOLDER, boxed_worlds, misfit
 from models.zoo.loading import WeightSource, load_autoencoder
-from models.zoo.world_models import build_rollout
+from models.zoo.world_models import build_rollout, load
 
 SETS = {
     "plaza-v1": ("millivid", "framepack", "full-resolution", "millivid-causal"),
@@ -161,6 +161,12 @@ def test_data_of_another_world_gets_the_natural_set_and_a_note():
         == build_rollout("millivid", checkpoint="pretrained/voxel-v1").checkpoint_sha256
     )
     assert build_rollout("millivid", checkpoint="pretrained/plaza-v1", world="voxel-v1").notes
+
+
+def test_a_misspelt_world_is_a_sentence():
+    with pytest.raises(UserError, match=r"^unknown world 'plaza': choose one of voxel-v1, plaza-v1, minerl"):
+        load("millivid", world="plaza")
+    assert load("millivid", world="minerl").notes
 
 
 def test_a_set_that_is_not_there_is_a_sentence():
