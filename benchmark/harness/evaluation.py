@@ -27,7 +27,7 @@ from benchmark.harness.provenance import hardware, provenance
 from benchmark.harness.recall_scores import recall_of, why_no_masks
 from benchmark.harness.recording import record_blocks
 from benchmark.harness.rollout import context_frames, rollout_blocks
-from benchmark.harness.run_folder import Workspace
+from benchmark.harness.run_folder import CODE, Workspace
 from benchmark.harness.score import (
     Scorer,
     read_features,
@@ -70,6 +70,7 @@ class Evaluation:
         """What two runs must share for one to go on with the other's scores."""
         conditioning = conditioning_of(self.source.model)
         beyond_actions = {} if conditioning == ACTIONS else {"conditioning": list(conditioning)}
+        code = self.source.code_sha256
         return {
             "protocol_hash": self.protocol.hash,
             "data_fingerprint": self.episodes.fingerprint,
@@ -81,6 +82,7 @@ class Evaluation:
             "weights": {file: sha for metric in self.scorer.metrics for file, sha in metric.weights.items()},
             "seed": self.seed,
             "precision": precision_of(self.source.model, self.compute),
+            **({} if code is None else {CODE: code}),
             **beyond_actions,
         }
 

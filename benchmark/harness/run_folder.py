@@ -24,6 +24,8 @@ from loopcraft.core.urls import AnyPath, existing, path_at, read_files, remove_f
 from loopcraft.core.writing import copies_of
 
 RESULT = "result.json"
+CODE = "code_sha256"
+"""In what identifies a run: the file with the model's class or factory."""
 _DEVICE = "device: "
 _BATCH = ".batch"
 
@@ -34,11 +36,12 @@ class Workspace:
     def __init__(self, root: str | AnyPath) -> None:
         self.root = path_at(root)
 
-    def claim(self, identity: Mapping[str, Any], *, together: bool = False) -> None:
+    def claim(self, identity: Mapping[str, Any], *, together: bool = False, mended: bool = False) -> None:
         """Make it the folder of the run that `identity` describes.
 
         Only others of this run may be writing to it, and none unless `together`: what killed ones left is
-        removed. Raises `UserError` if it holds another run.
+        removed. Of a model that is `mended` the code may be other than before. Raises `UserError` if it holds
+        another run.
         """
         root = self.root
         claim = root / "run.json"
@@ -47,7 +50,10 @@ class Workspace:
             if not is_empty:
                 raise UserError(f"{root}: holds other files and no run; choose another --out")
             write_json(claim, identity)
-        _require_same(root, read_json(claim), identity)
+        before = read_json(claim)
+        _require_same(root, before, identity, but=(CODE,) if mended else ())
+        if before != identity:
+            write_json(claim, identity)
         if not together:
             sweep_partials(root)
 
@@ -174,12 +180,18 @@ def _failure_name(key: str) -> str:
     return f"failures/{key}.txt"
 
 
-def _require_same(root: AnyPath, there: Any, here: Mapping[str, Any]) -> None:
+def _require_same(root: AnyPath, there: Any, here: Mapping[str, Any], but: Container[str]) -> None:
     known = there if isinstance(there, dict) else {}
     for name in {**here, **known}:
         found, value = known.get(name), here.get(name)
-        if found != value:
+        if found == value or name in but:
+            continue
+        if name == CODE:
             raise UserError(
-                f"{root}: holds another run ({name} is {found!r} there and {value!r} here); "
-                f"choose another --out or delete the folder"
+                f"{root}: the file of {here['model']} was another one when its scores were made; choose "
+                "another --out, delete the folder, or keep those scores and try the rest with --retry-failed"
             )
+        raise UserError(
+            f"{root}: holds another run ({name} is {found!r} there and {value!r} here); "
+            f"choose another --out or delete the folder"
+        )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from benchmark.contract.precision import Precision
 from benchmark.sources.source import IsolationFlags, SourceFlags
@@ -59,7 +59,7 @@ class FolderFlags:
     """What becomes of earlier failures, and what is kept for later."""
 
     retry_failed: bool = False
-    """Try again the videos that failed before."""
+    """Try again the videos that failed before, also if the model's file has been mended since."""
     save_videos: int = 4
     """Keep the generated frames of the first N videos, losslessly, for the report."""
 
@@ -98,7 +98,10 @@ class Flags:
     def check(self) -> None:
         """Refuse numbers that make no sense; raises `UserError`."""
         require_at_least(self.compute, batch_size=1)
-        require_at_least(self.task, max_videos=1)
+        require_at_least(self.task, max_videos=1, seed=0)
+        require_at_least(self.folder, save_videos=0)
+        if self.compute.precision not in get_args(Precision):
+            raise UserError(f"--precision {self.compute.precision}: choose {', '.join(get_args(Precision))}")
         if self.workers.executor == "ray" and self.compute.device not in ("cpu", "cuda"):
             raise UserError(
                 f"--device {self.compute.device}: on Ray choose cpu or cuda, of which each worker has one"
@@ -109,13 +112,14 @@ class Flags:
         """The same files, whatever directory a model changes to."""
         return replace(
             self,
-            data=_absolute(self.data),
-            out=_absolute(self.out),
-            source=replace(self.source, predictions=_absolute(self.source.predictions)),
-            scoring=replace(self.scoring, weights=_absolute(self.scoring.weights)),
+            data=absolute(self.data),
+            out=absolute(self.out),
+            source=replace(self.source, predictions=absolute(self.source.predictions)),
+            scoring=replace(self.scoring, weights=absolute(self.scoring.weights)),
         )
 
 
-def _absolute(path: MaybePath) -> MaybePath:
+def absolute(path: MaybePath) -> MaybePath:
+    """The path from the root of the file system; an address as it is."""
     is_here = path is not None and not str(path).startswith("hf:/") and not is_url(path)
     return path.absolute() if path is not None and is_here else path

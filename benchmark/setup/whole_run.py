@@ -19,8 +19,9 @@ from loopcraft.dataset import LoopcraftDataset
 Report = Callable[[Sequence[str]], None]
 Score = Callable[[Report], dict[str, str]]
 """Scores what is missing, tells of each batch when it is done, and returns what was left out and why."""
+WARNING = "warning: "
 Say = Callable[[str], None]
-"""Is given warnings."""
+"""Is given lines on data, folder and masks; with `WARNING` begins what is wrong with the data."""
 Follow = Callable[[Score, Workspace], dict[str, str]]
 """Is given the scoring to do, to watch it."""
 
@@ -62,11 +63,11 @@ def _scored(
     with closing(evaluation.source), writing_to(path_at(flags.out), together=is_shard, swept=()):
         assert isinstance(evaluation.episodes, LoopcraftDataset)
         for warning in check_data(evaluation.episodes, evaluation.keys):
-            say(f"warning: {warning}")
+            say(f"{WARNING}{warning}")
         for notice in recall_notices(evaluation.episodes, evaluation.keys, evaluation.protocol):
             say(notice)
         workspace = Workspace(flags.out)
-        workspace.claim(evaluation.identity, together=is_shard)
+        workspace.claim(evaluation.identity, together=is_shard, mended=flags.folder.retry_failed)
         if flags.folder.retry_failed:
             workspace.forget_failures(evaluation.keys)
         for line in recover(evaluation, workspace):

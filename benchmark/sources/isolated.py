@@ -86,6 +86,7 @@ class IsolatedModel(ModelElsewhere):
             )
         super().__init__(card)
         self.notes = described.notes
+        self.code_sha256 = described.code_sha256
 
     def rollout(
         self,

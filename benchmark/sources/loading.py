@@ -3,9 +3,11 @@
 import importlib
 import inspect
 import json
+import sys
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from benchmark.contract.model import FrameSource, check_members
@@ -13,7 +15,8 @@ from benchmark.sources import exits
 from benchmark.sources.http_client import HttpModel
 from benchmark.sources.machine import describe, own_traceback
 from loopcraft.core.errors import UserCodeError, UserError
-from loopcraft.core.extras import foreign_place, remedy_for
+from loopcraft.core.extras import ROOMS, foreign_place, remedy_for
+from loopcraft.core.files import file_sha256
 
 ENTRY_POINTS = "loopcraft.models"
 
@@ -48,6 +51,14 @@ def load_model(
         if isinstance(error, OSError) and ":" not in spec:  # a file of a model of ours: told by its path
             raise
         raise not_loaded(spec, f"it raised {describe(error)}", error) from error
+
+
+def code_of(module: str) -> str | None:
+    """The SHA-256 of the file of a module that is loaded; None of ours, and of one without a file."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if module.partition(".")[0] in ROOMS or file is None or not Path(file).is_file():
+        return None
+    return file_sha256(Path(file))
 
 
 def not_loaded(spec: str, what: str, error: BaseException) -> UserCodeError:

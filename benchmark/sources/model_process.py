@@ -21,7 +21,7 @@ from benchmark.contract.model import ContractError, FrameSource, RolloutModel, s
 from benchmark.contract.precision import Precision
 from benchmark.sources.chunks import check_chunks, guard_rollout
 from benchmark.sources.http_protocol import ModelCard, decode_request, describe
-from benchmark.sources.loading import load_model
+from benchmark.sources.loading import code_of, load_model
 from benchmark.sources.machine import MachineError, PoisonedError, failure_of
 from benchmark.sources.machine import describe as error_in_words
 from loopcraft.companions.messages import Port
@@ -53,6 +53,8 @@ class Description:
 
     card: ModelCard | None
     notes: tuple[str, ...]
+    code_sha256: str | None = None
+    """As `code_of` tells."""
 
 
 Fault = Literal["device", "model", "machine", "code", "user", "unknown"]
@@ -110,7 +112,8 @@ def _serve(order: Order, port: Port) -> None:
         compute = Compute(device=torch.device(order.device), precision=order.precision)
         model = load_model(order.spec, order.arguments, order.world)
         card = describe(model, compute) if isinstance(model, RolloutModel) else None
-        said = _as_json(Description(card=card, notes=_notes(model)))
+        code = code_of(order.spec.partition(":")[0])
+        said = _as_json(Description(card=card, notes=_notes(model), code_sha256=code))
     except BaseException as error:  # whatever a factory raises
         port.send(FAILURE, _as_json(Failure.of(error)))
         return

@@ -14,7 +14,7 @@ from benchmark.contract.data import Episodes
 from benchmark.contract.model import FrameSource
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.sources.isolated import Bounds, IsolatedModel, NoRolloutError
-from benchmark.sources.loading import load_model, parse_model_args
+from benchmark.sources.loading import code_of, load_model, parse_model_args
 from benchmark.sources.predictions import Predictions
 from loopcraft.companions.companion import MEMORY_TOLD
 from loopcraft.core.errors import UserError
@@ -30,6 +30,8 @@ class ScoredSource:
     model: FrameSource
     spec: str
     arguments: str
+    code_sha256: str | None = None
+    """Of the file with the model's class or factory; None of the project's own models, and of videos."""
 
     def close(self) -> None:
         """End the process that the model may have of its own; the next rollout would start another."""
@@ -132,10 +134,13 @@ def find_source(
     if model is not None:
         if flags.with_poses:
             raise UserError("--with-poses is for --predictions: a model says so itself, by `conditioning`")
+        loaded = load(model, flags.arguments, episodes.world_id, compute, isolation)
+        code = loaded.code_sha256 if isinstance(loaded, IsolatedModel) else code_of(model.partition(":")[0])
         return ScoredSource(
-            model=load(model, flags.arguments, episodes.world_id, compute, isolation),
+            model=loaded,
             spec=model,
             arguments=json.dumps(flags.arguments, sort_keys=True),
+            code_sha256=code,
         )
     assert predictions is not None
     if isolation.wanted:

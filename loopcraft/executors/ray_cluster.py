@@ -8,6 +8,7 @@ Nodes that join are used. Workers end once no range is left: their place may be 
 import logging
 import os
 import signal
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from loopcraft.executors.base import LONGEST_RANGE, RETRIES, Item, Result, Spent
 
 RANGES_PER_WORKER = 8
 """Ranges are as long as gives each worker so many, but for the longest: a lost worker loses one."""
+_ANSWERS_WITHIN_S = 10.0
 _LOOK_AGAIN_S = 5.0
 """How long until nodes that joined are noticed."""
 
@@ -146,12 +148,15 @@ def _results(promise: Any) -> list[Any] | RayError | SpentWorkerError:
 def connected(address: str | None) -> Iterator[None]:
     """Be connected to the cluster at `address` during the block.
 
-    None is what RAY_ADDRESS names, else a Ray of this machine alone, which ends with the block.
+    None is what RAY_ADDRESS names, else a Ray of this machine alone, which ends with the block, also where
+    another one runs on this machine. Raises `UserError` where no cluster answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
     if ray.is_initialized():
         yield
         return
+    _require_listener(address)
     logging.getLogger("ray").setLevel(logging.ERROR)  # the command has one line of progress, and no other
     when_told_to_end = signal.getsignal(signal.SIGTERM)
     try:
@@ -172,7 +177,18 @@ def connected(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _why_not_connected(address: str | None, error: Exception) -> str:
+def _require_listener(address: str) -> None:
+    """Raise `UserError` where nobody listens at HOST:PORT: Ray itself would try for ten minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWERS_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(_why_not_connected(address, error)) from error
+
+
+def _why_not_connected(address: str, error: Exception) -> str:
     """What a user can do about a cluster that cannot be reached."""
     if "InvalidAuthToken" in str(error.__cause__):
         return (

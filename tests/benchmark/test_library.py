@@ -1,6 +1,7 @@
 """The Python interface: lazy, and the same numbers as the command line."""
 
 import doctest
+import os
 import shutil
 import subprocess
 import sys
@@ -130,3 +131,97 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     for package in (loopcraft, benchmark, models):
         with pytest.raises(AttributeError, match="nothing"):
             package.nothing
+
+
+class Shade:
+    """A model whose frames are as bright as it was told."""
+
+    name, max_context, frame_shape = "shade", 8, None
+
+    def __init__(self, level: int, folder: Path | None = None) -> None:
+        self.level, self.folder = level, folder
+
+    def rollout(self, context: torch.Tensor, actions: torch.Tensor, *, seeds: list[int]):
+        if self.folder is not None:
+            os.chdir(self.folder)
+        batch, shown, *shape = context.shape
+        yield torch.full((batch, actions.shape[1] - shown, *shape), self.level, dtype=torch.uint8)
+
+
+MINI = {"protocol": "loopcraft-mini", "metrics": ["psnr"]}
+
+
+def test_another_object_of_a_class_is_not_given_the_scores_of_the_first(data: Path, tmp_path: Path) -> None:
+    dark = benchmark.evaluate(Shade(30), data, **MINI, out=tmp_path)
+    with pytest.raises(UserError, match=r"has 2 videos of .*:Shade, .* give resume=True if it was"):
+        benchmark.evaluate(Shade(200), data, **MINI, out=tmp_path)
+    assert benchmark.evaluate(Shade(30), data, **MINI, out=tmp_path, resume=True).metrics == dark.metrics
+    assert benchmark.evaluate(Shade(200), data, **MINI, out=tmp_path / "new").metrics != dark.metrics
+
+
+def test_a_model_whose_file_has_changed_is_another_one(
+    data: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    source = Path(__file__).read_text()
+    code = tmp_path / "shady.py"
+    code.write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    command = ["--model", "shady:Shade", "--model-args", '{"level": 30}', "--protocol", "loopcraft-mini"]
+    command += ["--metrics", "psnr", "--data", str(data), "--out", str(tmp_path / "run"), "--no-isolate"]
+    assert run.main(command) == 0
+    assert run.main(command) == 0
+    code.write_text(source.replace("self.level,", "level // 2,"))
+    assert run.main(command) == 2
+    assert "the file of shady:Shade was another one when its scores were made" in capsys.readouterr().err
+    assert run.main([*command, "--retry-failed"]) == 0
+    assert run.main(command) == 0  # what is there has been accepted
+
+
+def test_a_failed_video_is_tried_again_when_told_to(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no video was scored; .*: shade raised TypeError: "):
+        benchmark.evaluate(Shade("dark"), data, **MINI, out=tmp_path)  # type: ignore[arg-type]
+    mended = benchmark.evaluate(Shade(30), data, **MINI, out=tmp_path, resume=True, retry_failed=True)
+    assert len(mended.data.keys) == 2
+
+
+def test_data_stay_found_where_a_model_changes_directory(data: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(data.parent)
+    result = benchmark.evaluate(Shade(30, tmp_path), data.name, **MINI)
+    assert len(result.data.keys) == 2
+
+
+def test_data_that_look_wrong_are_warned_of(data: Path, tmp_path: Path) -> None:
+    checksums = shutil.ignore_patterns("SHA256SUMS", "*.parquet", "dataset.json", "0*.json")
+    odd = shutil.copytree(data, tmp_path / "odd", ignore=checksums)
+    path = next((odd / "000").glob("*.npy"))
+    states = np.load(path)
+    states[20, 0] = 1 + (states[20, 0] == 1)
+    np.save(path, states)
+    with pytest.warns(UserWarning, match="turn of yaw is not its own action's"):
+        benchmark.evaluate("copy-last", odd, **MINI)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"seed": -1}, "--seed -1: choose 0 or more"),
+        ({"precision": "fp16"}, "--precision fp16: choose float32, bfloat16, float16"),
+        ({"model": Shade}, r"test_library:Shade: a class; give an object of it"),
+        ({"data": np.zeros((2, 2))}, "data: give a data set that is open, .* not ndarray"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_model_is_asked(data: Path, tmp_path: Path, wrong, told) -> None:
+    asked = {"model": Shade(30), "data": data, **MINI, "out": tmp_path / "run", **wrong}
+    with pytest.raises(UserError, match=told):
+        benchmark.evaluate(**asked)
+    assert not (tmp_path / "run").exists()
+
+
+def test_runs_are_compared_by_their_folders(data: Path, tmp_path: Path) -> None:
+    results = [
+        benchmark.evaluate(Shade(level), data, **MINI, out=tmp_path / str(level)) for level in (30, 90)
+    ]
+    saved = benchmark.compare([tmp_path / "30", str(tmp_path / "90" / "result.json")])
+    assert str(saved) == str(benchmark.compare(results))
+    with pytest.raises(UserError, match="give at least one result"):
+        benchmark.compare([])

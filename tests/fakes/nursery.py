@@ -5,6 +5,7 @@ The nursery itself is such an interpreter, with one thread: its forks inherit no
 """
 
 import atexit
+import gc
 import json
 import os
 import select
@@ -100,6 +101,7 @@ def _serve() -> None:
     for name in IMPORTED:
         import_module(name)
     numba.njit(lambda: 0)()  # what the first compilation in a process makes ready takes a third of a second
+    gc.freeze()  # a fork that looks for garbage there would copy it all
     for line in sys.stdin:
         question = json.loads(line)
         if "poll" in question:

@@ -211,6 +211,7 @@ def _is_running(process: str) -> bool:
 
 
 @pytest.mark.usefixtures("forked_companions")
+@pytest.mark.filterwarnings("ignore:.* some turn of yaw is not its own")
 def test_evaluate_isolates_a_model_that_it_is_given_by_name(data) -> None:
     options = {"protocol": "loopcraft-mini", "metrics": ["psnr"], "max_videos": 2}
     apart = benchmark.evaluate(f"{MODELS}:Counting", data, isolate=True, **options)

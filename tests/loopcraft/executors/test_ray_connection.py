@@ -1,6 +1,7 @@
 """What a user is told of a Ray cluster that cannot be reached."""
 
 import signal
+import socket
 import sys
 
 import pytest
@@ -19,8 +20,8 @@ WANTS_A_TOKEN = RuntimeError(
 @pytest.mark.parametrize(
     ("cause", "told"),
     [
-        (WANTS_A_TOKEN, r"--address head:6379: the cluster wants a token; set RAY_AUTH_MODE=token"),
-        (None, r"--address head:6379: no Ray cluster answers \(Failed to connect\); start one with"),
+        (WANTS_A_TOKEN, r"--address 127.0.0.1:\d+: the cluster wants a token; set RAY_AUTH_MODE=token"),
+        (None, r"--address 127.0.0.1:\d+: no Ray cluster answers \(Failed to connect\); start one with"),
     ],
 )
 def test_a_cluster_out_of_reach_is_one_sentence(
@@ -33,8 +34,41 @@ def test_a_cluster_out_of_reach_is_one_sentence(
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
-    with pytest.raises(UserError, match=told), connected("head:6379"):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UserError, match=told), connected(address):
+            pass
+
+
+def test_an_address_where_nobody_listens_is_not_waited_for() -> None:
+    from loopcraft.executors.ray_cluster import connected
+
+    with (
+        pytest.raises(UserError, match=r"--address 127.0.0.1:1: no Ray cluster answers \(.*refused\); start"),
+        connected("127.0.0.1:1"),
+    ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("asked", "environment", "told"),
+    [(None, None, "local"), (None, "auto", "auto"), ("auto", "local", "auto")],
+)
+def test_a_cluster_that_nobody_named_is_not_joined(
+    asked: str | None, environment: str | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray itself would join whatever cluster runs on the machine."""
+    from loopcraft.executors.ray_cluster import connected
+
+    found: list[object] = []
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if environment is not None:
+        monkeypatch.setenv("RAY_ADDRESS", environment)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **given: found.append(given["address"]))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with connected(asked):
+        assert found == [told]
 
 
 def test_what_ends_the_command_is_ours_and_not_rays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +79,7 @@ def test_what_ends_the_command_is_ours_and_not_rays(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, lambda *_: sys.exit(15)))
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     try:
-        with connected("head:6379"):
+        with connected("auto"):
             assert signal.getsignal(signal.SIGTERM) is ours
     finally:
         signal.signal(signal.SIGTERM, ours)

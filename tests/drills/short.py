@@ -1,0 +1,57 @@
+"""The drills that need commands, in short: `python -m tests.drills.short DIR`, with what each said in DIR.
+
+Each is a fork of a process that has rehearsed the commands once, for all of them.
+"""
+
+import gc
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests.drills import damage, faults, kills
+from tests.drills.commands import on_the_hub, rehearse
+
+SHORT = {
+    kills: ["--rounds", "1"],
+    damage: ["--times", "1"],
+    faults: ["--only", "generate", "score"],
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write NAME.out, NAME.err and NAME.code for every drill."""
+    (place,) = sys.argv[1:] if argv is None else argv
+    with tempfile.TemporaryDirectory(prefix="drill-") as top:
+        with on_the_hub():
+            rehearse(Path(top))
+        gc.freeze()  # a fork that looks for garbage there would copy it all
+        for drill, arguments in SHORT.items():
+            said = Path(place, drill.__name__.rpartition(".")[2])
+            child = os.fork()
+            if child == 0:
+                _become(lambda drill=drill, arguments=arguments: drill.main(arguments), said)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            said.with_suffix(".code").write_text(str(code))
+    return 0
+
+
+def _become(act: Callable[[], int], said: Path) -> None:
+    """A drill's whole life."""
+    for number, suffix in ((1, ".out"), (2, ".err")):
+        os.dup2(os.open(said.with_suffix(suffix), os.O_WRONLY | os.O_CREAT), number)
+    code = 1
+    try:
+        code = act()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
