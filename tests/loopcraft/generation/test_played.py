@@ -284,6 +284,9 @@ generate.generate(Path({str(tmp_path / "set")!r}), recipe(), make_world=partial(
     process.kill()
     process.communicate(timeout=30)  # ends when the game has ended, too: it holds the pipe
     (java,) = tmp_path.glob("java-*")
+    end = time.monotonic() + 10  # a process that ends closes its files a moment before it is gone
+    while is_running(int(java.name[5:])) and time.monotonic() < end:
+        time.sleep(0.01)
     assert not is_running(int(java.name[5:]))
     assert not list(tmp_path.glob("loopcraft-minerl-*"))
     assert not (tmp_path / "set" / "index.json").exists()
