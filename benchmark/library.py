@@ -19,7 +19,7 @@ from benchmark.results.result_file import Result, read_results
 from benchmark.results.tables import Table, labelled, paired_tables, window_tables
 from benchmark.setup.flags import ComputeFlags, Flags, FolderFlags, MetricFlags, TaskFlags, absolute
 from benchmark.setup.prepare import prepare
-from benchmark.setup.whole_run import WARNING, complete
+from benchmark.setup.whole_run import complete
 from benchmark.sources.loading import code_of
 from benchmark.sources.source import IsolationFlags, ScoredSource, SourceFlags
 from loopcraft.core.device import find_device
@@ -76,13 +76,15 @@ def evaluate(
             task=TaskFlags(protocol=protocol, max_videos=max_videos, seed=seed),
             scoring=MetricFlags(metrics=",".join(metrics or ()), weights=Path(weights) if weights else None),
             compute=ComputeFlags(batch_size=batch_size, device=device, precision=precision),
-            folder=FolderFlags(save_videos=0 if out is None else 4, retry_failed=retry_failed),
+            folder=FolderFlags(
+                save_videos=0 if out is None else FolderFlags.save_videos, retry_failed=retry_failed
+            ),
             isolation=isolation,
         ).with_absolute_paths()
         evaluation = prepare(flags, episodes=episodes, source=source)
         if source is not None and not resume:
             _require_known(evaluation, Workspace(flags.out))
-        return complete(flags, evaluation, say=_warn)
+        return complete(flags, evaluation, warn=warnings.warn)
 
 
 def _opened(data: str | os.PathLike[str]) -> LoopcraftDataset:
@@ -109,12 +111,6 @@ def _require_known(evaluation: Evaluation, workspace: Workspace) -> None:
             f"{workspace.root}: has {done} videos of {evaluation.source.spec}, and nothing tells whether the "
             "model was this one (it has no checkpoint_sha256): give resume=True if it was, or another out"
         )
-
-
-def _warn(line: str) -> None:
-    """Pass on what is wrong with the data."""
-    if line.startswith(WARNING):
-        warnings.warn(line.removeprefix(WARNING), stacklevel=2)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,8 @@ from loopcraft.dataset import LoopcraftDataset
 Report = Callable[[Sequence[str]], None]
 Score = Callable[[Report], dict[str, str]]
 """Scores what is missing, tells of each batch when it is done, and returns what was left out and why."""
-WARNING = "warning: "
 Say = Callable[[str], None]
-"""Is given lines on data, folder and masks; with `WARNING` begins what is wrong with the data."""
+"""Is given a line: by the name `warn` what is wrong with the data, by `say` what is found in the folder."""
 Follow = Callable[[Score, Workspace], dict[str, str]]
 """Is given the scoring to do, to watch it."""
 
@@ -30,7 +29,8 @@ def complete(
     flags: Flags,
     evaluation: Evaluation,
     *,
-    say: Say = lambda warning: None,
+    warn: Say,
+    say: Say = lambda line: None,
     follow: Follow = lambda score, workspace: score(lambda keys: None),
 ) -> Result:
     """Score what is missing in the run's folder, write the result there, and close the model.
@@ -38,32 +38,34 @@ def complete(
     Raises `UserError` where the data cannot be right, where the folder holds another run or another command
     writes to it, and for what scoring raises.
     """
-    with _scored(flags, evaluation, say, follow) as (workspace, left):
+    with _scored(flags, evaluation, warn, say, follow) as (workspace, left):
         result = collect(evaluation, workspace, left)
         workspace.save_result(result)
     return result
 
 
-def complete_shard(flags: Flags, evaluation: Evaluation, *, say: Say, follow: Follow) -> Mapping[str, str]:
+def complete_shard(
+    flags: Flags, evaluation: Evaluation, *, warn: Say, say: Say, follow: Follow
+) -> Mapping[str, str]:
     """Score what is missing of a shard, while others may write to the folder, and close the model.
 
     Returns which of its videos have no scores, and why. Raises what `complete` does, but for videos that have
     all failed.
     """
-    with _scored(flags, evaluation, say, follow) as (workspace, left):
+    with _scored(flags, evaluation, warn, say, follow) as (workspace, left):
         return {**workspace.failures(evaluation.keys), **left}
 
 
 @contextmanager
 def _scored(
-    flags: Flags, evaluation: Evaluation, say: Say, follow: Follow
+    flags: Flags, evaluation: Evaluation, warn: Say, say: Say, follow: Follow
 ) -> Iterator[tuple[Workspace, dict[str, str]]]:
     """The folder once everything is scored, ours during the block, and what could not be made, and why."""
     is_shard = flags.workers.shard != WHOLE
     with closing(evaluation.source), writing_to(path_at(flags.out), together=is_shard, swept=()):
         assert isinstance(evaluation.episodes, LoopcraftDataset)
         for warning in check_data(evaluation.episodes, evaluation.keys):
-            say(f"{WARNING}{warning}")
+            warn(warning)
         for notice in recall_notices(evaluation.episodes, evaluation.keys, evaluation.protocol):
             say(notice)
         workspace = Workspace(flags.out)

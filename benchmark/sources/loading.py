@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from functools import partial
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,13 @@ def load_model(
         raise not_loaded(spec, f"it raised {describe(error)}", error) from error
 
 
+def module_of(spec: str) -> str:
+    """The module of the factory of the model called `spec`; that of our client for a model on a server."""
+    if spec.startswith("http://"):
+        return HttpModel.__module__
+    return spec.partition(":")[0] if ":" in spec else _registered()[spec].module
+
+
 def code_of(module: str) -> str | None:
     """The SHA-256 of the file of a module that is loaded; None of ours, and of one without a file."""
     file = getattr(sys.modules.get(module), "__file__", None)
@@ -85,8 +92,12 @@ def _find_factory(spec: str) -> Any:
     return _import_factory(spec) if ":" in spec else _registered_factory(spec)
 
 
+def _registered() -> Mapping[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
 def _registered_factory(name: str) -> Any:
-    registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    registered = _registered()
     if name not in registered:
         known = ", ".join(sorted(registered))
         raise UserError(

@@ -21,7 +21,7 @@ from benchmark.contract.model import ContractError, FrameSource, RolloutModel, s
 from benchmark.contract.precision import Precision
 from benchmark.sources.chunks import check_chunks, guard_rollout
 from benchmark.sources.http_protocol import ModelCard, decode_request, describe
-from benchmark.sources.loading import code_of, load_model
+from benchmark.sources.loading import code_of, load_model, module_of
 from benchmark.sources.machine import MachineError, PoisonedError, failure_of
 from benchmark.sources.machine import describe as error_in_words
 from loopcraft.companions.messages import Port
@@ -112,7 +112,7 @@ def _serve(order: Order, port: Port) -> None:
         compute = Compute(device=torch.device(order.device), precision=order.precision)
         model = load_model(order.spec, order.arguments, order.world)
         card = describe(model, compute) if isinstance(model, RolloutModel) else None
-        code = code_of(order.spec.partition(":")[0])
+        code = code_of(module_of(order.spec))
         said = _as_json(Description(card=card, notes=_notes(model), code_sha256=code))
     except BaseException as error:  # whatever a factory raises
         port.send(FAILURE, _as_json(Failure.of(error)))

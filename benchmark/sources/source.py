@@ -14,7 +14,7 @@ from benchmark.contract.data import Episodes
 from benchmark.contract.model import FrameSource
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.sources.isolated import Bounds, IsolatedModel, NoRolloutError
-from benchmark.sources.loading import code_of, load_model, parse_model_args
+from benchmark.sources.loading import code_of, load_model, module_of, parse_model_args
 from benchmark.sources.predictions import Predictions
 from loopcraft.companions.companion import MEMORY_TOLD
 from loopcraft.core.errors import UserError
@@ -135,7 +135,7 @@ def find_source(
         if flags.with_poses:
             raise UserError("--with-poses is for --predictions: a model says so itself, by `conditioning`")
         loaded = load(model, flags.arguments, episodes.world_id, compute, isolation)
-        code = loaded.code_sha256 if isinstance(loaded, IsolatedModel) else code_of(model.partition(":")[0])
+        code = loaded.code_sha256 if isinstance(loaded, IsolatedModel) else code_of(module_of(model))
         return ScoredSource(
             model=loaded,
             spec=model,

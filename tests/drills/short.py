@@ -7,12 +7,12 @@ import gc
 import os
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.drills import damage, faults, kills
 from tests.drills.commands import on_the_hub, rehearse
+from tests.fakes.forks import end_with
 
 SHORT = {
     kills: ["--rounds", "1"],
@@ -42,15 +42,7 @@ def _become(act: Callable[[], int], said: Path) -> None:
     """A drill's whole life."""
     for number, suffix in ((1, ".out"), (2, ".err")):
         os.dup2(os.open(said.with_suffix(suffix), os.O_WRONLY | os.O_CREAT), number)
-    code = 1
-    try:
-        code = act()
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    end_with(act)
 
 
 if __name__ == "__main__":

@@ -16,18 +16,17 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from loopcraft.companions import companion
 from tests.drills.apart import adopt_orphans
+from tests.fakes.forks import end_with
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = ("benchmark.sources.model_process", "tests.fakes.isolated_models")
@@ -150,18 +149,7 @@ def _become(
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:] = json.loads(path)
-    code: Any = 0
-    try:
-        getattr(import_module(module), function)(link)
-    except SystemExit as ended:
-        code = ended.code
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code if isinstance(code, int) else 1)
+    end_with(lambda: getattr(import_module(module), function)(link))
 
 
 if __name__ == "__main__":

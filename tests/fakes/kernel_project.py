@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from loopcraft.core.jit import ROOMS
+from loopcraft.core.extras import ROOMS
 from tests.fakes import nursery
 
 

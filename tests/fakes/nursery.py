@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numba
+
+from tests.fakes.forks import end_with
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = ("benchmark.run", "models.train.__main__", "torch._dynamo")
@@ -119,15 +120,7 @@ def _become(module: str, arguments: list[str], environment: dict[str, str], said
     for number, name in ((0, os.devnull), (1, f"{said}/out"), (2, f"{said}/err")):
         os.dup2(os.open(name, os.O_RDWR | os.O_CREAT, 0o600), number)
     os.environ.update(environment)
-    code = 1
-    try:
-        code = import_module(module).main(arguments)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    end_with(lambda: import_module(module).main(arguments))
 
 
 if __name__ == "__main__":

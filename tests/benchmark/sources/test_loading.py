@@ -14,10 +14,11 @@ from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError, RecordedFrames, RolloutModel, check_members, role_of
 from benchmark.sources import loading
 from benchmark.sources.http_protocol import describe
-from benchmark.sources.loading import load_model, parse_model_args
+from benchmark.sources.loading import code_of, load_model, module_of, parse_model_args
 from benchmark.sources.references import CopyLast, GroundTruth, OtherVideo
 from benchmark.sources.source import SourceFlags
 from loopcraft.core.errors import UserCodeError, UserError
+from loopcraft.core.files import file_sha256
 
 
 class Sized(CopyLast):
@@ -167,3 +168,14 @@ def test_a_registered_model_that_is_gone_is_a_sentence(monkeypatch: pytest.Monke
         UserError, match=r"'gone' is registered as .*no_such_module.*; install its package again"
     ):
         load_model("gone")
+
+
+@pytest.mark.parametrize(
+    "spec", ["http://127.0.0.1:8000", "copy-last", "benchmark.conformance.synthetic:Oracle"]
+)
+def test_a_server_and_our_own_models_have_no_file_that_users_edit(spec: str) -> None:
+    assert code_of(module_of(spec)) is None
+
+
+def test_the_file_of_a_users_model_is_known_by_its_content() -> None:
+    assert code_of(module_of(f"{__name__}:Anything")) == file_sha256(Path(__file__))
