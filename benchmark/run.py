@@ -17,7 +17,7 @@ from benchmark.harness.progress import plan_line, score_with_progress
 from benchmark.harness.run_folder import RESULT, Workspace
 from benchmark.results.recall_schema import RECALL
 from benchmark.results.result_file import Result
-from benchmark.setup.flags import WHOLE, Flags
+from benchmark.setup.flags import Flags
 from benchmark.setup.prepare import prepare
 from benchmark.setup.whole_run import Score, complete, complete_shard
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, run
@@ -28,7 +28,7 @@ def evaluate(flags: Flags) -> int:
     """Score what is missing, then write the result; of a shard, say how far it is."""
     given, flags = path_at(flags.out), flags.with_absolute_paths()
     evaluation = prepare(flags)
-    if flags.workers.shard == WHOLE:
+    if not flags.workers.is_shard:
         failed, last = _evaluate(flags, evaluation), f"wrote {given / RESULT}"
     else:
         failed = complete_shard(

@@ -13,7 +13,7 @@ folders over each other (or let them share one on a common disk) and run the sam
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -32,7 +32,7 @@ from loopcraft.dataset.layout import INDEX, episode_index, episode_key
 from loopcraft.dataset.manifest import Split
 from loopcraft.dataset.reader import open_dataset
 from loopcraft.executors.base import Executor, require_arrived
-from loopcraft.executors.choice import ExecutorName, num_cores, open_executor, shared_path
+from loopcraft.executors.choice import WHOLE, WorkerFlags, num_cores, open_executor
 from loopcraft.executors.local import LocalExecutor
 from loopcraft.executors.shard import shard_range
 from loopcraft.generation import played, simulated
@@ -77,14 +77,7 @@ class Flags:
     """val and test: keep the walks that go furthest (planned) or that really see things again (realised)."""
     lossless: bool = False
     """Store RGB losslessly: ten times the size, and fewer players can read it."""
-    workers: int = 0
-    """Worker processes (minerl: simultaneous games); 0 means one per core. The result is the same."""
-    executor: ExecutorName = "local"
-    """Where they run: on this machine, or on a Ray cluster whose machines share the folder."""
-    address: str | None = None
-    """The Ray cluster, as in auto or HOST:6379; by default RAY_ADDRESS, else this machine alone."""
-    shard: str = "1/1"
-    """Generate only part i of n, as in 2/8."""
+    workers: WorkerFlags = field(default_factory=WorkerFlags)
 
 
 def generate(
@@ -93,7 +86,7 @@ def generate(
     *,
     make_world: WorldFactory,
     executor: Executor | None = None,
-    shard: str = "1/1",
+    shard: str = WHOLE,
 ) -> None:
     """Bring the data set in `root` (or its shard) to its end and print what there is, as `complete` tells."""
     print(complete(root, recipe, make_world=make_world, executor=executor, shard=shard))
@@ -105,7 +98,7 @@ def complete(
     *,
     make_world: WorldFactory,
     executor: Executor | None = None,
-    shard: str = "1/1",
+    shard: str = WHOLE,
 ) -> str:
     """Bring the data set in `root` (or its shard) to its end; return what there is, in a few lines.
 
@@ -222,25 +215,27 @@ def make(flags: Flags) -> str:
     require_world(recipe.world)
     factory: WorldFactory
     factory = partial(make_world, recipe.world, resolution=recipe.resolution, quality=recipe.quality)
-    workers = flags.workers
-    if flags.executor == "local" and not world_spec(recipe.world).knows_path and workers >= 0:
-        factory, workers = played.take_turns(factory, workers or num_cores())
-    with open_executor(flags.executor, workers=workers, address=flags.address) as executor:
-        root = shared_path(flags.out, flags.executor)
-        lines = complete(root, recipe, make_world=factory, executor=executor, shard=flags.shard)
+    asked = flags.workers
+    asked.check()
+    if asked.executor == "local" and not world_spec(recipe.world).knows_path:
+        factory, workers = played.take_turns(factory, asked.workers or num_cores())
+        asked = replace(asked, workers=workers)
+    with open_executor(asked) as executor:
+        root = asked.shared_path(flags.out)
+        lines = complete(root, recipe, make_world=factory, executor=executor, shard=asked.shard)
     is_whole = flags.preset is not None and (root / INDEX).exists()
     return f"{lines}\n{compared_with_preset(flags.preset or '', root)}" if is_whole else lines
 
 
 def recipe_of(flags: Flags) -> Recipe:
     """The recipe that the flags spell out, or that of the preset that they name."""
-    chosen = {field.name: getattr(flags, field.name) for field in dataclasses.fields(Recipe)}
+    chosen = {known.name: getattr(flags, known.name) for known in dataclasses.fields(Recipe)}
     if flags.preset is None:
         for name in ("split", "num_episodes"):
             if chosen[name] is None:
                 raise UserError(f"--{name.replace('_', '-')} is missing: give it, or a --preset")
         return Recipe(**chosen)
-    defaults = {field.name: field.default for field in dataclasses.fields(Flags)}
+    defaults = {known.name: known.default for known in dataclasses.fields(Flags)}
     for name, value in chosen.items():
         if value != defaults[name]:
             raise UserError(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.dataset.manifest import Split
+from loopcraft.executors.choice import WorkerFlags
 from loopcraft.generate import Flags, make
 from loopcraft.generation.recipe import Select
 
@@ -41,7 +42,7 @@ def generate_dataset(
         seed=seed,
         candidates=candidates,
         select=select,
-        workers=workers,
+        workers=WorkerFlags(workers=workers),
     )
     make(flags)
     return open_dataset(out)

@@ -8,7 +8,7 @@ cell holds what the ray through its centre meets. --cell chooses otherwise.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from loopcraft.dataset.episode_table import batches
 from loopcraft.dataset.mask_files import Masks, encode_codes, read_masks
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
 from loopcraft.executors.base import Executor, require_arrived
-from loopcraft.executors.choice import ExecutorName, open_executor, shared_path
+from loopcraft.executors.choice import WHOLE, WorkerFlags, open_executor
 from loopcraft.executors.shard import shard_range
 from loopcraft.generation.recall_masks import recall_codes
 from loopcraft.generation.replay import play_again
@@ -50,17 +50,10 @@ class Flags:
     """Folder, or address as in s3://BUCKET/FOLDER, of a finished data set that loopcraft.generate made."""
     cell: int = 0
     """Pixels along a side of a mask's cell; 0: as in masks that are there, else 2, and 1 below 128 pixels."""
-    workers: int = 0
-    """Worker processes; 0 means one per core. The result is the same."""
-    executor: ExecutorName = "local"
-    """Where they run: on this machine, or on a Ray cluster whose machines share the folder."""
-    shard: str = "1/1"
-    """Make only part i of n, as in 2/8; run it once more without, which enters all in SHA256SUMS."""
-    address: str | None = None
-    """The Ray cluster, as in auto or HOST:6379; by default RAY_ADDRESS, else this machine alone."""
+    workers: WorkerFlags = field(default_factory=WorkerFlags)
 
 
-def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = "1/1", cell: int = 0) -> None:
+def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = WHOLE, cell: int = 0) -> None:
     """Make the masks of a shard that are not there yet; with those of the whole come their checksums.
 
     They are of cells of `cell` x `cell` pixels (0: the usual size).
@@ -151,11 +144,11 @@ def run(flags: Flags) -> None:
     """Add the masks and say what they show."""
     if flags.cell < 0:
         raise UserError(f"--cell {flags.cell}: choose 0 (the usual size) or the pixels along a cell's side")
-    dataset = open_dataset(shared_path(flags.data, flags.executor))
-    with open_executor(flags.executor, workers=flags.workers, address=flags.address) as executor:
-        add_masks(dataset, executor, shard=flags.shard, cell=flags.cell)
-    if flags.shard != "1/1":
-        print(f"{dataset.root}: the masks of shard {flags.shard} are made")
+    dataset = open_dataset(flags.workers.shared_path(flags.data))
+    with open_executor(flags.workers) as executor:
+        add_masks(dataset, executor, shard=flags.workers.shard, cell=flags.cell)
+    if flags.workers.is_shard:
+        print(f"{dataset.root}: the masks of shard {flags.workers.shard} are made")
         return
     dataset = open_dataset(flags.data)  # with the checksums of its masks
     assert dataset.manifest is not None

@@ -4,7 +4,7 @@ Run the same command again to resume: encoded videos are skipped, and index.json
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ from loopcraft.core.urls import AnyPath, existing
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.executors.base import require_arrived
-from loopcraft.executors.choice import ExecutorName, open_executor, shared_path
+from loopcraft.executors.choice import WorkerFlags, open_executor
 from loopcraft.executors.shard import shard_range
 from models.latents.codec import FrameCodec
 from models.latents.store import MANIFEST, manifest_of, video_name, write_index, write_video
@@ -53,14 +53,7 @@ class Flags:
     precision: Precision = "auto"
     max_videos: int | None = None
     """Encode only the first N videos."""
-    executor: ExecutorName = "local"
-    """Where it is done: by this process, or on a Ray cluster whose machines share both folders."""
-    workers: int = 0
-    """Workers on a Ray cluster; 0 means one per processor, or per GPU with --device cuda."""
-    shard: str = "1/1"
-    """Encode only part i of n, as in 2/8; run it once more without, which writes the index."""
-    address: str | None = None
-    """The Ray cluster, as in auto or HOST:6379; by default RAY_ADDRESS, else this machine alone."""
+    workers: WorkerFlags = field(default_factory=WorkerFlags)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,67 +65,73 @@ class Encoder:
 
 
 def encode(flags: Flags) -> None:
-    """Encode what is missing."""
-    part = None if flags.shard == "1/1" else flags.shard
-    out = shared_path(flags.out, flags.executor)
-    with writing_to(out, together=part is not None, swept=()):
-        _encode(flags, out, part)
-
-
-def _encode(flags: Flags, out: AnyPath, part: str | None) -> None:
+    """Encode what is missing; write the index unless it is of a shard."""
     require_at_least(flags, max_videos=1)
-    dataset = open_dataset(shared_path(flags.data, flags.executor))
-    keys = dataset.keys[: flags.max_videos]
-    chosen = shard_range(flags.shard, len(keys), "videos")
-    size = dataset.frames(keys[0], 0, 1).shape[1]
+    asked = flags.workers
+    out = asked.shared_path(flags.out)
+    with writing_to(out, together=asked.is_shard, swept=()):
+        dataset = open_dataset(asked.shared_path(flags.data))
+        keys = dataset.keys[: flags.max_videos]
+        part = shard_range(asked.shard, len(keys), "videos")
+        autoencoder = _claim(flags, dataset, out)
+        if not asked.is_shard:
+            sweep_partials(out)
+        _encode_missing(flags, autoencoder, dataset, out, keys[part.start : part.stop])
+        if asked.is_shard:
+            print(
+                f"{out}: shard {asked.shard} has the latents of its {len(part)} videos; when all shards have "
+                "ended, the same command without --shard writes the index"
+            )
+            return
+        finished = encoded(out, dataset.keys)
+        sweep_partials(out)  # of workers that were lost
+        write_index(out, {key: dataset.num_frames(key) for key in finished})
+        print(f"{out}: holds the latents of {len(finished)} videos")
+
+
+def _claim(flags: Flags, dataset: LoopcraftDataset, out: AnyPath) -> Autoencoder:
+    """Load the autoencoder, and write into the folder whose latents it holds."""
+    size = dataset.frames(dataset.keys[0], 0, 1).shape[1]
     source = WeightSource(
         checkpoint=flags.checkpoint, preset=flags.preset, frame_size=size, world=dataset.world_id
     )
     autoencoder, sha256 = load_autoencoder(flags.model, source)
-    device = torch.device(flags.device) if flags.executor == "ray" else find_device(flags.device)
     manifest = manifest_of(
         autoencoder.grid,
         getattr(torch, flags.dtype),
         autoencoder_sha256=sha256,
         data_fingerprint=dataset.fingerprint,
-        computed_in="bfloat16" if uses_bfloat16(flags.precision, device) else "float32",
+        computed_in="bfloat16" if uses_bfloat16(flags.precision, _device(flags)) else "float32",
     )
     if (out / MANIFEST).exists() and read_json(out / MANIFEST) != manifest:
         raise UserError(f"{out}: holds latents of other frames, weights or precision; choose another --out")
-    if part is None:
-        sweep_partials(out)
     write_json(out / MANIFEST, manifest)
-    there = set(encoded(out, keys[chosen.start : chosen.stop]))
-    missing = [key for key in keys[chosen.start : chosen.stop] if key not in there]
-    job = partial(
-        encode_video,
-        dataset=dataset,
-        out=out,
-        dtype=getattr(torch, flags.dtype),
-    )
+    return autoencoder
+
+
+def _encode_missing(
+    flags: Flags, autoencoder: Autoencoder, dataset: LoopcraftDataset, out: AnyPath, keys: Sequence[str]
+) -> None:
+    """Encode those of the videos whose latents are not there."""
+    asked = flags.workers
+    if asked.executor == "local":
+        asked = replace(asked, workers=1)  # for the one device
+    there = set(encoded(out, keys))
+    missing = [key for key in keys if key not in there]
+    job = partial(encode_video, dataset=dataset, out=out, dtype=getattr(torch, flags.dtype))
     make_encoder = partial(place_encoder, autoencoder, flags.device, flags.precision)
     with (
-        open_executor(
-            flags.executor,
-            workers=1 if flags.executor == "local" else flags.workers,
-            address=flags.address,
-            num_gpus=int(device.type == "cuda"),
-        ) as executor,
-        progress_bar("encoding", len(chosen), "videos", len(chosen) - len(missing)) as advance,
+        open_executor(asked, num_gpus=int(_device(flags).type == "cuda")) as executor,
+        progress_bar("encoding", len(keys), "videos", len(there)) as advance,
     ):
         for _ in executor.run(job, missing, make_state=make_encoder):
             advance()
     require_arrived(out, lambda: sorted(set(missing) - set(encoded(out, missing))), "videos")
-    if part is not None:
-        print(
-            f"{out}: shard {part} has the latents of its {len(chosen)} videos; when all shards have ended, "
-            "the same command without --shard writes the index"
-        )
-        return
-    finished = encoded(out, dataset.keys)
-    sweep_partials(out)  # of workers that were lost
-    write_index(out, {key: dataset.num_frames(key) for key in finished})
-    print(f"{out}: holds the latents of {len(finished)} videos")
+
+
+def _device(flags: Flags) -> torch.device:
+    """The device, which on a cluster this machine need not have."""
+    return torch.device(flags.device) if flags.workers.executor == "ray" else find_device(flags.device)
 
 
 def encoded(out: AnyPath, keys: Sequence[str]) -> list[str]:

@@ -30,7 +30,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.urls import num_bytes
 from loopcraft.dataset.reader import LoopcraftDataset, open_dataset
 from loopcraft.executors.base import Executor
-from loopcraft.executors.choice import open_executor
+from loopcraft.executors.choice import WorkerFlags, open_executor
 from loopcraft.generation.recipe import Recipe
 from loopcraft.generation.simulated import make_episode
 from loopcraft.masks import make_masks, usual_cell
@@ -180,7 +180,7 @@ def compare(flags: Flags, recipe: Recipe, dataset: LoopcraftDataset, folder: Pat
         rates: list[float] = []
         for workers in flags.workers:
             task = task_of(command, flags, recipe, dataset, folder / f"{command}{workers}")
-            with open_executor("ray", workers=workers, longest_range=1) as executor:
+            with open_executor(WorkerFlags(executor="ray", workers=workers), longest_range=1) as executor:
                 rates.append(rate_on(executor, task.job, task.items, task.make_state, workers) * task.frames)
             print(
                 f"{command:9s} {workers} Ray workers {rates[-1]:7.0f} frames/s  "

@@ -21,7 +21,7 @@ from loopcraft import generate, masks
 from loopcraft.core.errors import UserError
 from loopcraft.core.urls import AnyPath, files_below, path_at
 from loopcraft.executors.base import Executor
-from loopcraft.executors.choice import open_executor
+from loopcraft.executors.choice import WorkerFlags, open_executor
 from models import encode
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.folder_content import content
@@ -64,13 +64,13 @@ def cluster() -> Iterator[tuple[Any, Any]]:
     """A cluster and its node, with a connection that all tests share, and an S3 server that both know."""
     with pytest.MonkeyPatch.context() as patch:
         use_s3(patch)
-        with two_nodes() as found, open_executor("ray", workers=1, address=found[0].address):
+        with two_nodes() as found, open_executor(one_worker(found[0].address)):
             yield found
 
 
 @pytest.fixture
 def executor(cluster: tuple[Any, Any]) -> Iterator[Executor]:
-    with open_executor("ray", workers=1, address=cluster[0].address) as opened:
+    with open_executor(one_worker(cluster[0].address)) as opened:
         yield opened
 
 
@@ -91,7 +91,7 @@ def test_what_a_job_raises_arrives_whole(executor: Executor, tmp_path: Path) -> 
 @needs_ray
 def test_a_range_that_kills_every_worker_is_one_sentence(cluster: tuple[Any, Any], tmp_path: Path) -> None:
     with (
-        open_executor("ray", workers=1, address=cluster[0].address, retries=1) as executor,
+        open_executor(one_worker(cluster[0].address), retries=1) as executor,
         pytest.raises(UserError, match=r"lost the worker of some items 2 times .*run the same command"),
     ):
         list(executor.run(die, range(2), make_state=state_of(tmp_path)))
@@ -104,11 +104,18 @@ def test_a_spent_worker_is_replaced(executor: Executor, tmp_path: Path) -> None:
     assert (tmp_path / "3.died").exists()
 
 
+def one_worker(address: str) -> WorkerFlags:
+    return WorkerFlags(executor="ray", workers=1, address=address)
+
+
 def score(model: str, data: AnyPath, out: AnyPath, *more: str, code: int = 0) -> Result:
-    flags = ["--model", f"tests.fakes.worker_models:{model}", "--data", str(data), "--out", str(out)]
-    flags += ["--protocol", "loopcraft-mini", "--save-videos", "2", "--no-isolate"]
-    assert run.main([*flags, *more]) == code
+    assert run.main(flags_of_run(model, data, out, *more)) == code
     return read_result(out / "result.json")
+
+
+def flags_of_run(model: str, data: AnyPath, out: AnyPath, *more: str) -> list[str]:
+    flags = ["--model", f"tests.fakes.worker_models:{model}", "--data", str(data), "--out", str(out)]
+    return [*flags, "--protocol", "loopcraft-mini", "--save-videos", "2", "--no-isolate", *more]
 
 
 def same(result: Result) -> Result:
@@ -118,12 +125,19 @@ def same(result: Result) -> Result:
 
 @needs_ray
 def test_a_run_that_loses_a_worker_has_the_local_result(cluster: tuple[Any, Any], tmp_path: Path) -> None:
-    data = write_dataset(tmp_path / "data")
+    """A shard of it first, then the rest by two workers."""
+    data, out = write_dataset(tmp_path / "data"), tmp_path / "ray"
     marker = tmp_path / "killed"
     arguments = ["--model-args", f'{{"marker": "{marker}"}}']
-    on_ray = ["--executor", "ray", "--address", cluster[0].address]
-    found = score("KilledOnce", data, tmp_path / "ray", *arguments, *on_ray, "--workers", "2")
+    on_ray = [*arguments, "--executor", "ray", "--address", cluster[0].address]
+    shard = ["--workers", "1", "--shard", "3/3"]
+    assert run.main(flags_of_run("KilledOnce", data, out, *on_ray, *shard)) == 0
+    made = content(out)
+    assert not marker.exists()
+    assert "result.json" not in made
+    found = score("KilledOnce", data, out, *on_ray, "--workers", "2")
     assert marker.exists()
+    assert made.items() <= content(out).items()
     assert same(found) == same(score("KilledOnce", data, tmp_path / "local", *arguments))
     files = content(tmp_path / "ray")
     assert files.keys() == content(tmp_path / "local").keys()  # no partial file, no note of a crash
@@ -254,9 +268,8 @@ def test_a_job_array_makes_the_same_bytes(
 def test_a_job_array_has_the_result_of_one_process(tmp_path: Path) -> None:
     """docs/slurm.sh as two plain processes that score at the same time, then with an array of one, here."""
     data, out = write_dataset(tmp_path / "data"), tmp_path / "array"
-    scoring = ["--model", "tests.fakes.worker_models:Noise", "--data", str(data), "--out", str(out)]
-    scoring += ["--protocol", "loopcraft-mini", "--save-videos", "2", "--no-isolate"]
-    array = [start_task(["benchmark.run", *scoring], task, 2) for task in (1, 2)]
+    scoring = ["benchmark.run", *flags_of_run("Noise", data, out)]
+    array = [start_task(scoring, task, 2) for task in (1, 2)]
     assert [process.wait(120) for process in array] == [0, 0]
     made = content(out)
     assert not [name for name in made if name.endswith((".lock", "result.json"))]

@@ -9,10 +9,7 @@ from benchmark.sources.source import IsolationFlags, SourceFlags
 from loopcraft.core.cli import require_at_least
 from loopcraft.core.errors import UserError
 from loopcraft.core.urls import is_url
-from loopcraft.executors.choice import ExecutorName, check_workers
-
-WHOLE = "1/1"
-"""The shard that is all videos."""
+from loopcraft.executors.choice import WorkerFlags
 
 MaybePath = TypeVar("MaybePath", Path, Path | None)
 
@@ -65,21 +62,6 @@ class FolderFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerFlags:
-    """Who makes the videos."""
-
-    executor: ExecutorName = "local"
-    """Where they are made: on this machine, or on a Ray cluster whose machines share the folders."""
-    workers: int = 0
-    """Processes that each have a model of their own; 0: this one, on a cluster one per processor, or per GPU
-    with --device cuda."""
-    address: str | None = None
-    """The Ray cluster, as in auto or HOST:6379; by default RAY_ADDRESS, else this machine alone."""
-    shard: str = WHOLE
-    """Score only part i of n of the videos, as in 2/8; run it once more without, which writes the result."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Flags:
     """What is scored, on what, and where the result goes."""
 
@@ -106,7 +88,7 @@ class Flags:
             raise UserError(
                 f"--device {self.compute.device}: on Ray choose cpu or cuda, of which each worker has one"
             )
-        check_workers(self.workers.executor, self.workers.workers, self.workers.address)
+        self.workers.check()
 
     def with_absolute_paths(self) -> "Flags":
         """The same files, whatever directory a model changes to."""

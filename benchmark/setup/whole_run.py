@@ -10,7 +10,7 @@ from benchmark.harness.recovery import recover
 from benchmark.harness.run_folder import Workspace
 from benchmark.harness.soundness import check_data
 from benchmark.results.result_file import Result
-from benchmark.setup.flags import WHOLE, Flags
+from benchmark.setup.flags import Flags
 from benchmark.setup.workers import score_by_workers
 from loopcraft.core.urls import path_at
 from loopcraft.core.writing import writing_to
@@ -61,7 +61,7 @@ def _scored(
     flags: Flags, evaluation: Evaluation, warn: Say, say: Say, follow: Follow
 ) -> Iterator[tuple[Workspace, dict[str, str]]]:
     """The folder once everything is scored, ours during the block, and what could not be made, and why."""
-    is_shard = flags.workers.shard != WHOLE
+    is_shard = flags.workers.is_shard
     with closing(evaluation.source), writing_to(path_at(flags.out), together=is_shard, swept=()):
         assert isinstance(evaluation.episodes, LoopcraftDataset)
         for warning in check_data(evaluation.episodes, evaluation.keys):

@@ -21,13 +21,13 @@ from benchmark.harness.evaluation import BatchScorer, Evaluation, missing_batche
 from benchmark.harness.provenance import package_versions
 from benchmark.harness.recovery import blame_crashes
 from benchmark.harness.run_folder import Workspace
-from benchmark.setup.flags import WHOLE, Flags, WorkerFlags
+from benchmark.setup.flags import Flags
 from benchmark.setup.prepare import prepare
 from benchmark.sources.machine import SpoiledProcessError
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import sweep_partials
 from loopcraft.executors.base import RETRIES, SpentWorkerError, require_arrived
-from loopcraft.executors.choice import num_cores, open_executor
+from loopcraft.executors.choice import WorkerFlags, num_cores, open_executor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +71,7 @@ def score_by_workers(
     evaluation.source.close()  # the workers have models of their own
     try:
         with open_executor(
-            asked.executor,
-            workers=asked.workers,
-            address=asked.address,
+            asked,
             num_gpus=int(evaluation.compute.device.type == "cuda"),
             longest_range=1,
             retries=RETRIES + evaluation.batch_size,  # each of a batch's videos may crash a worker
@@ -83,7 +81,7 @@ def score_by_workers(
                 left |= not_made
                 report(keys)
     finally:  # of workers that were lost
-        if asked.shard == WHOLE:
+        if not asked.is_shard:
             sweep_partials(workspace.root)
         _blame_crashes(evaluation, workspace, evaluation.keys)
     made = [key for keys in batches for key in keys if key not in left]

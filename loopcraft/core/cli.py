@@ -53,8 +53,9 @@ def run(
     except BrokenPipeError:  # of --help
         _nobody_reads()
         return _SIGNALLED + signal.SIGPIPE
+    told: list[int] = []
     try:
-        with _crashes_shown(), _ended_in_order():
+        with _crashes_shown(), _ended_in_order(told):
             code = body(flags) or EXIT_OK
             sys.stdout.flush()
             return code
@@ -71,9 +72,9 @@ def run(
             return _SIGNALLED + signal.SIGPIPE
         print(f"error: ended early by sys.exit({error.code!r})", file=sys.stderr)
         return EXIT_FAILED
-    except KeyboardInterrupt as error:
+    except KeyboardInterrupt:
         print(when_interrupted, file=sys.stderr)
-        return _SIGNALLED + (error.args[0] if error.args else signal.SIGINT)
+        return _SIGNALLED + (told[0] if told else signal.SIGINT)
     return EXIT_USAGE
 
 
@@ -87,15 +88,23 @@ def _name_of(module: ModuleType) -> str:
 
 
 @contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, unless somebody has set what they do."""
+def _ended_in_order(told: list[int]) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, unless somebody has set what they do.
+
+    Their numbers go to `told`: libraries that catch the exception may raise one of their own.
+    """
+
+    def interrupt(number: int, frame: object) -> None:
+        told.append(number)
+        raise KeyboardInterrupt
+
     numbers = [
         number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
     ]
     if threading.current_thread() is not threading.main_thread():
         numbers = []
     for number in numbers:
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
@@ -115,10 +124,6 @@ def _crashes_shown() -> Iterator[None]:
         yield
     finally:
         faulthandler.disable()
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt(number)
 
 
 def _nobody_reads() -> bool:

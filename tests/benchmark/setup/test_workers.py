@@ -14,12 +14,13 @@ import torch
 from benchmark import run
 from benchmark.harness.run_folder import Workspace
 from benchmark.results.result_file import Result, read_result
-from benchmark.setup.flags import ComputeFlags, Flags, TaskFlags, WorkerFlags
+from benchmark.setup.flags import ComputeFlags, Flags, TaskFlags
 from benchmark.setup.prepare import prepare
 from benchmark.setup.workers import Assignment, Worker, expected_of, make_worker, score_batch
 from benchmark.sources.source import IsolationFlags, SourceFlags
 from loopcraft.core.errors import UserError
 from loopcraft.executors.base import SpentWorkerError
+from loopcraft.executors.choice import WorkerFlags
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.worker_models import SECOND, Noise
 

@@ -102,6 +102,17 @@ def test_a_signal_ends_a_command_in_order(tmp_path: Path, number: signal.Signals
     assert list(tmp_path.iterdir()) == []
 
 
+def raise_anew(flags: Flags) -> None:
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt from None  # as Ray does
+
+
+def test_a_library_that_raises_its_own_interrupt_does_not_hide_the_signal() -> None:
+    assert cli.run(Flags, raise_anew, ["--what", "none"]) == 128 + signal.SIGTERM
+
+
 def test_who_ignores_a_hangup_goes_on() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
