@@ -1,7 +1,6 @@
 """One run, from what is asked to the result: videos are scored batch by batch and collected at the end."""
 
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -46,9 +45,16 @@ from benchmark.harness.steering_scores import (
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.results.recall_schema import RECALL, SURFACE_PSNR, Consistency, Recall
 from benchmark.results.result_file import Data, MetricResult, Model, Result
-from benchmark.sources.machine import MachineError, PoisonedError, SpoiledProcessError, describe, is_machines
+from benchmark.sources.machine import (
+    MachineError,
+    PoisonedError,
+    SpoiledProcessError,
+    account_of,
+    describe,
+    is_machines,
+)
 from benchmark.sources.source import ScoredSource
-from loopcraft.core.errors import UserError
+from loopcraft.core.errors import UserCodeError, UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,9 +162,8 @@ def _give_up(error: MachineError) -> MachineError:
 def _blame(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str], error: ContractError) -> None:
     """Keep that the model failed on a video; raises `SpoiledProcessError` where it spoilt the process."""
     if len(keys) == 1:
-        details = "".join(traceback.format_exception(error))
         device = str(evaluation.compute.device)
-        workspace.save_failure(keys[0], " ".join(str(error).split()), details, device=device)
+        workspace.save_failure(keys[0], " ".join(str(error).split()), account_of(error), device=device)
     else:
         workspace.make_alone(keys)
     if isinstance(error, PoisonedError):
@@ -206,8 +211,10 @@ def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str
     keys = tuple(workspace.finished(evaluation.keys))
     if not keys:
         key, reason = next(iter(failed.items()))
-        where = "" if key in left else f" (traceback in {workspace.failure_path(key)})"
-        raise UserError(f"no video was scored; {key}: {reason}{where}")
+        details = "" if key in left else workspace.account_of_failure(key)
+        error = UserCodeError(f"no video was scored; {key}: {reason}", details)
+        error.add_note(details)  # a caller in Python may have no folder to look into
+        raise error
     with workspace.scores(keys) as paths:
         return _result_of(evaluation, keys, paths, failed)
 

@@ -134,6 +134,10 @@ class Workspace:
         }
         return {key: [*text.split("\n", 2)[:2], "", ""][:2] for key, text in texts.items()}
 
+    def account_of_failure(self, key: str) -> str:
+        """What led to a failure, in several lines: without the first two that say why and where."""
+        return self.failure_path(key).read_bytes().decode(errors="replace").partition("\n\n")[2]
+
     def forget_failures(self, keys: Sequence[str]) -> None:
         """Let failed videos be tried again."""
         remove_files(self.root, [_failure_name(key) for key in keys])
