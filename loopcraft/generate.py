@@ -228,7 +228,10 @@ def make(flags: Flags) -> str:
 
 
 def recipe_of(flags: Flags) -> Recipe:
-    """The recipe that the flags spell out, or that of the preset that they name."""
+    """The recipe that the flags spell out, or that of the preset that they name.
+
+    Raises `UserError` for flags that are missing or say what the preset does.
+    """
     chosen = {known.name: getattr(flags, known.name) for known in dataclasses.fields(Recipe)}
     if flags.preset is None:
         for name in ("split", "num_episodes"):

@@ -153,7 +153,10 @@ def read_result(path: AnyPath) -> Result:
 
 
 def read_results(paths: Sequence[Path]) -> dict[str, Result]:
-    """Several results by the path or address of their file; a folder stands for the result.json in it."""
+    """Several results by the path or address of their file; a folder stands for the result.json in it.
+
+    Raises `UserError` for none, and for one that is named twice.
+    """
     files = [_file_of(path_at(path)) for path in paths]
     if not files or len(set(files)) < len(files):
         raise UserError("name at least one result file (or the folder of its run), and each of them once")

@@ -109,7 +109,10 @@ def make_worker(assignment: Assignment) -> Worker:
 
 
 def score_batch(worker: Worker, keys: Sequence[str]) -> dict[str, str]:
-    """Score what is missing of a batch, and say what the machine could not make, and why."""
+    """Score what is missing of a batch, and say what the machine could not make, and why.
+
+    Raises `SpentWorkerError` where the model spoilt this process.
+    """
     _blame_crashes(worker.evaluation, worker.workspace, keys)
     try:
         return worker.scorer.score(keys)

@@ -20,7 +20,10 @@ def array_shape(path: Path) -> tuple[int, ...]:
 
 
 def read_array(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """The frames one after the other, so that a compressed file takes no more memory than one of them."""
+    """The frames one after the other, so that a compressed file takes no more memory than one of them.
+
+    Raises `UserError` for a file that ends early.
+    """
     with _opened(path) as file:
         count, *frame = _read_header(path, file)
         for place in range(count):

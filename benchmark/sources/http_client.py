@@ -57,7 +57,10 @@ class HttpModel(ModelElsewhere):
         seeds: Sequence[int],
         poses: Float32[Tensor, "B C+horizon 5"] | None = None,
     ) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
-        """Ask the server, and pass its chunks on as they come; `poses` go to a model that asks for them."""
+        """Ask the server, and pass its chunks on as they come; `poses` go to a model that asks for them.
+
+        Raises `UserError` where the connection breaks.
+        """
         end = time.monotonic() + self._total_s
         request = RolloutRequest(context=context, actions=actions, poses=poses, seeds=seeds)
         with _Answer(self._url, "/rollout", encode_request(request), self._timeout_s, end) as answer:

@@ -59,7 +59,7 @@ def read_pictures(paths: list[Path]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
 
 
 def read_picture(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """The levels of one picture."""
+    """The levels of one picture; raises `ContractError` for one that cannot be read or is not opaque."""
     try:
         with Image.open(path) as image:
             image.verify()  # a PNG's checksums, which decoding alone leaves aside

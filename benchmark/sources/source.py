@@ -84,7 +84,10 @@ class IsolationFlags:
 
     @property
     def wanted(self) -> bool | None:
-        """Whether the model is to have a process of its own; None if its kind decides."""
+        """Whether the model is to have a process of its own; None if its kind decides.
+
+        Raises `UserError` for flags that do not fit.
+        """
         if self.no_isolate and (self.isolate or self.bounds != Bounds()):
             raise UserError("--no-isolate: --isolate, --timeout and --memory-limit ask for the contrary")
         if any(bound is not None and not bound > 0 for bound in (self.timeout, self.memory_limit)):
@@ -106,7 +109,10 @@ def load(
     compute: Compute,
     isolation: IsolationFlags,
 ) -> FrameSource:
-    """The model, in this process or in one of its own; close a `ScoredSource` that holds it."""
+    """The model, in this process or in one of its own; close a `ScoredSource` that holds it.
+
+    Raises `UserError` for flags that do not fit, and where it cannot be loaded.
+    """
     wanted = isolation.wanted
     is_served = spec.startswith("http://")
     if is_served and wanted:

@@ -76,7 +76,10 @@ def read_bytes(root: AnyPath, name: str) -> bytes:
 
 
 def require_file(root: AnyPath, name: str) -> None:
-    """The check of `read_bytes` alone, for a file that is too large for memory."""
+    """The check of `read_bytes` alone, for a file that is too large for memory.
+
+    Raises `UserError` for another content.
+    """
     expected = read_sums(root).get(name)
     if expected is not None and file_sha256(root / name) != expected:
         raise UserError(f"{root / name}: not what its SHA-256 in {SUMS} says; {_REMEDY}")

@@ -115,7 +115,10 @@ def _footer(path: str) -> pq.FileMetaData:
 
 
 def open_mirror(address: str | Path) -> tuple[Path, Source]:
-    """The folder that stands for `address`, with its index and table, and the source of its episodes."""
+    """The folder that stands for `address`, with its index and table, and the source of its episodes.
+
+    Raises `UserError` for an address or a configuration that is none.
+    """
     match = _ADDRESS.fullmatch(str(address))
     if match is None:
         raise UserError(

@@ -122,7 +122,10 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def read_published(path: Path) -> Weights:
-    """The model's weights in one of the published .ckpt files, under their published names."""
+    """The model's weights in one of the published .ckpt files, under their published names.
+
+    Raises `UserError` for a file that is none.
+    """
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         weights: Weights = stored["model"]

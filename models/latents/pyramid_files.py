@@ -54,7 +54,10 @@ def read_pyramid(
     stop: int | None = None,
     first_level: int = 0,
 ) -> tuple[FrameLatents, Float32[np.ndarray, "T 6"]]:
-    """Frames `start` to `stop` - 1 of a file that holds `num_frames`, from `first_level` on."""
+    """Frames `start` to `stop` - 1 of a file that holds `num_frames`, from `first_level` on.
+
+    Raises `UserError` for frames or levels that are not there, and for a damaged file.
+    """
     stop = num_frames if stop is None else stop
     if not (0 <= start <= stop <= num_frames and 0 <= first_level < grid.levels):
         raise UserError(
@@ -89,7 +92,10 @@ def write_frames(path: Path, blobs: Sequence[bytes]) -> None:
 
 
 def read_frames(path: Path, num_frames: int, start: int = 0, stop: int | None = None) -> list[bytes]:
-    """Blobs `start` to `stop` - 1 of a file that holds `num_frames`."""
+    """Blobs `start` to `stop` - 1 of a file that holds `num_frames`.
+
+    Raises `UserError` for blobs that are not there, and for a damaged file.
+    """
     stop = num_frames if stop is None else stop
     if not 0 <= start <= stop <= num_frames:
         raise UserError(f"{path}: no blobs {start} to {stop}; it holds {num_frames}")

@@ -97,7 +97,10 @@ class OwnLatents:
     def read(
         self, key: str, start: int = 0, stop: int | None = None, *, first_level: int = 0
     ) -> tuple[list[Float[Tensor, "T _ C"]], Float32[np.ndarray, "T 6"]]:
-        """Latents from `first_level` on, and states, of frames `start` to `stop` - 1: one slice a level."""
+        """Latents from `first_level` on, and states, of frames `start` to `stop` - 1: one slice a level.
+
+        Raises `UserError` for a damaged file.
+        """
         name = video_name(key)
         try:
             with copies_of(self.root, [name]) as folder, safe_open(folder / name, framework="pt") as file:
@@ -166,6 +169,8 @@ def open_latents(root: str | AnyPath, published_grid: Grid | None = None) -> Lat
     """Open a folder of either format, or latents of ours at an address.
 
     `published_grid` is the shape of .pyramid files (None: the paper's).
+
+    Raises `UserError` for a folder without an index.
     """
     root = path_at(root)
     names = [name for name in (INDEX, PUBLISHED_INDEX) if (root / name).is_file()]
