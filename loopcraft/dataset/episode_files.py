@@ -17,7 +17,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import encode_json, is_key, whole_file
 from loopcraft.core.urls import AnyPath
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST, STATE_COLUMNS
-from loopcraft.dataset.parquet_damage import plain_damage, read_columns, read_whole_table
+from loopcraft.dataset.parquet_damage import plain_damage, read_parquet
 
 ITS_SUM = "its SHA-256"
 AGAIN = "delete it and make it again"
@@ -81,7 +81,7 @@ def read_table(root: AnyPath, columns: Collection[str] | None = None) -> pa.Tabl
         require_file(root, EPISODES)
     source = path.open("rb") if is_stream else io.BytesIO(read_bytes(root, EPISODES))
     with source, plain_damage(f"{path}: not a readable table", "restore it"):
-        table = read_whole_table(source.read()) if columns is None else read_columns(source, columns)
+        table = read_parquet(source, columns)
         keys, frames = table["key"], table["frames"]
         is_text = pa.types.is_string(keys.type) or pa.types.is_large_string(keys.type)
         if not is_text or keys.null_count or pc.count_distinct(keys).as_py() != len(keys):
