@@ -7,7 +7,8 @@ is BT.601, limited range, tagged as such, so FFmpeg, torchcodec, OpenCV and brow
 Lossless files hold RGB (x264's High 4:4:4 Predictive profile, quantiser 0): every reader built on FFmpeg's
 software decoder opens them; browsers and the hardware decoders of graphics cards do not.
 
-Reading takes any file that FFmpeg reads, however its frames are grouped or timed: frames are counted. From an
+Reading takes the containers MP4, MOV, Matroska, WebM, AVI and MPEG-TS and bare H.264, of any codec of FFmpeg's,
+however their frames are grouped or timed: frames are counted. Nothing that names other files is read. From an
 address (`UrlPath`) it fetches the file's table of contents and the stretches that are decoded.
 """
 
@@ -47,6 +48,8 @@ _BT601_OR_UNSTATED = (2, 5, 6)
 
 _NOT_ITS_CONTENT = (FileNotFoundError, PermissionError, IsADirectoryError)
 
+_CONTAINERS = {"format_whitelist": "mov,matroska,avi,mpegts,h264"}
+"""As FFmpeg's demuxers are called. It knows texts that name other files and addresses, which it would open."""
 _ANY_TITLE: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Lets titles be other than UTF-8; from 19 on PyAV does so by itself, and has no such argument."""
 
@@ -169,7 +172,7 @@ def _opened(path: AnyPath) -> Iterator[InputContainer]:
     try:
         with (
             path.open("rb") if isinstance(path, UrlPath) else nullcontext(_for_ffmpeg(path)) as file,
-            av.open(file, "r", **_ANY_TITLE) as container,
+            av.open(file, "r", container_options=_CONTAINERS, **_ANY_TITLE) as container,
         ):
             codec = container.streams.video[0].codec_context
             if codec is None:
