@@ -5,7 +5,6 @@ zero. `version` changes when a reader of the old form would misread the new one.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +28,7 @@ from benchmark.results.recall_schema import (
 from loopcraft.core.checksums import json_sha256
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import is_key, write_json
+from loopcraft.core.files import is_key, parse_json, write_json
 from loopcraft.core.urls import AnyPath, content_of, path_at
 
 FORMAT = "loopcraft-result"
@@ -37,6 +36,8 @@ VERSION = 2
 """2 has recall, steering and consistency."""
 OLD_VERSIONS = (1,)
 """Those that are read as files that lack what came later."""
+_LONGEST = 1 << 16
+"""A frame's height or width at most."""
 SUM = "sha256"
 """The field beside those of `Result` with the checksum of them all; older files have none."""
 
@@ -137,8 +138,8 @@ def read_result(path: AnyPath) -> Result:
 
     Videos come in the order of their keys, however the file has them: results are compared video by video.
     """
+    document = parse_json(content_of(path), path, "run the benchmark again", constants=_refuse_constant)
     try:
-        document = json.loads(content_of(path), parse_constant=_refuse_constant)
         _check_version(document)
         expected = document.pop(SUM, None)
         result = in_order_of_keys(decode(Result, document | {"version": VERSION}))
@@ -147,8 +148,6 @@ def read_result(path: AnyPath) -> Result:
             raise SchemaError(f"{SUM}: not that of the file; restore it or run the benchmark again")
     except SchemaError as error:
         raise UserError(f"{path}: not a result file of this version: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON ({error}); run the benchmark again") from error
     return result
 
 
@@ -211,6 +210,12 @@ def _check_consistency(result: Result) -> None:
         require_plain(f"protocol.windows[{place}].name", window.name)
         if not 1 <= window.first <= window.last <= protocol.horizon:
             raise SchemaError(f"protocol.windows[{place}]: does not lie within the horizon")
+    if not result.model.name.strip():
+        raise SchemaError("model.name: is empty")
+    if result.provenance.seconds < 0:
+        raise SchemaError(f"provenance.seconds: {result.provenance.seconds} is no time")
+    if result.data.frame_shape[0] != 3 or not all(1 <= side <= _LONGEST for side in result.data.frame_shape):
+        raise SchemaError(f"data.frame_shape: {result.data.frame_shape} is no shape of frames (3, H, W)")
     if not result.data.keys:
         raise SchemaError("data.keys: names no video")
     for place, key in enumerate(result.data.keys):

@@ -42,6 +42,7 @@ def run(
 ) -> int:
     """Parse `argv` (None: the process's own) into `flags_type`, call `body` and return the exit code."""
     module = sys.modules[body.__module__]
+    _open_missing_streams()
     try:
         flags = tyro.cli(
             flags_type,
@@ -76,6 +77,21 @@ def run(
         print(when_interrupted, file=sys.stderr)
         return _SIGNALLED + (told[0] if told else signal.SIGINT)
     return EXIT_USAGE
+
+
+def _open_missing_streams() -> None:
+    """Let /dev/null stand for the standard streams that the process was started without (`>&-`).
+
+    Their descriptors are taken too, or the next file to be opened would be written to by whoever prints.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest that is free: this one
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _name_of(module: ModuleType) -> str:

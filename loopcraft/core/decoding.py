@@ -1,15 +1,16 @@
 """Dataclasses from JSON, strictly: an unknown, missing or mistyped field is an error that names its path."""
 
 import dataclasses
-import sys
 import types
 import typing
 from collections.abc import Mapping
 from functools import cache
-from math import isfinite
 from typing import Any, Literal, TypeVar
 
 Record = TypeVar("Record")
+
+_LARGEST = 3.4028235e38
+"""Of the numbers of 32 bits, in which everything is measured: sums of more would overflow."""
 
 
 class SchemaError(ValueError):
@@ -20,7 +21,8 @@ def decode(record_type: type[Record], value: Any, path: str = "") -> Record:
     """Build `record_type` (a dataclass) from parsed JSON.
 
     Fields may be str, int, float, bool, Literal, dataclasses, `X | None`, `tuple[X, ...]`, `tuple[X, Y]`,
-    `Mapping[str, X]` and Any. A field is optional in the JSON only if it has a default. Numbers are finite.
+    `Mapping[str, X]` and Any. A field is optional in the JSON only if it has a default.
+    Numbers are finite ones of 32 bits.
     """
     decoded: Record = _decode(record_type, value, path)
     return decoded
@@ -83,16 +85,16 @@ def _decode_tuple(item_types: tuple[Any, ...], value: Any, path: str) -> tuple[A
 def _are_finite(item_type: Any, value: list[Any]) -> bool:
     """Whether there is nothing to decode: results hold thousands of numbers that are as they should be."""
     if item_type is float:
-        return all(type(item) is float and isfinite(item) for item in value)
+        return all(type(item) is float and abs(item) <= _LARGEST for item in value)
     if item_type == float | None:
-        return all(item is None or (type(item) is float and isfinite(item)) for item in value)
+        return all(item is None or (type(item) is float and abs(item) <= _LARGEST) for item in value)
     return False
 
 
 def _decode_scalar(expected: Any, value: Any, path: str) -> Any:
     if expected is float:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        _require(is_number and abs(value) <= sys.float_info.max, value, path, "a finite number")
+        _require(is_number and abs(value) <= _LARGEST, value, path, "a finite number (of 32 bits)")
         return float(value)
     is_right = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
     _require(is_right, value, path, {str: "a string", int: "an integer", bool: "true or false"}[expected])

@@ -9,7 +9,8 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -151,12 +152,30 @@ def read_json(path: AnyPath) -> Any:
     return parse_json(content_of(path), path)
 
 
-def parse_json(text: bytes, place: str | AnyPath, remedy: str = "restore it or make it again") -> Any:
-    """The value of a JSON text; raises `UserError`, naming its `place`, for what is none or too deep."""
+def parse_json(
+    text: bytes,
+    place: str | AnyPath,
+    remedy: str = "restore it or make it again",
+    *,
+    constants: Callable[[str], Any] | None = None,
+) -> Any:
+    """The value of a JSON text; `constants` gives the values of NaN and the infinities (None: themselves).
+
+    Raises `UserError`, naming its `place`, for what is none or too deep, and where a key is there twice.
+    """
     try:
-        return json.loads(text.decode())
+        return json.loads(text.decode(), object_pairs_hook=_without_repeats, parse_constant=constants)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{place}: not JSON ({error}); {remedy}") from error
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of two values under one key, readers would differ in which they take."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {key[:60]!r} is there twice")
+    return found
 
 
 def file_sha256(path: AnyPath) -> str:

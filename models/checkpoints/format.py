@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from loopcraft.core.checksums import arrays_sha256
 from loopcraft.core.errors import UserError
-from loopcraft.core.files import whole_file
+from loopcraft.core.files import parse_json, whole_file
 from loopcraft.core.urls import require_regular
 from models.checkpoints.quantize import SCALE, from_int8
 
@@ -85,7 +85,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], Weights]:
     expected = header.pop(SUM, None)
     if expected is not None and tensors_sha256(header, stored) != expected:
         raise UserError(f"{path}: not what its own SHA-256 says; copy it again")
-    return header, from_int8(stored)
+    try:
+        return header, from_int8(stored)
+    except (RuntimeError, IndexError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{path}: its scales do not fit its weights ({reason}); copy it again") from error
 
 
 def describe_checkpoint(path: Path) -> tuple[dict[str, Any], int]:
@@ -99,10 +103,8 @@ def describe_checkpoint(path: Path) -> tuple[dict[str, Any], int]:
 
 def header_of(metadata: dict[str, str] | None, path: str | Path) -> dict[str, Any]:
     """Our header among a safetensors file's metadata; raises `UserError` if it is none of ours."""
-    try:
-        header = json.loads((metadata or {}).get(FORMAT, "{}"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: its header is not JSON ({error}); save it with this project") from error
+    text = (metadata or {}).get(FORMAT, "{}")
+    header = parse_json(text.encode(), f"{path}: its header", "save it with this project")
     is_ours = isinstance(header, dict) and header.get("format") == FORMAT
     if not is_ours or header.get("version") != FORMAT_VERSION:
         raise UserError(f"{path}: no {FORMAT} of version {FORMAT_VERSION}; save it with this project")
@@ -132,8 +134,9 @@ def read_published(path: Path) -> Weights:
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         weights: Weights = stored["model"]
-        if not all(isinstance(value, Tensor) for value in weights.values()):
-            raise TypeError("its model holds other things than tensors")
+        for name, value in weights.items():
+            if not isinstance(name, str) or not isinstance(value, Tensor) or value.layout != torch.strided:
+                raise TypeError("its model holds other things than dense tensors with names")
     except OSError:
         raise
     except Exception as error:  # of pickle, zip or torch: damaged bytes raise a dozen kinds
@@ -143,7 +146,10 @@ def read_published(path: Path) -> Weights:
 
 
 def load_weights(model: nn.Module, weights: Weights, path: Path, *, published: bool = False) -> None:
-    """Load strictly; raises `UserError` with the differing names where the file is of another model."""
+    """Load strictly; raises `UserError` with the differing names where the file is of another model.
+
+    So it does for weights that are no finite real numbers.
+    """
     wanted = {published_name(key) if published else key: key for key in model.state_dict()}
     shapes = {name: tuple(model.state_dict()[key].shape) for name, key in wanted.items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
@@ -157,4 +163,10 @@ def load_weights(model: nn.Module, weights: Weights, path: Path, *, published: b
             f"{path}: {len(differing)} weights do not fit this model ({shown}); choose another checkpoint or "
             "preset"
         )
+    for name, value in weights.items():
+        if not value.is_floating_point() or not value.isfinite().all():
+            raise UserError(
+                f"{path}: {name} holds values of type {value.dtype} that are no finite real numbers; fetch "
+                "it again or choose another checkpoint"
+            )
     model.load_state_dict({wanted[name]: value for name, value in weights.items()})

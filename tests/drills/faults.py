@@ -110,6 +110,13 @@ def close_the_output(_: Path) -> None:
     os.dup2(writes, 2)
 
 
+def close_the_streams(_: Path) -> None:
+    """The process is started without standard streams, as by `<&- >&- 2>&-`."""
+    for number in range(3):
+        os.close(number)
+    sys.stdin = sys.stdout = sys.stderr = None  # type: ignore[assignment]
+
+
 def terminate_soon(_: Path) -> None:
     """SIGTERM, a little later."""
     timer = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGTERM])
@@ -130,6 +137,7 @@ FAULTS = (
     Fault(name="few descriptors", cause=have_few_descriptors, codes=(0, 2)),
     Fault(name="clock jumps", cause=jump),
     Fault(name="closed output", cause=close_the_output, codes=(0, _PIPE)),
+    Fault(name="no streams", cause=close_the_streams),
     Fault(name="SIGTERM", cause=terminate_soon, codes=(0, 128 + signal.SIGTERM)),
 )
 

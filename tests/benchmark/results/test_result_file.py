@@ -86,6 +86,13 @@ REMOVED = object()
         ("metrics.psnr.card.name", "../psnr", r"psnr.card.name: expected 'psnr', found '../psnr'"),
         ("metrics.psnr.card.decimals", 10**9, "decimals: expected 0 to 12"),
         ("metrics.psnr.card.decimals", -1, "decimals: expected 0 to 12"),
+        ("metrics.psnr.videos.short", [1e308] * 4, r"short\[0\]: expected a finite number \(of 32 bits\)"),
+        ("metrics.psnr.curve.mean", [-1e308] * 192, r"mean\[0\]: expected a finite number"),
+        ("model.name", " ", "model.name: is empty"),
+        ("provenance.seconds", -1, "provenance.seconds: -1.0 is no time"),
+        ("data.frame_shape", [3, -1, 64], r"data.frame_shape: \(3, -1, 64\) is no shape"),
+        ("data.frame_shape", [1, 64, 64], "data.frame_shape"),
+        ("data.frame_shape", [3, 64, 10**9], "data.frame_shape"),
         ("data.keys", ["000/000", "000/001", "000/002", "000/002"], r"data.keys\[3\]: '000/002' is no name"),
         ("data.keys", ["000/000", "000/001", "000/002", "../../x"], r"data.keys\[0\]: '../../x' is no name"),
     ],
@@ -139,6 +146,14 @@ def test_the_results_in_the_box_are_consistent(world: str) -> None:
 def test_numbers_beyond_a_float_are_refused(tmp_path) -> None:
     text = json.dumps(dataclasses.asdict(make_result())).replace('"seconds": 1.0', '"seconds": 1e999')
     with pytest.raises(UserError, match=r"provenance.seconds: expected a finite number"):
+        read_text(tmp_path, text)
+
+
+def test_a_field_that_is_there_twice_is_refused(tmp_path) -> None:
+    text = json.dumps(dataclasses.asdict(make_result())).replace(
+        '"seconds": 1.0', '"seconds": 2.0, "seconds": 1.0'
+    )
+    with pytest.raises(UserError, match=r"the key 'seconds' is there twice"):
         read_text(tmp_path, text)
 
 

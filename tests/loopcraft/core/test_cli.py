@@ -3,6 +3,7 @@
 import ctypes
 import faulthandler
 import io
+import json
 import os
 import signal
 import subprocess
@@ -37,6 +38,14 @@ def body(flags: Flags) -> None:
             temporary.touch()
             print("ready", flush=True)
             time.sleep(60)
+    if flags.what == "descriptors":
+        print("nothing to see")
+        print("nothing to see", file=sys.stderr)
+        (flags.out / "file").write_text("whole")
+        null = os.stat(os.devnull)
+        child = [sys.executable, "-c", "import sys; sys.exit(None in (sys.stdin, sys.stdout, sys.stderr))"]
+        said = {number: os.path.samestat(os.fstat(number), null) for number in range(3)}
+        (flags.out / "said").write_text(json.dumps({**said, "child": subprocess.run(child).returncode}))
     if flags.what == "print":
         for number in range(20_000):
             print(number)
@@ -88,6 +97,18 @@ def test_a_command_without_standard_error_goes_on(
     monkeypatch.setattr(sys, "__stderr__", stream)
     assert cli.run(Flags, body, ["--what", "nothing"]) == 0
     assert asked in ([], ["disable"])
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-"])
+def test_a_command_without_standard_streams_ends_as_usual(tmp_path: Path, closed: str) -> None:
+    what = f"{sys.executable} {__file__} --what descriptors --out {tmp_path}"
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    done = subprocess.run(["sh", "-c", f"{what} {closed}"], env=environment, capture_output=True)
+    assert (done.returncode, (tmp_path / "file").read_text()) == (0, "whole")
+    streams = {"0": "<&-" in closed, "1": " >&-" in f" {closed}", "2": "2>&-" in closed}
+    nulls = json.loads((tmp_path / "said").read_text())
+    assert nulls["child"] == 0
+    assert all(nulls[number] for number, is_closed in streams.items() if is_closed)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -22,6 +22,7 @@ from models.checkpoints.format import (
     save_checkpoint,
 )
 from models.checkpoints.hub import PUBLISHED, HubFile, fetch, require_sha256
+from models.checkpoints.quantize import SCALE
 from models.networks.autoencoder import Autoencoder
 from models.zoo.configs import ModelConfig
 from models.zoo.loading import WeightSource, config_from, find_weights, load_autoencoder, load_model
@@ -135,7 +136,7 @@ def write_header(path: Path, header: object) -> Path:
 
 OURS = {"format": FORMAT, "version": 1, "kind": "AutoencoderConfig", "config": {}}
 FOREIGN = {
-    "no JSON": ("{", "its header is not JSON"),
+    "no JSON": ("{", "its header: not JSON"),
     "list": ([OURS], "no loopcraft-model of version 1"),
     "null": ("null", "no loopcraft-model of version 1"),
     "config": ({**OURS, "config": [1]}, "config in its header is no object"),
@@ -252,6 +253,33 @@ def test_a_published_file_with_a_name_that_is_no_text_is_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"weight", b"w\xffight"))
     with pytest.raises(UserError, match="not a whole published checkpoint"):
         read_published(path)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({3: torch.ones(1)}, "not a whole published checkpoint"),
+        ({"weight": torch.eye(2).to_sparse()}, "not a whole published checkpoint"),
+        ({"weight": torch.ones(2, 2, dtype=torch.complex64)}, "weight holds values of type torch.complex64"),
+        ({"weight": torch.ones(2, 2, dtype=torch.int64)}, "weight holds values of type torch.int64"),
+        ({"weight": torch.full((2, 2), torch.nan)}, "no finite real numbers"),
+    ],
+)
+def test_published_weights_are_finite_real_numbers_in_dense_memory(tmp_path, weights, message: str):
+    path = tmp_path / "strange.ckpt"
+    torch.save({"model": weights}, path)
+    with pytest.raises(UserError, match=message) as caught:
+        load_weights(torch.nn.Linear(2, 2, bias=False), read_published(path), path, published=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_scales_that_do_not_fit_are_one_sentence(tmp_path):
+    path = tmp_path / "a.safetensors"
+    stored = {"a": torch.ones(2, 2, dtype=torch.int8), f"a{SCALE}": torch.ones(3)}
+    header = {"format": "loopcraft-model", "version": 1, "config": {}}
+    save_file(stored, path, metadata={"loopcraft-model": json.dumps(header)})
+    with pytest.raises(UserError, match=r"a\.safetensors: its scales do not fit"):
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04cut"])
