@@ -1,7 +1,7 @@
 """Checksums: of files, in their folder's SHA256SUMS, and of named arrays, for the header of their file.
 
-SHA256SUMS is what `sha256sum` writes and `sha256sum -c` checks. Folders of older versions have none, and a
-file that it does not name is read unchecked.
+SHA256SUMS is what `sha256sum` writes and `sha256sum -c` checks, also on Windows: with `*` before names and
+with CRLF. Folders of older versions have none, and a file that it does not name is read unchecked.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from loopcraft.core.files import file_sha256, is_inside, parse_json, whole_file
 from loopcraft.core.urls import AnyPath, content_of
 
 SUMS = "SHA256SUMS"
-_LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>[^\n]+)")
+_LINE = re.compile(r"(?P<sha256>[0-9a-f]{64}) [ *](?P<name>[^\x00-\x1f\x7f]+)\r?")
 _REMEDY = f"restore it, or take its line out of {SUMS} if you changed it yourself"
 
 Sums = dict[str, str]

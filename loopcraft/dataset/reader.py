@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Int64, UInt8
 
-from loopcraft.core.checksums import Sums, read_sums
+from loopcraft.core.checksums import SUMS, Sums, read_sums
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
-from loopcraft.core.urls import AnyPath, UrlPath, path_at
+from loopcraft.core.urls import AnyPath, UrlPath, existing, path_at
 from loopcraft.dataset.episode_files import (
     AGAIN,
     ITS_SUM,
@@ -271,7 +271,7 @@ def open_dataset(path: str | AnyPath) -> LoopcraftDataset:
 
     `path` may be an address: hf://ORG/NAME[@REVISION][/CONFIGURATION], or that of a folder in any file system
     that fsspec knows, as s3://BUCKET/FOLDER: of a video those bytes are fetched that a window needs. Raises
-    `UserError` where there is no data set, several, or an index that cannot be right.
+    `UserError` where there is no data set, several, or an index or SHA256SUMS that cannot be right.
     """
     if str(path).startswith("hf:/"):  # a Path has only one of the two slashes left
         from loopcraft.dataset.mirror import open_mirror
@@ -281,15 +281,30 @@ def open_dataset(path: str | AnyPath) -> LoopcraftDataset:
     if not isinstance(root, UrlPath) and not root.is_dir():
         raise UserError(f"{root}: no such folder; give the folder that holds {INDEX}")
     if (root / INDEX).exists():
-        return LoopcraftDataset(root)
+        return _complete(LoopcraftDataset(root))
     inside = sorted(str(folder) for folder in root.iterdir() if (folder / INDEX).exists())
     if len(inside) == 1:
-        return LoopcraftDataset(path_at(inside[0]))
+        return _complete(LoopcraftDataset(path_at(inside[0])))
     if inside:
         raise UserError(f"{root}: holds several data sets; choose {' or '.join(inside)}")
     if (root / MANIFEST).exists():
         raise UserError(f"{root}: is unfinished (no {INDEX}); run the same loopcraft.generate command again")
     raise UserError(f"{root}: holds no {INDEX}; give the folder of a data set")
+
+
+def _complete(dataset: LoopcraftDataset) -> LoopcraftDataset:
+    """The same data set; raises `UserError` where its folder lacks a file that SHA256SUMS names.
+
+    Such a name may be a mistyped one, whose file would be read unchecked. Table, manifest and the episodes'
+    files are missed when they are read.
+    """
+    names = [name for name in dataset.sums if "/" not in name and name not in (MANIFEST, EPISODES)]
+    missing = sorted(set(names) - existing(dataset.root, names))
+    if missing:
+        raise UserError(
+            f"{dataset.root / missing[0]}: missing, though {SUMS} names it; restore it, or take its line out"
+        )
+    return dataset
 
 
 open = open_dataset  # loopcraft.dataset.open(...), as of gzip or wave

@@ -236,6 +236,33 @@ def test_what_is_no_action_never_becomes_one(root: Path, value: float) -> None:
         Episodes(dataset)[0]
 
 
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("mark", [b"  ", b" *"], ids=["text", "binary"])
+def test_checksums_count_however_windows_writes_them(root: Path, ending: bytes, mark: bytes) -> None:
+    sums = root / "SHA256SUMS"
+    sums.write_bytes(sums.read_bytes().replace(b"  ", mark).replace(b"\n", ending))
+    assert open_dataset(root).manifest
+    (root / "dataset.json").write_text((root / "dataset.json").read_text() + " ")
+    with pytest.raises(UserError, match=r"dataset\.json: not what its SHA-256 in SHA256SUMS says"):
+        _ = open_dataset(root).manifest
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dataset.json\t", r"SHA256SUMS: line \d is no checksum with a name"),
+        ("dataset.json\r", r"SHA256SUMS: line \d is no checksum with a name"),
+        ("dataset.json ", r"dataset.json : missing, though SHA256SUMS names it"),
+        ("Dataset.json", r"Dataset.json: missing, though SHA256SUMS names it"),
+    ],
+)
+def test_a_name_in_the_checksums_that_is_not_there_is_told(root: Path, name: str, message: str) -> None:
+    sums = root / "SHA256SUMS"
+    sums.write_bytes(sums.read_bytes().replace(b"dataset.json\n", f"{name}\r\n".encode()))
+    with pytest.raises(UserError, match=message):
+        open_dataset(root)
+
+
 def test_damage_is_found_by_the_checksums(root: Path) -> None:
     dataset = open_dataset(root)
     whole = {key: dataset[key] for key in KEYS[:2]}
