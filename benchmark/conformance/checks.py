@@ -27,7 +27,7 @@ from benchmark.contract.model import (
 )
 from benchmark.contract.protocol import EvaluationProtocol, Window
 from benchmark.harness.rollout import rollout_blocks
-from benchmark.sources.chunks import quantise
+from benchmark.sources.chunks import TOO_DARK, quantise
 from benchmark.sources.http_protocol import ModelElsewhere
 
 Frames = UInt8[np.ndarray, "B T H W 3"]
@@ -109,6 +109,13 @@ class Trial:
 def check_frames(trial: Trial) -> Outcome:
     """The first rollout: any breach raises `ContractError`."""
     return "ok", f"{trial.reference.shape[1]} of the promised shape, type and range"
+
+
+def check_levels(trial: Trial) -> Outcome:
+    """Frames use the range of their type: those of the context do."""
+    if trial.reference.max() <= 1:
+        return "FAILED", f"frames hold {TOO_DARK}"
+    return "ok", f"up to {trial.reference.max()} of 255"
 
 
 def check_inputs(trial: Trial) -> Outcome:
@@ -205,6 +212,7 @@ def check_process(trial: Trial) -> Outcome:
 
 CHECKS: Mapping[str, Callable[[Trial], Outcome]] = {
     "frames": check_frames,
+    "levels": check_levels,
     "inputs": check_inputs,
     "memory": check_memory,
     "same seeds": check_repeat,

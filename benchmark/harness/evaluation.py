@@ -29,6 +29,7 @@ from benchmark.harness.rollout import context_frames, rollout_blocks
 from benchmark.harness.run_folder import CODE, Workspace
 from benchmark.harness.score import (
     Scorer,
+    count_too_dark,
     read_features,
     read_hardware,
     read_paired,
@@ -45,6 +46,7 @@ from benchmark.harness.steering_scores import (
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.results.recall_schema import RECALL, SURFACE_PSNR, Consistency, Recall
 from benchmark.results.result_file import Data, MetricResult, Model, Result
+from benchmark.sources.chunks import TOO_DARK
 from benchmark.sources.machine import (
     MachineError,
     PoisonedError,
@@ -236,7 +238,7 @@ def _result_of(
             frame_shape=frame_shape(evaluation.episodes),
             keys=keys,
         ),
-        model=_describe_model(evaluation),
+        model=_describe_model(evaluation, paths),
         metrics=_aggregate(metrics, paths, evaluation.protocol),
         absent={**evaluation.scorer.absent, **too_few, **_no_memory(evaluation, keys, recall, by_surface)},
         failed=failed,
@@ -274,8 +276,10 @@ def enough_videos(metrics: Sequence[Metric], num_videos: int) -> tuple[list[Metr
     return [metric for metric in metrics if metric.name not in too_few], too_few
 
 
-def _describe_model(evaluation: Evaluation) -> Model:
+def _describe_model(evaluation: Evaluation, paths: Sequence[Path]) -> Model:
     model = evaluation.source.model
+    too_dark = count_too_dark(paths)
+    dark = f"{too_dark} of {len(paths)} videos hold {TOO_DARK}" if too_dark else None
     return Model(
         name=model.name,
         spec=evaluation.source.spec,
@@ -285,7 +289,7 @@ def _describe_model(evaluation: Evaluation) -> Model:
         precision=precision_of(model, evaluation.compute),
         context_frames=context_frames(model, evaluation.protocol),
         checkpoint_sha256=checkpoint_of(model),
-        notes=tuple(getattr(model, "notes", ())),
+        notes=(*getattr(model, "notes", ()), *([dark] if dark else [])),
         conditioning=conditioning_of(model),
     )
 

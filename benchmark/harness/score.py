@@ -43,6 +43,9 @@ from loopcraft.core.urls import AnyPath
 VideoScores = Mapping[str, Float[np.ndarray, "T columns"]]
 """One video's scores by name: of paired metrics, and the features of embeddings (see `feature_names`)."""
 
+_HIGHEST = "highest levels"
+"""The array (1, 2), of generated and of true frames, that a video has if it alone holds no level above 1."""
+
 _READ_AHEAD = 16
 """Clips whose features are read at a time: bounds memory, and opens each file once for all of them."""
 
@@ -120,9 +123,12 @@ def score_videos(
     truth = FrameStreams(episodes, keys, protocol.context, protocol.num_frames)
     memory = Collector(episodes, keys, protocol, scorer.compare)
     parts: list[dict[str, np.ndarray]] = []
+    highest = np.zeros((len(keys), 2), np.uint8)
 
     def work(frames: np.ndarray) -> dict[str, np.ndarray]:
         true = truth.take(frames.shape[1])
+        levels = np.stack([part.reshape(len(keys), -1).max(axis=1) for part in (frames, true)], axis=1)
+        np.maximum(highest, levels, out=highest)
         memory.add(frames, true)
         return scorer.score(frames, true, memory.add_map)
 
@@ -136,7 +142,8 @@ def score_videos(
         parts.append(pending.result())
     whole = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
     scores = ({name: values[video] for name, values in whole.items()} for video in range(len(keys)))
-    return [own | more for own, more in zip(scores, memory.by_video(), strict=True)]
+    dark = ({_HIGHEST: levels[None]} if levels[0] <= 1 < levels[1] else {} for levels in highest)
+    return [dict(own | more | told) for own, more, told in zip(scores, memory.by_video(), dark, strict=True)]
 
 
 def write_scores(path: AnyPath, scores: VideoScores, *, seconds: float, hardware: str = "") -> None:
@@ -158,6 +165,15 @@ def read_hardware(path: Path) -> str | None:
     with opened_scores(path) as file:
         found: str | None = file.metadata().get(HARDWARE)
     return found
+
+
+def count_too_dark(paths: Sequence[Path]) -> int:
+    """How many videos hold no level above 1, though their truth does."""
+    count = 0
+    for path in paths:
+        with opened_scores(path) as file:
+            count += _HIGHEST in file.keys()  # noqa: SIM118
+    return count
 
 
 def read_paired(paths: Sequence[Path], metric: PairedMetric) -> Float[np.ndarray, "V T columns"]:

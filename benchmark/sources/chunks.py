@@ -17,6 +17,9 @@ from benchmark.sources import exits
 from benchmark.sources.machine import failure_of
 from loopcraft.core.errors import UserError
 
+TOO_DARK = "no level above 1: uint8 frames hold 0 to 255, values in [0, 1] must be floats or multiplied"
+"""What is said of frames that were cast to uint8 too early: scored as they are, which is all but black."""
+
 
 @torch.inference_mode()
 def guard_rollout(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Generator[Tensor]:

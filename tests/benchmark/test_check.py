@@ -71,6 +71,11 @@ class WrongRange(Honest):
         return (2 * chunk - 1 for chunk in super().rollout(context, actions, seeds=seeds))
 
 
+class CastsTooEarly(Honest):
+    def rollout(self, context, actions, *, seeds):
+        return (chunk.to(torch.uint8) for chunk in super().rollout(context, actions, seeds=seeds))
+
+
 class NotANumber(Honest):
     def rollout(self, context, actions, *, seeds):
         return (chunk.log().sqrt() for chunk in super().rollout(context, actions, seeds=seeds))
@@ -212,6 +217,7 @@ def test_an_honest_model_passes_everything() -> None:
         ("WrongType", {"frames": "expected uint8 or floating frames, got torch.int32"}),
         ("WrongRange", {"frames": "rescale or clip them to [0, 1]"}),
         ("NotANumber", {"frames": "NaN or infinite"}),
+        ("CastsTooEarly", {"levels": "frames hold no level above 1: uint8 frames hold 0 to 255"}),
         ("Raises", {"frames": "honest raised ValueError: no such layer"}),
         ("Scribbles", {"inputs": "wrote into its context and actions"}),
         ("CallsSysExit", {"frames": "honest: sys.exit(0) was called: raise an exception instead"}),
@@ -305,7 +311,7 @@ def test_the_command(capsys) -> None:
     assert check.main(["--model", "copy-last", *size]) == 0
     assert "copy-last: keeps the contract" in capsys.readouterr().out
     assert check.main(["--model", f"{__name__}:NoiseByPlace", *size]) == 1
-    assert "2 of 9 checks failed" in capsys.readouterr().out
+    assert "2 of 10 checks failed" in capsys.readouterr().out
     assert check.main(["--model", "copy-last", "--horizon", "1"]) == 2
 
 

@@ -13,6 +13,7 @@ from benchmark import run
 from benchmark.contract.model import ContractError
 from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.results.result_file import Result, read_result
+from benchmark.sources.chunks import TOO_DARK
 from benchmark.sources.pictures import list_pictures, read_picture
 from benchmark.sources.predictions import Predictions
 from loopcraft.video.h264 import read_frames, video_writer
@@ -66,6 +67,20 @@ def test_every_form_scores_as_the_frames_that_it_holds(data, tmp_path, forms: st
         assert result.metrics["psnr"].videos is not None
         expected = (-10 * np.log10(mean_error)).mean()
         assert result.metrics["psnr"].videos["medium"][video] == pytest.approx(expected, rel=1e-5)
+
+
+def test_frames_that_hold_only_0_and_1_are_told(data, tmp_path, capsys) -> None:
+    """As those of a model that casts values in [0, 1] to uint8; one dark frame among others is none."""
+    videos = [predicted(video) // 128 for video in range(3)]
+    videos[2][7, 0, 0, 0] = 2
+    for key, frames in zip(KEYS, videos, strict=True):
+        write_prediction(tmp_path / "videos", key, "npz", frames)
+    flags = ["--predictions", str(tmp_path / "videos"), "--name", "early", "--batch-size", "2"]
+    for _ in range(2):  # the second time from the folder
+        result = score(data, tmp_path / "out", *flags)
+        assert result is not None
+        assert result.model.notes == (f"2 of 3 videos hold {TOO_DARK}",)
+        assert f"early: 2 of 3 videos hold {TOO_DARK}" in capsys.readouterr().err
 
 
 def test_a_runs_own_videos_score_as_the_run_did(data, tmp_path) -> None:
