@@ -23,6 +23,7 @@ from loopcraft.core.cli import run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
+from loopcraft.core.urls import as_given
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import open_dataset
 
@@ -109,7 +110,9 @@ def tabulate(flags: Flags) -> None:
     episodes = open_dataset(flags.data)
     keys = episodes.keys[: flags.num_videos]
     if len(keys) < 2:
-        raise UserError(f"{flags.data}: two episodes are needed, to swap them; it has {len(episodes.keys)}")
+        raise UserError(
+            f"{as_given(flags.data)}: two episodes are needed, to swap them; it has {len(episodes.keys)}"
+        )
     lengths = {episodes.num_frames(key) for key in keys}
     true = load_frames(episodes, keys, min(lengths) - NUM_FRAMES, min(lengths))
     metrics = [metric for metric in METRICS if _fits(metric, min(true.shape[2:4]))]

@@ -27,7 +27,7 @@ from benchmark.results.tables import heading, headline_cards, labelled, paired_t
 from loopcraft.core.cli import run
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_passing, whole_file
-from loopcraft.core.urls import path_at
+from loopcraft.core.urls import as_given, path_at
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
@@ -57,8 +57,9 @@ class Flags:
 def report(flags: Flags) -> None:
     """Write the report."""
     results = read_results(flags.results)
-    dataset = None if flags.data is None else open_dataset(flags.data)
-    if dataset is not None:
+    dataset = None
+    if flags.data is not None:
+        dataset = open_dataset(flags.data)
         _require_same_data(dataset, flags.data, results)
     with writing_to(flags.out, together=True, swept=("", *FOLDERS)):
         _require_place(flags.out)
@@ -169,10 +170,12 @@ def _require_place(out: Path) -> None:
             raise UserError(f"{out}: holds other files, like {path.name}; choose another --out")
 
 
-def _require_same_data(dataset: LoopcraftDataset, data: Path | None, results: Mapping[str, Result]) -> None:
+def _require_same_data(dataset: LoopcraftDataset, data: Path, results: Mapping[str, Result]) -> None:
     source, first = next(iter(results.items()))
     if dataset.fingerprint != first.data.fingerprint:
-        raise UserError(f"--data {data}: not the data set of {source}; give that one, or leave --data out")
+        raise UserError(
+            f"--data {as_given(data)}: not the data set of {source}; give that one, or leave --data out"
+        )
 
 
 main = partial(run, Flags, report)

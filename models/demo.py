@@ -19,6 +19,7 @@ from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.progress import progress_bar
 from loopcraft.core.seeding import integer_seed
+from loopcraft.core.urls import as_given
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.views.side_by_side import Board, write_video
@@ -88,7 +89,7 @@ def write_comparison(
     end = flags.context + flags.horizon
     if dataset.num_frames(key) < end:
         raise UserError(
-            f"{flags.data}: video {key} has fewer than {end} frames; lower --context or --horizon"
+            f"{as_given(flags.data)}: video {key} has fewer than {end} frames; lower --context or --horizon"
         )
     truth = dataset.frames(key, 0, end)
     actions = torch.from_numpy(dataset.actions(key)[:end]).to(flags.device)

@@ -23,6 +23,7 @@ from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import write_json
 from loopcraft.core.progress import progress_bar
+from loopcraft.core.urls import as_given
 from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from models.latents.codec import FrameCodec
@@ -180,7 +181,7 @@ def _require_frames(
     expected = loaded.codecs[HIERARCHICAL].frame_shape
     if (3, height, width) != expected:
         raise UserError(
-            f"--data {flags.data}: has frames of {height} x {width}, and the autoencoder of "
+            f"--data {as_given(flags.data)}: has frames of {height} x {width}, and the autoencoder of "
             f"{flags.checkpoint} takes {expected[1]} x {expected[2]}; give a data set of that resolution"
         )
     check_sides(metrics, expected)

@@ -21,6 +21,7 @@ from loopcraft.core.cli import require_at_least, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
 from loopcraft.core.progress import progress_bar
+from loopcraft.core.urls import as_given
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from models.latents.codec import FrameCodec
 from models.networks.precision import Precision, uses_bfloat16
@@ -73,7 +74,7 @@ def show(flags: Flags) -> None:
     codec = FrameCodec(model.autoencoder.to(device), flags.precision, model.config.video.space)
     if codec.frame_shape[1] != side:
         raise UserError(
-            f"--data {flags.data}: has frames of {side} x {side}, and {flags.model} takes "
+            f"--data {as_given(flags.data)}: has frames of {side} x {side}, and {flags.model} takes "
             f"{codec.frame_shape[1]} x {codec.frame_shape[2]}; give a data set of that resolution"
         )
     sampler = _sampler_of(flags, model, device)
@@ -81,7 +82,8 @@ def show(flags: Flags) -> None:
     keys = [key for key in data.keys if data.num_frames(key) >= num_frames][: flags.max_videos]
     if not keys:
         raise UserError(
-            f"--data {flags.data}: no video has the {num_frames} frames of {flags.model}'s first chunk"
+            f"--data {as_given(flags.data)}: no video has the {num_frames} frames of the first chunk of "
+            f"{flags.model}"
         )
     errors = measure(sampler, codec, data, keys, num_frames)
     Console().print(

@@ -69,6 +69,16 @@ def test_an_address_gets_what_a_folder_gets(
     assert found == read_result(there / "result.json")
 
 
+def test_data_at_an_address_is_named_by_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = memory("short")
+    for path in files_below(write_dataset(tmp_path, num_videos=1)):
+        assert isinstance(path, Path)
+        (there / path.relative_to(tmp_path).as_posix()).put(path)
+    flags = ["--model", "copy-last", "--protocol", "loopcraft-v1", "--out", str(tmp_path / "out")]
+    assert run.main([*flags, "--data", str(there)]) == 2
+    assert f"error: {there}: video 000/000 has 256 frames and" in capsys.readouterr().err
+
+
 def test_it_is_gone_on_with_where_it_was(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     there = memory("resumed")
     whole = score(data, there)

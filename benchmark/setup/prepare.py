@@ -19,6 +19,7 @@ from benchmark.weight_files.bundle import open_bundle
 from loopcraft.core.cli import names_in
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import as_given
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 from loopcraft.executors.shard import shard_range
 
@@ -85,12 +86,12 @@ def _choose_videos(
     """The first `max_videos` keys (None: all); raises `UserError` if one of them is too short."""
     keys = tuple(episodes.keys[:max_videos])
     if not keys:
-        raise UserError(f"{data}: holds no videos; generate some with python -m loopcraft.generate")
+        raise UserError(f"{as_given(data)}: holds no videos; generate some with python -m loopcraft.generate")
     for key in keys:
         if episodes.num_frames(key) < protocol.num_frames:
             raise UserError(
-                f"{data}: video {key} has {episodes.num_frames(key)} frames and {protocol.id} needs "
-                f"{protocol.num_frames}: choose another --protocol or generate longer videos"
+                f"{as_given(data)}: video {key} has {episodes.num_frames(key)} frames and {protocol.id} "
+                f"needs {protocol.num_frames}: choose another --protocol or generate longer videos"
             )
     return keys
 

@@ -9,7 +9,7 @@ from leaderboard.entry.folder import RESULT, VIDEOS, Entry, place_of, plain_name
 from leaderboard.film.clips import kept_videos, write_run_clips
 from leaderboard.film.scene import scene_name, write_scene
 from loopcraft.core.errors import UserError
-from loopcraft.core.urls import COPY, require_folder
+from loopcraft.core.urls import COPY, as_given, require_folder
 from loopcraft.dataset import open_dataset
 
 MOST_VIDEOS = 2
@@ -46,7 +46,9 @@ def preview_scenes(previews: Sequence[Entry], data: Path, work: Path) -> dict[st
     scenes: dict[str, dict[str, Path]] = {}
     for entry in previews:
         if entry.result.data.fingerprint != dataset.fingerprint:
-            raise UserError(f"--data {data}: not the data set of {entry.id}; give that one, or leave it out")
+            raise UserError(
+                f"--data {as_given(data)}: not the data set of {entry.id}; give that one, or leave it out"
+            )
         place, protocol = entry.id.rpartition("/")[0], entry.result.protocol
         for key in entry.videos:
             folder = work / place / scene_name(key)

@@ -149,6 +149,11 @@ def path_at(address: str | AnyPath) -> AnyPath:
     return UrlPath(f"{scheme}:/{rest}")
 
 
+def as_given(path: str | AnyPath) -> str:
+    """The path or address (also of the Hub) as it was given: of two slashes `Path` keeps one."""
+    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?=[^/])", r"\1://", str(path))
+
+
 def require_folder(path: Path, does: str = "writes to folders; choose a folder") -> None:
     """Raise `UserError` for an address that was taken for a local path; `does` is what the command does."""
     if is_url(path):

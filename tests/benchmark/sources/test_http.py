@@ -329,10 +329,12 @@ def test_the_command_serves_and_says_where() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert server.stderr is not None
-        said = server.stdout.readline().strip()
-        assert said.startswith("serving copy-last on http://127.0.0.1:")
-        assert HttpModel(said.split()[-1]).max_context == 1
-        server.terminate()
+        try:
+            said = server.stdout.readline().strip()
+            assert said.startswith("serving copy-last on http://127.0.0.1:")
+            assert HttpModel(said.split()[-1]).max_context == 1
+        finally:
+            server.terminate()
         assert server.stderr.read().splitlines()[-1] == "stopped: no model is served any longer"
     assert server.returncode == 128 + signal.SIGTERM
 

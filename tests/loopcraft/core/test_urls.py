@@ -9,6 +9,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, read_json, whole_file, write_json
 from loopcraft.core.urls import (
     UrlPath,
+    as_given,
     existing,
     files_below,
     is_url,
@@ -45,6 +46,11 @@ def test_an_address_is_a_path(address: str | Path) -> None:
     assert str(path.with_suffix(".npy")) == "s3://lab/set/000/001.npy"
     assert pickle.loads(pickle.dumps(path)) == path
     assert len({path, root / "000" / "001.mp4"}) == 1
+
+
+@pytest.mark.parametrize("address", ["s3://lab/d1", "hf://lab/set@1", "/lab/d1", "lab/d1", "a:/b"])
+def test_an_address_is_shown_as_it_was_given(address: str) -> None:
+    assert as_given(Path(address)) == as_given(address) == address
 
 
 def test_readers_of_one_file_have_a_place_each(root: UrlPath, tmp_path: Path) -> None:

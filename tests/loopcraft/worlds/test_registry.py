@@ -26,16 +26,15 @@ GROUP_OF_NOTHING = {"a": 1}
 
 
 def test_every_built_in_world_has_a_spec() -> None:
-    assert world_ids()[:3] == ("voxel-v1", "plaza-v1", "minerl")
-    assert [world_id for world_id in world_ids()[:3] if world_spec(world_id).knows_surfaces] == [
-        "voxel-v1",
-        "plaza-v1",
-    ]
+    specs = {world_id: world_spec(world_id) for world_id in world_ids()}
+    assert specs.keys() >= {"voxel-v1", "plaza-v1", "minerl"}
+    assert {name for name, spec in specs.items() if spec.knows_surfaces} >= {"voxel-v1", "plaza-v1"}
+    assert not specs["minerl"].knows_surfaces
     assert not world_spec("minerl").knows_path
 
 
 def test_an_unknown_world_names_those_that_there_are() -> None:
-    with pytest.raises(UserError, match=r"unknown world 'moon': choose one of voxel-v1, plaza-v1, minerl"):
+    with pytest.raises(UserError, match=r"unknown world 'moon': choose one of voxel-v1, plaza-v1, .*minerl"):
         make_world("moon", resolution=32)
 
 
@@ -43,7 +42,7 @@ def test_an_unknown_world_names_those_that_there_are() -> None:
 def test_an_installed_package_brings_a_world() -> None:
     assert "mine-v1" in world_ids()
     assert world_spec("mine-v1") is BLIND
-    with pytest.raises(UserError, match=r"'mine-v1' cannot tell .*: voxel-v1, plaza-v1$"):
+    with pytest.raises(UserError, match=r"'mine-v1' cannot tell .*: voxel-v1, plaza-v1\b(?!.*mine)"):
         make_surface_world("mine-v1", resolution=32)
 
 
