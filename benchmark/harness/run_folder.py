@@ -142,9 +142,11 @@ class Workspace:
         """Let failed videos be tried again."""
         remove_files(self.root, [_failure_name(key) for key in keys])
 
-    def save_scores(self, key: str, scores: VideoScores, *, seconds: float, hardware: str) -> None:
+    def save_scores(
+        self, key: str, scores: VideoScores, *, seconds: float, origin: Mapping[str, str]
+    ) -> None:
         """A video is finished."""
-        write_scores(self.scores_path(key), scores, seconds=seconds, hardware=hardware)
+        write_scores(self.scores_path(key), scores, seconds=seconds, origin=origin)
 
     def save_failure(self, key: str, reason: str, details: str, *, device: str) -> None:
         """A video failed, for a reason of one line."""
