@@ -20,7 +20,7 @@ from benchmark.harness.score import VideoScores, write_scores
 from benchmark.results.result_file import Result, write_result
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_passing, read_json, sweep_partials, whole_file, write_json
-from loopcraft.core.urls import AnyPath, existing, path_at, read_files, remove_files
+from loopcraft.core.urls import AnyPath, content_of, existing, path_at, read_files, remove_files
 from loopcraft.core.writing import copies_of
 
 RESULT = "result.json"
@@ -136,7 +136,7 @@ class Workspace:
 
     def account_of_failure(self, key: str) -> str:
         """What led to a failure, in several lines: without the first two that say why and where."""
-        return self.failure_path(key).read_bytes().decode(errors="replace").partition("\n\n")[2]
+        return content_of(self.failure_path(key)).decode(errors="replace").partition("\n\n")[2]
 
     def forget_failures(self, keys: Sequence[str]) -> None:
         """Let failed videos be tried again."""

@@ -14,7 +14,7 @@ from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.metrics.base import Embedding, Metric, PairedMetric, SetMetric
 from loopcraft.core.checksums import arrays_sha256
 from loopcraft.core.errors import UserError
-from loopcraft.core.urls import AnyPath
+from loopcraft.core.urls import AnyPath, require_regular
 
 SUM = "sha256"
 """In the file's header; those of older versions have none."""
@@ -54,8 +54,7 @@ def opened_scores(path: Path) -> Iterator[Any]:
 
     A run compares all of it with its checksum once, when it begins (`damage_of`).
     """
-    if not path.exists():
-        raise FileNotFoundError(2, "No such file or directory", str(path))
+    require_regular(path)
     try:
         with safe_open(path, framework="numpy") as file:
             yield file

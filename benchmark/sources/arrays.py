@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import require_regular
 
 
 def array_shape(path: Path) -> tuple[int, ...]:
@@ -36,6 +37,7 @@ def read_array(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """The array's own stream; whatever is wrong with the file around it becomes a `UserError`."""
+    require_regular(path)
     try:
         if path.suffix.lower() == ".npy":
             with path.open("rb") as file:

@@ -14,7 +14,7 @@ from typing import Any
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, is_inside, parse_json, whole_file
-from loopcraft.core.urls import AnyPath
+from loopcraft.core.urls import AnyPath, content_of
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>[^\n]+)")
@@ -33,7 +33,7 @@ def read_sums(root: AnyPath) -> Sums:
         return {}
     found: Sums = {}
     for number, line in enumerate(
-        path.read_bytes().decode(errors="replace").removesuffix("\n").split("\n"), 1
+        content_of(path).decode(errors="replace").removesuffix("\n").split("\n"), 1
     ):
         match = _LINE.fullmatch(line)
         if match is None or not is_inside(match["name"]) or match["name"] in found:
@@ -72,7 +72,7 @@ def require_sha256(
 
 def read_bytes(root: AnyPath, name: str) -> bytes:
     """The content of a file; raises `UserError` where it is not what SHA256SUMS says."""
-    content = (root / name).read_bytes()
+    content = content_of(root / name)
     require_sha256(root / name, content, read_sums(root).get(name))
     return content
 

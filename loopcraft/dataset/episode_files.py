@@ -15,7 +15,7 @@ from jaxtyping import Float32, Int32
 from loopcraft.core.checksums import add_sums, read_bytes, read_json, require_file, require_sha256, sums_of
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import encode_json, is_key, whole_file
-from loopcraft.core.urls import AnyPath
+from loopcraft.core.urls import AnyPath, content_of
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST, STATE_COLUMNS
 from loopcraft.dataset.parquet_damage import plain_damage, read_parquet
 
@@ -100,7 +100,7 @@ def rows_of_keys(table: pa.Table, keys: Iterable[str] | pa.Array) -> pa.Array:
 
 def read_states(path: AnyPath, num_frames: int, sha256: str | None = None) -> Float32[np.ndarray, "T 6"]:
     """An episode's states. Raises `UserError` where the file is damaged or of another length."""
-    data = path.read_bytes()
+    data = content_of(path)
     require_sha256(path, data, sha256, ITS_SUM, AGAIN)
     try:
         states: Float32[np.ndarray, "T 6"] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
