@@ -58,7 +58,7 @@ def running_models() -> list[str]:
     children = [int(child) for path in lists for child in path.read_text().split()]
     leaders = [child for child in children if os.getsid(child) == child]
     lines = [Path(f"/proc/{child}/cmdline").read_text() for child in leaders]
-    return [line for line in lines if "model_process" in line or "forked_companions" in line]
+    return [line for line in lines if "model_process" in line or "tests.fakes.zygote" in line]
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,8 @@ from tests.fakes.json_mutants import byte_mutants
 from tests.fakes.numbered_episodes import Numbers
 from tests.fakes.training_runs import losses, train, write_latents
 
+pytest_plugins = ["tests.fakes.forked_spawn"]
+
 SHIPPED, STATE = "millivid.safetensors", "millivid.training.pt"
 
 
@@ -145,6 +147,7 @@ def never() -> bool:
     return False
 
 
+@pytest.mark.usefixtures("forked_spawn")
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_episodes_come_in_order_whoever_loads_them(workers) -> None:
     loaders = Loaders(Numbers(), range(5, 2**40, 2), workers)
@@ -154,6 +157,7 @@ def test_episodes_come_in_order_whoever_loads_them(workers) -> None:
         loaders.close()
 
 
+@pytest.mark.usefixtures("forked_spawn")
 @pytest.mark.parametrize(("act", "how"), [("die", "by signal 9"), ("exit", "with exit code 3")])
 def test_a_dead_loader_is_a_sentence(act, how) -> None:
     loaders = Loaders(Numbers({3: act}), range(2**40), 2)
@@ -167,6 +171,7 @@ def test_a_dead_loader_is_a_sentence(act, how) -> None:
     loaders.close()
 
 
+@pytest.mark.usefixtures("forked_spawn")
 def test_what_a_loader_raises_arrives() -> None:
     loaders = Loaders(Numbers({1: "refuse"}), range(2**40), 1)
     try:
@@ -190,6 +195,7 @@ def test_a_loader_that_is_told_to_stop_with_its_trainer_is_no_fault() -> None:
     loaders.close()
 
 
+@pytest.mark.usefixtures("forked_spawn")
 def test_a_stalled_loader_does_not_keep_a_run_from_stopping() -> None:
     pool = EpisodePool(
         Numbers({0: "stall"}), PoolConfig(episodes=2), keep=lambda x: x, first_step=0, workers=1
@@ -232,14 +238,16 @@ def test_a_run_whose_loader_dies_saves_and_ends_with_a_sentence(tmp_path, latent
 
 
 def test_loaders_die_with_a_killed_trainer(tmp_path, latents) -> None:
-    process, loaders = start(latents, tmp_path / "out", "--steps", "100000")
+    process, loaders = start(latents, tmp_path / "out", "--steps", "100000", FRESH_LOADERS="1")
     process.kill()
     assert process.wait() == -signal.SIGKILL
     wait_until_gone(loaders)
 
 
 def test_the_whole_group_may_be_told_to_stop(tmp_path, latents) -> None:
-    process, loaders = start(latents, tmp_path / "out", "--steps", "100000", "--fresh", "2", OWN_GROUP="1")
+    environment = {"OWN_GROUP": "1", "FRESH_LOADERS": "1"}
+    flags = ("--steps", "100000", "--fresh", "2")
+    process, loaders = start(latents, tmp_path / "out", *flags, **environment)
     os.killpg(process.pid, signal.SIGTERM)
     assert process.wait() == 0, process.err
     assert "told to stop: saved step" in process.out
