@@ -97,4 +97,3 @@ def become(
     os.environ.update(environment)
     sys.path[:] = json.loads(path)
     getattr(import_module(module), called)(link)
-

@@ -8,6 +8,7 @@ beyond that, tests of its start and end use.
 import fcntl
 import os
 import re
+import select
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -75,4 +76,8 @@ def become(
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = ["-c", "--multiprocessing-fork"]
+    asked = select.poll()
+    asked.register(keywords["pipe_handle"])
+    if not asked.poll()[0][1] & select.POLLIN:  # its parent was killed before it said what to do
+        os._exit(1)
     spawn.spawn_main(**keywords)

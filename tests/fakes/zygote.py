@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -86,8 +87,13 @@ def own_zygote() -> Zygote:
 
 
 def _serve(connection: socket.socket) -> None:
-    """Fork for every question."""
+    """Fork for every question, until who asks has ended or been killed."""
     gc.freeze()  # a fork that looks for garbage there would copy it all
+    with suppress(ConnectionError):
+        _answer(connection)
+
+
+def _answer(connection: socket.socket) -> None:
     while True:
         content, descriptors, _, _ = socket.recv_fds(connection, _LARGEST, 64)
         if not content:
