@@ -13,6 +13,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -22,10 +24,12 @@ from loopcraft.companions import companion
 from tests.fakes.zygote import zygote
 
 
-@pytest.fixture
-def forked_companions(monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def forked_companions() -> Iterator[None]:
     """Companions of this process are forks, and its children all the same."""
-    monkeypatch.setattr(companion, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": _Forked}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(companion, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": _Forked}))
+        yield
 
 
 class _Forked:

@@ -2,7 +2,7 @@
 
 Each gets what a spawned one gets, and through the same pipe: nothing of the process that asks for it is in it
 but its environment, its folder, its standard streams and its blocked signals. What a fresh interpreter does
-beyond that, tests of its start and end use.
+beyond that, tests marked `fresh` use.
 """
 
 import fcntl
@@ -11,7 +11,8 @@ import re
 import select
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import spawn, util
 
@@ -24,26 +25,29 @@ _ABOVE = 512
 _spawn_fresh = util.spawnv_passfds
 
 
-@pytest.fixture
+@contextmanager
 def forked_spawn() -> Iterator[None]:
     """Spawned processes of this one are forks, and its children all the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(util, "spawnv_passfds", partial(_spawn, zygote()))
+        patch.setattr(util, "spawnv_passfds", partial(_spawn, zygote))
         yield
 
 
 def use_forks() -> None:
     """The same in a process that has one thread and has imported all, for the rest of its life."""
-    util.spawnv_passfds = partial(_spawn, own_zygote())
+    ours = own_zygote()
+    util.spawnv_passfds = partial(_spawn, lambda: ours)
 
 
-def _spawn(zygote: Zygote, path: str | bytes, command: Sequence[str], passed: Sequence[int]) -> int:
+def _spawn(
+    zygote: Callable[[], Zygote], path: str | bytes, command: Sequence[str], passed: Sequence[int]
+) -> int:
     """The process id of the fork."""
     found = re.search(r"import spawn_main; spawn_main\((.*)\)", " ".join(map(str, command)))
     if found is None:  # another process of multiprocessing
         return _spawn_fresh(path, command, passed)
     numbers = sorted({0, 1, 2, *map(int, passed)})
-    return zygote.fork(
+    return zygote().fork(
         f"{__name__}:become",
         numbers,
         numbers=numbers,

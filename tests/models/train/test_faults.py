@@ -21,8 +21,6 @@ from tests.fakes.json_mutants import byte_mutants
 from tests.fakes.numbered_episodes import Numbers
 from tests.fakes.training_runs import losses, train, write_latents
 
-pytest_plugins = ["tests.fakes.forked_spawn"]
-
 SHIPPED, STATE = "millivid.safetensors", "millivid.training.pt"
 
 
@@ -147,8 +145,7 @@ def never() -> bool:
     return False
 
 
-@pytest.mark.usefixtures("forked_spawn")
-@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.fresh), 3])
 def test_episodes_come_in_order_whoever_loads_them(workers) -> None:
     loaders = Loaders(Numbers(), range(5, 2**40, 2), workers)
     try:
@@ -157,7 +154,6 @@ def test_episodes_come_in_order_whoever_loads_them(workers) -> None:
         loaders.close()
 
 
-@pytest.mark.usefixtures("forked_spawn")
 @pytest.mark.parametrize(("act", "how"), [("die", "by signal 9"), ("exit", "with exit code 3")])
 def test_a_dead_loader_is_a_sentence(act, how) -> None:
     loaders = Loaders(Numbers({3: act}), range(2**40), 2)
@@ -171,7 +167,6 @@ def test_a_dead_loader_is_a_sentence(act, how) -> None:
     loaders.close()
 
 
-@pytest.mark.usefixtures("forked_spawn")
 def test_what_a_loader_raises_arrives() -> None:
     loaders = Loaders(Numbers({1: "refuse"}), range(2**40), 1)
     try:
@@ -182,6 +177,7 @@ def test_what_a_loader_raises_arrives() -> None:
         loaders.close()
 
 
+@pytest.mark.fresh
 def test_a_loader_that_is_told_to_stop_with_its_trainer_is_no_fault() -> None:
     loaders = Loaders(Numbers({0: "stall"}), range(2**40), 1)
     process = loaders._loaders[0]._process
@@ -195,7 +191,6 @@ def test_a_loader_that_is_told_to_stop_with_its_trainer_is_no_fault() -> None:
     loaders.close()
 
 
-@pytest.mark.usefixtures("forked_spawn")
 def test_a_stalled_loader_does_not_keep_a_run_from_stopping() -> None:
     pool = EpisodePool(
         Numbers({0: "stall"}), PoolConfig(episodes=2), keep=lambda x: x, first_step=0, workers=1
