@@ -96,8 +96,9 @@ def code_version() -> str:
     return f"{released}+{commit}"
 
 
+@cache
 def _described(checkout: Path) -> str | None:
-    """What git says of the commit; None where there is no git, or it does not trust the folder."""
+    """What git said of the commit when first asked; None without git, or if it does not trust the folder."""
     describe = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()

@@ -34,6 +34,7 @@ def checkout(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         git("worktree", "add", "-b", "side", str(tmp_path / "side"), at=root)
         root = tmp_path / "side"
     monkeypatch.setattr(provenance, "CHECKOUT", root)
+    monkeypatch.setattr(provenance, "_described", provenance._described.__wrapped__)
     return root
 
 
