@@ -74,8 +74,8 @@ def mixed_origins(origins: Iterable[Mapping[str, str]], device: torch.device) ->
         return None
     versions = _all(origin[CODE_VERSION] for origin in others)
     return (
-        f"the scores of {len(others)} videos were made by other code or packages ({versions}) than this "
-        f"({here[CODE_VERSION]}); the result names both: choose another --out to score all alike"
+        f"other code or packages ({versions}) than these ({here[CODE_VERSION]}) made the scores of "
+        f"{len(others)} of the videos; the result names both: choose another --out to score all alike"
     )
 
 
