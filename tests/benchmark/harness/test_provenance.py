@@ -92,6 +92,5 @@ def test_scores_by_other_code_or_packages_are_told() -> None:
     for other in ({"sources": "0123"}, {"packages": "{}"}):
         said = provenance.mixed_origins([*alike, origin(code="0.0+old", **other)], CPU)
         assert said is not None
-        assert said.startswith(
-            "the scores of 1 videos were made by other code or packages (0.0+old) than this "
-        )
+        assert said.startswith("other code or packages (0.0+old) than these (")
+        assert "made the scores of 1 of the videos; the result names both: " in said
