@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.fakes.forked_companions import forked_companions
+from tests.fakes.forked_spawn import forked_spawn
+
 FIRST = (
     "tests/test_drills_of_faults.py",
     "tests/benchmark/sources/test_isolated.py",
@@ -32,6 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((place for place, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST))
 
     items.sort(key=rank)
+
+
+@pytest.fixture(autouse=True)
+def _forks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Processes that start with imports are forks of one that has made them, but in tests marked `fresh`."""
+    if request.node.get_closest_marker("fresh"):
+        yield
+        return
+    with forked_spawn(), forked_companions():
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

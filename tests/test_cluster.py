@@ -182,27 +182,7 @@ def test_a_run_at_an_address_of_data_at_one_tries_failed_videos_again(
 
 
 @needs_ray
-def test_masks_and_latents_that_lose_a_worker_have_the_same_bytes(
-    cluster: tuple[Any, Any],
-    expected: dict[str, bytes],
-    latents: dict[str, bytes],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    root, out, markers = tmp_path / "set", tmp_path / "latents", [tmp_path / "masks", tmp_path / "encode"]
-    on_ray = ["--executor", "ray", "--address", cluster[0].address, "--workers", "2"]
-    assert generate.main(["--out", str(root), *RECIPE, "--workers", "1"]) == 0
-    for marker, command, job in zip(markers, (masks, encode), ("make_masks", "encode_video"), strict=True):
-        monkeypatch.setattr(command, job, partial(killed_once, marker, command.__name__, job))
-    assert masks.main([str(root), *on_ray]) == 0
-    assert encode.main([str(root), "--out", str(out), *ENCODED, *on_ray]) == 0
-    assert all(marker.exists() for marker in markers)  # they died in mid-run
-    assert content(root) == expected
-    assert content(out) == latents
-
-
-@needs_ray
-def test_a_cluster_that_loses_a_node_makes_the_same_bytes(
+def test_a_cluster_that_loses_a_node_and_workers_makes_the_same_bytes(
     cluster: tuple[Any, Any],
     expected: dict[str, bytes],
     latents: dict[str, bytes],
@@ -225,10 +205,14 @@ def test_a_cluster_that_loses_a_node_makes_the_same_bytes(
     assert generate.main(["--out", str(root), *RECIPE, *on_ray]) == 0
     killer.join(10)
     assert rows_left[0] > 0  # it died in mid-run
+    markers = [tmp_path / "masks", tmp_path / "encode"]
+    for marker, command, job in zip(markers, (masks, encode), ("make_masks", "encode_video"), strict=True):
+        monkeypatch.setattr(command, job, partial(killed_once, marker, command.__name__, job))
     assert masks.main([str(root), *on_ray]) == 0
-    assert content(root) == expected
     out = f"s3://{BUCKET}/latents"
     assert encode.main([str(root), "--out", out, *ENCODED, *on_ray]) == 0
+    assert all(marker.exists() for marker in markers)  # the workers died in mid-run
+    assert content(root) == expected
     assert content(path_at(out)) == latents
 
 
@@ -249,11 +233,12 @@ def test_a_cluster_that_grows_makes_the_same_bytes(expected: dict[str, bytes], t
 def test_a_job_array_makes_the_same_bytes(
     expected: dict[str, bytes], latents: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """docs/slurm.sh as two plain processes, then commands with the flags that it gives, here."""
+    """docs/slurm.sh as a plain process, then commands with the flags that it gives, here."""
     root, out = tmp_path / "set", tmp_path / "latents"
     making = ["--out", str(root), *RECIPE]
-    array = [start_task(["loopcraft.generate", *making], task, 2) for task in (1, 2)]
-    assert [process.wait(120) for process in array] == [0, 0]
+    task = start_task(["loopcraft.generate", *making], 1, 2)
+    assert generate.main([*making, "--workers", "1", "--shard", "2/2"]) == 0
+    assert task.wait(120) == 0
     for main, flags, shards in (
         (generate.main, making, ["1/1"]),
         (masks.main, [str(root)], ["1/2", "2/2", "1/1"]),
@@ -266,11 +251,12 @@ def test_a_job_array_makes_the_same_bytes(
 
 
 def test_a_job_array_has_the_result_of_one_process(tmp_path: Path) -> None:
-    """docs/slurm.sh as two plain processes that score at the same time, then with an array of one, here."""
+    """docs/slurm.sh as a plain process while the other task is done here, then an array of one, here."""
     data, out = write_dataset(tmp_path / "data"), tmp_path / "array"
-    scoring = ["benchmark.run", *flags_of_run("Noise", data, out)]
-    array = [start_task(scoring, task, 2) for task in (1, 2)]
-    assert [process.wait(120) for process in array] == [0, 0]
+    scoring = flags_of_run("Noise", data, out)
+    task = start_task(["benchmark.run", *scoring], 1, 2)
+    assert run.main([*scoring, "--workers", "1", "--shard", "2/2"]) == 0
+    assert task.wait(120) == 0
     made = content(out)
     assert not [name for name in made if name.endswith((".lock", "result.json"))]
     found = score("Noise", data, out, "--workers", "1", "--shard", "1/1")

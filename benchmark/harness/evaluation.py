@@ -1,5 +1,6 @@
 """One run, from what is asked to the result: videos are scored batch by batch and collected at the end."""
 
+import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from benchmark.contract.model import (
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import aggregate_paired, aggregate_set
 from benchmark.harness.crashes import noting_crashes
-from benchmark.harness.provenance import hardware, provenance
+from benchmark.harness.provenance import origin_here, provenance
 from benchmark.harness.recall_scores import recall_of, why_no_masks
 from benchmark.harness.recording import record_blocks
 from benchmark.harness.rollout import context_frames, rollout_blocks
@@ -31,11 +32,11 @@ from benchmark.harness.score import (
     Scorer,
     count_too_dark,
     read_features,
-    read_hardware,
     read_paired,
     read_seconds,
     score_videos,
 )
+from benchmark.harness.score_files import RUN, read_origin
 from benchmark.harness.steering_scores import (
     consistency_of,
     read_steering,
@@ -57,6 +58,7 @@ from benchmark.sources.machine import (
 )
 from benchmark.sources.source import ScoredSource
 from loopcraft.core.errors import UserCodeError, UserError
+from loopcraft.core.files import encode_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,12 @@ class Evaluation:
             **({} if code is None else {CODE: code}),
             **beyond_actions,
         }
+
+    @property
+    def digest(self) -> str:
+        """The identity in short, for each video's scores; a mended model's file may be another one."""
+        said = {name: value for name, value in self.identity.items() if name != CODE}
+        return hashlib.sha256(encode_json(said)).hexdigest()[:16]
 
 
 def score_missing(
@@ -199,9 +207,9 @@ def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[st
             raise MachineError(f"scoring: {describe(error)}") from error
         raise
     seconds = (time.perf_counter() - started) / len(keys)
-    machine = hardware(evaluation.compute.device)
+    origin = {**origin_here(evaluation.compute.device), RUN: evaluation.digest}
     for key, video in zip(keys, scores, strict=True):
-        workspace.save_scores(key, video, seconds=seconds, hardware=machine)
+        workspace.save_scores(key, video, seconds=seconds, origin=origin)
 
 
 def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str]) -> Result:
@@ -244,7 +252,7 @@ def _result_of(
         failed=failed,
         provenance=provenance(
             seed=evaluation.seed,
-            hardware=(read_hardware(path) or hardware(evaluation.compute.device) for path in paths),
+            origins=({**origin_here(evaluation.compute.device), **read_origin(path)} for path in paths),
             seconds=sum(map(read_seconds, paths)),
         ),
         recall=recall,

@@ -142,9 +142,11 @@ class Workspace:
         """Let failed videos be tried again."""
         remove_files(self.root, [_failure_name(key) for key in keys])
 
-    def save_scores(self, key: str, scores: VideoScores, *, seconds: float, hardware: str) -> None:
+    def save_scores(
+        self, key: str, scores: VideoScores, *, seconds: float, origin: Mapping[str, str]
+    ) -> None:
         """A video is finished."""
-        write_scores(self.scores_path(key), scores, seconds=seconds, hardware=hardware)
+        write_scores(self.scores_path(key), scores, seconds=seconds, origin=origin)
 
     def save_failure(self, key: str, reason: str, details: str, *, device: str) -> None:
         """A video failed, for a reason of one line."""
@@ -191,9 +193,11 @@ def _require_same(root: AnyPath, there: Any, here: Mapping[str, Any], but: Conta
         if found == value or name in but:
             continue
         if name == CODE:
+            model = str(here["model"])
+            what = "what is served at" if model.startswith("http://") else "the file of"
             raise UserError(
-                f"{root}: the file of {here['model']} was another one when its scores were made; choose "
-                "another --out, delete the folder, or keep those scores and try the rest with --retry-failed"
+                f"{root}: {what} {model} was another one when its scores were made; choose another --out, "
+                "delete the folder, or keep those scores and try the rest with --retry-failed"
             )
         raise UserError(
             f"{root}: holds another run ({name} is {found!r} there and {value!r} here); "

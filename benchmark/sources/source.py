@@ -13,6 +13,7 @@ from benchmark.contract.conditioning import ACTIONS, ACTIONS_AND_POSES
 from benchmark.contract.data import Episodes
 from benchmark.contract.model import FrameSource
 from benchmark.contract.protocol import EvaluationProtocol
+from benchmark.sources.http_client import HttpModel
 from benchmark.sources.isolated import Bounds, IsolatedModel, NoRolloutError
 from benchmark.sources.loading import code_of, load_model, module_of, parse_model_args
 from benchmark.sources.predictions import Predictions
@@ -141,7 +142,10 @@ def find_source(
         if flags.with_poses:
             raise UserError("--with-poses is for --predictions: a model says so itself, by `conditioning`")
         loaded = load(model, flags.arguments, episodes.world_id, compute, isolation)
-        code = loaded.code_sha256 if isinstance(loaded, IsolatedModel) else code_of(module_of(model))
+        if isinstance(loaded, (IsolatedModel, HttpModel)):
+            code = loaded.code_sha256
+        else:
+            code = code_of(module_of(model))
         return ScoredSource(
             model=loaded,
             spec=model,

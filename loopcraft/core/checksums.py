@@ -8,6 +8,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from loopcraft.core.errors import UserError
@@ -101,4 +103,14 @@ def arrays_sha256(said: Any, arrays: Mapping[str, Array]) -> str:
     digest = hashlib.sha256(json_sha256([said, shapes]).encode())
     for name in sorted(arrays):
         digest.update(arrays[name][2])
+    return digest.hexdigest()
+
+
+@cache
+def sources_sha256(*rooms: str) -> str:
+    """The SHA-256 over the Python sources of some of our packages: where it differs, so may their numbers."""
+    root = Path(__file__).parents[2]
+    digest = hashlib.sha256()
+    for path in sorted(path for room in rooms for path in (root / room).rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()} {file_sha256(path)}\n".encode())
     return digest.hexdigest()

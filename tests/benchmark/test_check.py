@@ -22,8 +22,6 @@ from benchmark.contract.compute import Compute
 from benchmark.sources.loading import load_model
 from benchmark.sources.references import CopyLast, GroundTruth
 
-pytest_plugins = ["tests.fakes.forked_companions"]
-
 SIZE = TrialSize(context=8, horizon=12, side=16)
 
 
@@ -343,7 +341,6 @@ def test_the_traceback_is_shown_once_and_without_our_frames(capsys) -> None:
     assert all(__file__ in line for line in lines if line.startswith("  File"))
 
 
-@pytest.mark.usefixtures("forked_companions")
 def test_a_crash_in_a_process_of_its_own_is_one_failed_check(capsys) -> None:
     size = ["--context", "8", "--horizon", "12", "--side", "16"]
     assert check.main(["--model", f"{__name__}:CrashesAlone", *size, "--isolate"]) == 1
@@ -356,7 +353,6 @@ def test_a_crash_in_a_process_of_its_own_is_one_failed_check(capsys) -> None:
     assert lines[-1] == f"honest: 1 of {len(CHECKS)} checks failed"
 
 
-@pytest.mark.usefixtures("forked_companions")
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

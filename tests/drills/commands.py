@@ -27,6 +27,7 @@ from tests.fakes import hub as fake_hub
 from tests.fakes import hub_state
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.folder_content import content
+from tests.fakes.forked_spawn import use_forks
 from tests.fakes.training_runs import train, write_latents
 from tests.fakes.world import FakeWorld, recipe
 
@@ -91,8 +92,14 @@ def _scores(out: Path) -> object:
     return result.metrics, result.data, result.failed
 
 
+FORKED_LOADERS = False
+"""Whether the processes that load episodes are forks, which import nothing."""
+
+
 def _train(inputs: Path, out: Path) -> int:
     """With a loader in a process of its own."""
+    if FORKED_LOADERS:
+        use_forks()
     flags = ["--steps", "8", "--save-every", "2", "--log-every", "1", "--workers", "1"]
     return train("millivid", inputs / "latents", out, *flags)
 

@@ -39,6 +39,8 @@ class Flags:
     """Decides what is damaged how."""
     only: tuple[str, ...] = ()
     """The folders (default: all)."""
+    halves: tuple[str, ...] = ()
+    """Folders of commands that make all files anew: every other file is damaged at a time."""
 
 
 def damage(path: Path, rng: np.random.Generator, kind: str) -> None:
@@ -60,16 +62,24 @@ def damage(path: Path, rng: np.random.Generator, kind: str) -> None:
 
 
 def drill(
-    whole: Path, outcome: Callable[[Path, Path], str], flags: Flags, without_sums: tuple[str, ...]
+    whole: Path,
+    outcome: Callable[[Path, Path], str],
+    flags: Flags,
+    without_sums: tuple[str, ...],
+    *,
+    in_halves: bool = False,
 ) -> Counter[str]:
-    """Damage every file of a finished folder."""
+    """Damage every file of a finished folder, by itself or every other at a time."""
     found = Counter[str]()
-    for file in sorted(path for path in whole.rglob("*") if path.is_file()):
+    files = sorted(path for path in whole.rglob("*") if path.is_file())
+    for damaged in (files[::2], files[1::2]) if in_halves else ([file] for file in files):
         for number in range(flags.times):
             out = whole.parent / f"damaged-{found.total()}"
             shutil.copytree(whole, out)
-            path, kind = out / file.relative_to(whole), KINDS[number % len(KINDS)]
-            damage(path, generator(flags.seed, f"damage of {file.name}", number), kind)
+            kind = KINDS[number % len(KINDS)]
+            for file in damaged:
+                path = out / file.relative_to(whole)
+                damage(path, generator(flags.seed, f"damage of {file.name}", number), kind)
             came = outcome(out, path)
             if came == "unnoticed" and file.name.endswith(without_sums or ("\0",)):
                 came = "no checksum"
@@ -116,7 +126,8 @@ def drill_command(command: Command, root: Path, flags: Flags) -> Counter[str]:
         except (ValueError, OSError):  # what reads it refuses it
             return "named"
 
-    return drill(whole, outcome, flags, command.without_sums)
+    in_halves = command.name in flags.halves
+    return drill(whole, outcome, flags, command.without_sums, in_halves=in_halves)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

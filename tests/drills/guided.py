@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import atheris
@@ -26,11 +27,6 @@ KERNELS = [
     if path.name == "jit.py" or "core.jit import" in path.read_text()
 ]
 """Modules that numba compiles: it cannot compile what atheris puts in."""
-with atheris.instrument_imports(include=[*ROOMS, "zipfile", "pickle"], exclude=KERNELS):
-    from loopcraft.core.errors import UserError
-    from loopcraft.core.seeding import generator
-    from tests.drills.fuzz import STUCK_S, holds_json, json_mutant, mutant
-    from tests.drills.readers import NAMES, REFUSALS, reader_of
 
 MEMORY_MB = 4096
 STARTING_INPUTS = 16
@@ -55,7 +51,12 @@ class Flags:
 
 
 def fuzz_here(name: str, flags: Flags) -> None:
-    """Hand this process over to libFuzzer, which ends it."""
+    """Hand this process over to libFuzzer, which ends it. What is fuzzed must not be imported before."""
+    with atheris.instrument_imports(include=[*ROOMS, "zipfile", "pickle"], exclude=KERNELS):
+        from loopcraft.core.errors import UserError
+        from loopcraft.core.seeding import generator
+        from tests.drills.fuzz import STUCK_S, holds_json, json_mutant, mutant
+        from tests.drills.readers import REFUSALS, reader_of
     folder, rng, outcomes = Path(tempfile.mkdtemp()), generator(flags.seed, f"guided {name}"), Counter[str]()
     examples, corpus = folder / "examples", folder / "corpus"
     examples.mkdir()
@@ -104,9 +105,10 @@ def main(flags: Flags) -> int:
     """Drill all readers; 1 if one did what it must not."""
     if flags.inside:
         fuzz_here(flags.only[0], flags)
+    names = flags.only or import_module("tests.drills.readers").NAMES
     print(f"{'reader':20}" + "".join(f"{column:>{width}}" for column, width in COLUMNS.items()))
     is_good = True
-    for name in flags.only or NAMES:
+    for name in names:
         numbers, said = fuzz_apart(name, flags)
         columns = (
             [f"{n:{width}}" for n, width in zip(numbers, COLUMNS.values(), strict=True)] if numbers else []

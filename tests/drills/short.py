@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.drills import damage, faults, kills
+from tests.drills import commands, damage, faults, kills
 from tests.drills.commands import on_the_hub, rehearse
 from tests.fakes.forks import end_with
 
 SHORT = {
     kills: ["--rounds", "1"],
-    damage: ["--times", "1"],
+    damage: ["--times", "1", "--halves", "report", "build"],
     faults: ["--only", "generate", "score"],
 }
 
@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="drill-") as top:
         with on_the_hub():
             rehearse(Path(top))
+        commands.FORKED_LOADERS = True  # those of the long form are fresh interpreters
         gc.freeze()  # a fork that looks for garbage there would copy it all
         for drill, arguments in SHORT.items():
             said = Path(place, drill.__name__.rpartition(".")[2])

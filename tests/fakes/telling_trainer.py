@@ -5,11 +5,17 @@ import resource
 from pathlib import Path
 
 from models.train.trainer import Trainer
+from tests.fakes.forked_spawn import use_forks
 from tests.fakes.training_runs import train
 
 
 def main(arguments: list[str]) -> int:
-    """Take the folders of latents and output, and flags; OWN_GROUP and MOST_BYTES are of the environment."""
+    """Take the folders of latents and output, and flags.
+
+    OWN_GROUP, MOST_BYTES and FRESH_LOADERS (which are no forks) are of the environment.
+    """
+    if "FRESH_LOADERS" not in os.environ:
+        use_forks()
     if "OWN_GROUP" in os.environ:
         os.setsid()
     if most := os.environ.get("MOST_BYTES"):

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ def bundle_of(root: Path, name: str, save: Callable[[Path], object]) -> Resource
     return Resources(weights=bundle)
 
 
+@cache
 def tiny_alexnet() -> dict[str, Tensor]:
     """Features of random weights, and the heads that LPIPS has."""
     features = fill(alexnet(weights=None).features).state_dict()

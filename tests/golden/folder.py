@@ -4,8 +4,11 @@ import fnmatch
 import json
 import math
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -117,6 +120,17 @@ def golden_weight(key: str, shape: torch.Size, rule: str, salt: str) -> torch.Te
     if "embedding.weight" in key:
         return 0.5 * draw
     return 0.1 * draw if key.endswith(".bias") else draw / math.sqrt(shape[1])
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Networks that are made during the block draw no weights: `fill` gives them all they have."""
+    with mock.patch.multiple(nn.init, kaiming_uniform_=_keep, xavier_uniform_=_keep, uniform_=_keep):
+        yield
+
+
+def _keep(tensor: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+    return tensor
 
 
 def fill(module: nn.Module, rule: str, salt: str, prefix: str = "") -> nn.Module:

@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -126,12 +127,13 @@ def _load(source: EpisodeSource, numbers: range, pipe: Connection) -> None:
 
 
 def _send(ready: queue.Queue[Any], pipe: Connection) -> None:
-    """Hand over what is ready; ends after an error."""
+    """Hand over what is ready; ends after an error, or where the trainer has been killed."""
     error = None
-    while error is None:
-        item = ready.get()
-        error = item[1]
-        pipe.send(item)
+    with suppress(BrokenPipeError):
+        while error is None:
+            item = ready.get()
+            error = item[1]
+            pipe.send(item)
 
 
 def _portable(error: Exception) -> Exception:

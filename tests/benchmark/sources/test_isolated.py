@@ -22,8 +22,6 @@ from tests.fakes import isolated_models, nursery
 from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.isolated_models import WAYS
 
-pytest_plugins = ["tests.fakes.forked_companions"]
-
 MODELS = isolated_models.__name__
 
 
@@ -58,7 +56,7 @@ def running_models() -> list[str]:
     children = [int(child) for path in lists for child in path.read_text().split()]
     leaders = [child for child in children if os.getsid(child) == child]
     lines = [Path(f"/proc/{child}/cmdline").read_text() for child in leaders]
-    return [line for line in lines if "model_process" in line or "forked_companions" in line]
+    return [line for line in lines if "model_process" in line or "tests.fakes.zygote" in line]
 
 
 @pytest.fixture(autouse=True)
@@ -67,11 +65,9 @@ def nothing_is_left():
     assert not running_models()
 
 
-@pytest.mark.parametrize("model", ["copy-last", "Counting", "Posed"])
-def test_scores_are_the_same_in_a_process_of_its_own(data, tmp_path, model: str, request) -> None:
+@pytest.mark.parametrize("model", [pytest.param("copy-last", marks=pytest.mark.fresh), "Counting", "Posed"])
+def test_scores_are_the_same_in_a_process_of_its_own(data, tmp_path, model: str) -> None:
     """A worker's model, too, has one."""
-    if model != "copy-last":
-        request.getfixturevalue("forked_companions")
     flags = ["--batch-size", "2", "--max-videos", "5"]
     workers = ["--workers", "2"] if model == "copy-last" else []
     apart = score(model, data, tmp_path / "apart", "--isolate", *flags, *workers)
@@ -82,6 +78,7 @@ def test_scores_are_the_same_in_a_process_of_its_own(data, tmp_path, model: str,
     assert apart.model.precision == ("bfloat16" if model == "Posed" else "float32")
 
 
+@pytest.mark.fresh
 def test_what_a_model_does_to_its_process_reaches_no_score(data, tmp_path) -> None:
     honest = score("Honest", data, tmp_path / "honest", "--no-isolate", "--max-videos", "3")
     before, folder, environment = process_state(), Path.cwd(), dict(os.environ)
@@ -102,7 +99,6 @@ def test_without_a_process_of_its_own_the_same_model_spoils_the_scores(data, tmp
     assert not path.exists() or read_result(path).metrics != honest.metrics
 
 
-@pytest.mark.usefixtures("forked_companions")
 def test_whatever_a_model_does_fails_its_video_alone(data, tmp_path, capsys) -> None:
     flags = ["--batch-size", "4", "--metrics", "psnr"]
     bounds = ["--timeout", "5", "--memory-limit", "1.5"]
@@ -127,7 +123,6 @@ def test_whatever_a_model_does_fails_its_video_alone(data, tmp_path, capsys) -> 
     assert "isolated_models.py" in failures[f"{hung:03d}"]  # where it was
 
 
-@pytest.mark.usefixtures("forked_companions")
 def test_the_kind_of_a_model_decides_where_it_runs(data, tmp_path, capsys) -> None:
     score("LooksUp", data, tmp_path / "looked", "--max-videos", "1", "--metrics", "psnr")
     flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "out")]
@@ -136,7 +131,6 @@ def test_the_kind_of_a_model_decides_where_it_runs(data, tmp_path, capsys) -> No
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("forked_companions")
 @pytest.mark.parametrize(
     ("factory", "message"),
     [
@@ -210,7 +204,6 @@ def _is_running(process: str) -> bool:
         return False
 
 
-@pytest.mark.usefixtures("forked_companions")
 @pytest.mark.filterwarnings("ignore:.* some turn of yaw is not its own")
 def test_evaluate_isolates_a_model_that_it_is_given_by_name(data) -> None:
     options = {"protocol": "loopcraft-mini", "metrics": ["psnr"], "max_videos": 2}

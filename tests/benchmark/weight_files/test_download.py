@@ -14,6 +14,7 @@ import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,11 @@ def published(tmp_path_factory) -> Path:
     return root
 
 
+@cache
+def sums_of_alexnet() -> str:
+    return tensors_sha256(tiny_alexnet())
+
+
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -86,7 +92,7 @@ def network(published: Path, monkeypatch) -> Network:
     network = Network(
         title="",
         licence="MIT",
-        files=(PublishedFile(path="alexnet.safetensors", tensors=tensors_sha256(tiny_alexnet())),),
+        files=(PublishedFile(path="alexnet.safetensors", tensors=sums_of_alexnet()),),
         sources=(
             Source(
                 address="http://127.0.0.1:9/", revision="v1", convert=(PublishedFile(path="alexnet.pth"),)

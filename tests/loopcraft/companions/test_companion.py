@@ -23,6 +23,8 @@ from tests.fakes import companions
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 30.0
 
+pytestmark = pytest.mark.fresh
+
 
 def start(function: str, shown: list[str] | None = None, **limits: int) -> Companion:
     """A companion that does what is called so in `tests/fakes/companions.py`."""

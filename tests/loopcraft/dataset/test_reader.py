@@ -159,7 +159,7 @@ def test_windows_longer_than_any_episode_are_refused(dataset: LoopcraftDataset) 
         RandomWindows(dataset, num_frames=65)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.fresh)])
 def test_workers_give_what_one_process_gives(dataset: LoopcraftDataset, method: str) -> None:
     windows = RandomWindows(dataset, num_frames=5, seed=3, length=4)
     context = multiprocessing.get_context(method)

@@ -145,7 +145,7 @@ def never() -> bool:
     return False
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.fresh), 3])
 def test_episodes_come_in_order_whoever_loads_them(workers) -> None:
     loaders = Loaders(Numbers(), range(5, 2**40, 2), workers)
     try:
@@ -177,6 +177,7 @@ def test_what_a_loader_raises_arrives() -> None:
         loaders.close()
 
 
+@pytest.mark.fresh
 def test_a_loader_that_is_told_to_stop_with_its_trainer_is_no_fault() -> None:
     loaders = Loaders(Numbers({0: "stall"}), range(2**40), 1)
     process = loaders._loaders[0]._process
@@ -232,14 +233,16 @@ def test_a_run_whose_loader_dies_saves_and_ends_with_a_sentence(tmp_path, latent
 
 
 def test_loaders_die_with_a_killed_trainer(tmp_path, latents) -> None:
-    process, loaders = start(latents, tmp_path / "out", "--steps", "100000")
+    process, loaders = start(latents, tmp_path / "out", "--steps", "100000", FRESH_LOADERS="1")
     process.kill()
     assert process.wait() == -signal.SIGKILL
     wait_until_gone(loaders)
 
 
 def test_the_whole_group_may_be_told_to_stop(tmp_path, latents) -> None:
-    process, loaders = start(latents, tmp_path / "out", "--steps", "100000", "--fresh", "2", OWN_GROUP="1")
+    environment = {"OWN_GROUP": "1", "FRESH_LOADERS": "1"}
+    flags = ("--steps", "100000", "--fresh", "2")
+    process, loaders = start(latents, tmp_path / "out", *flags, **environment)
     os.killpg(process.pid, signal.SIGTERM)
     assert process.wait() == 0, process.err
     assert "told to stop: saved step" in process.out

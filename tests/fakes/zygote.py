@@ -1,0 +1,131 @@
+"""A process with one thread and nothing of the tests in it, whose forks need import nothing.
+
+A fresh interpreter takes more than a second to import torch, a fork of one that has takes none. A fork
+becomes the child of the process that asked for it.
+"""
+
+import atexit
+import gc
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tests.drills.apart import adopt_orphans
+from tests.fakes.forks import end_with
+
+ROOT = Path(__file__).resolve().parents[2]
+IMPORTED = (
+    "benchmark.sources.model_process",
+    "models.train.data.loaders",
+    "models.train.data.played",
+    "loopcraft.masks",
+    "benchmark.run",
+    "tests.fakes.isolated_models",
+    "torch._dynamo",
+)
+_LARGEST = 1 << 20
+
+
+class Zygote:
+    """The connection to the process that forks, which ends where the connection does."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._asking = threading.Lock()
+
+    def fork(
+        self, function: str, descriptors: Sequence[int], *, in_session: bool = False, **arguments: Any
+    ) -> int:
+        """The process id of a fork that calls `function`, MODULE:NAME, with its descriptors of these files.
+
+        `in_session`: it leads a session of its own.
+        """
+        asked = {"function": function, "in_session": in_session, "arguments": arguments}
+        with self._asking:
+            adopt_orphans()  # its own parent ends at once
+            try:
+                socket.send_fds(self._connection, [json.dumps(asked).encode()], descriptors)
+                return int(self._connection.recv(_LARGEST))
+            finally:
+                adopt_orphans(False)
+
+
+@cache
+def zygote() -> Zygote:
+    """The one of this process."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.fakes.zygote", str(theirs.fileno())],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            cwd=ROOT,
+        )
+    atexit.register(process.wait)
+    atexit.register(ours.close)
+    return Zygote(ours)
+
+
+def own_zygote() -> Zygote:
+    """A fork of this process, which has imported all that is needed and has one thread."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        ours.close()
+        end_with(lambda: _serve(theirs))
+    theirs.close()
+    return Zygote(ours)
+
+
+def _serve(connection: socket.socket) -> None:
+    """Fork for every question, until who asks has ended or been killed."""
+    gc.freeze()  # a fork that looks for garbage there would copy it all
+    with suppress(ConnectionError):
+        _answer(connection)
+
+
+def _answer(connection: socket.socket) -> None:
+    while True:
+        content, descriptors, _, _ = socket.recv_fds(connection, _LARGEST, 64)
+        if not content:
+            return
+        tells, told = os.pipe()
+        between = os.fork()
+        if between == 0:
+            if os.fork() == 0:
+                os.close(tells)
+                connection.close()
+                _become(told, descriptors, **json.loads(content))
+            os._exit(0)  # and whoever adopts orphans has a child
+        os.close(told)
+        os.waitpid(between, 0)
+        connection.send(os.read(tells, 100))
+        for descriptor in (tells, *descriptors):
+            os.close(descriptor)
+
+
+def _become(
+    told: int, descriptors: list[int], *, function: str, in_session: bool, arguments: dict[str, Any]
+) -> None:
+    """The fork's whole life."""
+    if in_session:
+        os.setsid()
+    os.write(told, str(os.getpid()).encode())
+    os.close(told)
+    module, _, name = function.partition(":")
+    end_with(lambda: getattr(import_module(module), name)(descriptors, **arguments))
+
+
+if __name__ == "__main__":
+    for imported in IMPORTED:
+        import_module(imported)
+    _serve(socket.socket(fileno=int(sys.argv[1])))
