@@ -23,9 +23,8 @@ from benchmark.conformance.checks import TrialSize, check_model, process_state
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError
 from benchmark.contract.precision import Precision
-from benchmark.sources.isolated import LastWordsError
 from benchmark.sources.loading import parse_model_args
-from benchmark.sources.machine import own_traceback
+from benchmark.sources.machine import account_of
 from benchmark.sources.source import IsolationFlags, ScoredSource, load
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, require_at_least, run
 from loopcraft.core.device import find_device
@@ -100,10 +99,9 @@ class _Tracebacks:
         self._shown: set[str] = set()
 
     def show(self, error: ContractError) -> None:
-        cause = error.__cause__
-        if cause is None:  # the frames are not as promised: the message says all
+        if error.__cause__ is None:  # the frames are not as promised: the message says all
             return
-        text = str(cause) if isinstance(cause, LastWordsError) else own_traceback(cause)
+        text = account_of(error)
         if text not in self._shown:
             self._shown.add(text)
             print(printable(text.rstrip()), file=sys.stderr, flush=True)

@@ -7,6 +7,8 @@ Rollouts run one at a time; other requests wait. There is no encryption and no p
 can only be reached from this machine. `sources/http_protocol.py` describes the messages.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +16,7 @@ from benchmark.contract.compute import Compute
 from benchmark.contract.model import RolloutModel
 from benchmark.contract.precision import Precision
 from benchmark.sources.http_server import ModelServer
-from benchmark.sources.loading import load_model, parse_model_args
+from benchmark.sources.loading import code_of, load_model, module_of, parse_model_args
 from loopcraft.core.cli import require_at_least, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
@@ -47,10 +49,17 @@ def serve(flags: Flags) -> None:
     if not isinstance(model, RolloutModel):
         raise UserError(f"{flags.model} looks frames up and generates none: it cannot be served")
     compute = Compute(device=find_device(flags.device), precision=flags.precision)
-    with ModelServer(model, compute, flags.host, flags.port, flags.max_request_mib << 20) as server:
+    limit, tag = flags.max_request_mib << 20, tag_of(flags)
+    with ModelServer(model, compute, flags.host, flags.port, limit, tag=tag) as server:
         host, port = server.server_address[:2]
         print(f"serving {model.name} on http://{host!s}:{port}", flush=True)
         server.serve_forever()
+
+
+def tag_of(flags: Flags) -> str:
+    """What stands for the model that is loaded: where it comes from, its file and its arguments."""
+    served = [flags.model, parse_model_args(flags.model_args), code_of(module_of(flags.model))]
+    return hashlib.sha256(json.dumps(served, sort_keys=True).encode()).hexdigest()
 
 
 main = partial(run, Flags, serve, when_interrupted="stopped: no model is served any longer")

@@ -125,26 +125,11 @@ def complete(
                 return f"{root}: candidates {part.start} to {part.stop - 1} are played"
             played.adopt_best(root, recipe)
         indices = range(recipe.num_episodes) if num_candidates else part
-        found = Summary()
-        draws, missing = _look(root, indices, recipe.num_episodes, found)
+        missing, found = _record_missing(
+            root, recipe, indices, make_world, executor, is_path_known=is_path_known
+        )
         is_old = is_whole and not missing and (root / INDEX).exists()
         if not is_old:
-            if missing:
-                check_versions(root)
-                job: Callable[[Any, int], None]
-                if is_path_known:
-                    make_path_world = cast(simulated.PathWorldFactory, make_world)
-                    job = simulated.episode_job(root, recipe, draws, make_path_world, executor)
-                else:
-                    assert isinstance(root, Path)
-                    job = played.episode_job(root, recipe, draws)
-                _record(job, indices, missing, make_world, executor)
-
-                def lost() -> list[str]:
-                    _, left = _look(root, missing, recipe.num_episodes, Summary())
-                    return [episode_key(index) for index in left]
-
-                require_arrived(root, lost, "episodes")
             found = Summary()
             rows = found.watch(read_rows(root, map(episode_key, indices)))
             if is_whole:
@@ -155,6 +140,49 @@ def complete(
             played.forget(root)
     lines = found.text(root, recipe)
     return f"{root}: already complete\n{lines}" if is_old else lines
+
+
+def _record_missing(
+    root: AnyPath,
+    recipe: Recipe,
+    indices: Sequence[int],
+    make_world: WorldFactory,
+    executor: Executor,
+    *,
+    is_path_known: bool,
+) -> tuple[Sequence[int], Summary]:
+    """Make those of the episodes `indices` that are not there; which they are, and what there was before."""
+    found = Summary()
+    draws, missing = _look(root, indices, recipe.num_episodes, found)
+    if not missing:
+        return missing, found
+    check_versions(root)
+    simulates = cast(simulated.PathWorldFactory, make_world) if is_path_known else None
+    job = _episode_job(root, recipe, draws, simulates, executor)
+    with progress_bar("generating", len(indices), "episodes", len(indices) - len(missing)) as advance:
+        for _ in executor.run(job, missing, make_state=make_world):
+            advance()
+
+    def lost() -> list[str]:
+        _, left = _look(root, missing, recipe.num_episodes, Summary())
+        return [episode_key(index) for index in left]
+
+    require_arrived(root, lost, "episodes")
+    return missing, found
+
+
+def _episode_job(
+    root: AnyPath,
+    recipe: Recipe,
+    draws: simulated.Draws,
+    make_path_world: simulated.PathWorldFactory | None,
+    executor: Executor,
+) -> Callable[[Any, int], None]:
+    """What makes an episode: it is simulated first where the world knows its path, else played."""
+    if make_path_world is not None:
+        return simulated.episode_job(root, recipe, draws, make_path_world, executor)
+    assert isinstance(root, Path)
+    return played.episode_job(root, recipe, draws)
 
 
 def _look(
@@ -171,19 +199,6 @@ def _look(
             draws[index] = row["draw"]
             is_finished[index] = files[row["key"]] <= there
     return draws, [index for index in indices if not is_finished[index]]
-
-
-def _record(
-    job: Callable[[Any, int], None],
-    indices: Sequence[int],
-    missing: Sequence[int],
-    make_world: WorldFactory,
-    executor: Executor,
-) -> None:
-    """Make the `missing` ones of the episodes `indices`."""
-    with progress_bar("generating", len(indices), "episodes", len(indices) - len(missing)) as advance:
-        for _ in executor.run(job, missing, make_state=make_world):
-            advance()
 
 
 def _finish(root: AnyPath, rows: Iterable[Row]) -> None:
@@ -228,7 +243,10 @@ def make(flags: Flags) -> str:
 
 
 def recipe_of(flags: Flags) -> Recipe:
-    """The recipe that the flags spell out, or that of the preset that they name."""
+    """The recipe that the flags spell out, or that of the preset that they name.
+
+    Raises `UserError` for flags that are missing or say what the preset does.
+    """
     chosen = {known.name: getattr(flags, known.name) for known in dataclasses.fields(Recipe)}
     if flags.preset is None:
         for name in ("split", "num_episodes"):

@@ -57,6 +57,8 @@ def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = WHO
     """Make the masks of a shard that are not there yet; with those of the whole come their checksums.
 
     They are of cells of `cell` x `cell` pixels (0: the usual size).
+
+    Raises `UserError` for a data set of unknown worlds, and for a cell that does not divide a frame.
     """
     if dataset.manifest is None or "world_seed" not in dataset.metadata:
         raise UserError(

@@ -96,7 +96,10 @@ def run(flags: Flags) -> None:
 
 
 def find_datasets(folder: Path) -> dict[str, LoopcraftDataset]:
-    """The data sets in `folder`, or right below it, by the name of their split."""
+    """The data sets in `folder`, or right below it, by the name of their split.
+
+    Raises `UserError` for two of one split.
+    """
     root = path_at(folder)
     is_folder = (not isinstance(root, Path) or root.is_dir()) and not (root / INDEX).exists()
     below = sorted(path for path in root.iterdir() if (path / INDEX).exists()) if is_folder else []

@@ -35,7 +35,10 @@ class Flags:
 
 
 def view(dataset: LoopcraftDataset, key: str, out: Path, *, num_context: int | None = None) -> list[Path]:
-    """Write the views of one episode; return where they are."""
+    """Write the views of one episode; return where they are.
+
+    Raises `UserError` for a context that leaves nothing of the episode.
+    """
     states = dataset.states(key)
     num_frames = dataset.num_frames(key)
     context = default_context(num_frames) if num_context is None else num_context

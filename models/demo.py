@@ -61,7 +61,7 @@ class Flags:
 def generate(
     model: VideoRollout, frames: UInt8[np.ndarray, "T H W 3"], actions: torch.Tensor, context: int, seed: int
 ) -> UInt8[np.ndarray, "horizon H W 3"]:
-    """What the model makes of the frames after `context`."""
+    """What the model makes of the frames after `context`; raises `UserError` for too short a context."""
     first = context - model.max_context
     if first < 0:
         raise UserError(f"{model.name} needs {model.max_context} context frames; give --context that or more")
@@ -81,7 +81,10 @@ def write_comparison(
     models: Sequence[VideoRollout],
     advance: Callable[[], None],
 ) -> Path:
-    """Generate one video with every model and write them beside the truth."""
+    """Generate one video with every model and write them beside the truth.
+
+    Raises `UserError` for a video that is too short.
+    """
     end = flags.context + flags.horizon
     if dataset.num_frames(key) < end:
         raise UserError(

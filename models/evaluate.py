@@ -153,7 +153,10 @@ def load_scores(metrics: Sequence[PairedMetric], resources: Resources) -> dict[s
 def load_autoencoders(
     checkpoint: str, precision: Precision, device: torch.device, world: str | None = None
 ) -> Loaded:
-    """The hierarchical autoencoder and, where the folder has it, the cascaded one, of the same grid."""
+    """The hierarchical autoencoder and, where the folder has it, the cascaded one, of the same grid.
+
+    Raises `UserError` for two of different grids.
+    """
     models = {HIERARCHICAL: "millivid"}
     if holds("autoencoder-cascaded", checkpoint):
         models[CASCADED] = "millivid-cascaded"

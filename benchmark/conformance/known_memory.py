@@ -54,7 +54,10 @@ class Oracle(KnownModel):
         return self._oldest
 
     def video(self, episodes: MaskedEpisodes, protocol: EvaluationProtocol, key: str) -> Video:
-        """The true frames where it knows them, another video's elsewhere."""
+        """The true frames where it knows them, another video's elsewhere.
+
+        Raises `UserError` for a video without whole recall masks.
+        """
         true = _horizon(episodes, protocol, key)
         masks = episodes.masks(key)
         if masks is None or set(masks) != set(DTYPES) or episodes.num_context != protocol.context:

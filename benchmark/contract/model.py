@@ -81,6 +81,8 @@ class RecordedFrames(Protocol):
 
 
 FrameSource = RolloutModel | RecordedFrames
+Role = Literal["model", "bound"]
+"""What tables make of a source: they rank a model, and show a bound for reference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,17 +196,22 @@ _MEMBERS = (
         may_lack=True,
     ),
     _Member("notes", _are_notes, "a tuple or list of strings", may_lack=True),
+    _Member("role", lambda value: value in get_args(Role), '"model" or "bound"', may_lack=True),
 )
 _MAX_CONTEXT = _Member("max_context", _is_positive, "a positive number of frames")
 
 
-def role_of(model: FrameSource) -> Literal["model", "bound"]:
-    """Whether tables rank it ("model") or show it for reference ("bound")."""
-    return "bound" if getattr(model, "role", "model") == "bound" else "model"
+def role_of(model: FrameSource) -> Role:
+    """Whether tables rank it, or show it for reference."""
+    role: Role = getattr(model, "role", "model")
+    return role
 
 
 def precision_of(model: FrameSource, compute: Compute) -> Precision:
-    """What the model computes in: its own choice where it tells one, else what the harness gives it."""
+    """What the model computes in: its own choice where it tells one, else what the harness gives it.
+
+    Raises `ContractError` for an unknown one.
+    """
     precision_on = getattr(model, "precision_on", None)
     own: Precision | None = None if precision_on is None else precision_on(compute.device)
     if own is not None and own not in get_args(Precision):

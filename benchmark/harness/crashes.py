@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from loopcraft.core.urls import content_of
+
 _REPORT = "Fatal Python error: "
 
 
@@ -48,7 +50,7 @@ def noting_crashes(path: Path | None, keys: Sequence[str]) -> Iterator[None]:
 def take_crash(path: Path) -> Crash | None:
     """What a process that is gone left in `path`, and forget it; None if it did not crash."""
     try:
-        first, _, report = path.read_text(errors="replace").partition("\n")
+        first, _, report = content_of(path).decode(errors="replace").partition("\n")
     except FileNotFoundError:
         return None
     path.unlink(missing_ok=True)

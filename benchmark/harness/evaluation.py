@@ -1,7 +1,7 @@
 """One run, from what is asked to the result: videos are scored batch by batch and collected at the end."""
 
+import hashlib
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -23,7 +23,7 @@ from benchmark.contract.model import (
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import aggregate_paired, aggregate_set
 from benchmark.harness.crashes import noting_crashes
-from benchmark.harness.provenance import hardware, provenance
+from benchmark.harness.provenance import origin_here, provenance
 from benchmark.harness.recall_scores import recall_of, why_no_masks
 from benchmark.harness.recording import record_blocks
 from benchmark.harness.rollout import context_frames, rollout_blocks
@@ -31,11 +31,11 @@ from benchmark.harness.run_folder import CODE, Workspace
 from benchmark.harness.score import (
     Scorer,
     read_features,
-    read_hardware,
     read_paired,
     read_seconds,
     score_videos,
 )
+from benchmark.harness.score_files import RUN, read_origin
 from benchmark.harness.steering_scores import (
     consistency_of,
     read_steering,
@@ -46,9 +46,17 @@ from benchmark.harness.steering_scores import (
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.results.recall_schema import RECALL, SURFACE_PSNR, Consistency, Recall
 from benchmark.results.result_file import Data, MetricResult, Model, Result
-from benchmark.sources.machine import MachineError, PoisonedError, SpoiledProcessError, describe, is_machines
+from benchmark.sources.machine import (
+    MachineError,
+    PoisonedError,
+    SpoiledProcessError,
+    account_of,
+    describe,
+    is_machines,
+)
 from benchmark.sources.source import ScoredSource
-from loopcraft.core.errors import UserError
+from loopcraft.core.errors import UserCodeError, UserError
+from loopcraft.core.files import encode_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +93,12 @@ class Evaluation:
             **({} if code is None else {CODE: code}),
             **beyond_actions,
         }
+
+    @property
+    def digest(self) -> str:
+        """The identity in short, for each video's scores; a mended model's file may be another one."""
+        said = {name: value for name, value in self.identity.items() if name != CODE}
+        return hashlib.sha256(encode_json(said)).hexdigest()[:16]
 
 
 def score_missing(
@@ -156,9 +170,8 @@ def _give_up(error: MachineError) -> MachineError:
 def _blame(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str], error: ContractError) -> None:
     """Keep that the model failed on a video; raises `SpoiledProcessError` where it spoilt the process."""
     if len(keys) == 1:
-        details = "".join(traceback.format_exception(error))
         device = str(evaluation.compute.device)
-        workspace.save_failure(keys[0], " ".join(str(error).split()), details, device=device)
+        workspace.save_failure(keys[0], " ".join(str(error).split()), account_of(error), device=device)
     else:
         workspace.make_alone(keys)
     if isinstance(error, PoisonedError):
@@ -192,9 +205,9 @@ def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[st
             raise MachineError(f"scoring: {describe(error)}") from error
         raise
     seconds = (time.perf_counter() - started) / len(keys)
-    machine = hardware(evaluation.compute.device)
+    origin = {**origin_here(evaluation.compute.device), RUN: evaluation.digest}
     for key, video in zip(keys, scores, strict=True):
-        workspace.save_scores(key, video, seconds=seconds, hardware=machine)
+        workspace.save_scores(key, video, seconds=seconds, origin=origin)
 
 
 def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str]) -> Result:
@@ -206,8 +219,10 @@ def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str
     keys = tuple(workspace.finished(evaluation.keys))
     if not keys:
         key, reason = next(iter(failed.items()))
-        where = "" if key in left else f" (traceback in {workspace.failure_path(key)})"
-        raise UserError(f"no video was scored; {key}: {reason}{where}")
+        details = "" if key in left else workspace.account_of_failure(key)
+        error = UserCodeError(f"no video was scored; {key}: {reason}", details)
+        error.add_note(details)  # a caller in Python may have no folder to look into
+        raise error
     with workspace.scores(keys) as paths:
         return _result_of(evaluation, keys, paths, failed)
 
@@ -235,7 +250,7 @@ def _result_of(
         failed=failed,
         provenance=provenance(
             seed=evaluation.seed,
-            hardware=(read_hardware(path) or hardware(evaluation.compute.device) for path in paths),
+            origins=({**origin_here(evaluation.compute.device), **read_origin(path)} for path in paths),
             seconds=sum(map(read_seconds, paths)),
         ),
         recall=recall,

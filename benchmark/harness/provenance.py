@@ -1,15 +1,18 @@
 """Where numbers were made: versions of the code and its packages, and the machine."""
 
+import json
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
+from benchmark.harness.score_files import CODE_VERSION, HARDWARE, SOURCES, VERSIONS
 from benchmark.results.result_file import Provenance
+from loopcraft.core.checksums import sources_sha256
 
 PACKAGES = (
     "av",
@@ -29,14 +32,50 @@ CHECKOUT = Path(__file__).parents[2]
 """Where the packages lie; a git checkout, if that has a .git."""
 
 
-def provenance(*, seed: int, hardware: Iterable[str], seconds: float) -> Provenance:
-    """What a result says about its making; `hardware` is that of every video."""
+def provenance(*, seed: int, origins: Iterable[Mapping[str, str]], seconds: float) -> Provenance:
+    """What a result says about its making; `origins` are those of its videos, as `origin_here` tells them."""
+    every = list({json.dumps(origin, sort_keys=True): origin for origin in origins}.values())
+    packages: dict[str, set[str]] = {}
+    for origin in every:
+        for name, found in json.loads(origin[VERSIONS]).items():
+            packages.setdefault(name, set()).add(found)
     return Provenance(
         seed=seed,
-        code=code_version(),
-        packages={"python": platform.python_version(), **package_versions()},
-        hardware="; ".join(sorted(set(hardware))),
+        code=_all(origin[CODE_VERSION] for origin in every),
+        packages={name: _all(found) for name, found in packages.items()},
+        hardware=_all(origin[HARDWARE] for origin in every),
         seconds=round(seconds, 3),
+    )
+
+
+def _all(values: Iterable[str]) -> str:
+    return "; ".join(sorted(set(values)))
+
+
+@cache
+def origin_here(device: torch.device) -> Mapping[str, str]:
+    """What makes scores in this process, for the header of their files."""
+    return {
+        HARDWARE: hardware(device),
+        CODE_VERSION: code_version(),
+        SOURCES: sources_sha256("loopcraft", "benchmark", "models")[:16],
+        VERSIONS: json.dumps({"python": platform.python_version(), **package_versions()}),
+    }
+
+
+def mixed_origins(origins: Iterable[Mapping[str, str]], device: torch.device) -> str | None:
+    """A sentence on scores that other code or packages made than these here; None where there are none."""
+    here = origin_here(device)
+    deciding = (SOURCES, VERSIONS)
+    others = [
+        origin for origin in origins if any(origin.get(name, here[name]) != here[name] for name in deciding)
+    ]
+    if not others:
+        return None
+    versions = _all(origin[CODE_VERSION] for origin in others)
+    return (
+        f"other code or packages ({versions}) than these ({here[CODE_VERSION]}) made the scores of "
+        f"{len(others)} of the videos; the result names both: choose another --out to score all alike"
     )
 
 

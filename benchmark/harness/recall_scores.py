@@ -107,6 +107,8 @@ def read_sums(
     """The sums of a video over some frames of its horizon; None where it was scored without masks.
 
     Metrics whose map was not kept are left out.
+
+    Raises `UserError` for errors of another shape.
     """
     with opened_scores(path) as file:
         names = set(file.keys())

@@ -1,23 +1,30 @@
 """What a run does first about a folder in which an earlier one came to grief."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from benchmark.harness.evaluation import Evaluation
+from benchmark.harness.provenance import mixed_origins
 from benchmark.harness.run_folder import Workspace
-from benchmark.harness.score_files import damage_of
+from benchmark.harness.score_files import damage_of, read_origin
 
 
-def recover(evaluation: Evaluation, workspace: Workspace) -> Iterator[str]:
-    """Make the folder one that a run can go on with, and say what was done about it, a line each."""
+def recover(evaluation: Evaluation, workspace: Workspace, warn: Callable[[str], None]) -> Iterator[str]:
+    """Make the folder one that a run can go on with, and say what was done about it, a line each.
+
+    `warn` is told where its scores were made by other code.
+    """
     yield from blame_crashes(evaluation, workspace, evaluation.keys)
     device = str(evaluation.compute.device)
     for key, other in workspace.devices_of_failures(evaluation.keys).items():
         if other != device:
             workspace.forget_failures([key])
             yield f"{key}: failed on {other}; tried again on {device}"
-    finished = workspace.finished(evaluation.keys)
+    finished, metrics = workspace.finished(evaluation.keys), evaluation.scorer.metrics
     with workspace.scores(finished) as files:
-        damages = [damage_of(file, evaluation.scorer.metrics, evaluation.protocol) for file in files]
+        damages = [damage_of(file, metrics, evaluation.protocol, evaluation.digest) for file in files]
+        sound = [read_origin(file) for file, damage in zip(files, damages, strict=True) if not damage]
+    if mixture := mixed_origins(sound, evaluation.compute.device):
+        warn(mixture)
     for key, damage in zip(finished, damages, strict=True):
         if damage:
             scores = workspace.scores_path(key)

@@ -20,7 +20,7 @@ from benchmark.harness.score import VideoScores, write_scores
 from benchmark.results.result_file import Result, write_result
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_passing, read_json, sweep_partials, whole_file, write_json
-from loopcraft.core.urls import AnyPath, existing, path_at, read_files, remove_files
+from loopcraft.core.urls import AnyPath, content_of, existing, path_at, read_files, remove_files
 from loopcraft.core.writing import copies_of
 
 RESULT = "result.json"
@@ -134,13 +134,19 @@ class Workspace:
         }
         return {key: [*text.split("\n", 2)[:2], "", ""][:2] for key, text in texts.items()}
 
+    def account_of_failure(self, key: str) -> str:
+        """What led to a failure, in several lines: without the first two that say why and where."""
+        return content_of(self.failure_path(key)).decode(errors="replace").partition("\n\n")[2]
+
     def forget_failures(self, keys: Sequence[str]) -> None:
         """Let failed videos be tried again."""
         remove_files(self.root, [_failure_name(key) for key in keys])
 
-    def save_scores(self, key: str, scores: VideoScores, *, seconds: float, hardware: str) -> None:
+    def save_scores(
+        self, key: str, scores: VideoScores, *, seconds: float, origin: Mapping[str, str]
+    ) -> None:
         """A video is finished."""
-        write_scores(self.scores_path(key), scores, seconds=seconds, hardware=hardware)
+        write_scores(self.scores_path(key), scores, seconds=seconds, origin=origin)
 
     def save_failure(self, key: str, reason: str, details: str, *, device: str) -> None:
         """A video failed, for a reason of one line."""
@@ -187,9 +193,11 @@ def _require_same(root: AnyPath, there: Any, here: Mapping[str, Any], but: Conta
         if found == value or name in but:
             continue
         if name == CODE:
+            model = str(here["model"])
+            what = "what is served at" if model.startswith("http://") else "the file of"
             raise UserError(
-                f"{root}: the file of {here['model']} was another one when its scores were made; choose "
-                "another --out, delete the folder, or keep those scores and try the rest with --retry-failed"
+                f"{root}: {what} {model} was another one when its scores were made; choose another --out, "
+                "delete the folder, or keep those scores and try the rest with --retry-failed"
             )
         raise UserError(
             f"{root}: holds another run ({name} is {found!r} there and {value!r} here); "

@@ -16,7 +16,7 @@ from benchmark.contract.data import FrameStreams, MaskedEpisodes
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import FeaturePair
 from benchmark.harness.score_files import (
-    HARDWARE,
+    NO_ORIGIN,
     SUM,
     feature_names,
     opened_scores,
@@ -139,10 +139,12 @@ def score_videos(
     return [own | more for own, more in zip(scores, memory.by_video(), strict=True)]
 
 
-def write_scores(path: AnyPath, scores: VideoScores, *, seconds: float, hardware: str = "") -> None:
-    """Keep one video's scores, how long the video took and on what, whole or not at all."""
+def write_scores(
+    path: AnyPath, scores: VideoScores, *, seconds: float, origin: Mapping[str, str] = NO_ORIGIN
+) -> None:
+    """Keep one video's scores, how long the video took and what made it, whole or not at all."""
     arrays = {name: np.ascontiguousarray(values, np.float32) for name, values in scores.items()}
-    said = {"seconds": f"{seconds:.3f}", **({HARDWARE: hardware} if hardware else {})}
+    said = {"seconds": f"{seconds:.3f}", **origin}
     with whole_file(path) as temporary:
         save_file(arrays, temporary, metadata={**said, SUM: scores_sha256(path, arrays, said)})
 
@@ -151,13 +153,6 @@ def read_seconds(path: Path) -> float:
     """How long a video took to generate and score."""
     with opened_scores(path) as file:
         return float(file.metadata()["seconds"])
-
-
-def read_hardware(path: Path) -> str | None:
-    """The machine that generated and scored a video; None in files of older versions."""
-    with opened_scores(path) as file:
-        found: str | None = file.metadata().get(HARDWARE)
-    return found
 
 
 def read_paired(paths: Sequence[Path], metric: PairedMetric) -> Float[np.ndarray, "V T columns"]:

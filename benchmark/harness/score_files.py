@@ -1,5 +1,6 @@
 """The file of a video's scores, scores/KEY.safetensors, read so that damage is named and can be mended."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +14,15 @@ from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.metrics.base import Embedding, Metric, PairedMetric, SetMetric
 from loopcraft.core.checksums import arrays_sha256
 from loopcraft.core.errors import UserError
-from loopcraft.core.urls import AnyPath
+from loopcraft.core.urls import AnyPath, require_regular
 
 SUM = "sha256"
 """In the file's header; those of older versions have none."""
-HARDWARE = "hardware"
-"""In the file's header too; those of older versions have none."""
+HARDWARE, CODE_VERSION, SOURCES, VERSIONS, RUN = "hardware", "code", "sources", "packages", "run"
+ORIGIN = (HARDWARE, CODE_VERSION, SOURCES, VERSIONS, RUN)
+"""In the file's header too, of those that have it: on what, by which code and packages, and of which run."""
+NO_ORIGIN: Mapping[str, str] = {}
+"""Of files of older versions."""
 AGAIN = "run the benchmark there again: the video is scored anew"
 
 
@@ -30,7 +34,7 @@ def scores_sha256(
     Scores in the file of another video do not pass: the end of the file's path counts too.
     """
     said = [path.parent.name, path.name, header["seconds"]]
-    said += [header[HARDWARE]] if HARDWARE in header else []
+    said += [header[name] for name in ORIGIN if name in header]
     return arrays_sha256(said, {name: (str(a.dtype), a.shape, a.data) for name, a in arrays.items()})
 
 
@@ -50,8 +54,7 @@ def opened_scores(path: Path) -> Iterator[Any]:
 
     A run compares all of it with its checksum once, when it begins (`damage_of`).
     """
-    if not path.exists():
-        raise FileNotFoundError(2, "No such file or directory", str(path))
+    require_regular(path)
     try:
         with safe_open(path, framework="numpy") as file:
             yield file
@@ -71,16 +74,28 @@ def require_columns(path: Path, values: np.ndarray, columns: int) -> None:
         raise UserError(f"{path}: holds {values.shape}, expected {columns} numbers a frame; {AGAIN}")
 
 
-def damage_of(path: Path, metrics: Sequence[Metric], protocol: EvaluationProtocol) -> str | None:
-    """Why a run over these metrics cannot use the file; None if it can."""
+def read_origin(path: Path) -> dict[str, str]:
+    """What the header says of `ORIGIN`."""
+    with opened_scores(path) as file:
+        header = file.metadata()
+        return {name: header[name] for name in ORIGIN if name in header}
+
+
+def damage_of(
+    path: Path, metrics: Sequence[Metric], protocol: EvaluationProtocol, run: str | None = None
+) -> str | None:
+    """Why a run over these metrics (the one with the digest `run`) cannot use the file; None if it can."""
     try:
         with opened_scores(path) as file:
             said = file.metadata()
             seconds = float(said["seconds"])
+            dict[str, str](json.loads(said.get(VERSIONS, "{}")))
             arrays = _arrays_in(file)
             _require_sum(path, said, arrays)
     except UserError as error:
         return str(error).removeprefix(f"{path}: ").removesuffix(f"; {AGAIN}")
+    if run is not None and said.get(RUN, run) != run:
+        return "it is of another run"
     if not 0 <= seconds < np.inf:
         return f"took {seconds} seconds"
     for name, values in arrays.items():

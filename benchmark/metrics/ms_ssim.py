@@ -29,7 +29,10 @@ SMALLEST_SIDE = WINDOW * 2 ** (len(WEIGHTS) - 1)
 def ms_ssim(
     predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]
 ) -> Float32[np.ndarray, " N"]:
-    """MS-SSIM of each frame with data range 1; 1 means identical, 0 is the least."""
+    """MS-SSIM of each frame with data range 1; 1 means identical, 0 is the least.
+
+    Raises `ValueError` for frames that are too small for five scales.
+    """
     if min(predicted.shape[1:3]) < SMALLEST_SIDE:
         raise ValueError(
             f"MS-SSIM needs frames of at least {SMALLEST_SIDE} pixels a side, got {predicted.shape[1:3]}"

@@ -110,7 +110,10 @@ def check_card(path: str, name: str, card: MetricCard) -> None:
 
 
 def require_plain(path: str, name: str, also: str = "") -> None:
-    """Names of a file may become names of files: letters, digits, `_`, `-`, `.` within, and nothing else."""
+    """Names of a file may become names of files: letters, digits, `_`, `-`, `.` within, and nothing else.
+
+    Raises `SchemaError` for others.
+    """
     if not re.fullmatch(rf"[A-Za-z0-9_][A-Za-z0-9_.{also}-]{{0,99}}", name):
         raise SchemaError(f"{path}: {name[:60]!r} is no plain name")
 

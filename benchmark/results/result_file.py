@@ -30,7 +30,7 @@ from loopcraft.core.checksums import json_sha256
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_key, write_json
-from loopcraft.core.urls import AnyPath, path_at
+from loopcraft.core.urls import AnyPath, content_of, path_at
 
 FORMAT = "loopcraft-result"
 VERSION = 2
@@ -138,7 +138,7 @@ def read_result(path: AnyPath) -> Result:
     Videos come in the order of their keys, however the file has them: results are compared video by video.
     """
     try:
-        document = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        document = json.loads(content_of(path), parse_constant=_refuse_constant)
         _check_version(document)
         expected = document.pop(SUM, None)
         result = in_order_of_keys(decode(Result, document | {"version": VERSION}))
@@ -153,7 +153,10 @@ def read_result(path: AnyPath) -> Result:
 
 
 def read_results(paths: Sequence[Path]) -> dict[str, Result]:
-    """Several results by the path or address of their file; a folder stands for the result.json in it."""
+    """Several results by the path or address of their file; a folder stands for the result.json in it.
+
+    Raises `UserError` for none, and for one that is named twice.
+    """
     files = [_file_of(path_at(path)) for path in paths]
     if not files or len(set(files)) < len(files):
         raise UserError("name at least one result file (or the folder of its run), and each of them once")

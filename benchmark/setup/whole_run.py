@@ -72,6 +72,6 @@ def _scored(
         workspace.claim(evaluation.identity, together=is_shard, mended=flags.folder.retry_failed)
         if flags.folder.retry_failed:
             workspace.forget_failures(evaluation.keys)
-        for line in recover(evaluation, workspace):
+        for line in recover(evaluation, workspace, warn):
             say(line)
         yield workspace, follow(partial(score_by_workers, flags, evaluation, workspace), workspace)

@@ -18,9 +18,10 @@ from typing import Any
 import torch
 
 from benchmark.harness.evaluation import BatchScorer, Evaluation, missing_batches, score_missing
-from benchmark.harness.provenance import package_versions
+from benchmark.harness.provenance import origin_here, package_versions
 from benchmark.harness.recovery import blame_crashes
 from benchmark.harness.run_folder import Workspace
+from benchmark.harness.score_files import SOURCES
 from benchmark.setup.flags import Flags
 from benchmark.setup.prepare import prepare
 from benchmark.sources.machine import SpoiledProcessError
@@ -109,7 +110,10 @@ def make_worker(assignment: Assignment) -> Worker:
 
 
 def score_batch(worker: Worker, keys: Sequence[str]) -> dict[str, str]:
-    """Score what is missing of a batch, and say what the machine could not make, and why."""
+    """Score what is missing of a batch, and say what the machine could not make, and why.
+
+    Raises `SpentWorkerError` where the model spoilt this process.
+    """
     _blame_crashes(worker.evaluation, worker.workspace, keys)
     try:
         return worker.scorer.score(keys)
@@ -124,4 +128,5 @@ def _blame_crashes(evaluation: Evaluation, workspace: Workspace, keys: Sequence[
 
 def expected_of(evaluation: Evaluation) -> dict[str, Any]:
     """What must be the same for all who score videos of one run."""
-    return {**evaluation.identity, "packages": package_versions()}
+    sources = origin_here(evaluation.compute.device)[SOURCES]
+    return {**evaluation.identity, "packages": package_versions(), SOURCES: sources}

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import require_regular
 
 
 def array_shape(path: Path) -> tuple[int, ...]:
@@ -20,7 +21,10 @@ def array_shape(path: Path) -> tuple[int, ...]:
 
 
 def read_array(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """The frames one after the other, so that a compressed file takes no more memory than one of them."""
+    """The frames one after the other, so that a compressed file takes no more memory than one of them.
+
+    Raises `UserError` for a file that ends early.
+    """
     with _opened(path) as file:
         count, *frame = _read_header(path, file)
         for place in range(count):
@@ -33,6 +37,7 @@ def read_array(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """The array's own stream; whatever is wrong with the file around it becomes a `UserError`."""
+    require_regular(path)
     try:
         if path.suffix.lower() == ".npy":
             with path.open("rb") as file:

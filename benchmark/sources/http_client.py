@@ -1,5 +1,6 @@
 """A model behind HTTP, in an environment or on a machine of its own; `serve.py` is the other end."""
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -42,12 +43,17 @@ class HttpModel(ModelElsewhere):
         self._url, self._timeout_s, self._total_s = url.rstrip("/"), timeout_s, total_s
         try:
             with _Answer(self._url, "/model", None, timeout_s) as answer:
-                card = decode(ModelCard, json.loads(answer.read(_LARGEST_CARD)))
+                card, self._tag = decode(ModelCard, json.loads(answer.read(_LARGEST_CARD))), answer.tag
         except UserError:
             raise
         except (SchemaError, HTTPException, OSError, ValueError, RecursionError) as error:
             raise UserError(f"{url}: not a model server of this protocol ({error})") from error
         super().__init__(card)
+
+    @property
+    def code_sha256(self) -> str | None:
+        """What stands for the model that is served; None where the server does not say."""
+        return None if self._tag is None else hashlib.sha256(self._tag.encode()).hexdigest()
 
     def rollout(
         self,
@@ -57,10 +63,18 @@ class HttpModel(ModelElsewhere):
         seeds: Sequence[int],
         poses: Float32[Tensor, "B C+horizon 5"] | None = None,
     ) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
-        """Ask the server, and pass its chunks on as they come; `poses` go to a model that asks for them."""
+        """Ask the server, and pass its chunks on as they come; `poses` go to a model that asks for them.
+
+        Raises `UserError` where the connection breaks, and where another model is served by now.
+        """
         end = time.monotonic() + self._total_s
         request = RolloutRequest(context=context, actions=actions, poses=poses, seeds=seeds)
         with _Answer(self._url, "/rollout", encode_request(request), self._timeout_s, end) as answer:
+            if answer.tag != self._tag:
+                raise UserError(
+                    f"{self._url}: serves another model than when this run began; start that one again, or "
+                    "choose another --out"
+                )
             try:
                 yield from read_records(answer.read, request.horizon_shape)
             except (BrokenStreamError, HTTPException, OSError) as error:
@@ -97,6 +111,11 @@ class _Answer:
             raise UserError(
                 f"{url}: no model server answers ({error}); start one with python -m benchmark.serve"
             ) from error
+
+    @property
+    def tag(self) -> str | None:
+        """The ETag, if there is one."""
+        return self._response.getheader("ETag")
 
     def read(self, count: int) -> bytes:
         """The next `count` bytes, fewer at the end; raises `TimeoutError` where they do not come in time."""

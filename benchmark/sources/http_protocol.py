@@ -14,6 +14,9 @@ It answers with a stream of records, each one letter and a 32-bit little-endian 
     X n   the rollout failed, n bytes of UTF-8 say why
     M n   the same, but the machine is at fault and not the model: it may succeed another time
 A request that cannot be served gets a 4xx status and JSON {"error": why}.
+
+An answer may have an ETag that stands for what is served, as its file and its arguments do. A run goes on
+only with a server that has the same.
 """
 
 import dataclasses

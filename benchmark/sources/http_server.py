@@ -63,10 +63,20 @@ class ModelServer(ThreadingHTTPServer):
     request_queue_size = CONNECTIONS
 
     def __init__(
-        self, model: RolloutModel, compute: Compute, host: str, port: int, max_request_bytes: int
+        self,
+        model: RolloutModel,
+        compute: Compute,
+        host: str,
+        port: int,
+        max_request_bytes: int,
+        *,
+        tag: str | None = None,
     ) -> None:
-        """Listen at an address of this machine; raises `UserError` where that cannot be done."""
-        self.model, self.compute, self.max_request_bytes = model, compute, max_request_bytes
+        """Listen at an address of this machine; `tag` stands for what is served.
+
+        Raises `UserError` where that cannot be done.
+        """
+        self.model, self.compute, self.max_request_bytes, self.tag = model, compute, max_request_bytes, tag
         self.card = describe(model, compute)
         self.bodies = threading.BoundedSemaphore(BODIES)
         self._connections = threading.BoundedSemaphore(CONNECTIONS)
@@ -206,6 +216,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def end_headers(self) -> None:
+        if self.server.tag is not None:
+            self.send_header("ETag", f'"{self.server.tag}"')
+        super().end_headers()
 
     def write(self, data: bytes) -> None:
         self.connection.allow(time_for(len(data), SILENCE_S))

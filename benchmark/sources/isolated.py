@@ -19,7 +19,7 @@ from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError
 from benchmark.sources import model_process as process
 from benchmark.sources.http_protocol import ModelElsewhere, RolloutRequest, encode_request
-from benchmark.sources.machine import MachineError
+from benchmark.sources.machine import LastWordsError, MachineError
 from benchmark.sources.model_process import Description, Failure, Order
 from loopcraft.companions.companion import Companion, CompanionEndedError, Limits
 from loopcraft.core.decoding import decode
@@ -44,10 +44,6 @@ class Bounds:
 
 class NoRolloutError(UserError):
     """What was loaded looks its frames up in the data set, and has to be in the benchmark's process."""
-
-
-class LastWordsError(Exception):
-    """The cause of a failure: the traceback in the model's process, or what it printed last and its crash."""
 
 
 class IsolatedModel(ModelElsewhere):

@@ -74,7 +74,7 @@ def not_loaded(spec: str, what: str, error: BaseException) -> UserCodeError:
 
 
 def parse_model_args(text: str) -> dict[str, Any]:
-    """Read the JSON object of `--model-args`."""
+    """Read the JSON object of `--model-args`; raises `UserError` for any other text."""
     try:
         arguments = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -62,6 +62,10 @@ class SpoiledProcessError(UserError):
     """A process can use its device no longer; another one can go on."""
 
 
+class LastWordsError(Exception):
+    """The cause of a failure: the traceback in the model's process, or what it printed last and its crash."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory was short; fewer videos at a time may do."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in message_of(
@@ -94,6 +98,12 @@ def describe(error: BaseException) -> str:
     text = " ".join(f"{type(error).__name__}: {message_of(error)}".split())
     plain = "".join(letter if letter.isprintable() else "?" for letter in text)
     return plain if len(plain) <= LONGEST_REASON else f"{plain[:LONGEST_REASON]}..."
+
+
+def account_of(failure: UserError) -> str:
+    """What led a model to fail: what its process left, or the traceback of its own code."""
+    cause = failure.__cause__ or failure
+    return str(cause) if isinstance(cause, LastWordsError) else own_traceback(cause)
 
 
 def own_traceback(error: BaseException) -> str:

@@ -6,7 +6,6 @@ description (CARD), the others with their FRAMES, uint8 (B, n, 3, H, W), and an 
 """
 
 import json
-import traceback
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from benchmark.contract.precision import Precision
 from benchmark.sources.chunks import check_chunks, guard_rollout
 from benchmark.sources.http_protocol import ModelCard, decode_request, describe
 from benchmark.sources.loading import code_of, load_model, module_of
-from benchmark.sources.machine import MachineError, PoisonedError, failure_of
+from benchmark.sources.machine import MachineError, PoisonedError, failure_of, own_traceback
 from benchmark.sources.machine import describe as error_in_words
 from loopcraft.companions.messages import Port
 from loopcraft.core.children import end_with_input
@@ -79,9 +78,9 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
         """What is told of an exception."""
-        details = "".join(traceback.format_exception(error))
-        if isinstance(error, UserCodeError):
-            details = error.details
+        details = (
+            error.details if isinstance(error, UserCodeError) else own_traceback(error.__cause__ or error)
+        )
         for kind, type_of_error in _FAULTS.items():
             if isinstance(error, type_of_error):
                 return cls(kind=kind, message=str(error), details=details)

@@ -20,6 +20,8 @@ from benchmark.contract.model import ContractError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 """Endings of pictures, in small or capital letters."""
 
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+"""What a picture may be, whatever its name: for others Pillow starts programs (Ghostscript for EPS)."""
 _COMPANIONS = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"})
 _NUMBER = re.compile(r"(\d+)")
 
@@ -59,11 +61,11 @@ def read_pictures(paths: list[Path]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
 
 
 def read_picture(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """The levels of one picture."""
+    """The levels of one picture; raises `ContractError` for one that cannot be read or is not opaque."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             image.verify()  # a PNG's checksums, which decoding alone leaves aside
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             rgba = np.asarray(image.convert("RGBA"))
     except Exception as error:  # of Pillow, zlib or struct: damaged bytes raise a dozen kinds
         raise ContractError(f"{path}: not a readable picture ({error}); make it again") from error

@@ -34,7 +34,10 @@ class OtherVideo:
     frame_shape: ClassVar[None] = None
 
     def play(self, episodes: Episodes, protocol: EvaluationProtocol, keys: Sequence[str]) -> Iterator[Tensor]:
-        """The horizon of each video's neighbour; the last video's neighbour is the first."""
+        """The horizon of each video's neighbour; the last video's neighbour is the first.
+
+        Raises `UserError` for a data set of one video.
+        """
         order = sorted(episodes.keys)
         if len(order) < 2:
             raise UserError(

@@ -13,6 +13,7 @@ from benchmark.contract.conditioning import ACTIONS, ACTIONS_AND_POSES
 from benchmark.contract.data import Episodes
 from benchmark.contract.model import FrameSource
 from benchmark.contract.protocol import EvaluationProtocol
+from benchmark.sources.http_client import HttpModel
 from benchmark.sources.isolated import Bounds, IsolatedModel, NoRolloutError
 from benchmark.sources.loading import code_of, load_model, module_of, parse_model_args
 from benchmark.sources.predictions import Predictions
@@ -84,7 +85,10 @@ class IsolationFlags:
 
     @property
     def wanted(self) -> bool | None:
-        """Whether the model is to have a process of its own; None if its kind decides."""
+        """Whether the model is to have a process of its own; None if its kind decides.
+
+        Raises `UserError` for flags that do not fit.
+        """
         if self.no_isolate and (self.isolate or self.bounds != Bounds()):
             raise UserError("--no-isolate: --isolate, --timeout and --memory-limit ask for the contrary")
         if any(bound is not None and not bound > 0 for bound in (self.timeout, self.memory_limit)):
@@ -106,7 +110,10 @@ def load(
     compute: Compute,
     isolation: IsolationFlags,
 ) -> FrameSource:
-    """The model, in this process or in one of its own; close a `ScoredSource` that holds it."""
+    """The model, in this process or in one of its own; close a `ScoredSource` that holds it.
+
+    Raises `UserError` for flags that do not fit, and where it cannot be loaded.
+    """
     wanted = isolation.wanted
     is_served = spec.startswith("http://")
     if is_served and wanted:
@@ -135,7 +142,10 @@ def find_source(
         if flags.with_poses:
             raise UserError("--with-poses is for --predictions: a model says so itself, by `conditioning`")
         loaded = load(model, flags.arguments, episodes.world_id, compute, isolation)
-        code = loaded.code_sha256 if isinstance(loaded, IsolatedModel) else code_of(module_of(model))
+        if isinstance(loaded, (IsolatedModel, HttpModel)):
+            code = loaded.code_sha256
+        else:
+            code = code_of(module_of(model))
         return ScoredSource(
             model=loaded,
             spec=model,

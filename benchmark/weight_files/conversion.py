@@ -20,6 +20,7 @@ from torch import Tensor
 
 from benchmark.weight_files.tensor_files import SUFFIX, read_tensors
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import content_of, require_regular
 
 LPIPS_LAYERS = {
     "alexnet": (0, 3, 6, 8, 10),
@@ -39,6 +40,8 @@ def convert(network: str, paths: Sequence[Path]) -> dict[str, Tensor]:
     Raises `UserError` if they do not have them.
     """
     path = paths[0]
+    for one in paths:
+        require_regular(one)
     try:
         if path.suffix == SUFFIX:
             return read_tensors(path)
@@ -171,7 +174,7 @@ class ArrayUnpickler(pickle._Unpickler):
 
 def read_arrays(path: Path) -> Mapping[str, Any]:
     """The nested dict of arrays in a pickle."""
-    tree: Mapping[str, Any] = _values(ArrayUnpickler(io.BytesIO(path.read_bytes())).load())
+    tree: Mapping[str, Any] = _values(ArrayUnpickler(io.BytesIO(content_of(path))).load())
     return tree
 
 

@@ -123,6 +123,8 @@ def download(source: Source, revision: str, path: str, destination: Path, downlo
     """Bring one file of a source to `destination`; returns the commit that a Hub revision stands for.
 
     Further files are asked for by that commit, so that all are of one. Other sources have no revisions.
+
+    Raises `SourceError` where the source does not answer.
     """
     if source.address.startswith(PACKAGE):
         name = source.address.removeprefix(PACKAGE)

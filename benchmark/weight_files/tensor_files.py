@@ -10,6 +10,7 @@ from torch import Tensor
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
+from loopcraft.core.urls import require_regular
 
 SUFFIX = ".safetensors"
 
@@ -34,6 +35,7 @@ def write_tensors(path: Path, tensors: Tensors) -> None:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file; raises `UserError` if it is none."""
+    require_regular(path)
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except SafetensorError as error:

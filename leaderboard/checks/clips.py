@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from leaderboard.checks.findings import Finding, refused
 from leaderboard.entry.folder import Entry
 from loopcraft.core.errors import UserError
+from loopcraft.core.urls import content_of
 from loopcraft.video.h264 import frame_size, iterate_frames
 
 _AGAIN = "let python -m leaderboard.submit make the videos"
@@ -15,10 +16,10 @@ def check_clips(entry: Entry) -> Iterator[Finding]:
     horizon = entry.result.protocol.horizon
     _, height, width = entry.result.data.frame_shape
     for key, path in entry.videos.items():
-        if path.read_bytes()[4:8] != b"ftyp":
-            yield refused(f"the video of {key} is no MP4", _AGAIN)
-            continue
         try:
+            if content_of(path)[4:8] != b"ftyp":
+                yield refused(f"the video of {key} is no MP4", _AGAIN)
+                continue
             if frame_size(path) != (height, width):  # before anything is decoded
                 yield refused(
                     f"the video of {key} has frames of {frame_size(path)}, not {(height, width)}", _AGAIN

@@ -31,6 +31,11 @@ LEAST_AGREEMENT = 0.2
 def check_plausibility(result: Result, others: Sequence[Entry]) -> Iterator[Finding]:
     """What is impossible or strange, also beside `others`, the rows of the same table."""
     yield from _check_role(result)
+    if "; " in result.provenance.code:
+        yield marked(
+            f"its videos were scored by several versions of the code ({result.provenance.code[:200]})",
+            "score all in a new folder",
+        )
     yield from _check_ranges(result)
     if result.model.name != "ground-truth":
         yield from _check_unlike_truth(result)

@@ -16,6 +16,7 @@ from leaderboard.entry import limits
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import parse_json
+from loopcraft.core.urls import content_of
 
 FORMAT = "loopcraft-card"
 VERSION = 1
@@ -57,7 +58,7 @@ def read_card(path: Path) -> Card:
     """The card in a file; raises `UserError` with the first wrong field and what is expected there."""
     if path.stat().st_size > limits.MOST_CARD_BYTES:
         raise UserError(f"{path}: has more than {limits.MOST_CARD_BYTES} bytes; shorten it")
-    document = parse_json(path.read_bytes(), path, "a model card is JSON: docs/leaderboard.md shows one")
+    document = parse_json(content_of(path), path, "a model card is JSON: docs/leaderboard.md shows one")
     try:
         return decode_card(document)
     except SchemaError as error:

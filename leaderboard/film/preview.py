@@ -38,7 +38,10 @@ def preview_entries(runs: Sequence[Path], work: Path, taken: set[str]) -> list[E
 
 
 def preview_scenes(previews: Sequence[Entry], data: Path, work: Path) -> dict[str, dict[str, Path]]:
-    """The scenes of the videos that the previews hold, from their data set."""
+    """The scenes of the videos that the previews hold, from their data set.
+
+    Raises `UserError` for another data set.
+    """
     dataset = open_dataset(data)
     scenes: dict[str, dict[str, Path]] = {}
     for entry in previews:

@@ -9,7 +9,10 @@ from loopcraft.hub.errors import DATASET, plain_errors, require_name
 
 
 def propose(repository: str, folder: Path, entry_id: str) -> str:
-    """Open a pull request that adds the files of `folder` as `entry_id`; return a line with its address."""
+    """Open a pull request that adds the files of `folder` as `entry_id`; return a line with its address.
+
+    Raises `UserError` without a token.
+    """
     require_name(repository)
     if get_token() is None:
         raise UserError("no Hugging Face token; run `hf auth login` or set HF_TOKEN")

@@ -76,7 +76,10 @@ def _table_files(table: SiteTable, scenes: Mapping[str, Path]) -> dict[str, Cont
 
 
 def write_site(files: Mapping[str, Content], out: Path) -> None:
-    """Write the site into `out`, which is new, empty or holds an earlier one; what that had more goes."""
+    """Write the site into `out`, which is new, empty or holds an earlier one; what that had more goes.
+
+    Raises `UserError` for a folder with other files.
+    """
     listing = out / "site.json"
     if not listing.exists() and out.exists() and not all(is_passing(path) for path in out.iterdir()):
         raise UserError(f"{out}: holds other files; choose another --out")

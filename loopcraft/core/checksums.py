@@ -8,11 +8,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256, is_inside, parse_json, whole_file
-from loopcraft.core.urls import AnyPath
+from loopcraft.core.urls import AnyPath, content_of
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>[^\n]+)")
@@ -31,7 +33,7 @@ def read_sums(root: AnyPath) -> Sums:
         return {}
     found: Sums = {}
     for number, line in enumerate(
-        path.read_bytes().decode(errors="replace").removesuffix("\n").split("\n"), 1
+        content_of(path).decode(errors="replace").removesuffix("\n").split("\n"), 1
     ):
         match = _LINE.fullmatch(line)
         if match is None or not is_inside(match["name"]) or match["name"] in found:
@@ -70,13 +72,16 @@ def require_sha256(
 
 def read_bytes(root: AnyPath, name: str) -> bytes:
     """The content of a file; raises `UserError` where it is not what SHA256SUMS says."""
-    content = (root / name).read_bytes()
+    content = content_of(root / name)
     require_sha256(root / name, content, read_sums(root).get(name))
     return content
 
 
 def require_file(root: AnyPath, name: str) -> None:
-    """The check of `read_bytes` alone, for a file that is too large for memory."""
+    """The check of `read_bytes` alone, for a file that is too large for memory.
+
+    Raises `UserError` for another content.
+    """
     expected = read_sums(root).get(name)
     if expected is not None and file_sha256(root / name) != expected:
         raise UserError(f"{root / name}: not what its SHA-256 in {SUMS} says; {_REMEDY}")
@@ -98,4 +103,14 @@ def arrays_sha256(said: Any, arrays: Mapping[str, Array]) -> str:
     digest = hashlib.sha256(json_sha256([said, shapes]).encode())
     for name in sorted(arrays):
         digest.update(arrays[name][2])
+    return digest.hexdigest()
+
+
+@cache
+def sources_sha256(*rooms: str) -> str:
+    """The SHA-256 over the Python sources of some of our packages: where it differs, so may their numbers."""
+    root = Path(__file__).parents[2]
+    digest = hashlib.sha256()
+    for path in sorted(path for room in rooms for path in (root / room).rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()} {file_sha256(path)}\n".encode())
     return digest.hexdigest()

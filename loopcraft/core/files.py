@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from loopcraft.core.errors import UserError
-from loopcraft.core.urls import AnyPath, UrlPath, require_folder
+from loopcraft.core.urls import AnyPath, UrlPath, content_of, require_folder, require_regular
 
 LOCK = ".lock"
 """The file that a command locks in a folder while it writes there; see writing.py."""
@@ -148,7 +148,7 @@ def encode_json(value: Any) -> bytes:
 
 def read_json(path: AnyPath) -> Any:
     """Read a JSON file; raises `UserError` when it does not parse."""
-    return parse_json(path.read_bytes(), path)
+    return parse_json(content_of(path), path)
 
 
 def parse_json(text: bytes, place: str | AnyPath, remedy: str = "restore it or make it again") -> Any:
@@ -163,5 +163,6 @@ def file_sha256(path: AnyPath) -> str:
     """The file's SHA-256 in hexadecimal."""
     if isinstance(path, UrlPath):  # in one request
         return hashlib.sha256(path.read_bytes()).hexdigest()
+    require_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -26,6 +27,8 @@ _HUB = "hf"
 BLOCK_BYTES = 1 << 18
 """What is asked for at a time: a second or so of video at 256 x 256."""
 _LISTED_AT_ONCE = 1000
+_MOST_IN_MEMORY = 1 << 30
+"""The largest file that is read at once. An index of 200,000 episodes has 14 MB."""
 _OF_PATTERNS = "*?[]"
 """Characters by which fsspec takes a name for a pattern, where it takes several names."""
 
@@ -156,6 +159,25 @@ COPY = "reads this from folders; copy it to one"
 """What a command does, to which `require_folder` refuses an address that is read."""
 
 
+def require_regular(path: AnyPath) -> None:
+    """Raise `UserError` for a pipe, socket or device, which can be waited for or read without end.
+
+    Of what strangers hand over, nothing is opened before this was asked.
+    """
+    if isinstance(path, Path):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a folder is an error of its own
+            raise UserError(f"{path}: is no regular file but a pipe, socket or device; put a file there")
+
+
+def content_of(path: AnyPath) -> bytes:
+    """All that a stranger's file holds; raises `UserError` for what is no regular file, or above 1 GiB."""
+    require_regular(path)
+    if isinstance(path, Path) and path.stat().st_size > _MOST_IN_MEMORY:
+        raise UserError(f"{path}: is too large to be such a file (above 1 GiB); restore it or make it again")
+    return path.read_bytes()
+
+
 def existing(root: AnyPath, names: Sequence[str]) -> set[str]:
     """Those of `names` that are files below `root`; at an address a folder is listed once for all of them."""
     if isinstance(root, Path):
@@ -169,7 +191,7 @@ def existing(root: AnyPath, names: Sequence[str]) -> set[str]:
 def read_files(root: AnyPath, names: Sequence[str]) -> Mapping[str, bytes]:
     """The content of small files below `root`; from an address many at a time."""
     if isinstance(root, Path) or not names:
-        return {name: (root / name).read_bytes() for name in names}
+        return {name: content_of(root / name) for name in names}
     with _plain_errors(root):
         fs, _ = _place(root)
         places = [fs._strip_protocol(str(root / name)) for name in names]

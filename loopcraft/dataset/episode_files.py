@@ -15,9 +15,9 @@ from jaxtyping import Float32, Int32
 from loopcraft.core.checksums import add_sums, read_bytes, read_json, require_file, require_sha256, sums_of
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import encode_json, is_key, whole_file
-from loopcraft.core.urls import AnyPath
+from loopcraft.core.urls import AnyPath, content_of
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST, STATE_COLUMNS
-from loopcraft.dataset.parquet_damage import plain_damage, read_columns, read_whole_table
+from loopcraft.dataset.parquet_damage import plain_damage, read_parquet
 
 ITS_SUM = "its SHA-256"
 AGAIN = "delete it and make it again"
@@ -81,7 +81,7 @@ def read_table(root: AnyPath, columns: Collection[str] | None = None) -> pa.Tabl
         require_file(root, EPISODES)
     source = path.open("rb") if is_stream else io.BytesIO(read_bytes(root, EPISODES))
     with source, plain_damage(f"{path}: not a readable table", "restore it"):
-        table = read_whole_table(source.read()) if columns is None else read_columns(source, columns)
+        table = read_parquet(source, columns)
         keys, frames = table["key"], table["frames"]
         is_text = pa.types.is_string(keys.type) or pa.types.is_large_string(keys.type)
         if not is_text or keys.null_count or pc.count_distinct(keys).as_py() != len(keys):
@@ -100,7 +100,7 @@ def rows_of_keys(table: pa.Table, keys: Iterable[str] | pa.Array) -> pa.Array:
 
 def read_states(path: AnyPath, num_frames: int, sha256: str | None = None) -> Float32[np.ndarray, "T 6"]:
     """An episode's states. Raises `UserError` where the file is damaged or of another length."""
-    data = path.read_bytes()
+    data = content_of(path)
     require_sha256(path, data, sha256, ITS_SUM, AGAIN)
     try:
         states: Float32[np.ndarray, "T 6"] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Literal
 
-from loopcraft.core.checksums import read_json
+from loopcraft.core.checksums import read_json, sources_sha256
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.urls import AnyPath
@@ -30,7 +30,8 @@ def versions() -> dict[str, str]:
     import av  # a recipe that only plans episodes does without
 
     codec = ".".join(str(part) for part in av.library_versions["libavcodec"])
-    return {name: metadata.version(name) for name in _DECIDING_PACKAGES} | {"libavcodec": codec}
+    packages = {name: metadata.version(name) for name in _DECIDING_PACKAGES}
+    return {**packages, "libavcodec": codec, "sources": sources_sha256("loopcraft")[:16]}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from jaxtyping import Shaped
 
 from loopcraft.core.checksums import require_sha256
 from loopcraft.core.errors import UserError
-from loopcraft.core.urls import AnyPath
+from loopcraft.core.urls import AnyPath, content_of
 from loopcraft.dataset.mask_codes import DTYPES, Codes, Masks, codes_of, masks_of, pack, unpack
 
 __all__ = ["AGAIN", "DTYPES", "SUFFIX", "Masks", "encode_codes", "encode_masks", "read_masks", "spread"]
@@ -38,7 +38,7 @@ def read_masks(
 
     Nothing is unpacked before its shape is known: H x W is at most `most_pixels`, those of a frame.
     """
-    data = path.read_bytes()
+    data = content_of(path)
     require_sha256(path, data, sha256, remedy=AGAIN)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:

@@ -8,6 +8,7 @@ with index.json and 000/000.mp4). Files lie in the Hub's cache (`HF_HOME`).
 """
 
 import hashlib
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from loopcraft.dataset.catalog import CATALOG, Configuration, decode_catalog, pr
 from loopcraft.dataset.episode_files import fingerprint, write_index
 from loopcraft.dataset.layout import EPISODES, INDEX, MANIFEST
 from loopcraft.dataset.mask_files import SUFFIX, encode_masks
-from loopcraft.dataset.parquet_damage import plain_damage, read_whole_table
+from loopcraft.dataset.parquet_damage import plain_damage, read_parquet
 from loopcraft.dataset.shards import Content, read_row
 from loopcraft.hub.cache import require_hubs_sum
 from loopcraft.hub.errors import DATASET, plain_errors, require_name
@@ -115,7 +116,10 @@ def _footer(path: str) -> pq.FileMetaData:
 
 
 def open_mirror(address: str | Path) -> tuple[Path, Source]:
-    """The folder that stands for `address`, with its index and table, and the source of its episodes."""
+    """The folder that stands for `address`, with its index and table, and the source of its episodes.
+
+    Raises `UserError` for an address or a configuration that is none.
+    """
     match = _ADDRESS.fullmatch(str(address))
     if match is None:
         raise UserError(
@@ -182,7 +186,7 @@ def _located_table(repository: _Repository, found: Configuration) -> tuple[pa.Ta
         content = path.read_bytes()
         if found.table_sha256 not in (None, hashlib.sha256(content).hexdigest()):
             raise ValueError("it is not what its SHA-256 says")
-        table = read_whole_table(content)
+        table = read_parquet(io.BytesIO(content))
         columns: dict[str, list[Any]] = table.select(list(_LOCATED)).to_pydict()
         _check_places(columns, [shard.episodes for shard in found.shards])
         if fingerprint(zip(*(columns[name] for name in _SUMMED), strict=True)) != found.fingerprint:

@@ -3,7 +3,6 @@
 A text that is no UTF-8 passes its reader, and ends the process in a library that trusts it.
 """
 
-import io
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -32,20 +31,13 @@ def plain_damage(what: str, remedy: str) -> Iterator[None]:
         raise UserError(f"{what} ({' '.join(str(error).split())}); {remedy}") from error
 
 
-def read_whole_table(content: bytes) -> pa.Table:
-    """The table in a Parquet file, every value checked. Raises what `plain_damage` makes a sentence of."""
-    table = pq.read_table(io.BytesIO(content))
-    table.validate(full=True)
-    return table
+def read_parquet(source: BinaryIO, columns: Collection[str] | None = None) -> pa.Table:
+    """A Parquet file's table, or those of some `columns` that there are; the others are checked as well.
 
-
-def read_columns(source: BinaryIO, columns: Collection[str]) -> pa.Table:
-    """Those of some `columns` that there are; of all others one row group at a time is read and checked too.
-
-    Read in this thread: see shards.py.
+    One row group at a time, in this thread: see shards.py. Raises what `plain_damage` makes a sentence of.
     """
     file = pq.ParquetFile(source)
-    names = [name for name in file.schema_arrow.names if name in columns]
+    names = [name for name in file.schema_arrow.names if columns is None or name in columns]
     groups = [file.schema_arrow.empty_table().select(names)]
     for number in range(file.num_row_groups):
         group = file.read_row_group(number, use_threads=False)

@@ -53,7 +53,10 @@ def episode_job(root: Path, recipe: Recipe, draws: Draws) -> Callable[[World, in
 
 
 def make_episode(world: World, index: int, *, root: Path, recipe: Recipe, draws: Draws | None) -> None:
-    """Record episode `index`, and mark it as finished by its row."""
+    """Record episode `index`, and mark it as finished by its row.
+
+    Raises `UserError` where it cannot be played.
+    """
     key = episode_key(index)
     plans = (
         [draw_train_episode(recipe, index, attempt) for attempt in range(TRAIN_ATTEMPTS)]
@@ -99,7 +102,10 @@ def are_chosen(root: Path, recipe: Recipe) -> bool:
 
 
 def adopt_best(root: Path, recipe: Recipe) -> None:
-    """Make the candidates that walked furthest the episodes of `root`, where that is not done yet."""
+    """Make the candidates that walked furthest the episodes of `root`, where that is not done yet.
+
+    Raises `UserError` where too many could not be played.
+    """
     assert recipe.candidates is not None
     folder = root / _CANDIDATES
     rows = read_rows(folder, map(episode_key, range(recipe.candidates)))

@@ -7,8 +7,9 @@ is BT.601, limited range, tagged as such, so FFmpeg, torchcodec, OpenCV and brow
 Lossless files hold RGB (x264's High 4:4:4 Predictive profile, quantiser 0): every reader built on FFmpeg's
 software decoder opens them; browsers and the hardware decoders of graphics cards do not.
 
-Reading takes any file that FFmpeg reads, however its frames are grouped or timed: frames are counted. From an
-address (`UrlPath`) it fetches the file's table of contents and the stretches that are decoded.
+Reading takes MP4, MOV, Matroska, WebM, AVI, MPEG-TS and bare H.264, with any codec of FFmpeg's, however their
+frames are grouped or timed: frames are counted. Texts that name other files are not read. From an address
+(`UrlPath`) it fetches the file's table of contents and the stretches that are decoded.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +29,7 @@ from jaxtyping import UInt8
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
-from loopcraft.core.urls import AnyPath, UrlPath
+from loopcraft.core.urls import AnyPath, UrlPath, require_regular
 from loopcraft.video import frame_index
 from loopcraft.video.yuv import Image, Plane, rgb_to_yuv420, yuv420_to_rgb
 
@@ -47,6 +48,8 @@ _BT601_OR_UNSTATED = (2, 5, 6)
 
 _NOT_ITS_CONTENT = (FileNotFoundError, PermissionError, IsADirectoryError)
 
+_CONTAINERS = {"format_whitelist": "mov,matroska,avi,mpegts,h264"}
+"""As FFmpeg calls them. Others are texts that name files and addresses, which it would open."""
 _ANY_TITLE: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Lets titles be other than UTF-8; from 19 on PyAV does so by itself, and has no such argument."""
 
@@ -166,10 +169,11 @@ def _for_ffmpeg(path: Path) -> str:
 @contextmanager
 def _opened(path: AnyPath) -> Iterator[InputContainer]:
     """The file open for reading; what FFmpeg finds wrong with it becomes a `UserError`."""
+    require_regular(path)
     try:
         with (
             path.open("rb") if isinstance(path, UrlPath) else nullcontext(_for_ffmpeg(path)) as file,
-            av.open(file, "r", **_ANY_TITLE) as container,
+            av.open(file, "r", container_options=_CONTAINERS, **_ANY_TITLE) as container,
         ):
             codec = container.streams.video[0].codec_context
             if codec is None:

@@ -59,7 +59,10 @@ def select_walk(
     num_candidates: int = NUM_CANDIDATES,
     num_lowest: int = NUM_LOWEST,
 ) -> SelectedWalk:
-    """Draw candidate walks and choose uniformly among those whose rest comes closest to their context."""
+    """Draw candidate walks and choose uniformly among those whose rest comes closest to their context.
+
+    Raises `ValueError` for numbers among which there is no choice.
+    """
     if not 0 < num_context < num_ticks or not 0 < num_lowest <= num_candidates:
         raise ValueError(
             f"cannot choose among the {num_lowest} lowest of {num_candidates} walks "
@@ -99,7 +102,10 @@ def distance_walked(positions: Float[np.ndarray, "T 3"]) -> float:
 
 
 def select_most_distant(distances: Float[np.ndarray, " N"], keep: int) -> Int64[np.ndarray, " keep"]:
-    """The indices, ascending, of the `keep` largest distances; of equal ones the earlier stays."""
+    """The indices, ascending, of the `keep` largest distances; of equal ones the earlier stays.
+
+    Raises `ValueError` for more than there are.
+    """
     if not 0 <= keep <= len(distances):
         raise ValueError(f"cannot keep {keep} of {len(distances)} episodes")
     return np.sort(np.argsort(-distances, kind="stable")[:keep])

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from loopcraft.core.checksums import arrays_sha256
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
+from loopcraft.core.urls import require_regular
 from models.checkpoints.quantize import SCALE, from_int8
 
 FORMAT = "loopcraft-model"
@@ -114,6 +115,7 @@ def header_of(metadata: dict[str, str] | None, path: str | Path) -> dict[str, An
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    require_regular(path)
     try:
         with safe_open(path, framework="pt") as file:
             yield file
@@ -122,7 +124,11 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def read_published(path: Path) -> Weights:
-    """The model's weights in one of the published .ckpt files, under their published names."""
+    """The model's weights in one of the published .ckpt files, under their published names.
+
+    Raises `UserError` for a file that is none.
+    """
+    require_regular(path)
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         weights: Weights = stored["model"]

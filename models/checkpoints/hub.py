@@ -73,7 +73,10 @@ def fetch_first(address: str, names: Sequence[str]) -> Path | None:
 
 
 def fetch(file: HubFile) -> Path:
-    """The local path of a Hub file, downloaded once and kept in the Hub's own cache."""
+    """The local path of a Hub file, downloaded once and kept in the Hub's own cache.
+
+    Raises `UserError` where it cannot be fetched.
+    """
     try:
         from huggingface_hub import hf_hub_download
 

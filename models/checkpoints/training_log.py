@@ -7,6 +7,7 @@ from typing import Any
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import parse_json, whole_file
+from loopcraft.core.urls import content_of
 
 
 class Journal:
@@ -38,7 +39,7 @@ class Journal:
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The records of a log, without a last line that is torn; raises `UserError` for what is no log."""
-    records = [parse_json(line, path) for line in path.read_bytes().split(b"\n")[:-1]]
+    records = [parse_json(line, path) for line in content_of(path).split(b"\n")[:-1]]
     for number, record in enumerate(records, 1):
         if not _is_record(record):
             raise UserError(f"{path}: not the log of a training run (line {number}); move it away")

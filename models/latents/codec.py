@@ -41,7 +41,10 @@ class FrameCodec:
 
     @torch.no_grad()
     def encode(self, frames: UInt8[Tensor, "B T 3 H W"]) -> Pyramid:
-        """The float32 latents of all levels of the space."""
+        """The float32 latents of all levels of the space.
+
+        Raises `UserError` for frames of another type or shape.
+        """
         if tuple(frames.shape[2:]) != self.frame_shape or frames.dtype != torch.uint8:
             raise UserError(
                 f"the model takes uint8 frames of {self.frame_shape}, and got "

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
+from loopcraft.core.urls import require_regular
 from models.networks.tokens import Grid
 
 ACTION_COLUMNS = 6
@@ -54,7 +55,10 @@ def read_pyramid(
     stop: int | None = None,
     first_level: int = 0,
 ) -> tuple[FrameLatents, Float32[np.ndarray, "T 6"]]:
-    """Frames `start` to `stop` - 1 of a file that holds `num_frames`, from `first_level` on."""
+    """Frames `start` to `stop` - 1 of a file that holds `num_frames`, from `first_level` on.
+
+    Raises `UserError` for frames or levels that are not there, and for a damaged file.
+    """
     stop = num_frames if stop is None else stop
     if not (0 <= start <= stop <= num_frames and 0 <= first_level < grid.levels):
         raise UserError(
@@ -62,6 +66,7 @@ def read_pyramid(
             f"{grid.levels} levels"
         )
     sizes = [num_frames * record_bytes(grid, level) for level in range(grid.levels)]
+    require_regular(path)
     if (size := path.stat().st_size) != sum(sizes):
         raise UserError(
             f"{path}: has {size} bytes, but {num_frames} frames of this shape take {sum(sizes)}; fetch it "
@@ -89,10 +94,14 @@ def write_frames(path: Path, blobs: Sequence[bytes]) -> None:
 
 
 def read_frames(path: Path, num_frames: int, start: int = 0, stop: int | None = None) -> list[bytes]:
-    """Blobs `start` to `stop` - 1 of a file that holds `num_frames`."""
+    """Blobs `start` to `stop` - 1 of a file that holds `num_frames`.
+
+    Raises `UserError` for blobs that are not there, and for a damaged file.
+    """
     stop = num_frames if stop is None else stop
     if not 0 <= start <= stop <= num_frames:
         raise UserError(f"{path}: no blobs {start} to {stop}; it holds {num_frames}")
+    require_regular(path)
     with path.open("rb") as file:
         raw = file.read(8 * num_frames)
         header = np.frombuffer(raw[: len(raw) // 8 * 8], "<u8").tolist()

@@ -28,7 +28,7 @@ from loopcraft.core.checksums import add_sums, read_json, sums_of
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import encode_json, is_inside, whole_file
-from loopcraft.core.urls import AnyPath, path_at
+from loopcraft.core.urls import AnyPath, path_at, require_regular
 from loopcraft.core.writing import copies_of
 from loopcraft.dataset.layout import INDEX, STATE_COLUMNS
 from models.latents.pyramid_files import read_pyramid
@@ -97,10 +97,13 @@ class OwnLatents:
     def read(
         self, key: str, start: int = 0, stop: int | None = None, *, first_level: int = 0
     ) -> tuple[list[Float[Tensor, "T _ C"]], Float32[np.ndarray, "T 6"]]:
-        """Latents from `first_level` on, and states, of frames `start` to `stop` - 1: one slice a level."""
+        """Latents from `first_level` on, and states, of frames `start` to `stop` - 1: one slice a level.
+
+        Raises `UserError` for a damaged file.
+        """
         name = video_name(key)
         try:
-            with copies_of(self.root, [name]) as folder, safe_open(folder / name, framework="pt") as file:
+            with copies_of(self.root, [name]) as folder, _opened(folder / name) as file:
                 self._check(file, self.num_frames[key])
                 levels = [
                     file.get_slice(f"level{level}")[start:stop]
@@ -110,6 +113,8 @@ class OwnLatents:
                 if ROW_SUMS in file.keys():  # noqa: SIM118
                     sums = file.get_slice(ROW_SUMS)[start:stop, first_level:]
                     self._check_rows(key, first_level, [*levels, states], sums)
+        except UserError:
+            raise
         except (SafetensorError, ValueError) as error:
             raise UserError(
                 f"{self.root / name}: not a whole file ({error}); delete it and encode again"
@@ -166,6 +171,8 @@ def open_latents(root: str | AnyPath, published_grid: Grid | None = None) -> Lat
     """Open a folder of either format, or latents of ours at an address.
 
     `published_grid` is the shape of .pyramid files (None: the paper's).
+
+    Raises `UserError` for a folder without an index.
     """
     root = path_at(root)
     names = [name for name in (INDEX, PUBLISHED_INDEX) if (root / name).is_file()]
@@ -180,6 +187,12 @@ def open_latents(root: str | AnyPath, published_grid: Grid | None = None) -> Lat
     return OwnLatents(
         root=root, grid=manifest.grid, num_frames=num_frames, autoencoder_sha256=manifest.autoencoder_sha256
     )
+
+
+def _opened(path: Path) -> Any:
+    """The file, to be read slice by slice."""
+    require_regular(path)
+    return safe_open(path, framework="pt")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,6 +56,8 @@ def millivid(windows: Sequence[int], extra_budget: int, tokens_at_0: int = 256, 
     `windows` holds the window length in frames of every level, finest first; `extra_budget` tokens a level of
     older context keep all steps equally large. In a `nested` plan, which is ours, what is read at one level
     is read at all coarser ones too.
+
+    Raises `UserError` for windows of which one does not divide the next.
     """
     levels = len(windows)
     if any(coarse % fine for fine, coarse in itertools.pairwise(windows)):

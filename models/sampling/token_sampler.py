@@ -64,7 +64,7 @@ def keyed_noise(seeds: Sequence[int]) -> Noise:
 
 
 def require_context(latents: Float[Tensor, "B T n C"], needed: int) -> int:
-    """The number of context frames, which must suffice."""
+    """The number of context frames, which must suffice; raises `UserError` for fewer."""
     if latents.shape[1] < needed:
         raise UserError(f"the model needs {needed} context frames, and got {latents.shape[1]}")
     return latents.shape[1]

@@ -18,6 +18,7 @@ import torch
 from loopcraft.core.cli import describe_os_error
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import whole_file
+from loopcraft.core.urls import require_regular
 from models.checkpoints.format import read_checkpoint, save_checkpoint
 from models.train.config import TrainingConfig, differences
 from models.train.trainer import Trainer
@@ -109,6 +110,7 @@ def read_state(out: Path, config: TrainingConfig) -> dict[str, Any] | None:
 
 def _load(path: Path) -> Any:
     """What the file holds, every byte checked; raises `UserError` where it is damaged."""
+    require_regular(path)
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

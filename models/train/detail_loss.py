@@ -56,7 +56,10 @@ class Lpips:
 
 
 def load_vgg(network: nn.Module, path: Path) -> None:
-    """Fill LPIPS's VGG from a file of torchvision's vgg16 names, or from a folder of fetched weights."""
+    """Fill LPIPS's VGG from a file of torchvision's vgg16 names, or from a folder of fetched weights.
+
+    Raises `UserError` for a file that does not hold them.
+    """
     remedy = (
         "give the folder that python -m benchmark.weights fetch --only vgg16 --to DIR made, or torchvision's "
         "vgg16 weights, or leave --vgg out"

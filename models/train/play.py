@@ -31,7 +31,10 @@ class Flags:
 
 
 def play(flags: Flags) -> None:
-    """Play one episode here, which compiles all kernels, and the others in processes that inherit them."""
+    """Play one episode here, which compiles all kernels, and the others in processes that inherit them.
+
+    Raises `UserError` for data that are no world.
+    """
     if not is_world(flags.data):
         raise UserError(f"--data {flags.data}: is no world; name one, as in plaza-v1")
     recipe = Recipe(

@@ -169,7 +169,10 @@ def _folder_of(checkpoint: str) -> Path:
 
 
 def find_weights(stem: str, checkpoint: str) -> Stored:
-    """The weights called `stem`: STEM.safetensors or a published file in a folder, or on the Hub."""
+    """The weights called `stem`: STEM.safetensors or a published file in a folder, or on the Hub.
+
+    Raises `UserError` where there are none.
+    """
     published = PUBLISHED.get(stem)
     if checkpoint == "published":
         if published is None:

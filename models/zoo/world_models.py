@@ -52,7 +52,10 @@ class VideoRollout:
         *,
         seeds: Sequence[int],
     ) -> Iterator[Float[Tensor, "B n 3 H W"]]:
-        """Generate the horizon, handing out frames as soon as their finest latents are there."""
+        """Generate the horizon, handing out frames as soon as their finest latents are there.
+
+        Raises `UserError` for actions that are none, and for numbers of videos that differ.
+        """
         if actions.is_floating_point() or not len(context) == len(actions) == len(seeds):
             raise UserError(
                 f"a rollout takes whole-number actions and as many videos as seeds, and got {actions.dtype} "
@@ -156,6 +159,8 @@ def build_rollout(
     """The model called `name`, with weights as `WeightSource` says; what is None is as the preset has it.
 
     `world` is that of the data (the benchmark gives it): it chooses among the sets in the box.
+
+    Raises `UserError` for an unknown precision.
     """
     if precision not in get_args(Precision):
         raise UserError(f"precision {precision!r}: choose one of {', '.join(get_args(Precision))}")

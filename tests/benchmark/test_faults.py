@@ -15,6 +15,7 @@ import torch
 
 from benchmark import recall, run
 from benchmark.contract.model import ContractError
+from benchmark.harness import evaluation, provenance
 from benchmark.harness.crashes import take_crash
 from benchmark.harness.score import VideoScores, write_scores
 from benchmark.harness.score_files import damage_of
@@ -317,6 +318,38 @@ def test_damaged_scores_are_made_again(data, whole, tmp_path, capsys) -> None:
         assert result.metrics == expected.metrics
         made_again += f"{path}: damaged (" in capsys.readouterr().err
     assert made_again > 15
+
+
+def test_scores_of_another_run_are_made_again(data, whole, tmp_path, capsys) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    score("other-video", data, tmp_path / "other")
+    place = "scores/000/001.safetensors"
+    shutil.copyfile(tmp_path / "other" / place, out / place)
+    result = score("copy-last", data, out)
+    assert result is not None
+    assert result.metrics == read_result(whole / "result.json").metrics
+    assert (
+        f"{out / place}: damaged (it is of another run); the video is scored again" in capsys.readouterr().err
+    )
+
+
+def test_a_run_by_two_versions_of_the_code_says_so(data, whole, tmp_path, monkeypatch, capsys) -> None:
+    out, here = tmp_path / "out", read_result(whole / "result.json").provenance
+    with monkeypatch.context() as old:
+        old.setattr(provenance, "code_version", lambda: "0.0")
+        old.setattr(provenance, "sources_sha256", lambda *rooms: "0" * 64)
+        old.setattr(evaluation, "origin_here", provenance.origin_here.__wrapped__)
+        score("copy-last", data, out, "--max-videos", "2")
+    capsys.readouterr()
+    result = score("copy-last", data, out)
+    assert result is not None
+    assert result.provenance.code == f"0.0; {here.code}"
+    said = capsys.readouterr().err
+    assert "warning: other code or packages (0.0) than these (" in said
+    assert "made the scores of 2 of the videos" in said
+    assert score("copy-last", data, tmp_path / "new").provenance.code == here.code  # type: ignore[union-attr]
+    assert "other code" not in capsys.readouterr().err
 
 
 def test_no_damage_of_a_header_is_a_traceback(whole, tmp_path) -> None:

@@ -178,8 +178,11 @@ def test_a_model_whose_file_has_changed_is_another_one(
 
 
 def test_a_failed_video_is_tried_again_when_told_to(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no video was scored; .*: shade raised TypeError: "):
+    with pytest.raises(UserError, match=r"no video was scored; .*: shade raised TypeError: ") as caught:
         benchmark.evaluate(Shade("dark"), data, **MINI, out=tmp_path)  # type: ignore[arg-type]
+    (note,) = caught.value.__notes__
+    assert note.startswith("Traceback (most recent call last):\n")
+    assert "in rollout\n" in note
     mended = benchmark.evaluate(Shade(30), data, **MINI, out=tmp_path, resume=True, retry_failed=True)
     assert len(mended.data.keys) == 2
 

@@ -201,8 +201,8 @@ def test_a_failing_video_is_named_and_the_others_are_scored(data, tmp_path, batc
     assert re.search(r"scoring: 3 of 3 videos, 1 failed, .* videos/s, took", said)
     assert f"1 of 3 videos are left out; tracebacks are in {out / 'failures'}" in said
     traceback = (out / "failures" / "000" / "001.txt").read_text()
-    assert "Traceback" in traceback
-    assert "in rollout" in traceback
+    assert "\n\nTraceback (most recent call last):\n" in traceback
+    assert re.findall(r", line \d+, in (\w+)", traceback) == ["rollout"]  # the model's own frames
 
 
 def test_failed_videos_are_tried_again_when_asked(data, tmp_path, monkeypatch, capsys) -> None:

@@ -20,6 +20,7 @@ from loopcraft import generate
 from loopcraft.core import files
 from loopcraft.core.errors import UserError
 from loopcraft.core.writing import writing_to
+from loopcraft.dataset import manifest as manifests
 from loopcraft.dataset.audit import FLAGS
 from loopcraft.executors.local import LocalExecutor
 from loopcraft.generation import plan
@@ -234,6 +235,13 @@ def test_a_folder_of_other_versions_is_refused_unless_all_is_there(
     make(tmp_path, recipe())
     (tmp_path / "000" / "000.npy").unlink()
     with pytest.raises(UserError, match=r"was begun with loopcraft .* and this is None; go on with the same"):
+        make(tmp_path, recipe())
+
+
+def test_a_folder_begun_by_other_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, recipe(), shard="1/2")
+    monkeypatch.setattr(manifests, "sources_sha256", lambda *rooms: "0" * 64)
+    with pytest.raises(UserError, match=r"begun with sources \w{16}, and this is 0{16}; go on with the same"):
         make(tmp_path, recipe())
 
 

@@ -68,6 +68,8 @@ def simulate(
     less than T if the player came within `margin_blocks` (at least 2) of a side of the array: poses from
     there on are NaN, and the caller plays again in a larger box. Otherwise poses do not depend on the box.
     `blocks[0, 0, 0]` is the cell at (x0, 0, z0); below y = 0 its lowest layer goes on, above is air.
+
+    Raises `ValueError` for a yaw between two turns.
     """
     x, y, z, yaw_deg = start
     if yaw_deg % TURN_DEGREES_PER_TICK != 0:

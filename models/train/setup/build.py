@@ -13,7 +13,7 @@ from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.core.urls import path_at
 from loopcraft.core.writing import writing_to
 from models.latents.codec import FrameCodec
-from models.latents.store import OwnLatents, open_latents
+from models.latents.store import Latents, OwnLatents, open_latents
 from models.networks.autoencoder import Autoencoder, AutoencoderConfig
 from models.networks.tokens import Grid, LatentSpace
 from models.train.checkpoint import read_state
@@ -85,20 +85,12 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
 def _build_video(flags: VideoFlags, processes: Processes) -> Run:
     flags.sizes.model(flags.model)  # refuses an unknown model before anything is read
     autoencoder, sha256 = _load_autoencoder(flags)
-    is_latent = not is_world(flags.data) and holds_latents(path_at(flags.data))
     size = flags.sizes.frame_size if autoencoder is None else autoencoder.config.frame_size
     model = flags.sizes.model(flags.model, size)
     grid = model.autoencoder.grid if autoencoder is None else autoencoder.grid
-    if is_latent:
-        refuse_world_flags(flags)
-        latents = open_latents(flags.data, grid)
+    latents = _open_latents(flags, grid, sha256)
+    if latents is not None:
         grid = latents.grid
-        if isinstance(latents, OwnLatents) and autoencoder is not None:
-            _require_same_autoencoder(flags, latents, sha256)
-    elif autoencoder is None:
-        raise UserError(
-            f"--data {flags.data} holds frames: give the --autoencoder that turns them into latents"
-        )
     _require_levels(model, grid, flags)
     space, used = model.video.space, grid.coarser(model.video.space.finest)
     plan = model.video.plan.build(used) if isinstance(model.video, TokenModelConfig) else None
@@ -106,15 +98,7 @@ def _build_video(flags: VideoFlags, processes: Processes) -> Run:
         network = model.video.network(grid)
     initial = begin_with(network, flags.begin_with)
     objective = video_objective(network, plan, used, flags.context_dropout, flags.context_noise)
-    source: EpisodeSource
-    if is_latent:
-        source = LatentEpisodes(latents, min_frames=objective.clip_length, seed=flags.seed)
-    else:
-        source, found = open_frames(flags, flags.model, objective.clip_length, size)
-        if found != size:
-            raise UserError(
-                f"--data {flags.data} has frames of {found}, and the autoencoder takes {size}; choose another"
-            )
+    source = _episodes(flags, latents, objective.clip_length, size)
     config = make_config(
         flags,
         processes,
@@ -139,9 +123,39 @@ def _build_video(flags: VideoFlags, processes: Processes) -> Run:
         state=state,
         objective=objective,
         source=source,
-        keep=_selector(space, grid, processes) if is_latent else _encoder(codec, processes),
+        keep=_encoder(codec, processes) if latents is None else _selector(space, grid, processes),
         draw=None if codec is None else _rollout_picture(model, codec),
     )
+
+
+def _open_latents(flags: VideoFlags, grid: Grid, sha256: str | None) -> Latents | None:
+    """The latents that --data names, made by the autoencoder of that SHA-256; None where it has frames."""
+    if is_world(flags.data) or not holds_latents(path_at(flags.data)):
+        if flags.autoencoder is None:
+            raise UserError(
+                f"--data {flags.data} holds frames: give the --autoencoder that turns them into latents"
+            )
+        return None
+    refuse_world_flags(flags)
+    latents = open_latents(flags.data, grid)
+    if isinstance(latents, OwnLatents) and sha256 not in (None, latents.autoencoder_sha256):
+        raise UserError(
+            f"--autoencoder {flags.autoencoder} did not make the latents in {flags.data}; give the one that "
+            "did"
+        )
+    return latents
+
+
+def _episodes(flags: VideoFlags, latents: Latents | None, clip_length: int, size: int) -> EpisodeSource:
+    """Episodes of latents, or of frames as large as the autoencoder takes them."""
+    if latents is not None:
+        return LatentEpisodes(latents, min_frames=clip_length, seed=flags.seed)
+    source, found = open_frames(flags, flags.model, clip_length, size)
+    if found != size:
+        raise UserError(
+            f"--data {flags.data} has frames of {found}, and the autoencoder takes {size}; choose another"
+        )
+    return source
 
 
 def require_patches(config: AutoencoderConfig) -> None:
@@ -208,14 +222,6 @@ def _load_autoencoder(flags: VideoFlags) -> tuple[Autoencoder | None, str | None
     if flags.autoencoder is None:
         return None, None
     return load_autoencoder(flags.model, WeightSource(checkpoint=flags.autoencoder))
-
-
-def _require_same_autoencoder(flags: VideoFlags, latents: OwnLatents, sha256: str | None) -> None:
-    if latents.autoencoder_sha256 != sha256:
-        raise UserError(
-            f"--autoencoder {flags.autoencoder} did not make the latents in {flags.data}; give the one that "
-            "did"
-        )
 
 
 def _copy_autoencoder(flags: VideoFlags) -> None:

@@ -14,7 +14,10 @@ WORLD_ONLY = ("resolution", "episode_frames", "episode_cache")
 def open_frames(
     flags: Flags, model: str, min_frames: int, size: int | None = None
 ) -> tuple[WorldEpisodes | DatasetEpisodes, int]:
-    """The source of frames, and their size."""
+    """The source of frames, and their size.
+
+    Raises `UserError` for latents, and for episodes shorter than a sample.
+    """
     if not is_world(flags.data):
         refuse_world_flags(flags)
         if Path(flags.data).is_dir() and holds_latents(Path(flags.data)):

@@ -48,7 +48,10 @@ def begin_with(network: nn.Module, path: Path | None) -> str | None:
 
 
 def make_config(flags: Flags, processes: Processes, **fields: Any) -> TrainingConfig:
-    """The configuration: what the flags say, else the preset's schedule."""
+    """The configuration: what the flags say, else the preset's schedule.
+
+    Raises `UserError` for a batch that cannot be divided.
+    """
     usual, update, episodes = flags.schedule, flags.update, flags.episodes
     batch_size, steps = update.batch_size or usual.batch_size, flags.steps or usual.steps
     parts = update.accumulate * processes.count

@@ -1,12 +1,16 @@
 """What a result says about its making never costs the result: no git, no package, no right to read."""
 
+import json
 import subprocess
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmark.harness import provenance
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(params=["plain", "packed", "detached", "worktree"])
@@ -58,14 +62,35 @@ def test_packages_that_are_not_there_are_left_out(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(provenance, "version", version)
     monkeypatch.setattr(provenance, "_version", provenance._version.__wrapped__)  # asks anew
-    made = provenance.provenance(seed=0, hardware=["a processor"], seconds=1.0)
+    made = provenance.provenance(seed=0, origins=[provenance.origin_here.__wrapped__(CPU)], seconds=1.0)
     assert made.code.startswith("unknown")
     assert "lpips" not in made.packages
     assert made.packages["numpy"] == "1.0"
 
 
-@pytest.mark.parametrize(
-    ("machines", "said"), [(["B", "A", "B"], "A; B"), (["one", "one"], "one")], ids=["several", "one"]
-)
-def test_every_machine_is_named_once(machines: list[str], said: str) -> None:
-    assert provenance.provenance(seed=0, hardware=machines, seconds=1.0).hardware == said
+def origin(**others: str) -> dict[str, str]:
+    return {**provenance.origin_here(CPU), **others}
+
+
+def test_all_that_made_the_videos_is_named_once() -> None:
+    here = provenance.provenance(seed=0, origins=[origin()], seconds=1.0)
+    others = [
+        origin(hardware="A", code="0.1"),
+        origin(hardware="B", code="0.2"),
+        origin(hardware="A", code="0.1"),
+    ]
+    made = provenance.provenance(seed=0, origins=others, seconds=1.0)
+    assert (made.hardware, made.code, made.packages) == ("A; B", "0.1; 0.2", here.packages)
+    older = {**here.packages, "torch": "1.0"}
+    made = provenance.provenance(seed=0, origins=[origin(), origin(packages=json.dumps(older))], seconds=1.0)
+    assert made.packages == {**here.packages, "torch": "; ".join(sorted(["1.0", here.packages["torch"]]))}
+
+
+def test_scores_by_other_code_or_packages_are_told() -> None:
+    alike = [origin(), origin(hardware="another", code="docs changed"), {}, {"hardware": "as of old"}]
+    assert provenance.mixed_origins(alike, CPU) is None
+    for other in ({"sources": "0123"}, {"packages": "{}"}):
+        said = provenance.mixed_origins([*alike, origin(code="0.0+old", **other)], CPU)
+        assert said is not None
+        assert said.startswith("other code or packages (0.0+old) than these (")
+        assert "made the scores of 1 of the videos; the result names both: " in said

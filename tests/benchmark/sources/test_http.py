@@ -59,8 +59,8 @@ class Breaks(Noise):
 
 
 @contextmanager
-def serving(model) -> Iterator[str]:
-    with ModelServer(model, Compute(), "127.0.0.1", 0, LIMIT) as server:
+def serving(model, port: int = 0, tag: str | None = None) -> Iterator[str]:
+    with ModelServer(model, Compute(), "127.0.0.1", port, LIMIT, tag=tag) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -91,6 +91,36 @@ def test_the_far_model_is_the_near_one(url, tmp_path) -> None:
     far, near = (read_result(tmp_path / name / "result.json") for name in ("far", "near"))
     assert far.metrics == near.metrics
     assert (far.model.name, far.model.spec, far.model.checkpoint_sha256) == ("noise", url, "c" * 64)
+
+
+def test_a_server_of_another_model_goes_on_with_no_run(tmp_path, capsys) -> None:
+    data, request = write_dataset(tmp_path / "data"), make_request()
+    flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "run"), "--model"]
+    with serving(Noise(), tag="one") as address:
+        model, port = HttpModel(address), int(address.rpartition(":")[2])
+        assert run.main([*flags, address, "--max-videos", "1"]) == 0
+    with serving(Noise(), port, tag="two"):
+        assert run.main([*flags, address]) == 2
+        said = capsys.readouterr().err
+        assert (
+            f"what is served at {address} was another one when its scores were made; choose another" in said
+        )
+        with pytest.raises(UserError, match="serves another model than when this run began; start that one"):
+            next(model.rollout(request.context, request.actions, seeds=request.seeds))
+    with serving(Noise(), port, tag="one"):
+        assert run.main([*flags, address]) == 0
+
+
+def test_what_a_server_serves_is_told_by_file_and_arguments() -> None:
+    tags = {
+        serve.tag_of(serve.Flags(model=model, model_args=arguments))
+        for model in (f"{__name__}:Noise", "copy-last")
+        for arguments in ("{}", '{"size": 2}')
+    }
+    assert len(tags) == 4
+    plain = serve.Flags(model="copy-last", model_args='{"a": 1, "b": 2}')
+    other = serve.Flags(model="copy-last", model_args='{ "b": 2, "a": 1 }', port=1)
+    assert serve.tag_of(plain) == serve.tag_of(other)
 
 
 def test_chunks_arrive_as_they_are_made() -> None:

@@ -105,6 +105,7 @@ def test_an_object_that_is_no_model(mutant: str, message: str) -> None:
         *(("max_context", value) for value in (None, 0, -1, 4.0, "4")),
         *(("checkpoint_sha256", value) for value in (5, b"5")),
         *(("notes", value) for value in ("one string", None, (1, 2))),
+        *(("role", value) for value in ("bounds", None, ["model"])),
     ],
 )
 def test_a_member_that_breaks_the_contract_is_a_sentence(member: str, value: object) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from benchmark import run
+from benchmark.contract.model import ContractError
 from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.results.result_file import Result, read_result
 from benchmark.sources.pictures import list_pictures, read_picture
@@ -152,6 +153,16 @@ def test_grey_pictures_are_grey_frames(tmp_path: Path, mode: str) -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     Image.fromarray(levels if mode == "L" else levels * np.uint16(257)).save(tmp_path / "0.png")
     np.testing.assert_array_equal(read_picture(tmp_path / "0.png"), np.repeat(levels[..., None], 3, axis=2))
+
+
+def test_a_picture_of_another_kind_starts_no_program(tmp_path: Path, monkeypatch) -> None:
+    """Pillow takes an EPS for one, whatever its name, and hands it to Ghostscript."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png", format="EPS")
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args, **_: started.append(args))
+    with pytest.raises(ContractError, match=r"0\.png: not a readable picture"):
+        read_picture(tmp_path / "0.png")
+    assert not started
 
 
 def test_16_bits_are_rounded_to_the_nearest_level(tmp_path: Path) -> None:

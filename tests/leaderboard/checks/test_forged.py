@@ -172,6 +172,15 @@ def test_what_beats_the_autoencoder_is_marked(root: Path) -> None:
     ]
 
 
+def test_scores_by_several_versions_of_the_code_are_marked(root: Path) -> None:
+    made = sound_result("mixed", skill=1.5)
+    mixed = dataclasses.replace(made.provenance, code=f"0.0; {made.provenance.code}")
+    write_entry(root, dataclasses.replace(made, provenance=mixed))
+    (found,) = findings(root, "mixed")
+    assert found[0] == "marked"
+    assert found[1].startswith("its videos were scored by several versions of the code (0.0; ")
+
+
 def test_handed_in_frames_and_missing_checksums_are_marked(root: Path) -> None:
     result = sound_result("forged")
     model = dataclasses.replace(result.model, source="playback", checkpoint_sha256=None)

@@ -1,5 +1,6 @@
 """Files that anybody may have written: they are used rightly or refused in a sentence, whatever they hold."""
 
+import ast
 import dataclasses
 import io
 import json
@@ -31,6 +32,10 @@ from models.checkpoints.training_log import read_log
 from tests.fakes.catalogs import CATALOG
 from tests.fakes.json_mutants import attempt, byte_mutants, mutants
 from tests.fakes.world import FakeWorld, recipe
+
+ROOT = Path(__file__).resolve().parents[3]
+ROOMS = ("loopcraft", "benchmark", "models", "leaderboard")
+ARROWS_READS = {"read_table", "read_row_group", "read_row_groups", "iter_batches", "read_pandas"}
 
 
 def test_the_hubs_catalogue_is_checked_field_by_field() -> None:
@@ -295,3 +300,26 @@ def test_old_catalogues_still_load() -> None:
     document = json.loads(encode_catalog({"test": plain}))
     del document["sha256"], document["configurations"]["test"]["table_sha256"]
     assert decode_catalog(json.dumps(document).encode(), "lab/set") == {"test": plain}
+
+
+def reads_by_threads(source: str) -> list[str]:
+    """The calls by which Arrow reads a file in threads of its own."""
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    reads = [call for call in calls if getattr(call.func, "attr", "") in ARROWS_READS]
+    here = {"arg": "use_threads", "value": "False"}
+    return [
+        ast.unparse(call)
+        for call in reads
+        if here not in [{"arg": word.arg, "value": ast.unparse(word.value)} for word in call.keywords]
+    ]
+
+
+def test_arrow_reads_in_the_callers_thread() -> None:
+    """One of its own that still holds the file when the interpreter ends aborts the process, or hangs it."""
+    sources = [path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    assert sum(source.count("read_row_group(") for source in sources) >= 2
+    assert [call for source in sources for call in reads_by_threads(source)] == []
+    assert reads_by_threads("pq.read_table(path)\nfile.read_row_group(0, use_threads=True)") == [
+        "pq.read_table(path)",
+        "file.read_row_group(0, use_threads=True)",
+    ]

@@ -141,3 +141,12 @@ def test_a_title_need_not_be_utf_8(tmp_path: Path) -> None:
     assert content.count(b"Lavf") == 1  # who wrote it is in its metadata
     path.write_bytes(content.replace(b"Lavf", b"L\xe4vf"))
     np.testing.assert_array_equal(np.stack(list(video.iterate_frames(path))), expected)
+
+
+@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile late.mp4\n", "#EXTM3U\n#EXTINF:1,\nlate.mp4\n"])
+def test_a_text_that_names_another_file_is_no_video(folder: Path, text: str) -> None:
+    path = folder / "list.mp4"
+    path.write_text(text)
+    for read in (video.count_frames, lambda path: list(video.iterate_frames(path))):
+        with pytest.raises(UserError, match=r"list\.mp4: not a readable video"):
+            read(path)
