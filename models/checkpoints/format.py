@@ -115,8 +115,8 @@ def header_of(metadata: dict[str, str] | None, path: str | Path) -> dict[str, An
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    require_regular(path)
     try:
+        require_regular(path)
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError) as error:
