@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +23,7 @@ from benchmark.results.result_file import (
 from loopcraft.core.files import write_json
 from loopcraft.dataset.layout import episode_key
 from loopcraft.video.h264 import video_writer
+from tests.fakes.folder_content import content
 
 NUM_FRAMES = LOOPCRAFT_MINI.num_frames
 SIDE = 16
@@ -28,6 +31,11 @@ SIDE = 16
 
 def make_frames(video: int, num_frames: int = NUM_FRAMES, side: int = SIDE) -> np.ndarray:
     """A coloured wave that drifts, another for each video: uint8 (T, H, W, 3)."""
+    return _waves(video, num_frames, side).copy()
+
+
+@lru_cache(maxsize=16)
+def _waves(video: int, num_frames: int, side: int) -> np.ndarray:
     t, y, x, c = np.ogrid[:num_frames, :side, :side, :3]
     wave = np.sin(0.05 * t * (video + 1) + 0.7 * x + 0.4 * y * (video + 1) + 1.3 * c)
     return np.uint8(127.5 + 120.0 * wave)
@@ -35,17 +43,28 @@ def make_frames(video: int, num_frames: int = NUM_FRAMES, side: int = SIDE) -> n
 
 def write_dataset(root: Path, *, num_videos: int = 3, num_frames: int = NUM_FRAMES, side: int = SIDE) -> Path:
     """Lossless videos of `make_frames` in the layout of the paper."""
-    rng = np.random.default_rng(0)
-    for video in range(num_videos):
-        key = episode_key(video)
-        with video_writer(root / f"{key}.mp4", height=side, width=side, lossless=True) as writer:
-            for frame in make_frames(video, num_frames, side):
-                writer.write(frame)
-        states = np.zeros((num_frames, 6), np.float32)
-        states[:, 0] = rng.integers(0, 3, num_frames)
-        np.save(root / f"{key}.npy", states)
-    write_json(root / "index.json", {episode_key(video): num_frames for video in range(num_videos)})
+    for name, data in _dataset(num_videos, num_frames, side).items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
     return root
+
+
+@lru_cache(maxsize=16)
+def _dataset(num_videos: int, num_frames: int, side: int) -> dict[str, bytes]:
+    """The files of the data set by their names."""
+    rng = np.random.default_rng(0)
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        for video in range(num_videos):
+            key = episode_key(video)
+            with video_writer(root / f"{key}.mp4", height=side, width=side, lossless=True) as writer:
+                for frame in make_frames(video, num_frames, side):
+                    writer.write(frame)
+            states = np.zeros((num_frames, 6), np.float32)
+            states[:, 0] = rng.integers(0, 3, num_frames)
+            np.save(root / f"{key}.npy", states)
+        write_json(root / "index.json", {episode_key(video): num_frames for video in range(num_videos)})
+        return content(root)
 
 
 def make_result(name: str = "dreamer", psnr: float = 20.0, **changes: object) -> Result:

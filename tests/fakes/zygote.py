@@ -19,19 +19,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numba
+
 from tests.drills.apart import adopt_orphans
 from tests.fakes.forks import end_with
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = (
     "benchmark.sources.model_process",
-    "models.train.data.loaders",
-    "models.train.data.played",
-    "loopcraft.masks",
     "benchmark.run",
+    "loopcraft.masks",
+    "models.train.__main__",
     "tests.fakes.isolated_models",
     "torch._dynamo",
 )
+"""The last one is what optimizers import when they are made."""
 _LARGEST = 1 << 20
 
 
@@ -66,7 +68,7 @@ def zygote() -> Zygote:
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.fakes.zygote", str(theirs.fileno())],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
+            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             cwd=ROOT,
@@ -128,4 +130,5 @@ def _become(
 if __name__ == "__main__":
     for imported in IMPORTED:
         import_module(imported)
+    numba.njit(lambda: 0)()  # what the first compilation in a process makes ready takes a third of a second
     _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -65,7 +65,7 @@ def nothing_is_left():
     assert not running_models()
 
 
-@pytest.mark.parametrize("model", [pytest.param("copy-last", marks=pytest.mark.fresh), "Counting", "Posed"])
+@pytest.mark.parametrize("model", ["copy-last", "Counting", "Posed"])
 def test_scores_are_the_same_in_a_process_of_its_own(data, tmp_path, model: str) -> None:
     """A worker's model, too, has one."""
     flags = ["--batch-size", "2", "--max-videos", "5"]
