@@ -32,7 +32,7 @@ def evaluate(flags: Flags) -> int:
         failed, last = _evaluate(flags, evaluation), f"wrote {given / RESULT}"
     else:
         failed = complete_shard(
-            flags, evaluation, warn=_warn_of_data, say=_warn, follow=partial(_follow, evaluation)
+            flags, evaluation, warn=_warning, say=_warn, follow=partial(_follow, evaluation)
         )
         _tell_failures(flags, evaluation, failed)
         scored = len(evaluation.keys) - len(failed)
@@ -46,7 +46,7 @@ def evaluate(flags: Flags) -> int:
 
 def _evaluate(flags: Flags, evaluation: Evaluation) -> Mapping[str, str]:
     """Bring the run to its result; returns which videos failed, and why."""
-    result = complete(flags, evaluation, warn=_warn_of_data, say=_warn, follow=partial(_follow, evaluation))
+    result = complete(flags, evaluation, warn=_warning, say=_warn, follow=partial(_follow, evaluation))
     for name, reason in result.absent.items():
         if name != RECALL:  # said before the run
             _say(f"{name}: {reason}", "red")
@@ -81,7 +81,7 @@ def _say(text: str, style: str | None = None) -> None:
 _warn = partial(_say, style="yellow")
 
 
-def _warn_of_data(text: str) -> None:
+def _warning(text: str) -> None:
     _warn(f"warning: {text}")
 
 

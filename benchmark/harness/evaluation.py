@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class Evaluation:
             **beyond_actions,
         }
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The identity in short, for each video's scores; a mended model's file may be another one."""
         said = {name: value for name, value in self.identity.items() if name != CODE}
@@ -223,7 +224,8 @@ def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str
         key, reason = next(iter(failed.items()))
         details = "" if key in left else workspace.account_of_failure(key)
         error = UserCodeError(f"no video was scored; {key}: {reason}", details)
-        error.add_note(details)  # a caller in Python may have no folder to look into
+        if details:
+            error.add_note(details)  # a caller in Python may have no folder to look into
         raise error
     with workspace.scores(keys) as paths:
         return _result_of(evaluation, keys, paths, failed)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmark.harness.score_files import CODE_VERSION, HARDWARE, SOURCES, VERSIONS
+from benchmark.harness.score_files import CODE_VERSION, HARDWARE, SOURCES, VERSIONS, versions_in
 from benchmark.results.result_file import Provenance
 from loopcraft.core.checksums import sources_sha256
 
@@ -33,15 +33,19 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 def provenance(*, seed: int, origins: Iterable[Mapping[str, str]], seconds: float) -> Provenance:
-    """What a result says about its making; `origins` are those of its videos, as `origin_here` tells them."""
+    """What a result says about its making; `origins` are those of its videos, as `origin_here` tells them.
+
+    Of commits with the same sources one is named.
+    """
     every = list({json.dumps(origin, sort_keys=True): origin for origin in origins}.values())
+    by_sources = {origin[SOURCES]: origin[CODE_VERSION] for origin in every}
     packages: dict[str, set[str]] = {}
     for origin in every:
-        for name, found in json.loads(origin[VERSIONS]).items():
+        for name, found in versions_in(origin).items():
             packages.setdefault(name, set()).add(found)
     return Provenance(
         seed=seed,
-        code=_all(origin[CODE_VERSION] for origin in every),
+        code=_all(by_sources.values()),
         packages={name: _all(found) for name, found in packages.items()},
         hardware=_all(origin[HARDWARE] for origin in every),
         seconds=round(seconds, 3),

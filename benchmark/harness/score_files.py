@@ -58,7 +58,7 @@ def opened_scores(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             yield file
-    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: not a whole file of scores ({error}); {AGAIN}") from error
 
 
@@ -81,6 +81,14 @@ def read_origin(path: Path) -> dict[str, str]:
         return {name: header[name] for name in ORIGIN if name in header}
 
 
+def versions_in(header: Mapping[str, str]) -> Mapping[str, str]:
+    """The versions of packages that a header names; raises `ValueError` for what are none."""
+    found = json.loads(header.get(VERSIONS, "{}"))
+    if not isinstance(found, dict) or not all(isinstance(version, str) for version in found.values()):
+        raise ValueError(f"its {VERSIONS} are no versions by name")
+    return found
+
+
 def damage_of(
     path: Path, metrics: Sequence[Metric], protocol: EvaluationProtocol, run: str | None = None
 ) -> str | None:
@@ -89,7 +97,7 @@ def damage_of(
         with opened_scores(path) as file:
             said = file.metadata()
             seconds = float(said["seconds"])
-            dict[str, str](json.loads(said.get(VERSIONS, "{}")))
+            versions_in(said)
             arrays = _arrays_in(file)
             _require_sum(path, said, arrays)
     except UserError as error:

@@ -20,7 +20,7 @@ Report = Callable[[Sequence[str]], None]
 Score = Callable[[Report], dict[str, str]]
 """Scores what is missing, tells of each batch when it is done, and returns what was left out and why."""
 Say = Callable[[str], None]
-"""Is given a line: by the name `warn` what is wrong with the data, by `say` what is found in the folder."""
+"""Is given a line: by the name `warn` what may make numbers wrong, by `say` what else is found."""
 Follow = Callable[[Score, Workspace], dict[str, str]]
 """Is given the scoring to do, to watch it."""
 

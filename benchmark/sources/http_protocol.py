@@ -37,6 +37,7 @@ from benchmark.contract.conditioning import ACTIONS, POSES, Conditioning
 from benchmark.contract.model import (
     ContractError,
     Inputs,
+    Role,
     RolloutModel,
     checkpoint_of,
     conditioning_of,
@@ -68,7 +69,7 @@ class ModelCard:
     name: str
     frame_shape: tuple[int, int, int] | None
     max_context: int
-    role: Literal["model", "bound"]
+    role: Role
     checkpoint_sha256: str | None
     precision: Precision | None = None
     """What the model computes in where it is served; None if the server does not say."""

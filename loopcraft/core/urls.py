@@ -164,22 +164,24 @@ COPY = "reads this from folders; copy it to one"
 """What a command does, to which `require_folder` refuses an address that is read."""
 
 
-def require_regular(path: AnyPath) -> None:
+def require_regular(path: AnyPath, most: int | None = None) -> None:
     """Raise `UserError` for a pipe, socket or device, which can be waited for or read without end.
 
-    Of what strangers hand over, nothing is opened before this was asked.
+    So it does for a file of more than `most` bytes. Of what strangers hand over, nothing is opened before
+    this was asked.
     """
-    if isinstance(path, Path):
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a folder is an error of its own
-            raise UserError(f"{path}: is no regular file but a pipe, socket or device; put a file there")
+    if not isinstance(path, Path):
+        return
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # a folder is an error of its own
+        raise UserError(f"{path}: is no regular file but a pipe, socket or device; put a file there")
+    if most is not None and found.st_size > most:
+        raise UserError(f"{path}: is too large to be such a file (above 1 GiB); restore it or make it again")
 
 
 def content_of(path: AnyPath) -> bytes:
     """All that a stranger's file holds; raises `UserError` for what is no regular file, or above 1 GiB."""
-    require_regular(path)
-    if isinstance(path, Path) and path.stat().st_size > _MOST_IN_MEMORY:
-        raise UserError(f"{path}: is too large to be such a file (above 1 GiB); restore it or make it again")
+    require_regular(path, _MOST_IN_MEMORY)
     return path.read_bytes()
 
 

@@ -382,6 +382,13 @@ def test_scores_of_another_shape_are_damaged(whole, tmp_path, changes: VideoScor
     assert re.search(message, damage)
 
 
+@pytest.mark.parametrize("packages", ["", "[]", '{"torch": 2}', "[" * 100_000])
+def test_packages_that_are_none_are_damage(whole, tmp_path, packages: str) -> None:
+    path, protocol = tmp_path / "scores.safetensors", read_result(whole / "result.json").protocol
+    write_scores(path, {"psnr": np.ones((192, 1))}, seconds=1.0, origin={"packages": packages})
+    assert "not a whole file of scores" in str(damage_of(path, get_metrics(["psnr"]), protocol))
+
+
 def test_recall_names_a_damaged_file(data, whole, tmp_path, capsys) -> None:
     out = tmp_path / "out"
     shutil.copytree(whole, out)

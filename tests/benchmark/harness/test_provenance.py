@@ -75,12 +75,13 @@ def origin(**others: str) -> dict[str, str]:
 def test_all_that_made_the_videos_is_named_once() -> None:
     here = provenance.provenance(seed=0, origins=[origin()], seconds=1.0)
     others = [
-        origin(hardware="A", code="0.1"),
-        origin(hardware="B", code="0.2"),
-        origin(hardware="A", code="0.1"),
+        origin(hardware="A", code="0.1", sources="01"),
+        origin(hardware="B", code="0.2", sources="02"),
+        origin(hardware="A", code="0.3: of the docs alone", sources="02"),
+        origin(hardware="A", code="0.1", sources="01"),
     ]
     made = provenance.provenance(seed=0, origins=others, seconds=1.0)
-    assert (made.hardware, made.code, made.packages) == ("A; B", "0.1; 0.2", here.packages)
+    assert (made.hardware, made.code, made.packages) == ("A; B", "0.1; 0.3: of the docs alone", here.packages)
     older = {**here.packages, "torch": "1.0"}
     made = provenance.provenance(seed=0, origins=[origin(), origin(packages=json.dumps(older))], seconds=1.0)
     assert made.packages == {**here.packages, "torch": "; ".join(sorted(["1.0", here.packages["torch"]]))}
