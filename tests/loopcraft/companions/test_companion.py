@@ -63,7 +63,7 @@ def waits_until_gone(process: int) -> bool:
 def no_descriptor_left() -> Iterator[None]:
     before = os.listdir("/proc/self/fd")
     yield
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert len(os.listdir("/proc/self/fd")) <= len(before)
 
 
 def test_messages_of_any_size_come_back_whole() -> None:
