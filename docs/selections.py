@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import tyro
 from jaxtyping import Float64
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loopcraft.core.progress import progress_bar
@@ -21,7 +20,6 @@ from loopcraft.generation.plan import choose_candidates
 from loopcraft.generation.realised import SIGHT_RESOLUTION, YOUNGEST, Sighting, choose_returning, sight_of
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_surface_world
-from loopcraft.worlds.base import SurfaceWorld
 
 COLORS = {"planned": "#7a7f87", "realised": "#0072b2"}
 
@@ -40,18 +38,13 @@ class Flags:
     out: Path = Path(__file__).resolve().parent / "selections.png"
 
 
-def watch(world: SurfaceWorld, candidate: int, *, recipe: Recipe) -> Sighting:
-    """Return what one candidate sees again."""
-    return sight_of(world, candidate, recipe)
-
-
 def selections(recipe: Recipe, workers: int) -> dict[str, Shares]:
     """Return the shares of the episodes that each selection chooses."""
     assert recipe.candidates is not None
     by_candidate: dict[int, Sighting] = {}
     make_world = partial(make_surface_world, recipe.world, resolution=SIGHT_RESOLUTION)
     with progress_bar("watching candidates", recipe.candidates, "walks") as advance:
-        job, candidates = partial(watch, recipe=recipe), range(recipe.candidates)
+        job, candidates = partial(sight_of, recipe=recipe), range(recipe.candidates)
         for candidate, sighting in LocalExecutor(workers).run(job, candidates, make_state=make_world):
             by_candidate[candidate] = sighting
             advance()
@@ -103,13 +96,9 @@ def draw(figure: Figure, by_length: dict[int, dict[str, Shares]]) -> None:
         right.set_xticks(positions, names)
         right.set_xlabel("frames since the context last showed it")
         right.set_ylabel("% of the horizon's pixels")
-        tidy(left), tidy(right)
+        for axes in (left, right):
+            axes.spines[["top", "right"]].set_visible(False)
     rows[0, 1].legend(frameon=False)
-
-
-def tidy(axes: Axes) -> None:
-    """Hide the top and right spines."""
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def main(flags: Flags) -> None:

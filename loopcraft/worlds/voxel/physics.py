@@ -69,7 +69,7 @@ def simulate(
     poses are NaN, and the caller plays again in a larger box. Otherwise poses do not depend on the box.
     `blocks[0, 0, 0]` is the cell at (x0, 0, z0); its lowest layer extends below y = 0, above it is air.
 
-    Raises `ValueError` if the yaw is not a multiple of one turn.
+    Raises `ValueError` if the yaw is not a multiple of `TURN_DEGREES_PER_TICK`.
     """
     x, y, z, yaw_deg = start
     if yaw_deg % TURN_DEGREES_PER_TICK != 0:

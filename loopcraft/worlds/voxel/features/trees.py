@@ -246,8 +246,9 @@ def tree_arrays() -> TreeArrays:
         ground[k, [BLOCK_IDS[name] for name in tree.ground]] = True
         blocks = (BLOCK_IDS[tree.log], BLOCK_IDS[tree.leaves])
         branch = (*tree.branches, *tree.branch_out, tree.branch_up, tree.branch_blob)
-        rest = (tree.droop, BLOCK_IDS[tree.mix], tree.mix_percent, len(tree.layers))
-        numbers[k] = (tree.form, *blocks, *tree.height, tree.clear, *tree.bend, *branch, *rest)
+        mix = (BLOCK_IDS[tree.mix], tree.mix_percent)
+        trunk = (*tree.height, tree.clear, *tree.bend)
+        numbers[k] = (tree.form, *blocks, *trunk, *branch, tree.droop, *mix, len(tree.layers))
     weights = np.array([[b.trees.get(name, 0) for name in names] for b in BIOMES], np.float64)
     share = np.cumsum(weights, axis=1) / np.sum(weights, axis=1, keepdims=True)
     share[:, -1] = 1.0

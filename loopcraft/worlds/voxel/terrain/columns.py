@@ -50,7 +50,7 @@ class Columns(NamedTuple):
 
 @kernel
 def _lattice(seeds: UInt64[np.ndarray, " S"], x0: int, z0: int, nx: int, nz: int) -> np.ndarray:
-    """The slow noises at world points (4 (x0 + i), 4 (z0 + k))."""
+    """Evaluate the slow noises at world points (4 (x0 + i), 4 (z0 + k))."""
     out = np.empty((nx, nz, 9))
     for i in range(nx):
         for k in range(nz):
