@@ -1,10 +1,10 @@
-"""Draw the README's moving picture, and a still of it: `python docs/moving.py`.
+"""Draw the README's animation, and a still of it: `python docs/moving.py`.
 
-The still of the other world is `--world voxel-v1 --candidate 9 --out None --still docs/models-voxel.jpg`.
+The still of the other world: `--world voxel-v1 --candidate 9 --out None --still docs/models-voxel.jpg`.
 
-An episode that no model has seen: the truth, what MilliVid and its baselines from the box make of
-the same 64 frames and actions, and where the agent is. Frames of the context come first; the line below tells
-how long ago the context showed the place.
+The animation shows an episode that no model was trained on: the truth, what MilliVid and its baselines, with
+the weights in this repository, generate from the same 64 frames and actions, and the agent's position. It
+begins with the context; the line below states how long ago the context showed the place.
 """
 
 from dataclasses import dataclass
@@ -31,16 +31,16 @@ CONTEXT, FRAMES, SIZE = 64, 256, 64
 SCALE, GAP, HEADER = 3, 6, 22
 MODELS = {"MilliVid": "millivid", "FramePack": "framepack", "full-resolution rollout": "full-resolution"}
 STEP, MILLISECONDS = 2, 110
-"""Every other frame is shown, for this long: half of real time."""
+"""Every second frame is shown, each for 110 ms: close to real time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which episode, and where to."""
+    """The episode and the output files."""
 
     world: str = "plaza-v1"
     candidate: int = 7
-    """The candidate of the world's split val."""
+    """Candidate of the world's split val."""
     out: Path | None = Path(__file__).resolve().parent / "memory.webp"
     still: Path = Path(__file__).resolve().parent / "models.jpg"
     quality: int = 80
@@ -49,13 +49,13 @@ class Flags:
 
 @dataclass(frozen=True, kw_only=True)
 class Episode:
-    """What was seen, where from, and what every model made of it."""
+    """An episode's poses, its true video and the video of every model."""
 
     seed: int
     poses: Float[np.ndarray, "T 5"]
     videos: dict[str, UInt8[np.ndarray, "T H W 3"]]
     ages: Int64[np.ndarray, " horizon"]
-    """Frames since the context last showed the view; 0 where it did not, or never was away."""
+    """Frames since the context last showed the view; 0 if it never did, or if the agent was never away."""
 
 
 def play(flags: Flags) -> Episode:
@@ -65,9 +65,9 @@ def play(flags: Flags) -> Episode:
     )
     world = make_world(recipe.world, resolution=SIZE)
     plan = plan_candidate(recipe, flags.candidate)
-    seen = list(world.play(plan.world_seed, plan.actions))
-    truth = np.stack([one.frame for one in seen])
-    poses = np.array([one.pose for one in seen])
+    observations = list(world.play(plan.world_seed, plan.actions))
+    truth = np.stack([observation.frame for observation in observations])
+    poses = np.array([observation.pose for observation in observations])
     videos = {"truth": truth}
     actions = torch.from_numpy(plan.actions.astype(np.int64))[None]
     for title, name in MODELS.items():
@@ -75,19 +75,19 @@ def play(flags: Flags) -> Episode:
         first = CONTEXT - model.max_context
         context = torch.from_numpy(truth[first:CONTEXT]).movedim(-1, 1)[None]
         chunks = torch.cat(list(model.rollout(context, actions[:, first:], seeds=[0])), dim=1)[0]
-        made = (chunks * 255).round().byte().movedim(1, -1).numpy()
-        videos[title] = np.concatenate([truth[:CONTEXT], made])
+        generated = (chunks * 255).round().byte().movedim(1, -1).numpy()
+        videos[title] = np.concatenate([truth[:CONTEXT], generated])
     return Episode(seed=plan.world_seed, poses=poses, videos=videos, ages=revisit_ages(poses, CONTEXT))
 
 
 def draw_frame(episode: Episode, ground: GroundPicture, frame: int) -> Canvas:
-    """All panels at one moment."""
+    """Draw all panels at one frame."""
     grid = Grid(tile=SCALE * SIZE, columns=len(episode.videos) + 1, gap=GAP, above=HEADER, below=HEADER)
     canvas = Canvas(*grid.size(1))
     panels = {title: video[frame] for title, video in episode.videos.items()}
     panels["from above"] = draw_position(episode, ground, frame)
-    for place, (title, panel) in enumerate(panels.items()):
-        left, top = grid.corner(place)
+    for index, (title, panel) in enumerate(panels.items()):
+        left, top = grid.corner(index)
         canvas.write(left + 2, top - HEADER + 2, title, 14)
         canvas.place(left, top, panel, grid.tile)
     color, text = state(episode, frame)
@@ -98,7 +98,7 @@ def draw_frame(episode: Episode, ground: GroundPicture, frame: int) -> Canvas:
 
 
 def state(episode: Episode, frame: int) -> tuple[str, str]:
-    """What the models are given, or for how long the place was out of sight, and its colour."""
+    """Return the colour and text of the status line: given context, a return with its age, or generated."""
     if frame < CONTEXT:
         return CONTEXT_COLOR, "all models are shown this"
     if age := episode.ages[frame - CONTEXT]:
@@ -107,22 +107,22 @@ def state(episode: Episode, frame: int) -> tuple[str, str]:
 
 
 def draw_position(episode: Episode, ground: GroundPicture, frame: int) -> UInt8[np.ndarray, "height width 3"]:
-    """The ground with the way so far and where the agent looks."""
+    """Draw the ground with the path so far and the agent's heading."""
     corner = np.array([ground.west, ground.north])
-    places = (episode.poses[: frame + 1, [0, 2]] - corner) / ground.blocks_per_pixel
+    points = (episode.poses[: frame + 1, [0, 2]] - corner) / ground.blocks_per_pixel
     canvas = Canvas.of(ground.image)
-    canvas.line(places[: CONTEXT + 1], CONTEXT_COLOR, 5)
-    canvas.line(places[CONTEXT:], HORIZON_COLOR, 5)
+    canvas.line(points[: CONTEXT + 1], CONTEXT_COLOR, 5)
+    canvas.line(points[CONTEXT:], HORIZON_COLOR, 5)
     ahead = headings(episode.poses[frame : frame + 1, 3])[0]
     across = np.array([-ahead[1], ahead[0]])
     arrow = np.stack([26 * ahead, 14 * across - 12 * ahead, -14 * across - 12 * ahead])
-    canvas.shape(places[-1] + 1.3 * arrow, "black")
-    canvas.shape(places[-1] + arrow, "white")
+    canvas.shape(points[-1] + 1.3 * arrow, "black")
+    canvas.shape(points[-1] + arrow, "white")
     return canvas.pixels
 
 
 def draw_still(episode: Episode, columns: int = 8) -> Canvas:
-    """A row for the truth and for every model, a column for each of some returns."""
+    """Draw a row for the truth and each model, with a column for each of some returns."""
     returns = CONTEXT + np.flatnonzero(episode.ages)
     chosen = returns[np.linspace(0, len(returns) - 1, columns).round().astype(int)]
     rows = [Row(label=title, frames=list(video[chosen])) for title, video in episode.videos.items()]
@@ -140,7 +140,7 @@ def main() -> None:
 
 
 def save_moving(episode: Episode, flags: Flags) -> None:
-    """Write the moving picture, and say how large it is."""
+    """Write the animation and print its size."""
     ground = ground_below(flags.world, episode.seed, episode.poses)
     assert ground is not None
     assert flags.out is not None

@@ -1,7 +1,7 @@
 """Draw the pictures of the README and of docs/: `python docs/pictures.py`.
 
-docs/seeds.jpg: twelve worlds as an agent first sees them, docs/courts.jpg twelve courts of plaza-v1.
-docs/episode.jpg: one episode, what the agent sees when it comes back to a place, and the map of its walk;
+docs/seeds.jpg: twelve worlds as an agent first sees them; docs/courts.jpg: twelve courts of plaza-v1.
+docs/episode.jpg: an episode's views of the same places at different times, and the map of its walk.
 docs/court-map.jpg: a walk in a court from above.
 """
 
@@ -29,41 +29,41 @@ COURT_MAP = 540
 
 
 def first_sight(seed: int, world: World) -> UInt8[np.ndarray, "H W 3"]:
-    """The frame after a short walk: the agent has looked around a little."""
+    """Return the frame after a short walk, in which the agent has looked around a little."""
     actions = select_walk(generator(seed, "docs"), num_ticks=64, num_context=16).actions
     return list(world.play(seed, actions))[40].frame
 
 
 def frame_grid(frames: list[UInt8[np.ndarray, "H W 3"]], columns: int) -> Canvas:
-    """Frames in rows, with narrow gaps."""
+    """Draw frames in rows with narrow gaps."""
     grid = Grid(tile=len(frames[0]), columns=columns, gap=GAP)
     canvas = Canvas(*grid.size(len(frames)))
-    for place, frame in enumerate(frames):
-        canvas.place(*grid.corner(place), frame)
+    for index, frame in enumerate(frames):
+        canvas.place(*grid.corner(index), frame)
     return canvas
 
 
 def episode_picture(world: World) -> Canvas:
-    """Pairs of frames, far apart in time, in which the agent sees the same place; beside them the map."""
+    """Draw pairs of frames, far apart in time, that show the same place; beside them the map."""
     actions = select_walk(generator(EPISODE_SEED, "docs/episode")).actions
-    seen = list(world.play(EPISODE_SEED, actions))
-    poses = np.array([one.pose for one in seen])
+    observations = list(world.play(EPISODE_SEED, actions))
+    poses = np.array([observation.pose for observation in observations])
     pairs = revisit_pairs(poses)
     grid = Grid(tile=world.resolution, columns=len(pairs), gap=GAP, above=26)
     width, height = grid.size(2 * len(pairs))
     canvas = Canvas(width + GAP + height, height)
-    for place, frame in enumerate(frame for row in zip(*pairs, strict=True) for frame in row):
-        left, top = grid.corner(place)
-        canvas.place(left, top, seen[frame].frame)
-        is_context = place < len(pairs)
+    for index, frame in enumerate(frame for row in zip(*pairs, strict=True) for frame in row):
+        left, top = grid.corner(index)
+        canvas.place(left, top, observations[frame].frame)
+        is_context = index < len(pairs)
         text = f"frame {frame}: seen" if is_context else f"frame {frame}: is it still there?"
         canvas.write(left + 2, top - 23, text, 16, CONTEXT_COLOR if is_context else HORIZON_COLOR)
-    canvas.place(width + GAP, 0, map_of("voxel-v1", poses), height)
+    canvas.place(width + GAP, 0, walk_map("voxel-v1", poses), height)
     return canvas
 
 
-def map_of(world_id: str, poses: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
-    """The map of a walk of the episode's seed."""
+def walk_map(world_id: str, poses: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
+    """Draw the map of a walk in the world of the episode's seed."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "map.png"
         draw_map(path, poses, 256, background=ground_below(world_id, EPISODE_SEED, poses))
@@ -71,7 +71,7 @@ def map_of(world_id: str, poses: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def revisit_pairs(poses: np.ndarray, count: int = 3) -> list[tuple[int, int]]:
-    """Frames of the context and of the horizon with nearly the same pose; the pairs lie far apart in time."""
+    """Find pairs of a context and a horizon frame with nearly the same pose, the pairs far apart in time."""
     pairs: list[tuple[int, int]] = []
     horizon = 256 + np.flatnonzero(find_revisits(poses, 256))
     for frame in horizon[::-1]:
@@ -85,10 +85,10 @@ def revisit_pairs(poses: np.ndarray, count: int = 3) -> list[tuple[int, int]]:
 
 
 def court_map(world: PathWorld) -> Canvas:
-    """The map of a walk of 1024 ticks in a court."""
+    """Draw the map of a walk of 1024 ticks in a court."""
     poses = world.path(EPISODE_SEED, select_walk(generator(EPISODE_SEED, "docs/court")).actions)
     canvas = Canvas(COURT_MAP, COURT_MAP)
-    canvas.place(0, 0, map_of("plaza-v1", poses), COURT_MAP)
+    canvas.place(0, 0, walk_map("plaza-v1", poses), COURT_MAP)
     return canvas
 
 

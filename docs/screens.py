@@ -1,4 +1,4 @@
-"""Pictures of the leaderboard's site for the documentation, of a real Chromium: light, dark and on a phone.
+"""Take screenshots of the leaderboard's site for the documentation in Chromium: light, dark and on a phone.
 
 python -m leaderboard.build --out site && python docs/screens.py site
 Debian: apt-get install chromium fonts-inter
@@ -13,8 +13,8 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 DOCS = Path(__file__).resolve().parent
-PLACE = "loopcraft-mini--plaza-v1--"
-MODELS = ",".join(f"{PLACE}{name}" for name in ("millivid", "framepack", "full-resolution"))
+PREFIX = "loopcraft-mini--plaza-v1--"
+MODELS = ",".join(f"{PREFIX}{name}" for name in ("millivid", "framepack", "full-resolution"))
 SHOTS = {
     "leaderboard-light": ("index.html", "light", (1280, 900)),
     "leaderboard-dark": (f"compare.html#models={MODELS}&frame=96", "dark", (1280, 1150)),
@@ -24,14 +24,14 @@ QUALITY = 82
 
 
 def shoot(page: Page, address: str) -> Image.Image:
-    """The page as it looks once its films and charts are there."""
+    """Take a screenshot of the page once its films and charts are loaded."""
     page.goto(address)
     page.wait_for_timeout(2500)
     return Image.open(io.BytesIO(page.screenshot()))
 
 
 def main(site: Path) -> None:
-    """Write all pictures."""
+    """Write all screenshots."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name, (address, scheme, (width, height)) in SHOTS.items():

@@ -1,7 +1,7 @@
-"""What remembering the context saves in a rollout: `python -m perf.causal`.
+"""Measure what remembering the context saves in a rollout: `python -m perf.causal`.
 
-MilliVid and its causal variant, with random weights, generate the same horizon on one thread: a plan step
-each, in turns, and what counts is processor time, so that a busy machine changes little. The autoencoder's
+MilliVid and its causal variant, with random weights, generate the same horizon on one thread, one plan step
+at a time in turns. Figures are processor time, so that a busy machine changes little. The autoencoder's
 share, the same for all, is measured once.
 """
 
@@ -25,15 +25,15 @@ NAMES = ("millivid", "millivid-causal")
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """What is measured."""
+    """Size of the measurement."""
 
     videos: int = 4
     frames: int = 64
-    """Horizon."""
+    """Frames to generate."""
 
 
 class Rollout:
-    """A model of the preset cpu-evening at work on one horizon; `seconds` has the time of every plan step."""
+    """One horizon by a model of the preset cpu-evening; `seconds` holds the time of every plan step."""
 
     def __init__(self, flags: Flags, name: str, sampling: Sampling) -> None:
         model = load_model(
@@ -52,19 +52,19 @@ class Rollout:
         self.parts = sampler.rollout(context, actions, keyed_noise(range(flags.videos)))
         self.seconds: list[float] = []
         self.finest: list[torch.Tensor] = []
-        self.missing = flags.frames
+        self.frames_left = flags.frames
 
     def advance(self) -> None:
-        """Denoise the next window; every window of MilliVid is in one piece."""
+        """Denoise the next window, which MilliVid yields as a single part."""
         start = time.process_time()
         part = next(self.parts)
         self.seconds.append(time.process_time() - start)
         if part.level == 0:
             self.finest.append(part.latents)
-            self.missing -= part.latents.shape[1]
+            self.frames_left -= part.latents.shape[1]
 
     def codec_seconds(self) -> float:
-        """The time of encoding the context and decoding the horizon."""
+        """Return the time of encoding the context and decoding the horizon."""
         start = time.process_time()
         self.codec.encode(self.frames)
         self.codec.decode(torch.cat(self.finest, dim=1))
@@ -73,7 +73,7 @@ class Rollout:
 
 @torch.no_grad()
 def measure(flags: Flags) -> None:
-    """Print the times, and how many times as fast as MilliVid each is."""
+    """Print the times, and each model's speed relative to MilliVid."""
     for name in ("videos", "frames"):
         if getattr(flags, name) < 1:
             raise UserError(f"--{name} {getattr(flags, name)}: choose 1 or more")
@@ -81,13 +81,13 @@ def measure(flags: Flags) -> None:
     fast = PRESETS["cpu-evening"].model("millivid").sampling
     paper = replace(fast, steps=50, solver="ddim")
     rollouts = [Rollout(flags, name, sampling) for sampling in (paper, fast) for name in NAMES]
-    while rollouts[0].missing > 0:
+    while rollouts[0].frames_left > 0:
         for rollout in rollouts:
             rollout.advance()
     print(
         f"cpu-evening, {flags.videos} videos x {flags.frames} frames, {len(rollouts[0].seconds)} plan steps, "
-        f"one thread, autoencoder {rollouts[0].codec_seconds():.2f} s besides; times as fast "
-        f"(median of the steps) as millivid with the same solver, and as {rollouts[0].title}:"
+        f"one thread, plus {rollouts[0].codec_seconds():.2f} s for the autoencoder; speed (median of the "
+        f"steps) relative to millivid with the same solver, and to {rollouts[0].title}:"
     )
     for i, rollout in enumerate(rollouts):
         same, first = (paired_ratio(rollouts[j].seconds, rollout.seconds) for j in (i - i % 2, 0))
@@ -95,12 +95,12 @@ def measure(flags: Flags) -> None:
 
 
 def paired_ratio(above: list[float], below: list[float]) -> float:
-    """The median ratio of times measured in the same turn."""
+    """Return the median ratio of times measured in the same turn."""
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Run the command."""
     return run(Flags, measure, argv)
 
 

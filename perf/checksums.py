@@ -1,10 +1,11 @@
-"""What it costs to compare files with their checksums when they are read: the time with, over that without.
+"""Measure the cost of verifying checksums when files are read: the time with, over the time without.
 
     python -m perf.checksums
 
-One episode of 1,024 frames at 256 x 256, latents in the paper's shape, and a checkpoint of 32 MB, each also
-as older versions wrote it. Processor time, medians of alternating reads; the files are in memory. Latents and
-weights are used once, as safetensors reads no byte before that: made float32 in one tensor, and copied.
+The files are an episode of 1,024 frames at 256 x 256, latents in the paper's shape and a checkpoint of 32 MB,
+each also as older versions wrote it. Figures are processor time, medians of alternating reads, with the files
+in memory. As safetensors reads lazily, latents and weights are used once: latents are joined as one float32
+tensor, weights are copied.
 """
 
 import json
@@ -36,7 +37,7 @@ FRAMES, SIDE, WINDOW, KEY = 1024, 256, 17, "000/000"
 
 
 def write_data(root: Path) -> None:
-    """An episode of drifting waves with noise, about as large as one of a world."""
+    """Write an episode of drifting waves with noise, about as large as one from a world."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:SIDE, :SIDE]
     (root / KEY).parent.mkdir(parents=True)
@@ -52,7 +53,7 @@ def write_data(root: Path) -> None:
 
 
 def write_latents(root: Path, grid: Grid) -> None:
-    """A video of latents."""
+    """Write a video of latents."""
     draws = torch.Generator().manual_seed(0)
     shapes = [(FRAMES, tokens, grid.channels) for tokens in grid.tokens_per_level]
     levels = [torch.randn(shape, generator=draws).bfloat16() for shape in shapes]
@@ -61,38 +62,38 @@ def write_latents(root: Path, grid: Grid) -> None:
     store.write_index(root, {KEY: FRAMES})
 
 
-def without(path: Path, tensor: str = "", field: str = "") -> Path:
-    """The file as older versions wrote it."""
+def write_old(path: Path, tensor: str = "", field: str = "") -> Path:
+    """Write the file as older versions did, without the tensor or header field, and return its path."""
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys() if name != tensor}  # noqa: SIM118
-        said = json.loads((file.metadata() or {}).get(FORMAT, "{}"))
+        header = json.loads((file.metadata() or {}).get(FORMAT, "{}"))
     old = path.parent.parent / "old" / path.name
     old.parent.mkdir(exist_ok=True)
-    kept = {name: value for name, value in said.items() if name != field}
-    save_file(tensors, old, metadata={FORMAT: json.dumps(kept)} if kept else None)
+    header.pop(field, None)
+    save_file(tensors, old, metadata={FORMAT: json.dumps(header)} if header else None)
     return old
 
 
-def used(latents: store.Latents, start: int, stop: int, level: int) -> torch.Tensor:
-    """A window of latents as training takes it."""
+def use_latents(latents: store.Latents, start: int, stop: int, level: int) -> torch.Tensor:
+    """Read a window of latents as training does."""
     levels, _ = latents.read(KEY, start, stop, first_level=level)
     return torch.cat(levels, dim=1).float()
 
 
-def copied(path: Path) -> list[torch.Tensor]:
-    """The weights of a file, as a network takes them."""
+def copy_weights(path: Path) -> list[torch.Tensor]:
+    """Read the weights of a file and copy them, as loading a network does."""
     return [value.clone() for value in read_checkpoint(path)[1].values()]
 
 
-def ratio(what: str, read: Callable[[], Any], read_old: Callable[[], Any], times: int) -> None:
-    """Print how much longer `read` takes than `read_old`."""
-    took: tuple[list[float], list[float]] = ([], [])
-    for number in range(2 * times + 2):
+def print_ratio(title: str, read: Callable[[], Any], read_old: Callable[[], Any], repeats: int) -> None:
+    """Print the times of `read` and `read_old`, and their ratio."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(2 * repeats + 2):
         begin = time.process_time()
         (read, read_old)[number % 2]()
-        took[number % 2].append(1000 * (time.process_time() - begin))
-    new, old = (float(np.median(times[1:])) for times in took)
-    print(f"{what:58} {new:9.2f} ms {old:9.2f} ms {new / old:7.3f} times")
+        times[number % 2].append(1000 * (time.process_time() - begin))
+    new, old = (float(np.median(values[1:])) for values in times)
+    print(f"{title:58} {new:9.2f} ms {old:9.2f} ms {new / old:7.3f} times")
 
 
 def measure(root: Path) -> None:
@@ -108,15 +109,16 @@ def measure(root: Path) -> None:
     def first_read(folder: Path, start: int, stop: int) -> Callable[[], Any]:
         return lambda: open_dataset(folder).frames(KEY, start, stop)
 
-    for what, window in (
+    for title, window in (
         ("a video, the first time it is read", (0, FRAMES)),
-        ("a fourth of one, the first time", (300, 300 + FRAMES // 4)),
-        (f"{WINDOW} frames of one, which are not compared", (300, 300 + WINDOW)),
+        ("a quarter of a video, the first time it is read", (300, 300 + FRAMES // 4)),
+        (f"{WINDOW} frames of a video, which are not verified", (300, 300 + WINDOW)),
     ):
-        ratio(what, first_read(root / "data", *window), first_read(old, *window), 5 if window[0] == 0 else 15)
+        repeats = 5 if window[0] == 0 else 15
+        print_ratio(title, first_read(root / "data", *window), first_read(old, *window), repeats)
     new_data, old_data = open_dataset(root / "data"), open_dataset(old)
-    ratio("states", lambda: new_data.states(KEY), lambda: old_data.states(KEY), 500)
-    ratio(
+    print_ratio("states", lambda: new_data.states(KEY), lambda: old_data.states(KEY), 500)
+    print_ratio(
         f"{WINDOW} frames and their states",
         lambda: (new_data.frames(KEY, 300, 300 + WINDOW), new_data.states(KEY)),
         lambda: (old_data.frames(KEY, 300, 300 + WINDOW), old_data.states(KEY)),
@@ -128,18 +130,19 @@ def measure(root: Path) -> None:
     before = store.OwnLatents(root=root / "latents-old", grid=grid, num_frames={KEY: FRAMES})
     (root / "latents-old/000").mkdir(parents=True)
     name = store.video_name(KEY)
-    without(root / "latents" / name, tensor=store.ROW_SUMS).rename(root / "latents-old" / name)
+    write_old(root / "latents" / name, tensor=store.ROW_SUMS).rename(root / "latents-old" / name)
     for start, stop, level in ((300, 364, 0), (0, FRAMES, 0), (0, FRAMES, 2)):
-        ratio(
+        print_ratio(
             f"latents of {stop - start} frames from level {level} on",
-            partial(used, new, start, stop, level),
-            partial(used, before, start, stop, level),
+            partial(use_latents, new, start, stop, level),
+            partial(use_latents, before, start, stop, level),
             30,
         )
     path = root / "weights/a.safetensors"
     weights = {str(number): torch.randn(1000, 1000) for number in range(8)}
     save_checkpoint(path, weights, PRESETS["trial"].model("millivid", 16).autoencoder)
-    ratio("a checkpoint of 32 MB", partial(copied, path), partial(copied, without(path, field=SUM)), 20)
+    old_path = write_old(path, field=SUM)
+    print_ratio("a checkpoint of 32 MB", partial(copy_weights, path), partial(copy_weights, old_path), 20)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What a large data set costs, from a sample, and how much faster a second Ray worker makes it.
+"""Estimate the cost of a large data set from a sample, and measure the speed-up of a second Ray worker.
 
-    python -m perf.cluster                    200,000 episodes of voxel-v1, as the paper's data set is large
+    python -m perf.cluster                    200,000 episodes of voxel-v1, the size of the paper's data set
     python -m perf.cluster --world plaza-v1 --resolution 64 --num-frames 256
 
-Core-hours are processor time of one worker, the second and later episodes of a sample, times the number of
-episodes; bytes are those of the sample's files. What encode costs is measured on episodes of fewer frames, as
-it does the same with each frame. Ray's workers are timed from when all of them are warm.
+Core-hours are one worker's processor time per episode, without the first of the sample, times the number of
+episodes; bytes are those of the sample's files. Encoding is measured on episodes of fewer frames, as it
+treats every frame alike. Ray's workers are timed once all of them are warm.
 """
 
 import tempfile
@@ -45,32 +45,32 @@ Command = Literal["generate", "masks", "run"]
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """What is measured, and what it is scaled to."""
+    """The sample, and the size to scale it to."""
 
     world: str = "voxel-v1"
     resolution: int = 256
     num_frames: int = 1024
     sample: int = 4
-    """Episodes that are made after one to warm up."""
+    """Episodes to make after one to warm up."""
     episodes: int = 200_000
-    """Episodes that the figures are scaled to."""
+    """Number of episodes to scale the figures to."""
     encode_frames: int = 64
-    """Frames of the episodes that are encoded, on the processor; 0: leave encode out."""
+    """Frames of each episode to encode, on the processor; 0 leaves encode out."""
     checkpoint: str | None = None
-    """Whose autoencoder encodes, as in published; by default one of its size with random weights, which takes
-    as long."""
+    """Checkpoint of the autoencoder, for example `published`; by default an autoencoder of the same size with
+    random weights, which takes as long."""
     upload_mb_s: float = 50.0
-    """Megabytes a second of the connection to the Hub: an assumption."""
+    """Assumed speed of the connection to the Hub in megabytes per second."""
     workers: tuple[int, ...] = (1, 2)
-    """Ray workers to compare."""
+    """Numbers of Ray workers to compare."""
     commands: tuple[Command, ...] = ("generate", "masks", "run")
-    """Commands that are compared."""
+    """Commands to compare."""
     model: str = "copy-last"
-    """What benchmark.run scores, over the 192 frames of loopcraft-mini."""
+    """Model that benchmark.run scores over the 192 frames of loopcraft-mini."""
 
 
 def processor_seconds(job: Callable[[Any, Any], object], items: Sequence[Any], state: object) -> float:
-    """Processor time an item in this process, without the first."""
+    """Return the processor time per item in this process, not counting the first."""
     job(state, items[0])
     started = time.process_time()
     for item in items[1:]:
@@ -85,7 +85,7 @@ def rate_on(
     make_state: Callable[[], Any],
     num_workers: int,
 ) -> float:
-    """Items a second of wall time, once each worker has done one."""
+    """Return the items per second of wall time, once each worker has finished one."""
     ends = []
     for _ in executor.run(job, items, make_state=make_state):
         ends.append(time.perf_counter())
@@ -94,13 +94,13 @@ def rate_on(
 
 
 def megabytes(dataset: LoopcraftDataset, suffixes: Sequence[str]) -> float:
-    """Mean size of an episode's files."""
+    """Return the mean size of an episode's files in megabytes."""
     paths = [dataset.root / f"{key}{suffix}" for key in dataset.keys for suffix in suffixes]
     return sum(num_bytes(path) for path in paths) / len(dataset.keys) / 1e6
 
 
 def surface_worlds(flags: Flags, dataset: LoopcraftDataset) -> Callable[[], SurfaceWorld]:
-    """What makes the worlds of masks, of the usual cells."""
+    """Return a factory of the worlds that masks with cells of the usual size are made from."""
     cell = usual_cell(dataset, flags.resolution)
     return partial(make_surface_world, flags.world, resolution=flags.resolution // cell)
 
@@ -122,18 +122,18 @@ def measure(flags: Flags) -> None:
         masking = processor_seconds(mask, dataset.keys, surfaces())
         size = f"{flags.num_frames} frames of {flags.resolution} x {flags.resolution}"
         print(f"{flags.world}, {flags.sample} episodes of {size}; scaled to {flags.episodes:,}")
-        say(flags, "generate", making, megabytes(dataset, (".mp4", ".npy")))
-        say(flags, "masks", masking, megabytes(dataset, (".seen.npz",)))
+        print_cost(flags, "generate", making, megabytes(dataset, (".mp4", ".npy")))
+        print_cost(flags, "masks", masking, megabytes(dataset, (".seen.npz",)))
         if flags.encode_frames:
             try:
-                say(flags, "encode", *cost_of_encoding(flags, world, Path(temporary)))
-            except UserError as error:  # its frames are larger
+                print_cost(flags, "encode", *cost_of_encoding(flags, world, Path(temporary)))
+            except UserError as error:  # it needs larger frames
                 print(f"encode is left out: {error}")
         compare(flags, recipe, dataset, Path(temporary))
 
 
 def recipe_of(flags: Flags, num_frames: int) -> Recipe:
-    """A sample, and the episode to warm up."""
+    """Return the recipe of the sample and its warm-up episode."""
     return Recipe(
         world=flags.world,
         split="train",
@@ -143,20 +143,20 @@ def recipe_of(flags: Flags, num_frames: int) -> Recipe:
     )
 
 
-def say(flags: Flags, name: str, seconds: float, mean_mb: float) -> None:
-    """Print what a command costs an episode, and what it costs all."""
+def print_cost(flags: Flags, name: str, seconds: float, mean_mb: float) -> None:
+    """Print what a command costs per episode and for all episodes."""
     hours, gigabytes = seconds * flags.episodes / 3600, mean_mb * flags.episodes / 1000
     upload = gigabytes * 1000 / flags.upload_mb_s / 3600
     print(
-        f"{name:9s} {seconds:7.2f} core-seconds an episode -> {hours:8,.0f} core-hours; "
-        f"{mean_mb:6.2f} MB an episode -> {gigabytes:7,.0f} GB, "
+        f"{name:9s} {seconds:7.2f} core-seconds per episode -> {hours:8,.0f} core-hours; "
+        f"{mean_mb:6.2f} MB per episode -> {gigabytes:7,.0f} GB, "
         f"{upload:.1f} hours of upload at {flags.upload_mb_s:g} MB/s",
         flush=True,
     )
 
 
 def cost_of_encoding(flags: Flags, world: World, folder: Path) -> tuple[float, float]:
-    """Core-seconds and megabytes of an episode's latents."""
+    """Return the core-seconds and megabytes of an episode's latents."""
     root, out = folder / "short", folder / "latents"
     generate.complete(root, recipe_of(flags, flags.encode_frames), make_world=lambda: world)
     dataset = open_dataset(root)
@@ -175,7 +175,7 @@ def cost_of_encoding(flags: Flags, world: World, folder: Path) -> tuple[float, f
 
 
 def compare(flags: Flags, recipe: Recipe, dataset: LoopcraftDataset, folder: Path) -> None:
-    """Print the rates of commands on Ray, by the number of workers."""
+    """Print each command's rate on Ray by the number of workers."""
     for command in flags.commands:
         rates: list[float] = []
         for workers in flags.workers:
@@ -191,17 +191,17 @@ def compare(flags: Flags, recipe: Recipe, dataset: LoopcraftDataset, folder: Pat
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What workers do for a command."""
+    """A command's work for Ray's workers."""
 
     job: Callable[[Any, Any], object]
     make_state: Callable[[], Any]
     items: Sequence[Any]
     frames: int
-    """Of an item."""
+    """Frames per item."""
 
 
 def task_of(command: Command, flags: Flags, recipe: Recipe, dataset: LoopcraftDataset, out: Path) -> Task:
-    """A command over the whole sample."""
+    """Return a command's task over the whole sample."""
     if command == "generate":
         return Task(
             job=partial(make_episode, root=out, recipe=recipe, chosen=None),
@@ -226,8 +226,8 @@ def task_of(command: Command, flags: Flags, recipe: Recipe, dataset: LoopcraftDa
 
 
 def assignment_of(flags: Flags, dataset: LoopcraftDataset, out: Path) -> Assignment:
-    """What each worker is told of a run over all videos."""
-    asked = RunFlags(
+    """Return each worker's assignment in a run over all videos."""
+    run = RunFlags(
         data=Path(dataset.root),
         out=out,
         source=SourceFlags(model=flags.model),
@@ -235,8 +235,8 @@ def assignment_of(flags: Flags, dataset: LoopcraftDataset, out: Path) -> Assignm
         folder=FolderFlags(save_videos=0),
     )
     out.mkdir()
-    return Assignment(flags=asked, expected=expected_of(prepare(asked)), folder=Path.cwd(), num_threads=None)
+    return Assignment(flags=run, expected=expected_of(prepare(run)), folder=Path.cwd(), num_threads=None)
 
 
 if __name__ == "__main__":
-    raise SystemExit(cli.run(Flags, measure, None))
+    raise SystemExit(cli.run(Flags, measure))

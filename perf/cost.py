@@ -1,6 +1,6 @@
-"""What training costs: `python -m perf.cost` counts the arithmetic and memory of every preset, and runs none.
+"""Count the arithmetic and memory of training every preset, without running any: `python -m perf.cost`.
 
-Networks are traced forwards and backwards on fake tensors, which have shapes and no numbers. Hours follow
+Networks are traced forwards and backwards on fake tensors, which have shapes but no numbers. Hours follow
 from the GPU's matrix-multiply rate and the share of it that training is assumed to reach; both are flags.
 """
 
@@ -26,39 +26,39 @@ from models.zoo.configs import ModelConfig, TokenModelConfig
 from models.zoo.presets import PRESETS
 
 SHOWN = tuple(name for name in PRESETS if name != "trial")
-"""The presets that are for more than tests."""
+"""The presets that are not only for tests."""
 VIDEO_MODELS = ("millivid", "framepack", "full-resolution")
 STATE_BYTES = 4 + 4 + 8
-"""Bytes a parameter: weight, gradient, and two moments (AdamW) in float32; Muon keeps one."""
+"""Bytes per parameter: weight, gradient and AdamW's two moments in float32; Muon keeps one moment."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """How fast the GPU is."""
+    """Speed of the GPU."""
 
     teraflops: float = 790
-    """bfloat16 matrix multiplication, in 10^12 operations a second; 790 was measured on an H200."""
+    """bfloat16 matrix multiplication, in 10^12 operations per second; 790 was measured on an H200."""
     utilisation: float = 0.4
-    """The share of it that training reaches: an assumption."""
+    """Share of that rate that training is assumed to reach."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a sample of a network takes."""
+    """Cost of one sample of a network."""
 
     parameters: int
     operations: float
-    """Of one sample, forwards and backwards."""
+    """Operations of one sample, forwards and backwards."""
     activation_bytes: int
-    """Of one sample, kept for the backward pass under bfloat16 autocast, without torch.compile."""
+    """Bytes of one sample kept for the backward pass under bfloat16 autocast, without torch.compile."""
 
 
 def count_cost(network: nn.Module, forward: Callable[[], Tensor]) -> Cost:
     """Trace one sample."""
-    kept: list[Tensor] = []  # alive until they are counted, or two could have one address
+    saved: list[Tensor] = []  # kept alive until counted, as a freed tensor's address may be reused
 
     def keep(tensor: Tensor) -> Tensor:
-        kept.append(tensor)
+        saved.append(tensor)
         return tensor
 
     with FlopCounterMode(display=False) as counter:
@@ -68,7 +68,7 @@ def count_cost(network: nn.Module, forward: Callable[[], Tensor]) -> Cost:
         ):
             out = forward()
         out.sum().backward()  # type: ignore[no-untyped-call]
-    storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in kept}
+    storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in saved}
     for parameter in network.parameters():
         storages.pop(parameter.untyped_storage()._cdata, None)
     return Cost(
@@ -79,7 +79,7 @@ def count_cost(network: nn.Module, forward: Callable[[], Tensor]) -> Cost:
 
 
 def autoencoder_cost(config: ModelConfig) -> Cost:
-    """An image through the encoder and the decoder."""
+    """Return the cost of an image through the encoder and the decoder."""
     network = Autoencoder(config.autoencoder)
     size = config.autoencoder.frame_size
     images = torch.zeros(1, 3, size, size)
@@ -88,7 +88,7 @@ def autoencoder_cost(config: ModelConfig) -> Cost:
 
 
 def video_cost(config: ModelConfig) -> Cost:
-    """A window through a video network."""
+    """Return the cost of a window through a video network."""
     network = config.video.network(config.autoencoder.grid)
     grid = config.autoencoder.grid.coarser(config.video.space.finest)
     if isinstance(network, FramePackDenoiser):

@@ -1,9 +1,8 @@
-"""How fast a random window of frames is read, against decoding the whole video for it.
+"""Measure how fast a random window of frames is read, compared with decoding the whole video for it.
 
-    python perf/dataset.py [--out FOLDER]      makes one episode there (default: a temporary folder) and
-    reads it
+    python perf/dataset.py [--out FOLDER]      makes one episode there (default: a temporary folder), reads it
 
-Both ways give the same bytes (checked). The ratio is what to look at; milliseconds belong to one machine.
+Both methods give the same bytes (checked). Rely on the ratio; the milliseconds depend on the machine.
 """
 
 import tempfile
@@ -29,14 +28,14 @@ NUM_WHOLE = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Where it is measured."""
+    """Location of the measurement."""
 
     out: Path | None = None
-    """Folder for the one episode that is read; a temporary one by default."""
+    """Folder for the episode; a temporary one by default."""
 
 
 def median_ms(read: Callable[[int], object], starts: list[int]) -> float:
-    """The median time of `read` over the starts, in milliseconds."""
+    """Return the median time of `read` over the starts, in milliseconds."""
     times = []
     for start in starts:
         begin = time.perf_counter()
@@ -46,7 +45,7 @@ def median_ms(read: Callable[[int], object], starts: list[int]) -> float:
 
 
 def whole_then_cut(dataset: LoopcraftDataset, key: str, start: int) -> np.ndarray:
-    """The naive way: decode everything, keep the window."""
+    """Decode the whole video and keep the window, the naive way."""
     return dataset.frames(key)[start : start + WINDOW]
 
 
@@ -62,17 +61,17 @@ def measure(root: Path) -> None:
         assert np.array_equal(dataset.frames(key, start, start + WINDOW), expected)
     window = median_ms(lambda start: dataset.frames(key, start, start + WINDOW), starts)
     whole = median_ms(lambda start: whole_then_cut(dataset, key, start), starts[:NUM_WHOLE])
-    print(f"{WINDOW} of {NUM_FRAMES} frames of 256x256 at a random place, median")
+    print(f"{WINDOW} of {NUM_FRAMES} frames of 256x256 at a random position, median")
     print(f"  by seeking         {window:8.1f} ms   (target: at most 25)")
     print(f"  decoding it all    {whole:8.1f} ms   {whole / window:.0f} times as long")
     print(f"  whole, in order    {1000 * NUM_FRAMES / whole:8.0f} frames/s")
 
 
 def run(flags: Flags) -> None:
-    """Measure in the given folder or in one that goes afterwards."""
+    """Measure in the given folder or in a temporary one."""
     with tempfile.TemporaryDirectory() as temporary:
         measure(flags.out or Path(temporary) / "set")
 
 
 if __name__ == "__main__":
-    raise SystemExit(cli.run(Flags, run, None))
+    raise SystemExit(cli.run(Flags, run))

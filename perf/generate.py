@@ -1,8 +1,8 @@
-"""Frames a second from seed to finished files, where the time goes, and what a second worker adds.
+"""Measure frames per second from seed to finished files, the time of each stage, and a second worker's gain.
 
 One worker and two make the same episodes, as one in the woods takes half as long again as one on a plain.
-Each worker first makes one that is not counted (compilation, start of the process). Run it on an idle machine
-with two cores: the ratio of two workers to one is only then about the program.
+Each worker first makes one that is not counted (compilation, start of the process). Use an idle machine with
+two cores: only then does the ratio of two workers to one depend on the program alone.
 """
 
 import tempfile
@@ -26,14 +26,14 @@ RESOLUTION = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """How long it is measured."""
+    """Length of the measurement."""
 
     episodes: int = 8
-    """Episodes that are counted."""
+    """Episodes to count."""
 
 
 def print_stages(folder: Path) -> None:
-    """One episode (on a plain) in this process: path, pictures, encoding, each by itself."""
+    """Print the time of each stage (path, pictures, encoding) of one episode on a plain, in this process."""
     world = VoxelWorld(resolution=RESOLUTION)
     actions = draw_walk(generator(0, "perf"), NUM_FRAMES)
     world.path(1, actions[:8])
@@ -41,7 +41,7 @@ def print_stages(folder: Path) -> None:
     begin = time.perf_counter()
     world.path(1, actions)
     planned = time.perf_counter()
-    frames = [seen.frame for seen in world.play(1, actions)]
+    frames = [observation.frame for observation in world.play(1, actions)]
     played = time.perf_counter()
     with video_writer(folder / "stage.mp4", height=RESOLUTION, width=RESOLUTION) as writer:
         for frame in frames:
@@ -49,11 +49,11 @@ def print_stages(folder: Path) -> None:
     written = time.perf_counter()
     stages = {"path": planned - begin, "path and pictures": played - planned, "encoding": written - played}
     for stage, seconds in stages.items():
-        print(f"  {stage:20s}{1000 * seconds / NUM_FRAMES:6.2f} ms a frame")
+        print(f"  {stage:20s}{1000 * seconds / NUM_FRAMES:6.2f} ms per frame")
 
 
 def frames_per_second(folder: Path, num_workers: int, num_episodes: int) -> float:
-    """Rate of `num_workers` processes that make the first `num_episodes`, after one more each to warm up."""
+    """Return the rate of `num_workers` processes that make `num_episodes`, after one each to warm up."""
     total = num_episodes + num_workers
     recipe = Recipe(
         world="voxel-v1", split="train", num_episodes=total, num_frames=NUM_FRAMES, resolution=RESOLUTION
@@ -69,7 +69,7 @@ def frames_per_second(folder: Path, num_workers: int, num_episodes: int) -> floa
 
 
 def measure(flags: Flags) -> None:
-    """Print rates and ratio."""
+    """Print the rates and their ratio."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         print(
@@ -84,4 +84,4 @@ def measure(flags: Flags) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(cli.run(Flags, measure, None))
+    raise SystemExit(cli.run(Flags, measure))

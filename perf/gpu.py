@@ -1,11 +1,10 @@
-"""What to do with a GPU that is there for minutes: `python -m perf.gpu --minutes 12 --out DIR`.
+"""Use a GPU that is available for minutes only: `python -m perf.gpu --minutes 12 --out DIR`.
 
-One command for a bare machine without a network. In order of worth: the tests that need a GPU; how long the
-paper's MilliVid takes to sample; and, in all the time that is left, training of the small models straight
-from their world: the autoencoder first, then all video models at once, at equal steps. What is known is
-written as soon as it is known: DIR/figures.json, a log for each job, weights under 16 MB a file. The same
-command goes on with a training that was cut off, as `models.train` does. With `--device cpu` it runs at the
-smallest size.
+One command for a bare machine without a network. In order of priority, it runs the tests that need a GPU,
+times the sampling of the paper's MilliVid and, in the remaining time, trains the small models directly from
+their world: the autoencoder first, then all video models at once, with equal steps. Results are written as
+soon as they are known: DIR/figures.json, a log for each job, weights (under 16 MB per file). The same command
+resumes an interrupted training, as `models.train` does. With `--device cpu` it runs at the smallest size.
 """
 
 import json
@@ -32,11 +31,11 @@ from models.zoo.presets import find_preset
 Job = Literal["tests", "sample", "train"]
 
 ENDING_SECONDS = 12.0
-"""A trainer that is told to stop saves and ends within this time."""
+"""A trainer that is asked to stop saves and exits within this time."""
 OMP_THREADS = "1"
-"""Of each process: all work at once, and a GPU does what is heavy."""
+"""Per process: all processes run at once, and the GPU does the heavy work."""
 RETURN_SECONDS = 5.0
-"""Left at the end for copying and packing."""
+"""Reserved at the end for copying and packing."""
 TRIAL_SECONDS = 90.0
 WAITER = """
 import sys, time, pathlib
@@ -47,12 +46,12 @@ while not pathlib.Path(signal).exists():
     time.sleep(0.1)
 sys.exit(main(arguments))
 """
-"""Starts Python, imports all that is heavy, and trains once a file is there."""
+"""Program that imports everything heavy, and trains once the file `signal` exists."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """How long, and with what."""
+    """The time available and the settings."""
 
     minutes: float = 12.0
     out: Path
@@ -60,34 +59,34 @@ class Flags:
     jobs: tuple[Job, ...] = ("tests", "sample", "train")
     world: str = "plaza-v1"
     preset: str = "gpu-minutes"
-    """The preset that is trained; on a CPU `trial` is meant for trying out."""
+    """Preset to train; use `trial` to try the command on a CPU."""
     models: tuple[str, ...] = ("millivid", "framepack", "full-resolution")
     vgg: Path | None = None
-    """Weights of VGG16 for the autoencoder's LPIPS; without them it compares image gradients."""
+    """VGG16 weights for the autoencoder's LPIPS; without them, it compares image gradients."""
     autoencoder_steps: int = 2000
     video_steps: int = 2000
     autoencoder_flags: str = ""
-    """More flags for `models.train autoencoder`, in one word for the shell."""
+    """Additional flags for `models.train autoencoder`, as one shell word."""
     video_flags: str = ""
-    """More flags for `models.train video`, likewise."""
+    """Additional flags for `models.train video`, as one shell word."""
     autoencoder_share: float = 0.3
-    """The autoencoder is told to stop after this share of the time that is left when it starts."""
+    """Share of the time left after which the autoencoder is asked to stop."""
     episodes: int = 4096
-    """Episodes that are played into the cache."""
+    """Episodes to play into the cache."""
     episode_frames: int = 384
     begin_cache: Path | None = None
-    """A cache of a few episodes that came along, so that training can start at once."""
+    """Cache of a few episodes brought along, so that training can start at once."""
     trial_latents: Path | None = None
-    """A folder of latents that came along, on which code is compiled while the autoencoder is trained."""
+    """Folder of latents brought along, to compile code on while the autoencoder is trained."""
     trial_steps: int = 2
     workers: int = max(1, (os.cpu_count() or 2) - 4)
     """Processes that play episodes."""
     work: Path = Path("/tmp/loopcraft-gpu")
-    """Where training keeps its state, which is too large to bring home."""
+    """Folder of the training state, which is too large to bring home."""
 
     @property
     def cache(self) -> Path:
-        """Where episodes are kept: in memory, if there is room for 5 MB each."""
+        """Folder of the episodes: in memory, if there is room for 5 MB each."""
         memory = Path("/dev/shm")
         is_roomy = memory.is_dir() and shutil.disk_usage(memory).free > 1.2 * self.episodes * 5e6
         return (memory if is_roomy else self.work) / "loopcraft-episodes"
@@ -95,7 +94,7 @@ class Flags:
 
 @dataclass
 class Session:
-    """The clock, the folder of what is brought home, and the figures so far."""
+    """The flags, the clock and the figures so far."""
 
     flags: Flags
     began: float = field(default_factory=time.monotonic)
@@ -107,7 +106,7 @@ class Session:
         return 60 * self.flags.minutes - (time.monotonic() - self.began)
 
     def note(self, **figures: Any) -> None:
-        """Write figures down, for whatever happens next, and print them."""
+        """Print figures and save them at once, whatever happens next."""
         self.figures |= figures
         self.figures["seconds"] = round(time.monotonic() - self.began, 1)
         temporary = self.flags.out / "figures.json.partial"
@@ -116,11 +115,11 @@ class Session:
         print(f"[{self.figures['seconds']:6.1f} s] {json.dumps(figures)}", flush=True)
 
     def start(self, name: str, *command: str) -> "Process":
-        """Start a command of this project, with a log of its own."""
+        """Start a command of this project with its own log."""
         return Process(name, ["-m", *command], self.flags.work / "logs" / f"{name}.log")
 
     def start_after(self, name: str, signal: Path, *command: str) -> "Process":
-        """The same for a training that begins when the file `signal` is there."""
+        """Start a training that begins when the file `signal` exists, likewise."""
         arguments = ["-c", WAITER, str(signal), *command[1:]]
         return Process(name, arguments, self.flags.work / "logs" / f"{name}.log")
 
@@ -141,7 +140,7 @@ class Process:
             )
 
     def wait(self, seconds: float) -> int | None:
-        """Its exit code; a process that takes longer is told to stop, then killed (None)."""
+        """Return the exit code; a process that takes longer is asked to stop, then killed (None)."""
         try:
             return self._process.wait(max(seconds, 0.1))
         except subprocess.TimeoutExpired:
@@ -154,13 +153,13 @@ class Process:
         return None
 
     def last_line(self) -> str:
-        """What it said last."""
+        """Return the last line of the log."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
 
 def run_tests(session: Session) -> None:
-    """The tests that are marked cuda; on a CPU, that they are collected."""
+    """Run the tests marked cuda; on a CPU, only collect them."""
     only = ("--collect-only",) if session.flags.device == "cpu" else ()
     process = session.start("tests", "pytest", "-m", "cuda", "-n", "0", "tests/models/test_gpu.py", *only)
     code = process.wait(min(session.seconds_left, 120))
@@ -168,7 +167,7 @@ def run_tests(session: Session) -> None:
 
 
 def time_sampling(session: Session) -> None:
-    """The sampler at the paper's MilliVid setting, a few rollout steps of it scaled up; see `perf.sample`."""
+    """Time a few rollout steps at the paper's MilliVid setting and scale them up; see `perf.sample`."""
     on_cpu = session.flags.device == "cpu"
     size = ("--size", "nano", "--repeats", "1") if on_cpu else ("--size", "B", "--videos", "8", "--compile")
     steps = ("--steps", "2") if on_cpu else ("--steps", "50", "--rollout-steps", "2", "--repeats", "2")
@@ -178,7 +177,7 @@ def time_sampling(session: Session) -> None:
 
 
 def train(session: Session) -> None:
-    """Play episodes into a cache; train the autoencoder; then all video models at once, at equal steps."""
+    """Play episodes into a cache; train the autoencoder, then all video models at once with equal steps."""
     flags = session.flags
     home = flags.work / "models"
     playing = play_episodes(session)
@@ -208,7 +207,7 @@ def train(session: Session) -> None:
     else:
         for process in running:
             process.wait(0)
-        raise UserError(f"the autoencoder was not trained; {autoencoder.log} says why")
+        raise UserError(f"the autoencoder was not trained: see {autoencoder.log}")
     deadline = time.monotonic() + session.seconds_left - ENDING_SECONDS - RETURN_SECONDS
     for process in running:
         bring_home(session, home, process.wait(deadline - time.monotonic()), process)
@@ -216,25 +215,21 @@ def train(session: Session) -> None:
 
 
 def play_episodes(session: Session) -> Process:
-    """Fill the cache in the background, so that no model waits for a world; some may have come along."""
+    """Fill the cache in the background, from `begin_cache` on, so that no model waits for a world."""
     flags = session.flags
+    resolution = str(find_preset(flags.preset).frame_size)
     if flags.begin_cache is not None:
         shutil.copytree(flags.begin_cache, flags.cache, dirs_exist_ok=True)
     return session.start(
         "play",
         *("models.train.play", "--data", flags.world, "--episode-cache", str(flags.cache)),
         *("--episodes", str(flags.episodes), "--workers", str(flags.workers)),
-        *(
-            "--resolution",
-            str(find_preset(flags.preset).frame_size),
-            "--episode-frames",
-            str(flags.episode_frames),
-        ),
+        *("--resolution", resolution, "--episode-frames", str(flags.episode_frames)),
     )
 
 
 def start_trials(session: Session) -> list[Process]:
-    """A few updates of the video models on latents that came along: the real run finds its code compiled."""
+    """Start a few updates of the video models on `trial_latents`, so that the real run's code is compiled."""
     flags = session.flags
     if flags.trial_latents is None:
         return []
@@ -250,7 +245,7 @@ def start_trials(session: Session) -> list[Process]:
 
 
 def autoencoder_command(flags: Flags, out: Path, steps: int, cache: Path) -> list[str]:
-    """`models.train autoencoder` with these flags."""
+    """Return the command `models.train autoencoder` with these flags."""
     vgg = [] if flags.vgg is None else ["--vgg", str(flags.vgg)]
     return [
         *("models.train", "autoencoder", "--out", str(out), "--steps", str(steps), *_common(flags)),
@@ -260,7 +255,7 @@ def autoencoder_command(flags: Flags, out: Path, steps: int, cache: Path) -> lis
 
 
 def video_command(flags: Flags, model: str, out: Path, steps: int) -> list[str]:
-    """`models.train video` with these flags, but for its data."""
+    """Return the command `models.train video` with these flags, without its data."""
     return [
         *("models.train", "video", "--model", model, "--out", str(out), "--steps", str(steps)),
         *(*_common(flags), *shlex.split(flags.video_flags)),
@@ -272,7 +267,7 @@ def _common(flags: Flags) -> list[str]:
 
 
 def bring_home(session: Session, folder: Path, code: int | None, process: Process) -> None:
-    """Copy a model's weights out and note how far it came, and how fast."""
+    """Copy a model's weights to the output folder and note its progress and speed."""
     model = process.name
     weights = folder / f"{model}.safetensors"
     if weights.is_file():
@@ -294,14 +289,14 @@ def bring_home(session: Session, folder: Path, code: int | None, process: Proces
 
 
 def pack_logs(session: Session) -> None:
-    """Logs and journals of everything, in one file."""
+    """Pack all logs and journals into one file."""
     with tarfile.open(session.flags.out / "logs.tar.gz", "w:gz") as archive:
         for path in (*session.flags.work.rglob("*.log"), *session.flags.work.rglob("*.jsonl")):
             archive.add(path, path.relative_to(session.flags.work).as_posix())
 
 
 def describe_machine(session: Session) -> None:
-    """What the figures were measured on."""
+    """Note the machine that the figures are measured on."""
     on_gpu = session.flags.device != "cpu"
     if on_gpu and not torch.cuda.is_available():
         raise UserError(f"--device {session.flags.device}: this machine has no CUDA GPU; use --device cpu")
@@ -310,7 +305,7 @@ def describe_machine(session: Session) -> None:
 
 
 def spend(flags: Flags) -> int:
-    """Do the jobs one after the other; a job that fails does not stop the next."""
+    """Run the jobs one after the other; a job that fails does not stop the next."""
     find_preset(flags.preset)
     if not flags.minutes > 0:
         raise UserError(f"--minutes {flags.minutes}: choose a number above 0")

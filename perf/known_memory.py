@@ -1,4 +1,4 @@
-"""What the scores of memory say of models whose memory is known: the table of docs/recall.md.
+"""Score models of known memory by the memory metrics, for the table of docs/recall.md.
 
 `python -m perf.known_memory --data DATA --weights weights` runs the synthetic models of
 `benchmark/conformance/known_memory.py` and the references on loopcraft-mini, over data with recall masks.
@@ -29,16 +29,16 @@ ABSENT = "–"
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """On what, and where the table goes."""
+    """The data, and the output of the table."""
 
     data: Path
     """A data set of plaza-v1 or voxel-v1 with recall masks for 64 frames of context."""
     weights: Path | None = None
-    """The folder of pretrained networks: with it LPIPS is shown too."""
+    """Folder of pretrained networks; with it, the table includes LPIPS."""
     max_videos: int | None = None
-    """Only the first so many videos."""
+    """Score only this many videos, the first ones."""
     out: Path | None = None
-    """A Markdown file that has marks for the table; else it is printed."""
+    """Markdown file with marks for the table; by default the table is printed."""
 
 
 def tabulate(flags: Flags) -> None:
@@ -66,23 +66,21 @@ def tabulate(flags: Flags) -> None:
 
 
 def models_for(data: LoopcraftDataset) -> tuple[KnownModel, ...]:
-    """The synthetic models for a data set that one of our worlds made."""
+    """Return the synthetic models for a data set made by one of our worlds."""
     if data.manifest is None or "world_seed" not in data.metadata:
-        raise UserError(
-            f"{data.root}: does not say in which worlds it was played; use one of loopcraft.generate"
-        )
+        raise UserError(f"{data.root}: records no world seeds; use a data set made by loopcraft.generate")
     world = make_world(data.manifest["world"], resolution=data.manifest["generator"]["resolution"])
     seeds = {key: int(data.metadata["world_seed"].loc[key]) for key in data.keys}
     return known_models(world, seeds)
 
 
 def to_markdown(results: Mapping[str, Result], metrics: Sequence[str]) -> str:
-    """A row a model, a column a number."""
+    """Format the results as a Markdown table with one row per model and one column per figure."""
     floor, ceiling = (results[name] for name in REFERENCES)
     cards = {name: floor.metrics[name].card for name in metrics}
     best = metrics[-1]
     heads = [
-        *(f"{card.title}" for card in cards.values()),
+        *(card.title for card in cards.values()),
         *(f"horizon by {card.title}" for name, card in cards.items() if name != "psnr"),
         f"{cards[best].title} with itself",
         f"{cards[best].title} with the truth there",
@@ -114,23 +112,18 @@ def to_markdown(results: Mapping[str, Result], metrics: Sequence[str]) -> str:
 
 
 def _agreement(result: Result, metric: str, decimals: int) -> tuple[str, str]:
-    """With itself and with the truth."""
-    found = result.consistency.get(metric)
-    if found is None:
+    """Format the agreement with itself and with the truth."""
+    entry = result.consistency.get(metric)
+    if entry is None:
         return ABSENT, ABSENT
-    return _text(found.with_itself, decimals), _text(found.with_truth, decimals)
+    return _text(entry.with_itself, decimals), _text(entry.with_truth, decimals)
 
 
-def _text(found: Measured | None, decimals: int) -> str:
-    if found is None or found.estimate is None:
+def _text(value: Measured | None, decimals: int) -> str:
+    if value is None or value.estimate is None:
         return ABSENT
-    return f"{number(found.estimate.mean):.{decimals}f}"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run(Flags, tabulate, argv)
+    return f"{number(value.estimate.mean):.{decimals}f}"
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(Flags, tabulate))

@@ -1,9 +1,9 @@
-"""What recall masks cost: `python -m perf.masks --weights weights`.
+"""Measure the cost of recall masks: `python -m perf.masks --weights weights`.
 
-Episodes of both block worlds are made, of 1024 frames at 256 x 256 and of 256 frames at 64 x 64, and their
-masks of cells of 2 x 2 pixels: processor time and bytes of the one to the other's; bytes of masks of single
-pixels; how many pixels get another kind than by those. Then a video is scored by PSNR, SSIM and LPIPS,
-without masks and with them.
+Episodes of both block worlds are made, of 1024 frames at 256 x 256 and of 256 frames at 64 x 64, with masks
+of cells of 2 x 2 pixels. Printed are the masks' processor time and bytes relative to the episodes', the bytes
+of masks of single pixels, and the share of pixels whose kind differs between the two masks. Then a video is
+scored by PSNR, SSIM and LPIPS, without and with masks.
 """
 
 import tempfile
@@ -39,30 +39,30 @@ from loopcraft.worlds import make_surface_world, make_world
 
 WORLDS = ("voxel-v1", "plaza-v1")
 SIZES = ((256, 1024), (64, 256))
-"""Pixels along a side of the frames, and the frames of an episode."""
+"""Pixels along a side of the frames, and frames per episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """On how much it is measured."""
+    """Size of the measurement."""
 
     episodes: int = 3
-    """Episodes of each world."""
+    """Episodes per world."""
     resolution: int | None = None
-    """Only frames of so many pixels along a side (256 or 64); both if not given."""
+    """Pixels along a side of the frames (256 or 64); both by default."""
     weights: Path | None = None
-    """The folder of pretrained networks, for LPIPS; scoring is not measured without it."""
+    """Folder of pretrained networks, for LPIPS; without it, scoring is not measured."""
 
 
-def seconds(act: Callable[[], object]) -> float:
-    """Processor time of all threads."""
+def seconds(work: Callable[[], object]) -> float:
+    """Return the processor time of all threads in seconds."""
     begin = time.process_time()
-    act()
+    work()
     return time.process_time() - begin
 
 
 def make_set(root: Path, world: str, num_episodes: int, num_frames: int, resolution: int) -> LoopcraftDataset:
-    """A test set, its walks chosen among no more than it needs."""
+    """Make a test set, with as many candidate walks as episodes."""
     recipe = Recipe(
         world=world,
         split="test",
@@ -76,9 +76,9 @@ def make_set(root: Path, world: str, num_episodes: int, num_frames: int, resolut
 
 
 def measure_making(folder: Path, world: str, num_episodes: int, resolution: int, num_frames: int) -> None:
-    """Print what the masks of a world cost at one size."""
+    """Print the cost of a world's masks at one size."""
     make_set(folder / "warm", world, 1, 16, resolution)
-    made = seconds(lambda: make_set(folder / "set", world, num_episodes, num_frames, resolution))
+    generation_s = seconds(lambda: make_set(folder / "set", world, num_episodes, num_frames, resolution))
     data = open_dataset(folder / "set")
     context = int(data.num_context or 0)
     coarse, fine = (make_surface_world(world, resolution=resolution // cell) for cell in (COARSE_CELL, 1))
@@ -88,35 +88,33 @@ def measure_making(folder: Path, world: str, num_episodes: int, resolution: int,
         for key in data.keys:
             make_masks(coarse, key, dataset=data, num_context=context)
 
-    masked = seconds(add_masks)
+    masks_s = seconds(add_masks)
     video = sum(num_bytes(data.video_path(key)) for key in data.keys)
     masks = sum(num_bytes(data.masks_path(key)) for key in data.keys)
     shares, single = [], 0
     for key in data.keys:
-        codes, fine_codes = (
-            recall_codes(play_again(either, data, key), context) for either in (coarse, fine)
-        )
-        shares.append(other_kinds(codes[context:], fine_codes[context:]))
+        codes, fine_codes = (recall_codes(play_again(world, data, key), context) for world in (coarse, fine))
+        shares.append(different_kinds(codes[context:], fine_codes[context:]))
         single += len(encode_codes(fine_codes))
     print(
         f"{world}: {num_episodes} episodes of {num_frames} frames of {resolution} x {resolution}, cells of "
         f"{COARSE_CELL} x {COARSE_CELL} pixels"
     )
-    print(f"  time of masks / time of generation:   {masked / made:5.1%}   [at most 25 %]")
+    print(f"  time of masks / time of generation:   {masks_s / generation_s:5.1%}   [at most 25 %]")
     print(f"  size of masks / size of videos:       {masks / video:5.1%}   [at most 15 %]")
-    print(f"  the same by cells of one pixel:       {single / video:5.1%}")
-    print(f"  pixels of another kind than by cells of one pixel: {np.mean(shares):.1%}")
+    print(f"  the same with cells of one pixel:     {single / video:5.1%}")
+    print(f"  pixels of a different kind than with cells of one pixel: {np.mean(shares):.1%}")
 
 
-def other_kinds(coarse: UInt16[np.ndarray, "T h w"], fine: UInt16[np.ndarray, "T H W"]) -> float:
-    """The share of pixels whose kind (sky, never shown, in sight, returned) is another."""
+def different_kinds(coarse: UInt16[np.ndarray, "T h w"], fine: UInt16[np.ndarray, "T H W"]) -> float:
+    """Return the share of pixels whose kind (sky, never shown, in sight, returned) differs."""
     kinds = np.minimum(coarse, CODE_RETURNED)
     whole = kinds.repeat(COARSE_CELL, axis=1).repeat(COARSE_CELL, axis=2)
     return float((whole != np.minimum(fine, CODE_RETURNED)).mean())
 
 
 def measure_scoring(folder: Path, weights: Path, resolution: int) -> None:
-    """Print what masks add to the scoring of a video."""
+    """Print the time that masks add to scoring a video."""
     protocol = LOOPCRAFT_MINI
     data = make_set(folder / "scored", "plaza-v1", 1, protocol.num_frames, resolution)
     resources = Resources(device=torch.device("cpu"), weights=open_bundle(weights))
@@ -161,4 +159,4 @@ def measure(flags: Flags) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(cli.run(Flags, measure, None))
+    raise SystemExit(cli.run(Flags, measure))

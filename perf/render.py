@@ -1,24 +1,26 @@
-"""How fast the voxel renderer is, as ratios within one run: `python perf/render.py`.
+"""Measure the speed of the voxel renderer as ratios within one run: `python perf/render.py`.
 
-Against the plain renderer of tests/ (one ray after another, no skipping), on the same pictures at 256 x 256,
-view distance 64, one core: the pictures are compared first. Then what anti-aliasing, blocks with holes and
-surface ids cost. Every time is processor time, the least of several that are measured in turn, so that
-neither other programs nor a machine that changes its speed can favour one side.
+It is compared with the plain renderer of tests/ (one ray after another, no skipping), on the same pictures at
+256 x 256, view distance 64, one core; the pictures are compared first. Then come the costs of anti-aliasing,
+blocks with holes and surface ids. Every time is the least processor time of several rounds taken in turn, so
+that neither other programs nor a varying clock speed can favour one side.
 """
 
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from loopcraft.worlds.voxel.core.blocks import BLOCKS, Shape
+from loopcraft.worlds.base import Pose
+from loopcraft.worlds.voxel.core.blocks import BLOCK_IDS, Shape, rule_array
 from loopcraft.worlds.voxel.render.renderer import Renderer, camera
 from loopcraft.worlds.voxel.render.scene import BLOCKS_PLANE, Scene, build_scene
-from loopcraft.worlds.voxel.render.sky import make_sky
+from loopcraft.worlds.voxel.render.sky import Sky, make_sky
 from loopcraft.worlds.voxel.terrain.region import Region
 from tests.references import renderer as reference_renderer
 from tests.references.voxel_scenes import SEEDS, pose_at_spawn, scene_at_spawn
@@ -29,7 +31,7 @@ ROUNDS = 9
 
 
 def least_times_ms(sources: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """The least time of each over several rounds, in turn; each plays twice, as a video warms its caches."""
+    """Return each source's least time over several rounds, after a call that warms caches as a video does."""
     best = dict.fromkeys(sources, np.inf)
     for _ in range(ROUNDS):
         for name, play in sources.items():
@@ -41,11 +43,10 @@ def least_times_ms(sources: dict[str, Callable[[], object]]) -> dict[str, float]
 
 
 def without_holes(scene: Scene) -> Scene:
-    """The same country with leaves as full cubes, and neither plants nor water."""
+    """Return the same scene with leaves as full cubes, and without plants and water."""
     blocks = scene.voxels[BLOCKS_PLANE, 1:-1, 1:-1, 1:-1].copy()
-    stone = next(i for i, block in enumerate(BLOCKS) if block.name == "stone")
-    shape = np.array([block.shape for block in BLOCKS])[blocks]
-    blocks[shape == Shape.CUTOUT] = stone
+    shape = rule_array("shape")[blocks]
+    blocks[shape == Shape.CUTOUT] = BLOCK_IDS["stone"]
     blocks[(shape == Shape.CROSS) | (shape == Shape.LIQUID)] = 0
     white = np.full((*blocks.shape[:2], 3), 255, np.uint8)
     return build_scene(
@@ -58,6 +59,12 @@ def without_holes(scene: Scene) -> Scene:
             water_tint=white,
         )
     )
+
+
+def render_with_surface(renderer: Renderer, scene: Scene, sky: Sky, pose: Pose) -> None:
+    """Draw a picture and the ids of its faces."""
+    renderer.render(scene, sky, pose)
+    renderer.surface(scene)
 
 
 def main() -> None:
@@ -79,17 +86,12 @@ def main() -> None:
             picture, _ = reference_renderer.render(*plain)
             misses.append((np.abs(picture - frame).max(axis=-1) > 6).mean())
 
-            def with_surface(scene: Scene = scene, sky=sky, pose=pose) -> None:  # type: ignore[no-untyped-def]
-                renderers["default"].render(scene, sky, pose)
-                renderers["default"].surface(scene)
-
             sources: dict[str, Callable[[], object]] = {
-                quality: lambda r=renderer, s=scene, k=sky, p=pose: r.render(s, k, p)  # type: ignore[misc]
-                for quality, renderer in renderers.items()
+                quality: partial(renderer.render, scene, sky, pose) for quality, renderer in renderers.items()
             }
-            sources["plain"] = lambda plain=plain: reference_renderer.render(*plain)  # type: ignore[misc]
-            sources["no holes"] = lambda s=bare, k=sky, p=pose: renderers["fast"].render(s, k, p)  # type: ignore[misc]
-            sources["surface"] = with_surface
+            sources["plain"] = partial(reference_renderer.render, *plain)
+            sources["no holes"] = partial(renderers["fast"].render, bare, sky, pose)
+            sources["surface"] = partial(render_with_surface, renderers["default"], scene, sky, pose)
             for name, value in least_times_ms(sources).items():
                 totals.setdefault(name, []).append(value)
     mean = {name: float(np.mean(values)) for name, values in totals.items()}

@@ -1,12 +1,12 @@
-"""How fast windows are denoised: `python -m perf.sample`, with `--device cuda` for a GPU.
+"""Measure how fast windows are denoised: `python -m perf.sample`, with `--device cuda` for a GPU.
 
-On the CPU both implementations denoise the same window with the same weights and noise, in turns, and must
-agree to 1e-5. On CUDA a few rollout steps of the paper's MilliVid setting are timed and scaled up to the
-whole rollout, and the arithmetic reached is set against the matrix-multiply ceiling measured in the same run.
+On the CPU, both implementations denoise the same window with the same weights and noise, in turns, and must
+agree to 1e-5. On CUDA, a few rollout steps at the paper's MilliVid setting are time_run and scaled up to the
+whole rollout, and their FLOP rate is compared with the matrix-multiply ceiling measured in the same run.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,6 @@ from models.networks.denoiser import TokenDenoiser
 from models.networks.layers import SIZES, TransformerSize
 from models.networks.tokens import Grid
 from models.plans.builders import NAMED_PLANS
-from models.plans.plan import Plan
 from models.sampling.diffusion import Sampling
 from models.sampling.token_sampler import TokenSampler, keyed_noise
 from tests.golden.reference import sample_window
@@ -27,20 +26,20 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """What is measured."""
+    """The workload to measure."""
 
     device: str = "cpu"
     plan: str = "millivid"
     """One of the paper's plans."""
     size: str = "S"
-    """The transformer: S on a CPU; the paper's is B."""
+    """Transformer size: S on a CPU; the paper's is B."""
     videos: int = 1
     frames: int = 768
-    """Horizon that the CUDA measurement is scaled up to."""
+    """Horizon to scale the CUDA measurement up to."""
     steps: int = 2
-    """Network calls a window (the paper: 50)."""
+    """Network calls per window (the paper: 50)."""
     rollout_steps: int = 1
-    """Plan steps that are timed."""
+    """Plan steps to time."""
     repeats: int = 3
     compile: bool = False
 
@@ -77,14 +76,14 @@ class Workload:
         self.sampler = TokenSampler(self.network, self.plan, self.grid, sampling)
 
     def run(self, rollout_steps: int) -> torch.Tensor:
-        """Denoise the first windows; the tokens of the last one."""
+        """Denoise the first windows and return the tokens of the last one."""
         rollout = self.sampler.rollout(self.context, self.actions, self.noise)
         for layout in self.sampler.layouts[:rollout_steps]:
             parts = [next(rollout).latents.flatten(1, 2) for _ in layout.targets]
         return torch.cat(parts, dim=1)
 
     def run_plainly(self) -> torch.Tensor:
-        """The first window by the plain implementation."""
+        """Denoise the first window by the plain implementation."""
         layout = self.sampler.layouts[0]
         chunk = [
             torch.cat([level, level.new_zeros(len(level), self.plan.width, *level.shape[2:])], dim=1)
@@ -101,8 +100,8 @@ class Workload:
         return out[:, layout.is_target]
 
 
-def timed(work: Callable[[], torch.Tensor], device: str) -> tuple[float, torch.Tensor]:
-    """Seconds of one run, and its result."""
+def time_run(work: Callable[[], torch.Tensor], device: str) -> tuple[float, torch.Tensor]:
+    """Return the seconds of one run, and its result."""
     start = time.perf_counter()
     result = work()
     if device != "cpu":
@@ -112,46 +111,42 @@ def timed(work: Callable[[], torch.Tensor], device: str) -> tuple[float, torch.T
 
 @torch.no_grad()
 def compare_on_cpu(flags: Flags) -> int:
-    """Both implementations in turns: agreement and the ratio of the best times."""
+    """Run both implementations in turns; print the ratio of the best times and check that they agree."""
     torch.set_num_threads(1)
     workload = Workload(flags)
-    ours, plain = [], []
+    optimised, plain = [], []
     for _ in range(flags.repeats):
-        seconds, fast = timed(lambda: workload.run(1), "cpu")
-        ours.append(seconds)
-        seconds, slow = timed(workload.run_plainly, "cpu")
+        seconds, fast = time_run(lambda: workload.run(1), "cpu")
+        optimised.append(seconds)
+        seconds, slow = time_run(workload.run_plainly, "cpu")
         plain.append(seconds)
     difference = (fast - slow).abs().max().item()
     tokens = workload.sampler.layouts[0].address.shape[0]
     print(
         f"{flags.plan}, DiT-{flags.size}, {tokens} tokens, {flags.steps} calls, one thread: "
-        f"plain {min(plain):.2f} s, ours {min(ours):.2f} s, ratio {min(plain) / min(ours):.3f}; "
+        f"plain {min(plain):.2f} s, optimised {min(optimised):.2f} s, "
+        f"ratio {min(plain) / min(optimised):.3f}; "
         f"largest difference {difference:.1e} (of {slow.abs().max():.1f})"
     )
     return EXIT_OK if difference <= TOLERANCE * max(1.0, slow.abs().max().item()) else EXIT_FAILED
 
 
 def flops_per_call(size: TransformerSize, num_tokens: int, num_targets: int) -> float:
-    """Floating-point operations of one network call on one video: matrix products and attention."""
+    """Return the FLOPs of one network call on one video: matrix products and attention."""
     width = size.width
-    linear = 2 * 12 * width**2  # of a token in a block: qkv 3, proj 1, mlp 8
+    linear = 2 * 12 * width**2  # per token and block: qkv 3, proj 1, mlp 8
     attention = 4 * num_tokens * width
     last = 2 * 2 * width**2 * num_tokens + num_targets * (2 * 10 * width**2 + attention)
     return (size.depth - 1) * num_tokens * (linear + attention) + last
 
 
 def measure_ceiling(device: str, size: int = 8192) -> float:
-    """FLOP a second of a large bfloat16 matrix product."""
+    """Return the FLOP/s of a large bfloat16 matrix product."""
     a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
     for _ in range(3):
         a @ a
-    seconds, _ = timed(lambda: [a @ a for _ in range(10)][-1], device)
+    seconds, _ = time_run(lambda: [a @ a for _ in range(10)][-1], device)
     return 10 * 2 * size**3 / seconds
-
-
-def scaled_rollout_steps(plan: Plan, frames: int) -> int:
-    """Plan steps of a whole rollout."""
-    return plan.num_chunks(frames) * len(plan.steps)
 
 
 @torch.no_grad()
@@ -162,16 +157,16 @@ def measure_on_cuda(flags: Flags) -> int:
     workload = Workload(flags)
     workload.run(flags.rollout_steps)
     seconds = min(
-        timed(lambda: workload.run(flags.rollout_steps), flags.device)[0] for _ in range(flags.repeats)
+        time_run(lambda: workload.run(flags.rollout_steps), flags.device)[0] for _ in range(flags.repeats)
     )
     layouts = workload.sampler.layouts[: flags.rollout_steps]
-    timed_steps = len(layouts)  # a plan may have fewer
+    timed_steps = len(layouts)  # a plan may have fewer steps than requested
     flops = (
         flags.videos
         * flags.steps
         * sum(flops_per_call(workload.size, len(layout.address), layout.num_targets) for layout in layouts)
     )
-    whole = scaled_rollout_steps(workload.plan, flags.frames)
+    whole = workload.plan.num_chunks(flags.frames) * len(workload.plan.steps)
     ceiling = measure_ceiling(flags.device)
     compiled = "compiled" if flags.compile else "not compiled"
     print(
@@ -185,16 +180,11 @@ def measure_on_cuda(flags: Flags) -> int:
 
 
 def measure(flags: Flags) -> int:
-    """Measure on the device that was asked for."""
+    """Measure on the requested device."""
     if flags.plan not in NAMED_PLANS or flags.size not in SIZES:
         raise UserError(f"choose --plan from {', '.join(NAMED_PLANS)} and --size from {', '.join(SIZES)}")
     return compare_on_cpu(flags) if flags.device == "cpu" else measure_on_cuda(flags)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return run(Flags, measure, argv)
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(Flags, measure))

@@ -1,11 +1,11 @@
-"""What a data set of 200,000 episodes costs its readers: seconds, peak memory and open files of each command.
+"""Measure what reading a data set of 200,000 episodes costs: each command's time, peak memory and open files.
 
-    python -m perf.scale                            200,000 episodes, and a tenth of them to compare with
+    python -m perf.scale                            200,000 episodes, and a tenth of them for comparison
     python -m perf.scale --episodes 2000 --out DIR  keeps the data sets
 
-Episodes are stubs: hard links to one video of 8 frames of 16 x 16 and its states, under a whole table,
-index and manifest. So a figure is what the number of episodes costs, and not what their frames do. Each
-command runs in a process of its own; `publish` is a dry run against a stand-in for the Hub.
+Episodes are stubs: hard links to one video of 8 frames of 16 x 16 and its states, under a complete table,
+index and manifest. So the figures are the cost of the number of episodes, not of their frames. Each command
+runs in its own process; `publish` is a dry run against a stand-in for the Hub.
 """
 
 import json
@@ -37,25 +37,25 @@ from tests.fakes import hub as fake_hub
 
 FRAMES, SIDE = 8, 16
 LINKS = 50_000
-"""Names of one file; a file system allows 65,000."""
+"""Hard links to one file; a file system allows 65,000."""
 WINDOWS = 200
 STEPS = ("open", "sample", "generate", "verify", "publish")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """How large, and where."""
+    """The size and location of the data sets."""
 
     episodes: int = 200_000
     """Episodes of the larger data set."""
     out: Path | None = None
     """Folder for the data sets; a temporary one by default."""
     step: str = ""
-    """Only this command on the data set in `out`, in this process: what the others are started with."""
+    """Run only this command on the data set in `out`, in this process; for internal use."""
 
 
 def make_stubs(root: Path, num_episodes: int) -> None:
-    """A finished data set whose episodes are all the same."""
+    """Make a finished data set whose episodes are all the same."""
     recipe = Recipe(
         world="plaza-v1", split="train", num_episodes=num_episodes, num_frames=FRAMES, resolution=SIDE
     )
@@ -103,7 +103,7 @@ def _write_episode(path: Path) -> None:
 
 
 def sample(root: Path) -> int:
-    """Read windows at random places."""
+    """Read windows at random positions."""
     dataset = open_dataset(root)
     rng = np.random.default_rng(0)
     for number in rng.integers(0, len(dataset.keys), WINDOWS):
@@ -114,13 +114,13 @@ def sample(root: Path) -> int:
 
 
 def recipe_flags(num_episodes: int) -> list[str]:
-    """What the data set could have been made with."""
+    """Return flags that the data set could have been generated with."""
     flags = ["--world", "plaza-v1", "--split", "train", "--num-episodes", str(num_episodes)]
     return [*flags, "--num-frames", str(FRAMES), "--resolution", str(SIDE)]
 
 
 def take_step(step: str, root: Path) -> None:
-    """Run one command and print what it took, as JSON."""
+    """Run one command and print its cost as JSON."""
     most_files = len(os.listdir("/proc/self/fd"))
 
     def watch() -> None:
@@ -131,25 +131,25 @@ def take_step(step: str, root: Path) -> None:
 
     base = _peak_mb()
     threading.Thread(target=watch, daemon=True).start()
-    started, said = time.perf_counter(), StringIO()
-    with redirect_stdout(said), redirect_stderr(said):
+    started, output = time.perf_counter(), StringIO()
+    with redirect_stdout(output), redirect_stderr(output):
         if step == "open":
             code = 0 if len(open_dataset(root).keys) else 1
         elif step == "sample":
             code = sample(root)
-        elif step == "generate":  # finds all of it there
+        elif step == "generate":  # finds every episode complete
             code = generate.main(["--out", str(root), *recipe_flags(int(root.name))])
         elif step == "verify":
             code = verify.main([str(root)])
         else:
             code = publish.main([str(root), "--repo", "lab/stubs", "--dry-run"])
-    assert code == 0, said.getvalue()
-    found = {"seconds": time.perf_counter() - started, "base": base, "peak": _peak_mb(), "files": most_files}
-    print(json.dumps(found))
+    assert code == 0, output.getvalue()
+    cost = {"seconds": time.perf_counter() - started, "base": base, "peak": _peak_mb(), "files": most_files}
+    print(json.dumps(cost))
 
 
 def _peak_mb() -> float:
-    """Of this process alone: what getrusage tells begins with its parent's."""
+    """Return the peak of this process alone; that of getrusage starts at its parent's."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return float(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
 
@@ -161,7 +161,7 @@ def measure(flags: Flags) -> None:
         take_step(flags.step, flags.out)
         return
     with tempfile.TemporaryDirectory() as temporary, fake_hub.serving() as hub:
-        place = flags.out or Path(temporary)
+        folder = flags.out or Path(temporary)
         environment = os.environ | {
             "HF_ENDPOINT": hub.url,
             "HF_TOKEN": fake_hub.WRITER,
@@ -170,19 +170,19 @@ def measure(flags: Flags) -> None:
         }
         print("episodes  command   seconds  peak MB (of which the imports)  open files")
         for num_episodes in (flags.episodes // 10, flags.episodes):
-            root = place / str(num_episodes)
+            root = folder / str(num_episodes)
             if not (root / "index.json").exists():
                 make_stubs(root, num_episodes)
             for step in STEPS:
                 command = [sys.executable, "-m", "perf.scale", "--out", str(root), "--step", step]
                 done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-                found = json.loads(done.stdout)
+                cost = json.loads(done.stdout)
                 print(
-                    f"{num_episodes:8d}  {step:8s} {found['seconds']:8.1f}  {found['peak']:7.0f} "
-                    f"({found['base']:.0f}) {found['files']:24d}",
+                    f"{num_episodes:8d}  {step:8s} {cost['seconds']:8.1f}  {cost['peak']:7.0f} "
+                    f"({cost['base']:.0f}) {cost['files']:24d}",
                     flush=True,
                 )
 
 
 if __name__ == "__main__":
-    raise SystemExit(cli.run(Flags, measure, None))
+    raise SystemExit(cli.run(Flags, measure))

@@ -1,11 +1,11 @@
-"""How fast one test walk is selected among 100 candidates, against the pairwise numpy formula.
+"""Measure how fast a test walk is selected among 100 candidates, compared with the pairwise numpy formula.
 
-Both routes draw, simulate and measure the same candidates on one core; their results are compared first.
+Both methods draw, simulate and measure the same candidates on one core; their results are compared first.
 """
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,19 +30,19 @@ class Flags:
     """Time the selection of test walks."""
 
     walks: int = 20
-    """How many test walks the fast route selects."""
+    """Test walks to select by the fast method."""
     pairwise_walks: int = 3
-    """How many of them the pairwise route selects too."""
+    """Test walks to select by the pairwise method too."""
 
 
 def pairwise_chamfer(a: Float64[np.ndarray, "N 2"], b: Float64[np.ndarray, "M 2"]) -> float:
-    """The Chamfer distance as one writes it down."""
+    """Compute the Chamfer distance straight from its definition."""
     distances = np.sqrt(((a[:, None] - b[None]) ** 2).sum(axis=-1))
     return float(distances.min(axis=1).mean() + distances.min(axis=0).mean())
 
 
 def select_pairwise(rng: np.random.Generator) -> SelectedWalk:
-    """`select_walk` without its shortcuts."""
+    """Select a walk as `select_walk` does, without its shortcuts."""
     walks = draw_walks(rng, NUM_CANDIDATES, NUM_TICKS)
     paths = simulate_flat(walks)
     distances = np.array([pairwise_chamfer(path[:CONTEXT_TICKS], path[CONTEXT_TICKS:]) for path in paths])
@@ -52,7 +52,7 @@ def select_pairwise(rng: np.random.Generator) -> SelectedWalk:
 
 
 def measure(select: Callable[[np.random.Generator], SelectedWalk], num_walks: int) -> float:
-    """Median milliseconds a selection, after a first one that compiles."""
+    """Return the median milliseconds per selection, after a first one that compiles."""
     select(seeding.generator(0, "perf selection", 0))
     times = []
     for index in range(num_walks):
@@ -64,12 +64,12 @@ def measure(select: Callable[[np.random.Generator], SelectedWalk], num_walks: in
 
 
 def body(flags: Flags) -> int:
-    """Compare, then time both routes."""
+    """Compare both methods, then time them."""
     for index in range(flags.pairwise_walks):
         fast = select_walk(seeding.generator(0, "perf selection", index))
         slow = select_pairwise(seeding.generator(0, "perf selection", index))
         if (fast.candidate, fast.chamfer) != (slow.candidate, slow.chamfer):
-            print(f"walk {index}: the routes disagree: {fast} and {slow}", file=sys.stderr)
+            print(f"walk {index}: the methods disagree: {fast} and {slow}", file=sys.stderr)
             return cli.EXIT_FAILED
     fast_ms, slow_ms = measure(select_walk, flags.walks), measure(select_pairwise, flags.pairwise_walks)
     print(f"one test walk of {NUM_CANDIDATES} candidates: {fast_ms:.1f} ms (drawing and simulation included)")
@@ -78,10 +78,5 @@ def body(flags: Flags) -> int:
     return cli.EXIT_OK
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point."""
-    return cli.run(Flags, body, argv)
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(cli.run(Flags, body))

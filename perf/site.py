@@ -1,13 +1,12 @@
-"""The leaderboard's site with 200 rows: its building, the weight of its first view, how fast it answers.
+"""Measure the leaderboard's site with 200 rows: its build, the size of its first view, its response times.
 
-python -m perf.site. Needs a Chromium for the second half; prints times, so measure on a machine that is idle.
+python -m perf.site. The second half needs Chromium. Use an idle machine, as the figures are times.
 """
 
 import argparse
 import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -20,22 +19,15 @@ REPEATS = 15
 
 
 def write_entries(root: Path, count: int) -> None:
-    """Rows with curves, recall and consistency over 64 videos."""
+    """Write rows with curves, recall and consistency over 64 videos."""
     for name, skill in (("other-video", -6.0), ("copy-last", -4.0), ("autoencoded", 12.0)):
         write_entry(root, sound_result(name, skill=skill, role="bound"))
     for number in range(count - 3):
         write_entry(root, sound_result(f"model-{number:03d}", skill=3.0 * number / count))
 
 
-def seconds(body: Callable[[], Any]) -> float:
-    """How long it takes."""
-    start = time.perf_counter()
-    body()
-    return time.perf_counter() - start
-
-
 def measure_browser(site: Path, chromium: str) -> None:
-    """Print the weight and the time of the first view, and of sorting and filtering."""
+    """Print the size and the time of the first view, and the times of sorting and filtering."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -44,34 +36,34 @@ def measure_browser(site: Path, chromium: str) -> None:
         addresses: list[str] = []
         page.on("request", lambda request: addresses.append(request.url))
         page.goto(f"{site.as_uri()}/index.html")
-        weight = sum(Path(address.removeprefix("file://")).stat().st_size for address in addresses)
-        print(f"first view: {weight / 1e6:.2f} MB in {len(addresses)} files")
+        size = sum(Path(address.removeprefix("file://")).stat().st_size for address in addresses)
+        print(f"first view: {size / 1e6:.2f} MB in {len(addresses)} files")
         times = [first_view(page) for _ in range(REPEATS)]
         print(f"first view: {spread(times)} from the request to the painted table")
-        for what, script in (
+        for action, script in (
             ("sort", "document.querySelector('th[data-column=lpips] button').click()"),
             ("filter", "(i => { i.value = i.value ? '' : 'model-1'; i.dispatchEvent(new Event('input')) })"
              "(document.querySelector('input[type=search]'))"),
         ):  # fmt: skip
-            times = [float(page.evaluate(timed(script))) for _ in range(REPEATS)]
-            print(f"{what}: {spread(times)} to the next frame")
+            times = [float(page.evaluate(timed_script(script))) for _ in range(REPEATS)]
+            print(f"{action}: {spread(times)} to the next frame")
         browser.close()
 
 
 def spread(times: list[float]) -> str:
-    """The fastest and the middle of them: others on the machine slow down most of them."""
-    return f"{min(times):.0f} ms at best, {median(times):.0f} in the middle of {len(times)}"
+    """Format the minimum and the median, as other programs slow down most of the times."""
+    return f"{min(times):.0f} ms at best, median {median(times):.0f} of {len(times)}"
 
 
 def first_view(page: Any) -> float:
-    """Milliseconds from the request of the page to its table on the screen."""
+    """Return the milliseconds from the request of the page to its table on the screen."""
     page.reload()
     script = "new Promise(done => requestAnimationFrame(() => setTimeout(() => done(performance.now()))))"
     return float(page.evaluate(script))
 
 
-def timed(script: str) -> str:
-    """JavaScript that runs a script and gives the milliseconds until what it changed is drawn."""
+def timed_script(script: str) -> str:
+    """Return JavaScript that runs a script and gives the milliseconds until its changes are drawn."""
     return (
         f"new Promise(done => {{ const start = performance.now(); {script}; "
         "requestAnimationFrame(() => setTimeout(() => done(performance.now() - start))); })"
@@ -89,15 +81,15 @@ def main() -> None:
         entries, site = Path(folder) / "entries", Path(folder) / "site"
         write_entries(entries, rows)
         arguments = ["--entries", str(entries), "--out", str(site)]
-        start = time.process_time()
-        wall = seconds(lambda: build.main(arguments))
-        busy = time.process_time() - start
-        print(f"build of {rows} rows: {wall:.1f} s, of which {busy:.1f} s of processor")
+        wall, busy = time.perf_counter(), time.process_time()
+        build.main(arguments)
+        wall, busy = time.perf_counter() - wall, time.process_time() - busy
+        print(f"build of {rows} rows: {wall:.1f} s, of which {busy:.1f} s of processor time")
         total = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
         print(f"the whole site: {total / 1e6:.1f} MB")
         chromium = shutil.which("chromium")
         if chromium is None:
-            print("no Chromium here: nothing measured in a browser")
+            print("no Chromium found: the browser is not measured")
         else:
             measure_browser(site, chromium)
 

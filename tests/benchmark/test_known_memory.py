@@ -223,5 +223,5 @@ def test_an_oracle_without_masks_says_what_it_needs(tmp_path: Path) -> None:
     data = open_dataset(write_dataset(tmp_path / "data"))
     with pytest.raises(UserError, match=r"000/000: oracle-64 needs whole recall masks for 64 frames"):
         list(Oracle(64).play(data, MINI, ["000/000"]))
-    with pytest.raises(UserError, match="does not say in which worlds it was played"):
+    with pytest.raises(UserError, match="records no world seeds"):
         known_memory.models_for(data)

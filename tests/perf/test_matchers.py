@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perf.matchers import area, blurred, main, through_64
+from perf.matchers import area, blur, main, through_64
 from tests.fakes.benchmark_data import write_dataset
 
 
@@ -18,7 +18,7 @@ def test_softening_keeps_flat_frames_and_takes_single_pixels_down() -> None:
     frames = np.full((1, 128, 128, 3), 90, np.uint8)
     point = frames.copy()
     point[0, 64, 64] = 250
-    for soften in (through_64, blurred):
+    for soften in (through_64, blur):
         np.testing.assert_array_equal(soften(frames), frames)
         assert 90 < soften(point).max() < 150
 
@@ -27,7 +27,7 @@ def test_softening_keeps_flat_frames_and_takes_single_pixels_down() -> None:
     ("videos", "message"),
     [
         (1, "has one video; two are needed"),
-        (2, "nobody returns to the first 64 frames"),
+        (2, "no walk returns to the first 64 frames"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path: Path, capsys, videos: int, message: str) -> None:

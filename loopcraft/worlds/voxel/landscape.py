@@ -1,4 +1,4 @@
-"""From a world seed and a box to its voxels: the whole pipeline, a pure function of the coordinates."""
+"""The whole pipeline from a world seed and a box to its voxels, a pure function of the coordinates."""
 
 import numpy as np
 
@@ -16,29 +16,20 @@ _SPAWN_BOX = 64
 
 
 def generate_region(world_seed: int, *, x0: int, z0: int, size_x: int, size_z: int) -> Region:
-    """The box of the world of `world_seed`; a larger box that contains it holds the same voxels and tints."""
+    """Generate a box of a world; any larger box that contains it holds the same voxels and tints."""
     seeds = tables.world_seeds(world_seed)
     # Trees reach into the box from outside, and the slopes under them are measured farther out still.
     pad, around = TREE_REACH, TREE_REACH + MARGIN
-    land = columns(seeds, x0 - around, z0 - around, size_x + 2 * around, size_z + 2 * around)
+    corner = x0 - around, z0 - around
+    land = columns(seeds, *corner, size_x + 2 * around, size_z + 2 * around)
     water = np.full(land.height.shape, SEA_LEVEL, np.int16)
     barred = np.zeros(land.height.shape, np.uint8)
-    sites = plan_sites(seeds, x0 - around, z0 - around, *land.height.shape)
-    dig(sites, land, water, barred, x0 - around, z0 - around)
+    sites = plan_sites(seeds, *corner, *land.height.shape)
+    dig(sites, land, water, barred, *corner)
     shape = (size_x + 2 * pad, size_z + 2 * pad)
     blocks = np.empty((*shape, HEIGHT_BLOCKS), np.uint8)
     ground = np.empty(shape, np.int16)
-    fill(
-        seeds,
-        tables.biome_arrays(),
-        tables.strata(world_seed),
-        land,
-        water,
-        x0 - around,
-        z0 - around,
-        blocks,
-        ground,
-    )
+    fill(seeds, tables.biome_arrays(), tables.strata(world_seed), land, water, *corner, blocks, ground)
     grow(seeds, tree_arrays(), land, MARGIN, x0 - pad, z0 - pad, blocks, ground, barred[MARGIN:, MARGIN:])
     build(sites, blocks, x0 - pad, z0 - pad)
     sow(seeds, plant_arrays(), land, MARGIN, x0 - pad, z0 - pad, blocks, ground)
@@ -54,9 +45,9 @@ def generate_region(world_seed: int, *, x0: int, z0: int, size_x: int, size_z: i
 
 
 def find_spawn(world_seed: int) -> tuple[int, int, int]:
-    """Feet (x, y, z) of an open, dry, level place near the origin from which one can walk far.
+    """Find an open, dry, level place near the origin from which one can walk far; return the feet (x, y, z).
 
-    Boxes of 64 x 64 are searched in rings around the origin until one has such a place.
+    Boxes of 64 x 64 blocks are searched in rings around the origin until one has such a place.
     """
     ring = 0
     while True:

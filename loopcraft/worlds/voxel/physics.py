@@ -1,9 +1,9 @@
-"""The player's body: the movement rules of Minecraft 1.11 at 20 ticks a second.
+"""Player physics: the movement rules of Minecraft 1.11 at 20 ticks per second.
 
 A tick turns the head, adds the input's acceleration and the jump, moves the box axis by axis (y, x, z)
-against the solid cells, then applies gravity and drag. Jump is held all the time, as in the data set, so the
+against the solid cells, then applies gravity and drag. Jump is always held, as in the data set, so the
 player hops along. Not modelled: currents, slippery ice, ladders, damage, sprinting. Constants are the game's
-in decimal (it keeps some in float32). Only + - * and floor decide a pose, and sines come from a table, so the
+in decimal (it keeps some in float32). Poses depend only on + - *, floor, ceil and a table of sines, so their
 bytes agree on all machines.
 """
 
@@ -21,7 +21,7 @@ HALF_WIDTH_BLOCKS = 0.3
 HEIGHT_BLOCKS = 1.8
 EYE_HEIGHT_BLOCKS = 1.62
 
-# Blocks a tick, or a factor a tick; forward input counts 0.98.
+# In blocks per tick, or factors per tick; forward input is scaled by 0.98.
 _INPUT = 0.98
 _GROUND_ACCELERATION, _GROUND_DRAG = 0.1, 0.546
 _AIR_ACCELERATION, _AIR_DRAG = 0.02, 0.91
@@ -32,22 +32,22 @@ _JUMP_COOLDOWN_TICKS = 10
 _SMALLEST_SPEED = 0.003
 
 _CLEARANCE = 1e-7
-"""Boxes that overlap by less do not touch: rounding in `face - 0.3 + 0.3` must not open or close ways."""
+"""Boxes that overlap by less do not touch: rounding in `face - 0.3 + 0.3` must not open or close passages."""
 _WATER_INSET, _WATER_INSET_Y = 0.001, 0.401
-"""The part of the box that must meet water to swim."""
+"""The player swims if the box, shrunk by these on all sides, meets water."""
 
 _PASSABLE, _SOLID, _LIQUID = 0, 1, 2
 _BELOW = (HALF_WIDTH_BLOCKS, 0.0, HALF_WIDTH_BLOCKS)
 _ABOVE = (HALF_WIDTH_BLOCKS, HEIGHT_BLOCKS, HALF_WIDTH_BLOCKS)
-"""Extents of the box from the feet's centre along x, y, z."""
+"""Extents of the box below and above the feet's centre along x, y, z."""
 
 
 class _Scene(NamedTuple):
-    """What the player can run into."""
+    """The blocks that the player can collide with."""
 
     blocks: UInt8[np.ndarray, "X Z Y"]
     matter: Int64[np.ndarray, " blocks"]
-    """_PASSABLE, _SOLID or _LIQUID by block id."""
+    """`_PASSABLE`, `_SOLID` or `_LIQUID` by block id."""
     origin: Int64[np.ndarray, "3"]
     """World coordinates of the array's first cell, along x, y, z."""
 
@@ -64,12 +64,12 @@ def simulate(
 ) -> tuple[Float64[np.ndarray, "T 5"], int]:
     """Play a walk from `start` (x, y, z of the feet, yaw in degrees), at rest.
 
-    Returns the poses (x, y, z, yaw_deg, pitch_deg) after each action and the number of ticks played. It is
-    less than T if the player came within `margin_blocks` (at least 2) of a side of the array: poses from
-    there on are NaN, and the caller plays again in a larger box. Otherwise poses do not depend on the box.
-    `blocks[0, 0, 0]` is the cell at (x0, 0, z0); below y = 0 its lowest layer goes on, above is air.
+    Return the poses (x, y, z, yaw_deg, pitch_deg) after each action and the number of ticks played. It is
+    less than T if the player came within `margin_blocks` (at least 2) of a side of the array: the remaining
+    poses are NaN, and the caller plays again in a larger box. Otherwise poses do not depend on the box.
+    `blocks[0, 0, 0]` is the cell at (x0, 0, z0); its lowest layer extends below y = 0, above it is air.
 
-    Raises `ValueError` for a yaw between two turns.
+    Raises `ValueError` if the yaw is not a multiple of `TURN_DEGREES_PER_TICK`.
     """
     x, y, z, yaw_deg = start
     if yaw_deg % TURN_DEGREES_PER_TICK != 0:
@@ -101,7 +101,7 @@ def _simulate(
     margin: float,
     poses: Float64[np.ndarray, "T 5"],
 ) -> int:
-    """Fill `poses` tick by tick; returns how many. `heading` counts turns of 10 degrees."""
+    """Fill `poses` tick by tick and return how many were filled. `heading` counts turns of 10 degrees."""
     low_x, low_z = scene.origin[0] + margin, scene.origin[2] + margin
     high_x = scene.origin[0] + scene.blocks.shape[0] - margin
     high_z = scene.origin[2] + scene.blocks.shape[1] - margin
@@ -137,7 +137,7 @@ def _tick(
     cooldown: int,
     cells: Int64[np.ndarray, "3 2"],
 ) -> tuple[bool, int]:
-    """One tick of movement; returns whether the player stands now and the ticks until the next jump."""
+    """Move by one tick; return whether the player stands now and the ticks until the next jump."""
     for axis in range(3):
         if abs(velocity[axis]) < _SMALLEST_SPEED:
             velocity[axis] = 0.0
@@ -152,7 +152,7 @@ def _tick(
     acceleration, drag = _AIR_ACCELERATION, _AIR_DRAG
     if in_water:
         acceleration, drag = _WATER_ACCELERATION, _WATER_DRAG
-    elif on_ground:  # as it was before the move, so the tick of a jump still pushes off the ground
+    elif on_ground:  # before the move, so the tick of a jump still pushes off the ground
         acceleration, drag = _GROUND_ACCELERATION, _GROUND_DRAG
     velocity[0] += acceleration * push[0]
     velocity[2] += acceleration * push[1]
@@ -176,7 +176,7 @@ def _move(
     velocity: Float64[np.ndarray, "3"],
     cells: Int64[np.ndarray, "3 2"],
 ) -> tuple[bool, bool]:
-    """Move by the velocity along y, x, z, stopping at solid cells; returns (landed, blocked sideways)."""
+    """Move by the velocity along y, x, z, stopping at solid cells; return (landed, blocked sideways)."""
     landed, blocked_sideways = False, False
     for axis in (1, 0, 2):
         if _slide(scene, position, axis, velocity[axis], cells):
@@ -196,7 +196,7 @@ def _slide(
     distance: float,
     cells: Int64[np.ndarray, "3 2"],
 ) -> bool:
-    """Move along one axis up to the first solid face; whether there was one."""
+    """Move along one axis up to the first solid face; return whether there was one."""
     _find_cells(scene, position, _CLEARANCE, _CLEARANCE, cells)
     if distance > 0:
         end = ceil(position[axis] + _ABOVE[axis] + distance - _CLEARANCE) - scene.origin[axis]
@@ -224,7 +224,7 @@ def _can_climb(
     old_y: float,
     cells: Int64[np.ndarray, "3 2"],
 ) -> bool:
-    """Whether the box, 0.6 blocks up and a tick on, is free of blocks and water: then a swimmer hops out."""
+    """Return whether a swimmer can hop out: the box 0.6 blocks up, a tick ahead, meets no solid or water."""
     ahead = position + velocity
     ahead[1] = old_y + velocity[1] + _BANK_HOP_BLOCKS
     _find_cells(scene, ahead, _CLEARANCE, _CLEARANCE, cells)
@@ -239,7 +239,7 @@ def _find_cells(
     inset_y: float,
     cells: Int64[np.ndarray, "3 2"],
 ) -> None:
-    """Write the half-open ranges of array cells, along x, y, z, that the shrunk box overlaps."""
+    """Write the half-open ranges of array cells along x, y, z that the shrunk box overlaps."""
     for axis in range(3):
         shrink = inset_y if axis == 1 else inset
         cells[axis, 0] = floor(position[axis] - _BELOW[axis] + shrink) - scene.origin[axis]
@@ -248,7 +248,7 @@ def _find_cells(
 
 @kernel
 def _meets(scene: _Scene, kind: int, cells: Int64[np.ndarray, "3 2"]) -> bool:
-    """Whether any cell of the ranges holds matter of this kind."""
+    """Return whether any cell in the ranges holds matter of this kind."""
     for x in range(cells[0, 0], cells[0, 1]):
         for z in range(cells[2, 0], cells[2, 1]):
             for y in range(cells[1, 0], min(cells[1, 1], scene.blocks.shape[2])):

@@ -1,4 +1,4 @@
-"""Finds a place to start: open ground from which a walker who climbs single blocks gets far."""
+"""Search for a starting position: open ground from which a walker who climbs single blocks gets far."""
 
 import numpy as np
 from jaxtyping import Int16, UInt8
@@ -15,7 +15,7 @@ _MAX_DROP = 3
 
 @kernel
 def _floors(blocks: UInt8[np.ndarray, "X Z 96"]) -> Int16[np.ndarray, "X Z"]:
-    """Height of the feet on top of each column; 0 where the top is water or leaves."""
+    """Return the height of the feet on top of each column; 0 where the top is water or leaves."""
     size_x, size_z, height = blocks.shape
     floors = np.zeros((size_x, size_z), np.int16)
     for i in range(size_x):
@@ -30,7 +30,7 @@ def _floors(blocks: UInt8[np.ndarray, "X Z 96"]) -> Int16[np.ndarray, "X Z"]:
 
 @kernel
 def _is_open(floors: Int16[np.ndarray, "X Z"], x: int, z: int) -> bool:
-    """Whether the ground around is bare and departs by at most one block near by, two farther out."""
+    """Return whether the ground around is bare and level to one block nearby, to two farther out."""
     for i in range(x - _OPEN_RADIUS, x + _OPEN_RADIUS + 1):
         for k in range(z - _OPEN_RADIUS, z + _OPEN_RADIUS + 1):
             near = abs(i - x) <= 2 and abs(k - z) <= 2
@@ -41,7 +41,7 @@ def _is_open(floors: Int16[np.ndarray, "X Z"], x: int, z: int) -> bool:
 
 @kernel
 def _num_reached(floors: Int16[np.ndarray, "X Z"], x: int, z: int) -> int:
-    """How many columns can be walked to with steps up of one block and down of `_MAX_DROP`."""
+    """Count the columns that can be reached with steps of one block up and `_MAX_DROP` down."""
     size_x, size_z = floors.shape
     seen = np.zeros((size_x, size_z), np.bool_)
     stack = np.empty((size_x * size_z, 2), np.int64)
@@ -65,15 +65,15 @@ def _num_reached(floors: Int16[np.ndarray, "X Z"], x: int, z: int) -> int:
 
 @kernel
 def open_ground(blocks: UInt8[np.ndarray, "X Z 96"]) -> tuple[int, int, int]:
-    """The open place (x, feet y, z) nearest to the box's centre that leads far; y = 0 if there is none."""
+    """Find the open position (x, feet y, z) nearest the box's centre that leads far; y = 0 if none does."""
     floors = _floors(blocks)
     size_x, size_z = floors.shape
-    best, place = 1 << 30, (0, 0, 0)
+    best, position = 1 << 30, (0, 0, 0)
     for x in range(_OPEN_RADIUS, size_x - _OPEN_RADIUS):
         for z in range(_OPEN_RADIUS, size_z - _OPEN_RADIUS):
             distance = (x - size_x // 2) ** 2 + (z - size_z // 2) ** 2
             if distance >= best or floors[x, z] == 0 or not _is_open(floors, x, z):
                 continue
             if _num_reached(floors, x, z) >= _MIN_REACHED:
-                best, place = distance, (x, int(floors[x, z]), z)
-    return place
+                best, position = distance, (x, int(floors[x, z]), z)
+    return position

@@ -1,7 +1,7 @@
-"""Block worlds behind the World protocol: a land, a player who walks in it, and a renderer; and `voxel-v1`.
+"""Block worlds (a land, a player who walks in it and a renderer) behind the World protocol; `voxel-v1`.
 
-An episode is played in two strokes. Its path comes first, in a box of terrain just large enough for the walk;
-the picture comes second, from the terrain around that path as far as the view reaches.
+An episode is played in two passes: first the path, in a box of terrain just large enough for the walk; then
+the frames, from the terrain within the view distance of that path.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ from loopcraft.worlds.voxel.render.topdown import picture_of
 from loopcraft.worlds.voxel.terrain.region import Region
 
 BLOCKS_PER_TICK = 0.22
-"""Walking speed, a little above 0.2159: the first guess of how far a walk goes."""
+"""Walking speed for the first estimate of a walk's extent; a little above the real 0.2159."""
 PATH_MARGIN_BLOCKS = 8
 YAW_STEP_DEG = 10
 VIEW_DISTANCE_BLOCKS = 64.0
@@ -32,18 +32,18 @@ VIEW_DISTANCE_BLOCKS = 64.0
 
 @dataclass(frozen=True, kw_only=True)
 class Land:
-    """What block worlds differ in: where one starts, the blocks around a walk, and the sky."""
+    """The parts that differ between block worlds: the start, the blocks around a walk, and the sky."""
 
     world_id: str
     find_start: Callable[[int], tuple[float, float, float, float]]
-    """From the seed to x, y, z of the feet in blocks and the yaw in degrees."""
+    """Maps the seed to x, y, z of the feet in blocks and the yaw in degrees."""
     region_around: Callable[[int, Float64[np.ndarray, "T _"], float], Region]
-    """From the seed, poses (x, y, z, ...) and a margin in blocks to all blocks within it."""
+    """Maps the seed, poses (x, y, z, ...) and a margin in blocks to all blocks within the margin."""
     make_sky: Callable[[int], Sky]
 
 
 class BlockWorld:
-    """Plays walks in a land of blocks. Holds no state between episodes."""
+    """A world that plays walks in a land of blocks, without state between episodes."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class BlockWorld:
         view_distance_blocks: float = VIEW_DISTANCE_BLOCKS,
         turns: object = None,
     ) -> None:
-        """`turns` is for worlds that start processes of their own."""
+        """`turns` is ignored; it is for worlds that start their own processes."""
         self.land, self.world_id, self.resolution = land, land.world_id, resolution
         self.view_distance_blocks = view_distance_blocks
         self._renderer = Renderer(resolution=resolution, quality=quality, view_distance=view_distance_blocks)
@@ -62,9 +62,9 @@ class BlockWorld:
     def play(
         self, seed: int, actions: Integer[np.ndarray, " T"], *, surfaces: bool = False
     ) -> Iterator[Observation]:
-        """One observation per action; with `surfaces`, each holds the face ids of its pixels too.
+        """Yield one observation per action; with `surfaces`, each also holds the face ids of its pixels.
 
-        Raises `UserError` for what is no walk.
+        Raises `UserError` if `actions` is not a walk.
         """
         poses = self.path(seed, actions)
         scene = build_scene(self.land.region_around(seed, poses, self.view_distance_blocks))
@@ -76,9 +76,9 @@ class BlockWorld:
             yield Observation(frame=frame, pose=pose, surface=surface)
 
     def path(self, seed: int, actions: Integer[np.ndarray, " T"]) -> Float64[np.ndarray, "T 5"]:
-        """The poses (x, y, z, yaw_deg, pitch_deg) after each action, without rendering.
+        """Return the poses (x, y, z, yaw_deg, pitch_deg) after each action, without rendering.
 
-        Raises `UserError` for what is no walk.
+        Raises `UserError` if `actions` is not a walk.
         """
         actions = checked_actions(actions)
         start = self.land.find_start(seed)
@@ -92,14 +92,14 @@ class BlockWorld:
 
 
 def find_start(seed: int) -> tuple[float, float, float, float]:
-    """Where an episode starts: x, y, z of the feet and yaw in degrees."""
+    """Return an episode's start: x, y, z of the feet and yaw in degrees."""
     x, y, z = find_spawn(seed)
     yaw_deg = YAW_STEP_DEG * float(generator(seed, "voxel-v1/start").integers(-18, 18))
     return x + 0.5, float(y), z + 0.5, yaw_deg
 
 
 def region_around(seed: int, poses: Float64[np.ndarray, "T _"], margin_blocks: float) -> Region:
-    """The terrain within `margin_blocks` of every pose."""
+    """Generate the terrain within `margin_blocks` of every pose."""
     low = np.floor(poses[:, [0, 2]].min(axis=0) - margin_blocks - 1).astype(int)
     high = np.ceil(poses[:, [0, 2]].max(axis=0) + margin_blocks + 1).astype(int)
     size_x, size_z = (high - low).tolist()
@@ -114,5 +114,5 @@ VoxelWorld = partial(BlockWorld, LAND)
 
 
 def map_ground(seed: int, poses: Float64[np.ndarray, "T 5"], margin_blocks: float) -> GroundPicture:
-    """The terrain around a walk, from above."""
+    """Draw the terrain around a walk from above."""
     return picture_of(region_around(seed, poses, margin_blocks))

@@ -1,1 +1,1 @@
-"""What all of the voxel world is made of: blocks, noise, packed colours."""
+"""Building blocks of the voxel world: the block table, noise, packed colours."""

@@ -1,7 +1,7 @@
-"""The table of blocks: shape, textures and rules as data.
+"""The block table: shapes, textures and rules as data.
 
-Ids are positions in `BLOCKS` and part of `voxel-v1` and `plaza-v1`: append, never reorder. At most 190
-blocks (the tracer keeps a block id and a flag in one byte).
+Ids are positions in `BLOCKS` and part of `voxel-v1` and `plaza-v1`: append, never reorder. At most 160
+blocks, as the octant fields store `HIT` (96) + block in one byte.
 """
 
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ import numpy as np
 
 
 class Shape(IntEnum):
-    """How rays meet a block."""
+    """How a ray interacts with a block."""
 
     AIR = 0
     CUBE = 1
-    """Full and opaque."""
+    """Full, opaque cube."""
     CUTOUT = 2
-    """A full cube whose texture has holes (leaves); seen from inside too."""
+    """Full cube whose texture has holes (leaves); also visible from inside."""
     CROSS = 3
-    """Two vertical planes along the diagonals with a cut-out texture (flowers, tall grass)."""
+    """Two vertical diagonal planes with a cut-out texture (flowers, tall grass)."""
     LIQUID = 4
     """Translucent; only the surface towards air is drawn."""
 
 
 class Tint(IntEnum):
-    """Which colour map of the region is multiplied into the texture."""
+    """The region's colour map that is multiplied into the texture."""
 
     NONE = 0
     GRASS = 1
@@ -36,7 +36,7 @@ class Tint(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One kind of block. `side` and `bottom` default to `top`; textures are names in `textures.py`."""
+    """One kind of block. `side` and `bottom` default to `top`; textures are names in `textures.PAINTERS`."""
 
     name: str
     top: str
@@ -45,11 +45,11 @@ class Block:
     shape: Shape = Shape.CUBE
     tint: Tint = Tint.NONE
     tint_top_only: bool = False
-    """Tint the top face alone (grass block)."""
+    """Tint only the top face (grass block)."""
     solid: bool = True
     """Whether the player collides with it."""
     varied: bool = False
-    """Whether top and bottom textures are turned and flipped by a hash of the position (grass, sand)."""
+    """Whether a hash of the position rotates and flips the top and bottom textures (grass, sand)."""
     light: int = 0
     """Light emitted, 0 to 15."""
 
@@ -80,7 +80,7 @@ PLAIN_COLOURS: MappingProxyType[str, str] = MappingProxyType(
         "ground_clay": "b59a8c",
     }
 )
-"""The colours (RRGGBB) of blocks without any texture, `plain_NAME`: what `plaza-v1` is built of."""
+"""Colours (RRGGBB) of the untextured blocks `plain_NAME`, from which `plaza-v1` is built."""
 
 
 def _cube(name: str, top: str = "", **rules: object) -> Block:
@@ -201,5 +201,5 @@ TEXTURE_NAMES: tuple[str, ...] = tuple(
 
 
 def rule_array(rule: str) -> np.ndarray:
-    """One attribute of every block as an array indexed by block id."""
+    """Return one attribute of every block as an array indexed by block id."""
     return np.array([getattr(block, rule) for block in BLOCKS])

@@ -1,7 +1,7 @@
-"""Coordinate hashes and gradient noise whose bytes are the same on every machine.
+"""Coordinate hashes and gradient noise with the same bytes on every machine.
 
-Only integer arithmetic modulo 2^64 and float64 + - * on values of moderate size: nothing here depends on a
-mathematical library. Seeds are uint64 scalars, one per purpose.
+They use only floor, integer arithmetic modulo 2^64 and float64 + - * on values of moderate size, so nothing
+depends on a math library. Seeds are uint64 scalars, one per purpose.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ _GRADIENT_SCALE = 1.0 / 32768.0
 
 @kernel
 def hash3(seed: np.uint64, x: int, y: int, z: int) -> int:
-    """31 well-mixed bits of an integer point (the finaliser of splitmix64), as a signed integer >= 0."""
+    """Return 31 well-mixed bits of an integer point (splitmix64's finaliser) as a signed integer >= 0."""
     h = seed ^ (np.uint64(x) * _X) ^ (np.uint64(y) * _Y) ^ (np.uint64(z) * _Z)
     h = (h ^ (h >> _S30)) * _MIX_A
     h = (h ^ (h >> _S27)) * _MIX_B
@@ -28,7 +28,7 @@ def hash3(seed: np.uint64, x: int, y: int, z: int) -> int:
 
 @kernel
 def hash2(seed: np.uint64, x: int, z: int) -> int:
-    """31 well-mixed bits of an integer point of the plane."""
+    """Return 31 well-mixed bits of an integer point of the plane."""
     return hash3(seed, x, 0, z)
 
 
@@ -42,7 +42,7 @@ def _corner2(seed: np.uint64, ix: int, iz: int, fx: float, fz: float) -> float:
 
 @kernel
 def noise2(seed: np.uint64, x: float, z: float) -> float:
-    """Gradient noise of the plane: mean 0, standard deviation about 0.35, nearly always within -1 to 1."""
+    """Return 2-D gradient noise: mean 0, standard deviation about 0.35, nearly always within -1 to 1."""
     ix, iz = int(np.floor(x)), int(np.floor(z))
     fx, fz = x - ix, z - iz
     u = fx * fx * fx * (fx * (fx * 6.0 - 15.0) + 10.0)
@@ -67,7 +67,7 @@ def _corner3(seed: np.uint64, ix: int, iy: int, iz: int, fx: float, fy: float, f
 
 @kernel
 def noise3(seed: np.uint64, x: float, y: float, z: float) -> float:
-    """Gradient noise of space: mean 0, standard deviation about 0.35, nearly always within -1 to 1."""
+    """Return 3-D gradient noise: mean 0, standard deviation about 0.35, nearly always within -1 to 1."""
     ix, iy, iz = int(np.floor(x)), int(np.floor(y)), int(np.floor(z))
     fx, fy, fz = x - ix, y - iy, z - iz
     u = fx * fx * fx * (fx * (fx * 6.0 - 15.0) + 10.0)

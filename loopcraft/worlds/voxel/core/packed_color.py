@@ -1,6 +1,6 @@
-"""Colours as integers: red, green and blue in the bytes of one int32, blended two channels at a time.
+"""Colours packed into an int32, one byte per channel, and blended two channels at a time.
 
-Integer arithmetic gives the same bytes on every machine and is what the compiler vectorises best.
+Integer arithmetic gives the same bytes on every machine and vectorises best.
 """
 
 import numpy as np
@@ -16,14 +16,14 @@ _8, _16, _256 = np.int32(8), np.int32(16), np.int32(256)
 
 
 def pack(rgb: UInt8[np.ndarray, "... 3"]) -> Int32[np.ndarray, "..."]:
-    """RGB bytes as one integer: red in the lowest byte, then green, then blue."""
+    """Pack RGB bytes into integers: red in the lowest byte, then green, then blue."""
     wide = rgb.astype(np.int32)
     return np.asarray(wide[..., 0] | wide[..., 1] << 8 | wide[..., 2] << 16, np.int32)
 
 
 @inlined
 def blend(first: np.int32, second: np.int32, share: np.int32) -> np.int32:
-    """From `first` (share 0) to `second` (share 256), rounded."""
+    """Interpolate from `first` (share 0) to `second` (share 256), rounded."""
     rest = np.int32(_256 - share)
     red_blue = np.int32(np.int32((first & _RED_BLUE) * rest) + np.int32((second & _RED_BLUE) * share))
     green = np.int32((first >> _8 & _BYTE) * rest + (second >> _8 & _BYTE) * share)
@@ -33,7 +33,7 @@ def blend(first: np.int32, second: np.int32, share: np.int32) -> np.int32:
 
 @inlined
 def light_up(color: np.int32, tint: np.int32, factor: np.int32) -> np.int32:
-    """Channel by channel, color * tint / 255 * factor / 256; 0 <= factor <= 256."""
+    """Return color * tint / 255 * factor / 256 for each channel; 0 <= factor <= 256."""
     red = (color & _BYTE) * ((tint & _BYTE) + 1) * factor >> _16
     green = (color >> _8 & _BYTE) * ((tint >> _8 & _BYTE) + 1) * factor >> _16
     blue = (color >> _16 & _BYTE) * ((tint >> _16 & _BYTE) + 1) * factor >> _16

@@ -1,1 +1,1 @@
-"""What grows and stands on the ground: trees, plants, landmarks, ponds."""
+"""Features of the ground: trees, plants, landmarks, ponds."""

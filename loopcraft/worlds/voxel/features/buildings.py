@@ -1,4 +1,4 @@
-"""Landmarks that somebody built: huts, towers, wells, ruins, pyramids, igloos and farms."""
+"""Landmarks that are buildings: huts, towers, wells, ruins, pyramids, igloos and farms."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ WALLS = {
     "taiga": ("spruce_wood", "planks_dark", "cobblestone"),
     "swamp": ("planks_dark", "mud", "mossy_cobblestone", "willow_wood"),
 }
-"""Materials of walls where they differ from `_WALLS`."""
+"""Wall materials of the biomes in which they differ from `_WALLS`."""
 
 _WALLS = ("planks_oak", "cobblestone", "bricks", "stone_bricks", "planks_dark", "oak_wood", "diorite")
 _ROOFS = (
@@ -32,12 +32,12 @@ _FURNITURE = ("bookshelf", "hay", "glowstone", "planks_dark", "pumpkin")
 
 
 def _doorway(canvas: Canvas, middle: int) -> None:
-    """An opening two blocks high in the wall at z = 0."""
+    """Cut an opening two blocks high into the wall at z = 0."""
     canvas.box((middle, middle), (1, 2), (0, 0), "air")
 
 
 def _roof(canvas: Canvas, dice: Dice, size: tuple[int, int], eaves: int, block: str) -> None:
-    """A flat, gabled or hipped roof on walls of size x by z whose top layer is `eaves` - 1."""
+    """Put a flat, gabled or hipped roof on walls of size x by z whose top layer is `eaves` - 1."""
     x, z = size
     style = dice.pick(("flat", "gable", "gable", "hip", "hip"))
     if style == "flat":
@@ -52,7 +52,7 @@ def _roof(canvas: Canvas, dice: Dice, size: tuple[int, int], eaves: int, block: 
 
 
 def hut(dice: Dice, biome: str) -> Template:
-    """A small house with a door, windows, one of three roofs and a piece of furniture."""
+    """Build a small house with a door, windows, one of three roofs and furniture."""
     x, z, wall_height = dice.between(5, 8), dice.between(5, 9), dice.between(3, 4)
     wall, roof = dice.pick(WALLS.get(biome, _WALLS)), dice.pick(_ROOFS)
     canvas = Canvas(x, wall_height + 6, z)
@@ -61,8 +61,8 @@ def hut(dice: Dice, biome: str) -> Template:
     canvas.box((1, x - 2), (1, wall_height), (1, z - 2), "air")
     if dice.chance(60):
         post = dice.pick(_POSTS)
-        for corner in ((0, 0), (0, z - 1), (x - 1, 0), (x - 1, z - 1)):
-            canvas.box((corner[0], corner[0]), (0, wall_height), (corner[1], corner[1]), post)
+        for i, k in ((0, 0), (0, z - 1), (x - 1, 0), (x - 1, z - 1)):
+            canvas.box((i, i), (0, wall_height), (k, k), post)
     pane = dice.pick(("glass_frame", "glass_frame", "air"))
     for window in range(2, z - 2, dice.between(2, 3)):
         canvas.put(0, 2, window, pane)
@@ -78,7 +78,7 @@ def hut(dice: Dice, biome: str) -> Template:
 
 
 def tower(dice: Dice, biome: str) -> Template:
-    """A hollow tower with slits, battlements and a coloured top."""
+    """Build a hollow tower with slits, battlements and a coloured top."""
     side, height = dice.between(4, 6), dice.between(8, 14)
     wall = dice.pick((*WALLS.get(biome, ()), "stone_bricks", "cobblestone", "bricks"))
     canvas = Canvas(side, height + 4, side)
@@ -108,7 +108,7 @@ def tower(dice: Dice, biome: str) -> Template:
 
 
 def well(dice: Dice, biome: str) -> Template:
-    """A rim around water, mostly under a little roof on posts."""
+    """Build a rim around water, usually under a small roof on posts."""
     rim = dice.pick((*WALLS.get(biome, ()), "cobblestone", "stone_bricks", "mossy_cobblestone"))
     side = dice.between(4, 5)
     canvas = Canvas(side, 8, side)
@@ -126,7 +126,7 @@ def well(dice: Dice, biome: str) -> Template:
 
 
 def ruin(dice: Dice, biome: str) -> Template:
-    """Broken walls whose height wanders, with gaps, rubble and now and then a standing corner."""
+    """Build broken walls of varying height, with gaps, rubble and an occasional tall stretch."""
     x, z = dice.between(6, 12), dice.between(6, 11)
     stone, moss = dice.pick((("stone_bricks", "mossy_stone_bricks"), ("cobblestone", "mossy_cobblestone")))
     if biome in ("desert", "mesa"):
@@ -141,23 +141,19 @@ def ruin(dice: Dice, biome: str) -> Template:
         if height > 0:
             canvas.box((i, i), (0, height), (k, k), stone)
     for _ in range(dice.between(3, 8)):
-        canvas.box(
-            (spot := dice.between(1, x - 2), spot),
-            (0, dice.between(0, 1)),
-            (k := dice.between(1, z - 2), k),
-            stone,
-        )
+        i, height, k = dice.between(1, x - 2), dice.between(0, 1), dice.between(1, z - 2)
+        canvas.box((i, i), (0, height), (k, k), stone)
     if dice.chance(40):
-        centre = (x // 2, z // 2)
-        canvas.box((centre[0], centre[0]), (0, 2), (centre[1], centre[1]), "chiseled_stone")
-        canvas.put(centre[0], 3, centre[1], dice.pick(("glowstone", *WOOLS)))
+        i, k = x // 2, z // 2
+        canvas.box((i, i), (0, 2), (k, k), "chiseled_stone")
+        canvas.put(i, 3, k, dice.pick(("glowstone", *WOOLS)))
     canvas.speckle(dice, stone, moss, dice.between(15, 60))
     canvas.speckle(dice, stone, "air", 4)
     return Template(blocks=canvas.turned(dice.between(0, 3)), foundation=BLOCK_IDS[stone])
 
 
 def pyramid(dice: Dice, biome: str) -> Template:
-    """Steps of stone with coloured courses, a dark way in and a bright tip."""
+    """Build stone steps with coloured courses, a dark entrance and a bright tip."""
     half = dice.between(5, 8)
     stone = "sandstone" if biome == "desert" else dice.pick(("terracotta_white", "bricks", "sandstone"))
     course = dice.pick(("terracotta_orange", "terracotta_brown", "wool_blue", "terracotta_yellow"))
@@ -174,7 +170,7 @@ def pyramid(dice: Dice, biome: str) -> Template:
 
 
 def igloo(dice: Dice, biome: str) -> Template:
-    """A dome of snow with a way in, some of blue ice."""
+    """Build a snow dome with an entrance, often speckled with ice."""
     radius = dice.between(3, 5)
     canvas = Canvas(2 * radius + 1, radius + 2, 2 * radius + 1)
     x, z, y = np.ogrid[-radius : radius + 1, -radius : radius + 1, 0 : radius + 2]
@@ -192,7 +188,7 @@ def igloo(dice: Dice, biome: str) -> Template:
 
 
 def farm(dice: Dice, biome: str) -> Template:
-    """Rows of wheat between borders that follow the ground, with bales and a lantern."""
+    """Plant rows of wheat between borders that follow the ground, with bales and a lantern."""
     x, z = dice.between(7, 12), dice.between(6, 10)
     border = dice.pick(("oak_wood", "cobblestone", "hay", "spruce_wood"))
     canvas = Canvas(x, 3, z)

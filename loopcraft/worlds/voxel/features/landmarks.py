@@ -1,4 +1,4 @@
-"""Landmarks that mark a place (obelisks, totems, flags, arches ...), and all kinds of landmark by name."""
+"""Landmarks that mark a place (obelisks, totems, flags, arches ...), and the table of all landmarks."""
 
 from collections.abc import Callable
 from types import MappingProxyType
@@ -43,7 +43,7 @@ _BRIGHT = (
 
 
 def obelisk(dice: Dice, biome: str) -> Template:
-    """A tall narrow pillar on a plinth, with bands of colour and a tip."""
+    """Build a tall narrow pillar on a plinth, with bands of colour and a tip."""
     stone = dice.pick((*WALLS.get(biome, ()), *_STONES))
     side, height, plinth = dice.between(1, 3), dice.between(7, 14), dice.between(1, 2)
     size = side + 2 * plinth
@@ -61,7 +61,7 @@ def obelisk(dice: Dice, biome: str) -> Template:
 
 
 def totem(dice: Dice, biome: str) -> Template:
-    """A stack of unlike blocks, some with arms: no two are the same."""
+    """Build a stack of randomly chosen bright blocks, sometimes with arms."""
     height, side = dice.between(4, 9), dice.between(1, 2)
     canvas = Canvas(side + 4, height + 1, side + 2)
     for y in range(height + 1):
@@ -73,7 +73,7 @@ def totem(dice: Dice, biome: str) -> Template:
 
 
 def flag(dice: Dice, biome: str) -> Template:
-    """A pole with a flag of one or two colours in one of four patterns."""
+    """Build a pole with a flag of one or two colours in one of four patterns."""
     height, width, rows = dice.between(7, 13), dice.between(3, 6), dice.between(2, 4)
     pole = dice.pick(("oak_log", "spruce_log", "birch_log", "cobblestone", "acacia_log"))
     first = dice.pick(WOOLS)
@@ -83,18 +83,18 @@ def flag(dice: Dice, biome: str) -> Template:
     canvas.box((0, 0), (0, height), (0, 0), pole)
     for x in range(width):
         for y in range(rows):
-            other = (False, x % 2 == 1, y % 2 == 1, (x + y) % 2 == 1)[pattern]
-            canvas.put(1 + x, height - y, 0, second if other else first)
+            is_second = (False, x % 2 == 1, y % 2 == 1, (x + y) % 2 == 1)[pattern]
+            canvas.put(1 + x, height - y, 0, second if is_second else first)
     return Template(blocks=canvas.turned(dice.between(0, 3)))
 
 
 def arch(dice: Dice, biome: str) -> Template:
-    """A natural-looking bridge of rock one can walk under."""
+    """Build a natural-looking rock bridge that one can walk under."""
     span, thick, high = dice.between(8, 14), dice.between(2, 3), dice.between(4, 7)
     stone = dice.pick((*WALLS.get(biome, ())[:1], "stone", "granite", "andesite", "mossy_cobblestone"))
     canvas = Canvas(span + 1, high + 3, thick)
     for x in range(span + 1):
-        # Two parabolas: the opening and the back of the arch.
+        # Two parabolas: the underside and the top of the arch.
         u = (2 * x - span) * (2 * x - span)
         inner = (high * ((span - 4) * (span - 4) - u)) // ((span - 4) * (span - 4))
         outer = 2 + (high * (span * span - u)) // (span * span)
@@ -104,7 +104,7 @@ def arch(dice: Dice, biome: str) -> Template:
 
 
 def stone_circle(dice: Dice, biome: str) -> Template:
-    """Standing stones around an altar, each on its own ground."""
+    """Build standing stones around an altar, each on its own ground."""
     radius, count = dice.between(4, 7), dice.between(6, 11)
     stone = dice.pick(_STONES)
     canvas = Canvas(2 * radius + 1, 6, 2 * radius + 1)
@@ -123,7 +123,7 @@ def stone_circle(dice: Dice, biome: str) -> Template:
 
 
 def pumpkins(dice: Dice, biome: str) -> Template:
-    """A patch of pumpkins, often with a scarecrow."""
+    """Plant a patch of pumpkins, often with a scarecrow."""
     x, z, percent = dice.between(6, 11), dice.between(6, 11), dice.between(16, 32)
     canvas = Canvas(x, 5, z)
     for i in range(x):
@@ -140,7 +140,7 @@ def pumpkins(dice: Dice, biome: str) -> Template:
 
 
 def giant_mushroom(dice: Dice, biome: str) -> Template:
-    """A mushroom as large as a house: a red dome or a wide brown plate."""
+    """Build a mushroom as large as a house: a red dome or a wide brown plate."""
     radius, height, stem = dice.between(4, 7), dice.between(7, 14), dice.between(1, 2)
     red = dice.chance(50)
     cap = "mushroom_cap_red" if red else "mushroom_cap_brown"
@@ -154,7 +154,7 @@ def giant_mushroom(dice: Dice, biome: str) -> Template:
         outer = radius * radius - rise * rise * radius * radius // 14
         shell = (rise == 3) | (distance >= (radius - 2) ** 2)
         canvas.where((distance <= outer) & (rise >= 0) & (rise < 4) & shell, cap)
-    else:  # a plate with a boss
+    else:  # a plate with a raised centre
         canvas.where((distance <= radius * radius) & (y == 0), cap)
         canvas.where((distance <= (radius - 2) ** 2) & (y == 1), cap)
     canvas.speckle(dice, cap, dice.pick(("mushroom_stem", "glowstone", cap)), dice.between(2, 7))
@@ -179,4 +179,4 @@ LANDMARKS: MappingProxyType[str, Callable[[Dice, str], Template]] = MappingProxy
         "giant_mushroom": giant_mushroom,
     }
 )
-"""Every kind of landmark: a function of (dice, name of the biome)."""
+"""Every kind of landmark by name: a function of (dice, biome name)."""

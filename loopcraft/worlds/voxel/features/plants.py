@@ -1,7 +1,7 @@
 """Ground cover: tall grass, ferns, mushrooms, reeds, and flowers that grow in patches.
 
-A plant stands on the open top of its column, on ground that suits it; what grows depends on the column, the
-hash of its position and two slow noises.
+A plant stands on the open top of its column, on suitable ground; which one depends on the column, the hash
+of its position and two slow noises.
 """
 
 from functools import cache
@@ -22,7 +22,7 @@ SUITABLE: dict[str, tuple[str, ...]] = {
     "dead_bush": (*DRY, "terracotta", "podzol", "dirt", "grass", "snowy_grass", "snow", "sandstone"),
     "reeds": (*SOIL, *DRY, "clay", "gravel"),
 }
-"""The ground of each plant; the others want soil without snow."""
+"""Ground blocks that each plant grows on; plants not listed grow on `_LUSH`, soil without snow."""
 
 _LUSH = ("grass", "podzol", "dirt", "mud")
 _NUM_PLANTS = 6
@@ -32,7 +32,7 @@ _AIR, _WATER, _REEDS = BLOCK_IDS["air"], BLOCK_IDS["water"], BLOCK_IDS["reeds"]
 
 
 class PlantArrays(NamedTuple):
-    """The biomes' ground cover for kernels."""
+    """The biomes' ground cover as arrays for the kernels."""
 
     plants: Int64[np.ndarray, "B 6"]
     chance: Float64[np.ndarray, "B 6"]
@@ -40,12 +40,12 @@ class PlantArrays(NamedTuple):
     num_flowers: Int64[np.ndarray, " B"]
     flower_share: Float64[np.ndarray, " B"]
     suitable: np.ndarray
-    """Whether plant block p stands on block b: bool (256, 256)."""
+    """Whether plant block p grows on block b: bool (256, 256)."""
 
 
 @cache
 def plant_arrays() -> PlantArrays:
-    """The ground cover of `BIOMES` as arrays."""
+    """Return the ground cover of `BIOMES` as arrays."""
     plants = np.zeros((len(BIOMES), _NUM_PLANTS), np.int64)
     chance = np.zeros((len(BIOMES), _NUM_PLANTS))
     flowers = np.zeros((len(BIOMES), _NUM_FLOWERS), np.int64)
@@ -80,23 +80,23 @@ def _by_water(blocks: UInt8[np.ndarray, "X Z 96"], x: int, y: int, z: int) -> bo
 def _choose(
     seeds: UInt64[np.ndarray, " S"], plants: PlantArrays, biome: int, cell: int, x: int, z: int, soil: int
 ) -> int:
-    """The plant of a column, or air."""
+    """Return the plant of a column, or air."""
     h = hash2(seeds[t.SEED_PLANT], x, z)
     draw = float(h & 0xFFFF) / 65536.0
     meadow = noise2(seeds[t.SEED_MEADOW], x / 9.0, z / 9.0)
     flowers = plants.num_flowers[biome]
     if flowers > 0 and meadow > 0.36 and draw < plants.flower_share[biome] * (0.8 + meadow):
-        # Patches are of one species with a few of a second one; both belong to the place.
-        place = hash2(seeds[t.SEED_MEADOW], x // _PATCH_CELL, z // _PATCH_CELL) + cell
-        flower = plants.flowers[biome, (place if (h >> 16) & 7 else place >> 5) % flowers]
+        # A patch has one species and a few plants of a second one.
+        patch = hash2(seeds[t.SEED_MEADOW], x // _PATCH_CELL, z // _PATCH_CELL) + cell
+        flower = plants.flowers[biome, (patch if (h >> 16) & 7 else patch >> 5) % flowers]
         return flower if plants.suitable[flower, soil] else _AIR
-    thick = max(0.15, 1.0 + 2.0 * noise2(seeds[t.SEED_PLANT], x / 14.0, z / 14.0))
-    bar = 0.0
+    density = max(0.15, 1.0 + 2.0 * noise2(seeds[t.SEED_PLANT], x / 14.0, z / 14.0))
+    threshold = 0.0
     draw = float((h >> 15) & 0xFFFF) / 65536.0
     for j in range(_NUM_PLANTS):
         plant = plants.plants[biome, j]
-        bar += plants.chance[biome, j] * thick
-        if draw < bar:
+        threshold += plants.chance[biome, j] * density
+        if draw < threshold:
             return plant if plants.suitable[plant, soil] else _AIR
     return _AIR
 
@@ -112,7 +112,7 @@ def sow(
     blocks: UInt8[np.ndarray, "X Z 96"],
     ground: Int16[np.ndarray, "X Z"],
 ) -> None:
-    """Plant the volume that starts at (x0, z0); correct except for the outermost ring of columns."""
+    """Plant the volume that starts at (x0, z0); correct except in the outermost ring of columns."""
     for i in range(ground.shape[0]):
         for k in range(ground.shape[1]):
             y, x, z = ground[i, k], x0 + i, z0 + k

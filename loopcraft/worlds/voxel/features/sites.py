@@ -1,6 +1,6 @@
-"""Where ponds and landmarks lie: at most one in each cell of 32 x 32 blocks, never across its border.
+"""Positions of ponds and landmarks: at most one per cell of 32 x 32 blocks, never across its border.
 
-A site is planned from the bare columns around it alone, so whoever asks for a part of it gets the same one.
+A site is planned only from the bare columns around it, so every box that contains part of it gets the same.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from loopcraft.worlds.voxel.terrain.region import HEIGHT_BLOCKS
 
 CELL = 32
 _HALF = 9
-"""A site's templates and ponds reach at most this far from its centre."""
+"""Templates and ponds extend at most this far from a site's centre."""
 _CLEAR = 3
 """No caves this close to a site."""
 _BARE = 2
@@ -37,14 +37,14 @@ _GIVES_WAY = tuple(not block.solid or block.name.endswith("_leaves") for block i
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A pond or a landmark: the box from (x0, z0) that `heights` spans and what is there."""
+    """A pond or a landmark, in the box that starts at (x0, z0) and has the size of `heights`."""
 
     x0: int
     z0: int
     heights: Int16[np.ndarray, "SX SZ"]
-    """Top block of each bare column, or the floor of the pond."""
+    """Height of each bare column's top block, or of the pond's floor."""
     water: Int16[np.ndarray, "SX SZ"] | None = None
-    """Level of a pond's water and of its rim, `SEA_LEVEL` elsewhere."""
+    """Water level in and on the rim of a pond, `SEA_LEVEL` elsewhere."""
     template: Template | None = None
     base: int = 0
     """Height of the template's lowest layer, unless it drapes."""
@@ -54,7 +54,7 @@ class Site:
 def _dig_pond(
     seed: np.uint64, x0: int, z0: int, radius: float, heights: Int16[np.ndarray, "S S"], water: np.ndarray
 ) -> bool:
-    """Dig a pond, filled to the lowest of its rim; False, and nothing dug, where the banks are high."""
+    """Dig a pond and fill it to the lowest point of its rim; return False and dig nothing on unfit ground."""
     size = heights.shape[0]
     depth = np.zeros((size, size), np.int16)
     for i in range(2, size - 2):
@@ -82,7 +82,7 @@ def _dig_pond(
 
 
 def _kind(biome: Biome, draw: int) -> str:
-    """The kind of site that a draw from 0 to 99 gives in a biome; "" for none."""
+    """Return the kind of site that a draw from 0 to 99 selects in a biome; "" for none."""
     for kind, weight in biome.sites.items():
         draw -= weight
         if draw < 0:
@@ -91,13 +91,13 @@ def _kind(biome: Biome, draw: int) -> str:
 
 
 def _bare(seeds: UInt64[np.ndarray, " S"], x0: int, z0: int, size_x: int, size_z: int) -> np.ndarray | None:
-    """The top block of each bare column of a box; None if some are overhung."""
+    """Return the height of each bare column's top block in a box; None if any ground may overhang."""
     land = columns(seeds, x0, z0, size_x, size_z)
     return None if land.rough.any() else np.floor(land.height).astype(np.int16)
 
 
 def _plan_pond(seeds: UInt64[np.ndarray, " S"], x: int, z: int, radius: float) -> Site | None:
-    """A pond around (x, z), if the ground is fit for it."""
+    """Plan a pond around (x, z); None if the ground is unfit."""
     x0, z0, size = x - _HALF, z - _HALF, 2 * _HALF + 1
     heights = _bare(seeds, x0, z0, size, size)
     if heights is None:
@@ -109,7 +109,7 @@ def _plan_pond(seeds: UInt64[np.ndarray, " S"], x: int, z: int, radius: float) -
 
 
 def _plan_landmark(seeds: UInt64[np.ndarray, " S"], x: int, z: int, template: Template) -> Site | None:
-    """A landmark around (x, z), if the ground under it is dry and level enough."""
+    """Plan a landmark around (x, z); None if the ground under it is not dry and level enough."""
     size_x, size_z, _ = template.blocks.shape
     x0, z0 = x - size_x // 2, z - size_z // 2
     heights = _bare(seeds, x0, z0, size_x, size_z)
@@ -123,7 +123,7 @@ def _plan_landmark(seeds: UInt64[np.ndarray, " S"], x: int, z: int, template: Te
 
 
 def _plan_cell(seeds: UInt64[np.ndarray, " S"], cx: int, cz: int) -> Site | None:
-    """The site of a cell: the biome amid it decides the kind, and it lies at the first place that fits."""
+    """Plan a cell's site: the biome at its centre decides the kind, the first position that fits is used."""
     seed, low = seeds[t.SEED_SITE], _HALF + _CLEAR
     dice = Dice(int(hash2(seed, cx, cz)) << 32 | int(hash2(seed, cz, cx)))
     biome = BIOMES[columns(seeds, cx * CELL + CELL // 2, cz * CELL + CELL // 2, 1, 1).biome[0, 0]]
@@ -142,17 +142,17 @@ def _plan_cell(seeds: UInt64[np.ndarray, " S"], cx: int, cz: int) -> Site | None
 
 
 def plan_sites(seeds: UInt64[np.ndarray, " S"], x0: int, z0: int, size_x: int, size_z: int) -> list[Site]:
-    """All sites in the cells that the box touches, in the order of the cells."""
-    cells = [
-        _plan_cell(seeds, cx, cz)
+    """Plan all sites in the cells that the box touches, in the order of the cells."""
+    return [
+        site
         for cx in range(x0 // CELL, (x0 + size_x - 1) // CELL + 1)
         for cz in range(z0 // CELL, (z0 + size_z - 1) // CELL + 1)
+        if (site := _plan_cell(seeds, cx, cz)) is not None
     ]
-    return [site for site in cells if site is not None]
 
 
 def _overlap(start: int, size: int, x0: int, extent: int) -> tuple[slice, slice]:
-    """Where [start, start + size) meets [x0, x0 + extent): as slices of the first and of the second."""
+    """Return the overlap of [start, start + size) and [x0, x0 + extent) as slices of the first and second."""
     low, high = max(start, x0), max(min(start + size, x0 + extent), max(start, x0))
     return slice(low - start, high - start), slice(low - x0, high - x0)
 

@@ -1,7 +1,7 @@
-"""The kinds of trees, bushes, fallen logs and boulders as data.
+"""Kinds of trees, bushes, fallen logs and boulders as data.
 
-A tree is a trunk and round layers of leaves counted from the trunk's top; `woods.py` grows them. Order and
-values are part of `voxel-v1`.
+A tree is a trunk with round layers of leaves, counted from the trunk's top; `woods.py` grows them. Order
+and values are part of `voxel-v1`.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from loopcraft.worlds.voxel.terrain.biomes import BIOMES
 
 
 class Form(IntEnum):
-    """How the numbers of a kind are read."""
+    """How the numbers of a kind are interpreted."""
 
     STANDING = 0
     LYING = 1
     """A log on the ground, as long as `height`."""
     BOULDER = 2
-    """A lump whose diameter is `height`, sunk by a half."""
+    """A lump of diameter `height`, half buried."""
 
 
 Layer = tuple[int, int, int]
-"""Height above the trunk's top, largest squared radius, share of the rim left out in per cent."""
+"""Height above the trunk's top, squared radius, percentage of the rim left out."""
 
 SOIL = ("grass", "podzol", "snowy_grass", "dirt", "mud", "snow")
 DRY = ("sand", "red_sand", "terracotta_orange", "terracotta_brown")
@@ -36,7 +36,7 @@ ANY = (*SOIL, *DRY, "stone", "gravel", "sandstone")
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """One kind. Lengths in blocks; pairs are the least and the most of a uniform draw."""
+    """One kind of tree. Lengths in blocks; pairs are the minimum and maximum of a uniform draw."""
 
     log: str
     leaves: str = "air"
@@ -44,18 +44,18 @@ class Tree:
     layers: tuple[Layer, ...] = ()
     form: Form = Form.STANDING
     clear: int = 1
-    """No leaves lower than this above the ground."""
+    """Blocks above the ground that stay free of leaves."""
     bend: tuple[int, int] = (0, 0)
-    """How far the upper trunk leans aside."""
+    """How far the upper trunk leans sideways."""
     branches: tuple[int, int] = (0, 0)
     branch_out: tuple[int, int] = (1, 1)
     branch_up: int = 1
     branch_blob: int = 0
-    """Squared radius of the leaves at a branch's end; 0: bare."""
+    """Squared radius of the leaves at a branch's end; 0 for none."""
     droop: int = 0
-    """Longest strand of leaves that hangs from the rim of the lowest layer."""
+    """Longest strand of leaves hanging from the rim of the lowest layer."""
     mix: str = "air"
-    """Takes the place of some of the leaves, or of a boulder's rock."""
+    """Replaces some of the leaves, or of a boulder's rock."""
     mix_percent: int = 0
     ground: tuple[str, ...] = SOIL
 
@@ -217,11 +217,11 @@ TREES: dict[str, Tree] = {
 }
 
 TREE_REACH = 6
-"""No tree writes a block farther than this from its foot, along either axis."""
+"""No tree places a block farther than this from its foot along either axis."""
 
 
 class TreeArrays(NamedTuple):
-    """`TREES` and the biomes' choice among them for kernels."""
+    """`TREES` and their frequency in each biome as arrays for the kernels."""
 
     numbers: Int64[np.ndarray, "K 18"]
     """form, log, leaves, height 2, clear, bend 2, branches 2, out 2, up, blob, droop, mix, percent, layer."""
@@ -235,7 +235,7 @@ class TreeArrays(NamedTuple):
 
 @cache
 def tree_arrays() -> TreeArrays:
-    """The tables of this file as arrays; kind k is the k-th name of `TREES`."""
+    """Return the tables of this file as arrays; kind k is the k-th name of `TREES`."""
     names = list(TREES)
     depth = max(len(tree.layers) for tree in TREES.values())
     layers = np.zeros((len(names), depth, 3), np.int64)
@@ -246,8 +246,9 @@ def tree_arrays() -> TreeArrays:
         ground[k, [BLOCK_IDS[name] for name in tree.ground]] = True
         blocks = (BLOCK_IDS[tree.log], BLOCK_IDS[tree.leaves])
         branch = (*tree.branches, *tree.branch_out, tree.branch_up, tree.branch_blob)
-        rest = (tree.droop, BLOCK_IDS[tree.mix], tree.mix_percent, len(tree.layers))
-        numbers[k] = (tree.form, *blocks, *tree.height, tree.clear, *tree.bend, *branch, *rest)
+        mix = (BLOCK_IDS[tree.mix], tree.mix_percent)
+        trunk = (*tree.height, tree.clear, *tree.bend)
+        numbers[k] = (tree.form, *blocks, *trunk, *branch, tree.droop, *mix, len(tree.layers))
     weights = np.array([[b.trees.get(name, 0) for name in names] for b in BIOMES], np.float64)
     share = np.cumsum(weights, axis=1) / np.sum(weights, axis=1, keepdims=True)
     share[:, -1] = 1.0

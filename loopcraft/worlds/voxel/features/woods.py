@@ -1,8 +1,8 @@
-"""Grows the trees of `trees.py` on a filled volume.
+"""Growth of the trees of `trees.py` on a filled volume.
 
-Whether and what grows at a foot depends on hashes and on bare terrain alone, never on other trees; where two
-meet, wood replaces leaves and otherwise the first in the order of the world's cells stays. So every box shows
-the same woods.
+Whether and what grows at a position depends only on hashes and on bare terrain, never on other trees. Where
+two trees meet, wood replaces leaves; otherwise the first in the order of the world's cells stays. So every
+box shows the same woods.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ def _between(low: int, high: int, bits: int) -> int:
 
 @kernel
 def _put(blocks: UInt8[np.ndarray, "X Z 96"], x: int, y: int, z: int, block: int, wood: bool) -> None:
-    """Set a voxel if it is air, or if wood meets leaves; outside the box nothing happens."""
+    """Set a voxel that is air, or also leaves if `wood`; ignore voxels outside the box."""
     if x < 0 or z < 0 or x >= blocks.shape[0] or z >= blocks.shape[1] or y < 1 or y >= _TOP:
         return
     old = blocks[x, z, y]
@@ -49,7 +49,7 @@ def _disc(
     kind: np.ndarray,
     droop: int,
 ) -> None:
-    """One layer of leaves. `foot` = world x, z of the volume's corner and lowest y; `size` = r2, ragged."""
+    """Draw a layer of leaves. `foot`: x, z of the volume's corner, lowest y; `size`: radius^2, ragged %."""
     radius_sq, ragged = size
     x, y, z = centre
     leaves, mix, mix_percent = kind[2], kind[15], kind[16]
@@ -82,13 +82,13 @@ def _branch(
     start: tuple[int, int, int],
     h: int,
 ) -> None:
-    """A branch that slants up in one of eight directions, or an arm that goes out and then up."""
+    """Draw a branch that slants up in one of eight directions, or an arm that goes out and then up."""
     (x, y, z), log = start, kind[1]
     out, arm_height = _between(kind[10], kind[11], h), kind[12] if kind[12] > 1 else 0
-    way = (h >> 4) & 7
-    dx, dz = (1, 1, 0, -1, -1, -1, 0, 1)[way], (0, 1, 1, 1, 0, -1, -1, -1)[way]
+    direction = (h >> 4) & 7
+    dx, dz = (1, 1, 0, -1, -1, -1, 0, 1)[direction], (0, 1, 1, 1, 0, -1, -1, -1)[direction]
     if arm_height > 0:
-        dx, dz = (1, 0, -1, 0)[way & 3], (0, 1, 0, -1)[way & 3]
+        dx, dz = (1, 0, -1, 0)[direction & 3], (0, 1, 0, -1)[direction & 3]
     for step in range(1, out + 1):
         _put(blocks, x + dx * step, y if arm_height > 0 else y + step, z + dz * step, log, True)
     x, z = x + dx * out, z + dz * out
@@ -146,7 +146,7 @@ def _lying(
     z: int,
     along_x: bool,
 ) -> None:
-    """A log that stops where the ground falls or rises."""
+    """Lay a log that stops where the ground falls or rises."""
     for step in range(length):
         i, k = (x + step, z) if along_x else (x, z + step)
         if i >= heights.shape[0] or k >= heights.shape[1] or heights[i, k] != ground:
@@ -194,10 +194,10 @@ def grow(
     ground: Int16[np.ndarray, "X Z"],
     barred: UInt8[np.ndarray, "X Z"],
 ) -> None:
-    """Grow all trees whose foot lies in the volume that starts at (x0, z0).
+    """Grow all trees whose foot is in the volume that starts at (x0, z0).
 
     `columns` starts `margin` blocks before it; nothing grows where `barred` is set. The outermost
-    TREE_REACH blocks lack the trees from outside: the caller crops.
+    TREE_REACH blocks lack trees rooted outside the volume, so the caller crops them.
     """
     size_x, size_z = ground.shape
     soil = np.empty((size_x, size_z), np.uint8)
@@ -217,7 +217,7 @@ def grow(
             chance *= 0.6 + 0.1 * float((cell >> 12) & 7)
             if float((h >> 8) & 0xFFFF) >= 65536.0 * chance:
                 continue
-            # Three of eight are of the cell's own kind.
+            # Three trees in eight are of the biome cell's own kind.
             g = hash2(seed, cz, cx) if (h >> 24) & 7 > 2 else cell
             pick = float((g >> 3) & 0xFFFF) / 65536.0
             kind = 0

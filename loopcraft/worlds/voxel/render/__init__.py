@@ -1,1 +1,1 @@
-"""From a region to a frame: fields, light, scene, tracing, shading, sky."""
+"""Rendering of a region to a frame: fields, light, scene, tracing, shading, sky."""

@@ -1,9 +1,9 @@
-"""Light as the game keeps it: it floods into caves and under trees, and is smoothed at the corners of faces.
+"""Light as in the game: it floods into caves and under trees, and is smoothed at the corners of faces.
 
 Each cell has a level of 0 to 15. Columns open to the sky have 15; from there, and from glowing blocks, light
-spreads losing one level a step (two inside leaves, three inside water). A face's corner takes the mean of the
-four cells that touch it in the layer in front of the face, opaque ones counting little: light and ambient
-occlusion in one number.
+spreads and loses one level per step (two inside leaves, three inside water). A face's corner averages the
+four cells that touch it in the layer in front of the face (see `_average_corners`). Opaque cells count as
+dark, so one number combines light and ambient occlusion.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from loopcraft.worlds.voxel.core.blocks import Shape
 
 MAX_LEVEL = 15
 BRIGHTNESS = np.array([18, 21, 26, 32, 40, 50, 61, 74, 89, 105, 123, 143, 165, 190, 220, 255], np.uint8)
-"""Brightness of each level, 255 = full daylight."""
+"""Brightness of each level; 255 is full daylight."""
 
 CUBE, CUTOUT, LIQUID = int(Shape.CUBE), int(Shape.CUTOUT), int(Shape.LIQUID)
 
@@ -25,10 +25,10 @@ def fill_corner_light(
     glow: UInt8[np.ndarray, " B"],
     light: UInt8[np.ndarray, "4 X Z Y"],
 ) -> None:
-    """Compute brightness at cell corners in the planes across x, y and z, then of the cells themselves.
+    """Compute the brightness of cell corners in the planes across x, y and z, then of the cells themselves.
 
-    Entry [a, x, z, y] for a plane across axis a is the corner at the low end of cell (x, z, y) in both other
-    axes, within that cell's own layer along a. `shape` and `glow` are block rules indexed by block id.
+    Entry [a, x, z, y] for a plane across axis a is the corner at the low end of cell (x, z, y) along both
+    other axes, within that cell's layer along a. `shape` and `glow` are block rules indexed by block id.
     """
     levels = flood_levels(padded, shape, glow)
     cells = np.where(shape[padded] == CUBE, np.uint8(0), BRIGHTNESS[levels])
@@ -40,7 +40,7 @@ def fill_corner_light(
 def flood_levels(
     padded: UInt8[np.ndarray, "X Z Y"], shape: UInt8[np.ndarray, " B"], glow: UInt8[np.ndarray, " B"]
 ) -> UInt8[np.ndarray, "X Z Y"]:
-    """The light level of every cell, uint8 (X, Z, Y). The border is air under an open sky."""
+    """Return the light level of every cell, uint8 (X, Z, Y). The border must be air under an open sky."""
     size_x, size_z, size_y = padded.shape
     loss = _loss_per_step(shape)
     levels = np.empty(padded.shape, np.uint8)
@@ -54,7 +54,7 @@ def flood_levels(
                     roof[x, z] = max(roof[x, z], y)
                     level = max(level - loss[block], 0)
                 levels[x, z, y] = max(level, int(glow[block]))
-            # So that no border cell is ever brightened, and the flood stays inside.
+            # No border cell can be brightened further, so the flood stays inside.
             levels[x, z, 0] = MAX_LEVEL
     steps = np.array([size_z * size_y, -size_z * size_y, size_y, -size_y, 1, -1])
     queue = np.empty(padded.size, np.int32)
@@ -72,7 +72,7 @@ def flood_levels(
 
 @kernel
 def _loss_per_step(shape: UInt8[np.ndarray, " B"]) -> Int64[np.ndarray, " B"]:
-    """How much light is lost on entering a block of each shape."""
+    """Return the light lost on entering a block, by block id."""
     loss = np.ones(len(shape), np.int64)
     loss[shape == CUBE] = MAX_LEVEL
     loss[shape == CUTOUT] = 2
@@ -89,7 +89,7 @@ def _spread(
     queue: Int32[np.ndarray, " V"],
     count: int,
 ) -> None:
-    """Flood from the queued cells, ring by ring, until nothing brightens; a cell waits once in a ring."""
+    """Flood from the queued cells, ring by ring, until nothing brightens; queue a cell once per ring."""
     waiting = np.zeros(levels.size, np.uint8)
     upcoming = np.empty_like(queue)
     while count:
@@ -113,25 +113,25 @@ def _spread(
 
 @kernel
 def _average_corners(cells: UInt8[np.ndarray, "X Z Y"], light: UInt8[np.ndarray, "4 X Z Y"]) -> None:
-    """Fill the three corner planes but for their borders.
+    """Fill the three corner planes except their borders.
 
-    A corner is 0.2 of the brightest of its four cells plus 0.2 of their sum: with equal light, 1.0, 0.8, 0.6
-    and 0.4 for none, one, two and three opaque cells.
+    A corner is 0.2 times the brightest of its four cells plus 0.2 times their sum: with equal light, 1.0,
+    0.8, 0.6 and 0.4 for none, one, two and three opaque cells.
     """
     size_x, size_z, size_y = cells.shape
     for x in range(1, size_x):
         for z in range(1, size_z):
-            here, west, north, corner = cells[x, z], cells[x - 1, z], cells[x, z - 1], cells[x - 1, z - 1]
+            centre, west, north, corner = cells[x, z], cells[x - 1, z], cells[x, z - 1], cells[x - 1, z - 1]
             across_x, across_y, across_z = light[0, x, z], light[1, x, z], light[2, x, z]
             for y in range(1, size_y):
-                across_x[y] = _corner(here[y], here[y - 1], north[y], north[y - 1])
-                across_y[y] = _corner(here[y], west[y], north[y], corner[y])
-                across_z[y] = _corner(here[y], here[y - 1], west[y], west[y - 1])
+                across_x[y] = _corner(centre[y], centre[y - 1], north[y], north[y - 1])
+                across_y[y] = _corner(centre[y], west[y], north[y], corner[y])
+                across_z[y] = _corner(centre[y], centre[y - 1], west[y], west[y - 1])
 
 
 @kernel
 def _corner(a: np.uint8, b: np.uint8, c: np.uint8, d: np.uint8) -> np.uint8:
-    """0.2 max + 0.2 sum in integers (x 51 / 255)."""
+    """Return 0.2 max + 0.2 sum in integers (x 51 / 256)."""
     total = np.int32(a) + np.int32(b) + np.int32(c) + np.int32(d)
     brightest = max(max(np.int32(a), np.int32(b)), max(np.int32(c), np.int32(d)))
     return np.uint8((total + brightest) * 51 >> 8)

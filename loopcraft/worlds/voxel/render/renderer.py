@@ -1,8 +1,9 @@
-"""One picture of a scene: trace, shade, and anti-alias by tracing again only where it shows.
+"""Rendering of one picture: trace, shade, and anti-alias by tracing again only at visible edges.
 
-Quality "fast" takes one sample a pixel and "best" the mean of 2x2 everywhere, which is what the paper's 512
-to 256 box filter gives. "default" adds two samples on a diagonal, only at pixels whose neighbour sees another
-face of another colour. "undrawn" traces and leaves the picture black, for those who want its surfaces alone.
+Quality "fast" takes one sample per pixel and "best" the mean of 2x2 everywhere, the result of the paper's
+512 to 256 box filter. "default" adds two samples on a diagonal, only at pixels whose neighbour sees another
+face of a different colour. "undrawn" traces but leaves the picture black, for callers that need only its
+surfaces.
 """
 
 from functools import cache
@@ -36,16 +37,16 @@ HALF_FIELD_OF_VIEW_TANGENT = 0.7002075382097097
 I8, I16, BYTE, I24_BITS = np.int32(8), np.int32(16), np.int32(255), np.int32(0xFFFFFF)
 U12, U36, NO_FACE = np.uint64(12), np.uint64(36), np.uint64(0)
 TILE, PIXELS = 8, 64
-"""Pixels along a side of a tile and in all of it."""
+"""Pixels along a side of a tile, and in a whole tile."""
 EDGE_CONTRAST = 128
-"""Neighbours on different faces count as an edge if their channels differ by more than this in sum."""
+"""Neighbours on different faces form an edge if their channels differ by more than this in total."""
 DIAGONAL = np.array([[-0.3, -0.3], [0.3, 0.3]], np.float32)
 BOX = np.array([[-0.25, -0.25], [0.25, -0.25], [-0.25, 0.25], [0.25, 0.25]], np.float32)
-"""Where in a pixel (in pixels from its centre) further samples lie."""
+"""Offsets of further samples from the pixel's centre, in pixels."""
 
 
 class Renderer:
-    """Draws square pictures of scenes. It keeps buffers between pictures, nothing that a picture shows."""
+    """Draws square pictures of scenes. It reuses buffers, but no picture depends on an earlier one."""
 
     def __init__(self, *, resolution: int, quality: str = "default", view_distance: float = 64.0):
         if quality not in (*QUALITIES, UNDRAWN):
@@ -67,7 +68,7 @@ class Renderer:
         self._fine_colors = np.empty(len(self._offsets) * pixels, np.int32)
 
     def render(self, scene: Scene, sky: Sky, pose: Pose) -> UInt8[np.ndarray, "H W 3"]:
-        """The picture seen from a pose."""
+        """Draw the picture seen from a pose."""
         eye, axes = camera(scene, pose)
         view = View(eye.astype(np.float32), axes, self.view_distance, self.pixel_size)
         trace(scene, view, self._centres, self._hits)
@@ -81,13 +82,13 @@ class Renderer:
         return assemble(self._colors, self.resolution)
 
     def surface(self, scene: Scene) -> UInt64[np.ndarray, "H W"]:
-        """Ids of the faces at the last picture's pixel centres; the sky is 0 and water hides its ground."""
+        """Return the face ids at the last picture's pixel centres; the sky is 0, water hides its ground."""
         return surface_ids(scene.x0, scene.z0, self._hits, self.resolution)
 
     def _resample(self, scene: Scene, sky: Sky, view: View, edges: Int64[np.ndarray, " E"]) -> None:
-        """Replace the colours of the listed pixels by means of more samples."""
+        """Replace the colours of the listed pixels by the mean of more samples."""
         num_samples = -(-len(self._offsets) * len(edges) // PACKET) * PACKET
-        fine = self._fine_screen[: 3 * num_samples].reshape(3, num_samples)  # as whole as the centres
+        fine = self._fine_screen[: 3 * num_samples].reshape(3, num_samples)  # contiguous, like the centres
         spread_samples(self._centres, edges, self._offsets * self.pixel_size, fine)
         view = view._replace(pixel_size=np.float32(self.pixel_size / 2))
         trace(scene, view, fine, self._fine_hits)
@@ -96,7 +97,7 @@ class Renderer:
 
 
 def pixel_centres(resolution: int) -> Float32[np.ndarray, "3 N"]:
-    """Every pixel's right and up at distance 1, and length; tile by tile, so that a packet stays close."""
+    """Return each pixel's right and up at distance 1, and length; in tile order, to keep packets compact."""
     steps = ((np.arange(resolution) + 0.5) * (2 / resolution) - 1) * HALF_FIELD_OF_VIEW_TANGENT
     right, up = np.meshgrid(steps, -steps, indexing="xy")
     grid = np.stack([right, up, np.sqrt(1 + right * right + up * up)])
@@ -107,13 +108,13 @@ def pixel_centres(resolution: int) -> Float32[np.ndarray, "3 N"]:
 
 @cache
 def exact_sin_cos(angle_deg: float) -> tuple[float, float]:
-    """Sine and cosine rounded to 12 digits, so that no two machines disagree."""
+    """Return sine and cosine rounded to 12 digits, so that all machines agree."""
     angle = np.deg2rad(angle_deg)
     return float(np.round(np.sin(angle), 12)), float(np.round(np.cos(angle), 12))
 
 
 def camera(scene: Scene, pose: Pose) -> tuple[Float64[np.ndarray, " 3"], Float32[np.ndarray, "3 3"]]:
-    """The eye in the padded volume's coordinates and the camera's right, up and forward axes (x, y, z)."""
+    """Return the eye in the padded volume's coordinates and the right, up and forward axes (x, y, z)."""
     sin_yaw, cos_yaw = exact_sin_cos(pose.yaw_deg)
     sin_pitch, cos_pitch = exact_sin_cos(pose.pitch_deg)
     eye = np.array([pose.x - scene.x0, pose.y + 1 + EYE_HEIGHT_BLOCKS, pose.z - scene.z0])
@@ -125,7 +126,7 @@ def camera(scene: Scene, pose: Pose) -> tuple[Float64[np.ndarray, " 3"], Float32
 
 @inlined
 def _tile_order(row: int, column: int, tiles: int) -> int:
-    """Place of a pixel in tile order, in a picture `tiles` tiles wide."""
+    """Return the index of a pixel in tile order, in a picture `tiles` tiles wide."""
     return ((row >> 3) * tiles + (column >> 3) << 6) + ((row & 7) << 3) + (column & 7)
 
 
@@ -139,8 +140,8 @@ def find_edges(
 ) -> int:
     """List (in `edges`, in tile order) the pixels to sample more finely and return their number.
 
-    Those are the pixels with a neighbour on another face whose colour differs by more than `contrast`; a
-    negative contrast lists all.
+    These are the pixels with a neighbour on another face whose colour differs by more than `contrast`; a
+    negative contrast lists all pixels.
     """
     marked = np.zeros(resolution * resolution, np.uint8)
     if contrast < 0:
@@ -148,7 +149,7 @@ def find_edges(
     else:
         _mark_edges(places, colors, resolution // TILE, np.int32(contrast), marked)
     count = 0
-    rows = marked.view(np.uint64)  # eight pixels each, few of which have an edge among them
+    rows = marked.view(np.uint64)  # eight pixels at a time, as few have edges
     for row in range(len(rows)):
         if rows[row]:
             for pixel in range(row * TILE, row * TILE + TILE):
@@ -165,7 +166,7 @@ def _mark_edges(
     contrast: np.int32,
     marked: UInt8[np.ndarray, " N"],
 ) -> None:
-    """Set `marked` to 1 at edges: tile by tile, without branches but at the tiles' right borders."""
+    """Set `marked` to 1 at edges, tile by tile, with branches only at the tiles' right borders."""
     # A tile's pixels and the row below; edges to the right and below, each with a row of zeros in front.
     tile_places, tile_colors = np.empty(PIXELS + TILE, np.int32), np.empty(PIXELS + TILE, np.int32)
     to_right, to_below = np.zeros(TILE + PIXELS, np.int32), np.zeros(TILE + PIXELS, np.int32)
@@ -188,15 +189,15 @@ def _mark_edges(
         for k in range(TILE):
             marked[below + k] |= np.uint8(to_below[PIXELS + k])
         if (tile + 1) % tiles:
-            for here in range(first + TILE - 1, first + PIXELS, TILE):
-                right = here + PIXELS - TILE + 1
-                if places[here] != places[right] and _contrast(colors[here], colors[right]) > contrast:
-                    marked[here] = marked[right] = 1
+            for left in range(first + TILE - 1, first + PIXELS, TILE):
+                right = left + PIXELS - TILE + 1
+                if places[left] != places[right] and _contrast(colors[left], colors[right]) > contrast:
+                    marked[left] = marked[right] = 1
 
 
 @inlined
 def _contrast(first: np.int32, second: np.int32) -> np.int32:
-    """Sum of the absolute differences of three channels."""
+    """Return the sum of the absolute differences of the three channels."""
     red = abs(np.int32((first & BYTE) - (second & BYTE)))
     green = abs(np.int32((first >> I8 & BYTE) - (second >> I8 & BYTE)))
     return np.int32(red + green + abs(np.int32((first >> I16) - (second >> I16))))
@@ -209,10 +210,10 @@ def spread_samples(
     offsets: Float32[np.ndarray, "S 2"],
     fine: Float32[np.ndarray, "3 M"],
 ) -> None:
-    """Samples around each listed pixel's centre; the last pixel's are repeated to fill the last packet.
+    """Place samples around each listed pixel's centre; repeat the last pixel's to fill the last packet.
 
-    The pattern is mirrored from pixel to pixel like the colours of a chessboard, so that no slope of edge is
-    at a disadvantage everywhere.
+    The pattern is mirrored on alternate pixels, as on a chessboard, so that no slope of edge is at a
+    disadvantage everywhere.
     """
     num_each = len(offsets)
     for item in range(fine.shape[1] // num_each):
@@ -235,15 +236,15 @@ def average_samples(
     with_centre: bool,
     colors: Int32[np.ndarray, " N"],
 ) -> None:
-    """The rounded mean of each listed pixel's samples, its centre among them or not."""
+    """Replace each listed pixel by the rounded mean of its samples, with or without its centre."""
     count = num_each + int(with_centre)
-    share = -(-(1 << 16) // count)  # a total times this, without its last 16 bits, is the total / count
-    for place in range(len(edges)):
-        pixel = edges[place]
+    share = -(-(1 << 16) // count)  # total * share >> 16 is total / count
+    for item in range(len(edges)):
+        pixel = edges[item]
         mean = 0
         for shift in (0, 8, 16):
             total = (colors[pixel] >> shift & 0xFF) * int(with_centre) + count // 2
-            for sample in range(num_each * place, num_each * place + num_each):
+            for sample in range(num_each * item, num_each * item + num_each):
                 total += fine[sample] >> shift & 0xFF
             mean |= (total * share >> 16) << shift
         colors[pixel] = mean
@@ -251,7 +252,7 @@ def average_samples(
 
 @kernel
 def assemble(colors: Int32[np.ndarray, " N"], resolution: int) -> UInt8[np.ndarray, "H W 3"]:
-    """Colours in tile order as an RGB picture, uint8 (H, W, 3)."""
+    """Convert colours in tile order to an RGB picture, uint8 (H, W, 3)."""
     frame = np.empty((resolution, resolution, 3), np.uint8)
     for row in range(resolution):
         for column in range(resolution):
@@ -264,7 +265,7 @@ def assemble(colors: Int32[np.ndarray, " N"], resolution: int) -> UInt8[np.ndarr
 
 @kernel
 def surface_ids(x0: int, z0: int, hits: Hits, resolution: int) -> UInt64[np.ndarray, "H W"]:
-    """World-wide ids of what `hits` holds: x and z (24 bits each), y (8), face + 1 (4); 0 is the sky."""
+    """Return world-wide face ids of `hits`: x and z (24 bits each), y (8), face + 1 (4); 0 is the sky."""
     places, _, water_places, water_distances = hits
     ids = np.empty((resolution, resolution), np.uint64)
     tile_ids = np.empty(PIXELS, np.uint64)

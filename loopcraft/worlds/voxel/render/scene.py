@@ -1,4 +1,4 @@
-"""All that the renderer reads while it draws one episode, as flat arrays in one tuple for the kernels."""
+"""Everything the renderer reads while it draws an episode, as flat arrays in one tuple for the kernels."""
 
 from functools import cache
 from typing import NamedTuple
@@ -18,41 +18,40 @@ LIGHT, BLOCKS_PLANE = 8, 12
 """Planes of `Scene.voxels`: octant fields 0 to 7, light 8 to 11 (see light.py), block ids 12."""
 NUM_PLANES = 13
 MAX_SIDE_BLOCKS = 2046
-"""What a packed place (see ray_packet.py) has room for."""
+"""Limit of a packed place (see ray_packet.py)."""
 SHAPE, VARIED, TEXTURE, TINT = 0, 1, 2, 10
-"""Columns of `Scene.rules`; TEXTURE and TINT have one for each face (see ray_packet.py)."""
+"""Columns of `Scene.rules`; TEXTURE and TINT have one per face (see ray_packet.py)."""
 TEXELS = 341
 """Texels of one texture in all its mip levels."""
 FIRST_CUTOUT, FIRST_CROSS, FIRST_LIQUID = (
     np.int32(HIT + sum(block.shape < shape for block in BLOCKS))
     for shape in (Shape.CUTOUT, Shape.CROSS, Shape.LIQUID)
 )
-"""Bytes of the octant fields (see `block_ranks`) from which on blocks have these shapes."""
+"""First byte in the octant fields (see `block_ranks`) of a block with each of these shapes."""
 OPAQUE = 1 << 24
-"""A texel's bit above its colour that says it is not a hole."""
-
+"""Bit above a texel's colour, set unless the texel is a hole."""
 
 TEXEL_MASK, TINT_SHIFT, VARIED_SHIFT = np.int32(0xFFFFF), np.int32(20), np.int32(22)
-"""Fields of `Scene.faces`: where the face's texture begins, its tint, whether the block's place turns it."""
+"""Fields of `Scene.faces`: start of the face's texture, its tint, whether the position turns the texture."""
 
 
 class Scene(NamedTuple):
     """One region ready to be drawn; all volumes are padded by one cell.
 
-    Few arrays, each for one purpose: kernels take them apart once, as numba counts references whenever an
-    array is taken out of a tuple.
+    The arrays are few, and kernels unpack them once: numba counts references whenever an array is taken out
+    of a tuple.
     """
 
     voxels: UInt8[np.ndarray, "13 X Z Y"]
     tints: Int32[np.ndarray, "4 X Z"]
-    """Packed colours to multiply with, by `Tint`."""
+    """Packed colours to multiply by, indexed by `Tint`."""
     rules: UInt8[np.ndarray, "B 18"]
     faces: Int32[np.ndarray, " B*8"]
-    """What the shader asks of a face of a block: see `block_faces`."""
+    """Data of each block's faces for the shader: see `block_faces`."""
     textures: Int32[np.ndarray, " B*8"]
-    """What the tracer asks of one: where its texture begins. By rank (see `block_ranks`), then face."""
+    """Start of each face's texture for the tracer, by rank (see `block_ranks`), then face."""
     texels: Int32[np.ndarray, " N*341"]
-    """Texture after texture, the texels of its mip levels 16, 8, 4, 2, 1: packed colours, opaque bits."""
+    """Packed colours and opaque bits of mip levels 16, 8, 4, 2 and 1, texture after texture."""
     x0: int
     """World coordinates of the padded volume's corner."""
     z0: int
@@ -60,7 +59,7 @@ class Scene(NamedTuple):
 
 @cache
 def block_rules() -> UInt8[np.ndarray, "B 18"]:
-    """The block table as the kernels read it."""
+    """Return the block table as the kernels read it."""
     rules = np.zeros((len(BLOCKS), 18), np.uint8)
     rules[:, SHAPE] = rule_array("shape")
     rules[:, VARIED] = rule_array("varied")
@@ -78,7 +77,7 @@ def block_rules() -> UInt8[np.ndarray, "B 18"]:
 
 @cache
 def block_faces() -> Int32[np.ndarray, " B*8"]:
-    """For each block and face, what the shader asks of them, in one integer."""
+    """Return the shader's data for each block and face, packed into one integer."""
     rules = block_rules().astype(np.int32)
     varied = np.zeros((len(BLOCKS), 8), np.int32)
     varied[:, 2:4] = rules[:, [VARIED]]
@@ -88,7 +87,7 @@ def block_faces() -> Int32[np.ndarray, " B*8"]:
 
 @cache
 def block_texels() -> Int32[np.ndarray, " N*341"]:
-    """Every texture's mip levels in a row."""
+    """Return the mip levels of all textures as one flat array."""
     flat = np.concatenate([mip.reshape(len(mip), -1, 4) for mip in mip_chain(draw_textures())], axis=1)
     opaque = (flat[..., 3] >= 128).astype(np.int32) * OPAQUE
     return (pack(flat[..., :3]) | opaque).reshape(-1)
@@ -96,18 +95,18 @@ def block_texels() -> Int32[np.ndarray, " N*341"]:
 
 @cache
 def block_ranks() -> tuple[UInt8[np.ndarray, " B"], UInt8[np.ndarray, " B"]]:
-    """Block ids in the order of their shapes, and each block's rank in it: what the octant fields hold.
+    """Return the block ids ordered by shape, and each block's rank in that order, as in the octant fields.
 
-    So the tracer knows a block's shape from the byte it has met.
+    The tracer thus knows a block's shape from its byte.
     """
     order = np.argsort(rule_array("shape"), kind="stable").astype(np.uint8)
     return order, np.argsort(order).astype(np.uint8)
 
 
 def build_scene(region: Region) -> Scene:
-    """Prepare a region for drawing: pad, octant fields, light, tints.
+    """Prepare a region for drawing: padding, octant fields, light, tints.
 
-    Raises `UserError` where a cell's place would not fit the 32 bits that the kernels have for it.
+    Raises `UserError` if the region is too large for the kernels' 32-bit places and indices.
     """
     size_x, size_z, size_y = (side + 2 for side in region.blocks.shape)
     if max(size_x, size_z) > MAX_SIDE_BLOCKS or NUM_PLANES * size_x * size_z * size_y >= 2**31:

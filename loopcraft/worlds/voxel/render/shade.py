@@ -1,8 +1,8 @@
-"""From what each sample sees to its colour: texture, tint, light, water, fog, sky.
+"""Colours of what each sample sees: texture, tint, light, water, fog, sky.
 
-Shading is deferred: `trace` has found the face, here it gets its colour. 64 samples go through stages
-together; what one stage leaves to the next lies in two flat scratch arrays, so that the arithmetic stages
-vectorise and only the look-ups between them are scalar. Colours are packed integers (see packed_color.py).
+Shading is deferred: `trace` has found the face, and this module colours it. 64 samples go through the stages
+together; each stage leaves its results in two flat scratch arrays, so that the arithmetic stages vectorise
+and only the look-ups between them are scalar. Colours are packed integers (see packed_color.py).
 """
 
 import numpy as np
@@ -45,10 +45,10 @@ from loopcraft.worlds.voxel.render.scene import (
 )
 from loopcraft.worlds.voxel.render.sky import COLOR, LENGTH, RIGHT, RISE, Sky, gradient_step, shade_sky
 
-# Rows of the float scratch. The first three are the sample's own and stay (see sky.py).
+# Rows of the float scratch. The first three hold the sample's direction (see sky.py).
 T, U, V, WIDTH, ACROSS, UP = (PACKET * row for row in range(3, 9))
 FLOAT_ROWS = 9
-# Rows of the integer scratch. Texels and corners come in fours.
+# Rows of the integer scratch. TEXEL and GLOW take four rows each.
 CELL, COLUMN, CORNER, STEP_ACROSS, STEP_UP, FACE, HASH, FOG, FOG_COLOR, TINTED, FACTOR = (
     PACKET * row for row in range(1, 12)
 )
@@ -61,10 +61,10 @@ _SHADE_X, _SHADE_BOTTOM, _SHADE_TOP, _SHADE_Z, _SHADE_PLANT = (
     np.int32(FACE_SHADE[face]) for face in (0, 2, 3, 4, 6)
 )
 FOG_START, FOG_END = 0.5, 0.97
-"""Fog sets in and is full at these shares of the view distance."""
+"""Shares of the view distance at which fog starts and is full."""
 DEEP_WATER = np.int32(44 | 84 << 8 | 138 << 16)
 WATER_VEIL, WATER_MURK, WATER_DEEPENING = np.int32(150), np.int32(100), np.float32(100)
-"""How much (of 256) water hides at once, from above and from within, and how much more where sight ends."""
+"""Share (of 256) that water hides at once, from above and from within, and its increase where sight ends."""
 HALF, SMALL, TINY, F256 = (np.float32(value) for value in (0.5, 0.02, 0.001, 256))
 
 
@@ -77,7 +77,7 @@ def shade(
     hits: Hits,
     colors: Int32[np.ndarray, " N"],
 ) -> None:
-    """Fill `colors` for what `trace` has put into `hits` for `screen`; the sky gets its distance too."""
+    """Fill `colors` for the `hits` that `trace` found for `screen`, and set the sky's distances."""
     places, distances, water_places, water_distances = hits
     view_distance, origin = view.distance, (scene.x0, scene.z0)
     ex, ey, ez = view.eye
@@ -132,7 +132,7 @@ def _take(
 
 @inlined
 def _cover(hits: Hits, first: int, ints: Ints, colors: Int32[np.ndarray, " N"]) -> None:
-    """Lay water, whose surface is in row `COLOR`, over what is seen through it."""
+    """Blend water, whose surface colour is in row `COLOR`, over what is seen through it."""
     distances, water_distances = hits.distances, hits.water_distances
     for k in range(PACKET):
         t = water_distances[first + k]
@@ -155,7 +155,7 @@ def _shade_faces(
     floats: Floats,
     ints: Ints,
 ) -> None:
-    """The textured, lit and fogged colours of a packet's faces; samples of the sky get a meaningless one."""
+    """Compute the textured, lit and fogged colours of a packet's faces; those of the sky are meaningless."""
     _locate(view, floats, ints)
     _address(size, origin, ints)
     for k in range(PACKET):
@@ -178,9 +178,9 @@ def _shade_faces(
 
 @inlined
 def _locate(view: View, floats: Floats, ints: Ints) -> None:
-    """Where on which face, how wide a pixel is there, how much fog lies between.
+    """Find each sample's point on its face, a pixel's width there and the fog in between.
 
-    Choices are between values computed beforehand: a branch that is left in the loop stops the vectoriser.
+    Choices are between values computed beforehand: a branch left in the loop stops the vectoriser.
     """
     ex, ey, ez = view.eye
     rx, ry, rz = view.axes[0]
@@ -214,7 +214,7 @@ def _locate(view: View, floats: Floats, ints: Ints) -> None:
 
 @inlined
 def _address(size: Size, origin: tuple[int, int], ints: Ints) -> None:
-    """Where to look up each face's block, column and corners' light; its brightness and its cell's hash."""
+    """Compute each face's indices of block, column and corner light, its brightness and its cell's hash."""
     stride_z, stride_x = np.int32(size[2]), np.int32(size[1] * size[2])
     columns_x, volume = np.int32(size[1]), np.int32(size[0] * size[1] * size[2])
     x0, z0 = np.int32(origin[0]), np.int32(origin[1])
@@ -245,9 +245,9 @@ def _address(size: Size, origin: tuple[int, int], ints: Ints) -> None:
 
 @inlined
 def _find_texels(size: Size, floats: Floats, ints: Ints) -> None:
-    """The four texels around the point, in the mip level for the pixel's width, and their shares; which tint.
+    """Find the four texels around the point in the mip level for the pixel's width, their shares, the tint.
 
-    Texel edges are blended over the pixel's width, as a box filter would.
+    Texel edges are blended over the pixel's width, as by a box filter.
     """
     columns = np.int32(size[0] * size[1])
     for k in range(PACKET):
@@ -281,7 +281,7 @@ def _find_texels(size: Size, floats: Floats, ints: Ints) -> None:
 
 @inlined
 def _mix(floats: Floats, ints: Ints) -> None:
-    """Filter the texels, light and tint them, add fog."""
+    """Filter the texels, light and tint them, and add fog."""
     for k in range(PACKET):
         share_x, share_y = ints[SHARE_X + k], ints[SHARE_Y + k]
         upper = blend(ints[TEXEL + k], ints[TEXEL + PACKET + k], share_x)

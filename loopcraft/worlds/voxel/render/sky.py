@@ -16,14 +16,14 @@ CLOUD_HEIGHT_BLOCKS = np.float32(118)
 CLOUD_CELL_BLOCKS = 12.0
 CLOUD_CELLS = 64
 CLOUD_FADE_BLOCKS = 700.0
-"""Clouds thin out from half this distance and end there."""
+"""Clouds fade from half this distance on and end at it."""
 CLOUD_OPACITY = np.float32(190)
 LOWEST_CLOUD = np.float32(0.03)
 """Sine of the elevation below which no cloud is drawn."""
 SUN_HALF_WIDTH = np.float32(0.085)
 """Half the side of the sun's square on a plane at distance 1."""
 SUN_GLOW = np.float32(0.42)
-"""How far from its middle, on that plane, the sun brightens the sky."""
+"""Distance from the sun's centre on that plane within which the sky is brightened."""
 GLOW_SHARE = np.float32(110)
 
 # Rows of the shader's scratch that this module reads or fills.
@@ -56,12 +56,12 @@ PALETTES = (
 
 
 class Sky(NamedTuple):
-    """What the shader reads for a ray that meets no block, and for fog."""
+    """Data for shading rays that meet no block, and for fog."""
 
     gradient: Int32[np.ndarray, " 256"]
     """Packed colours by the sine of the elevation, from -1 to 1."""
     sun_axes: Float32[np.ndarray, "3 3"]
-    """Unit vectors: the sun's right, its up, towards the sun (x, y, z)."""
+    """Unit vectors (x, y, z): the sun's right, its up, and towards the sun."""
     sun_color: np.int32
     cloud_color: np.int32
     clouds: UInt8[np.ndarray, "64 64"]
@@ -69,14 +69,14 @@ class Sky(NamedTuple):
 
 
 def make_sky(seed: int) -> Sky:
-    """The sky of an episode's seed."""
+    """Make the sky for an episode's seed."""
     rng = generator(seed, "voxel-v1/sky")
     palette = PALETTES[rng.integers(len(PALETTES))]
     return clear_sky(palette, rng)._replace(clouds=_clouds(rng, cover=rng.uniform(0.12, 0.42)))
 
 
 def clear_sky(palette: Palette, rng: np.random.Generator) -> Sky:
-    """A sky without clouds; the generator decides where the sun stands."""
+    """Make a sky without clouds; the generator decides the sun's position."""
     return Sky(
         gradient=_gradient(palette),
         sun_axes=_sun_axes(rng.uniform(-1, 1), rng.uniform(0.22, 0.5), int(rng.integers(4))),
@@ -87,7 +87,7 @@ def clear_sky(palette: Palette, rng: np.random.Generator) -> Sky:
 
 
 def _gradient(palette: Palette) -> Int32[np.ndarray, " 256"]:
-    """Horizon colour at and below the horizon, easing to the zenith colour by about 35 degrees up."""
+    """Return the horizon colour at and below the horizon, easing to the zenith colour at about 35 degrees."""
     sine = np.linspace(-1, 1, GRADIENT_STEPS)[:, None]
     share = np.clip(sine / 0.58, 0, 1)
     share = share * (2 - share)
@@ -96,7 +96,7 @@ def _gradient(palette: Palette) -> Int32[np.ndarray, " 256"]:
 
 
 def _sun_axes(across: float, height: float, quarter: int) -> Float32[np.ndarray, "3 3"]:
-    """A sun at slope `height` above the horizon, in one of four quarters of the compass."""
+    """Return the axes of a sun at slope `height` above the horizon, in one of four compass quarters."""
     toward = np.array([across, height * np.sqrt(1 + across * across), 1.0])
     for _ in range(quarter):
         toward = np.array([toward[2], toward[1], -toward[0]])
@@ -107,7 +107,7 @@ def _sun_axes(across: float, height: float, quarter: int) -> Float32[np.ndarray,
 
 
 def _clouds(rng: np.random.Generator, *, cover: float) -> UInt8[np.ndarray, "64 64"]:
-    """A repeating mask of clumps that covers about the given share of the layer."""
+    """Return a repeating mask of clumps that covers about the share `cover` of the layer."""
     noise = rng.random((CLOUD_CELLS, CLOUD_CELLS))
     for _ in range(3):
         noise = sum(np.roll(noise, shift, axis) for axis in (0, 1) for shift in (-1, 0, 1))  # type: ignore[assignment]
@@ -116,13 +116,13 @@ def _clouds(rng: np.random.Generator, *, cover: float) -> UInt8[np.ndarray, "64 
 
 @inlined
 def gradient_step(sine: np.float32) -> np.int32:
-    """Place in the gradient of a sine of elevation."""
+    """Return the index in the gradient for a sine of elevation."""
     return np.int32((sine + np.float32(1)) * np.float32(127.5))
 
 
 @inlined
 def shade_sky(sky: Sky, origin: tuple[int, int], view: View, floats: Floats, ints: Ints) -> None:
-    """The sky's colours (row `COLOR`) for a packet whose `RIGHT`, `RISE` and `LENGTH` rows are set."""
+    """Fill row `COLOR` with the sky's colours for a packet whose rows `RIGHT`, `RISE`, `LENGTH` are set."""
     gradient, clouds, axes = sky.gradient, sky.clouds.reshape(-1), sky.sun_axes
     sun_color, cloud_color = sky.sun_color, sky.cloud_color
     ex, ey, ez = view.eye

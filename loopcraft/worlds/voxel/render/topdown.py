@@ -1,10 +1,10 @@
-"""The voxel world from above, for maps: north up, each block its own top texture, hills shaded."""
+"""The voxel world from above, for maps: north up, blocks by their top texture, hills shaded."""
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from loopcraft.worlds.base import GroundPicture
-from loopcraft.worlds.voxel.core.blocks import BLOCKS, TEXTURE_NAMES, Shape, Tint
+from loopcraft.worlds.voxel.core.blocks import BLOCKS, TEXTURE_NAMES, Shape
 from loopcraft.worlds.voxel.terrain.region import Region
 from loopcraft.worlds.voxel.textures.atlas import draw_textures
 
@@ -14,7 +14,7 @@ _STEEPEST_SHADE = 0.3
 
 
 def topdown(region: Region) -> UInt8[np.ndarray, "Zp Xp 3"]:
-    """A picture of the region, `PIXELS_PER_BLOCK` pixels a block; small plants are left out."""
+    """Draw the region from above, `PIXELS_PER_BLOCK` pixels per block; small plants are left out."""
     seen = np.array([block.shape not in (Shape.AIR, Shape.CROSS) for block in BLOCKS])[region.blocks]
     heights = region.blocks.shape[2] - 1 - seen[:, :, ::-1].argmax(axis=2)
     top = np.take_along_axis(region.blocks, heights[:, :, None], axis=2)[:, :, 0]
@@ -26,14 +26,14 @@ def topdown(region: Region) -> UInt8[np.ndarray, "Zp Xp 3"]:
 
 
 def picture_of(region: Region) -> GroundPicture:
-    """The region from above, and where it lies."""
+    """Return the region from above, with its position."""
     return GroundPicture(
         image=topdown(region), west=region.x0, north=region.z0, blocks_per_pixel=1 / PIXELS_PER_BLOCK
     )
 
 
 def _tiles() -> Float64[np.ndarray, "blocks p p 3"]:
-    """The top texture of every block, reduced; holes get the mean of what is opaque around them."""
+    """Return every block's top texture at reduced size; holes get the mean of the opaque texels."""
     textures = draw_textures()[[TEXTURE_NAMES.index(block.top) if block.top else 0 for block in BLOCKS]]
     opaque = textures[..., 3:] > 0
     shown = textures[..., :3] * opaque
@@ -45,22 +45,16 @@ def _tiles() -> Float64[np.ndarray, "blocks p p 3"]:
 
 
 def _tints(region: Region, top: UInt8[np.ndarray, "X Z"]) -> Float64[np.ndarray, "X Z 3"]:
-    """What each column's top texture is multiplied with."""
+    """Return the colour that each column's top texture is multiplied by."""
     white = np.full_like(region.grass_tint, 255)
-    maps = {
-        Tint.NONE: white,
-        Tint.GRASS: region.grass_tint,
-        Tint.FOLIAGE: region.foliage_tint,
-        Tint.WATER: region.water_tint,
-    }
+    by_tint = np.stack([white, region.grass_tint, region.foliage_tint, region.water_tint])
     kind = np.array([block.tint for block in BLOCKS])[top][None, :, :, None]
-    stack = np.stack([maps[tint] for tint in Tint])
-    tints: Float64[np.ndarray, "X Z 3"] = np.take_along_axis(stack, kind, axis=0)[0] / 255
+    tints: Float64[np.ndarray, "X Z 3"] = np.take_along_axis(by_tint, kind, axis=0)[0] / 255
     return tints
 
 
 def _shades(heights: Int64[np.ndarray, "X Z"]) -> Float64[np.ndarray, "X Z"]:
-    """Brighter where the ground rises towards the south-east, darker where it falls."""
+    """Return each column's brightness: above 1 where the ground rises towards the south-east, else below."""
     north_west = np.pad(heights, ((1, 0), (1, 0)), mode="edge")[:-1, :-1]
     shade: Float64[np.ndarray, "X Z"] = (heights - north_west) * _SHADE_PER_BLOCK
     return 1 + shade.clip(-_STEEPEST_SHADE, _STEEPEST_SHADE)

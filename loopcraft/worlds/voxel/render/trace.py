@@ -1,13 +1,12 @@
-"""Ray packets through octant fields: which block face does each sample of a picture see, and how far away.
+"""Tracing of ray packets through octant fields: which block face each sample sees, and how far away.
 
-64 rays travel together. Their state lies in two flat scratch arrays, one float32 and one int32, in rows of
-64, so that each of the three loops of a step is one that the compiler can vectorise (index, gather, update).
-All rays run in their octant's mirrored space, where every direction is positive. A crossed coordinate is set
-exactly, never nudged.
+64 rays travel together. Their state is in two flat scratch arrays, one float32 and one int32, in rows of 64,
+so that the compiler can vectorise each of the three loops of a step (index, gather, update). All rays run in
+their octant's mirrored space, where every direction is positive. A crossed coordinate is set exactly, never
+nudged.
 
 Blocks with holes (leaves, plants) and water stop a ray like any block; then the texel that it meets is
-tested. Rays that pass, and the last few that a packet would otherwise be held up by, wait until they fill a
-packet, which travels on.
+tested. Rays that pass, and the last few that would hold up a packet, wait until they fill a new packet.
 """
 
 import numpy as np
@@ -53,17 +52,17 @@ CX, CY, CZ, BASE, VALUE, AXIS, OCTANT, SAMPLE, PLACE, PARTLY, TEXEL_NEAR, TEXEL_
 INT_ROWS = 14
 
 UNDERWAY = np.int32(-2)
-"""In place of a place: the ray has not stopped yet."""
+"""Value of a place while its ray has not stopped yet."""
 STRAGGLERS = 16
-"""A packet's last rays leave it once no more than one in so many is underway."""
+"""The last rays leave a packet once at most one in this many is underway."""
 SOLID_LEAVES_WIDTH = np.float32(0.175)
-"""Leaves have no holes where a pixel is wider than this (in blocks; 32 blocks away at 256 pixels)."""
+"""Leaves have no holes where a pixel is wider than this, in blocks (32 blocks away at 256 pixels)."""
 TINY, FAR = np.float32(1e-9), np.float32(1e9)
 
 
 @kernel
 def trace(scene: Scene, view: View, screen: Float32[np.ndarray, "3 N"], hits: Hits) -> None:
-    """Fill `hits` for every sample of `screen`: right and up at distance 1, and length; in whole packets."""
+    """Fill `hits` for every sample of `screen` (right and up at distance 1, and length), in whole packets."""
     floats, ints = np.empty(FLOAT_ROWS * PACKET, np.float32), np.empty(INT_ROWS * PACKET, np.int32)
     waiting, waiting_t = np.empty((2 * PACKET, 5), np.int32), np.empty(2 * PACKET, np.float32)
     listed = np.empty(PACKET, np.int64)
@@ -76,7 +75,7 @@ def trace(scene: Scene, view: View, screen: Float32[np.ndarray, "3 N"], hits: Hi
         num_rays = PACKET
         is_fresh = num_waiting < PACKET and first < num_samples
         if is_fresh:
-            _set_out(size, view, screen, first, floats, ints)
+            _start(size, view, screen, first, floats, ints)
         else:
             num_rays = min(num_waiting, PACKET)
             num_waiting -= num_rays
@@ -114,7 +113,7 @@ def _look_through(
     listed: Int64[np.ndarray, " 64"],
     num_listed: int,
 ) -> int:
-    """Settle what the listed rays see; the list keeps those that travel on, and their number is returned."""
+    """Settle what the listed rays see; keep those that travel on in the list and return their number."""
     places, distances, water_places, water_distances = hits
     num_going = 0
     for item in range(num_listed):
@@ -130,7 +129,7 @@ def _look_through(
             places[sample] = SKY
             num_going += t <= water_distances[sample] + WATER_SIGHT_BLOCKS
             continue
-        # Which of these comes true looks random to the processor: values are chosen, not branched on.
+        # The processor cannot predict these conditions, so values are selected without branching.
         place, t_near, t_far = ints[PLACE_NEAR + ray], floats[T_NEAR + ray], floats[T_FAR + ray]
         texture = textures[np.uint32((value - HIT) * 8 + (place & I7))]
         in_near = (texels[np.uint32(texture + ints[TEXEL_NEAR + ray])] >= OPAQUE) & (t_near >= F0)
@@ -142,10 +141,10 @@ def _look_through(
 
 
 @inlined
-def _set_out(
+def _start(
     size: Size, view: View, screen: Float32[np.ndarray, "3 N"], first: int, floats: Floats, ints: Ints
 ) -> None:
-    """Set the rays of 64 samples at the eye."""
+    """Start the rays of 64 samples at the eye."""
     for row in range(3):
         for k in range(PACKET):
             floats[DX + PACKET * row + k] = screen[row, first + k]
@@ -171,7 +170,7 @@ def _resume(
     floats: Floats,
     ints: Ints,
 ) -> None:
-    """Put waiting rays back to where they were; lanes that are left over stand still."""
+    """Restore waiting rays; unused lanes stand still."""
     for k in range(PACKET):
         item = first + min(k, num_rays - 1)
         sample = waiting[item, 0]
@@ -195,7 +194,7 @@ def _wait(
     waiting_t: Float32[np.ndarray, " 128"],
     item: int,
 ) -> None:
-    """Put a ray among those that wait."""
+    """Add a ray to the waiting ones."""
     waiting[item, 0] = ints[SAMPLE + ray]
     waiting[item, 1], waiting[item, 2] = ints[CX + ray], ints[CY + ray]
     waiting[item, 3], waiting[item, 4] = ints[CZ + ray], ints[AXIS + ray]
@@ -204,7 +203,7 @@ def _wait(
 
 @inlined
 def _aim(size: Size, view: View, floats: Floats, ints: Ints) -> None:
-    """From right, up and length in the rows of the direction: the rays, each mirrored into its octant."""
+    """Compute the rays, each mirrored into its octant, from right, up and length in the direction's rows."""
     volume = np.int32(size[0] * size[1] * size[2])
     ex, ey, ez = view.eye
     mx, my, mz = np.float32(size[0]) - ex, np.float32(size[2]) - ey, np.float32(size[1]) - ez
@@ -231,7 +230,7 @@ def _aim(size: Size, view: View, floats: Floats, ints: Ints) -> None:
 def _advance(
     field: UInt8[np.ndarray, " 13*V"], size_z: int, size_y: int, few: int, floats: Floats, ints: Ints
 ) -> None:
-    """Move rays from empty box to empty box until all but a few have met a block or their range is over."""
+    """Move rays from empty box to empty box until all but a few have met a block or reached their range."""
     stride_x, stride_z = np.int32(size_z * size_y), np.int32(size_y)
     underway = np.int32(PACKET)
     while underway > few:
@@ -270,10 +269,10 @@ def _advance(
 
 @inlined
 def _find_places(size: Size, pixel_size: np.float32, floats: Floats, ints: Ints) -> bool:
-    """The place at which every ray has stopped, with the face through which it came in; `SKY` if it has left.
+    """Find the place where each ray has stopped, with the face through which it entered; `SKY` if it left.
 
-    Row `PARTLY` marks the rays that have yet to be looked at: those in a block that may not be the end of
-    them, and those underway. Returned is whether there are any.
+    Row `PARTLY` marks the rays to be examined further: those in a block that may not stop them, and those
+    underway. Return whether there are any.
     """
     marks = I0
     top_x, top_z, top_y = np.int32(size[0] - 1), np.int32(size[1] - 1), np.int32(size[2] - 1)
@@ -298,12 +297,12 @@ def _find_places(size: Size, pixel_size: np.float32, floats: Floats, ints: Ints)
 
 @inlined
 def _examine(pixel_size: np.float32, floats: Floats, ints: Ints) -> None:
-    """Of rays in blocks with holes: the two points, near and far, at which each may meet something opaque.
+    """Find the two points, near and far, at which each ray in a block with holes may meet something opaque.
 
-    In leaves the near one is on the face that the ray came through, and there is no other; a plant has one on
-    each of its planes. A point that is not met within the cell gets a negative distance. Texels count from
-    their texture's start. In mirrored space the planes keep their places, except that one flip of x or z
-    swaps the two.
+    In leaves the near one is on the face through which the ray entered, and there is no far one; a plant has
+    one on each of its planes. A point that is not met within the cell gets a negative distance. Texels are
+    relative to their texture's start. In mirrored space the planes stay the same, except that a single flip
+    of x or z swaps the two.
     """
     for k in range(PACKET):
         octant, axis, t, place = ints[OCTANT + k], ints[AXIS + k], floats[T + k], ints[PLACE + k]
@@ -325,20 +324,20 @@ def _examine(pixel_size: np.float32, floats: Floats, ints: Ints) -> None:
         slope = slope if abs(slope) > TINY else TINY
         diagonal = (lz - lx) / slope
         diagonal = diagonal if (diagonal >= F0) & (diagonal <= leave) else FAR
-        other = (F1 - lx - lz) / (dx + dz)
-        other = other if (other >= F0) & (other <= leave) else FAR
+        antidiagonal = (F1 - lx - lz) / (dx + dz)
+        antidiagonal = antidiagonal if (antidiagonal >= F0) & (antidiagonal <= leave) else FAR
         swapped = (flip_x != I0) != (flip_z != I0)
-        near_plane = PLANE_B if (other < diagonal) != swapped else PLANE_A
+        near_plane = PLANE_B if (antidiagonal < diagonal) != swapped else PLANE_A
         for far in range(2):
-            step = max(diagonal, other) if far else min(diagonal, other)
-            met = step < FAR
-            step = step if met else F0
+            step = max(diagonal, antidiagonal) if far else min(diagonal, antidiagonal)
+            is_met = step < FAR
+            step = step if is_met else F0
             u = min(max(lx + step * dx, F0), BELOW_ONE)
             v = min(max(ly + step * dy, F0), BELOW_ONE)
             u = BELOW_ONE - u if flip_x else u
             v = v if flip_y else BELOW_ONE - v
             texel = np.int32(start + np.int32(v * size) * np.int32(size) + np.int32(u * size))
-            t_plane = t + step if met else -F1
+            t_plane = t + step if is_met else -F1
             if far:
                 floats[T_FAR + k], ints[TEXEL_FAR + k] = (t_plane if is_plant else -F1), texel
                 ints[PLACE_FAR + k] = np.int32((place & ~I7) | (near_plane ^ I1))

@@ -1,4 +1,4 @@
-"""What a biome of `voxel-v1` is: every value is data, which `tables.py` turns into arrays for the kernels."""
+"""The biome class of `voxel-v1`: plain data, which `tables.py` turns into arrays for the kernels."""
 
 from dataclasses import dataclass, field
 
@@ -7,11 +7,11 @@ Rgb = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Biome:
-    """One kind of country. Heights in blocks; chances are per column of ground."""
+    """One biome. Heights in blocks; chances are per column of ground."""
 
     name: str
     climate: tuple[float, float]
-    """The temperatures at which it may occur, within 0 (coldest) to 1."""
+    """Range of temperatures at which it can occur, within 0 (coldest) to 1."""
     base: float = 47.0
     """Mean height of the ground."""
     hills: float = 7.0
@@ -19,37 +19,37 @@ class Biome:
     roll: float = 2.5
     """Height of the short swells (wavelength about 30)."""
     plateau: float = 0.0
-    """Height of the table lands, whose edges are cliffs in some places and ramps in others."""
+    """Height of the plateaus, whose edges are cliffs in some places and ramps in others."""
     rough: float = 0.0
-    """Displacement by 3-D noise where the country is rough: overhangs and arches."""
+    """Displacement by 3-D noise in rough areas: overhangs and arches."""
     terrace: float = 0.0
     """From 0 (smooth slopes) to 1 (steps of four blocks)."""
     top: str = "grass"
     filler: str = "dirt"
     filler_depth: int = 3
-    """Blocks of `filler` between `top` and the rock; one less or more by chance."""
+    """Blocks of `filler` between `top` and the rock, at random one more or less."""
     rock: str = "stone"
-    """A row of `tables.STRATA`."""
+    """A key of `tables.STRATA`."""
     bare_rise: float = 7.0
     """Where the ground rises by more within three blocks, rock shows instead of soil."""
     patch: str = "dirt"
     """Replaces `top` in patches."""
     patch_share: float = 0.0
     bed: str = "sand"
-    """Ground under water and at its rim."""
+    """Ground under water and on its shore."""
     snow_line: float = 68.0
     grass: Rgb = (145, 189, 89)
     foliage: Rgb = (119, 171, 47)
     water: Rgb = (63, 118, 228)
     tree_chance: float = 0.0
-    """Chance of a tree (or bush, boulder, log) in a 4 x 4 cell where woods are of average density."""
+    """Chance of a tree (or bush, boulder, log) per 4 x 4 cell where woods are of average density."""
     trees: dict[str, int] = field(default_factory=dict)
     """Weights of the kinds in `features/trees.py`."""
     plants: dict[str, float] = field(default_factory=dict)
     """Chance of each plant."""
     flowers: tuple[str, ...] = ()
-    """Species that grow in patches, one or two to a patch."""
+    """Species that grow in patches, one or two per patch."""
     flower_share: float = 0.3
-    """Share of the ground within a patch that flowers."""
+    """Share of a patch's ground that has flowers."""
     sites: dict[str, int] = field(default_factory=dict)
-    """Weights of ponds and landmarks, of 100 cells of 32 x 32; the rest stay empty."""
+    """Number of ponds and landmarks per 100 cells of 32 x 32; the other cells stay empty."""

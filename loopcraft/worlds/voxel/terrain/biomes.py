@@ -1,6 +1,6 @@
 """The biomes of `voxel-v1` as data: relief, soils, tints, trees, plants and sites of each.
 
-Order is part of `voxel-v1` (a hash picks biomes by position): append, never reorder.
+The list is part of `voxel-v1`, as a hash picks by position among the biomes that suit a climate.
 """
 
 from loopcraft.worlds.voxel.terrain.biome import Biome

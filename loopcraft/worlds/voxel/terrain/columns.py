@@ -1,8 +1,8 @@
-"""The 2-D stage: what each column of the world is, before any voxel exists.
+"""The 2-D stage: the properties of each column of the world, before any voxel exists.
 
 Biomes are the cells of a jittered, domain-warped Voronoi diagram; heights and tints blend across their
-borders, the biome itself is dithered there by a hash. Slow noises are evaluated on a lattice of 4 x 4 blocks
-aligned to the world's coordinates and interpolated. Everything is a pure function of (seed, x, z).
+borders, where a hash dithers the biome itself. Slow noises are evaluated on a lattice of 4 x 4 blocks aligned
+with the world's coordinates and interpolated. Everything is a pure function of (seed, x, z).
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ SEA_LEVEL = 40
 
 _CELL = 76.0
 _BLEND = 14.0
-"""Width in blocks over which cells mix; with the jitter below all that are so near are in the 3 x 3."""
+"""Width in blocks over which cells mix; with `_JITTER`, all cells this near are among the 3 x 3."""
 _JITTER = 0.5
 _DITHER = 5.0
 _WARP = 22.0
@@ -37,11 +37,11 @@ class Columns(NamedTuple):
     rough: Float64[np.ndarray, "X Z"]
     """Largest 3-D displacement in blocks, often exactly 0."""
     biome: UInt8[np.ndarray, "X Z"]
-    """Dithered near borders."""
+    """The biome, dithered near borders."""
     country: UInt8[np.ndarray, "X Z"]
-    """The biome not dithered: what the rock below is made of."""
+    """The biome without dithering, which decides the rock below."""
     cell: Int64[np.ndarray, "X Z"]
-    """Hash of the biome cell: two cells of one biome differ in tint, woods and flowers."""
+    """Hash of the biome cell, so that cells of the same biome differ in tint, woods and flowers."""
     woods: Float64[np.ndarray, "X Z"]
     """Density of woods and bushes, 1 on average."""
     tints: UInt8[np.ndarray, "X Z 9"]
@@ -50,7 +50,7 @@ class Columns(NamedTuple):
 
 @kernel
 def _lattice(seeds: UInt64[np.ndarray, " S"], x0: int, z0: int, nx: int, nz: int) -> np.ndarray:
-    """The slow noises at world points (4 (x0 + i), 4 (z0 + k))."""
+    """Evaluate the slow noises at world points (4 (x0 + i), 4 (z0 + k))."""
     out = np.empty((nx, nz, 9))
     for i in range(nx):
         for k in range(nz):
@@ -76,7 +76,7 @@ def _lattice(seeds: UInt64[np.ndarray, " S"], x0: int, z0: int, nx: int, nz: int
 def _cells(
     seeds: UInt64[np.ndarray, " S"], climate: Float64[np.ndarray, "B 2"], c0: int, d0: int, nc: int, nd: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Centre (x, z) and (biome, hash) of the Voronoi cells from (c0, d0)."""
+    """Return the centres (x, z) and the (biome, hash) of the Voronoi cells from (c0, d0) on."""
     centre = np.empty((nc, nd, 2))
     kind = np.empty((nc, nd, 2), np.int64)
     allowed = np.empty(climate.shape[0], np.int64)
@@ -107,10 +107,10 @@ def _smooth(u: float) -> float:
 
 @inlined
 def _ground(relief: np.ndarray, field: np.ndarray, detail: float) -> tuple[float, float]:
-    """Height and roughness of a column from its blended relief and its interpolated noises."""
+    """Return a column's height and roughness from its blended relief and its interpolated noises."""
     base, hills, roll, plateau, rough, terrace = relief
     height = base + hills * field[_HILLS] + roll * field[_ROLL] + 0.9 * detail
-    # Table lands: their edge is a wall where the ramp noise is high and a walkable slope elsewhere.
+    # Plateaus: the edge is a wall where the ramp noise is high and a walkable slope elsewhere.
     sharp = 1.1 + 26.0 * _smooth(3.0 * field[_RAMP] - 0.35)
     height += plateau * _smooth((field[_CLIFF] - 0.22) * sharp + 0.5)
     step = np.floor(height / 4.0)
@@ -135,7 +135,7 @@ def _interpolate(lattice: np.ndarray, a: int, b: int, u: float, v: float, field:
 
 @inlined
 def _measure(centre: np.ndarray, x: float, z: float, distance: np.ndarray) -> int:
-    """Distances to the centres of 3 x 3 cells; the nearest one's place."""
+    """Compute the distances to the centres of 3 x 3 cells; return the index of the nearest."""
     nearest = 0
     for j in range(9):
         dx, dz = x - centre[j // 3, j % 3, 0], z - centre[j // 3, j % 3, 1]
@@ -154,7 +154,7 @@ def _blend(
     relief: np.ndarray,
     tint: np.ndarray,
 ) -> None:
-    """Relief and tints of a column: means over the cells at most `_BLEND` farther than the nearest."""
+    """Average a column's relief and tints over the cells at most `_BLEND` farther than the nearest."""
     relief[:] = 0.0
     tint[:] = 0.0
     total = 0.0
@@ -167,7 +167,7 @@ def _blend(
         total += w
         for f in range(6):
             relief[f] += w * biomes.relief[biome, f]
-        # Each cell lies higher or lower, is hillier or flatter, and has a tone of its own.
+        # Cells differ in elevation, hilliness and tone.
         swell = w * biomes.relief[biome, 1]
         relief[0] += (float(cell & 15) - 7.5) * 0.04 * swell
         relief[1] += (float((cell >> 20) & 15) - 7.5) * 0.07 * swell
@@ -182,13 +182,13 @@ def _blend(
 
 @inlined
 def _dither(distance: np.ndarray, h: int) -> int:
-    """The place of the cell that is nearest when each is moved off by up to `_DITHER` blocks."""
-    place, best = 0, 1e9
+    """Return the index of the cell that is nearest once each is moved away by up to `_DITHER` blocks."""
+    index, best = 0, 1e9
     for j in range(9):
         dithered = distance[j] + _DITHER * float((h >> (3 * j)) & 7) / 7.0
         if dithered < best:
-            place, best = j, dithered
-    return place
+            index, best = j, dithered
+    return index
 
 
 @kernel
@@ -213,11 +213,11 @@ def _fill(
             px, pz = x + field[_WARP_X], z + field[_WARP_Z]
             c, d = int(np.floor(px / _CELL)) - c0 - 1, int(np.floor(pz / _CELL)) - d0 - 1
             cells = kind[c : c + 3, d : d + 3]
-            place = _measure(centre[c : c + 3, d : d + 3], px, pz, distance)
-            out.country[i, k] = cells[place // 3, place % 3, 0]
-            _blend(biomes, cells, distance, distance[place], relief, tint)
-            place = _dither(distance, hash2(seeds[t.SEED_DITHER], x, z))
-            out.biome[i, k], out.cell[i, k] = cells[place // 3, place % 3]
+            index = _measure(centre[c : c + 3, d : d + 3], px, pz, distance)
+            out.country[i, k] = cells[index // 3, index % 3, 0]
+            _blend(biomes, cells, distance, distance[index], relief, tint)
+            index = _dither(distance, hash2(seeds[t.SEED_DITHER], x, z))
+            out.biome[i, k], out.cell[i, k] = cells[index // 3, index % 3]
             for f in range(9):
                 out.tints[i, k, f] = min(max(tint[f] * (1.0 + 0.10 * field[_TONE]), 0.0), 255.0)
             detail = noise2(seeds[t.SEED_DETAIL], x / 11.0, z / 11.0)
@@ -226,7 +226,7 @@ def _fill(
 
 
 def columns(seeds: UInt64[np.ndarray, " S"], x0: int, z0: int, size_x: int, size_z: int) -> Columns:
-    """The columns of a box, without ponds and landmarks."""
+    """Compute the columns of a box, without ponds and landmarks."""
     biomes = t.biome_arrays()
     reach = int(4 * _WARP)
     c0, d0 = int((x0 - reach) // _CELL) - 1, int((z0 - reach) // _CELL) - 1

@@ -1,4 +1,4 @@
-"""A box of the voxel world held in memory: blocks and the colours that tint its plants."""
+"""A box of the voxel world in memory: blocks, and colours that tint plants and water."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,8 @@ HEIGHT_BLOCKS = 96
 class Region:
     """Blocks of the columns x0 <= x < x0 + X, z0 <= z < z0 + Z, all heights.
 
-    A column's content depends on the world seed and its coordinates alone, never on the box that was asked
-    for.
-    Arrays are C-contiguous with y fastest.
+    A column's content depends only on the world seed and its coordinates, never on the requested box. Arrays
+    are C-contiguous with y fastest.
     """
 
     x0: int

@@ -1,4 +1,4 @@
-"""The biome table and the world seed as arrays that kernels take as arguments."""
+"""The biome table and the world seed as arguments for the kernels."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -40,12 +40,12 @@ from loopcraft.worlds.voxel.terrain.biomes import BIOMES
 
 
 def world_seeds(world_seed: int) -> UInt64[np.ndarray, " 23"]:
-    """One 64-bit seed per purpose, keyed by the world's seed."""
+    """Return one 64-bit seed per purpose, derived from the world's seed."""
     return seed_sequence(world_seed, "voxel-v1 terrain").generate_state(23, np.uint64)
 
 
 class BiomeArrays(NamedTuple):
-    """`BIOMES` in columns, one row a biome."""
+    """`BIOMES` as columns, one row per biome."""
 
     climate: Float64[np.ndarray, "B 2"]
     relief: Float64[np.ndarray, "B 6"]
@@ -67,7 +67,7 @@ ROCKS = ("stone", "terracotta", "sandstone")
 
 @cache
 def biome_arrays() -> BiomeArrays:
-    """The biome table for kernels."""
+    """Return the biome table for the kernels."""
     return BiomeArrays(
         climate=np.array([b.climate for b in BIOMES]),
         relief=np.array([(b.base, b.hills, b.roll, b.plateau, b.rough, b.terrace) for b in BIOMES]),
@@ -112,13 +112,13 @@ STRATA: dict[str, tuple[Bed, ...]] = {
         Bed(block="stone", thickness=(1, 2), weight=1),
     ),
 }
-"""The beds of which each kind of rock is built, piled up in a random order."""
+"""The beds of each kind of rock, stacked in a random order."""
 
 STRATA_HEIGHT = 128
 
 
 def strata(world_seed: int) -> UInt8[np.ndarray, "R 128"]:
-    """The block at each height of each kind of rock, for one world."""
+    """Return the block at each height of each kind of rock, for one world."""
     words = seed_sequence(world_seed, "voxel-v1 strata").generate_state(len(ROCKS) * STRATA_HEIGHT * 2)
     draws = iter(words.tolist())
     table = np.empty((len(ROCKS), STRATA_HEIGHT), np.uint8)

@@ -1,7 +1,7 @@
 """The 3-D stage: rock, caves, soil and standing water of a box of columns.
 
-Displacement and cave noises are evaluated on a lattice of 4 x 4 x 4 blocks aligned to the world's coordinates
-and interpolated, as the game does.
+Displacement and cave noises are evaluated on a lattice of 4 x 4 x 4 blocks aligned with the world's
+coordinates and interpolated, as in the game.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from loopcraft.worlds.voxel.terrain.columns import LATTICE, SEA_LEVEL, Columns
 from loopcraft.worlds.voxel.terrain.region import HEIGHT_BLOCKS
 
 MARGIN = 3
-"""Columns needed around the box: slopes are measured over this distance."""
+"""Columns needed around the box, as slopes are measured over this distance."""
 
 _LAYERS = 23
 _CAVE_LOW = 30
 _CAVE_DEPTH = 18.0
 _CAVE_SLAB = 5.0
-"""Rock between a cave and the lowest ground near by: caves open into hillsides and not under one's feet."""
+"""Rock between a cave and the lowest ground nearby, so that caves open into hillsides, not underfoot."""
 _CAVE_WIDTH = 0.23
 _ORE_FLOOR = 20
 
@@ -36,7 +36,7 @@ _REDSTONE, _DIAMOND = BLOCK_IDS["redstone_ore"], BLOCK_IDS["diamond_ore"]
 def _lattice3(
     seeds: UInt64[np.ndarray, " S"], columns: Columns, x0: int, z0: int, nx: int, nz: int
 ) -> Float32[np.ndarray, "NX NZ 23 3"]:
-    """Displacement and the two cave noises, only where some column of the box can ask for them."""
+    """Evaluate displacement and the two cave noises, only where some column of the box may need them."""
     size_x, size_z = columns.height.shape
     lowest = np.full((nx, nz), 1e9)
     highest = np.full((nx, nz), -1e9)
@@ -72,7 +72,7 @@ def _lattice3(
 
 @kernel
 def _ore(seeds: UInt64[np.ndarray, " S"], x: int, y: int, z: int, rock: int) -> int:
-    """The ore at a voxel of rock, or the rock: veins are cells of 2 x 2 x 2 with gaps."""
+    """Return the ore at a voxel of rock, or the rock itself: veins are cells of 2 x 2 x 2 with gaps."""
     h: int = hash3(seeds[t.SEED_ORE], x >> 1, y >> 1, z >> 1)
     if h & 1023 > 17 or hash3(seeds[t.SEED_ORE], x, y + 512, z) & 7 < 3:
         return rock
@@ -88,7 +88,7 @@ def _ore(seeds: UInt64[np.ndarray, " S"], x: int, y: int, z: int, rock: int) -> 
 def _surface(
     seeds: UInt64[np.ndarray, " S"], biomes: t.BiomeArrays, biome: int, x: int, y: int, z: int, water: int
 ) -> int:
-    """The block on top of a column."""
+    """Return the block on top of a column."""
     h = hash2(seeds[t.SEED_SOIL], x, z)
     top: int = biomes.soil[biome, 0]
     patch: int = biomes.soil[biome, 2]
@@ -105,7 +105,7 @@ def _surface(
         return _SNOW if y > snow + 6.0 or top != _GRASS else _SNOWY
     if soil < -0.78 and top == _GRASS:
         return _GRAVEL
-    # `soil` is roughly normal with deviation 0.36: a share of 0.5 asks for 0, of 0.05 for 0.6.
+    # `soil` is roughly normal with deviation 0.36: a share of 0.5 needs a threshold of 0, 0.05 one of 0.6.
     share = biomes.patch_share[biome]
     if share > 0.0 and soil > 0.66 - 1.32 * share:
         return patch
@@ -114,7 +114,7 @@ def _surface(
 
 @inlined
 def _slope(height: Float64[np.ndarray, "X Z"], i: int, k: int) -> tuple[float, float]:
-    """Lowest ground within MARGIN blocks along the axes, and the rise from there to the highest."""
+    """Return the lowest ground within MARGIN blocks along the axes, and how far the highest is above it."""
     low = high = height[i, k]
     for d in (-MARGIN, MARGIN):
         low = min(low, height[i + d, k], height[i, k + d])
@@ -146,8 +146,8 @@ def fill(
 ) -> None:
     """Write the voxels of the box inside `columns`' margin and the height of each column's top solid block.
 
-    `columns` and `water` (the level of standing water; negative where caves must stay away: minus the level)
-    start at (x0, z0) and reach MARGIN farther than the box on each side.
+    `columns` and `water` start at (x0, z0) and extend MARGIN beyond the box on each side. `water` is the
+    level of standing water, negated where caves must stay away.
     """
     nx = (x0 + columns.height.shape[0] - 1) // LATTICE - x0 // LATTICE + 2
     nz = (z0 + columns.height.shape[1] - 1) // LATTICE - z0 // LATTICE + 2
@@ -166,7 +166,7 @@ def fill(
 
 @inlined
 def _at(profile: np.ndarray, y: int, f: int) -> float:
-    """Field f of a column's noises at height y."""
+    """Return field f of a column's noises at height y."""
     layer, w = y // LATTICE, float(y % LATTICE) / LATTICE
     value: float = profile[layer, f] + w * (profile[layer + 1, f] - profile[layer, f])
     return value

@@ -20,12 +20,12 @@ PAINTERS: Mapping[str, Painter] = MappingProxyType(
         **{f"plain_{name}": mottled(colour, [1]) for name, colour in PLAIN_COLOURS.items()},
     }
 )
-"""Who paints what: one painter for every texture name."""
+"""The painter of each texture name."""
 
 
 def draw_textures() -> UInt8[np.ndarray, "N 16 16 4"]:
-    """RGBA textures in the order of `TEXTURE_NAMES`, row 0 on top, the same bytes on every machine.
+    """Draw the RGBA textures in the order of `TEXTURE_NAMES`, row 0 on top, the same bytes on every machine.
 
-    Alpha is 0 or 255. Each texture draws from a generator keyed by its name, so adding one changes no other.
+    Alpha is 0 or 255. Each texture uses a generator keyed by its name, so adding one changes no other.
     """
     return np.stack([PAINTERS[name](generator(0, f"texture/{name}")) for name in TEXTURE_NAMES])

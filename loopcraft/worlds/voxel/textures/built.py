@@ -1,4 +1,4 @@
-"""Masonry, glass, lamps, harvest, books and cloth."""
+"""Textures of masonry, glass, lamps, harvest, books and cloth."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -33,7 +33,7 @@ BOOKS = "7c2f2a 2f5a3a 2c4a78 8a6a2c 5d3a68 9a8f7a"
 
 
 def _cobble(rng: np.random.Generator) -> Texture:
-    """Rounded stones lit from the top left in dark joints."""
+    """Paint rounded stones, lit from the top left, in dark joints."""
     label = cells(scatter(rng, 4, 3), squash=2)
     tone = draws(rng, 12, 3)[label]
     relief = bevel(label)
@@ -42,7 +42,7 @@ def _cobble(rng: np.random.Generator) -> Texture:
 
 
 def _masonry(rng: np.random.Generator) -> Texture:
-    """Two courses of long dressed stones, lit along the top and left, shaded along the bottom and right."""
+    """Paint two courses of long dressed stones, lit along the top and left, shaded opposite."""
     row, col = ROW % 8, (COL + ROW // 8 * 8) % SIZE
     index = mottle(rng, (2, 6, 2), 2, 4) + 1
     index = np.where((row == 0) | (col == 0), 4, index)
@@ -51,21 +51,21 @@ def _masonry(rng: np.random.Generator) -> Texture:
 
 
 def _mossy(base: Painter, rng: np.random.Generator) -> Texture:
-    """Moss in clumps over a third of a wall."""
+    """Paint clumps of moss over a third of a wall."""
     growth = mottle(rng, (2, 1), 3, 3)
     shade = mottle(rng, (2, 3, 3, 1), 2, 2)
     return over(base(rng), paint(np.where(growth == 1, shade, CLEAR), palette("45592f 52693b 5f7845 6b8450")))
 
 
 def _chiseled(_: np.random.Generator) -> Texture:
-    """Nested square frames, each lit from the top left."""
+    """Paint nested square frames, each lit from the top left."""
     lit = np.array([4, 2, 1, 3, 4, 0, 3, 4])[EDGE]
     shaded = np.array([0, 2, 4, 3, 0, 4, 3, 1])[EDGE]
     return paint(np.where(ROW + COL < SIZE, lit, shaded), palette(MASONRY))
 
 
 def _bricks(rng: np.random.Generator) -> Texture:
-    """Red bricks in running bond, each of its own shade."""
+    """Paint red bricks in running bond, each in its own shade."""
     course = ROW // 4
     col = COL + course % 2 * 4
     tone = draws(rng, 8, 3)[2 * course + col // 8 % 2]
@@ -76,14 +76,14 @@ def _bricks(rng: np.random.Generator) -> Texture:
 
 
 def _glass(_: np.random.Generator) -> Texture:
-    """A pale pane with slanting glints in a white frame."""
+    """Paint a pale pane with slanting glints in a white frame."""
     glint = np.isin(ROW + COL, (9, 10, 13, 21)) & (EDGE > 2)
     pane = np.where(EDGE == 1, 0, np.where(glint, 2, 1))
     return paint(np.where(EDGE == 0, 3, pane), palette("9fbccb b8d5e2 cfe5ee e9f3f6"))
 
 
 def _glowstone(rng: np.random.Generator) -> Texture:
-    """Bright crystals in a brown setting."""
+    """Paint bright crystals in a brown setting."""
     label = cells(scatter(rng, 4, 3))
     tone = draws(rng, 12, 3)[label]
     relief = bevel(label)
@@ -92,14 +92,14 @@ def _glowstone(rng: np.random.Generator) -> Texture:
 
 
 def _pumpkin_side(rng: np.random.Generator) -> Texture:
-    """Three broad ribs, darker at the very top and bottom."""
+    """Paint three broad ribs, darker at the very top and bottom."""
     rib = np.array([0, 2, 3, 3, 2, 1, 2, 3, 4, 3, 2, 1, 2, 3, 3, 2])[COL]
     ends = (EDGE == 0) & ((ROW == 0) | (ROW == 15))
     return paint(np.clip(rib + mottle(rng, (1, 8, 1), 4, 1) - 1, 0, 4) - ends, palette(PUMPKIN))
 
 
 def _pumpkin_top(rng: np.random.Generator) -> Texture:
-    """Ribs that run to a green stalk."""
+    """Paint ribs that run to a green stalk."""
     furrow = (ROW == COL) | (ROW + COL == 15) | np.isin(ACROSS, (7, 8))
     body = np.where(furrow, 1, 3) + mottle(rng, (1, 6, 1), 2, 2) - 1 - (EDGE == 0)
     stalk = np.full((SIZE, SIZE), CLEAR)
@@ -108,19 +108,19 @@ def _pumpkin_top(rng: np.random.Generator) -> Texture:
 
 
 def _hay_side(rng: np.random.Generator) -> Texture:
-    """Upright straw under two red cords."""
+    """Paint upright straw under two red cords."""
     straw = paint(mottle(rng, (2, 4, 4, 2), 4, 1), palette(STRAW))
     cord = np.where(ROW % 9 == 3, 1 + COL % 2, np.where(ROW % 9 == 4, COL % 2, CLEAR))
     return over(straw, paint(cord, palette("6b2413 86301b a03d24")))
 
 
 def _hay_top(rng: np.random.Generator) -> Texture:
-    """Cut straw in nested rings."""
+    """Paint cut straw in nested rings."""
     return paint(1 + EDGE % 2 + mottle(rng, (2, 5, 2), 1, 2) - 1, palette(STRAW))
 
 
 def _bookshelf(rng: np.random.Generator) -> Texture:
-    """Two shelves of books two texels wide, of different heights, in a case of planks."""
+    """Paint two shelves of books, two texels wide and of different heights, in a case of planks."""
     shelf, slot = ROW // 8, (COL - 1) // 2 % 8
     row = ROW % 8
     low = draws(rng, 16, 2).reshape(2, 8)[shelf, slot]
@@ -133,7 +133,7 @@ def _bookshelf(rng: np.random.Generator) -> Texture:
 
 
 def _wool(colours: str, rng: np.random.Generator) -> Texture:
-    """A loose basket weave."""
+    """Paint a loose basket weave."""
     weave = np.where((ROW // 2 + COL // 2) % 2 == 0, ROW % 2, COL % 2)
     return paint(weave + mottle(rng, (1, 4, 1), 2, 2), palette(colours))
 

@@ -1,4 +1,4 @@
-"""Soils, rocks, ores, ice and water."""
+"""Textures of soils, rocks, ores, ice and water."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -28,7 +28,7 @@ NEEDLES = "4a3217 5d401d 705026 80602f"
 
 
 def _dirt(rng: np.random.Generator) -> Texture:
-    """Crumbs in four browns with a few pebbles."""
+    """Paint crumbs in four browns with a few pebbles."""
     soil = paint(mottle(rng, (3, 5, 5, 2), 2, 2), palette(DIRT))
     pebbles = np.full((SIZE, SIZE), CLEAR)
     for row, col in scatter(rng, 2, 2):
@@ -37,7 +37,7 @@ def _dirt(rng: np.random.Generator) -> Texture:
 
 
 def _covered_side(colours: str, deep: int, rng: np.random.Generator) -> Texture:
-    """Dirt under a ragged cover that hangs down by a few texels."""
+    """Paint dirt under a ragged cover that hangs down by a few texels."""
     depth = deep + np.array([0, 1, 2, 1])[mottle(rng, (3, 3, 2, 2), 1, 2)[0]]
     shade = mottle(rng, (2, 4, 4, 2), 1, 2)
     cover = np.where(depth - 1 == ROW, np.minimum(shade, 1), np.maximum(shade, 1))
@@ -45,14 +45,14 @@ def _covered_side(colours: str, deep: int, rng: np.random.Generator) -> Texture:
 
 
 def _sandstone_side(rng: np.random.Generator) -> Texture:
-    """A smooth cap, thin beds and a rough foot."""
+    """Paint a smooth cap, thin beds and a rough foot."""
     beds = np.array([3, 3, 2, 1, 2, 2, 3, 2, 1, 2, 2, 2, 1, 2, 1, 0])[:, None]
     grain = mottle(rng, (1, 6, 1), 1, 4) - 1
     return paint(np.clip(beds + np.where(ROW > 2, grain, 0), 0, 3), palette("bba878 cbba88 d7c897 e2d5a8"))
 
 
 def _gravel(rng: np.random.Generator) -> Texture:
-    """Grit of five greys with small lit stones on it."""
+    """Paint grit in five greys with small lit stones on it."""
     index = mottle(rng, (3, 4, 4, 2), 2, 2)
     for motif, (row, col) in zip(
         ("343/231/.00", "34/131/.0", "33/221/100") * 4, scatter(rng, 4, 3), strict=True
@@ -62,7 +62,7 @@ def _gravel(rng: np.random.Generator) -> Texture:
 
 
 def _crystalline(colours: str, rng: np.random.Generator) -> Texture:
-    """Igneous rock: mottled ground with dark and pale grains in it."""
+    """Paint igneous rock: a mottled base with dark and pale grains."""
     index = mottle(rng, (2, 5, 3), 2, 2) + 1
     for row, col in scatter(rng, 3, 3):
         stamp(index, "4", row, col)
@@ -74,11 +74,11 @@ def _crystalline(colours: str, rng: np.random.Generator) -> Texture:
 _stone = mottled("6e6e6e 797979 828282 8b8b8b", (2, 6, 6, 2), 1, 3)
 
 GEMS = ("12/01", ".2/120/01", "21/100", "12./.10", "2/10", "12/110/.0")
-"""Motifs of an ore: 0 shadow, 1 body, 2 glint."""
+"""Motifs of an ore: 0 is shadow, 1 body, 2 glint."""
 
 
 def _ore(colours: str, rng: np.random.Generator) -> Texture:
-    """Gems in stone, spread so that no part of the block is bare and none is cut by the border."""
+    """Paint gems in stone, spread over the whole block without any cut by the border."""
     gems = np.full((SIZE, SIZE), CLEAR)
     for motif, (row, col) in zip(GEMS, np.minimum(scatter(rng, 3, 2), 13), strict=True):
         stamp(gems, motif, row, col)
@@ -86,7 +86,7 @@ def _ore(colours: str, rng: np.random.Generator) -> Texture:
 
 
 def _ice(rng: np.random.Generator) -> Texture:
-    """Pale blue with a few short cracks."""
+    """Paint pale blue ice with a few short cracks."""
     index = mottle(rng, (2, 6, 2), 3, 3)
     for motif, (row, col) in zip(("..3/.3/3", "33/..3", "3", ".3/3"), scatter(rng, 2, 2), strict=True):
         stamp(index, motif, row, col)
@@ -94,14 +94,14 @@ def _ice(rng: np.random.Generator) -> Texture:
 
 
 def _clay(rng: np.random.Generator) -> Texture:
-    """Smooth, with faint curved bands."""
+    """Paint smooth clay with faint curved bands."""
     wave = np.array([0, 0, 1, 1, 2, 2, 1, 1] * 2)[COL]
     band = (ROW + wave) % 8 < 2
     return paint(mottle(rng, (2, 6, 2), 1, 4) + band, palette("949aa6 9ca2ae a4aab6 adb3be"))
 
 
 def _water(rng: np.random.Generator) -> Texture:
-    """Near-white grey with broken crests; a region's water colour is multiplied into it."""
+    """Paint near-white grey with broken crests, to be multiplied by a region's water colour."""
     swell = mottle(rng, (2, 3), 2, 6)
     phase = (ROW + np.array([0, 0, 1, 2, 2, 2, 1, 0] * 2)[COL]) % 8
     crest, trough = (phase == 3) & (swell == 1), (phase == 5) & (swell == 0)
@@ -123,7 +123,7 @@ SPECKLED: Mapping[str, tuple[str, Sequence[int], int, int]] = {
     "terracotta_white": ("c5a794 ceb09d d6b9a6", (2, 6, 2), 2, 3),
     "terracotta_brown": ("4a3122 533827 5b3f2d", (2, 6, 2), 2, 3),
 }
-"""Grounds that are clumped shades and nothing else: colours, their shares, height and width of a clump."""
+"""Textures of clumped shades only: colours, their shares, height and width of a clump."""
 
 ORES: Mapping[str, str] = {
     "coal_ore": "1f1f22 333337 4d4d52",

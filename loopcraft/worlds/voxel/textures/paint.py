@@ -1,7 +1,7 @@
-"""The brushes of the texture painters: small palettes, clumped noise that wraps, and sprites.
+"""Brushes of the texture painters: small palettes, clumped noise that wraps, and sprites.
 
-A texture is painted as an index image (a shade number per texel) and coloured last, as pixel artists do.
-Row 0 is the top. All is integer arithmetic on raw generator words, so the bytes are the same anywhere.
+A texture is painted as an index image (a shade number per texel) and coloured last, as in pixel art. Row 0
+is the top. Everything is integer arithmetic on raw generator words, so all machines give the same bytes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ SIZE = 16
 """Texels along the side of a texture."""
 
 CLEAR = -99
-"""The index of a transparent texel; far enough below zero to survive shading by a few steps."""
+"""Index of a transparent texel, far enough below zero to survive shading by a few steps."""
 
 Texture: TypeAlias = UInt8[np.ndarray, "16 16 4"]
 Palette: TypeAlias = UInt8[np.ndarray, "K 3"]
@@ -24,14 +24,14 @@ Painter: TypeAlias = Callable[[np.random.Generator], Texture]
 ROW, COL = np.mgrid[0:SIZE, 0:SIZE]
 
 EDGE = np.minimum(np.minimum(ROW, COL), SIZE - 1 - np.maximum(ROW, COL))
-"""Texels between a texel and the border: 0 in the outermost frame, 7 in the middle."""
+"""Distance to the border in texels: 0 in the outermost frame, 7 in the middle."""
 
 ACROSS = np.where(np.abs(2 * ROW - 15) > np.abs(2 * COL - 15), COL, ROW)
-"""Place along the nearest side: what runs straight out from it is drawn as a function of this."""
+"""Position along the nearest side, of which lines that run straight out from that side are a function."""
 
 
 def palette(colours: str) -> Palette:
-    """Words of RRGGBB, by convention from dark to light."""
+    """Parse words of RRGGBB, by convention from dark to light."""
     return np.array([list(bytes.fromhex(word)) for word in colours.split()], np.uint8)
 
 
@@ -43,24 +43,24 @@ def paint(index: Indices, colours: Palette) -> Texture:
 
 
 def over(base: Texture, top: Texture) -> Texture:
-    """The top texture laid over the base through its holes."""
+    """Lay the top texture over the base, which shows through its holes."""
     return np.where(top[..., 3:] == 255, top, base)
 
 
 def draws(rng: np.random.Generator, count: int, high: int) -> Int64[np.ndarray, "count"]:
-    """Integers in [0, high) from raw words, which NumPy promises never to change (`integers` it may)."""
+    """Draw integers in [0, high) from raw words, which NumPy promises to keep stable, unlike `integers`."""
     return ((rng.bit_generator.random_raw(count) >> np.uint64(32)) % np.uint64(high)).astype(np.int64)
 
 
 def noise(rng: np.random.Generator, tall: int = 1, wide: int = 1) -> Indices:
-    """Noise summed over a wrapped box of tall x wide texels: clumps of about that size, without a seam."""
+    """Return noise summed over a wrapped box of tall x wide texels: seamless clumps of about that size."""
     field = draws(rng, SIZE * SIZE, 4096).reshape(SIZE, SIZE)
     box = [np.roll(field, (down, right), (0, 1)) for down in range(tall) for right in range(wide)]
     return np.asarray(np.sum(box, axis=0))
 
 
 def quantise(field: Indices, weights: Sequence[int]) -> Indices:
-    """Shade numbers 0, 1, ... by rank, shares of the texels in proportion to the weights."""
+    """Return shade numbers 0, 1, ... by rank, with shares of the texels in proportion to the weights."""
     bounds = np.cumsum((0, *weights)) * field.size // sum(weights)
     index = np.empty(field.size, np.int64)
     index[field.ravel().argsort(kind="stable")] = np.repeat(np.arange(len(weights)), np.diff(bounds))
@@ -68,17 +68,17 @@ def quantise(field: Indices, weights: Sequence[int]) -> Indices:
 
 
 def mottle(rng: np.random.Generator, weights: Sequence[int], tall: int = 2, wide: int = 2) -> Indices:
-    """Clumped shades, the ground of most textures."""
+    """Return clumped shades, the base of most textures."""
     return quantise(noise(rng, tall, wide), weights)
 
 
 def mottled(colours: str, weights: Sequence[int], tall: int = 2, wide: int = 2) -> Painter:
-    """A painter of nothing but clumped shades."""
+    """Return a painter of clumped shades only."""
     return lambda rng: paint(mottle(rng, weights, tall, wide), palette(colours))
 
 
 def scatter(rng: np.random.Generator, rows: int, cols: int) -> Int64[np.ndarray, "P 2"]:
-    """Points (row, col) spread evenly over a wrapped texture: a staggered grid, each point moved a little."""
+    """Spread points (row, col) evenly over a wrapped texture: a staggered grid, each point moved a little."""
     row, col = (grid.ravel() for grid in np.mgrid[0:rows, 0:cols])
     tall, wide = SIZE // rows, SIZE // cols
     down = draws(rng, len(row), max(tall - 1, 1))
@@ -88,7 +88,7 @@ def scatter(rng: np.random.Generator, rows: int, cols: int) -> Int64[np.ndarray,
 
 
 def cells(points: Int64[np.ndarray, "P 2"], squash: int = 1) -> Indices:
-    """For each texel the nearest point, wrapped: pebbles, stones, crystals. `squash` > 1 makes them flat."""
+    """Return the index of each texel's nearest point, wrapped: cells, which `squash` > 1 flattens."""
     away_y = np.abs(ROW[..., None] - points[:, 0])
     away_x = np.abs(COL[..., None] - points[:, 1])
     away_y, away_x = np.minimum(away_y, SIZE - away_y), np.minimum(away_x, SIZE - away_x)
@@ -96,14 +96,14 @@ def cells(points: Int64[np.ndarray, "P 2"], squash: int = 1) -> Indices:
 
 
 def bevel(label: Indices) -> Indices:
-    """Relief of wrapped regions lit from the top left: +1 on lit rims, -1 on shadowed ones, 0 inside."""
+    """Return the relief of wrapped regions lit from the top left: +1 on lit rims, -1 on dark ones, else 0."""
     lit = (np.roll(label, 1, 0) != label) | (np.roll(label, 1, 1) != label)
     dark = (np.roll(label, -1, 0) != label) | (np.roll(label, -1, 1) != label)
     return np.where(dark, -1, lit.astype(np.int64))
 
 
 def stamp(index: Indices, shape: str, row: int, col: int) -> None:
-    """Draw a small motif in place, wrapped: digits are shades, '.' is skipped, '/' parts the rows."""
+    """Draw a small motif in place, wrapped: digits are shades, '.' is skipped, '/' separates rows."""
     for y, line in enumerate(shape.split("/")):
         for x, letter in enumerate(line):
             if letter.isdigit():
@@ -111,7 +111,7 @@ def stamp(index: Indices, shape: str, row: int, col: int) -> None:
 
 
 def sprite(rows: str, colours: Mapping[str, str]) -> Texture:
-    """Pixel art from text: a letter a texel, '.' transparent; centred and rooted in the bottom row."""
+    """Draw pixel art from text: one letter per texel, '.' transparent; centred on the bottom row."""
     lines = rows.split()
     texture = np.zeros((SIZE, SIZE, 4), np.uint8)
     top, left = SIZE - len(lines), (SIZE - max(map(len, lines))) // 2

@@ -1,4 +1,4 @@
-"""Flowers, grasses, fungi and cacti: cut-outs rooted in the bottom row, and plants that fill a block."""
+"""Textures of flowers, grasses, fungi and cacti: cut-outs rooted in the bottom row, and full blocks."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -27,13 +27,12 @@ from loopcraft.worlds.voxel.textures.sprites import GREEN, GREYS, SPRITES
 
 
 def _sprite(name: str, _: np.random.Generator) -> Texture:
-    """The sprite of that name."""
     colours, rows = SPRITES[name]
     return sprite(rows, {**GREEN, **GREYS, **colours})
 
 
 def _blade(texture: Texture, colours: str, root: int, height: int, lean: int) -> None:
-    """One blade of grass in place: lighter and more bent towards its tip, `lean` texels in all."""
+    """Draw a blade of grass in place, lighter and more bent towards its tip, by `lean` texels in all."""
     shades = palette(colours)
     for up in range(height):
         col = root + lean * up * up // (height * height)
@@ -41,7 +40,7 @@ def _blade(texture: Texture, colours: str, root: int, height: int, lean: int) ->
 
 
 def _tall_grass(_: np.random.Generator) -> Texture:
-    """A tuft of bending blades of many heights, dark at the root."""
+    """Paint a tuft of bending blades of many heights, dark at the root."""
     texture = np.zeros((SIZE, SIZE, 4), np.uint8)
     tuft = ((3, 9, -3), (13, 8, 2), (5, 13, -2), (9, 12, 4), (8, 15, 0), (6, 10, -4), (11, 9, 3), (1, 6, -1))
     for root, height, lean in tuft:
@@ -52,7 +51,7 @@ def _tall_grass(_: np.random.Generator) -> Texture:
 
 
 def _fern(_: np.random.Generator) -> Texture:
-    """Five arching fronds with leaflets on every other texel."""
+    """Paint five arching fronds with leaflets on every other texel."""
     texture = np.zeros((SIZE, SIZE, 4), np.uint8)
     for root, height, lean in ((6, 7, -6), (9, 7, 6), (6, 11, -5), (9, 12, 5), (8, 15, -1)):
         for side in (-1, 1):
@@ -64,7 +63,7 @@ def _fern(_: np.random.Generator) -> Texture:
 
 
 def _wheat(rng: np.random.Generator) -> Texture:
-    """A stand of ripe ears on five straws."""
+    """Paint ripe ears on five straws."""
     texture = np.zeros((SIZE, SIZE, 4), np.uint8)
     dark, gold, pale = palette("b08a30 d6b548 eed27a")
     for root, height in zip(range(1, SIZE, 3), 12 + draws(rng, 5, 4), strict=False):
@@ -78,7 +77,7 @@ def _wheat(rng: np.random.Generator) -> Texture:
 
 
 def _reeds(rng: np.random.Generator) -> Texture:
-    """Three jointed canes with narrow leaves, drawn in grey to be tinted."""
+    """Paint three jointed canes with narrow leaves, in grey to be tinted."""
     index = np.full((SIZE, SIZE), CLEAR)
     for left, joint in zip((2, 7, 12), draws(rng, 3, 5), strict=True):
         ring = (ROW + joint) % 5 == 0
@@ -91,7 +90,7 @@ def _reeds(rng: np.random.Generator) -> Texture:
 
 
 def _cactus_side(rng: np.random.Generator) -> Texture:
-    """Upright ribs with pale spines."""
+    """Paint upright ribs with pale spines."""
     rib = np.array([0, 2, 3, 2, 1] * 3 + [0])[COL]
     index = rib + mottle(rng, (1, 8, 1), 3, 1) - 1
     spines = np.where((COL % 5 == 2) & ((ROW + COL // 5 * 2) % 5 == 1), 0, CLEAR)
@@ -100,14 +99,14 @@ def _cactus_side(rng: np.random.Generator) -> Texture:
 
 
 def _cactus_top(rng: np.random.Generator) -> Texture:
-    """The ribs from above, round a woolly crown."""
+    """Paint the ribs from above, around a woolly crown."""
     rib = np.where(ACROSS % 5 == 0, 1, 2) + mottle(rng, (1, 8, 1), 2, 2) - 1
     index = np.where(EDGE == 0, 0, np.where(EDGE > 5, 4 - (EDGE == 6), rib))
     return paint(index, palette("375c22 477229 568734 659a40 a3bf78"))
 
 
 def _spotted(rng: np.random.Generator) -> Texture:
-    """The skin of a red giant mushroom with round pale spots."""
+    """Paint the skin of a red giant mushroom with round pale spots."""
     skin = paint(mottle(rng, (2, 6, 2), 3, 3), palette("ab221e bb2a25 c8342d"))
     spots = np.full((SIZE, SIZE), CLEAR)
     for row, col in ((1, 2), (3, 11), (9, 6), (11, 14)):
@@ -116,7 +115,7 @@ def _spotted(rng: np.random.Generator) -> Texture:
 
 
 def _pores(rng: np.random.Generator) -> Texture:
-    """The pale spongy underside of a giant mushroom."""
+    """Paint the pale spongy underside of a giant mushroom."""
     pore = ((ROW + COL) % 4 == 0) & (ROW % 2 == 0)
     return paint(np.where(pore, 0, 1 + mottle(rng, (3, 4), 2, 2)), palette("b39766 c9ae7d d6bd8e"))
 

@@ -1,6 +1,6 @@
-"""Pixel art of the small plants, as data: for each name its own colours and its rows of letters.
+"""Pixel art of the small plants as data: for each name, its colours and its rows of letters.
 
-A letter is a texel, '.' is transparent; the last row stands on the ground. The letters of `GREEN` and `GREYS`
+A letter is a texel, '.' is transparent; the last row is on the ground. The letters of `GREEN` and `GREYS`
 mean the same in every sprite.
 """
 
@@ -10,7 +10,7 @@ GREEN: Mapping[str, str] = {"d": "2f5a1e", "g": "417a28", "l": "5d9a38"}
 """Stems and leaves: dark, middle, light."""
 
 GREYS: Mapping[str, str] = {"0": "868686", "1": "9e9e9e", "2": "b4b4b4", "3": "cbcbcb", "4": "e2e2e2"}
-"""Shades of the sprites that a biome colour tints."""
+"""Shades of the sprites that are tinted by a biome colour."""
 
 SPRITES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "dandelion": (
@@ -50,7 +50,7 @@ SPRITES: Mapping[str, tuple[Mapping[str, str], str]] = {
         """
         .B.b.b..
         BbBbbn.b
-        .BbvbbbN
+        .Bbvbbbn
         bbvvvbn.
         .bnvnbn.
         ..nnnn..
@@ -61,7 +61,7 @@ SPRITES: Mapping[str, tuple[Mapping[str, str], str]] = {
         .lggdd..
         ..dgd...
         ...gd...
-        """.replace("N", "n"),
+        """,
     ),
     "daisy": (
         {"w": "f4f4f0", "W": "ffffff", "s": "c9cbd2", "y": "f2c42c", "o": "d79a1c"},
@@ -106,7 +106,7 @@ SPRITES: Mapping[str, tuple[Mapping[str, str], str]] = {
         .AaAaau.
         AaAaauau
         aAaauaau
-        AauauauU
+        Aauauauu
         .auauuu.
         ..uuuu..
         ...gd...
@@ -117,7 +117,7 @@ SPRITES: Mapping[str, tuple[Mapping[str, str], str]] = {
         .lggd.l.
         ..dgdlg.
         ...ggd..
-        """.replace("U", "u"),
+        """,
     ),
     "blue_orchid": (
         {"c": "38b4ee", "C": "8fdcfa", "t": "1c7fc0", "w": "eafaff"},

@@ -1,4 +1,4 @@
-"""Trees: bark, end grain, leaves and planks."""
+"""Textures of trees: bark, end grain, leaves and planks."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -26,7 +26,7 @@ from loopcraft.worlds.voxel.textures.paint import (
 
 
 def _birch_bark(rng: np.random.Generator) -> Texture:
-    """White skin with dark slits lying across it."""
+    """Paint white bark with horizontal dark slits."""
     index = mottle(rng, (1, 4, 4), 2, 4) + 2
     motifs = ("0000/.11", "000", "11", "00/.1", "0001", "11", "000")
     for step, (motif, right) in enumerate(zip(motifs, draws(rng, len(motifs), 4), strict=True)):
@@ -35,7 +35,7 @@ def _birch_bark(rng: np.random.Generator) -> Texture:
 
 
 def _end_grain(bark: str, wood: str, rng: np.random.Generator) -> Texture:
-    """Eight-sided growth rings inside a rim of bark."""
+    """Paint eight-sided growth rings inside a rim of bark."""
     down, across = np.abs(2 * ROW - 15), np.abs(2 * COL - 15)
     ring = np.maximum(10 * np.maximum(down, across), 6 * (down + across)) // 20
     grain = mottle(rng, (1, 6, 1), 1, 2) - 1
@@ -46,7 +46,7 @@ def _end_grain(bark: str, wood: str, rng: np.random.Generator) -> Texture:
 
 
 def _planks(colours: str, rng: np.random.Generator) -> Texture:
-    """Four courses of boards with long grain, dark gaps and one joint a course."""
+    """Paint four courses of boards with long grain, dark gaps and one joint per course."""
     course = ROW // 4
     joint = (np.array([3, 11, 6, 14]) + draws(rng, 4, 2))[course]
     tone = np.array([0, 1, 1, 0, 0, 1, 1, 0])[2 * course + (joint < COL)]
@@ -58,7 +58,7 @@ LEAF_SHADES = "898989 9e9e9e b4b4b4 cacaca dedede"
 
 
 def _leaves(motifs: Sequence[str], rows: int, cols: int, rng: np.random.Generator) -> Texture:
-    """Lit leaves on a dark thicket whose thinnest parts are holes: over a quarter of the texture."""
+    """Paint lit leaves on a dark thicket whose thinnest parts, over a quarter of the texture, are holes."""
     leaves = np.full((SIZE, SIZE), CLEAR)
     for step, (row, col) in enumerate(scatter(rng, rows, cols)):
         stamp(leaves, motifs[step % len(motifs)], row, col)
@@ -74,7 +74,7 @@ BARKS: Mapping[str, tuple[str, str, int]] = {
     "willow": ("403c2f 514c3b 605b48 716c55", "736b4c 8a8160 9a9069 a69c76", 7),
     "acacia": ("57514a 676059 756e66 847c73", "8e4f30 a35d39 b16742 bc734d", 5),
 }
-"""Shades of bark and of wood, and the length of the furrows."""
+"""Shades of bark and of wood, and the length of the bark's furrows."""
 
 PAINTERS: Mapping[str, Painter] = {
     **{f"{kind}_log_side": mottled(bark, (3, 4, 4, 2), tall, 1) for kind, (bark, _, tall) in BARKS.items()},
