@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.results.bootstrap import FEWEST_VIDEOS, bootstrap_interval
 from benchmark.results.estimates import Estimate
-from benchmark.results.recall_schema import measured_in
+from benchmark.results.recall_schema import iterate_measured
 from benchmark.results.result_file import Curve, MetricResult, Result
 from leaderboard.checks.findings import Finding, refused
 
@@ -39,7 +39,7 @@ def check_reproduction(result: Result) -> Iterator[Finding]:
             yield from _check_estimate(place, metric.windows[window], np.array(values))
         yield from _check_bands(name, metric, len(keys))
     for part in ("recall", "steering", "consistency"):
-        for place, found in measured_in(part, getattr(result, part)):
+        for place, found in iterate_measured(part, getattr(result, part)):
             if found.estimate is not None:
                 yield from _check_estimate(place, found.estimate, np.array(found.videos, np.float64))
 

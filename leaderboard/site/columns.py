@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.results.estimates import Estimate, Measured, MetricCard
-from benchmark.results.recall import horizon_metric, memory_horizon, recall_gain, references_in, scores_of
+from benchmark.results.recall import (
+    find_references,
+    horizon_metric,
+    memory_horizon,
+    recall_gain,
+    recall_scores,
+)
 from leaderboard.entry.folder import Entry
 
 GAIN_METRICS = ("lpips", "psnr", "ssim")
@@ -79,7 +85,7 @@ def _hint(card: MetricCard) -> str:
 
 def recall_columns(entries: Sequence[Entry]) -> list[Column]:
     """Recall gain by up to two metrics and the memory horizon, where rows have recall."""
-    shared = [name for name in GAIN_METRICS if any(scores_of(entry.result, name) for entry in entries)]
+    shared = [name for name in GAIN_METRICS if any(recall_scores(entry.result, name) for entry in entries)]
     gains = [_gain_column(name, entries) for name in shared[:MOST_GAINS]]
     return [*gains, *_horizon_columns(entries)]
 
@@ -88,7 +94,7 @@ def _gain_column(name: str, entries: Sequence[Entry]) -> Column:
     """By how much what returned is better than what was never shown, video by video."""
     gains = {entry.id: recall_gain(entry.result, name) for entry in entries}
     having = {row: found for row, found in gains.items() if found is not None and found.estimate is not None}
-    card = next(found.card for entry in entries if (found := scores_of(entry.result, name)) is not None)
+    card = next(found.card for entry in entries if (found := recall_scores(entry.result, name)) is not None)
     return Column(
         id=f"recall-gain-{name}",
         title=f"Recall gain, {card.title}",
@@ -111,7 +117,7 @@ def _measured(having: Mapping[str, Measured]) -> dict[str, Any]:
 
 def _horizon_columns(entries: Sequence[Entry]) -> Iterator[Column]:
     """The memory horizon of every row beside the table's own floor and ceiling."""
-    references = references_in({entry.id: entry.result for entry in entries})
+    references = find_references({entry.id: entry.result for entry in entries})
     if references is None:
         return
     floor, ceiling = references

@@ -4,7 +4,7 @@ import csv
 import io
 from typing import Any
 
-from benchmark.results.formats import no_formula
+from benchmark.results.formats import escape_formula
 from leaderboard.site.tables import SiteTable
 from loopcraft.core.cli import one_line
 from loopcraft.core.files import encode_json
@@ -46,7 +46,7 @@ def as_csv(table: SiteTable) -> bytes:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(HEADER)
     for row in as_rows(table):
-        writer.writerow([no_formula(value) if isinstance(value, str) else value for value in row])
+        writer.writerow([escape_formula(value) if isinstance(value, str) else value for value in row])
     return file.getvalue().encode()
 
 

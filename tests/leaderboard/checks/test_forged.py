@@ -57,11 +57,11 @@ def forge(root: Path, place: str, value: Any) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("place", "value", "reason"),
     [
-        ("metrics.psnr.windows.long.mean", 25.0, "lies outside its interval"),
-        ("metrics.psnr.windows.long.mean", 20.02, "that of its videos"),
+        ("metrics.psnr.windows.long.mean", 25.0, "is outside its interval"),
+        ("metrics.psnr.windows.long.mean", 20.02, "the mean of its videos"),
         ("metrics.psnr.windows.long.interval", [0.0, 90.0], "windows.long.low is 0"),
         ("metrics.psnr.windows.long.interval", None, "has no interval"),
-        ("metrics.psnr.videos.long.3", 40.0, "that of its videos"),
+        ("metrics.psnr.videos.long.3", 40.0, "the mean of its videos"),
         ("metrics.psnr.card.higher_is_better", False, "the card of psnr differs"),
         ("metrics.lpips.card.weights", {"net": "ef" * 32}, "with other weights"),
         ("metrics.lpips.card.version", 2, "another version"),
@@ -80,7 +80,7 @@ def test_an_edited_result_is_refused(root: Path, place: str, value: Any, reason:
 def test_a_result_that_was_edited_by_hand_is_refused_for_its_checksum(root: Path) -> None:
     folder = write_entry(root, sound_result("forged", skill=2.0))
     change_json(folder / "result.json", "metrics.psnr.card.decimals", 3, sealed=False)
-    assert any("sha256: not that of the file" in what for _, what in findings(root, "forged"))
+    assert any("sha256: does not match the file" in what for _, what in findings(root, "forged"))
 
 
 def test_videos_edited_together_with_their_mean_do_not_give_the_interval(root: Path) -> None:
