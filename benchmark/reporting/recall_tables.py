@@ -158,7 +158,7 @@ def _share(count: Float[np.ndarray, " V"], counts: Float[np.ndarray, "kinds V"])
 
 
 def horizon_table(results: Mapping[str, Result]) -> list[RecallTable]:
-    """Return the table of memory horizons, a column per metric; empty if runs or references lack it."""
+    """Return the memory-horizon table, a column per metric; empty without references or shared metrics."""
     references = find_references(results)
     if references is None:
         return []

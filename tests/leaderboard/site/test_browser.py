@@ -16,7 +16,7 @@ from benchmark.results.tables import paired_tables
 from leaderboard import build
 from leaderboard.entry.folder import read_entries
 from leaderboard.film.clips import write_clip
-from leaderboard.film.scene import walk_of
+from leaderboard.film.scene import describe_walk
 from loopcraft.core.files import write_json
 from tests.fakes.benchmark_data import make_frames
 from tests.fakes.entries import KEYS, make_card, sound_result, write_entry
@@ -37,7 +37,7 @@ def write_scenes(root: Path) -> None:
     write_clip(folder / "memory.mp4", list(np.zeros_like(frames)), 100_000)
     poses = np.zeros((LOOPCRAFT_MINI.num_frames, 5))
     poses[:, 0] = 20 * np.sin(np.arange(len(poses)) / 20)
-    write_json(folder / "walk.json", walk_of(poses, LOOPCRAFT_MINI.context, None))
+    write_json(folder / "walk.json", describe_walk(poses, LOOPCRAFT_MINI.context, None))
 
 
 @pytest.fixture(scope="module")
