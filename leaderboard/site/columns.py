@@ -41,15 +41,15 @@ class Column:
 
 def metric_columns(entries: Sequence[Entry]) -> list[Column]:
     """Return a column per headline metric, version and set of weights, in order of first appearance."""
-    groups: dict[tuple[object, ...], list[Entry]] = {}
+    groups: dict[tuple[str, int, tuple[tuple[str, str], ...]], list[Entry]] = {}
     for entry in entries:
         for name, metric in entry.result.headline.items():
-            key = (name, metric.card.version, *sorted(metric.card.weights.items()))
+            key = (name, metric.card.version, tuple(sorted(metric.card.weights.items())))
             groups.setdefault(key, []).append(entry)
     columns: list[Column] = []
-    for (name, *_), group in groups.items():
+    for (name, _, _), group in groups.items():
         variant = 1 + sum(column.id.partition("~")[0] == name for column in columns)
-        columns.append(_metric_column(str(name), variant, group))
+        columns.append(_metric_column(name, variant, group))
     return columns
 
 

@@ -78,7 +78,7 @@ def table(chrome: Any, site: str) -> Iterator[Watched]:
 
 
 def names(page: Any) -> list[str]:
-    found: list[str] = page.locator("#board tbody tr:not([hidden]) .who a").all_inner_texts()
+    found: list[str] = page.locator("#board tbody tr:not([hidden]) .model-name a").all_inner_texts()
     return found
 
 
@@ -119,7 +119,7 @@ def test_the_table_filters(table: Watched) -> None:
     page.get_by_label("References").uncheck()
     assert names(page) == ["Good"]
     page.get_by_label("Find models").fill("nobody at all")
-    assert "No model fits" in page.locator("#board tbody").inner_text()
+    assert "No model matches your search" in page.locator("#board tbody").inner_text()
     page.get_by_label("Find models").fill("")
     page.get_by_role("combobox", name="Conditioning").select_option("none")
     assert names(page) == ["Better"]
@@ -245,7 +245,7 @@ def test_films_play_in_step(chrome: Any, site: str) -> None:
         rested = frame_of(page)
         page.wait_for_timeout(200)
         assert frame_of(page) == rested
-        assert page.locator(".here").get_attribute("data-frame") == str(rested)
+        assert page.locator(".agent").get_attribute("data-frame") == str(rested)
         assert watched.troubles == []
 
 
