@@ -50,7 +50,7 @@ def curve_figure(results: Mapping[str, Result], card: MetricCard) -> Figure:
     _limit(axes, [curve for label, curve in curves.items() if label not in references] or [*curves.values()])
     _name_references_outside(axes, references)
     _mark_windows(axes, next(iter(results.values())))
-    axes.set_xlabel("frames generated")
+    axes.set_xlabel("generated frames")
     axes.set_ylabel(escape_label(heading(card)))
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)

@@ -54,7 +54,7 @@ def age_figure(results: Mapping[str, Result], card: MetricCard) -> Figure:
         text = f"{label}: {horizon}" if horizon else label
         axes.plot(ages, means, color=color, linewidth=1.6, marker="o", markersize=3, label=text)
     _scale_ages(axes, [point.first for points in curves.values() for point in points])
-    axes.set_xlabel("frames since the context last showed it")
+    axes.set_xlabel("frames since the context last showed the surface")
     axes.set_ylabel(escape_label(heading(card)))
     axes.spines[["top", "right"]].set_visible(False)
     title = "memory horizon in frames" if references and has_models else None

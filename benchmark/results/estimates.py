@@ -20,7 +20,7 @@ _MOST_DECIMALS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A mean over videos with its 95 % bootstrap interval; None if not computed (see the metric's notes)."""
+    """A mean over videos and its 95 % bootstrap interval, None if not computed (see the metric's notes)."""
 
     mean: float
     interval: tuple[float, float] | None

@@ -127,14 +127,14 @@ def memory_horizon(model: Result, floor: Result, ceiling: Result, metric: str) -
     paired = _paired_gains(model, floor, ceiling, metric)
     if paired is None:
         return None
-    bins, gains, most, pixels = paired
+    bins, gains, possible, pixels = paired
     all_videos = np.ones((1, len(gains)))
-    shares, weights = (rows[0] for rows in _shares(all_videos, gains, most, pixels))
+    shares, weights = (rows[0] for rows in _shares(all_videos, gains, possible, pixels))
     is_used = weights > 0
     if not is_used.any():
         return None
     bins = [ages for ages, used in zip(bins, is_used, strict=True) if used]
-    gains, most, pixels = gains[:, is_used], most[:, is_used], pixels[:, is_used]
+    gains, possible, pixels = gains[:, is_used], possible[:, is_used], pixels[:, is_used]
     shares, weights = shares[is_used], weights[is_used]
     fitted = isotonic_regression(shares, weights=weights, increasing=False).x
     last = int(_last_remembered(shares[None], weights[None])[0])
@@ -142,7 +142,7 @@ def memory_horizon(model: Result, floor: Result, ceiling: Result, metric: str) -
     return Horizon(
         verdict=verdict,
         frames=frames,
-        interval=_interval(bins, gains, most, pixels),
+        interval=_interval(bins, gains, possible, pixels),
         metric=metric,
         points=tuple(
             GainPoint(
@@ -245,20 +245,20 @@ def _paired_gains(
     counts = [model.recall.pixels.by_age[model.recall.ages.index(ages)] for ages in shared]
     rows = [model.data.keys.index(key) for key in keys]
     pixels = np.array(counts, np.float64).reshape(len(shared), -1).T[rows]
-    gains, most = tables[0] - tables[1], tables[2] - tables[1]
-    is_missing = np.isnan(gains) | np.isnan(most)
-    gains[is_missing], most[is_missing], pixels[is_missing] = np.nan, np.nan, 0.0
-    return shared, gains, most, pixels
+    gains, possible = tables[0] - tables[1], tables[2] - tables[1]
+    is_missing = np.isnan(gains) | np.isnan(possible)
+    gains[is_missing], possible[is_missing], pixels[is_missing] = np.nan, np.nan, 0.0
+    return shared, gains, possible, pixels
 
 
 def _shares(
-    draws: Float[np.ndarray, "R V"], gains: Gains, most: Gains, pixels: Gains
+    draws: Float[np.ndarray, "R V"], gains: Gains, possible: Gains, pixels: Gains
 ) -> tuple[Float64[np.ndarray, "R bins"], Float64[np.ndarray, "R bins"]]:
     """Return, per draw of videos and bin, the model's share of the ceiling's gain, and the bin's weight.
 
     The weight is the number of pixels, or 0 if the ceiling is not above the floor.
     """
-    gain, ceiling = draws @ np.nan_to_num(gains), draws @ np.nan_to_num(most)
+    gain, ceiling = draws @ np.nan_to_num(gains), draws @ np.nan_to_num(possible)
     is_above: Bool[np.ndarray, "R bins"] = ceiling > 0
     shares = np.where(is_above, gain / np.where(is_above, ceiling, 1.0), 0.0)
     return shares, np.where(is_above, draws @ pixels, 0.0)
@@ -292,12 +292,12 @@ def _verdict(
 
 
 def _interval(
-    bins: list[tuple[int, int]], gains: Gains, most: Gains, pixels: Gains
+    bins: list[tuple[int, int]], gains: Gains, possible: Gains, pixels: Gains
 ) -> tuple[float, float | None] | None:
     """Bootstrap from the first age of the last remembered bin to the last age of the first forgotten one."""
     if len(gains) < FEWEST_VIDEOS:
         return None
-    last = _last_remembered(*_shares(resampling_weights(len(gains)), gains, most, pixels))
+    last = _last_remembered(*_shares(resampling_weights(len(gains)), gains, possible, pixels))
     lows = np.array([0.0, *(float(first) for first, _ in bins)])
     highs = np.array([*(float(age) for _, age in bins), inf])
     tail = 50.0 * (1.0 - CONFIDENCE)

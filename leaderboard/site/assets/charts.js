@@ -12,7 +12,7 @@ const Charts = (() => {
     const rule = (window) => ({ type: "line", x0: window.last + 0.5, x1: window.last + 0.5, yref: "paper", y0: 0, y1: 1, line: { color: Palette.token("line-strong"), width: 1 } });
     const name = (window) => ({ x: (window.first + window.last) / 2, y: 1.06, yref: "paper", text: Plots.literal(window.name), showarrow: false, font: { size: 12, color: Palette.token("quiet") } });
     Plots.draw(element, traces, {
-      x: Plots.axis("generated frame", { range: [0, table.horizon] }),
+      x: Plots.axis("generated frames", { range: [0, table.horizon] }),
       y: Plots.axis(Columns.heading(column)),
       shapes: table.windows.slice(0, -1).map(rule), annotations: table.windows.map(name),
     });

@@ -8,8 +8,8 @@ const Fragment = (() => {
 
   /** Write fields into the address without adding a history entry. */
   function write(fields) {
-    const set = Object.entries(fields).filter(([, value]) => value !== "" && value !== null && value !== undefined);
-    const text = set.map(([name, value]) => `${name}=${encodeURIComponent(value).replace(/%2C/g, ",")}`).join("&");
+    const present = Object.entries(fields).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+    const text = present.map(([name, value]) => `${name}=${encodeURIComponent(value).replace(/%2C/g, ",")}`).join("&");
     history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
   }
 
