@@ -85,7 +85,7 @@ REMOVED = object()
         (
             "metrics.psnr.curve.mean",
             [20.0] * 64 + [40.0] * 128,
-            "long.mean: is 20.0, but the mean of its curve is 40",
+            "long.mean: is 20.0, but the mean of its curve is 40.0",
         ),
         ("metrics.psnr.card.name", "../psnr", r"psnr.card.name: expected 'psnr', found '../psnr'"),
         ("metrics.psnr.card.decimals", 10**9, "decimals: expected 0 to 12"),
@@ -97,8 +97,16 @@ REMOVED = object()
         ("data.frame_shape", [3, -1, 64], r"data.frame_shape: \(3, -1, 64\) is not a frame shape"),
         ("data.frame_shape", [1, 64, 64], "data.frame_shape"),
         ("data.frame_shape", [3, 64, 10**9], "data.frame_shape"),
-        ("data.keys", ["000/000", "000/001", "000/002", "000/002"], r"data.keys\[3\]: '000/002' is not an"),
-        ("data.keys", ["000/000", "000/001", "000/002", "../../x"], r"data.keys\[0\]: '../../x' is not an"),
+        (
+            "data.keys",
+            ["000/000", "000/001", "000/002", "000/002"],
+            r"data.keys\[3\]: '000/002' is not an episode name or occurs twice",
+        ),
+        (
+            "data.keys",
+            ["000/000", "000/001", "000/002", "../../x"],
+            r"data.keys\[0\]: '../../x' is not an episode name",
+        ),
     ],
 )
 def test_a_bad_field_is_named(tmp_path, path: str, value: Any, message: str) -> None:
