@@ -16,7 +16,7 @@ from benchmark.harness.evaluation import Evaluation
 from benchmark.harness.run_folder import Workspace
 from benchmark.results.formats import to_markdown, to_text
 from benchmark.results.result_file import Result, read_results
-from benchmark.results.tables import Table, labelled, paired_tables, window_tables
+from benchmark.results.tables import Table, label_results, paired_tables, window_tables
 from benchmark.setup.flags import ComputeFlags, Flags, FolderFlags, MetricFlags, TaskFlags, absolute
 from benchmark.setup.prepare import prepare
 from benchmark.setup.whole_run import complete
@@ -122,12 +122,12 @@ class Comparison:
     @property
     def tables(self) -> tuple[Table, ...]:
         """A table a window: a row a model, a column a metric."""
-        return window_tables(labelled(self.results))
+        return window_tables(label_results(self.results))
 
     @property
     def differences(self) -> tuple[Table, ...]:
         """The mean difference of every two models over the same videos, with its 95 % interval."""
-        return paired_tables(labelled(self.results))
+        return paired_tables(label_results(self.results))
 
     def to_markdown(self) -> str:
         """The tables of `tables` in Markdown."""

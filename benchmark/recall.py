@@ -21,10 +21,10 @@ import tyro
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import PairedMetric
 from benchmark.reporting.recall_tables import RecallTable, recall_tables
-from benchmark.reporting.returns import ages_of, frames_tables
+from benchmark.reporting.returns import frames_tables, return_ages
 from benchmark.results.comparable import require_comparable
-from benchmark.results.formats import drawn, table_console
-from benchmark.results.recall import CEILINGS, FLOOR, references_in
+from benchmark.results.formats import draw_table, table_console
+from benchmark.results.recall import CEILINGS, FLOOR, find_references
 from benchmark.results.recall_schema import RECALL
 from benchmark.results.result_file import Result, read_results
 from loopcraft.core.cli import names_in, run
@@ -56,7 +56,7 @@ def show(flags: Flags) -> None:
     for table in (*tables, *by_surface):
         columns = (f"{name}\n{below}" for name, below in table.columns)
         rows = ((row.label, row.is_reference, row.cells) for row in table.rows)
-        console.print(drawn(table.title, columns, rows))
+        console.print(draw_table(table.title, columns, rows))
     for line in _what_is_missing(results):
         console.print(line, markup=False)
 
@@ -71,7 +71,7 @@ def _tables_by_frames(
             f"--data {name}: holds other videos than the runs were scored on (fingerprint "
             f"{data.fingerprint[:12]}, and {first.data.fingerprint[:12]} there); give their data set"
         )
-    return frames_tables(metrics, results, ages_of(data, first))
+    return frames_tables(metrics, results, return_ages(data, first))
 
 
 def _shared_metrics(results: Mapping[str, Result]) -> list[str]:
@@ -104,7 +104,7 @@ def _what_is_missing(results: Mapping[str, Result]) -> Iterator[str]:
             yield f"No tables of surfaces: {source}: {reason}."
             return
         yield from (f"{source}: {note}." for note in result.recall.notes)
-    if references_in(results) is None:
+    if find_references(results) is None:
         yield (
             f"No memory horizon: it needs runs of {FLOOR} and of {' or '.join(CEILINGS)} among those given."
         )

@@ -21,9 +21,9 @@ from benchmark.reporting.curves import curve_figures
 from benchmark.reporting.examples import Example, Shown, make_examples
 from benchmark.reporting.recall_figures import recall_figures
 from benchmark.reporting.recall_tables import RecallTable, recall_tables
-from benchmark.reporting.returns import ages_of, frames_tables, missing_scores
+from benchmark.reporting.returns import frames_tables, missing_scores, return_ages
 from benchmark.results.result_file import Result, read_results
-from benchmark.results.tables import heading, headline_cards, labelled, paired_tables, window_tables
+from benchmark.results.tables import heading, headline_cards, label_results, paired_tables, window_tables
 from loopcraft.core.cli import run
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import is_passing, whole_file
@@ -93,7 +93,7 @@ def render(
         importlib.resources.files("benchmark.reporting").joinpath("report.html").read_text(encoding="utf-8")
     )
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    by_label = labelled(results.values())
+    by_label = label_results(results.values())
     first = next(iter(results.values()))
     return environment.from_string(template).render(
         protocol=first.protocol,
@@ -140,7 +140,7 @@ def _recall(results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> 
     tables = recall_tables(results)
     if dataset is None or missing_scores(results):
         return tables
-    ages = ages_of(dataset, next(iter(results.values())))
+    ages = return_ages(dataset, next(iter(results.values())))
     shared = [
         metric
         for metric in METRICS
@@ -155,7 +155,7 @@ def _shown(results: Mapping[str, Result]) -> list[Shown]:
     """The models; where there are only references, those."""
     runs = [
         Shown(label=label, result=result, folder=path_at(source).parent)
-        for source, (label, result) in zip(results, labelled(results.values()).items(), strict=True)
+        for source, (label, result) in zip(results, label_results(results.values()).items(), strict=True)
     ]
     return [run for run in runs if run.result.model.role == "model"] or runs
 

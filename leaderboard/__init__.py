@@ -1,4 +1,4 @@
-"""The leaderboard: result files compared, checked as entries and shown on a static site."""
+"""The leaderboard: comparing result files, checking entries and building a static site."""
 
 from loopcraft.core.extras import explain_missing
 

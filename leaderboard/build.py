@@ -1,6 +1,6 @@
-"""Build the site: entries in, a folder of static files out, the same bytes again for the same entries.
+"""Build the leaderboard site, a folder of static files; the same entries give the same bytes.
 
-Runs that nobody has submitted yet may stand in it as a preview, beside the data set that they were scored on.
+Runs that are not submitted yet can be previewed on it, with the data set that they were scored on.
 """
 
 import webbrowser
@@ -22,49 +22,48 @@ from loopcraft.core.writing import working_folder, writing_to
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """What the site shows, and where it goes."""
+    """What the site shows and where it is written."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Folders of finished runs to preview beside the entries."""
     out: Path = Path("site")
-    """Folder of the site: new, empty, or that of an earlier one."""
+    """Folder for the site: new, empty, or an earlier site."""
     entries: Path | None = None
-    """Folder of entries, as PROTOCOL/DATA/NAME; by default those of the project."""
+    """Folder of entries, as PROTOCOL/DATA/NAME; the project's own by default."""
     truth: Path | None = None
-    """Folder of scenes for the player, as PROTOCOL/DATA/KEY; by default those of the project."""
+    """Folder of scenes for the player, as PROTOCOL/DATA/KEY; the project's own by default."""
     data: Path | None = None
-    """The data set of the runs: with it the player shows the truth beside them."""
+    """Data set of the runs; if given, the player shows the truth beside them."""
     open: bool = False
     """Open the site in a browser."""
 
 
 def build(flags: Flags) -> None:
-    """Check the entries, make the files and say where to look."""
+    """Check the entries, write the site and print its address."""
     if flags.data is not None and not flags.runs:
-        raise UserError("--data is the data set of the runs: name them too, or leave it out")
+        raise UserError("--data is the data set of the runs: give runs too, or leave --data out")
     folder = flags.entries or ENTRIES
     entries = read_entries(folder)
     with working_folder() as work:
         previews = preview_entries(flags.runs, work / "entries", {entry.id for entry in entries})
-        scenes = shipped_scenes(entries, (flags.truth or TRUTH))
+        scenes = _find_scenes(entries, flags.truth or TRUTH)
         if flags.data is not None:
             scenes = {**scenes, **preview_scenes(previews, flags.data, work / "scenes")}
-        everything = [*entries, *previews]
-        if not everything:
-            raise UserError(f"{folder}: holds no entry; name runs, or other --entries")
-        findings = check(everything)
+        rows = [*entries, *previews]
+        if not rows:
+            raise UserError(f"{folder}: has no entries; give runs or another --entries")
+        findings = check(rows)
         with writing_to(flags.out):
-            write_site(site_files(everything, scenes, findings), flags.out)
+            write_site(site_files(rows, scenes, findings), flags.out)
     address = (flags.out / "index.html").resolve().as_uri()
-    print(f"{len(everything)} rows: {address}")
+    print(f"{len(rows)} rows: {address}")
     if flags.open:
         webbrowser.open(address)
 
 
-def shipped_scenes(entries: Sequence[Entry], truth: Path) -> Scenes:
-    """The scenes of the entries' tables."""
-    places = sorted({entry.id.rpartition("/")[0] for entry in entries})
-    return {place: scene_folders(truth, place) for place in places}
+def _find_scenes(entries: Sequence[Entry], truth: Path) -> Scenes:
+    tables = sorted({entry.table for entry in entries})
+    return {table: scene_folders(truth, table) for table in tables}
 
 
 main = partial(cli.run, Flags, build)

@@ -1,4 +1,4 @@
-"""Print results side by side: a table per window, the best model in bold, references shown but not ranked."""
+"""Print results side by side: a table per window, the best model in bold, references unranked."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -16,21 +16,21 @@ from loopcraft.core.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which results, and how."""
+    """The results to compare and the output format."""
 
     results: tyro.conf.Positional[tuple[Path, ...]]
-    """Result files of one protocol on one data set, the folders of their runs, or addresses of these."""
+    """Result files of one protocol on one data set, their run folders, or addresses of these."""
     format: Literal["text", "markdown", "latex", "csv"] = "text"
-    """How the table is written."""
+    """Output format."""
     pairs: bool = False
-    """Print the mean difference of every two results over the same videos instead."""
+    """Print the mean difference of every pair of results over the same videos instead."""
 
 
 def compare(flags: Flags) -> None:
     """Print the tables."""
     results = read_results(flags.results)
     if flags.pairs and len(results) < 2:
-        raise UserError("--pairs compares two results or more: name another")
+        raise UserError("--pairs compares two or more results: give another")
     tables = paired_tables(results) if flags.pairs else window_tables(results)
     print(FORMATS[flags.format](tables), end="")
 

@@ -1,4 +1,4 @@
-"""Make the scenes of a test set for the site's player: truth, recall, walk and map of a few videos."""
+"""Make the player's scenes for a few videos of a test set: truth, recall mask, walk and map."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -16,16 +16,16 @@ from loopcraft.dataset import open_dataset
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which videos of which data set."""
+    """The videos and their data set."""
 
     data: tyro.conf.Positional[Path]
-    """Folder of the data set; with recall masks the player shows them."""
+    """Folder of the data set; the player shows its recall masks if it has any."""
     protocol: str
-    """By which its videos are scored: how much of them is context."""
+    """Protocol by which the videos are scored; it sets how much of them is context."""
     keys: str
-    """The videos, like 000/001,000/003."""
+    """Keys of the videos, like 000/001,000/003."""
     out: Path
-    """Folder for the scenes, one folder each."""
+    """Folder for the scenes, one subfolder each."""
 
 
 def run(flags: Flags) -> None:
@@ -35,11 +35,10 @@ def run(flags: Flags) -> None:
     with writing_to(flags.out, swept=[scene_name(key) for key in keys]):
         for key in keys:
             if key not in dataset.keys:
-                raise UserError(
-                    f"--keys {key}: no video of {flags.data}; they are called like {dataset.keys[0]}"
-                )
-            write_scene(flags.out / scene_name(key), dataset, key, protocol.context, protocol.num_frames)
-            print(f"wrote {flags.out / scene_name(key)}")
+                raise UserError(f"--keys {key}: not a video of {flags.data}; keys are like {dataset.keys[0]}")
+            folder = flags.out / scene_name(key)
+            write_scene(folder, dataset, key, protocol.context, protocol.num_frames)
+            print(f"wrote {folder}")
 
 
 main = partial(cli.run, Flags, run)

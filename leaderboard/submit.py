@@ -1,6 +1,6 @@
-"""Add a finished run to the leaderboard: check it, and lay its result, card and a few videos into an entry.
+"""Add a finished run to the leaderboard as an entry: its result, model card and a few videos.
 
-Everything is checked before anything is written; every refusal says what is wrong and how to mend it.
+Everything is checked before anything is written; each error says what is wrong and how to fix it.
 """
 
 import shutil
@@ -20,7 +20,7 @@ from leaderboard.entry.folder import (
     RESULT,
     VIDEOS,
     Entry,
-    place_of,
+    make_entry_id,
     plain_name,
     read_entries,
     read_entry,
@@ -37,88 +37,86 @@ from loopcraft.core.writing import working_folder
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which run, under which card, and where to."""
+    """The run, its model card and the destination."""
 
     run: tyro.conf.Positional[Path]
     """Folder of the finished run, or its result file."""
     card: Path
-    """The model card, as docs/leaderboard.md shows one."""
+    """JSON file of the model card; docs/leaderboard.md shows an example."""
     name: str | None = None
-    """Name of the entry's folder; by default that of the model."""
+    """Name of the entry's folder; by default derived from the model's name."""
     entries: Path | None = None
-    """Folder of entries: that of an entries repository, or (the default) of the project."""
+    """Folder of entries, such as a clone of an entries repository; the project's own by default."""
     videos: int = 2
-    """How many of the run's videos the entry holds at most; those of the player come first."""
+    """Largest number of the run's videos in the entry; those with a scene in the player come first."""
     replace: bool = False
-    """Take the place of an entry of the same name."""
+    """Replace an existing entry of the same name."""
     repo: str | None = None
-    """ORG/NAME of an entries repository at the Hub: propose the entry there, as a pull request."""
+    """ORG/NAME of an entries repository on the Hub; the entry is proposed there as a pull request."""
     dry_run: bool = False
-    """Check everything and write nothing."""
+    """Check everything, but write nothing."""
 
 
 def submit(flags: Flags) -> int:
-    """Check the run and write its entry."""
+    """Check the run, then write or propose its entry."""
     require_folder(flags.run, COPY)
     result_path = flags.run / RESULT if flags.run.is_dir() else flags.run
     if not result_path.is_file():
-        raise UserError(f"{result_path}: is not there; the run is unfinished: give its command once more")
+        raise UserError(f"{result_path}: no such file; the run is unfinished, so repeat its command")
     result = read_result(result_path)
-    entry_id = place_of(result, flags.name or plain_name(result.model.name))
+    entry_id = make_entry_id(result, flags.name or plain_name(result.model.name))
     entries = flags.entries or ENTRIES
     target = entries / entry_id
     if target.exists() and not flags.replace:
-        raise UserError(f"{target}: is there already; choose another --name, or --replace it")
+        raise UserError(f"{target}: already exists; choose another --name, or --replace it")
     with working_folder() as work:
         folder = work / entry_id
         folder.mkdir(parents=True)
         shutil.copyfile(result_path, folder / RESULT)
         read_card(flags.card)
         shutil.copyfile(flags.card, folder / CARD)
-        keys = chosen_keys(entry_id, list(kept_videos(result_path.parent, result)), flags.videos)
+        keys = _choose_keys(entry_id, list(kept_videos(result_path.parent, result)), flags.videos)
         write_run_clips(folder / VIDEOS, result_path.parent, result, keys)
         entry = read_entry(folder)
-        require_sound(entry, [other for other in read_entries(entries) if other.id != entry_id])
+        _require_valid(entry, [other for other in read_entries(entries) if other.id != entry_id])
         if flags.dry_run:
             print(f"{entry_id}: good; nothing was written (--dry-run)")
         elif flags.repo is not None:
             print(propose(flags.repo, folder, entry_id))
         else:
-            put(folder, target)
-            print(f"{target}: added; see it with python -m leaderboard.build --entries {entries} --open")
+            _install(folder, target)
+            print(f"{target}: added; view it with python -m leaderboard.build --entries {entries} --open")
     return cli.EXIT_OK
 
 
-def chosen_keys(entry_id: str, kept: Sequence[str], most: int) -> list[str]:
-    """Which of the kept videos to show: first those of which the table has scenes."""
+def _choose_keys(entry_id: str, kept: Sequence[str], limit: int) -> list[str]:
+    """Choose up to `limit` of the kept videos, those with a scene in the player first."""
     scenes = scene_folders(TRUTH, entry_id.rpartition("/")[0])
-    return sorted(kept, key=lambda key: (scene_name(key) not in scenes, key))[:most]
+    return sorted(kept, key=lambda key: (scene_name(key) not in scenes, key))[:limit]
 
 
-def require_sound(entry: Entry, others: Sequence[Entry]) -> None:
-    """Print what readers will see beside the row; raise `UserError` with all that refuses it."""
-    findings = check_entry(entry, others)
-    for finding in findings:
-        if finding.level != "refused":
+def _require_valid(entry: Entry, others: Sequence[Entry]) -> None:
+    """Print marks and notes on the entry; raise `UserError` with the first refusal and how many follow."""
+    refusals = []
+    for finding in check_entry(entry, others):
+        if finding.level == "refused":
+            refusals.append(finding)
+        else:
             print(cli.one_line(str(finding)), file=sys.stderr)
-    refusals = [str(finding) for finding in findings if finding.level == "refused"]
     if refusals:
-        more = (
-            f" (and {len(refusals) - 1} more, as python -m leaderboard.validate lists)"
-            if refusals[1:]
-            else ""
-        )
+        num_more = len(refusals) - 1
+        more = f" (and {num_more} more, as listed by python -m leaderboard.validate)" if num_more else ""
         raise UserError(f"{entry.id}: {refusals[0]}{more}")
 
 
-def put(folder: Path, target: Path) -> None:
-    """Lay a checked entry into its place, whole or not at all."""
+def _install(folder: Path, target: Path) -> None:
+    """Copy a checked entry to `target`, replacing an old one only once the copy is complete."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(folder, beside)
+    temporary = target.with_name(f".{target.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(folder, temporary)
     shutil.rmtree(target, ignore_errors=True)
-    beside.rename(target)
+    temporary.rename(target)
 
 
 main = partial(cli.run, Flags, submit)

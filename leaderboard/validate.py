@@ -1,6 +1,6 @@
-"""Check entries: that their numbers follow from their videos, and that nothing in them can do harm.
+"""Check that entries are harmless and that their numbers follow from their per-video values.
 
-What continuous integration of an entries repository runs. Exit code 1 if an entry is refused.
+Meant for the continuous integration of an entries repository. Exits with 1 if an entry is refused.
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from loopcraft.core import cli
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which entries."""
+    """The entries to check."""
 
     entries: tyro.conf.Positional[Path | None] = None
-    """Folder of entries, as PROTOCOL/DATA/NAME; by default those of the project."""
+    """Folder of entries, as PROTOCOL/DATA/NAME; the project's own by default."""
 
 
 def run(flags: Flags) -> int:
-    """Print what is wrong with each, and count."""
-    findings = check_all(flags.entries or ENTRIES)
-    for folder, found in findings.items():
-        print(f"{folder}: {'good' if not found else ''}".rstrip())
-        for finding in found:
+    """Print the findings of every entry and the number refused."""
+    findings_by_folder = check_all(flags.entries or ENTRIES)
+    for folder, findings in findings_by_folder.items():
+        print(f"{folder}:" if findings else f"{folder}: good")
+        for finding in findings:
             print(f"  {cli.one_line(str(finding))}")
-    num_refused = sum(any(f.level == "refused" for f in found) for found in findings.values())
-    print(f"{len(findings)} entries, {num_refused} refused")
+    num_refused = sum(any(f.level == "refused" for f in found) for found in findings_by_folder.values())
+    print(f"{len(findings_by_folder)} entries, {num_refused} refused")
     return cli.EXIT_FAILED if num_refused else cli.EXIT_OK
 
 

@@ -143,7 +143,7 @@ def test_commands_read_runs_there(data: Path, tmp_path: Path, capsys: pytest.Cap
     assert "data:video/mp4" in shown[3]
     (there / "scores/000/001.safetensors").unlink()
     assert recall.main([str(there), "--data", str(data)]) == 2
-    said = "scores/000/001.safetensors: no such file; give the whole folder of a run, not its result alone"
+    said = "scores/000/001.safetensors: no such file; give the whole run folder, not only its result file"
     assert f"{there}/{said}" in capsys.readouterr().err
 
 

@@ -29,7 +29,7 @@ def test_a_clip_that_is_a_device_is_a_finding(tmp_path: Path) -> None:
     example = FILES["clip"](tmp_path)
     example.path.unlink()
     example.path.symlink_to("/dev/null")
-    assert [finding.what for finding in example.read()] == ["the video of 000/000 cannot be decoded"]
+    assert [finding.problem for finding in example.read()] == ["the video of 000/000 cannot be decoded"]
 
 
 @pytest.mark.parametrize("name", ["index.json", "SHA256SUMS"])

@@ -1,1 +1,1 @@
-"""Results to look at: curves, videos, strips, tables of recall."""
+"""Visual reports of results: curves, videos, frame strips and recall tables."""

@@ -1,4 +1,4 @@
-"""Which videos a report shows (the best and the worst of those whose frames were kept) and their pictures."""
+"""Choose the videos that a report shows, best and worst of those kept, and write their pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from loopcraft.core.urls import AnyPath
 from loopcraft.dataset import LoopcraftDataset
 
 LEAD_IN = 64
-"""Frames of context that a video shows before the generated ones."""
+"""Number of context frames that a video shows before the generated ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One video of the data set, shown with what every model made of it."""
+    """One video of the data set beside every model's generated frames."""
 
     key: str
     title: str
@@ -29,21 +29,21 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A result whose generated videos are shown, and the folder of its run."""
+    """A result whose generated videos are shown, with its run folder."""
 
     label: str
     result: Result
     folder: AnyPath
 
     def video(self, key: str) -> AnyPath:
-        """Where the run keeps the generated frames of a video."""
+        """Return the path of the run's generated video."""
         return self.folder / video_name(key)
 
 
 def choose_keys(shown: Sequence[Shown], count: int) -> dict[str, str]:
-    """At most `count` keys that every run kept, with a title each: worst, best, next worst, next best ...
+    """Map up to `count` keys that every run kept to titles: worst, best, next worst, next best ...
 
-    They are ranked by the first run's first paired metric in the last window.
+    Videos are ranked by the first run's first paired metric in the last window.
     """
     first = shown[0]
     ranked = next((m for m in first.result.headline.values() if m.videos is not None), None)
@@ -53,18 +53,18 @@ def choose_keys(shown: Sequence[Shown], count: int) -> dict[str, str]:
     values = dict(zip(first.result.data.keys, ranked.videos[window], strict=True))
     kept = [key for key in values if all(run.video(key).exists() for run in shown)]
     order = sorted(kept, key=lambda key: values[key], reverse=not ranked.card.higher_is_better)
-    alternating = [order.pop(0 if place % 2 == 0 else -1) for place in range(len(order))]
-    names = chain(["worst", "best"], cycle(["next worst", "next best"]))
+    alternating = [order.pop(0 if index % 2 == 0 else -1) for index in range(len(order))]
+    ranks = chain(["worst", "best"], cycle(["next worst", "next best"]))
     unit = f" {ranked.card.unit}" if ranked.card.unit else ""
     return {
-        key: f"{key}: {name} of the {len(kept)} kept videos for {first.label}, "
+        key: f"{key}: {rank} of the {len(kept)} kept videos for {first.label}, "
         f"{one_line(ranked.card.title)} {values[key]:.{ranked.card.decimals}f}{unit} in the {window} window"
-        for key, name in zip(alternating[:count], names, strict=False)
+        for key, rank in zip(alternating[:count], ranks, strict=False)
     }
 
 
 def make_examples(shown: Sequence[Shown], dataset: LoopcraftDataset, out: Path, count: int) -> list[Example]:
-    """Write the pictures of the chosen videos below `out`."""
+    """Write a video and a strip of each chosen key below `out`."""
     protocol = shown[0].result.protocol
     examples = []
     for key, title in choose_keys(shown, count).items():

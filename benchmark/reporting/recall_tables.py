@@ -1,4 +1,4 @@
-"""Tables of recall from result files, a row a run: kinds of pixels, memory horizon, steering, consistency."""
+"""Recall tables from results: kinds of pixels, memory horizon, steering and consistency, a row per run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from benchmark.results.estimates import Estimate, Measured, MetricCard, measured, values_of
+from benchmark.results.estimates import Estimate, Measured, MetricCard, measured, video_values
 from benchmark.results.formats import ABSENT
 from benchmark.results.recall import (
     HORIZON_METRICS,
-    gains_of,
+    find_references,
     memory_horizon,
-    pixels_of,
-    references_in,
+    pixel_counts,
+    recall_scores,
     require_same_masks,
-    scores_of,
+    video_gains,
 )
 from benchmark.results.recall_schema import SURFACE_PSNR, RecallScores
 from benchmark.results.result_file import Result
-from benchmark.results.tables import format_estimate, in_rows
+from benchmark.results.tables import format_estimate, order_rows
 from loopcraft.core.cli import one_line
 
 KINDS = (("never shown", "never_shown"), ("in sight since", "in_sight"), ("returned", "returned"))
@@ -42,7 +42,7 @@ CONSISTENCY = (
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A run: the texts of its cells."""
+    """One row of a recall table, with its cells as text."""
 
     label: str
     is_reference: bool
@@ -51,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class RecallTable:
-    """A row a run; a column has a name and, below it, how much it stands for."""
+    """A table of recall; each column is a name and a note for the line below it, such as its share."""
 
     title: str
     columns: tuple[tuple[str, str], ...]
@@ -59,7 +59,7 @@ class RecallTable:
 
 
 def recall_tables(results: Mapping[str, Result], metrics: Sequence[str] | None = None) -> list[RecallTable]:
-    """All tables that these results have numbers for, of these metrics or of all."""
+    """Return all tables for which the results have numbers, of the given metrics or of all."""
     return [
         *surfaces_tables(results, metrics),
         *age_tables(results, metrics),
@@ -72,48 +72,48 @@ def recall_tables(results: Mapping[str, Result], metrics: Sequence[str] | None =
 
 @dataclass(frozen=True)
 class Compared:
-    """A metric that all runs have: its card, their scores by source, and the videos with masks in all."""
+    """A metric that all runs have: its card, scores by source, and which videos have masks in all runs."""
 
     card: MetricCard
     scores: Mapping[str, RecallScores]
     masked: Bool[np.ndarray, " V"]
 
-    def mean(self, found: Measured) -> Estimate | None:
-        """The mean over those of the videos that have a value."""
-        return measured(values_of(found)[self.masked]).estimate
+    def mean(self, scores: Measured) -> Estimate | None:
+        """Return the mean over the masked videos that have a value."""
+        return measured(video_values(scores)[self.masked]).estimate
 
 
 def surfaces_tables(
     results: Mapping[str, Result], metrics: Sequence[str] | None = None, *, on_course: bool = False
 ) -> list[RecallTable]:
-    """A table a metric that all runs have: a row a run, a column a kind of pixel, and the gain.
+    """Return a table per metric that all runs have: a column per kind of pixel, and the recall gain.
 
-    Below a kind stand its share and the number of videos that have any. Over the videos that every run scored
-    with masks; no table if there is none. With `on_course`, over the frames where each run is on course.
-    Raises `UserError` if the runs' masks differ.
+    The note of a kind is its share of pixels and the number of videos that have any. Only videos that every
+    run scored with masks count; without any there is no table. With `on_course`, scores are over the frames
+    in which each run is on course. Raises `UserError` if the runs' masks differ.
     """
-    of_what = "of surfaces, frames on course" if on_course else "of surfaces"
+    suffix = "of surfaces, frames on course" if on_course else "of surfaces"
     return [
-        _surfaces_table(title_of(compared.card, of_what), compared, results, with_shares=not on_course)
+        _surfaces_table(table_title(compared.card, suffix), compared, results, with_shares=not on_course)
         for compared in _compared(results, metrics, on_course=on_course)
     ]
 
 
 def age_tables(results: Mapping[str, Result], metrics: Sequence[str] | None = None) -> list[RecallTable]:
-    """A table a metric that all runs have: a row an age bin, a column a run, references first."""
-    order, tables = in_rows(results), []
+    """Return a table per metric that all runs have: a row per age bin, a column per run, references first."""
+    order, tables = order_rows(results), []
     for compared in _compared(results, metrics):
         recall = next(iter(results.values())).recall
         assert recall is not None
-        counts = pixels_of(recall)[:, compared.masked]
+        counts = pixel_counts(recall)[:, compared.masked]
         rows = []
-        for place, (first, last) in enumerate(recall.ages):
-            share = _share(counts[3 + place], counts)
-            cells = [compared.mean(compared.scores[source].by_age[place]) for _, source, _ in order]
+        for index, (first, last) in enumerate(recall.ages):
+            share = _share(counts[3 + index], counts)
+            cells = [compared.mean(compared.scores[source].by_age[index]) for _, source, _ in order]
             texts = tuple(_text(cell, compared.card.decimals) for cell in cells)
             rows.append(Row(label=f"{first}-{last} frames ago, {share}", is_reference=False, cells=texts))
         columns = [(label, "(reference)" if run.model.role == "bound" else "") for label, _, run in order]
-        title = title_of(compared.card, "of what returned, by age")
+        title = table_title(compared.card, "of returned surfaces, by age")
         tables.append(RecallTable(title=title, columns=tuple(columns), rows=tuple(rows)))
     return tables
 
@@ -125,7 +125,7 @@ def _compared(
     recalls = {source: run.recall for source, run in results.items() if run.recall is not None}
     if len(recalls) < len(results):
         return
-    masked = np.all([pixels_of(recall).sum(axis=0) > 0 for recall in recalls.values()], axis=0)
+    masked = np.all([pixel_counts(recall).sum(axis=0) > 0 for recall in recalls.values()], axis=0)
     tables = {source: recall.on_course if on_course else recall.metrics for source, recall in recalls.items()}
     for name, scores in next(iter(tables.values())).items():
         is_wanted = metrics is None or name in metrics
@@ -138,18 +138,18 @@ def _surfaces_table(
 ) -> RecallTable:
     recall = next(iter(results.values())).recall
     assert recall is not None
-    counts = pixels_of(recall)[:, compared.masked]
+    counts = pixel_counts(recall)[:, compared.masked]
     parts = zip(KINDS, (counts[1], counts[2], counts[3:].sum(axis=0)), strict=True)
     kinds = [(name, field, count) for (name, field), count in parts if count.any()]
     columns = [(name, _share(count, counts) if with_shares else "") for name, _, count in kinds]
     rows = {
-        source: [compared.mean(getattr(own, field)) for _, field, _ in kinds]
-        for source, own in compared.scores.items()
+        source: [compared.mean(getattr(scores, field)) for _, field, _ in kinds]
+        for source, scores in compared.scores.items()
     }
     if {"returned", "never shown"} <= {name for name, *_ in kinds}:
-        columns.append(("gain of what returned", "on what was never shown"))
-        for source, own in compared.scores.items():
-            rows[source].append(measured(gains_of(own)[compared.masked]).estimate)
+        columns.append(("gain of returned", "over never shown"))
+        for source, scores in compared.scores.items():
+            rows[source].append(measured(video_gains(scores)[compared.masked]).estimate)
     return table_of_estimates(title, columns, rows, results, [compared.card.decimals] * len(columns))
 
 
@@ -158,32 +158,32 @@ def _share(count: Float[np.ndarray, " V"], counts: Float[np.ndarray, "kinds V"])
 
 
 def horizon_table(results: Mapping[str, Result]) -> list[RecallTable]:
-    """The memory horizon of every run by every metric; none where the references are not among the runs."""
-    references = references_in(results)
+    """Return the memory-horizon table, a column per metric; empty without references or shared metrics."""
+    references = find_references(results)
     if references is None:
         return []
     floor, ceiling = references
     metrics = [
         name
         for name in HORIZON_METRICS
-        if all(scores_of(run, name) is not None for run in (floor, ceiling, *results.values()))
+        if all(recall_scores(run, name) is not None for run in (floor, ceiling, *results.values()))
     ]
     if not metrics:
         return []
     cells = {
         source: [
-            ABSENT if (found := memory_horizon(run, floor, ceiling, name)) is None else str(found)
+            ABSENT if (horizon := memory_horizon(run, floor, ceiling, name)) is None else str(horizon)
             for name in metrics
         ]
         for source, run in results.items()
     }
-    cards = (scores.card for name in metrics if (scores := scores_of(floor, name)) is not None)
+    cards = (scores.card for name in metrics if (scores := recall_scores(floor, name)) is not None)
     title = f"Memory horizon (frames), between {floor.model.name} and {ceiling.model.name}"
     return [_table(one_line(title), [(f"by {card.title}", "") for card in cards], cells, results)]
 
 
 def steering_table(results: Mapping[str, Result]) -> list[RecallTable]:
-    """Whether the runs go where their actions say; none where no run was measured."""
+    """Return the table of how well runs follow their actions; empty if steering was not measured."""
     if all(run.steering is None for run in results.values()):
         return []
     rows = {
@@ -199,10 +199,10 @@ def steering_table(results: Mapping[str, Result]) -> list[RecallTable]:
 def consistency_tables(
     results: Mapping[str, Result], metrics: Sequence[str] | None = None
 ) -> list[RecallTable]:
-    """Every metric that all runs have, between frames at one pose, or between pixels of one face."""
+    """Return a consistency table per metric that all runs have: frames at one pose, or pixels of one face."""
     runs = list(results.values())
     tables = []
-    for name, found in runs[0].consistency.items():
+    for name, scores in runs[0].consistency.items():
         is_wanted = metrics is None or name in metrics or (name == SURFACE_PSNR and "psnr" in metrics)
         if is_wanted and all(name in run.consistency for run in runs):
             rows = {
@@ -210,22 +210,22 @@ def consistency_tables(
                 for source, run in results.items()
             }
             columns = [
-                (title, f"{sum(value is not None for value in getattr(found, column).videos)} videos")
+                (title, f"{sum(value is not None for value in getattr(scores, column).videos)} videos")
                 for title, column in CONSISTENCY
             ]
-            decimals = [found.card.decimals] * len(columns)
-            title = title_of(found.card, "back in sight" if name == SURFACE_PSNR else "back at a place")
+            decimals = [scores.card.decimals] * len(columns)
+            title = table_title(scores.card, "back in sight" if name == SURFACE_PSNR else "back at a pose")
             tables.append(table_of_estimates(title, columns, rows, results, decimals))
     return tables
 
 
-def title_of(card: MetricCard, of_what: str) -> str:
-    """As in "PSNR (dB) of frames"."""
-    return one_line(f"{card.title} ({card.unit}) {of_what}" if card.unit else f"{card.title} {of_what}")
+def table_title(card: MetricCard, suffix: str) -> str:
+    """Return a title like "PSNR (dB) of frames"."""
+    return one_line(f"{card.title} ({card.unit}) {suffix}" if card.unit else f"{card.title} {suffix}")
 
 
-def _text(found: Estimate | None, decimals: int) -> str:
-    return ABSENT if found is None else format_estimate(found, decimals)
+def _text(estimate: Estimate | None, decimals: int) -> str:
+    return ABSENT if estimate is None else format_estimate(estimate, decimals)
 
 
 def table_of_estimates(
@@ -235,7 +235,7 @@ def table_of_estimates(
     results: Mapping[str, Result],
     decimals: Sequence[int],
 ) -> RecallTable:
-    """A table of estimates; `rows` are by where a run's result came from, like `results`."""
+    """Return a table of estimates; `rows` has the same keys as `results`."""
     cells = {
         source: [_text(cell, places) for cell, places in zip(row, decimals, strict=True)]
         for source, row in rows.items()
@@ -249,12 +249,11 @@ def _table(
     cells: Mapping[str, Sequence[str]],
     results: Mapping[str, Result],
 ) -> RecallTable:
-    """A table, references first."""
     return RecallTable(
         title=title,
         columns=tuple(columns),
         rows=tuple(
             Row(label=label, is_reference=result.model.role == "bound", cells=tuple(cells[source]))
-            for label, source, result in in_rows(results)
+            for label, source, result in order_rows(results)
         ),
     )

@@ -1,6 +1,6 @@
-"""The video of an example: the truth, every model and the walk in one picture, frame by frame.
+"""Example videos with the truth, every model and the walk side by side.
 
-During the context all panels show the true frames; from the first generated frame on each shows its own.
+All panels show the true frames during the context; after it, each model's panel shows its generated frames.
 """
 
 from collections.abc import Mapping
@@ -28,16 +28,16 @@ def write_side_by_side(
     `predictions` maps a model's label to the video of its generated frames.
     """
     start = protocol.context - min(lead_in, protocol.context)
-    places = dataset.states(key)[: protocol.num_frames, [1, 3]]
-    board = Board(["truth", *predictions], places, protocol.context)
+    positions = dataset.states(key)[: protocol.num_frames, [1, 3]]
+    board = Board(["truth", *predictions], positions, protocol.context)
     truth = dataset.iterate_frames(key, start, protocol.num_frames)
     context = list(dataset.iterate_frames(key, start, protocol.context))
     generated = [chain(context, iterate_frames(video)) for video in predictions.values()]
     panels = enumerate(zip(truth, *generated, strict=True), start)
-    write_video(path, (board.draw(index, frames, window_of(index, protocol)) for index, frames in panels))
+    write_video(path, (board.draw(index, frames, _window_name(index, protocol)) for index, frames in panels))
 
 
-def window_of(index: int, protocol: EvaluationProtocol) -> str:
-    """The window in which frame `index` of the episode is scored; empty for the context's."""
+def _window_name(index: int, protocol: EvaluationProtocol) -> str:
+    """Return the window that scores frame `index` of the episode; empty if none does, as in the context."""
     generated = index - protocol.context + 1
     return next((w.name for w in protocol.windows if w.first <= generated <= w.last), "")

@@ -1,7 +1,7 @@
-"""A still to look at: a row for the truth and for every model, a column for each of some generated frames.
+"""Frame strips: a row for the truth and for every model, a column for each of a few generated frames.
 
-Where the agent comes back often enough, the frames are returns, and the first row is what the context showed
-from there: what a model could remember.
+If the agent returns often enough, the columns are returns, and the first row shows the context frame of the
+nearest pose: what a model could remember.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,16 +28,16 @@ def write_strip(
     protocol: EvaluationProtocol,
     predictions: Mapping[str, AnyPath],
 ) -> None:
-    """Write the still of `key` as a PNG; `predictions` maps a model's label to its generated video."""
+    """Write the strip of `key` as a PNG; `predictions` maps a model's label to its generated video."""
     poses = dataset.states(key)[: protocol.num_frames, 1:]
-    returns = chosen_returns(np.flatnonzero(revisit_ages(poses, protocol.context)) + 1)
-    chosen = returns or chosen_frames(protocol)
+    returns = choose_returns(np.flatnonzero(revisit_ages(poses, protocol.context)) + 1)
+    chosen = returns or choose_frames(protocol)
     rows = []
     if returns:
         context = dataset.frames(key, 0, protocol.context)
         nearest = nearest_context_frames(poses, protocol.context)
         shown = [context[nearest[frame - 1]] for frame in chosen]
-        rows = [Row(label="what the context showed from there", frames=shown)]
+        rows = [Row(label="nearest context frame", frames=shown)]
     truth = dataset.iterate_frames(key, protocol.context, protocol.num_frames)
     rows.append(Row(label="truth", frames=_pick(truth, chosen)))
     for label, video in predictions.items():
@@ -45,21 +45,21 @@ def write_strip(
     draw_rows(rows, [f"frame {frame}" for frame in chosen], tile=TILE).save(path)
 
 
-def chosen_frames(protocol: EvaluationProtocol) -> list[int]:
-    """Generated frames, counted from 1, at distances that grow from the first to the last."""
+def choose_frames(protocol: EvaluationProtocol) -> list[int]:
+    """Return up to `COLUMNS` generated frames, counted from 1, geometrically spaced from first to last."""
     frames = np.geomspace(1, protocol.horizon, COLUMNS).round().astype(int)
     return sorted({int(frame) for frame in frames})
 
 
-def chosen_returns(returns: Int64[np.ndarray, " returns"]) -> list[int]:
-    """As many of the returns, spread evenly over them; none where there are too few."""
+def choose_returns(returns: Int64[np.ndarray, " returns"]) -> list[int]:
+    """Return `COLUMNS` of the returns, evenly spread; none if there are fewer."""
     if len(returns) < COLUMNS:
         return []
-    places = np.linspace(0, len(returns) - 1, COLUMNS).round().astype(int)
-    return [int(frame) for frame in returns[places]]
+    indices = np.linspace(0, len(returns) - 1, COLUMNS).round().astype(int)
+    return [int(frame) for frame in returns[indices]]
 
 
 def _pick(
     frames: Iterable[UInt8[np.ndarray, "H W 3"]], chosen: Sequence[int]
 ) -> list[UInt8[np.ndarray, "H W 3"]]:
-    return [frame for count, frame in enumerate(frames, start=1) if count in chosen]
+    return [frame for number, frame in enumerate(frames, start=1) if number in chosen]

@@ -1,1 +1,1 @@
-"""Result files: their schema, comparison, intervals, tables and formats."""
+"""Result files: schema, comparison, confidence intervals, tables and output formats."""

@@ -1,4 +1,4 @@
-"""Whether results may stand side by side: only if all of them answer one question."""
+"""Check whether results can be compared: same protocol, data, videos, metric versions and weights."""
 
 from collections.abc import Mapping
 
@@ -7,34 +7,35 @@ from loopcraft.core.errors import UserError
 
 
 def require_comparable(results: Mapping[str, Result]) -> None:
-    """Raise `UserError` unless protocol, data, videos, metric versions and weights are the same in all."""
+    """Raise `UserError` unless all results share protocol, data, videos, metric versions and weights."""
     (first_source, first), *others = results.items()
     for source, result in others:
-        for what, here, there in _differences(first, result):
+        for name, expected, actual in _differences(first, result):
             raise UserError(
-                f"{first_source} and {source} cannot be compared: their {what} differ ({here} and {there}); "
-                f"score both the same way"
+                f"{first_source} and {source} cannot be compared: their {name} differ "
+                f"({expected} and {actual}); score both the same way"
             )
 
 
-def _differences(one: Result, other: Result) -> list[tuple[str, object, object]]:
-    """(what, value in one, value in the other) of everything that must be the same and is not."""
+def _differences(first: Result, second: Result) -> list[tuple[str, object, object]]:
+    """Return (property, first value, second value) of every property that must agree and does not."""
     pairs: list[tuple[str, object, object]] = [
         (
             "protocols",
-            f"{one.protocol.id} {one.protocol_hash[:12]}",
-            f"{other.protocol.id} {other.protocol_hash[:12]}",
+            f"{first.protocol.id} {first.protocol_hash[:12]}",
+            f"{second.protocol.id} {second.protocol_hash[:12]}",
         ),
-        ("data sets", one.data.fingerprint[:12], other.data.fingerprint[:12]),
-        ("scored videos", _describe_keys(one, other), _describe_keys(other, one)),
+        ("data sets", first.data.fingerprint[:12], second.data.fingerprint[:12]),
+        ("scored videos", _describe_keys(first, second), _describe_keys(second, first)),
     ]
-    for name in sorted(one.metrics.keys() & other.metrics.keys()):
-        here, there = one.metrics[name].card, other.metrics[name].card
-        pairs.append((f"versions of {name}", here.version, there.version))
-        pairs.append((f"weights of {name}", dict(here.weights), dict(there.weights)))
+    for name in sorted(first.metrics.keys() & second.metrics.keys()):
+        card, other = first.metrics[name].card, second.metrics[name].card
+        pairs.append((f"versions of {name}", card.version, other.version))
+        pairs.append((f"weights of {name}", dict(card.weights), dict(other.weights)))
     return [pair for pair in pairs if pair[1] != pair[2]]
 
 
-def _describe_keys(one: Result, other: Result) -> str:
-    only_here = [key for key in one.data.keys if key not in set(other.data.keys)]
-    return f"{len(one.data.keys)} videos" + (f", {only_here[0]} only here" if only_here else "")
+def _describe_keys(result: Result, other: Result) -> str:
+    other_keys = set(other.data.keys)
+    extra = [key for key in result.data.keys if key not in other_keys]
+    return f"{len(result.data.keys)} videos" + (f", {extra[0]} only here" if extra else "")

@@ -1,4 +1,4 @@
-"""Tables as text for a terminal, Markdown, LaTeX (booktabs) and CSV."""
+"""Format tables as terminal text, Markdown, LaTeX (booktabs) or CSV."""
 
 import csv
 import io
@@ -9,16 +9,16 @@ import rich.table
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark.results.tables import Cell, Row, Table, heading, markdown
+from benchmark.results.tables import Cell, Row, Table, escape_markdown, heading
 
 ABSENT = "–"
 BOUND = " (reference)"
 _PLAIN_WIDTH = 240
-"""Characters a line where there is no terminal."""
+"""Characters per line if the output is not a terminal."""
 
 
 def table_console() -> Console:
-    """A console for tables, which wraps none of them where there is no terminal."""
+    """Return a console for tables, wide enough not to wrap them if the output is not a terminal."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _PLAIN_WIDTH
@@ -26,7 +26,7 @@ def table_console() -> Console:
 
 
 def to_text(tables: Sequence[Table]) -> str:
-    """For a terminal, the best in bold where it can show that, else with an asterisk."""
+    """Format tables for a terminal; the best is bold, or has an asterisk if the output is not a terminal."""
     console = table_console()
     with console.capture() as capture:
         for table in tables:
@@ -40,13 +40,13 @@ def _rich_table(table: Table, mark: str) -> rich.table.Table:
     rows = [
         (row.label, row.is_reference, [_rich_cell(cell, mark) for cell in row.cells]) for row in table.rows
     ]
-    return drawn(table.title, map(heading, table.cards), rows)
+    return draw_table(table.title, map(heading, table.cards), rows)
 
 
-def drawn(
+def draw_table(
     title: str, columns: Iterable[str], rows: Iterable[tuple[str, bool, Sequence[str]]]
 ) -> rich.table.Table:
-    """A table for a terminal. A row has a label, whether it is a reference, and cells in Rich's markup."""
+    """Return a terminal table; `rows` are (label, whether it is a reference, cells in Rich markup)."""
     table = rich.table.Table(title=escape(title), title_justify="left", box=rich.box.SIMPLE_HEAD)
     table.add_column("")
     for column in columns:
@@ -65,17 +65,17 @@ def _rich_cell(cell: Cell | None, mark: str) -> str:
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
-    """Pipe tables under a heading each."""
-    notes = "".join(f"- {markdown(note)}\n" for note in tables[0].notes)
+    """Format each table as a heading and a pipe table, then the notes."""
+    notes = "".join(f"- {escape_markdown(note)}\n" for note in tables[0].notes)
     return "\n".join([*map(markdown_table, tables), *([notes] if notes else [])])
 
 
 def markdown_table(table: Table, corner: str = "") -> str:
-    """One of them; `corner` is the heading of the labels."""
+    """Format one table; `corner` is the heading of the label column."""
     lines = [
-        [corner, *(markdown(heading(card)) for card in table.cards)],
+        [corner, *(escape_markdown(heading(card)) for card in table.cards)],
         ["---", *("---:" for _ in table.cards)],
-        *([markdown(_label(row)), *(_markdown_cell(cell) for cell in row.cells)] for row in table.rows),
+        *([escape_markdown(_label(row)), *map(_markdown_cell, row.cells)] for row in table.rows),
     ]
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"### {table.title}\n\n{body}\n"
@@ -88,7 +88,7 @@ def _markdown_cell(cell: Cell | None) -> str:
 
 
 def to_latex(tables: Sequence[Table]) -> str:
-    """One tabular with a section a window; needs the package booktabs."""
+    """Format tables as one tabular with a section per window; needs the LaTeX package booktabs."""
     cards = tables[0].cards
     lines = [rf"\begin{{tabular}}{{l{'r' * len(cards)}}}", r"\toprule"]
     lines.append(" & ".join(["", *(_latex(heading(card)) for card in cards)]) + r" \\")
@@ -121,7 +121,7 @@ def _latex(text: str) -> str:
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """A line a number, unrounded: window, row, bound, metric, unit, mean, low, high."""
+    """Format one line per number, unrounded: window, row, bound, metric, unit, mean, low, high."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["window", "row", "bound", "metric", "unit", "mean", "low", "high"])
@@ -130,19 +130,16 @@ def to_csv(tables: Sequence[Table]) -> str:
             for card, cell in zip(table.cards, row.cells, strict=True):
                 if cell is not None:
                     interval = cell.estimate.interval or ("", "")
-                    place = [
-                        table.window,
-                        no_formula(row.label),
-                        str(row.is_reference).lower(),
-                        card.name,
-                        no_formula(card.unit),
-                    ]
-                    writer.writerow([*place, cell.estimate.mean, *interval])
+                    label, unit = escape_formula(row.label), escape_formula(card.unit)
+                    bound = str(row.is_reference).lower()
+                    writer.writerow(
+                        [table.window, label, bound, card.name, unit, cell.estimate.mean, *interval]
+                    )
     return out.getvalue()
 
 
-def no_formula(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
+def escape_formula(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would read as a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 

@@ -1,7 +1,8 @@
-"""Result files in a Hub repository: where they lie, which are there already, and their tables in Markdown.
+"""Result files in a Hub repository: their paths, those already there, and their tables in Markdown.
 
-A result goes to results/PROTOCOL/MODEL-DIGEST.json: the same file again changes nothing, another run of the
-same model stands beside it. Only results that answer one question (protocol, data, metrics) share a table.
+A result is stored at results/PROTOCOL/MODEL-DIGEST.json: uploading the same file again changes nothing, and
+another run of the same model gets its own file. Only results of the same protocol, data and metrics share
+a table.
 """
 
 import hashlib
@@ -25,7 +26,10 @@ _PATH = re.compile(r"results/[\w.-]+/[\w.-]+\.json")
 
 
 def result_files(paths: Sequence[Path]) -> dict[str, Path]:
-    """Result files (or the folders of their runs) by where they go; raises `UserError` for what is none."""
+    """Map repository paths to result files, given the files or their run folders.
+
+    Raises `UserError` if one is not a result file.
+    """
     for path in paths:
         require_folder(path, COPY)
     results = read_results(paths)
@@ -33,32 +37,31 @@ def result_files(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def is_result(path: str) -> bool:
-    """Whether a result could lie at `path`."""
+    """Return whether `path` has the form of a result's path in the repository."""
     return _PATH.fullmatch(path) is not None
 
 
 def all_results(
     repository: str, listing: hub.Listing, files: Mapping[str, Path], repo_type: RepoType
 ) -> dict[str, Result]:
-    """The results of the repository and those of `files`, by path."""
-    places = dict(files)
+    """Return the results in the repository and those in `files`, by path."""
     with working_folder() as folder:
-        there = [path for path in listing.files if is_result(path) and path not in files]
-        if there:
+        existing = [path for path in listing.files if is_result(path) and path not in files]
+        if existing:
             with plain_errors(repository, repo_type):
                 snapshot_download(
                     repository,
                     repo_type=repo_type,
                     revision=listing.commit,
-                    allow_patterns=there,
+                    allow_patterns=existing,
                     local_dir=folder,
                 )
-        places |= {path: folder / path for path in there}
-        return {path: read_result(place) for path, place in sorted(places.items())}
+        sources = {**files, **{path: folder / path for path in existing}}
+        return {path: read_result(source) for path, source in sorted(sources.items())}
 
 
 def sections(results: Mapping[str, Result]) -> list[str]:
-    """Tables a window, for each group of results that may be compared, with links to their files."""
+    """Return, for each group of comparable results, one table per window and links to the files."""
     groups: list[dict[str, Result]] = []
     for path, result in results.items():
         group = next((group for group in groups if _fits({**group, path: result})), None)
@@ -69,7 +72,6 @@ def sections(results: Mapping[str, Result]) -> list[str]:
 
 
 def _repository_path(path: Path, result: Result) -> str:
-    """Where the file goes; the digest is of its bytes."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     return f"results/{_plain(result.protocol.id)}/{_plain(result.model.name)}-{digest}.json"
 

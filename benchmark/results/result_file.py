@@ -1,7 +1,7 @@
-"""The result file: one JSON that says what was asked, of which model, on which data, and what came out.
+"""The result file: one JSON with the protocol, data, model, scores and provenance of a run.
 
-A number that could not be computed is absent with its reason (`absent`, `failed`, a metric's `notes`), never
-zero. `version` changes when a reader of the old form would misread the new one.
+A number that could not be computed is absent, never zero; `absent`, `failed` or a metric's `notes` say why.
+`version` changes when a reader of the old format would misread the new one.
 """
 
 import dataclasses
@@ -15,15 +15,15 @@ from benchmark.contract.precision import Precision
 from benchmark.contract.protocol import EvaluationProtocol, Window
 from benchmark.results.estimates import Estimate as Estimate
 from benchmark.results.estimates import MetricCard as MetricCard
-from benchmark.results.estimates import check_card, check_estimate, check_mean, require_plain
+from benchmark.results.estimates import check_card, check_estimate, check_mean, require_plain_name
 from benchmark.results.recall_schema import (
     Consistency,
     Recall,
     Steering,
-    all_in_order,
     check_all_measured,
     check_consistency,
     check_recall,
+    reorder_videos,
 )
 from loopcraft.core.checksums import json_sha256
 from loopcraft.core.decoding import SchemaError, decode
@@ -33,13 +33,13 @@ from loopcraft.core.urls import AnyPath, content_of, path_at
 
 FORMAT = "loopcraft-result"
 VERSION = 2
-"""2 has recall, steering and consistency."""
+"""Version 2 added recall, steering and consistency."""
 OLD_VERSIONS = (1,)
-"""Those that are read as files that lack what came later."""
+"""Older versions that can be read; they lack the fields added since."""
 _LONGEST = 1 << 16
-"""A frame's height or width at most."""
+"""Largest height or width of a frame, in pixels."""
 SUM = "sha256"
-"""The field beside those of `Result` with the checksum of them all; older files have none."""
+"""Field of the file with the SHA-256 of all fields of `Result`; older files have none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricResult:
-    """One metric's outcome; `videos` holds each window's value per scored video (None if set-wise)."""
+    """Scores of one metric; `videos` maps each window to one value per scored video (None if set-wise)."""
 
     card: MetricCard
     windows: Mapping[str, Estimate]
@@ -65,7 +65,7 @@ class MetricResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Which videos were scored: the data set and its keys, in the order of every per-video list."""
+    """The scored data set and videos; `keys` are in the order of every per-video list."""
 
     fingerprint: str
     world_id: str | None
@@ -75,7 +75,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """Who was scored: `role` bound is never ranked; `source` playback was looked up, not rolled out."""
+    """The scored model; `role` "bound" is an unranked reference, `source` "playback" means stored frames."""
 
     name: str
     spec: str
@@ -86,14 +86,14 @@ class Model:
     precision: Precision
     checkpoint_sha256: str | None
     notes: tuple[str, ...] = ()
-    """What a reader of the scores should know of the model."""
+    """What a reader of the scores should know about the model."""
     conditioning: Conditioning = ACTIONS
-    """What it was told of the frames to come: their actions, or their camera poses as well."""
+    """What the model was given about future frames: their actions only, or their camera poses as well."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Where and how the numbers were made."""
+    """How and where the numbers were computed; `seconds` is the run time."""
 
     seed: int
     code: str
@@ -104,7 +104,7 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Everything about one run. `metrics` also has further columns of a metric, named `metric:column`."""
+    """Everything about one run; `metrics` also has the further columns of metrics, named `metric:column`."""
 
     format: Literal["loopcraft-result"] = "loopcraft-result"
     version: Literal[2] = 2
@@ -117,7 +117,7 @@ class Result:
     failed: Mapping[str, str]
     provenance: Provenance
     recall: Recall | None = None
-    """Scores by what was shown; None without recall masks, `absent` says why."""
+    """Scores by kind of pixel; None without recall masks, with the reason in `absent`."""
     steering: Steering | None = None
     consistency: Mapping[str, Consistency] = field(default_factory=dict)
 
@@ -128,99 +128,99 @@ class Result:
 
 
 def write_result(path: AnyPath, result: Result) -> None:
-    """Write the file with its checksum, whole or not at all."""
+    """Write a result file with its checksum, atomically."""
     content = dataclasses.asdict(result)
     write_json(path, {**content, SUM: json_sha256(content)})
 
 
 def read_result(path: AnyPath) -> Result:
-    """Read and check a result file; raises `UserError` with the path of the first wrong field.
+    """Read and check a result file; raise `UserError` with the path of the first wrong field.
 
-    Videos come in the order of their keys, however the file has them: results are compared video by video.
+    Videos are sorted by key, whatever their order in the file, because results are compared video by video.
     """
     document = parse_json(content_of(path), path, "run the benchmark again", constants=_refuse_constant)
     try:
         _check_version(document)
         expected = document.pop(SUM, None)
-        result = in_order_of_keys(decode(Result, document | {"version": VERSION}))
+        result = sort_videos(decode(Result, document | {"version": VERSION}))
         _check_consistency(result)
         if expected not in (None, json_sha256(document)):
-            raise SchemaError(f"{SUM}: not that of the file; restore it or run the benchmark again")
+            raise SchemaError(f"{SUM}: does not match the file; restore it or run the benchmark again")
     except SchemaError as error:
         raise UserError(f"{path}: not a result file of this version: {error}") from error
     return result
 
 
 def read_results(paths: Sequence[Path]) -> dict[str, Result]:
-    """Several results by the path or address of their file; a folder stands for the result.json in it.
+    """Read results, keyed by the path or address of the file; a folder stands for its result.json.
 
-    Raises `UserError` for none, and for one that is named twice.
+    Raises `UserError` if there are none or one is given twice.
     """
-    files = [_file_of(path_at(path)) for path in paths]
+    files = [_result_path(path_at(path)) for path in paths]
     if not files or len(set(files)) < len(files):
-        raise UserError("name at least one result file (or the folder of its run), and each of them once")
+        raise UserError("give at least one result file (or the folder of its run), and each only once")
     return {str(file): read_result(file) for file in files}
 
 
-def _file_of(path: AnyPath) -> AnyPath:
+def _result_path(path: AnyPath) -> AnyPath:
     is_folder = path.is_dir() if isinstance(path, Path) else path.suffix != ".json"
     return path / "result.json" if is_folder else path
 
 
 def _refuse_constant(name: str) -> Any:
-    raise SchemaError(f"{name} is no number of JSON")
+    raise SchemaError(f"{name} is not a valid JSON number")
 
 
 def _check_version(document: Any) -> None:
-    found = (document.get("format"), document.get("version")) if isinstance(document, dict) else None
-    if found not in [(FORMAT, version) for version in (VERSION, *OLD_VERSIONS)]:
-        raise SchemaError(f"expected format and version {(FORMAT, VERSION)}, found {found}")
+    header = (document.get("format"), document.get("version")) if isinstance(document, dict) else None
+    if header not in [(FORMAT, version) for version in (VERSION, *OLD_VERSIONS)]:
+        raise SchemaError(f"expected format and version {(FORMAT, VERSION)}, found {header}")
 
 
-def in_order_of_keys(result: Result) -> Result:
-    """The same result with its videos sorted by key."""
+def sort_videos(result: Result) -> Result:
+    """Return a copy of the result with its videos sorted by key."""
     keys = result.data.keys
-    order = sorted(range(len(keys)), key=lambda place: keys[place])
+    order = sorted(range(len(keys)), key=keys.__getitem__)
     if order == list(range(len(keys))):
         return result
 
     def sort(metric: MetricResult) -> MetricResult:
         if metric.videos is None or any(len(values) != len(keys) for values in metric.videos.values()):
             return metric
-        videos = {name: tuple(values[place] for place in order) for name, values in metric.videos.items()}
+        videos = {name: tuple(values[index] for index in order) for name, values in metric.videos.items()}
         return dataclasses.replace(metric, videos=videos)
 
     return dataclasses.replace(
         result,
-        data=dataclasses.replace(result.data, keys=tuple(keys[place] for place in order)),
+        data=dataclasses.replace(result.data, keys=tuple(keys[index] for index in order)),
         metrics={name: sort(metric) for name, metric in result.metrics.items()},
-        recall=all_in_order(result.recall, order),
-        steering=all_in_order(result.steering, order),
-        consistency=all_in_order(result.consistency, order),
+        recall=reorder_videos(result.recall, order),
+        steering=reorder_videos(result.steering, order),
+        consistency=reorder_videos(result.consistency, order),
     )
 
 
 def _check_consistency(result: Result) -> None:
-    """What types cannot say: hashes match, names are plain, and every number is what its neighbours imply."""
+    """Check what types cannot express: matching hashes, plain names and mutually consistent numbers."""
     protocol = result.protocol
     if protocol.hash != result.protocol_hash:
         raise SchemaError("protocol_hash: not the hash of protocol")
-    require_plain("protocol.id", protocol.id)
-    for place, window in enumerate(protocol.windows):
-        require_plain(f"protocol.windows[{place}].name", window.name)
+    require_plain_name("protocol.id", protocol.id)
+    for index, window in enumerate(protocol.windows):
+        require_plain_name(f"protocol.windows[{index}].name", window.name)
         if not 1 <= window.first <= window.last <= protocol.horizon:
-            raise SchemaError(f"protocol.windows[{place}]: does not lie within the horizon")
+            raise SchemaError(f"protocol.windows[{index}]: is not within the horizon")
     if not result.model.name.strip():
         raise SchemaError("model.name: is empty")
     if result.provenance.seconds < 0:
-        raise SchemaError(f"provenance.seconds: {result.provenance.seconds} is no time")
+        raise SchemaError(f"provenance.seconds: {result.provenance.seconds} is negative")
     if result.data.frame_shape[0] != 3 or not all(1 <= side <= _LONGEST for side in result.data.frame_shape):
-        raise SchemaError(f"data.frame_shape: {result.data.frame_shape} is no shape of frames (3, H, W)")
+        raise SchemaError(f"data.frame_shape: {result.data.frame_shape} is not a frame shape (3, H, W)")
     if not result.data.keys:
-        raise SchemaError("data.keys: names no video")
-    for place, key in enumerate(result.data.keys):
-        if not is_key(key) or key in result.data.keys[:place]:
-            raise SchemaError(f"data.keys[{place}]: {key[:60]!r} is no name of an episode, or is there twice")
+        raise SchemaError("data.keys: is empty")
+    for index, key in enumerate(result.data.keys):
+        if not is_key(key) or key in result.data.keys[:index]:
+            raise SchemaError(f"data.keys[{index}]: {key[:60]!r} is not an episode name or occurs twice")
     for name, metric in result.metrics.items():
         _check_metric(f"metrics.{name}", name, metric, result)
     if result.recall is not None:
@@ -237,19 +237,19 @@ def _check_metric(path: str, name: str, metric: MetricResult, result: Result) ->
     if len(metric.curve.mean) * metric.curve.step != result.protocol.horizon:
         raise SchemaError(f"{path}.curve: does not cover the horizon")
     if (metric.videos is None) != (metric.card.kind == "set-wise"):
-        raise SchemaError(f"{path}.videos: paired metrics have them, set-wise ones do not")
-    for name_of_window, values in (metric.videos or {}).items():
-        if name_of_window not in windows or len(values) != len(result.data.keys):
-            raise SchemaError(f"{path}.videos.{name_of_window}: expected a value for each of data.keys")
+        raise SchemaError(f"{path}.videos: expected for paired metrics, and null for set-wise ones")
+    for window_name, values in (metric.videos or {}).items():
+        if window_name not in windows or len(values) != len(result.data.keys):
+            raise SchemaError(f"{path}.videos.{window_name}: expected a value for each of data.keys")
     for window in result.protocol.windows:
         _check_mean(f"{path}.windows.{window.name}", metric, window)
 
 
 def _check_mean(path: str, metric: MetricResult, window: Window) -> None:
-    """A window's mean lies in its interval, and is that of its videos and of its stretch of the curve."""
+    """Check a window's mean against its interval, its videos and its part of the curve."""
     estimate, step = metric.windows[window.name], metric.curve.step
     check_estimate(path, estimate)
     check_mean(path, estimate, "videos", (metric.videos or {}).get(window.name, ()))
     if (window.first - 1) % step == 0 == window.last % step:
-        stretch = metric.curve.mean[(window.first - 1) // step : window.last // step]
-        check_mean(path, estimate, "curve", stretch)
+        part = metric.curve.mean[(window.first - 1) // step : window.last // step]
+        check_mean(path, estimate, "curve", part)

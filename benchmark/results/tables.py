@@ -1,4 +1,4 @@
-"""Results to tables: a pure function of result files that the report and the leaderboard share."""
+"""Build tables from results, for the report and the leaderboard."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,14 +15,14 @@ from benchmark.results.result_file import Result
 from loopcraft.core.cli import one_line
 
 WITH_POSES = " (+ poses)"
-"""Marks models that were given the camera's poses."""
+"""Label suffix of models that were given camera poses."""
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A number with its interval; `bold` marks the best of a column, or a difference that is not zero."""
+    """A number with its interval; `bold` marks the best of a column, or a difference other than zero."""
 
     estimate: Estimate
     text: str
@@ -31,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A model or a pair of them; a cell is None where the number is absent."""
+    """A model, or a pair of models; a cell is None if the number is absent."""
 
     label: str
     is_reference: bool
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """One window: a column a metric, a row a model. `notes` say why numbers are absent."""
+    """One window: a column per metric and a row per model; `notes` say why numbers are absent."""
 
     window: str
     title: str
@@ -50,13 +50,13 @@ class Table:
 
 
 def window_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
-    """A table a window: references first, then models in the order given, the best of each metric in bold.
+    """Return a table per window: references first, then models as given, the best of each metric in bold.
 
-    `results` maps where a result came from (for error messages) to the result. Raises `UserError` where they
-    cannot stand in one table.
+    `results` maps the source of each result (for error messages) to the result. Raises `UserError` if they
+    are not comparable.
     """
     require_comparable(results)
-    order = [(label, result) for label, _, result in in_rows(results)]
+    order = [(label, result) for label, _, result in order_rows(results)]
     cards = headline_cards(results.values())
     protocol = order[0][1].protocol
     return tuple(
@@ -73,15 +73,15 @@ def _window_table(
         Row(
             label=label,
             is_reference=result.model.role == "bound",
-            cells=tuple(column[place] for column in columns),
+            cells=tuple(column[index] for column in columns),
         )
-        for place, (label, result) in enumerate(order)
+        for index, (label, result) in enumerate(order)
     )
     return Table(window=window, title=title, cards=tuple(cards), rows=rows, notes=_notes(order))
 
 
 def _column(card: MetricCard, window: str, order: Sequence[tuple[str, Result]]) -> list[Cell | None]:
-    """One metric of every result; among models, the best mean (ties are shared) is bold."""
+    """Return one metric's cell for every result; the best mean among models, or all tied for it, is bold."""
     estimates = [_estimate(result, card.name, window) for _, result in order]
     ranked = [result.model.role == "model" for _, result in order]
     best = _best([e for e, is_ranked in zip(estimates, ranked, strict=True) if is_ranked], card)
@@ -99,19 +99,19 @@ def _cell(estimate: Estimate | None, card: MetricCard, *, bold: bool, signed: bo
 
 
 def paired_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
-    """A table a window of mean differences between any two results over the same videos, with intervals.
+    """Return a table per window with the mean differences of all pairs of results over the same videos.
 
-    Bold where the interval excludes zero. Set-wise metrics have no value a video, hence no column.
+    Bold if the interval excludes zero. Set-wise metrics have no values per video, hence no column.
     """
     require_comparable(results)
-    named = list(labelled(results.values()).items())
+    named = list(label_results(results.values()).items())
     cards = [card for card in headline_cards(results.values()) if card.kind == "paired"]
     return tuple(
         Table(
             window=window.name,
             title=f"differences, {window.name} (frames {window.first}-{window.last})",
             cards=tuple(cards),
-            rows=tuple(_pair_row(one, other, cards, window.name) for one, other in combinations(named, 2)),
+            rows=tuple(_pair_row(*pair, cards, window.name) for pair in combinations(named, 2)),
             notes=_notes(named),
         )
         for window in named[0][1].protocol.windows
@@ -119,51 +119,51 @@ def paired_tables(results: Mapping[str, Result]) -> tuple[Table, ...]:
 
 
 def _pair_row(
-    one: tuple[str, Result], other: tuple[str, Result], cards: Sequence[MetricCard], window: str
+    first: tuple[str, Result], second: tuple[str, Result], cards: Sequence[MetricCard], window: str
 ) -> Row:
-    differences = [_difference(one[1], other[1], card.name, window) for card in cards]
-    cells = tuple(
-        _cell(found, card, bold=_excludes_zero(found), signed=True)
-        for found, card in zip(differences, cards, strict=True)
-    )
-    return Row(label=f"{one[0]} − {other[0]}", is_reference=False, cells=cells)
+    cells = []
+    for card in cards:
+        difference = _difference(first[1], second[1], card.name, window)
+        cells.append(_cell(difference, card, bold=_excludes_zero(difference), signed=True))
+    return Row(label=f"{first[0]} − {second[0]}", is_reference=False, cells=tuple(cells))
 
 
-def _excludes_zero(found: Estimate | None) -> bool:
-    return (
-        found is not None and found.interval is not None and not found.interval[0] <= 0 <= found.interval[1]
-    )
+def _excludes_zero(estimate: Estimate | None) -> bool:
+    if estimate is None or estimate.interval is None:
+        return False
+    low, high = estimate.interval
+    return not low <= 0 <= high
 
 
-def _difference(one: Result, other: Result, metric: str, window: str) -> Estimate | None:
-    if metric not in one.metrics or metric not in other.metrics:
+def _difference(first: Result, second: Result, metric: str, window: str) -> Estimate | None:
+    if metric not in first.metrics or metric not in second.metrics:
         return None
-    here, there = one.metrics[metric].videos, other.metrics[metric].videos
-    assert here is not None
-    assert there is not None
-    differences = np.array(here[window]) - np.array(there[window])
+    minuend, subtrahend = first.metrics[metric].videos, second.metrics[metric].videos
+    assert minuend is not None
+    assert subtrahend is not None
+    differences = np.array(minuend[window]) - np.array(subtrahend[window])
     if len(differences) < FEWEST_VIDEOS:
         return Estimate(mean=float(differences.mean()), interval=None)
     low, high = bootstrap_interval(differences)
     return Estimate(mean=float(differences.mean()), interval=(float(low), float(high)))
 
 
-def labelled(results: Iterable[Result]) -> dict[str, Result]:
-    """Results by what tables call them, in their order."""
+def label_results(results: Iterable[Result]) -> dict[str, Result]:
+    """Return the results by their unique labels, in order."""
     results = list(results)
     return dict(zip(unique_labels(results), results, strict=True))
 
 
-def in_rows(results: Mapping[str, Result]) -> list[tuple[str, str, Result]]:
-    """(label, source, result) of every row: references first, then models in the order given."""
+def order_rows(results: Mapping[str, Result]) -> list[tuple[str, str, Result]]:
+    """Return (label, source, result) of every row: references first, then models in the order given."""
     rows = zip(unique_labels(list(results.values())), results, results.values(), strict=True)
     return sorted(rows, key=lambda row: row[2].model.role != "bound")
 
 
 def unique_labels(results: Sequence[Result]) -> list[str]:
-    """Model names; where two are equal, with their arguments; where those are too, with a number.
+    """Return the model names, made unique by adding the arguments and, if these are equal too, a number.
 
-    Models that were given camera poses are marked as such.
+    Models that were given camera poses are marked with `WITH_POSES`.
     """
     names = [one_line(result.model.name) for result in results]
     named = [
@@ -171,8 +171,8 @@ def unique_labels(results: Sequence[Result]) -> list[str]:
         for name, result in zip(names, results, strict=True)
     ]
     numbered = [
-        label if named.count(label) == 1 else f"{label} #{named[: place + 1].count(label)}"
-        for place, label in enumerate(named)
+        label if named.count(label) == 1 else f"{label} #{named[: index + 1].count(label)}"
+        for index, label in enumerate(named)
     ]
     return [
         f"{label}{WITH_POSES}" if POSES in result.model.conditioning else label
@@ -181,7 +181,7 @@ def unique_labels(results: Sequence[Result]) -> list[str]:
 
 
 def headline_cards(results: Iterable[Result]) -> list[MetricCard]:
-    """The headline metrics that any of the results has, in the order of their first appearance."""
+    """Return the cards of the headline metrics in any of the results, in order of first appearance."""
     cards: dict[str, MetricCard] = {}
     for result in results:
         for name, metric in result.headline.items():
@@ -201,7 +201,7 @@ def _best(estimates: Sequence[Estimate | None], card: MetricCard) -> float | Non
 
 
 def _notes(order: Sequence[tuple[str, Result]]) -> tuple[str, ...]:
-    """What its models were told, where that differs, and why numbers or videos are missing."""
+    """Return notes on differing conditioning and on missing numbers or videos."""
     notes = _conditioning_note([result for _, result in order])
     for label, result in order:
         notes += [f"{label}: {name} is absent: {reason}" for name, reason in result.absent.items()]
@@ -212,29 +212,29 @@ def _notes(order: Sequence[tuple[str, Result]]) -> tuple[str, ...]:
 
 
 def _conditioning_note(results: Sequence[Result]) -> list[str]:
-    """A sentence where models were told different things of the frames to come; references do not count."""
-    asked = {POSES in result.model.conditioning for result in results if result.model.role == "model"}
-    if len(asked) < 2:
+    """Return a note if only some of the models, references aside, were given camera poses."""
+    has_poses = {POSES in result.model.conditioning for result in results if result.model.role == "model"}
+    if len(has_poses) < 2:
         return []
     return [
-        f"models marked{WITH_POSES} were given the true camera pose of every frame, the others its action "
-        "alone: they did not do the same task"
+        f"models marked{WITH_POSES} were given the true camera pose of every frame and the others only its "
+        "action, so they did not do the same task"
     ]
 
 
 def heading(card: MetricCard) -> str:
-    """As in "PSNR (dB) ↑": the arrow points to better."""
+    """Return a column heading like "PSNR (dB) ↑"; the arrow shows which direction is better."""
     unit = f" ({card.unit})" if card.unit else ""
     return one_line(f"{card.title}{unit} {'↑' if card.higher_is_better else '↓'}")
 
 
-def markdown(text: str) -> str:
-    """Text as Markdown that shows it as it is, in a cell too."""
+def escape_markdown(text: str) -> str:
+    """Escape text so that Markdown shows it literally, also in table cells."""
     return _MARKDOWN.sub(r"\\\g<0>", text)
 
 
 def format_estimate(estimate: Estimate, decimals: int, *, signed: bool = False) -> str:
-    """As in "21.30 [20.91, 21.72]"."""
+    """Format an estimate like "21.30 [20.91, 21.72]"."""
     sign = "+" if signed else ""
     mean = f"{estimate.mean:{sign}.{decimals}f}"
     if estimate.interval is None:

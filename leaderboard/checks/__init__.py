@@ -1,1 +1,1 @@
-"""Whether an entry's numbers can be true: made again from its videos' values, and held against references."""
+"""Checks of an entry's numbers: recomputed from its per-video values and compared with references."""

@@ -1,4 +1,4 @@
-"""All checks of an entry, and of a folder of them."""
+"""Run all checks on one entry or on a folder of entries."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from loopcraft.core.errors import UserError
 
 
 def check_entry(entry: Entry, entries: Sequence[Entry]) -> list[Finding]:
-    """What is wrong with `entry` or strange about it, beside the other rows of its table in `entries`."""
+    """Return the findings on `entry`, also in comparison with the other rows of its table in `entries`."""
     return [
         *check_test_set(entry.result),
         *check_reproduction(entry.result),
@@ -23,7 +23,7 @@ def check_entry(entry: Entry, entries: Sequence[Entry]) -> list[Finding]:
 
 
 def shares_table(entry: Entry, other: Entry) -> bool:
-    """Whether two different entries answer one question: protocol and data."""
+    """Return whether two different entries have the same protocol and data."""
     return (
         entry.id != other.id
         and entry.result.protocol_hash == other.result.protocol_hash
@@ -32,7 +32,7 @@ def shares_table(entry: Entry, other: Entry) -> bool:
 
 
 def check_all(root: Path) -> dict[str, list[Finding]]:
-    """The findings of every entry below `root`, by its folder; one that cannot be read is a finding too."""
+    """Return the findings on every entry below `root`, by folder; an unreadable entry is a refusal."""
     entries: dict[Path, Entry] = {}
     findings: dict[str, list[Finding]] = {}
     for folder in entry_folders(root):

@@ -1,4 +1,4 @@
-"""What a check has to say of an entry: refused, marked for readers to see, or noted for its author alone."""
+"""Findings of checks: an entry is refused, marked for readers, or only has a note for its author."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,26 +6,26 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """`what` is wrong or strange, in a sentence, and how to mend it."""
+    """A problem with an entry, in a sentence, and its remedy."""
 
     level: Literal["refused", "marked", "noted"]
-    what: str
+    problem: str
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.level}: {self.what}; {self.remedy}"
+        return f"{self.level}: {self.problem}; {self.remedy}"
 
 
-def refused(what: str, remedy: str) -> Finding:
-    """The entry cannot stand in a table."""
-    return Finding(level="refused", what=what, remedy=remedy)
+def refused(problem: str, remedy: str) -> Finding:
+    """Return a finding that keeps the entry out of any table."""
+    return Finding(level="refused", problem=problem, remedy=remedy)
 
 
-def marked(what: str, remedy: str) -> Finding:
-    """The entry stands in its table with this sentence beside it."""
-    return Finding(level="marked", what=what, remedy=remedy)
+def marked(problem: str, remedy: str) -> Finding:
+    """Return a finding that readers see beside the entry's row."""
+    return Finding(level="marked", problem=problem, remedy=remedy)
 
 
-def noted(what: str, remedy: str) -> Finding:
-    """Its author should know; the table itself says it to readers."""
-    return Finding(level="noted", what=what, remedy=remedy)
+def noted(problem: str, remedy: str) -> Finding:
+    """Return a finding for the author only, as the table itself shows it to readers."""
+    return Finding(level="noted", problem=problem, remedy=remedy)

@@ -1,7 +1,7 @@
-"""Every mean and every interval of a result, made again from its per-video values by the project's bootstrap.
+"""Recompute every mean and interval of a result from its per-video values with the project's bootstrap.
 
-The bootstrap draws videos by their place, so values that stand in another order than their keys give other
-intervals: a result that was joined by position is found as one whose mean was edited is.
+The bootstrap draws videos by index, so values that are not in the order of their keys give other intervals:
+this finds results joined by position as well as edited means.
 """
 
 from collections.abc import Iterator
@@ -10,50 +10,51 @@ import numpy as np
 
 from benchmark.results.bootstrap import FEWEST_VIDEOS, bootstrap_interval
 from benchmark.results.estimates import Estimate
-from benchmark.results.recall_schema import measured_in
-from benchmark.results.result_file import Curve, MetricResult, Result
+from benchmark.results.recall_schema import iterate_measured
+from benchmark.results.result_file import Curve, Result
 from leaderboard.checks.findings import Finding, refused
 
 TOLERANCE = 2e-5
-"""Of the interval's width. Rounding to float32 makes 2e-6; another order of 64 videos 5e-4 and more."""
+"""Relative to the interval's width. Rounding to float32 costs 2e-6, reordering 64 videos at least 5e-4."""
 _FLOAT32 = 1e-6
-"""Of the greatest value: what rounding alone may change where an interval has hardly any width."""
+"""Relative to the largest value: the error of rounding alone, for intervals of almost no width."""
 
-_AGAIN = "submit the result file as benchmark.run wrote it"
+_REMEDY = "submit the result file as benchmark.run wrote it"
 
 
 def check_reproduction(result: Result) -> Iterator[Finding]:
-    """What in the result does not follow from its videos."""
+    """Yield a refusal for each number that does not follow from the per-video values."""
     keys = result.data.keys
     if list(keys) != sorted(keys):
-        yield refused("data.keys are not in order", _AGAIN)
+        yield refused("data.keys are not sorted", _REMEDY)
     for name, metric in result.metrics.items():
         yield from _check_curve(f"metrics.{name}.curve", metric.curve)
         if metric.videos is None:
             continue
         if set(metric.videos) != set(metric.windows):
-            yield refused(f"metrics.{name}.videos lack a window", _AGAIN)
+            yield refused(f"metrics.{name}.videos lacks a window", _REMEDY)
             continue
         for window, values in metric.videos.items():
-            place = f"metrics.{name}.windows.{window}"
-            yield from _check_estimate(place, metric.windows[window], np.array(values))
-        yield from _check_bands(name, metric, len(keys))
+            path = f"metrics.{name}.windows.{window}"
+            yield from _check_estimate(path, metric.windows[window], np.array(values))
+        if len(keys) >= FEWEST_VIDEOS and metric.curve.low is None:
+            yield refused(f"metrics.{name}.curve has no band", _REMEDY)
     for part in ("recall", "steering", "consistency"):
-        for place, found in measured_in(part, getattr(result, part)):
-            if found.estimate is not None:
-                yield from _check_estimate(place, found.estimate, np.array(found.videos, np.float64))
+        for path, scores in iterate_measured(part, getattr(result, part)):
+            if scores.estimate is not None:
+                yield from _check_estimate(path, scores.estimate, np.array(scores.videos, np.float64))
 
 
-def _check_estimate(place: str, given: Estimate, values: np.ndarray) -> Iterator[Finding]:
-    """The mean and the interval, against those of the values."""
+def _check_estimate(path: str, given: Estimate, values: np.ndarray) -> Iterator[Finding]:
+    """Check a mean and its interval against those of the values."""
     values = values[~np.isnan(values)]
     slack = _FLOAT32 * float(np.abs(values).max())
     if len(values) < FEWEST_VIDEOS:
         if given.interval is not None:
-            yield refused(f"{place} has an interval of one video", _AGAIN)
+            yield refused(f"{path} has an interval from only one video", _REMEDY)
         return
     if given.interval is None:
-        yield refused(f"{place} has no interval, and its {len(values)} videos give one", _AGAIN)
+        yield refused(f"{path} has no interval although it has {len(values)} videos", _REMEDY)
         return
     low, high = bootstrap_interval(values)
     slack += TOLERANCE * float(high - low)
@@ -62,28 +63,21 @@ def _check_estimate(place: str, given: Estimate, values: np.ndarray) -> Iterator
         ("low", given.interval[0], low),
         ("high", given.interval[1], high),
     )
-    for part, found, expected in parts:
-        if abs(found - float(expected)) > slack:
+    for part, actual, expected in parts:
+        if abs(actual - float(expected)) > slack:
             yield refused(
-                f"{place}.{part} is {found:.8g}, and the values of its videos, in the order of their keys, "
+                f"{path}.{part} is {actual:.8g}, but the values of its videos, in the order of their keys, "
                 f"give {float(expected):.8g}",
-                _AGAIN,
+                _REMEDY,
             )
 
 
-def _check_curve(place: str, curve: Curve) -> Iterator[Finding]:
-    """A curve's mean lies within its band."""
+def _check_curve(path: str, curve: Curve) -> Iterator[Finding]:
     if (curve.low is None) != (curve.high is None):
-        yield refused(f"{place} has half a band", _AGAIN)
+        yield refused(f"{path} has only half a band", _REMEDY)
     if curve.low is None or curve.high is None:
         return
     mean, low, high = map(np.array, (curve.mean, curve.low, curve.high))
     slack = _FLOAT32 * float(np.abs(mean).max())
     if not len(mean) == len(low) == len(high) or np.any(low > mean + slack) or np.any(high < mean - slack):
-        yield refused(f"{place}: the mean leaves its band", _AGAIN)
-
-
-def _check_bands(name: str, metric: MetricResult, num_videos: int) -> Iterator[Finding]:
-    """Where there are intervals there is a band of the curve."""
-    if num_videos >= FEWEST_VIDEOS and metric.curve.low is None:
-        yield refused(f"metrics.{name}.curve has no band", _AGAIN)
+        yield refused(f"{path}: the mean is outside its band", _REMEDY)

@@ -1,4 +1,4 @@
-"""Whether a result answers the question of its table: a known protocol on the whole of a known test set."""
+"""Check that a result uses a known protocol on all videos of a known test set."""
 
 from collections.abc import Iterator
 
@@ -8,39 +8,40 @@ from leaderboard.checks.findings import Finding, noted, refused
 from loopcraft.test_sets.known import TestSet, find_test_set
 
 
-def canonical(result: Result) -> TestSet | None:
-    """The canonical test set that the result is of, if it is of one and by the protocol of it."""
-    found = find_test_set(result.data.fingerprint)
-    return found if found is not None and found.protocol_id == result.protocol.id else None
+def canonical_test_set(result: Result) -> TestSet | None:
+    """Return the canonical test set of a result, or None if its data or protocol are not those of one."""
+    test_set = find_test_set(result.data.fingerprint)
+    return test_set if test_set is not None and test_set.protocol_id == result.protocol.id else None
 
 
 def check_test_set(result: Result) -> Iterator[Finding]:
-    """Protocol, data and videos."""
+    """Yield problems with a result's protocol, data and videos."""
     known = PROTOCOLS.get(result.protocol.id)
     if known is None or known.hash != result.protocol_hash:
         yield refused(
-            f"protocol {result.protocol.id} {result.protocol_hash[:12]} is none of this version's",
-            f"score by one of {', '.join(PROTOCOLS)}",
+            f"protocol {result.protocol.id} {result.protocol_hash[:12]} is not one of this version",
+            f"score with one of {', '.join(PROTOCOLS)}",
         )
     for key, reason in list(result.failed.items())[:1]:
         yield refused(
-            f"{len(result.failed)} videos failed, {key} first ({reason[:80]})",
-            "a row holds all videos: run again with --retry-failed",
+            f"{len(result.failed)} videos failed, the first being {key} ({reason[:80]})",
+            "a row needs all videos: run again with --retry-failed",
         )
-    found = canonical(result)
-    if found is None:
+    test_set = canonical_test_set(result)
+    if test_set is None:
         yield noted(
-            f"data {result.data.fingerprint[:12]} are no canonical test set of {result.protocol.id}",
-            "the row stands in a table of its own; loopcraft.generate --preset makes a canonical one",
+            f"data {result.data.fingerprint[:12]} is not a canonical test set of {result.protocol.id}",
+            "the row gets its own table; loopcraft.generate --preset makes a canonical test set",
         )
         return
-    if len(result.data.keys) != found.num_episodes:
+    if len(result.data.keys) != test_set.num_episodes:
         yield refused(
-            f"{len(result.data.keys)} of the {found.num_episodes} videos of {found.name} were scored",
+            f"{len(result.data.keys)} of the {test_set.num_episodes} videos of {test_set.name} were scored",
             "leave --max-videos out",
         )
-    if result.data.frame_shape != (3, found.resolution, found.resolution):
+    side = test_set.resolution
+    if result.data.frame_shape != (3, side, side):
         yield refused(
-            f"frames of {found.name} are {found.resolution} pixels square, not {result.data.frame_shape[1:]}",
-            "score on the set as it is",
+            f"frames of {test_set.name} are {side} x {side} pixels, not {result.data.frame_shape[1:]}",
+            "score on the unchanged test set",
         )

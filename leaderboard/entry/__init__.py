@@ -1,1 +1,1 @@
-"""An entry: the folder of a result, its model card and a few short videos, not trusted."""
+"""Entries: untrusted folders with a result, its model card and a few short videos."""

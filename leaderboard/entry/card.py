@@ -1,6 +1,6 @@
-"""The model card: who made the model, from what, and how its row is made again. JSON, checked field by field.
+"""The model card: a JSON file on who made a model, from what, and how to reproduce its row.
 
-Every text is shown as text, links are http(s), and nothing of a card is ever executed.
+Every field is checked. Text is shown as plain text, links are http(s) only, and nothing is executed.
 """
 
 import dataclasses
@@ -25,50 +25,49 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a reader wants to know of a model beside its scores; None where there is nothing to say."""
+    """Facts about a model beside its scores; None if unknown."""
 
     format: Literal["loopcraft-card"] = "loopcraft-card"
     version: Literal[1] = 1
     name: str
-    """As in the table."""
+    """Name shown in the table."""
     model_version: str
-    """Which of the models of that name."""
+    """Distinguishes models of the same name."""
     authors: tuple[str, ...]
     date: str
-    """Of the model, like 2026-11-26."""
+    """Date of the model, like 2026-11-26."""
     licence: str
-    """Of the weights, like MIT; "not released" where there are none to have."""
+    """Licence of the weights, like MIT, or "not released"."""
     description: str
-    """A sentence or two."""
+    """One or two sentences."""
     training_data: str
     conditioning: str
-    """What the model is told of the future, like "actions"."""
+    """What the model is given about future frames, like "actions"."""
     parameters: int | None
-    """Numbers that training sets, of all networks that run."""
+    """Number of trainable parameters of all networks that run."""
     tokens_per_step: int | None
     """Tokens that one call of the network reads and writes."""
     links: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Addresses by what is there: paper, code, weights."""
+    """URLs by label, such as paper, code and weights."""
     reproduce: tuple[str, ...] = ()
-    """Commands that make the row again."""
+    """Commands that reproduce the row."""
     contact: str | None = None
 
 
 def read_card(path: Path) -> Card:
-    """The card in a file; raises `UserError` with the first wrong field and what is expected there."""
+    """Read a card; raise `UserError` with the first wrong field and what is expected there."""
     if path.stat().st_size > limits.MOST_CARD_BYTES:
-        raise UserError(f"{path}: has more than {limits.MOST_CARD_BYTES} bytes; shorten it")
+        raise UserError(f"{path}: is larger than {limits.MOST_CARD_BYTES} bytes; shorten it")
     document = parse_json(content_of(path), path, "a model card is JSON: docs/leaderboard.md shows one")
     try:
         return decode_card(document)
     except SchemaError as error:
-        raise UserError(
-            f"{path}: not a model card: {error}; docs/leaderboard.md explains each field"
-        ) from error
+        message = f"{path}: not a model card: {error}; docs/leaderboard.md explains each field"
+        raise UserError(message) from error
 
 
 def decode_card(document: Any) -> Card:
-    """The card of a JSON value; raises `SchemaError`."""
+    """Decode a card from a JSON value; raise `SchemaError` with the first problem."""
     card = decode(Card, document)
     for problem in _problems(card):
         raise SchemaError(problem)
@@ -82,13 +81,13 @@ def _problems(card: Card) -> Iterator[str]:
         yield from _text_problems(name, getattr(card, name), limits.LONGEST_TEXT)
     for name in ("authors", "reproduce", "links"):
         if len(getattr(card, name)) > limits.MOST_ITEMS:
-            yield f"{name}: more than {limits.MOST_ITEMS} of them"
+            yield f"{name}: has more than {limits.MOST_ITEMS} items"
     if not card.authors:
-        yield "authors: name at least one"
-    for place, author in enumerate(card.authors):
-        yield from _text_problems(f"authors[{place}]", author, limits.LONGEST_LINE)
-    for place, command in enumerate(card.reproduce):
-        yield from _text_problems(f"reproduce[{place}]", command, limits.LONGEST_TEXT)
+        yield "authors: expected at least one"
+    for index, author in enumerate(card.authors):
+        yield from _text_problems(f"authors[{index}]", author, limits.LONGEST_LINE)
+    for index, command in enumerate(card.reproduce):
+        yield from _text_problems(f"reproduce[{index}]", command, limits.LONGEST_TEXT)
     for label, address in card.links.items():
         yield from _text_problems("links", label, limits.LONGEST_LINE)
         if not is_web_address(address):
@@ -98,7 +97,7 @@ def _problems(card: Card) -> Iterator[str]:
     for name in ("parameters", "tokens_per_step"):
         count = getattr(card, name)
         if count is not None and not 1 <= count <= 10**15:
-            yield f"{name}: expected a count above zero, or null where it is unknown, found {count}"
+            yield f"{name}: expected a positive count, or null if unknown, found {count}"
     if not _is_date(card.date):
         yield f"date: expected a day like 2026-11-26, found {card.date[:60]!r}"
 
@@ -109,11 +108,11 @@ def _text_problems(field: str, text: str, longest: int) -> Iterator[str]:
     if len(text) > longest:
         yield f"{field}: has {len(text)} characters, more than {longest}"
     if not all(char.isprintable() for char in text):
-        yield f"{field}: holds line breaks or signs that cannot be printed"
+        yield f"{field}: has line breaks or unprintable characters"
 
 
 def is_web_address(text: str) -> bool:
-    """Whether a link may lead there: http or https, a host, and no trick in between."""
+    """Return whether `text` is a safe link: http(s), a host, no user name and no unusual characters."""
     if len(text) > limits.LONGEST_LINK or not re.fullmatch(r"[!-~]+", text) or re.search(r"[\"'<>\\`]", text):
         return False
     try:

@@ -1,7 +1,7 @@
 """Entries on disk: ROOT/PROTOCOL/DATA/NAME/ with result.json, card.json and videos/KEY.mp4.
 
-DATA is the world of a canonical test set, or `other-` and the beginning of the data's fingerprint. Whatever
-else lies in an entry's folder is refused: hidden files, links, strange names, files that are too large.
+DATA is the world of a canonical test set, or `other-` and the start of the data's fingerprint. An entry with
+anything else in its folder is refused: hidden files, links, strange names, oversized files.
 """
 
 import re
@@ -23,117 +23,120 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One row: `id` is PROTOCOL/DATA/NAME; `videos` are the generated frames of some videos by their key."""
+    """One row: `id` is PROTOCOL/DATA/NAME, `videos` are some of the generated videos by key."""
 
     id: str
     result: Result
     card: Card | None
-    """None in a preview of a run that nobody has submitted yet."""
+    """None in the preview of a run that is not submitted yet."""
     videos: Mapping[str, Path]
     files: Mapping[str, Path]
-    """Everything that the site offers for download, by its path in the entry."""
+    """Files that the site offers for download, by their path in the entry."""
 
     @property
     def name(self) -> str:
         """The last part of the id."""
         return self.id.rpartition("/")[2]
 
+    @property
+    def table(self) -> str:
+        """PROTOCOL/DATA, the id without the name."""
+        return self.id.rpartition("/")[0]
 
-def place_of(result: Result, name: str) -> str:
-    """The id of an entry with this result; raises `UserError` where `name` is none for a folder."""
+
+def make_entry_id(result: Result, name: str) -> str:
+    """Return the id PROTOCOL/DATA/NAME of an entry; raise `UserError` if `name` is not allowed."""
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"--name {name[:80]!r}: is no name for an entry; choose up to 64 of a-z, 0-9, '-', '_' and '.'"
+            f"--name {name[:80]!r}: not allowed; use up to 64 of a-z, 0-9, '-', '_' and '.', "
+            "starting with a letter or digit"
         )
-    found = find_test_set(result.data.fingerprint)
-    is_canonical = found is not None and found.protocol_id == result.protocol.id
-    data = found.world if found is not None and is_canonical else f"other-{result.data.fingerprint[:12]}"
-    return f"{result.protocol.id}/{data}/{name}"
+    test_set = find_test_set(result.data.fingerprint)
+    if test_set is not None and test_set.protocol_id == result.protocol.id:
+        return f"{result.protocol.id}/{test_set.world}/{name}"
+    return f"{result.protocol.id}/other-{result.data.fingerprint[:12]}/{name}"
 
 
 def plain_name(text: str) -> str:
-    """A name for an entry's folder out of a model's."""
+    """Make a name that is allowed for an entry from a model's name."""
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:64] or "model"
 
 
 def video_name(key: str) -> str:
-    """The file of a video in an entry: keys have slashes."""
+    """Return the file name of a video in an entry; slashes in the key become hyphens."""
     return f"{key.replace('/', '-')}.mp4"
 
 
 def entry_folders(root: Path) -> list[Path]:
-    """The folders of all entries below `root`, sorted; raises `UserError` for what is no entry's place."""
+    """Return all entry folders below `root`, sorted; raise `UserError` if it is not a folder or has links."""
     require_folder(root, COPY)
     if not root.is_dir():
-        raise UserError(f"{root}: is no folder of entries; leave --entries out for those of the project")
+        raise UserError(f"{root}: not a folder; leave --entries out for the project's own entries")
     return [folder for protocol in _folders(root) for data in _folders(protocol) for folder in _folders(data)]
 
 
 def _folders(parent: Path) -> Iterator[Path]:
     for path in sorted(parent.iterdir()):
         if path.is_symlink():
-            raise UserError(f"{path}: is a link; an entry holds only files of its own")
+            raise UserError(f"{path}: is a link; replace it with the file itself")
         if path.is_dir() and not path.name.startswith("."):
             yield path
 
 
 def read_entries(root: Path) -> list[Entry]:
-    """All entries below `root`, sorted by id."""
+    """Read all entries below `root`, sorted by id."""
     return [read_entry(folder) for folder in entry_folders(root)]
 
 
 def read_entry(folder: Path) -> Entry:
-    """The entry in `folder`, whose last three parts are its id; raises `UserError` with what is wrong."""
-    files = _listed(folder)
-    for name, most in ((RESULT, limits.MOST_RESULT_BYTES), (CARD, limits.MOST_CARD_BYTES)):
+    """Read the entry in `folder`, whose last three parts are its id; raise `UserError` if it is invalid."""
+    files = _list_files(folder)
+    for name, limit in ((RESULT, limits.MOST_RESULT_BYTES), (CARD, limits.MOST_CARD_BYTES)):
         if name not in files:
-            raise UserError(f"{folder}: has no {name}; make entries with python -m leaderboard.submit")
-        if files[name].stat().st_size > most:
-            raise UserError(f"{folder / name}: has more than {most} bytes")
+            raise UserError(f"{folder}: has no {name}; create entries with python -m leaderboard.submit")
+        if files[name].stat().st_size > limit:
+            raise UserError(f"{folder / name}: is larger than {limit} bytes")
     result = read_result(files[RESULT])
-    expected, found = place_of(result, folder.name), "/".join(folder.parts[-3:])
-    if folder.resolve().parts[-3:] != tuple(expected.split("/")):
-        raise UserError(f"{folder}: lies at {found}, and its result belongs at {expected}; move it there")
-    return Entry(
-        id=expected, result=result, card=read_card(files[CARD]), videos=_videos(files, result), files=files
-    )
+    entry_id = make_entry_id(result, folder.name)
+    if folder.resolve().parts[-3:] != tuple(entry_id.split("/")):
+        raise UserError(f"{folder}: its result belongs at {entry_id}; move the folder there")
+    card, videos = read_card(files[CARD]), _videos(files, result)
+    return Entry(id=entry_id, result=result, card=card, videos=videos, files=files)
 
 
-def _listed(folder: Path) -> dict[str, Path]:
-    """All files of an entry by their path in it; raises `UserError` for anything that may not be there."""
+def _list_files(folder: Path) -> dict[str, Path]:
+    """Return all files of an entry by their path in it; raise `UserError` for any that is not allowed."""
     files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
-            raise UserError(f"{path}: is a link; an entry holds only files of its own")
+            raise UserError(f"{path}: is a link; replace it with the file itself")
         if path.is_dir() and name == VIDEOS:
             continue
         if not path.is_file() or not _is_expected(name):
             if path.is_file() and is_passing(path):
                 continue
-            raise UserError(
-                f"{path}: does not belong in an entry ({RESULT}, {CARD}, {VIDEOS}/KEY.mp4); remove it"
-            )
+            allowed = f"{RESULT}, {CARD}, {VIDEOS}/KEY.mp4"
+            raise UserError(f"{path}: does not belong in an entry ({allowed}); remove it")
         files[name] = path
     return files
 
 
 def _is_expected(name: str) -> bool:
-    return (
-        name in (RESULT, CARD)
-        or re.fullmatch(rf"{VIDEOS}/[A-Za-z0-9_][A-Za-z0-9_.-]*\.mp4", name) is not None
-    )
+    return name in (RESULT, CARD) or bool(re.fullmatch(rf"{VIDEOS}/[A-Za-z0-9_][A-Za-z0-9_.-]*\.mp4", name))
 
 
 def _videos(files: Mapping[str, Path], result: Result) -> dict[str, Path]:
-    """The videos by key; raises `UserError` where they are too many, too large or of no scored video."""
+    """Return the videos by key; raise `UserError` if they are too many, too large or not of scored videos."""
     keys = {f"{VIDEOS}/{video_name(key)}": key for key in result.data.keys}
     videos = {name: path for name, path in files.items() if name.startswith(VIDEOS)}
     if len(videos) > limits.MOST_VIDEOS:
-        raise UserError(f"{next(iter(videos.values())).parent}: holds more than {limits.MOST_VIDEOS} videos")
+        raise UserError(
+            f"{next(iter(videos.values())).parent}: has more than {limits.MOST_VIDEOS} videos; remove some"
+        )
     for name, path in videos.items():
         if name not in keys:
-            raise UserError(f"{path}: is called like no video of {RESULT}; remove it")
+            raise UserError(f"{path}: matches no video of {RESULT}; remove it")
         if path.stat().st_size > limits.MOST_VIDEO_BYTES:
-            raise UserError(f"{path}: has more than {limits.MOST_VIDEO_BYTES} bytes; encode it smaller")
+            raise UserError(f"{path}: is larger than {limits.MOST_VIDEO_BYTES} bytes; compress it more")
     return {keys[name]: path for name, path in videos.items()}

@@ -1,13 +1,14 @@
-"""How large an entry and its parts may be: limits that no honest entry meets."""
+"""Size limits of an entry and its parts, generous enough for any honest entry."""
 
 MOST_RESULT_BYTES = 8_000_000
-"""1000 videos with a dozen metrics take two."""
+"""1000 videos with a dozen metrics take 2 MB."""
 MOST_CARD_BYTES = 20_000
 MOST_VIDEO_BYTES = 150_000
 MOST_VIDEOS = 4
 LONGEST_LINE = 200
-"""Characters of a card's short texts: names, commands, licences."""
+"""Characters in a card's short texts, such as names and licences."""
 LONGEST_TEXT = 2_000
+"""Characters in a card's longer texts: description, training data, commands."""
 LONGEST_LINK = 500
 MOST_ITEMS = 40
-"""Authors, links and commands of a card."""
+"""Largest number of authors, links or commands in a card."""

@@ -1,4 +1,4 @@
-"""The folders that come with the project: its entries, and the scenes of its canonical test sets."""
+"""Folders shipped with the project: its entries and the scenes of its canonical test sets."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ TRUTH = Path(__file__).resolve().parent.parent / "truth"
 
 
 def scene_folders(truth: Path, table: str) -> dict[str, Path]:
-    """The scenes of the table PROTOCOL/DATA by their folders' names, sorted."""
+    """Return the scene folders of a table PROTOCOL/DATA by name, sorted."""
     folder = truth / table
     if not folder.is_dir():
         return {}

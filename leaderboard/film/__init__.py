@@ -1,1 +1,1 @@
-"""What the site's player shows: clips of runs, and of a test set the truth, its recall masks and maps."""
+"""Content of the site's player: clips of runs, and a test set's true frames, recall masks and maps."""

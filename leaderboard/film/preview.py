@@ -1,11 +1,11 @@
-"""Runs as rows before they are submitted: no card, and their videos and scenes made on the spot."""
+"""Previews of runs that are not submitted: entries without a card, with videos and scenes made on the fly."""
 
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.results.result_file import read_result
-from leaderboard.entry.folder import RESULT, VIDEOS, Entry, place_of, plain_name, video_name
+from leaderboard.entry.folder import RESULT, VIDEOS, Entry, make_entry_id, plain_name, video_name
 from leaderboard.film.clips import kept_videos, write_run_clips
 from leaderboard.film.scene import scene_name, write_scene
 from loopcraft.core.errors import UserError
@@ -16,14 +16,14 @@ MOST_VIDEOS = 2
 
 
 def preview_entries(runs: Sequence[Path], work: Path, taken: set[str]) -> list[Entry]:
-    """An entry for each run, under a name that no other has."""
+    """Make an entry for each run, with an id that is not in `taken`, which is extended."""
     entries = []
     for run in runs:
         require_folder(run, COPY)
         path = run / RESULT if run.is_dir() else run
         result = read_result(path)
         name, number = plain_name(result.model.name), 1
-        while (entry_id := place_of(result, name)) in taken:
+        while (entry_id := make_entry_id(result, name)) in taken:
             number += 1
             name = f"{plain_name(result.model.name)[:60]}-{number}"
         taken.add(entry_id)
@@ -38,21 +38,21 @@ def preview_entries(runs: Sequence[Path], work: Path, taken: set[str]) -> list[E
 
 
 def preview_scenes(previews: Sequence[Entry], data: Path, work: Path) -> dict[str, dict[str, Path]]:
-    """The scenes of the videos that the previews hold, from their data set.
+    """Make the scenes of the previews' videos; return their folders by table, then name.
 
-    Raises `UserError` for another data set.
+    Raises `UserError` if `data` is not the previews' data set.
     """
     dataset = open_dataset(data)
     scenes: dict[str, dict[str, Path]] = {}
     for entry in previews:
         if entry.result.data.fingerprint != dataset.fingerprint:
             raise UserError(
-                f"--data {as_given(data)}: not the data set of {entry.id}; give that one, or leave it out"
+                f"--data {as_given(data)}: not the data set of {entry.id}; give that one or leave --data out"
             )
-        place, protocol = entry.id.rpartition("/")[0], entry.result.protocol
+        protocol = entry.result.protocol
         for key in entry.videos:
-            folder = work / place / scene_name(key)
+            folder = work / entry.table / scene_name(key)
             if not folder.exists():
                 write_scene(folder, dataset, key, protocol.context, protocol.num_frames)
-            scenes.setdefault(place, {})[scene_name(key)] = folder
+            scenes.setdefault(entry.table, {})[scene_name(key)] = folder
     return scenes

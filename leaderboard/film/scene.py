@@ -1,9 +1,9 @@
-"""A scene: all that the player shows of one test video beside the models, as four small files.
+"""Scenes: what the player shows of one test video beside the models, as up to four small files.
 
 truth.mp4     the true frames, context and horizon
-memory.mp4    what returned, in colour on black; there where the data set has recall masks
+memory.mp4    the returned pixels, coloured on black, if the data set has recall masks
 walk.json     context length, positions, headings and returns, frame by frame
-map.webp      the ground from above; there where the world can show it
+map.webp      the ground from above, if the world can draw it
 """
 
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ from loopcraft.walks.revisits import find_revisits
 TRUTH, MEMORY, WALK, MAP = "truth.mp4", "memory.mp4", "walk.json", "map.webp"
 FILES = (TRUTH, MEMORY, WALK, MAP)
 MOST_BYTES = 90_000
-"""Of a clip."""
+"""Largest size of a clip."""
 RETURNED = (255, 45, 130)
-"""The colour of pixels whose surface the context showed and that have been out of sight."""
+"""Colour of pixels whose surface the context showed and that were out of sight in between."""
 MARGIN_BLOCKS = 4.0
 MAP_PIXELS = 256
 
 
 def scene_name(key: str) -> str:
-    """The folder of a scene."""
+    """Return the folder name of a scene."""
     return key.replace("/", "-")
 
 
@@ -49,29 +49,29 @@ def write_scene(folder: Path, dataset: LoopcraftDataset, key: str, num_context: 
         picture, extent = ground
         with whole_file(folder / MAP) as temporary:
             picture.save(temporary, format="WEBP", quality=60, method=6)
-    write_json(folder / WALK, walk_of(poses, num_context, None if ground is None else extent))
+    write_json(folder / WALK, describe_walk(poses, num_context, None if ground is None else extent))
 
 
 def returned_pixels(masks: Masks, num_frames: int, height: int, width: int) -> list[np.ndarray]:
-    """The mask of what returned as frames: coloured where it did, black elsewhere."""
+    """Return the mask of returned pixels as frames: coloured where a pixel returned, black elsewhere."""
     returned = spread(masks["age"][:num_frames] > 0, height, width, "the scene")
     return list(np.where(returned[..., None], np.array(RETURNED, np.uint8), np.uint8(0)))
 
 
-def walk_of(
+def describe_walk(
     poses: Float[np.ndarray, "T 5"], num_context: int, extent: Mapping[str, float] | None
 ) -> dict[str, Any]:
-    """Positions in blocks, headings in degrees, and the frames at which a return begins."""
-    back = np.zeros(len(poses), bool)
-    back[num_context:] = find_revisits(poses, num_context)
-    begins = np.flatnonzero(back & ~np.roll(back, 1))
+    """Return positions in blocks, headings in degrees, and the frames at which returns begin."""
+    is_back = np.zeros(len(poses), bool)
+    is_back[num_context:] = find_revisits(poses, num_context)
+    returns = np.flatnonzero(is_back & ~np.roll(is_back, 1))
     return {
         "context": num_context,
         "x": [round(float(x), 2) for x in poses[:, 0]],
         "z": [round(float(z), 2) for z in poses[:, 2]],
         "yaw_deg": [round(float(yaw) % 360.0, 1) for yaw in poses[:, 3]],
-        "is_back": [int(flag) for flag in back],
-        "returns": [int(frame) for frame in begins],
+        "is_back": [int(flag) for flag in is_back],
+        "returns": [int(frame) for frame in returns],
         "map": None if extent is None else dict(extent),
     }
 
@@ -79,7 +79,7 @@ def walk_of(
 def ground_map(
     dataset: LoopcraftDataset, key: str, poses: Float[np.ndarray, "T 5"]
 ) -> tuple[Image.Image, dict[str, float]] | None:
-    """The ground that a walk crossed and where its picture lies in blocks; None where nobody can show it."""
+    """Return a map of the ground of a walk and its extent in blocks, or None if the world cannot draw it."""
     ground = ground_of(dataset, key, poses, MARGIN_BLOCKS)
     if ground is None:
         return None
@@ -89,17 +89,9 @@ def ground_map(
     left, top = center - reach / 2 - MARGIN_BLOCKS
     side = reach + 2 * MARGIN_BLOCKS
     scale = ground.blocks_per_pixel
-    box = tuple(
-        (edge - origin) / scale
-        for edge, origin in (
-            (left, ground.west),
-            (top, ground.north),
-            (left + side, ground.west),
-            (top + side, ground.north),
-        )
-    )
-    picture = image.transform(
-        (MAP_PIXELS, MAP_PIXELS), Image.Transform.EXTENT, box, resample=Image.Resampling.NEAREST
-    )
+    x, y = (left - ground.west) / scale, (top - ground.north) / scale
+    right, bottom = (left + side - ground.west) / scale, (top + side - ground.north) / scale
+    size, box = (MAP_PIXELS, MAP_PIXELS), (x, y, right, bottom)
+    picture = image.transform(size, Image.Transform.EXTENT, box, resample=Image.Resampling.NEAREST)
     extent = {"left": round(float(left), 2), "top": round(float(top), 2), "side": round(side, 2)}
     return picture.convert("RGB"), extent

@@ -1,1 +1,1 @@
-"""Entries proposed to a repository at the Hub, and the site as a static Space there."""
+"""Proposing entries to a Hub repository and publishing the site as a static Space."""

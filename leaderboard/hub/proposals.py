@@ -1,4 +1,4 @@
-"""An entry as a pull request at the Hub: whoever keeps the entries repository looks at it and merges it."""
+"""Propose an entry as a pull request on the Hub, for the maintainers of the entries repository to merge."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from loopcraft.hub.errors import DATASET, plain_errors, require_name
 
 
 def propose(repository: str, folder: Path, entry_id: str) -> str:
-    """Open a pull request that adds the files of `folder` as `entry_id`; return a line with its address.
+    """Open a pull request that adds the files of `folder` as `entry_id`; return a message with its URL.
 
-    Raises `UserError` without a token.
+    Raises `UserError` if there is no Hugging Face token.
     """
     require_name(repository)
     if get_token() is None:

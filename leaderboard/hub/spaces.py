@@ -1,4 +1,4 @@
-"""The site as a static Space: a repository at the Hub that is served as it lies there."""
+"""Publish the site as a static Space, a Hub repository whose files are served as they are."""
 
 from pathlib import Path
 
@@ -18,16 +18,16 @@ app_file: index.html
 pinned: false
 ---
 
-Long-range memory in video world models. Made by `python -m leaderboard.build`, put here by
-`python -m leaderboard.publish`; change entries and build again rather than edit it.
+Long-range memory in video world models. Made by `python -m leaderboard.build`, published by
+`python -m leaderboard.publish`. To change it, change the entries and build it again.
 """
 
 
 def read_site(site: Path) -> dict[str, Path]:
-    """The files of a finished site by address; raises `UserError` where it is none or lacks one."""
+    """Return the files of a built site by address; raise `UserError` if it is not a site or incomplete."""
     listing = site / "site.json"
     if not listing.is_file():
-        raise UserError(f"{site}: holds no site; make it with python -m leaderboard.build --out {site}")
+        raise UserError(f"{site}: not a site; create it with python -m leaderboard.build --out {site}")
     addresses = [*read_json(listing)["files"], "site.json"]
     for address in addresses:
         if not (site / address).is_file():
@@ -35,23 +35,16 @@ def read_site(site: Path) -> dict[str, Path]:
     return {address: site / address for address in addresses}
 
 
-def is_ours(path: str) -> bool:
-    """Whether the site has such a file, or the Hub itself made it."""
+def is_site_file(path: str) -> bool:
+    """Return whether `path` can be a file of the site or one that the Hub creates in a Space."""
     folders = ("assets/", "data/", "downloads/", "files/", "models/")
-    pages = (
-        "index.html",
-        "compare.html",
-        "submit.html",
-        "site.json",
-        "README.md",
-        ".gitattributes",
-        "style.css",
-    )
-    return path in pages or path.startswith(folders)
+    pages = ("index.html", "compare.html", "submit.html", "site.json", "README.md")
+    created_by_hub = (".gitattributes", "style.css")
+    return path in (*pages, *created_by_hub) or path.startswith(folders)
 
 
-def put_site(repository: str, files: dict[str, Path]) -> str:
-    """Send in one commit, which is returned, what the Space lacks or has otherwise."""
+def upload_site(repository: str, files: dict[str, Path]) -> str:
+    """Upload files that are new or differ in one commit; return its id."""
     listing = hub.list_files(repository, repo_type=SPACE)
-    wanted: dict[str, bytes | Path] = {**files, "README.md": README.encode()}
-    return hub.put(repository, wanted, f"Site of {len(files)} files", listing, SPACE)
+    content: dict[str, bytes | Path] = {**files, "README.md": README.encode()}
+    return hub.put(repository, content, f"Site of {len(files)} files", listing, SPACE)

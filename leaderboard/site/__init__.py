@@ -1,1 +1,1 @@
-"""The static site: a pure function of entries and scenes, which asks nothing of any server."""
+"""The static site: a pure function of entries and scenes that needs no server."""

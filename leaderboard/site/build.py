@@ -1,9 +1,9 @@
-"""All files of the site from entries and scenes: no clock, no network, nothing random."""
+"""Build all files of the site from entries and scenes, without clock, network or randomness."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from leaderboard.checks.entries import check_entry, shares_table
+from leaderboard.checks.entries import check_entry
 from leaderboard.checks.findings import Finding, marked
 from leaderboard.entry.folder import Entry
 from leaderboard.film.scene import FILES
@@ -19,40 +19,37 @@ ASSETS = Path(__file__).with_name("assets")
 
 Content = bytes | Path
 Scenes = Mapping[str, Mapping[str, Path]]
-"""By PROTOCOL/DATA, the folders of scenes by name."""
+"""Scene folders by table (PROTOCOL/DATA), then name."""
 
 
 def check(entries: Sequence[Entry]) -> dict[str, list[Finding]]:
-    """The findings of all entries; raises `UserError` for the first that is refused.
+    """Return the findings on all entries by id; raise `UserError` for the first refusal.
 
-    A preview (a run without a card) is shown all the same, with what would refuse it beside it.
+    Refusals of a preview (a run without a card) are shown beside it as marks instead.
     """
-    found = {}
+    checked = {}
     for entry in entries:
-        findings = check_entry(entry, [other for other in entries if shares_table(entry, other)])
-        found[entry.id] = findings if entry.card is not None else list(map(as_mark, findings))
-        for finding in found[entry.id]:
+        findings = check_entry(entry, entries)
+        for index, finding in enumerate(findings):
+            if finding.level == "refused" and entry.card is not None:
+                raise UserError(f"{entry.id}: {finding.problem}; {finding.remedy}")
             if finding.level == "refused":
-                raise UserError(f"{entry.id}: {finding.what}; {finding.remedy}")
-    return found
-
-
-def as_mark(finding: Finding) -> Finding:
-    """What would refuse a preview, as a mark beside it."""
-    return marked(finding.what, finding.remedy) if finding.level == "refused" else finding
+                findings[index] = marked(finding.problem, finding.remedy)
+        checked[entry.id] = findings
+    return checked
 
 
 def site_files(
     entries: Sequence[Entry], scenes: Scenes, findings: Mapping[str, Sequence[Finding]]
 ) -> dict[str, Content]:
-    """Every file of the site by its address: bytes, or where to copy it from."""
+    """Return every file of the site by address, as bytes or as the path to copy it from."""
     tables = site_tables(entries)
     files: dict[str, Content] = {f"assets/{path.name}": path for path in sorted(ASSETS.iterdir())}
     files[chart_library.ADDRESS] = chart_library.library_path()
     files |= make_pages(tables, findings)
     files["data/tables.js"] = script("tables", [table_value(table, findings) for table in tables])
     for table in tables:
-        files |= _table_files(table, scenes.get(table.place, {}))
+        files |= _table_files(table, scenes.get(table.path, {}))
     return files
 
 
@@ -67,7 +64,7 @@ def _table_files(table: SiteTable, scenes: Mapping[str, Path]) -> dict[str, Cont
     for name, folder in scenes.items():
         for file in FILES:
             if (folder / file).is_file():
-                files[f"files/truth/{table.place}/{name}/{file}"] = folder / file
+                files[f"files/truth/{table.path}/{name}/{file}"] = folder / file
     for entry in table.entries:
         name = f"entries/{slug(entry.id)}"
         files[f"data/{name}.js"] = script(name, entry_value(entry))
@@ -76,9 +73,9 @@ def _table_files(table: SiteTable, scenes: Mapping[str, Path]) -> dict[str, Cont
 
 
 def write_site(files: Mapping[str, Content], out: Path) -> None:
-    """Write the site into `out`, which is new, empty or holds an earlier one; what that had more goes.
+    """Write the site into `out`, a new or empty folder or an earlier site, whose obsolete files are deleted.
 
-    Raises `UserError` for a folder with other files.
+    Raises `UserError` if the folder holds other files.
     """
     listing = out / "site.json"
     if not listing.exists() and out.exists() and not all(is_passing(path) for path in out.iterdir()):

@@ -1,4 +1,4 @@
-"""Plotly's own script, out of the installed Python package: copied into a site, never kept here."""
+"""Locate the script of the installed Plotly package; it is copied into sites, not kept in this project."""
 
 import re
 from functools import cache
@@ -9,7 +9,7 @@ _STYLE_GUARD = re.compile(r'getElementById\("([0-9a-f]{64})"\)\)\{var e=document
 
 
 def library_path() -> Path:
-    """Where the script lies."""
+    """Return the path of the script."""
     import plotly
 
     return Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -17,8 +17,8 @@ def library_path() -> Path:
 
 @cache
 def style_guards() -> tuple[str, ...]:
-    """Ids of elements at whose sight the script adds no style sheet of its own.
+    """Return the ids of elements whose presence keeps the script from adding its own style sheet.
 
-    It brings one for maps of the earth, which the site's content security policy would refuse.
+    That style sheet is for geographic maps; the site's content security policy would block it.
     """
     return tuple(sorted(set(_STYLE_GUARD.findall(library_path().read_text(encoding="utf-8")))))

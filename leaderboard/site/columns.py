@@ -1,21 +1,27 @@
-"""The columns of a table: recall gain and memory horizon first, then every headline metric by window."""
+"""Columns of a table: recall gain and memory horizon, every headline metric by window, and steering."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.results.estimates import Estimate, Measured, MetricCard
-from benchmark.results.recall import horizon_metric, memory_horizon, recall_gain, references_in, scores_of
+from benchmark.results.recall import (
+    find_references,
+    horizon_metric,
+    memory_horizon,
+    recall_gain,
+    recall_scores,
+)
 from leaderboard.entry.folder import Entry
 
 GAIN_METRICS = ("lpips", "psnr", "ssim")
-"""By which a recall gain may be a column; the first two that some row has."""
+"""Metrics for recall-gain columns, by preference: the first `MOST_GAINS` that some row has are used."""
 MOST_GAINS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One number of every row. Where it is the same in all windows, the window is called ""."""
+    """One number per row and window; the window is "" if the number does not depend on it."""
 
     id: str
     title: str
@@ -24,31 +30,27 @@ class Column:
     is_higher_better: bool
     hint: str
     values: Mapping[str, Mapping[str, Estimate]]
-    """Window, then entry id."""
+    """Estimates by window, then entry id."""
     videos: Mapping[str, Mapping[str, tuple[float | None, ...]]]
-    """The values of videos, likewise; empty where there are none."""
+    """Values per video by window, then entry id; empty if there are none."""
     texts: Mapping[str, str] = field(default_factory=dict)
-    """By entry id, what a cell says where that is not the mean."""
+    """Text to show instead of the mean, by entry id."""
     is_usual: bool = True
-    """Whether it is shown before a reader chooses columns."""
+    """Whether the column is shown by default."""
 
 
 def metric_columns(entries: Sequence[Entry]) -> list[Column]:
-    """A column for each way in which some row computed a headline metric, in order of first appearance."""
-    ways: dict[tuple[object, ...], list[Entry]] = {}
+    """Return a column per headline metric, version and set of weights, in order of first appearance."""
+    groups: dict[tuple[str, int, tuple[tuple[str, str], ...]], list[Entry]] = {}
     for entry in entries:
         for name, metric in entry.result.headline.items():
-            ways.setdefault((name, *_way(metric.card)), []).append(entry)
+            key = (name, metric.card.version, tuple(sorted(metric.card.weights.items())))
+            groups.setdefault(key, []).append(entry)
     columns: list[Column] = []
-    for way, having in ways.items():
-        name = str(way[0])
+    for (name, _, _), group in groups.items():
         variant = 1 + sum(column.id.partition("~")[0] == name for column in columns)
-        columns.append(_metric_column(name, variant, having))
+        columns.append(_metric_column(name, variant, group))
     return columns
-
-
-def _way(card: MetricCard) -> tuple[object, ...]:
-    return card.version, tuple(sorted(card.weights.items()))
 
 
 def _metric_column(name: str, variant: int, entries: Sequence[Entry]) -> Column:
@@ -62,56 +64,54 @@ def _metric_column(name: str, variant: int, entries: Sequence[Entry]) -> Column:
         decimals=card.decimals,
         is_higher_better=card.higher_is_better,
         hint=_hint(card),
-        values={window: {row: found.windows[window] for row, found in metrics.items()} for window in windows},
+        values={w: {row: metric.windows[w] for row, metric in metrics.items()} for w in windows},
         videos={
-            window: {row: found.videos[window] for row, found in metrics.items() if found.videos}
-            for window in windows
+            w: {row: metric.videos[w] for row, metric in metrics.items() if metric.videos} for w in windows
         },
     )
 
 
 def _hint(card: MetricCard) -> str:
-    """What a reader sees when pointing at the heading."""
     better = "higher is better" if card.higher_is_better else "lower is better"
     weights = "".join(f"; {name} {digest[:8]}" for name, digest in sorted(card.weights.items()))
     return f"{better}; version {card.version} of {card.name}{weights}"
 
 
 def recall_columns(entries: Sequence[Entry]) -> list[Column]:
-    """Recall gain by up to two metrics and the memory horizon, where rows have recall."""
-    shared = [name for name in GAIN_METRICS if any(scores_of(entry.result, name) for entry in entries)]
+    """Return the recall gains by up to `MOST_GAINS` metrics and the memory horizon, if rows have any."""
+    shared = [name for name in GAIN_METRICS if any(recall_scores(entry.result, name) for entry in entries)]
     gains = [_gain_column(name, entries) for name in shared[:MOST_GAINS]]
     return [*gains, *_horizon_columns(entries)]
 
 
 def _gain_column(name: str, entries: Sequence[Entry]) -> Column:
-    """By how much what returned is better than what was never shown, video by video."""
     gains = {entry.id: recall_gain(entry.result, name) for entry in entries}
-    having = {row: found for row, found in gains.items() if found is not None and found.estimate is not None}
-    card = next(found.card for entry in entries if (found := scores_of(entry.result, name)) is not None)
+    scores = (recall_scores(entry.result, name) for entry in entries)
+    card = next(score.card for score in scores if score is not None)
     return Column(
         id=f"recall-gain-{name}",
         title=f"Recall gain, {card.title}",
         unit=card.unit,
         decimals=card.decimals,
         is_higher_better=True,
-        hint=f"by how much {card.title} is better of what the context showed and came back into sight "
-        "than of what it never showed; higher is better",
-        **_measured(having),
+        hint=f"by how much {card.title} is better on surfaces that the context showed and that came back "
+        "into sight than on those it never showed; higher is better",
+        **_values_and_videos(gains),
     )
 
 
-def _measured(having: Mapping[str, Measured]) -> dict[str, Any]:
-    """The values and videos of a column whose numbers are the same in all windows."""
+def _values_and_videos(scores: Mapping[str, Measured | None]) -> dict[str, Any]:
+    """Return the values and videos of a column whose numbers do not depend on the window."""
+    available = {row: s for row, s in scores.items() if s is not None and s.estimate is not None}
     return {
-        "values": {"": {row: found.estimate for row, found in having.items()}},
-        "videos": {"": {row: found.videos for row, found in having.items()}},
+        "values": {"": {row: score.estimate for row, score in available.items()}},
+        "videos": {"": {row: score.videos for row, score in available.items()}},
     }
 
 
 def _horizon_columns(entries: Sequence[Entry]) -> Iterator[Column]:
-    """The memory horizon of every row beside the table's own floor and ceiling."""
-    references = references_in({entry.id: entry.result for entry in entries})
+    """Yield a column of memory horizons, measured against the table's own floor and ceiling."""
+    references = find_references({entry.id: entry.result for entry in entries})
     if references is None:
         return
     floor, ceiling = references
@@ -120,13 +120,14 @@ def _horizon_columns(entries: Sequence[Entry]) -> Iterator[Column]:
         metric = horizon_metric(entry.result, floor, ceiling)
         if entry.result.model.name in (floor.model.name, ceiling.model.name) or metric is None:
             continue
-        found = memory_horizon(entry.result, floor, ceiling, metric)
-        if found is not None:
-            interval = (
-                None if found.interval is None else (found.interval[0], found.interval[1] or found.frames)
-            )
-            values[entry.id] = Estimate(mean=found.frames, interval=interval)
-            texts[entry.id] = str(found)
+        horizon = memory_horizon(entry.result, floor, ceiling, metric)
+        if horizon is not None:
+            interval = None
+            if horizon.interval is not None:
+                low, high = horizon.interval
+                interval = (low, high or horizon.frames)
+            values[entry.id] = Estimate(mean=horizon.frames, interval=interval)
+            texts[entry.id] = str(horizon)
     if values:
         yield Column(
             id="memory-horizon",
@@ -134,7 +135,7 @@ def _horizon_columns(entries: Sequence[Entry]) -> Iterator[Column]:
             unit="frames",
             decimals=0,
             is_higher_better=True,
-            hint="the age in frames at which half of what can be remembered is gone; higher is better",
+            hint="the age in frames at which half of what can be remembered is forgotten; higher is better",
             values={"": values},
             videos={},
             texts=texts,
@@ -142,32 +143,26 @@ def _horizon_columns(entries: Sequence[Entry]) -> Iterator[Column]:
 
 
 STEERING = (
-    ("turns_followed", "Turns followed", "share of turning frames whose change of yaw is that of the action"),
-    ("on_course", "On course", "share of frames whose heading, summed up from the pictures, is the true one"),
+    ("turns_followed", "Turns followed", "share of turning frames whose yaw change matches the action"),
+    ("on_course", "On course", "share of frames whose heading, summed from estimated yaw changes, is right"),
 )
 
 
 def steering_columns(entries: Sequence[Entry]) -> list[Column]:
-    """Whether models go where their actions say, where rows have it; shown to those who ask."""
+    """Return the columns of how well models follow their actions, if rows have any; hidden by default."""
     columns = []
     for name, title, hint in STEERING:
-        found = {
-            entry.id: getattr(entry.result.steering, name)
-            for entry in entries
-            if entry.result.steering is not None
-        }
-        having = {row: one for row, one in found.items() if one.estimate is not None}
-        if having:
-            columns.append(
-                Column(
-                    id=name.replace("_", "-"),
-                    title=title,
-                    unit="",
-                    decimals=3,
-                    is_higher_better=True,
-                    hint=f"{hint}; higher is better",
-                    is_usual=False,
-                    **_measured(having),
-                )
-            )
+        scores = {entry.id: getattr(entry.result.steering, name, None) for entry in entries}
+        column = Column(
+            id=name.replace("_", "-"),
+            title=title,
+            unit="",
+            decimals=3,
+            is_higher_better=True,
+            hint=f"{hint}; higher is better",
+            is_usual=False,
+            **_values_and_videos(scores),
+        )
+        if column.values[""]:
+            columns.append(column)
     return columns

@@ -1,6 +1,6 @@
-"""What the pages read: scripts that hand JSON to assets/data.js.
+"""Data files of the pages: scripts that pass JSON to assets/data.js.
 
-A page that is opened from a disk may read nothing else.
+They are scripts because a page opened from disk cannot load anything else.
 """
 
 import base64
@@ -18,7 +18,7 @@ from benchmark.results.recall import age_curve
 from benchmark.results.result_file import Result
 from leaderboard.checks.findings import Finding
 from leaderboard.entry.folder import Entry
-from leaderboard.film.scene import MAP, MEMORY
+from leaderboard.film.scene import MAP, MEMORY, WALK, scene_name
 from leaderboard.site.columns import Column
 from leaderboard.site.standing import standings
 from leaderboard.site.tables import SiteTable, slug
@@ -27,7 +27,7 @@ from loopcraft.core.files import read_json
 
 
 def script(name: str, value: Any) -> bytes:
-    """A data file: a call that no text of an entry can leave, whatever it holds."""
+    """Return a data file, a function call that no text in `value` can break out of."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
@@ -35,7 +35,7 @@ def script(name: str, value: Any) -> bytes:
 
 
 def table_value(table: SiteTable, findings: Mapping[str, Sequence[Finding]]) -> dict[str, Any]:
-    """A table as the first page needs it: its columns, and of every row what is shown and searched."""
+    """Return a table for the first page: its columns, and what is shown and searched of every row."""
     result = table.result
     windows = [dataclasses.asdict(window) for window in result.protocol.windows]
     return {
@@ -68,12 +68,12 @@ def _column_value(table: SiteTable, column: Column) -> dict[str, Any]:
         "values": {
             window: [_numbers(rows.get(row)) for row in order] for window, rows in column.values.items()
         },
-        "standings": {window: [found.get(row) for row in order] for window, found in standing.items()},
+        "standings": {window: [rows.get(row) for row in order] for window, rows in standing.items()},
     }
 
 
 def _numbers(estimate: Estimate | None) -> list[float] | None:
-    """[mean] or [mean, low, high]; None where a row has no number."""
+    """Return [mean] or [mean, low, high]; None if there is no estimate."""
     return None if estimate is None else [estimate.mean, *(estimate.interval or ())]
 
 
@@ -91,12 +91,12 @@ def _row_value(entry: Entry, findings: Sequence[Finding]) -> dict[str, Any]:
         "licence": one_line(card.licence) if card else "",
         "isReference": model.role == "bound",
         "contextFrames": model.context_frames,
-        "notes": [one_line(finding.what) for finding in findings if finding.level == "marked"],
+        "notes": [one_line(finding.problem) for finding in findings if finding.level == "marked"],
     }
 
 
 def entry_value(entry: Entry) -> dict[str, Any]:
-    """What comparing needs of an entry: curves and values of videos by metric, and recall."""
+    """Return an entry for the comparison page: curves and per-video values by metric, recall, consistency."""
     result = entry.result
     return {
         "metrics": {
@@ -108,20 +108,19 @@ def entry_value(entry: Entry) -> dict[str, Any]:
         },
         "consistency": {
             name: {
-                "withItself": _numbers(found.with_itself.estimate),
-                "withTruth": _numbers(found.with_truth.estimate),
-                "title": one_line(found.card.title),
-                "unit": one_line(found.card.unit),
-                "isHigherBetter": found.card.higher_is_better,
+                "withItself": _numbers(scores.with_itself.estimate),
+                "withTruth": _numbers(scores.with_truth.estimate),
+                "title": one_line(scores.card.title),
+                "unit": one_line(scores.card.unit),
+                "isHigherBetter": scores.card.higher_is_better,
             }
-            for name, found in result.consistency.items()
+            for name, scores in result.consistency.items()
         },
         "videos": {key: f"files/{entry.id}/videos/{path.name}" for key, path in entry.videos.items()},
     }
 
 
 def _ages(result: Result, metric: str) -> list[dict[str, Any]]:
-    """The curve of a metric against age, a point a bin."""
     return [
         {
             "first": point.first,
@@ -135,15 +134,15 @@ def _ages(result: Result, metric: str) -> list[dict[str, Any]]:
 
 
 def scenes_value(table: SiteTable, scenes: Mapping[str, Path]) -> list[dict[str, Any]]:
-    """The scenes of a table: addresses of their clips, and the walk."""
-    by_name = {key.replace("/", "-"): key for key in table.result.data.keys}
+    """Return the scenes of a table: the addresses of their files, and the walks."""
+    by_name = {scene_name(key): key for key in table.result.data.keys}
     return [
         {
             "key": by_name[name],
-            "files": f"files/truth/{table.place}/{name}",
+            "files": f"files/truth/{table.path}/{name}",
             "hasMemory": (folder / MEMORY).is_file(),
             "hasMap": (folder / MAP).is_file(),
-            "walk": read_json(folder / "walk.json"),
+            "walk": read_json(folder / WALK),
         }
         for name, folder in scenes.items()
         if name in by_name
@@ -151,7 +150,7 @@ def scenes_value(table: SiteTable, scenes: Mapping[str, Path]) -> list[dict[str,
 
 
 def resamples_value(num_videos: int) -> dict[str, Any]:
-    """The bootstrap's draws for that many videos: how often each resample has each video, a byte each."""
+    """Return how often each bootstrap resample draws each video, as base64 with one byte per count."""
     counts = np.rint(resampling_weights(num_videos) * num_videos)
     assert counts.max() < 256
     return {

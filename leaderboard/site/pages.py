@@ -1,4 +1,4 @@
-"""The pages, from templates that escape whatever an entry says."""
+"""Render the pages from templates that escape all text of entries."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from loopcraft.test_sets.known import all_test_sets
 
 TEMPLATES = Path(__file__).with_name("templates")
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
-"""The hash of nothing: lets Plotly make an empty style sheet and fill it by rules, and nothing else."""
+"""SHA-256 of the empty string: allows only the empty style sheet that Plotly creates and fills by script."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' {style}; img-src 'self'; "
     "media-src 'self'; connect-src 'none'; base-uri 'none'; form-action 'none'"
@@ -48,11 +48,11 @@ EXAMPLE_CARD = """\
  "reproduce": ["python -m benchmark.run --model rememberer.eval:base --data test --out RUN"],
  "contact": null
 }"""
-"""On the page that says how to submit; docs/leaderboard.md explains each field."""
+"""Example on the page about submitting; docs/leaderboard.md explains each field."""
 
 
 def make_pages(tables: Sequence[SiteTable], findings: Mapping[str, Sequence[Finding]]) -> dict[str, bytes]:
-    """Every page by its address."""
+    """Render every page, by address."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -72,7 +72,10 @@ def make_pages(tables: Sequence[SiteTable], findings: Mapping[str, Sequence[Find
     for table in tables:
         for entry in table.entries:
             pages[f"models/{slug(entry.id)}.html"] = _render(
-                environment, "model.html", root="../", **_model(table, entry, findings.get(entry.id, ()))
+                environment,
+                "model.html",
+                root="../",
+                **_model_values(table, entry, findings.get(entry.id, ())),
             )
     return {address: page.encode() for address, page in pages.items()}
 
@@ -81,7 +84,7 @@ def _render(environment: jinja2.Environment, template: str, **values: Any) -> st
     return environment.get_template(template).render(values) + "\n"
 
 
-def _model(table: SiteTable, entry: Entry, findings: Sequence[Finding]) -> dict[str, Any]:
+def _model_values(table: SiteTable, entry: Entry, findings: Sequence[Finding]) -> dict[str, Any]:
     card = entry.card
     windows = table.result.protocol.windows
     return {
@@ -102,20 +105,20 @@ def _model(table: SiteTable, entry: Entry, findings: Sequence[Finding]) -> dict[
 
 
 def _score_row(column: Column, row: str, windows: Sequence[str]) -> tuple[str, str, list[str]]:
-    """Title, hint, and a text for each window; one text alone where the number is the same in all."""
-    places = [""] if "" in column.values else list(windows)
+    """Return title, hint, and a text per window, or one text if the number does not depend on the window."""
     texts = []
-    for place in places:
-        found = column.values[place].get(row)
-        texts.append(
-            "–" if found is None else column.texts.get(row) or format_estimate(found, column.decimals)
+    for window in [""] if "" in column.values else windows:
+        estimate = column.values[window].get(row)
+        text = (
+            "–" if estimate is None else column.texts.get(row) or format_estimate(estimate, column.decimals)
         )
+        texts.append(text)
     unit = f" ({column.unit})" if column.unit else ""
     return f"{column.title}{unit} {'↑' if column.is_higher_better else '↓'}", column.hint, texts
 
 
 def _facts(entry: Entry) -> list[tuple[str, str]]:
-    """What is known of how the numbers came about."""
+    """Return labels and texts on the model and on how its numbers were computed."""
     result, card = entry.result, entry.card
     facts = []
     if card is not None:
@@ -125,7 +128,7 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
             ("Date", card.date),
             ("Licence", card.licence),
             ("Parameters", "–" if card.parameters is None else f"{card.parameters:,}"),
-            ("Tokens a step", "–" if card.tokens_per_step is None else f"{card.tokens_per_step:,}"),
+            ("Tokens per step", "–" if card.tokens_per_step is None else f"{card.tokens_per_step:,}"),
             ("Conditioning", card.conditioning),
             ("Training data", card.training_data),
         ]
@@ -134,7 +137,7 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
     return [
         *facts,
         ("Context read", f"{model.context_frames} of {result.protocol.context} frames"),
-        ("Frames", "rolled out by the benchmark" if model.source == "rollout" else "handed in and looked up"),
+        ("Frames", "rolled out by the benchmark" if model.source == "rollout" else "submitted as files"),
         ("Weights (SHA-256)", model.checkpoint_sha256 or "–"),
         ("Arguments", model.arguments),
         ("Precision", model.precision),

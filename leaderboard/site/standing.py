@@ -1,4 +1,4 @@
-"""Who is best in a column, as far as the videos can tell: by paired differences, not by means alone."""
+"""Find the best models of a column by paired differences over videos, not by means alone."""
 
 from typing import Literal
 
@@ -12,14 +12,14 @@ Standing = Literal["best", "level"]
 
 
 def standings(table: SiteTable, column: Column, window: str) -> dict[str, Standing]:
-    """By row: "best" where a model is better than every other one over the same videos.
+    """Return by row "best" for a model that is better than every other one over the same videos.
 
-    If the one of the best mean is not, it and all from which it cannot be told apart are "level". Bounds
-    take no part; a column without values of videos has no standings, nor one with a single model.
+    If the model of the best mean is not, it and all models indistinguishable from it are "level". References
+    are left out; a column without per-video values or with a single model has no standings.
     """
     models = {entry.id for entry in table.entries if entry.result.model.role == "model"}
-    given = {row: values for row, values in column.videos.get(window, {}).items() if row in models}
-    videos = {row: np.array(values, np.float64) for row, values in given.items()}
+    values = column.videos.get(window, {})
+    videos = {row: np.array(values[row], np.float64) for row in values if row in models}
     if len(videos) < 2:
         return {}
     sign = 1.0 if column.is_higher_better else -1.0
@@ -28,9 +28,9 @@ def standings(table: SiteTable, column: Column, window: str) -> dict[str, Standi
     return {leader: "best"} if not level else dict.fromkeys([leader, *level], "level")
 
 
-def _is_better(sign: float, one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether the interval of the paired difference, over the videos that both have, lies above zero."""
-    differences = sign * (one - other)
+def _is_better(sign: float, values: np.ndarray, others: np.ndarray) -> bool:
+    """Return whether the interval of the paired difference, over the videos that both have, is above zero."""
+    differences = sign * (values - others)
     differences = differences[~np.isnan(differences)]
     if len(differences) < FEWEST_VIDEOS:
         return False

@@ -154,7 +154,7 @@ def test_where_nobody_comes_back_there_is_one_column(data, tmp_path, capsys):
         ("ssim", "was not scored by ssim; leave it out of --metrics"),
         ("surprise", "unknown metric 'surprise'"),
         ("data", "holds other videos than the runs were scored on"),
-        ("scores", "give the whole folder of a run, not its result alone"),
+        ("scores", "give the whole run folder, not only its result file"),
     ],
 )
 def test_mistakes_are_one_sentence(mistake, message, data, tmp_path, capsys):

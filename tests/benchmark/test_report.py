@@ -13,7 +13,7 @@ from benchmark import report, run
 from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
 from benchmark.reporting.curves import curve_figure, curve_figures
 from benchmark.reporting.examples import Shown, choose_keys
-from benchmark.reporting.strips import COLUMNS, TILE, chosen_frames, chosen_returns, write_strip
+from benchmark.reporting.strips import COLUMNS, TILE, choose_frames, choose_returns, write_strip
 from benchmark.results.result_file import Curve, Result, read_result, write_result
 from benchmark.results.tables import window_tables
 from loopcraft.dataset import open_dataset
@@ -136,7 +136,7 @@ def test_a_still_shows_the_frames_that_it_names(runs, tmp_path) -> None:
     predictions = {"copy": runs / "copy-last" / "videos" / "000" / "001.mp4"}
     write_strip(tmp_path / "strip.png", dataset, "000/001", MINI, predictions)
     sheet = np.asarray(Image.open(tmp_path / "strip.png"))
-    for column, frame in enumerate(chosen_frames(MINI)):
+    for column, frame in enumerate(choose_frames(MINI)):
         true, copied = (tile_of(sheet, row, column) for row in (0, 1))
         video = make_frames(1)
         assert np.abs(shrink(true) - video[63 + frame]).max() <= 1
@@ -162,7 +162,7 @@ def test_a_still_of_returns_shows_what_the_context_showed(runs, tmp_path) -> Non
 
 @pytest.mark.parametrize("count", [0, 7, 8, 500])
 def test_returns_are_shown_where_they_are_many(count) -> None:
-    chosen = chosen_returns(np.arange(count) + 3)
+    chosen = choose_returns(np.arange(count) + 3)
     assert len(chosen) == (8 if count >= 8 else 0)
     assert not chosen or (chosen[0], chosen[-1]) == (3, count + 2)
 
@@ -180,7 +180,7 @@ def shrink(tile: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("horizon", [1, 5, 192, 768])
 def test_stills_begin_with_the_first_and_end_with_the_last_frame(horizon: int) -> None:
-    frames = chosen_frames(dataclasses.replace(MINI, horizon=horizon))
+    frames = choose_frames(dataclasses.replace(MINI, horizon=horizon))
     assert (frames[0], frames[-1]) == (1, horizon)
     assert frames == sorted(set(frames))
 
@@ -268,5 +268,5 @@ def test_no_name_of_a_result_leads_out_of_the_report(tmp_path, name: str, capsys
     metric = dataclasses.replace(metric, card=dataclasses.replace(metric.card, name=name))
     write_result(tmp_path / "strange.json", dataclasses.replace(result, metrics={name: metric}))
     assert report.main([str(tmp_path / "strange.json"), "--out", str(tmp_path / "a" / "b" / "report")]) == 2
-    assert "is no plain name" in capsys.readouterr().err
+    assert "is not a plain name" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["strange.json"]

@@ -21,7 +21,7 @@ from benchmark.results.result_file import (
     write_result,
 )
 from leaderboard.entry.card import Card
-from leaderboard.entry.folder import place_of, video_name
+from leaderboard.entry.folder import make_entry_id, video_name
 from leaderboard.film.clips import write_clip
 from loopcraft.core.checksums import json_sha256
 from loopcraft.core.seeding import generator
@@ -179,7 +179,7 @@ def write_entry(
     root: Path, result: Result, card: Card | None = None, *, name: str | None = None, videos: int = 0
 ) -> Path:
     """An entry's folder below `root`."""
-    folder = root / place_of(result, name or result.model.name)
+    folder = root / make_entry_id(result, name or result.model.name)
     folder.mkdir(parents=True)
     write_result(folder / "result.json", result)
     write_card(folder / "card.json", card or make_card(result.model.name))

@@ -247,9 +247,9 @@ def test_the_command_takes_files_and_folders(tmp_path, capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "name at least one result file"),
-        (["{0}", "--pairs"], "--pairs compares two results"),
-        (["{0}", "{0}/result.json"], "each of them once"),
+        ([], "give at least one result file"),
+        (["{0}", "--pairs"], "--pairs compares two or more results"),
+        (["{0}", "{0}/result.json"], "each only once"),
         (["{0}", "{1}"], "cannot be compared"),
         (["nowhere.json"], "nowhere.json: No such file"),
     ],

@@ -52,7 +52,7 @@ def test_a_run_becomes_an_entry(run: Path) -> None:
 def test_an_entry_is_not_overwritten_unless_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert submit.main(flags(run)) == 0
     assert submit.main(flags(run)) == 2
-    assert "is there already; choose another --name, or --replace it" in capsys.readouterr().err
+    assert "already exists; choose another --name, or --replace it" in capsys.readouterr().err
     assert submit.main(flags(run, "--replace", "--videos", "0")) == 0
     (entry,) = read_entries(run.parent / "entries")
     assert not entry.videos
@@ -63,7 +63,7 @@ def test_a_dry_run_and_a_refusal_write_nothing(run: Path, capsys: pytest.Capture
     change_json(run / "result.json", "metrics.psnr.windows.long.interval", [0.0, 90.0])
     assert submit.main(flags(run)) == 2
     err = capsys.readouterr().err
-    assert "metrics.psnr.windows.long.low is 0, and the values of its videos" in err
+    assert "metrics.psnr.windows.long.low is 0, but the values of its videos" in err
     assert "submit the result file as benchmark.run wrote it (and 1 more" in err
     assert read_entries(run.parent / "entries") == []
 
@@ -79,14 +79,14 @@ def test_a_run_of_other_data_says_so(run: Path, capsys: pytest.CaptureFixture[st
     other = dataclasses.replace(result, data=dataclasses.replace(result.data, fingerprint="e" * 64))
     write_result(run / "result.json", other)
     assert submit.main(flags(run)) == 0
-    assert "noted: data eeeeeeeeeeee are no canonical test set" in capsys.readouterr().err
+    assert "noted: data eeeeeeeeeeee is not a canonical test set" in capsys.readouterr().err
     assert (run.parent / "entries/loopcraft-mini/other-eeeeeeeeeeee/dreamer").is_dir()
 
 
 def test_an_unfinished_run_is_one_sentence(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "result.json").unlink()
     assert submit.main(flags(run)) == 2
-    assert "result.json: is not there; the run is unfinished" in capsys.readouterr().err
+    assert "result.json: no such file; the run is unfinished" in capsys.readouterr().err
 
 
 def test_an_entry_is_proposed_at_the_hub(hub, run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,9 @@
 "use strict";
-/** The columns that a reader may choose: numbers with intervals, and facts of the cards. */
+/** The available columns: scores with intervals, and facts from the model cards. */
 const Columns = (() => {
   const FACTS = [
     { id: "parameters", title: "Parameters", read: (row) => row.parameters, show: Numbers.count, isNumber: true },
-    { id: "tokens", title: "Tokens a step", read: (row) => row.tokens, show: Numbers.count, isNumber: true },
+    { id: "tokens", title: "Tokens per step", read: (row) => row.tokens, show: Numbers.count, isNumber: true },
     { id: "context", title: "Context read", read: (row) => row.contextFrames, show: String, isNumber: true },
     { id: "conditioning", title: "Conditioning", read: (row) => row.conditioning },
     { id: "licence", title: "Licence", read: (row) => row.licence },
@@ -17,35 +17,35 @@ const Columns = (() => {
     return [...table.columns, ...FACTS];
   }
 
-  /** The ids that are shown unless the reader says otherwise. */
+  /** The ids of the columns shown by default. */
   function usual(table) {
     return [...table.columns.filter((column) => column.isUsual).map((column) => column.id), ...SHOWN_FACTS];
   }
 
-  /** Whether it holds numbers with intervals. */
+  /** Whether a column holds scores, as opposed to facts. */
   function isScore(column) {
     return column.values !== undefined;
   }
 
   /** [mean, low, high] of a row, or null. */
-  function score(column, place, window) {
+  function score(column, index, window) {
     const values = column.values[""] ?? column.values[window];
-    return values[place];
+    return values[index];
   }
 
   /** "best", "level" or null. */
-  function standing(column, place, window) {
-    return (column.standings[""] ?? column.standings[window])[place];
+  function standing(column, index, window) {
+    return (column.standings[""] ?? column.standings[window])[index];
   }
 
-  /** What rows are sorted by: a number, a text, or null where there is nothing. */
-  function key(column, table, place, window) {
-    if (isScore(column)) return score(column, place, window)?.[0] ?? null;
-    const value = column.read(table.rows[place]);
+  /** The sort key of a row: a number, a text, or null if it has no value. */
+  function key(column, table, index, window) {
+    if (isScore(column)) return score(column, index, window)?.[0] ?? null;
+    const value = column.read(table.rows[index]);
     return value === "" || value === undefined ? null : value;
   }
 
-  /** As in "PSNR (dB) ↑". */
+  /** A heading like "PSNR (dB) ↑". */
   function heading(column) {
     const arrow = isScore(column) ? (column.isHigherBetter ? " ↑" : " ↓") : "";
     return `${column.title}${column.unit ? ` (${column.unit})` : ""}${arrow}`;

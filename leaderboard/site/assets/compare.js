@@ -1,5 +1,5 @@
 "use strict";
-/** The page that compares: models chosen in the address, their films, curves and differences. */
+/** The comparison page: videos, curves and differences of the models chosen in the address. */
 (() => {
   const tables = Data.get("tables");
   const $ = (id) => document.getElementById(id);
@@ -7,18 +7,18 @@
   let player = null;
 
   function fromAddress() {
-    const said = Fragment.read();
-    const table = tables.find((found) => found.slug === said.table) ?? tables[0];
-    const known = Fragment.list(said.models).filter((slug) => table.rows.some((row) => row.slug === slug));
+    const fields = Fragment.read();
+    const table = tables.find(({ slug }) => slug === fields.table) ?? tables[0];
+    const known = Fragment.list(fields.models).filter((slug) => table.rows.some((row) => row.slug === slug));
     const names = table.windows.map((window) => window.name);
     return {
       table,
       models: [...new Set(known)].length ? [...new Set(known)] : table.rows.filter((row) => !row.isReference).slice(0, 3).map((row) => row.slug),
-      metric: said.metric ?? "",
-      window: names.includes(said.window) ? said.window : names.at(-1),
-      video: said.video ?? "",
-      frame: said.frame === undefined ? null : Number.parseInt(said.frame, 10) || 0,
-      overlay: said.overlay === "on",
+      metric: fields.metric ?? "",
+      window: names.includes(fields.window) ? fields.window : names.at(-1),
+      video: fields.video ?? "",
+      frame: fields.frame === undefined ? null : Number.parseInt(fields.frame, 10) || 0,
+      overlay: fields.overlay === "on",
     };
   }
 
@@ -32,25 +32,25 @@
   async function chosen() {
     const rows = view.models.map((slug) => view.table.rows.find((row) => row.slug === slug));
     const entries = await Promise.all(rows.map((row) => Data.load(`entries/${row.slug}`)));
-    return rows.map((row, place) => ({ row, entry: entries[place], place }));
+    return rows.map((row, index) => ({ row, entry: entries[index], index }));
   }
 
   function drawChoice() {
     const { table } = view;
-    const chips = view.models.map((slug, place) => {
-      const row = table.rows.find((found) => found.slug === slug);
-      return Dom.el("li", { class: `chip series-${Palette.number(place)}` }, Dom.el("i", { class: "swatch" }), Dom.el("a", { href: `models/${slug}.html` }, row.name),
-        Dom.el("button", { type: "button", "aria-label": `Leave ${row.name} out`, onclick: () => choose(view.models.filter((other) => other !== slug)) }, "×"));
+    const chips = view.models.map((slug, index) => {
+      const row = table.rows.find((candidate) => candidate.slug === slug);
+      return Dom.el("li", { class: `chip series-${Palette.number(index)}` }, Dom.el("i", { class: "swatch" }), Dom.el("a", { href: `models/${slug}.html` }, row.name),
+        Dom.el("button", { type: "button", "aria-label": `Remove ${row.name}`, onclick: () => choose(view.models.filter((other) => other !== slug)) }, "×"));
     });
     const others = table.rows.filter((row) => !view.models.includes(row.slug));
     const add = Dom.select("Add a model", [{ value: "", label: "Add a model" }, ...others.map((row) => ({ value: row.slug, label: row.isReference ? `${row.name} (reference)` : row.name }))], "", (slug) => choose([...view.models, slug]));
-    const which = Dom.select("Table", tables.map((found) => ({ value: found.slug, label: found.title })), table.slug, (slug) => {
+    const tableMenu = Dom.select("Table", tables.map(({ slug, title }) => ({ value: slug, label: title })), table.slug, (slug) => {
       Fragment.write({ table: slug });
       view = fromAddress();
       draw();
     });
-    $("choice").replaceChildren(which, Dom.el("ul", { class: "chips" }, chips), others.length ? add : "");
-    $("lede").textContent = `${table.title}: ${table.numVideos} videos, ${table.context} frames given and ${table.horizon} generated.`;
+    $("choice").replaceChildren(tableMenu, Dom.el("ul", { class: "chips" }, chips), others.length ? add : "");
+    $("lede").textContent = `${table.title}: ${table.numVideos} videos, each with ${table.context} context frames and ${table.horizon} generated frames.`;
   }
 
   function choose(models) {
@@ -64,7 +64,7 @@
     $("watch").hidden = usable.length === 0;
     player?.remove();
     if (!usable.length) return;
-    const scene = usable.find((found) => found.key === view.video) ?? usable[0];
+    const scene = usable.find(({ key }) => key === view.video) ?? usable[0];
     view.video = scene.key;
     const videos = Dom.segments("video", "Video", usable.map(({ key }) => ({ value: key, label: key })), scene.key, (key) => {
       Object.assign(view, { video: key, frame: null });
@@ -72,9 +72,9 @@
       drawPlayer(items);
     });
     const stage = Dom.el("div", {});
-    const without = items.filter(({ entry }) => !entry.videos[scene.key]).map(({ row }) => row.name);
+    const missing = items.filter(({ entry }) => !entry.videos[scene.key]).map(({ row }) => row.name);
     $("player").replaceChildren(Dom.el("div", { class: "toolbar" }, videos, Dom.el("p", { class: "keys" }, kbd("space"), " play ", kbd("←"), kbd("→"), " frame ", kbd("N"), kbd("P"), " return ", kbd("O"), " mark")),
-      stage, without.length ? Dom.el("p", { class: "caption" }, `No video of ${without.join(", ")}.`) : "");
+      stage, missing.length ? Dom.el("p", { class: "caption" }, `No video of ${missing.join(", ")}.`) : "");
     player = Player.make(stage, scene, items, view.frame ?? firstReturn(scene), view.overlay, (frame, overlay) => {
       view.frame = frame;
       if (overlay !== undefined) view.overlay = overlay;
@@ -82,7 +82,7 @@
     });
   }
 
-  /** A frame at which it shows who remembers: shortly after the agent is back for the first time. */
+  /** The frame to start at: shortly after the first return, where memory shows. */
   function firstReturn({ walk }) {
     return walk.returns.length ? Math.min(walk.returns[0] + 4, walk.x.length - 1) : walk.context;
   }
@@ -101,8 +101,8 @@
   async function drawNumbers() {
     const items = await chosen();
     const columns = view.table.columns.filter((column) => items.some(({ entry }) => entry.metrics[column.id]));
-    const column = columns.find((found) => found.id === view.metric) ?? columns[0];
-    const options = columns.map((found) => ({ value: found.id, label: found.title }));
+    const column = columns.find(({ id }) => id === view.metric) ?? columns[0];
+    const options = columns.map(({ id, title }) => ({ value: id, label: title }));
     const setMetric = (id) => { view.metric = id; toAddress(); drawNumbers(); };
     $("curves").hidden = !column;
     if (!column) return;
@@ -114,11 +114,11 @@
   }
 
   async function drawDifferences(items, columns, column, setMetric) {
-    const paired = columns.filter((found) => items.filter(({ entry }) => entry.metrics[found.id]?.videos).length > 1);
+    const paired = columns.filter(({ id }) => items.filter(({ entry }) => entry.metrics[id]?.videos).length > 1);
     $("differences").hidden = paired.length === 0;
     if (!paired.length) return;
     const shown = paired.includes(column) ? column : paired[0];
-    metricTools($("difference-tools"), "difference", paired.map((found) => ({ value: found.id, label: found.title })), shown.id, setMetric, true);
+    metricTools($("difference-tools"), "difference", paired.map(({ id, title }) => ({ value: id, label: title })), shown.id, setMetric, true);
     Differences.draw($("pairs"), items, shown, view.window, await Statistics.resamples(view.table.numVideos));
   }
 
@@ -127,9 +127,9 @@
     $("memory").hidden = metrics.length === 0;
     if (!metrics.length) return;
     const metric = metrics.includes(column.id) ? column.id : metrics[0];
-    const of = (id) => view.table.columns.find((found) => found.id === id);
-    metricTools($("memory-tools"), "memory", metrics.map((id) => ({ value: id, label: of(id)?.title ?? id })), metric, (id) => { view.metric = id; toAddress(); drawNumbers(); }, false);
-    Charts.ages($("memory-chart"), items, metric, of(metric) ? Columns.heading(of(metric)) : metric, of(metric)?.decimals ?? 3);
+    const columnOf = (id) => view.table.columns.find((candidate) => candidate.id === id);
+    metricTools($("memory-tools"), "memory", metrics.map((id) => ({ value: id, label: columnOf(id)?.title ?? id })), metric, (id) => { view.metric = id; toAddress(); drawNumbers(); }, false);
+    Charts.ages($("memory-chart"), items, metric, columnOf(metric) ? Columns.heading(columnOf(metric)) : metric, columnOf(metric)?.decimals ?? 3);
   }
 
   function drawAgreement(items, column) {

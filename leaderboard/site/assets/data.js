@@ -1,5 +1,5 @@
 "use strict";
-/** What the data files hand over, by name. They are scripts, as a page opened from a disk may fetch nothing else. */
+/** Values from the data files, by name. These are scripts because a page opened from disk cannot fetch anything else. */
 const Data = (() => {
   const values = new Map();
   const loading = new Map();
@@ -9,7 +9,7 @@ const Data = (() => {
     values.set(name, value);
   }
 
-  /** A value that a script of the page itself has brought. */
+  /** A value from a data file that the page itself includes. */
   function get(name) {
     return values.get(name);
   }
@@ -21,7 +21,7 @@ const Data = (() => {
     return loading.get(name);
   }
 
-  /** Run a script of this site; the promise fails where it is missing. */
+  /** Run a script of this site; the promise is rejected if it is missing. */
   function script(address) {
     return new Promise((resolve, reject) => {
       const element = document.createElement("script");

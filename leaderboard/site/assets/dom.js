@@ -1,5 +1,5 @@
 "use strict";
-/** Elements out of plain values. Text is always text: nothing here parses markup. */
+/** Build elements from plain values. Text stays text: nothing here parses markup. */
 const Dom = (() => {
   const SVG = "http://www.w3.org/2000/svg";
 
@@ -23,7 +23,7 @@ const Dom = (() => {
     return fill(document.createElementNS(SVG, tag), attributes, children);
   }
 
-  /** A group of which one is chosen: `options` are {value, label, note}; calls `change(value)`. */
+  /** A group of radio buttons for `options` of {value, label, note}; calls `change(value)`. */
   function segments(name, legend, options, chosen, change) {
     const labels = options.map(({ value, label, note }) =>
       el("label", {}, el("input", { type: "radio", name, value, checked: value === chosen, onchange: () => change(value) }),

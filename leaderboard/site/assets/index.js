@@ -1,5 +1,5 @@
 "use strict";
-/** The first page: one view, read from the address, drawn, and written back when the reader changes it. */
+/** The first page: reads the view from the address, draws it, and writes it back when the reader changes it. */
 (() => {
   const tables = Data.get("tables");
   const board = document.getElementById("board");
@@ -15,23 +15,23 @@
   }
 
   function fromAddress() {
-    const said = Fragment.read();
-    const table = tableOf(said.table);
+    const fields = Fragment.read();
+    const table = tableOf(fields.table);
     const names = table.windows.map((window) => window.name);
     const known = Columns.all(table).map((column) => column.id);
-    const columns = Fragment.list(said.columns).filter((id) => known.includes(id));
-    const sort = said.sort ? said.sort.replace(/^-/, "") : usualSort(table);
-    const column = table.columns.find((found) => found.id === sort);
+    const columns = Fragment.list(fields.columns).filter((id) => known.includes(id));
+    const sort = fields.sort ? fields.sort.replace(/^-/, "") : usualSort(table);
+    const column = table.columns.find(({ id }) => id === sort);
     return {
       table: table.slug,
-      window: names.includes(said.window) ? said.window : names.at(-1),
+      window: names.includes(fields.window) ? fields.window : names.at(-1),
       sort: known.includes(sort) || sort === "name" ? sort : usualSort(table),
-      isDescending: said.sort ? said.sort.startsWith("-") : column ? column.isHigherBetter : false,
-      find: said.find ?? "",
-      conditioning: said.conditioning ?? "",
-      references: said.references !== "no",
+      isDescending: fields.sort ? fields.sort.startsWith("-") : column ? column.isHigherBetter : false,
+      find: fields.find ?? "",
+      conditioning: fields.conditioning ?? "",
+      references: fields.references !== "no",
       columns: columns.length ? known.filter((id) => columns.includes(id)) : Columns.usual(table),
-      ticked: new Set(Fragment.list(said.models).filter((slug) => table.rows.some((row) => row.slug === slug))),
+      ticked: new Set(Fragment.list(fields.models).filter((slug) => table.rows.some((row) => row.slug === slug))),
     };
   }
 
@@ -59,10 +59,10 @@
 
   function arrange() {
     const table = tableOf(view.table);
-    const column = Columns.all(table).find((found) => found.id === view.sort);
+    const column = Columns.all(table).find(({ id }) => id === view.sort);
     const shown = Board.arrange(board, table, rows, column, view.window, view.isDescending, isShown);
     document.getElementById("status").textContent =
-      `${shown} of ${table.rows.length} rows; ${table.numVideos} videos, ${table.context} frames given, ${table.horizon} generated`;
+      `${shown} of ${table.rows.length} rows; ${table.numVideos} videos, ${table.context} context frames, ${table.horizon} generated frames`;
     toAddress();
   }
 
@@ -71,13 +71,13 @@
     const columns = Columns.all(table).filter((column) => view.columns.includes(column.id));
     rows = Board.draw(board, table, columns, view.window, view.ticked, { tick, sort });
     document.getElementById("provenance").textContent =
-      `${table.testSet ? `Canonical test set ${table.testSet}.` : "Not a canonical test set: a table of its own."} Protocol ${table.protocol}, data ${table.fingerprint}.`;
+      `${table.testSet ? `Canonical test set ${table.testSet}.` : "Not a canonical test set, hence a separate table."} Protocol ${table.protocol}, data ${table.fingerprint}.`;
     arrange();
     tray();
   }
 
   function sort(id) {
-    const column = Columns.all(tableOf(view.table)).find((found) => found.id === id);
+    const column = Columns.all(tableOf(view.table)).find((candidate) => candidate.id === id);
     const first = column && Columns.isScore(column) ? column.isHigherBetter : Boolean(column?.isNumber);
     view.isDescending = view.sort === id ? !view.isDescending : first;
     view.sort = id;
@@ -94,7 +94,7 @@
   function tray() {
     const names = tableOf(view.table).rows.filter((row) => view.ticked.has(row.slug)).map((row) => row.name);
     document.getElementById("tray").hidden = names.length === 0;
-    document.getElementById("tray-names").textContent = names.length === 1 ? `${names[0]}: tick another to compare` : names.join(", ");
+    document.getElementById("tray-names").textContent = names.length === 1 ? `${names[0]}: select another to compare` : names.join(", ");
     document.getElementById("tray-go").href = `compare.html#table=${view.table}&models=${[...view.ticked].join()}`;
   }
 

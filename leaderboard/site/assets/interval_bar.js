@@ -1,13 +1,13 @@
 "use strict";
-/** A small bar under a number: where its interval lies on the scale of the column's models. */
+/** A small bar under a number that shows its interval on the scale of the column's models. */
 const IntervalBar = (() => {
   const WIDTH = 104;
   const HEIGHT = 8;
   const MARGIN = 4;
 
-  /** [least, most] over the models' intervals; null where there is no scale. */
+  /** [least, most] over the models' intervals, or null if they do not span a range. */
   function scale(table, column, window) {
-    const models = table.rows.map((row, place) => (row.isReference ? null : Columns.score(column, place, window))).filter(Boolean);
+    const models = table.rows.map((row, index) => (row.isReference ? null : Columns.score(column, index, window))).filter(Boolean);
     if (!models.length) return null;
     const least = Math.min(...models.map((value) => Math.min(...value)));
     const most = Math.max(...models.map((value) => Math.max(...value)));
@@ -29,7 +29,7 @@ const IntervalBar = (() => {
     return Dom.svg("svg", { width: WIDTH, height: HEIGHT, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" }, ...parts);
   }
 
-  /** At the end of the track: the mean lies further out. */
+  /** An arrow at the end of the track: the mean is off the scale. */
   function beyond(isAbove, middle) {
     const [tip, foot] = isAbove ? [WIDTH - 0.5, WIDTH - MARGIN - 1] : [0.5, MARGIN + 1];
     return Dom.svg("path", { class: "bar-mean", d: `M${tip} ${middle} L${foot} ${middle - 3} L${foot} ${middle + 3} Z` });

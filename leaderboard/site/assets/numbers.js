@@ -1,9 +1,9 @@
 "use strict";
-/** Numbers as text. */
+/** Format numbers. */
 const Numbers = (() => {
   const MINUS = "\u2212";
 
-  /** With a true minus sign; `sign` shows a plus too. */
+  /** Fixed decimals with a true minus sign; `sign` adds a plus to positive numbers. */
   function fixed(value, decimals, sign = false) {
     const text = Math.abs(value).toFixed(decimals);
     const isZero = Number(text) === 0;
@@ -11,12 +11,12 @@ const Numbers = (() => {
     return sign && !isZero ? `+${text}` : text;
   }
 
-  /** As in "[17.05, 17.71]". */
+  /** An interval like "[17.05, 17.71]". */
   function interval(low, high, decimals, sign = false) {
     return `[${fixed(low, decimals, sign)}, ${fixed(high, decimals, sign)}]`;
   }
 
-  /** As in "4.95 M". */
+  /** A count like "4.95 M". */
   function count(value) {
     if (value === null || value === undefined) return "\u2013";
     for (const [unit, size] of [["T", 1e12], ["B", 1e9], ["M", 1e6], ["k", 1e4]]) {

@@ -1,5 +1,5 @@
 "use strict";
-/** The colours and dashes by which models are told apart, out of the style sheet. */
+/** Colours (from the style sheet) and dashes that distinguish models. */
 const Palette = (() => {
   const NUM_COLORS = 7;
   const DASHES = ["solid", "dash", "dot", "dashdot"];
@@ -9,20 +9,20 @@ const Palette = (() => {
   }
 
   /** The number of a series' colour, from 1. */
-  function number(place) {
-    return (place % NUM_COLORS) + 1;
+  function number(index) {
+    return (index % NUM_COLORS) + 1;
   }
 
-  function color(place) {
-    return token(`series-${number(place)}`);
+  function color(index) {
+    return token(`series-${number(index)}`);
   }
 
-  /** References are dashed; so are models once the colours begin again. */
-  function dash(place, isReference) {
-    return DASHES[(Math.floor(place / NUM_COLORS) + (isReference ? 1 : 0)) % DASHES.length];
+  /** References are dashed, as are models once the colours repeat. */
+  function dash(index, isReference) {
+    return DASHES[(Math.floor(index / NUM_COLORS) + (isReference ? 1 : 0)) % DASHES.length];
   }
 
-  /** A colour of six hexadecimal digits with an opacity. */
+  /** Add an opacity to a colour like "#0072b2". */
   function faded(hex, opacity) {
     const parts = [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
     return `rgba(${parts.join(",")},${opacity})`;

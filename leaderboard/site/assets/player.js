@@ -1,21 +1,21 @@
 "use strict";
-/** The synchronised player: truth, models and map at the same frame, whoever decodes how fast. */
+/** The player, which keeps truth, models and map at the same frame however fast each video decodes. */
 const Player = (() => {
   const SPEEDS = [0.25, 0.5, 1, 2];
-  const MOST_DRIFT = 1.5; // frames, before a film is put back into step
+  const MOST_DRIFT = 1.5; // frames, before a film is resynchronised
 
-  /** Build it into `element` for a scene and the chosen {row, entry, place}; `moved(frame)` is told where it rests. */
+  /** Build the player into `element` for a scene and the chosen {row, entry, index}; calls `moved(frame)` when it stops. */
   function make(element, scene, chosen, start, overlayOn, moved) {
     const { context } = scene.walk;
     const numFrames = scene.walk.x.length;
     const truth = Screens.film(`${scene.files}/truth.mp4`, 0);
     const memory = scene.hasMemory ? Screens.film(`${scene.files}/memory.mp4`, 0) : null;
     const shown = chosen.filter(({ entry }) => entry.videos[scene.key]);
-    const made = shown.map(({ entry }) => Screens.film(entry.videos[scene.key], context));
-    const films = [truth, ...(memory ? [memory] : []), ...made];
+    const generated = shown.map(({ entry }) => Screens.film(entry.videos[scene.key], context));
+    const films = [truth, ...(memory ? [memory] : []), ...generated];
     const screens = [
       Screens.screen("Truth", { given: truth }, context, null),
-      ...shown.map(({ row, place }, number) => Screens.screen(row.name, { given: truth, made: made[number] }, context, Palette.number(place))),
+      ...shown.map(({ row, index }, number) => Screens.screen(row.name, { given: truth, generated: generated[number] }, context, Palette.number(index))),
     ];
     const map = WalkMap.make(scene);
     let frame = Math.min(Math.max(0, start), numFrames - 1);
@@ -33,29 +33,29 @@ const Player = (() => {
     seek(frame);
 
     function legend() {
-      return Dom.el("small", { class: "legend" }, Dom.el("i", { class: "of-context" }), "context ", Dom.el("i", { class: "of-horizon" }), "horizon ", Dom.el("i", { class: "of-return" }), "back");
+      return Dom.el("small", { class: "legend" }, Dom.el("i", { class: "of-context" }), "context ", Dom.el("i", { class: "of-horizon" }), "horizon ", Dom.el("i", { class: "of-return" }), "return");
     }
 
     function makeControls() {
       const button = (label, title, act) => Dom.el("button", { type: "button", class: "quiet", "aria-label": title, title, onclick: act }, label);
       const play = button("Play", "Play or pause (space)", toggle);
       const scrub = Dom.el("input", { type: "range", min: 0, max: numFrames - 1, step: 1, value: frame, "aria-label": "Frame", oninput: (event) => rest(Number(event.target.value)) });
-      const says = Dom.el("output", { class: "frame-number" });
+      const status = Dom.el("output", { class: "frame-number" });
       const overlay = memory
-        ? Dom.el("label", { class: "check" }, Dom.el("input", { type: "checkbox", checked: isOverlayOn, id: "overlay", onchange: (event) => setOverlay(event.target.checked) }), "Mark what returned")
+        ? Dom.el("label", { class: "check" }, Dom.el("input", { type: "checkbox", checked: isOverlayOn, id: "overlay", onchange: (event) => setOverlay(event.target.checked) }), "Mark returned pixels")
         : null;
       const speeds = Dom.select("Speed", SPEEDS.map((value) => ({ value, label: `${value}\u00d7` })), "1", (value) => setSpeed(Number(value)));
-      const returnsLeft = scene.walk.returns.length > 0;
+      const hasReturns = scene.walk.returns.length > 0;
       const bar = Dom.el("div", { class: "player-bar" },
         Dom.el("div", { class: "scrub" }, marks(), scrub),
-        Dom.el("div", { class: "toolbar" }, play, button("‹", "One frame back (left arrow)", () => rest(frame - 1)), button("›", "One frame on (right arrow)", () => rest(frame + 1)),
-          returnsLeft ? button("Previous return", "Jump to the return before (P)", () => jump(-1)) : null,
-          returnsLeft ? button("Next return", "Jump to the next return (N)", () => jump(1)) : null,
-          speeds, overlay, says));
-      return { element: bar, play, scrub, says, speeds, overlay };
+        Dom.el("div", { class: "toolbar" }, play, button("‹", "One frame back (left arrow)", () => rest(frame - 1)), button("›", "One frame forward (right arrow)", () => rest(frame + 1)),
+          hasReturns ? button("Previous return", "Jump to the previous return (P)", () => jump(-1)) : null,
+          hasReturns ? button("Next return", "Jump to the next return (N)", () => jump(1)) : null,
+          speeds, overlay, status));
+      return { element: bar, play, scrub, status, speeds, overlay };
     }
 
-    /** Above the slider: the context, and the stretches in which the agent is back. */
+    /** Marks above the slider: the context, the horizon and the returns. */
     function marks() {
       const x = (at) => ((at / (numFrames - 1)) * 1000).toFixed(1);
       const parts = [Dom.svg("rect", { class: "of-horizon", x: 0, y: 4, width: 1000, height: 4 }), Dom.svg("rect", { class: "of-context", x: 0, y: 4, width: x(context), height: 4 })];
@@ -71,8 +71,8 @@ const Player = (() => {
       map.show(frame);
       controls.scrub.value = frame;
       controls.scrub.setAttribute("aria-valuetext", `frame ${frame}`);
-      const generated = frame - context + 1;
-      controls.says.textContent = frame < context ? `frame ${frame} of ${numFrames - 1}, given` : `frame ${frame} of ${numFrames - 1}, generated ${generated}`;
+      const part = frame < context ? "given" : `generated ${frame - context + 1}`;
+      controls.status.textContent = `frame ${frame} of ${numFrames - 1}, ${part}`;
     }
 
     function seek(to) {
@@ -81,7 +81,7 @@ const Player = (() => {
       draw();
     }
 
-    /** Stop at a frame. */
+    /** Pause at a frame. */
     function rest(to) {
       pause();
       seek(to);
@@ -107,7 +107,7 @@ const Player = (() => {
       requestAnimationFrame(tick);
     }
 
-    /** The truth leads; every other film is started where its part begins and put back where it drifts. */
+    /** Follow the true video: start every other film at its first frame, and resynchronise it if it drifts. */
     function tick() {
       if (!isPlaying || isGone) return;
       if (truth.video.paused && !truth.video.ended) truth.video.play().catch(() => {});
@@ -137,8 +137,8 @@ const Player = (() => {
 
     function jump(direction) {
       const { returns } = scene.walk;
-      const found = direction > 0 ? returns.find((at) => at > frame) : returns.findLast((at) => at < frame);
-      rest(found ?? (direction > 0 ? returns[0] : returns.at(-1)));
+      const target = direction > 0 ? returns.find((at) => at > frame) : returns.findLast((at) => at < frame);
+      rest(target ?? (direction > 0 ? returns[0] : returns.at(-1)));
     }
 
     function press(event) {
@@ -154,7 +154,7 @@ const Player = (() => {
 
     document.addEventListener("keydown", press);
 
-    /** Let go of everything. */
+    /** Stop and release all resources. */
     function remove() {
       isGone = true;
       pause();

@@ -1,9 +1,9 @@
 "use strict";
-/** Plotly, brought when the first chart is wanted, and the look that all charts share. */
+/** Load Plotly for the first chart that comes into view, and give all charts the same style. */
 const Plots = (() => {
   const FONT = 'Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
   const OPTIONS = { displayModeBar: false, responsive: true, doubleClick: "reset", showTips: false };
-  const wanted = new Map(); // what each element shall show once it is about to be seen
+  const pending = new Map(); // traces and layout of each element, drawn when it comes into view
   let library = null;
 
   const watcher = new IntersectionObserver((changes) => {
@@ -18,11 +18,11 @@ const Plots = (() => {
   async function render(element) {
     watcher.unobserve(element);
     await load();
-    const { traces, layout } = wanted.get(element);
+    const { traces, layout } = pending.get(element);
     await Plotly.react(element, traces, layout, OPTIONS);
   }
 
-  /** A name as Plotly shows it: its few tags and marks are text. */
+  /** Escape a name so that Plotly does not interpret its tags and entities. */
   function literal(text) {
     return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   }
@@ -32,7 +32,7 @@ const Plots = (() => {
     return { title: { text: literal(title), standoff: 12, font: { color: quiet, size: 13 } }, gridcolor: line, linecolor: Palette.token("line-strong"), tickfont: { color: quiet }, zeroline: false, automargin: true, ...more };
   }
 
-  /** Draw traces into an element with axes `x` and `y`, as soon as the reader comes near it. */
+  /** Draw traces into an element with axes `x` and `y` once it is about to scroll into view. */
   function draw(element, traces, { x, y, shapes = [], annotations = [], hovermode = "x unified" }) {
     const layout = {
       font: { family: FONT, size: 13, color: Palette.token("ink") },
@@ -42,7 +42,7 @@ const Plots = (() => {
       legend: { orientation: "h", y: -0.22, x: 0, font: { color: Palette.token("ink") } },
       xaxis: x, yaxis: y, shapes, annotations, dragmode: "zoom",
     };
-    wanted.set(element, { traces, layout });
+    pending.set(element, { traces, layout });
     watcher.unobserve(element);
     watcher.observe(element);
   }

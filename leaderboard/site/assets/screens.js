@@ -1,26 +1,26 @@
 "use strict";
-/** The screens of the player: one canvas a video, all drawn in the same moment from videos that nobody sees. */
+/** The player's screens: one canvas per video, all drawn at the same moment from hidden videos. */
 const Screens = (() => {
-  const RATE = 20; // frames a second
+  const RATE = 20; // frames per second
 
-  /** A film is a hidden video whose first frame is frame `first` of the episode. */
+  /** A hidden video whose first frame is frame `first` of the episode. */
   function film(address, first) {
     const video = Dom.el("video", { src: address, preload: "auto", playsinline: true });
     video.muted = true;
     return { video, first };
   }
 
-  /** Where in a film a frame of the episode lies, in seconds: the middle of it, so that no rounding misses it. */
+  /** The time in seconds of an episode's frame in a film; its middle, so that rounding cannot miss it. */
   function timeOf({ first }, frame) {
     return (frame - first + 0.5) / RATE;
   }
 
-  /** The frame of the episode that a film shows. */
+  /** The episode's frame that a film currently shows. */
   function frameOf({ video, first }) {
     return first + Math.floor(video.currentTime * RATE + 1e-6);
   }
 
-  /** A screen with its caption; `films` by what they show: "given" during the context, "made" after it. */
+  /** A screen with its caption; it shows `films.given` during the context and `films.generated` after it. */
   function screen(label, films, context, seriesNumber) {
     const canvas = Dom.el("canvas", { width: 64, height: 64, role: "img", "aria-label": label });
     const state = Dom.el("small", {}, "");
@@ -30,7 +30,7 @@ const Screens = (() => {
 
     function draw(frame, overlay) {
       const isGiven = frame < context;
-      const { video } = isGiven || !films.made ? films.given : films.made;
+      const { video } = isGiven || !films.generated ? films.given : films.generated;
       if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
       if (canvas.width !== video.videoWidth) [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
       pen.globalCompositeOperation = "source-over";
@@ -41,8 +41,8 @@ const Screens = (() => {
         pen.globalAlpha = 0.42;
         pen.drawImage(overlay.video, 0, 0, canvas.width, canvas.height);
       }
-      state.textContent = films.made ? (isGiven ? "given" : "generated") : "";
-      element.classList.toggle("given", Boolean(films.made) && isGiven);
+      state.textContent = films.generated ? (isGiven ? "given" : "generated") : "";
+      element.classList.toggle("given", Boolean(films.generated) && isGiven);
     }
 
     return { element, draw };

@@ -1,28 +1,28 @@
 "use strict";
-/** Paired differences with the project's bootstrap: the same draws, hence the same intervals as leaderboard.compare --pairs. */
+/** Paired differences by the project's bootstrap: the same draws and intervals as leaderboard.compare --pairs. */
 const Statistics = (() => {
   const TAILS = [0.025, 0.975];
   const FEWEST_VIDEOS = 2;
 
-  /** The draws for that many videos: how often each resample has each. */
+  /** Load how often each bootstrap resample draws each of `numVideos` videos. */
   async function resamples(numVideos) {
-    const found = await Data.load(`resamples-${numVideos}`);
-    return found && { ...found, counts: Uint8Array.from(atob(found.counts), (char) => char.charCodeAt(0)) };
+    const draws = await Data.load(`resamples-${numVideos}`);
+    return draws && { ...draws, counts: Uint8Array.from(atob(draws.counts), (char) => char.charCodeAt(0)) };
   }
 
   function mean(values) {
     return values.reduce((sum, value) => sum + value, 0) / values.length;
   }
 
-  /** {mean, low, high} of one minus other over the same videos; without an interval where there are too few. */
-  function difference(one, other, draws) {
-    const values = one.map((value, place) => value - other[place]);
+  /** {mean, low, high} of `first` minus `second` over the same videos; only {mean} if there are too few. */
+  function difference(first, second, draws) {
+    const values = first.map((value, index) => value - second[index]);
     if (values.length < FEWEST_VIDEOS || values.length !== draws.numVideos) return { mean: mean(values) };
     const means = new Float64Array(draws.numResamples);
     for (let row = 0; row < draws.numResamples; row++) {
       let sum = 0;
       const start = row * draws.numVideos;
-      for (let place = 0; place < draws.numVideos; place++) sum += draws.counts[start + place] * values[place];
+      for (let index = 0; index < draws.numVideos; index++) sum += draws.counts[start + index] * values[index];
       means[row] = sum / draws.numVideos;
     }
     means.sort();
@@ -30,12 +30,12 @@ const Statistics = (() => {
     return { mean: mean(values), low, high };
   }
 
-  /** Of sorted values, with linear interpolation. */
+  /** A quantile of sorted values, with linear interpolation. */
   function quantile(sorted, share) {
-    const place = share * (sorted.length - 1);
-    const below = Math.floor(place);
+    const position = share * (sorted.length - 1);
+    const below = Math.floor(position);
     const above = Math.min(below + 1, sorted.length - 1);
-    return sorted[below] + (place - below) * (sorted[above] - sorted[below]);
+    return sorted[below] + (position - below) * (sorted[above] - sorted[below]);
   }
 
   return { resamples, difference };

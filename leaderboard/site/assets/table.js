@@ -1,9 +1,9 @@
 "use strict";
-/** The table itself: rows are made once, and sorting or filtering only moves or hides them. */
+/** The table: its rows are created once; sorting and filtering only move or hide them. */
 const Board = (() => {
-  /** Draw a table's columns for a window; `tick(slug, isOn)` and `sort(columnId)` are called back. */
+  /** Draw a table's columns for a window; calls `tick(slug, isOn)` and `sort(columnId)`. */
   function draw(element, table, columns, window, ticked, { tick, sort }) {
-    const rows = table.rows.map((row, place) => drawRow(table, columns, window, row, place, ticked.has(row.slug), tick));
+    const rows = table.rows.map((row, index) => drawRow(table, columns, window, row, index, ticked.has(row.slug), tick));
     fillScores(table, columns, window, rows);
     element.replaceChildren(drawHead(table, columns, window, sort), Dom.el("tbody", {}, rows));
     return rows;
@@ -22,11 +22,11 @@ const Board = (() => {
     return Dom.el("thead", {}, Dom.el("tr", {}, model, cells));
   }
 
-  function drawRow(table, columns, window, row, place, isTicked, tick) {
+  function drawRow(table, columns, window, row, index, isTicked, tick) {
     const box = Dom.el("input", { type: "checkbox", checked: isTicked, "aria-label": `Compare ${row.name}`, "data-slug": row.slug });
     const line = Dom.el("tr", { class: `${row.isReference ? "bound" : ""}${isTicked ? " chosen" : ""}`.trim(), "data-slug": row.slug },
       Dom.el("th", { scope: "row", class: "model" }, Dom.el("div", {}, box,
-        Dom.el("div", { class: "who" }, Dom.el("a", { href: `models/${row.slug}.html` }, row.name),
+        Dom.el("div", { class: "model-name" }, Dom.el("a", { href: `models/${row.slug}.html` }, row.name),
           Dom.el("small", {}, row.isReference ? "reference" : row.version, flag(row))))));
     box.addEventListener("change", () => {
       line.classList.toggle("chosen", box.checked);
@@ -47,51 +47,51 @@ const Board = (() => {
     return Dom.el("td", { class: column.isNumber ? "number fact" : "fact", title: column.isNumber ? null : text, "data-column": column.id }, text);
   }
 
-  /** Put the scores of all rows in front of their facts, in the columns' order. */
+  /** Insert the scores of all rows before their facts, in column order. */
   function fillScores(table, columns, window, rows) {
     const scores = columns.filter(Columns.isScore);
     const scales = scores.map((column) => IntervalBar.scale(table, column, window));
-    rows.forEach((line, place) => {
-      const cells = scores.map((column, number) => drawScore(column, place, window, scales[number]));
+    rows.forEach((line, index) => {
+      const cells = scores.map((column, number) => drawScore(column, index, window, scales[number]));
       line.firstElementChild.after(...cells);
     });
   }
 
-  function drawScore(column, place, window, scale) {
-    const value = Columns.score(column, place, window);
+  function drawScore(column, index, window, scale) {
+    const value = Columns.score(column, index, window);
     if (value === null) return Dom.el("td", { class: "number none" }, "\u2013");
-    const standing = Columns.standing(column, place, window);
-    const said = column.texts?.[place];
-    const text = said ? said.split(" [")[0] : Numbers.fixed(value[0], column.decimals);
-    const range = said?.includes("[") ? said.slice(said.indexOf("[")) : value.length === 3 ? Numbers.interval(value[1], value[2], column.decimals) : null;
+    const standing = Columns.standing(column, index, window);
+    const label = column.texts?.[index];
+    const text = label ? label.split(" [")[0] : Numbers.fixed(value[0], column.decimals);
+    const range = label?.includes("[") ? label.slice(label.indexOf("[")) : value.length === 3 ? Numbers.interval(value[1], value[2], column.decimals) : null;
     return Dom.el("td", { class: "number" },
-      Dom.el("span", { class: `mean ${standing ?? ""}`.trim(), title: standing === "level" ? "level with others at the top" : null }, text),
+      Dom.el("span", { class: `mean ${standing ?? ""}`.trim(), title: standing === "level" ? "cannot be distinguished from others at the top" : null }, text),
       range ? Dom.el("small", {}, range) : null,
       scale ? IntervalBar.draw(value, scale) : null);
   }
 
-  /** Order the rows and hide those that `isShown` leaves out; rows without a value come last. */
+  /** Sort the rows, those without a value last, and hide those that `isShown` rejects; return how many are shown. */
   function arrange(element, table, rows, column, window, isDescending, isShown) {
-    const value = (place) => (column ? Columns.key(column, table, place, window) : table.rows[place].name.toLowerCase());
-    const order = rows.map((_, place) => place).sort((one, other) => {
-      const [a, b] = [value(one), value(other)];
-      if (a === null || b === null) return (a === null) - (b === null) || one - other;
+    const value = (index) => (column ? Columns.key(column, table, index, window) : table.rows[index].name.toLowerCase());
+    const order = rows.map((_, index) => index).sort((first, second) => {
+      const [a, b] = [value(first), value(second)];
+      if (a === null || b === null) return (a === null) - (b === null) || first - second;
       const compared = typeof a === "number" ? a - b : String(a).localeCompare(String(b), "en");
-      return (isDescending ? -compared : compared) || one - other;
+      return (isDescending ? -compared : compared) || first - second;
     });
     const body = element.tBodies[0];
     body.querySelector(".empty")?.remove();
-    const isInOrder = order.every((place, number) => body.rows[number] === rows[place]);
-    if (!isInOrder) body.append(...order.map((place) => rows[place]));
+    const isInOrder = order.every((index, number) => body.rows[number] === rows[index]);
+    if (!isInOrder) body.append(...order.map((index) => rows[index]));
     let numShown = 0;
-    table.rows.forEach((row, place) => {
+    table.rows.forEach((row, index) => {
       const isIn = isShown(row);
-      if (rows[place].hidden === isIn) rows[place].hidden = !isIn;
+      if (rows[index].hidden === isIn) rows[index].hidden = !isIn;
       numShown += isIn;
     });
     if (!numShown) {
       const width = element.tHead.rows[0].cells.length;
-      body.append(Dom.el("tr", { class: "empty" }, Dom.el("td", { colspan: width }, "No model fits what you search for.")));
+      body.append(Dom.el("tr", { class: "empty" }, Dom.el("td", { colspan: width }, "No model matches your search.")));
     }
     for (const head of element.tHead.rows[0].cells) {
       const isSorted = head.dataset.column === (column ? column.id : "name");

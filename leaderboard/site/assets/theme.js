@@ -1,5 +1,5 @@
 "use strict";
-/** Light or dark: what the system says, unless the reader has pressed the button before. */
+/** The light or dark theme: the system's, unless the reader has chosen one before. */
 (() => {
   const KEY = "loopcraft-theme";
 
@@ -7,7 +7,7 @@
     try {
       return localStorage.getItem(KEY);
     } catch {
-      return null; // storage may be forbidden: the system's choice stands
+      return null; // storage may be blocked: follow the system
     }
   }
 
@@ -22,7 +22,7 @@
       try {
         localStorage.setItem(KEY, root.dataset.theme);
       } catch {
-        // it holds for this page then
+        // the choice then lasts for this page only
       }
       document.dispatchEvent(new Event("themechange"));
     });

@@ -1,22 +1,21 @@
 "use strict";
-/** The map of a walk from above, north up, with where the agent stands and looks. */
+/** A map of the walk, north up, with the agent's position and heading. */
 const WalkMap = (() => {
   const MARGIN = 2;
 
-  /** {element, show(frame)}. */
+  /** Build the map of a scene; returns {element, show(frame)}. */
   function make(scene) {
     const { walk } = scene;
     const box = walk.map ?? bounds(walk);
     const scale = 100 / box.side;
     const at = (frame) => [(walk.x[frame] - box.left) * scale, (walk.z[frame] - box.top) * scale];
     const last = walk.x.length - 1;
-    const arrow = Dom.svg("path", { class: "here", d: "M0 -4.6 L3.2 3.8 L0 2.2 L-3.2 3.8 Z" });
-    const trail = Dom.svg("polyline", { class: "trail", points: "" });
+    const arrow = Dom.svg("path", { class: "agent", d: "M0 -4.6 L3.2 3.8 L0 2.2 L-3.2 3.8 Z" });
     const picture = scene.hasMap ? Dom.svg("image", { href: `${scene.files}/map.webp`, width: 100, height: 100, preserveAspectRatio: "none" }) : null;
     const element = Dom.svg("svg", { viewBox: "0 0 100 100", class: "walk-map", role: "img", "aria-label": "Map of the walk, north up" },
       picture,
       line("edge", 0, last, at), line("horizon-line", walk.context - 1, last, at), line("context-line", 0, walk.context - 1, at),
-      backs(walk, at), trail, arrow);
+      returns(walk, at), arrow);
 
     function show(frame) {
       const [x, y] = at(frame);
@@ -41,7 +40,7 @@ const WalkMap = (() => {
     return Dom.svg("polyline", { class: kind, points: points.join(" ") });
   }
 
-  function backs(walk, at) {
+  function returns(walk, at) {
     return walk.is_back.flatMap((isBack, frame) => {
       if (!isBack) return [];
       const [x, y] = at(frame);

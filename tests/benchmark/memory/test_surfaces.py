@@ -155,7 +155,7 @@ def test_a_run_tells_what_is_remembered(data: Path, tmp_path: Path, chunk: int, 
     assert row_of(printed, "PSNR (dB) of surfaces", "rememberer") == [28.13, 28.13, 100.0, 71.87]
     assert max(row_of(printed, "PSNR (dB) of surfaces", "copy-last (reference)")) < 30
     assert re.search(r"25\.\d% of 3 videos", printed)
-    by_age = printed.split("PSNR (dB) of what returned, by age")[1].split("PSNR")[0]
+    by_age = printed.split("PSNR (dB) of returned surfaces, by age")[1].split("PSNR")[0]
     rows = [line for line in by_age.splitlines() if "frames ago" in line]
     assert [line.split()[0] for line in rows[:2]] == ["1-16", "17-32"]
     assert all("100.00 [100.00, 100.00]" in line for line in rows)
@@ -175,7 +175,7 @@ def test_the_report_shows_the_same_table(data: Path, tmp_path: Path, capsys) -> 
         page = (tmp_path / "report/report.html").read_text().split("<h2>Recall</h2>")[1].split("</table>")[0]
         assert page.count("<td>100.00 [") == 1
         assert "<td>71.87 [" in page
-        assert "gain of what returned<br>on what was never shown" in page
+        assert "gain of returned<br>over never shown" in page
         assert 'alt="age-of-memory-psnr"' in page
 
 
@@ -255,7 +255,7 @@ def test_runs_scored_with_different_masks_are_not_compared(data: Path, tmp_path:
     capsys.readouterr()
     assert recall.main([str(first), str(second), "--data", str(data)]) == 2
     error = capsys.readouterr().err
-    assert "were scored with different recall masks (video 000/000); score one anew" in error
+    assert "were scored with different recall masks (video 000/000); score one again" in error
     assert error.count("\n") == 1
 
 

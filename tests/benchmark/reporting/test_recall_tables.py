@@ -117,7 +117,7 @@ def write(folder: Path, results: dict[str, Result]) -> list[str]:
 def test_the_command_needs_result_files_alone(results, tmp_path: Path, capsys) -> None:
     assert recall.main(write(tmp_path, results)) == 0
     printed = capsys.readouterr().out
-    for title in ("SSIM of surfaces", "SSIM of what returned, by age", "Memory horizon", "Steering"):
+    for title in ("SSIM of surfaces", "SSIM of returned surfaces, by age", "Memory horizon", "Steering"):
         assert title in printed
     assert "No " not in printed
     assert recall.main(write(tmp_path, {"m": results["m"]})) == 0

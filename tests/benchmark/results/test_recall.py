@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from benchmark.results.bootstrap import bootstrap_interval, resampling_weights
 from benchmark.results.recall import (
     age_curve,
+    find_references,
     horizon_metric,
     memory_horizon,
     recall_gain,
-    references_in,
     require_same_masks,
 )
 from benchmark.results.result_file import VERSION, read_result, write_result
@@ -255,9 +255,9 @@ def test_references_are_found_by_name() -> None:
         make_recall_result(CEILING, name="ground-truth"),
     )
     best = make_recall_result(CEILING, name="autoencoded")
-    assert references_in({"a": floor, "b": truth}) == (floor, truth)
-    assert references_in({"a": floor, "b": truth, "c": best}) == (floor, best)
-    assert references_in({"a": truth, "b": make_result("other-video")}) is None
+    assert find_references({"a": floor, "b": truth}) == (floor, truth)
+    assert find_references({"a": floor, "b": truth, "c": best}) == (floor, best)
+    assert find_references({"a": truth, "b": make_result("other-video")}) is None
     assert horizon_metric(floor, truth) == "ssim"
     assert horizon_metric(floor, make_result()) is None
 
@@ -309,11 +309,11 @@ def test_files_of_version_1_are_read() -> None:
         ("metrics.ssim.card.decimals", 400, "recall.metrics.ssim.card.decimals: expected 0 to 12"),
         ("metrics.ssim.card.name", "../x", "recall.metrics.ssim.card.name: expected 'ssim'"),
         ("metrics.ssim.returned.videos", [0.5], "ssim.returned.videos: expected an entry for each"),
-        ("metrics.ssim.returned.estimate.mean", 0.9, "returned.estimate: the mean 0.9 lies outside"),
+        ("metrics.ssim.returned.estimate.mean", 0.9, "returned.estimate: the mean 0.9 is outside"),
         ("metrics.ssim.by_age.1.videos", [0.9, 0.9, 0.9, 0.9], r"by_age\[1\].estimate.mean: is"),
-        ("metrics.ssim.by_age.1.estimate", None, r"by_age\[1\].estimate: is there if and only if"),
-        ("metrics.ssim.by_age.0.videos", [None] * 4, r"by_age\[0\].estimate: is there if and only if"),
-        ("metrics.ssim.returned.videos.0", float("nan"), "NaN is no number"),
+        ("metrics.ssim.by_age.1.estimate", None, r"by_age\[1\].estimate: expected an estimate if"),
+        ("metrics.ssim.by_age.0.videos", [None] * 4, r"by_age\[0\].estimate: expected an estimate if"),
+        ("metrics.ssim.returned.videos.0", float("nan"), "NaN is not a valid JSON number"),
     ],
 )
 def test_a_bad_field_of_recall_is_named(tmp_path, path: str, value: object, message: str) -> None:

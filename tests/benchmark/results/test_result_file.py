@@ -62,8 +62,8 @@ REMOVED = object()
             "20",
             "metrics.psnr.windows.short.mean: expected a finite number",
         ),
-        ("metrics.psnr.windows.short.mean", float("nan"), "NaN is no number of JSON"),
-        ("metrics.psnr.windows.short.mean", float("inf"), "Infinity is no number of JSON"),
+        ("metrics.psnr.windows.short.mean", float("nan"), "NaN is not a valid JSON number"),
+        ("metrics.psnr.windows.short.mean", float("inf"), "Infinity is not a valid JSON number"),
         ("metrics.psnr.windows.short.mean", 10**400, "mean: expected a finite number"),
         ("metrics.psnr.windows.short.interval", [1.0], "interval: expected a list of 2"),
         (
@@ -73,28 +73,40 @@ REMOVED = object()
         ),
         ("metrics.psnr.card.higher_is_better", 1, "higher_is_better: expected true or false"),
         ("metrics.psnr.curve.mean", [1.0, 2.0], "metrics.psnr.curve: does not cover the horizon"),
-        ("metrics.psnr.videos", None, "metrics.psnr.videos: paired metrics have them"),
+        ("metrics.psnr.videos", None, "metrics.psnr.videos: expected for paired metrics"),
         ("metrics.psnr.videos.short", [1.0], "metrics.psnr.videos.short: expected a value for each"),
         ("protocol.context", 65, "protocol_hash: not the hash of protocol"),
         ("protocol.windows", [{"name": "short", "first": 1}], r"protocol.windows\[0\].last: missing"),
         ("absent.fvd", 0, "absent.fvd: expected a string"),
-        ("metrics.psnr.windows.short.mean", 31.0, "mean 31.0 lies outside its interval"),
-        ("metrics.psnr.windows.short.mean", 20.5, "short.mean: is 20.5, that of its videos 20.0"),
-        ("metrics.psnr.windows.short.interval", [21.0, 19.0], "lies outside its interval"),
-        ("metrics.psnr.videos.short", [30.0] * 4, "short.mean: is 20.0, that of its videos 30.0"),
-        ("metrics.psnr.curve.mean", [20.0] * 64 + [40.0] * 128, "long.mean: is 20.0, that of its curve 40.0"),
+        ("metrics.psnr.windows.short.mean", 31.0, "mean 31.0 is outside its interval"),
+        ("metrics.psnr.windows.short.mean", 20.5, "short.mean: is 20.5, but the mean of its videos is 20.0"),
+        ("metrics.psnr.windows.short.interval", [21.0, 19.0], "is outside its interval"),
+        ("metrics.psnr.videos.short", [30.0] * 4, "short.mean: is 20.0, but the mean of its videos is 30.0"),
+        (
+            "metrics.psnr.curve.mean",
+            [20.0] * 64 + [40.0] * 128,
+            "long.mean: is 20.0, but the mean of its curve is 40.0",
+        ),
         ("metrics.psnr.card.name", "../psnr", r"psnr.card.name: expected 'psnr', found '../psnr'"),
         ("metrics.psnr.card.decimals", 10**9, "decimals: expected 0 to 12"),
         ("metrics.psnr.card.decimals", -1, "decimals: expected 0 to 12"),
         ("metrics.psnr.videos.short", [1e308] * 4, r"short\[0\]: expected a finite number \(of 32 bits\)"),
         ("metrics.psnr.curve.mean", [-1e308] * 192, r"mean\[0\]: expected a finite number"),
         ("model.name", " ", "model.name: is empty"),
-        ("provenance.seconds", -1, "provenance.seconds: -1.0 is no time"),
-        ("data.frame_shape", [3, -1, 64], r"data.frame_shape: \(3, -1, 64\) is no shape"),
+        ("provenance.seconds", -1, "provenance.seconds: -1.0 is negative"),
+        ("data.frame_shape", [3, -1, 64], r"data.frame_shape: \(3, -1, 64\) is not a frame shape"),
         ("data.frame_shape", [1, 64, 64], "data.frame_shape"),
         ("data.frame_shape", [3, 64, 10**9], "data.frame_shape"),
-        ("data.keys", ["000/000", "000/001", "000/002", "000/002"], r"data.keys\[3\]: '000/002' is no name"),
-        ("data.keys", ["000/000", "000/001", "000/002", "../../x"], r"data.keys\[0\]: '../../x' is no name"),
+        (
+            "data.keys",
+            ["000/000", "000/001", "000/002", "000/002"],
+            r"data.keys\[3\]: '000/002' is not an episode name or occurs twice",
+        ),
+        (
+            "data.keys",
+            ["000/000", "000/001", "000/002", "../../x"],
+            r"data.keys\[0\]: '../../x' is not an episode name",
+        ),
     ],
 )
 def test_a_bad_field_is_named(tmp_path, path: str, value: Any, message: str) -> None:
@@ -117,7 +129,7 @@ def test_names_of_metrics_are_plain(tmp_path, name: str) -> None:
     document = dataclasses.asdict(make_result())
     document["metrics"][name] = document["metrics"].pop("psnr")
     document["metrics"][name]["card"]["name"] = name
-    with pytest.raises(UserError, match="is no plain name"):
+    with pytest.raises(UserError, match="is not a plain name"):
         read_text(tmp_path, json.dumps(document))
 
 
@@ -132,7 +144,7 @@ def test_a_strangers_protocol_is_checked_though_its_hash_is_right(tmp_path, what
     )
     document = dataclasses.asdict(make_result(protocol=protocol, protocol_hash=protocol.hash))
     with pytest.raises(
-        UserError, match="is no plain name" if what in ("id", "name") else "within the horizon"
+        UserError, match="is not a plain name" if what in ("id", "name") else "within the horizon"
     ):
         read_text(tmp_path, json.dumps(document))
 

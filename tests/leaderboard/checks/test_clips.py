@@ -20,7 +20,7 @@ def video(tmp_path: Path) -> Path:
 
 
 def said(video: Path) -> list[str]:
-    return [finding.what for finding in check_clips(read_entry(video.parents[1]))]
+    return [finding.problem for finding in check_clips(read_entry(video.parents[1]))]
 
 
 def test_a_clip_is_good(video: Path) -> None:
@@ -30,8 +30,8 @@ def test_a_clip_is_good(video: Path) -> None:
 @pytest.mark.parametrize(
     ("num_frames", "side", "message"),
     [
-        (HORIZON - 1, 64, "has 191 frames or more, not 192"),
-        (HORIZON + 5, 64, "has 193 frames or more, not 192"),
+        (HORIZON - 1, 64, "has 191 frames, not 192"),
+        (HORIZON + 5, 64, "has 193 or more frames, not 192"),
         (HORIZON, 32, "has frames of (32, 32), not (64, 64)"),
         (4, 1024, "has frames of (1024, 1024), not (64, 64)"),
     ],
@@ -44,7 +44,7 @@ def test_another_length_or_size_is_refused(video: Path, num_frames: int, side: i
 @pytest.mark.parametrize("content", [b"", b"<script>alert(1)</script>", b"GIF89a" + bytes(100)])
 def test_what_is_no_mp4_is_refused(video: Path, content: bytes) -> None:
     video.write_bytes(content)
-    assert said(video) == ["the video of 000/000 is no MP4"]
+    assert said(video) == ["the video of 000/000 is not an MP4"]
 
 
 def test_a_damaged_file_is_refused(video: Path) -> None:

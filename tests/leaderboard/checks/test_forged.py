@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Path:
 def findings(root: Path, name: str) -> list[tuple[str, str]]:
     """What is said of the entry of that name."""
     (found,) = (list(found) for folder, found in check_all(root).items() if Path(folder).name == name)
-    return [(finding.level, finding.what) for finding in found]
+    return [(finding.level, finding.problem) for finding in found]
 
 
 def test_an_honest_table_is_good(root: Path) -> None:
@@ -57,20 +57,20 @@ def forge(root: Path, place: str, value: Any) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("place", "value", "reason"),
     [
-        ("metrics.psnr.windows.long.mean", 25.0, "lies outside its interval"),
-        ("metrics.psnr.windows.long.mean", 20.02, "that of its videos"),
+        ("metrics.psnr.windows.long.mean", 25.0, "is outside its interval"),
+        ("metrics.psnr.windows.long.mean", 20.02, "the mean of its videos"),
         ("metrics.psnr.windows.long.interval", [0.0, 90.0], "windows.long.low is 0"),
         ("metrics.psnr.windows.long.interval", None, "has no interval"),
-        ("metrics.psnr.videos.long.3", 40.0, "that of its videos"),
+        ("metrics.psnr.videos.long.3", 40.0, "the mean of its videos"),
         ("metrics.psnr.card.higher_is_better", False, "the card of psnr differs"),
-        ("metrics.lpips.card.weights", {"net": "ef" * 32}, "with other weights"),
-        ("metrics.lpips.card.version", 2, "another version"),
+        ("metrics.lpips.card.weights", {"net": "ef" * 32}, "weights of lpips differ"),
+        ("metrics.lpips.card.version", 2, "version or weights of lpips"),
         ("protocol.horizon", 96, "not the hash of protocol"),
-        ("model.role", "bound", "calls itself a reference"),
-        ("model.name", "copy-last", "a model is called copy-last"),
+        ("model.role", "bound", "claims to be a reference"),
+        ("model.name", "copy-last", "a model is named copy-last"),
         ("failed", {"000/070": "no"}, "videos failed"),
         ("recall.metrics.psnr.returned.estimate.interval", [-50.0, 90.0], "recall.metrics.psnr.returned.low"),
-        ("metrics.psnr.curve.low", None, "half a band"),
+        ("metrics.psnr.curve.low", None, "only half a band"),
     ],
 )
 def test_an_edited_result_is_refused(root: Path, place: str, value: Any, reason: str) -> None:
@@ -80,7 +80,7 @@ def test_an_edited_result_is_refused(root: Path, place: str, value: Any, reason:
 def test_a_result_that_was_edited_by_hand_is_refused_for_its_checksum(root: Path) -> None:
     folder = write_entry(root, sound_result("forged", skill=2.0))
     change_json(folder / "result.json", "metrics.psnr.card.decimals", 3, sealed=False)
-    assert any("sha256: not that of the file" in what for _, what in findings(root, "forged"))
+    assert any("sha256: does not match the file" in what for _, what in findings(root, "forged"))
 
 
 def test_videos_edited_together_with_their_mean_do_not_give_the_interval(root: Path) -> None:
@@ -144,7 +144,7 @@ def test_true_frames_are_refused(root: Path) -> None:
     write_entry(root, dataclasses.replace(result, metrics=metrics))
     assert (
         "refused",
-        "video 000/000 has PSNR 100 in the short window: those are the true frames",
+        "video 000/000 has PSNR 100 in the short window, which only true frames reach",
     ) in findings(root, "forged")
 
 
@@ -161,7 +161,7 @@ def test_nothing_beats_the_truth(root: Path) -> None:
     result = sound_result("forged", recall=False)
     metrics = {"psnr": metric_result(METRICS["psnr"], np.full((len(KEYS), 192), 120.0))}
     write_entry(root, dataclasses.replace(result, metrics=metrics))
-    assert any("no frames give that" in what for _, what in findings(root, "forged"))
+    assert any("is always between 0 and 100" in what for _, what in findings(root, "forged"))
 
 
 def test_what_beats_the_autoencoder_is_marked(root: Path) -> None:
@@ -186,7 +186,7 @@ def test_handed_in_frames_and_missing_checksums_are_marked(root: Path) -> None:
     model = dataclasses.replace(result.model, source="playback", checkpoint_sha256=None)
     write_entry(root, dataclasses.replace(result, model=model))
     assert [what for level, what in findings(root, "forged") if level == "marked"] == [
-        "its frames were handed in and looked up, not rolled out under the benchmark's eyes"
+        "its frames were submitted as files, not rolled out by the benchmark"
     ]
 
 
@@ -208,7 +208,7 @@ def test_other_data_are_marked_and_stand_elsewhere(root: Path) -> None:
     assert folder.parent.name == "other-eeeeeeeeeeee"
     (found,) = findings(root, "forged")
     assert found[0] == "noted"
-    assert "no canonical test set" in found[1]
+    assert "not a canonical test set" in found[1]
 
 
 def test_a_fingerprint_that_was_put_in_does_not_bring_an_entry_into_another_table(root: Path) -> None:

@@ -37,20 +37,20 @@ def test_the_example_of_the_page_is_a_card() -> None:
     [
         ("name", "", "name: is empty"),
         ("name", "x" * 1_000_000, "name: has 1000000 characters"),
-        ("name", "a\nb", "name: holds line breaks"),
-        ("name", "\u202ename", "name: holds line breaks or signs that cannot be printed"),
-        ("authors", [], "authors: name at least one"),
-        ("authors", ["x"] * 41, "authors: more than 40"),
+        ("name", "a\nb", "name: has line breaks"),
+        ("name", "\u202ename", "name: has line breaks or unprintable characters"),
+        ("authors", [], "authors: expected at least one"),
+        ("authors", ["x"] * 41, "authors: has more than 40"),
         ("date", "26.11.2026", "date: expected a day like 2026-11-26"),
         ("date", "2026-02-30", "date: expected a day"),
-        ("parameters", -1, "parameters: expected a count"),
+        ("parameters", -1, "parameters: expected a positive count"),
         ("parameters", "4M", "parameters: expected an integer"),
         ("links", {"paper": "javascript:alert(1)"}, "links.paper: expected an address like https://"),
         ("links", {"paper": "https://user@evil.example/"}, "links.paper"),
         ("links", {"paper": "data:text/html,x"}, "links.paper"),
         ("links", {"paper": "//evil.example"}, "links.paper"),
         ("links", {"paper": 'https://a.example/"onmouseover="x'}, "links.paper"),
-        ("reproduce", ["a\nb"], "reproduce[0]: holds line breaks"),
+        ("reproduce", ["a\nb"], "reproduce[0]: has line breaks"),
         ("secret", 1, "secret: unknown field"),
     ],
 )
@@ -63,7 +63,7 @@ def test_a_wrong_field_is_named(field: str, value: Any, message: str) -> None:
 def test_a_file_that_is_too_large_or_no_card_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     path.write_text(json.dumps({**document(), "description": "x" * 100_000}))
-    with pytest.raises(UserError, match="more than 20000 bytes"):
+    with pytest.raises(UserError, match="larger than 20000 bytes"):
         read_card(path)
     path.write_text("name: yaml")
     with pytest.raises(UserError, match=r"a model card is JSON: docs/leaderboard.md"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from leaderboard.entry import limits
-from leaderboard.entry.folder import place_of, plain_name, read_entries, read_entry
+from leaderboard.entry.folder import make_entry_id, plain_name, read_entries, read_entry
 from loopcraft.core.errors import UserError
 from tests.fakes.entries import sound_result, write_entry
 
@@ -31,7 +31,7 @@ def test_an_entry_reads_back(tmp_path: Path, folder: Path) -> None:
         (".hidden", "does not belong in an entry"),
         ("videos/index.html", "does not belong in an entry"),
         ("videos/a/000-000.mp4", "does not belong in an entry"),
-        ("videos/900-000.mp4", "is called like no video"),
+        ("videos/900-000.mp4", "matches no video"),
     ],
 )
 def test_other_files_are_refused(folder: Path, name: str, message: str) -> None:
@@ -53,10 +53,10 @@ def test_links_are_refused(tmp_path: Path, folder: Path) -> None:
 
 def test_large_files_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MOST_VIDEO_BYTES", 100)
-    with pytest.raises(UserError, match=r"000-000.mp4: has more than 100 bytes"):
+    with pytest.raises(UserError, match=r"000-000.mp4: is larger than 100 bytes"):
         read_entry(folder)
     monkeypatch.setattr(limits, "MOST_RESULT_BYTES", 100)
-    with pytest.raises(UserError, match=r"result.json: has more than 100 bytes"):
+    with pytest.raises(UserError, match=r"result.json: is larger than 100 bytes"):
         read_entry(folder)
 
 
@@ -78,10 +78,10 @@ def test_an_entry_lies_where_its_result_belongs(tmp_path: Path, folder: Path) ->
 
 @pytest.mark.parametrize("name", ["../x", "/etc", "a/b", ".git", "A", "", "x" * 1_000_000, "<img>", "a b"])
 def test_names_that_are_no_folder_are_refused(name: str) -> None:
-    with pytest.raises(UserError, match="is no name for an entry"):
-        place_of(sound_result(recall=False), name)
+    with pytest.raises(UserError, match="not allowed; use up to 64"):
+        make_entry_id(sound_result(recall=False), name)
 
 
 @pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>", "../../x", "  ", "Ünïcode", "x" * 1000])
 def test_any_models_name_gives_a_folder(name: str) -> None:
-    assert place_of(sound_result(recall=False), plain_name(name)).startswith("loopcraft-mini/plaza-v1/")
+    assert make_entry_id(sound_result(recall=False), plain_name(name)).startswith("loopcraft-mini/plaza-v1/")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from leaderboard import scenes
 from leaderboard.film.clips import write_clip
-from leaderboard.film.scene import MAP_PIXELS, RETURNED, returned_pixels, walk_of
+from leaderboard.film.scene import MAP_PIXELS, RETURNED, describe_walk, returned_pixels
 from loopcraft import generate, masks
 from loopcraft.core.errors import UserError
 from loopcraft.dataset import open_dataset
@@ -94,13 +94,13 @@ def test_an_unknown_video_is_one_sentence(
 ) -> None:
     flags = [str(data), "--protocol", "loopcraft-mini", "--keys", "9", "--out", str(tmp_path / "out")]
     assert scenes.main(flags) == 2
-    assert "--keys 9: no video of" in capsys.readouterr().err
+    assert "--keys 9: not a video of" in capsys.readouterr().err
 
 
 def test_a_walk_that_never_comes_back_has_no_returns() -> None:
     poses = np.zeros((100, 5))
     poses[:, 0] = np.arange(100)
-    walk = walk_of(poses, 50, None)
+    walk = describe_walk(poses, 50, None)
     assert walk["returns"] == []
     assert walk["map"] is None
 

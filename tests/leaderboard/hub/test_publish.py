@@ -36,7 +36,7 @@ def test_a_dry_run_and_mistakes_send_nothing(
     assert publish.main([str(site), "--repo", "lab/dry", "--dry-run"]) == 0
     assert "nothing was sent" in capsys.readouterr().out
     assert publish.main([str(tmp_path), "--repo", "lab/dry"]) == 2
-    assert "holds no site; make it with python -m leaderboard.build" in capsys.readouterr().err
+    assert "not a site; create it with python -m leaderboard.build" in capsys.readouterr().err
     hub.add("spaces/lab/app", {"app.py": b""})
     assert publish.main([str(site), "--repo", "lab/app"]) == 2
     assert "holds 'app.py', which is not ours" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from benchmark.results.tables import paired_tables
 from leaderboard import build
 from leaderboard.entry.folder import read_entries
 from leaderboard.film.clips import write_clip
-from leaderboard.film.scene import walk_of
+from leaderboard.film.scene import describe_walk
 from loopcraft.core.files import write_json
 from tests.fakes.benchmark_data import make_frames
 from tests.fakes.entries import KEYS, make_card, sound_result, write_entry
@@ -37,7 +37,7 @@ def write_scenes(root: Path) -> None:
     write_clip(folder / "memory.mp4", list(np.zeros_like(frames)), 100_000)
     poses = np.zeros((LOOPCRAFT_MINI.num_frames, 5))
     poses[:, 0] = 20 * np.sin(np.arange(len(poses)) / 20)
-    write_json(folder / "walk.json", walk_of(poses, LOOPCRAFT_MINI.context, None))
+    write_json(folder / "walk.json", describe_walk(poses, LOOPCRAFT_MINI.context, None))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def table(chrome: Any, site: str) -> Iterator[Watched]:
 
 
 def names(page: Any) -> list[str]:
-    found: list[str] = page.locator("#board tbody tr:not([hidden]) .who a").all_inner_texts()
+    found: list[str] = page.locator("#board tbody tr:not([hidden]) .model-name a").all_inner_texts()
     return found
 
 
@@ -119,7 +119,7 @@ def test_the_table_filters(table: Watched) -> None:
     page.get_by_label("References").uncheck()
     assert names(page) == ["Good"]
     page.get_by_label("Find models").fill("nobody at all")
-    assert "No model fits" in page.locator("#board tbody").inner_text()
+    assert "No model matches your search" in page.locator("#board tbody").inner_text()
     page.get_by_label("Find models").fill("")
     page.get_by_role("combobox", name="Conditioning").select_option("none")
     assert names(page) == ["Better"]
@@ -245,7 +245,7 @@ def test_films_play_in_step(chrome: Any, site: str) -> None:
         rested = frame_of(page)
         page.wait_for_timeout(200)
         assert frame_of(page) == rested
-        assert page.locator(".here").get_attribute("data-frame") == str(rested)
+        assert page.locator(".agent").get_attribute("data-frame") == str(rested)
         assert watched.troubles == []
 
 

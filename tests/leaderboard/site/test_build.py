@@ -310,6 +310,6 @@ def test_data_without_runs_or_of_others_is_one_sentence(
     write_result(tmp_path / "run" / "result.json", sound_result("mine", keys=KEYS[:4], recall=False))
     assert build.main([*flags, str(tmp_path / "run")]) == 2
     err = capsys.readouterr().err
-    assert "--data is the data set of the runs: name them too" in err
+    assert "--data is the data set of the runs: give runs too" in err
     assert "not the data set of loopcraft-mini/plaza-v1/mine" in err
     assert not (tmp_path / "site").exists()
