@@ -24,7 +24,7 @@ const Board = (() => {
 
   function drawRow(table, columns, window, row, index, isTicked, tick) {
     const box = Dom.el("input", { type: "checkbox", checked: isTicked, "aria-label": `Compare ${row.name}`, "data-slug": row.slug });
-    const line = Dom.el("tr", { class: `${row.isReference ? "bound" : ""}${isTicked ? " chosen" : ""}`.trim(), "data-slug": row.slug },
+    const line = Dom.el("tr", { class: `${row.isReference ? "reference" : ""}${isTicked ? " chosen" : ""}`.trim(), "data-slug": row.slug },
       Dom.el("th", { scope: "row", class: "model" }, Dom.el("div", {}, box,
         Dom.el("div", { class: "model-name" }, Dom.el("a", { href: `models/${row.slug}.html` }, row.name),
           Dom.el("small", {}, row.isReference ? "reference" : row.version, flag(row))))));

@@ -150,6 +150,7 @@ def test_the_numbers_are_those_of_the_result(table: Watched) -> None:
 def test_the_best_is_bold_and_a_reference_is_not(table: Watched) -> None:
     page = table.page
     assert page.locator(f"tr[data-slug={PLACE}better] .best").count() == 3
+    assert page.locator("tr.reference").count() > 0
     assert page.locator("tr.reference .best, tr.reference .level").count() == 0
 
 
