@@ -1,8 +1,8 @@
-"""Torch views of a data set: random windows for training, whole episodes for evaluation.
+"""PyTorch data sets: random windows for training, whole episodes for evaluation.
 
-An item is a dictionary that torch's default collation batches: `frames` uint8 (T, 3, H, W), `actions` int64
-(T,), `states` float32 (T, 6), `key` and `start`. Both classes are safe in any number of DataLoader workers,
-forked or spawned: an item depends on its index (and the seed and epoch) alone.
+An item is a dictionary that torch's default collation can batch: `frames` uint8 (T, 3, H, W), `actions` int64
+(T,), `states` float32 (T, 6), `key` and `start`. Both classes work with any number of DataLoader workers,
+forked or spawned: an item depends only on its index (and the seed and epoch).
 """
 
 from typing import Any
@@ -21,10 +21,10 @@ Item = dict[str, Any]
 
 
 class RandomWindows(Dataset[Item]):
-    """Windows of `num_frames` frames, uniform over all that the data set holds.
+    """Random windows of `num_frames` frames, uniform over all windows of the data set.
 
-    `length` items make an epoch (default: one an episode); `set_epoch` gives the next epoch other windows, in
-    running workers too.
+    An epoch has `length` items (default: the number of episodes). `set_epoch` selects other windows for the
+    next epoch, in running workers too.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class RandomWindows(Dataset[Item]):
         self._num_frames = num_frames
         self._seed = seed
         counts = [max(0, dataset.num_frames(key) - num_frames + 1) for key in dataset.keys]
-        self._ends = np.cumsum(counts)  # windows up to and with each episode
+        self._ends = np.cumsum(counts)  # number of windows up to and including each episode
         if num_frames < 1 or self._ends[-1] == 0:
             raise UserError(
                 f"{dataset.root}: no episode has a window of {num_frames} frames; choose another length"
@@ -43,7 +43,7 @@ class RandomWindows(Dataset[Item]):
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose windows the items are."""
+        """Set the epoch, on which the windows depend."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class RandomWindows(Dataset[Item]):
 
 
 class Episodes(Dataset[Item]):
-    """Every episode whole, in the order of the keys."""
+    """All episodes, each whole, in the order of the keys."""
 
     def __init__(self, dataset: LoopcraftDataset) -> None:
         self._dataset = dataset
