@@ -23,7 +23,7 @@ from loopcraft.generation.realised import (
     YOUNGEST,
     Sighting,
     choose_returning,
-    sight_of,
+    measure_candidate,
 )
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_surface_world
@@ -48,7 +48,7 @@ class Flags:
 
 def watch(world: SurfaceWorld, candidate: int, *, recipe: Recipe) -> Sighting:
     """What one candidate sees again."""
-    return sight_of(world, candidate, recipe)
+    return measure_candidate(world, candidate, recipe)
 
 
 def selections(recipe: Recipe, workers: int) -> dict[str, Shares]:

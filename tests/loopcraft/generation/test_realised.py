@@ -18,7 +18,7 @@ from loopcraft.generation.realised import (
     SIGHT_RESOLUTION,
     Sighting,
     choose_returning,
-    sight_of,
+    measure_candidate,
     stretch_of_age,
 )
 from loopcraft.generation.recall_masks import recall_masks
@@ -52,7 +52,7 @@ def whole(tmp_path_factory) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def sightings() -> list[Sighting]:
     world = make_surface_world("plaza-v1", resolution=SIGHT_RESOLUTION)
-    return [sight_of(world, candidate, recipe()) for candidate in range(CANDIDATES)]
+    return [measure_candidate(world, candidate, recipe()) for candidate in range(CANDIDATES)]
 
 
 def test_stretches_are_those_that_scores_are_split_by() -> None:
@@ -164,9 +164,9 @@ def test_a_killed_run_measures_only_what_it_had_not(whole, tmp_path, monkeypatch
         measured.append(candidate)
         if len(measured) == 4:
             raise Killed
-        return sight_of(world, candidate, recipe)
+        return measure_candidate(world, candidate, recipe)
 
-    monkeypatch.setattr(realised, "sight_of", watch)
+    monkeypatch.setattr(realised, "measure_candidate", watch)
     with pytest.raises(Killed):
         generate.main(flags(tmp_path / "set"))
     assert generate.main(flags(tmp_path / "set")) == 0
