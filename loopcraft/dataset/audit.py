@@ -1,4 +1,4 @@
-"""Audit of an episode: the flags that mark it as faulty. For each flag, a test triggers it alone.
+"""Audit of an episode: flags for its faults. Each flag has a test that triggers it alone.
 
 stuck         walked less than 15 % of the distance that its forward ticks cover on flat ground
 fell          dropped by more than 12 blocks within 30 ticks, or below height 0

@@ -38,7 +38,7 @@ def masks_of(codes: Codes) -> Masks:
 
 
 def codes_of(masks: Mapping[str, Shaped[np.ndarray, "T H W"]]) -> Codes | None:
-    """Encode masks as codes; return None if codes cannot represent them, as foreign masks may differ."""
+    """Encode masks as codes; return None if that is impossible, as it never is for Loopcraft's own masks."""
     if set(masks) != set(DTYPES):
         return None
     frames = np.arange(len(masks["seen"]), dtype=np.int64)[:, None, None]

@@ -1,4 +1,4 @@
-"""Recall masks of an episode, KEY.seen.npz: which pixels the context has shown, and how long ago.
+"""Recall masks of an episode, KEY.seen.npz: which surfaces the context has shown, and how long ago.
 
 seen  bool (T, H, W): the surface (block face) that the pixel shows was visible in the context
 age   uint16 (T, H, W): frames since the context last showed it; 0 if never or if it has been in sight since

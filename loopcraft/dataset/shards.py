@@ -56,11 +56,11 @@ class Content:
 def shard_schema(metadata: pa.Schema) -> pa.Schema:
     """Return the columns of a shard, metadata and content, with their description for `datasets`."""
     fields = [*metadata, *(pa.field(name, kind) for name, (kind, _) in _CONTENT_COLUMNS.items())]
-    features: dict[str, Any] = {}
-    for field in metadata:
-        name = str(field.type)
-        features[field.name] = {"dtype": _DATASETS_NAMES.get(name, name), "_type": "Value"}
-    features |= {name: feature for name, (_, feature) in _CONTENT_COLUMNS.items()}
+    kinds = {field.name: str(field.type) for field in metadata}
+    features = {
+        **{name: {"dtype": _DATASETS_NAMES.get(k, k), "_type": "Value"} for name, k in kinds.items()},
+        **{name: feature for name, (_, feature) in _CONTENT_COLUMNS.items()},
+    }
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch.utils.data import Dataset
 
 from loopcraft.core.errors import UserError
@@ -74,16 +73,12 @@ class Episodes(Dataset[Item]):
 
 
 def _item(dataset: LoopcraftDataset, key: str, start: int, num_frames: int) -> Item:
-    window = slice(start, start + num_frames)
-    states = dataset.states(key)[window]
+    stop = start + num_frames
+    states = dataset.states(key)[start:stop]
     return {
-        "frames": _channels_first(dataset.frames(key, window.start, window.stop)),
+        "frames": torch.from_numpy(dataset.frames(key, start, stop)).permute(0, 3, 1, 2),  # (T, 3, H, W)
         "actions": torch.from_numpy(actions_of(states, dataset.states_path(key))),
         "states": torch.from_numpy(states),
         "key": key,
         "start": start,
     }
-
-
-def _channels_first(frames: UInt8[np.ndarray, "T H W 3"]) -> UInt8[torch.Tensor, "T 3 H W"]:
-    return torch.from_numpy(frames).permute(0, 3, 1, 2)

@@ -17,7 +17,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle
+from itertools import cycle, islice
 
 import numpy as np
 
@@ -39,7 +39,7 @@ from loopcraft.worlds.base import SurfaceWorld
 
 SIGHT_RESOLUTION = 64
 YOUNGEST = 64
-NUM_STRETCHES = 11
+NUM_INTERVALS = 11
 """Number of age intervals: 1-64 frames, 65-128, 129-256 and so on, up to the maximum age in a recall mask."""
 
 _SIGHTINGS = "candidates"
@@ -54,7 +54,7 @@ class Sighting:
     returned: tuple[float, ...]
 
 
-def stretch_of_age(age: int) -> int:
+def interval_of_age(age: int) -> int:
     """Return the index of the interval of an age in frames."""
     return max(0, (age - 1) // YOUNGEST).bit_length()
 
@@ -63,15 +63,15 @@ def find_returning(root: AnyPath, recipe: Recipe, executor: Executor) -> list[in
     """Return the candidates to keep, ascending. Measurements of an earlier, interrupted run are reused."""
     assert recipe.candidates is not None
     folder = root / _SIGHTINGS
-    candidates = range(recipe.candidates)
-    finished = existing(folder, [f"{episode_key(candidate)}.json" for candidate in candidates])
-    missing = [candidate for candidate in candidates if f"{episode_key(candidate)}.json" not in finished]
+    names = [f"{episode_key(candidate)}.json" for candidate in range(recipe.candidates)]
+    finished = existing(folder, names)
+    missing = [candidate for candidate, name in enumerate(names) if name not in finished]
     make_world = partial(make_surface_world, recipe.world, resolution=SIGHT_RESOLUTION)
     job = partial(watch_candidate, folder=folder, recipe=recipe)
-    with progress_bar("choosing walks", len(candidates), "walks", len(candidates) - len(missing)) as advance:
+    with progress_bar("choosing walks", len(names), "walks", len(names) - len(missing)) as advance:
         for _ in executor.run(job, missing, make_state=make_world):
             advance()
-    sightings = [_read(_path(folder, candidate)) for candidate in candidates]
+    sightings = [_read(folder / name) for name in names]
     return choose_returning(sightings, recipe.num_episodes)
 
 
@@ -82,21 +82,22 @@ def forget(root: AnyPath) -> None:
 
 def watch_candidate(world: SurfaceWorld, candidate: int, *, folder: AnyPath, recipe: Recipe) -> None:
     """Play one candidate and write its measurements."""
-    write_json(_path(folder, candidate), dataclasses.asdict(measure_candidate(world, candidate, recipe)))
+    path = folder / f"{episode_key(candidate)}.json"
+    write_json(path, dataclasses.asdict(measure_candidate(world, candidate, recipe)))
 
 
 def measure_candidate(world: SurfaceWorld, candidate: int, recipe: Recipe) -> Sighting:
     """Play one candidate and measure what it sees again."""
     plan = plan_candidate(recipe, candidate)
-    sight, poses, counts = Sight(recipe.num_context), [], np.zeros(NUM_STRETCHES, np.int64)
-    stretches = np.array([stretch_of_age(age) for age in range(recipe.num_frames)])
+    sight, poses, counts = Sight(recipe.num_context), [], np.zeros(NUM_INTERVALS, np.int64)
+    intervals = np.array([interval_of_age(age) for age in range(recipe.num_frames)])
     for frame, observation in enumerate(world.play(plan.world_seed, plan.actions, surfaces=True)):
         assert observation.surface is not None
         poses.append(observation.pose)
         codes = sight.watch(observation.surface)
         if frame >= recipe.num_context:
             ages = frame - (codes[codes >= CODE_RETURNED].astype(np.int64) - CODE_RETURNED)
-            counts += np.bincount(stretches[ages], minlength=NUM_STRETCHES)
+            counts += np.bincount(intervals[ages], minlength=NUM_INTERVALS)
     path = np.array(poses)
     total = (recipe.num_frames - recipe.num_context) * world.resolution**2
     return Sighting(
@@ -111,15 +112,13 @@ def choose_returning(sightings: Sequence[Sighting], keep: int) -> list[int]:
     distances = [s.distance_walked if s.is_sound else -1.0 for s in sightings]
     remaining = _best_half(range(len(sightings)), distances, keep)
     remaining = _best_half(remaining, [sum(s.returned) for s in sightings], keep)
-    reached = [stretch for stretch in range(NUM_STRETCHES) if any(s.returned[stretch] for s in sightings)]
+    reached = [interval for interval in range(NUM_INTERVALS) if any(s.returned[interval] for s in sightings)]
     chosen: list[int] = []
-    for stretch in cycle(reversed(reached or [0])):
-        if len(chosen) == keep:
-            return sorted(chosen)
-        best = max(remaining, key=lambda candidate: sightings[candidate].returned[stretch])
+    for interval in islice(cycle(reversed(reached or [0])), keep):
+        best = max(remaining, key=lambda candidate: sightings[candidate].returned[interval])
         remaining.remove(best)
         chosen.append(best)
-    raise AssertionError("unreachable: cycle() does not end")
+    return sorted(chosen)
 
 
 def _best_half(candidates: Sequence[int], scores: Sequence[float], at_least: int) -> list[int]:
@@ -128,15 +127,11 @@ def _best_half(candidates: Sequence[int], scores: Sequence[float], at_least: int
     return sorted(sorted(candidates, key=lambda candidate: -scores[candidate])[:count])
 
 
-def _path(folder: AnyPath, candidate: int) -> AnyPath:
-    return folder / f"{episode_key(candidate)}.json"
-
-
 def _read(path: AnyPath) -> Sighting:
     try:
         sighting = decode(Sighting, read_json(path))
-        if len(sighting.returned) != NUM_STRETCHES:
-            raise SchemaError(f"returned: expected {NUM_STRETCHES} shares")
+        if len(sighting.returned) != NUM_INTERVALS:
+            raise SchemaError(f"returned: expected {NUM_INTERVALS} shares")
     except SchemaError as error:
         raise UserError(
             f"{path}: not the measurements of a candidate ({error}); delete it and run the same command again"

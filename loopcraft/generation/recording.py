@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, Integer
+from jaxtyping import Float32, Integer
 
 from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.core.urls import AnyPath, UrlPath
@@ -55,7 +55,8 @@ def record_episode(
         return record
     video_path, states_path = path.with_suffix(".mp4"), path.with_suffix(".npy")
     states, frame_audit = _play(world, seed, actions, video_path, lossless=lossless)
-    _write_states(states_path, states)
+    with whole_file(states_path) as temporary, temporary.open("wb") as file:
+        np.save(file, states)
     assert frame_audit.last is not None
     flags = {
         *audit_path(states[:, 1:], actions),
@@ -87,8 +88,3 @@ def _play(
             audit.watch(observation.frame, action)
             rows.append((action, *observation.pose))
     return np.array(rows, np.float32), audit
-
-
-def _write_states(path: Path, states: Float[np.ndarray, "T 6"]) -> None:
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        np.save(file, states)

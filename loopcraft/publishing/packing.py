@@ -81,7 +81,8 @@ def _rows(dataset: LoopcraftDataset, table: pa.Table) -> Iterator[str]:
     """The parts of a shard's digest: each row with the checksum of the episode's masks."""
     for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
         for row in batch.to_pylist():
-            yield json.dumps([row, _masks_sha256(dataset, row["key"])])
+            masks = dataset.masks_path(row["key"])
+            yield json.dumps([row, file_sha256(masks) if masks.exists() else None])
 
 
 def shard_ends(sizes: Sequence[int], target: int) -> Iterator[int]:
@@ -126,8 +127,3 @@ def _read_checked(path: AnyPath, sha256: str) -> bytes:
 def _files(dataset: LoopcraftDataset, key: str) -> list[AnyPath]:
     masks = dataset.masks_path(key)
     return [dataset.video_path(key), dataset.states_path(key), *([masks] if masks.exists() else [])]
-
-
-def _masks_sha256(dataset: LoopcraftDataset, key: str) -> str | None:
-    path = dataset.masks_path(key)
-    return file_sha256(path) if path.exists() else None

@@ -115,7 +115,7 @@ def _save(
 def _draw_header(canvas: Canvas, title: str, legend: Mapping[str, str]) -> None:
     canvas.write(MARGIN, MARGIN - 4, title, 20)
     right = float(canvas.width - MARGIN)
-    for text, color in reversed(legend.items()):
+    for text, color in reversed([*legend.items()]):
         right -= text_width(text, 14)
         canvas.write(right, MARGIN + 1, text, 14, LIGHT.quiet)
         canvas.box(right - 22, MARGIN + 6, 17, 7, color)
