@@ -85,7 +85,7 @@ class ShardSource:
     locations: Mapping[str, tuple[str, int, str, str]]
 
     def fetch(self, key: str) -> None:
-        """Read the episode's row and write its files; raise `UserError` if their checksums differ."""
+        """Read the episode's row and write its files; raise `UserError` if the shard is damaged."""
         shard, row, *sums = self.locations[key]
         content = read_content(self.repository.name, self.repository.commit, shard, row)
         if [hashlib.sha256(data).hexdigest() for data in (content.mp4, content.npy)] != sums:

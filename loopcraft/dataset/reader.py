@@ -134,7 +134,7 @@ class LoopcraftDataset:
         return read_masks(path, self.num_frames(key), self.num_pixels(key), sha256)
 
     def num_pixels(self, key: str) -> int:
-        """Return height times width of an episode's frames, or the maximum if it cannot be determined."""
+        """Return height times width of an episode's frames, by manifest or video, or else the maximum."""
         self._position(key)
         if self.manifest is not None:
             return int(self.manifest["generator"]["resolution"]) ** 2

@@ -16,7 +16,7 @@ def headings(yaw_deg: Float[np.ndarray, " T"]) -> Float[np.ndarray, "T 2"]:
 def fit_walk(
     ground: Float[np.ndarray, "T 2"], left: float, top: float, side: float, margin: float
 ) -> Float[np.ndarray, "T 2"]:
-    """Map positions (x, z) in blocks to pixels (x, y), so that the walk fills a square less its margin."""
+    """Map positions (x, z) in blocks to pixels (x, y): the walk fills a square but for a margin in pixels."""
     center = (ground.min(axis=0) + ground.max(axis=0)) / 2
     blocks = max(float(np.ptp(ground, axis=0).max()), LEAST_BLOCKS)
     middle = np.array([left, top]) + side / 2

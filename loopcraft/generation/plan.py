@@ -3,8 +3,8 @@
 train
     Episode i draws a walk and a world up to eight times, until the audit of its path passes.
 val, test
-    Each candidate draws a world, and of 100 walks the one that returns best. The candidates that walk
-    furthest are kept, in the order in which they were drawn.
+    Each candidate draws a world and 100 walks, of which it takes the one that returns best. The candidates
+    that walk furthest are kept, in the order in which they were drawn.
 
 The name of the split is part of every seed, so no two splits share a walk or a world.
 """

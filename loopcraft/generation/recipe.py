@@ -109,7 +109,7 @@ def manifest(recipe: Recipe) -> dict[str, Any]:
 
 
 def claim_folder(root: AnyPath, recipe: Recipe) -> None:
-    """Write this recipe's manifest into `root`, or check that it is there.
+    """Write this recipe's manifest into `root`, or check the one that it already has.
 
     Raises `UserError` if `root` is a file, holds other files or was begun with another recipe.
     """

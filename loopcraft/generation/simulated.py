@@ -96,7 +96,7 @@ def _planned_chamfer(plan: EpisodePlan, num_context: int) -> float:
 def _choose(
     root: AnyPath, recipe: Recipe, draws: Draws, make_world: PathWorldFactory, executor: Executor
 ) -> list[int]:
-    """The candidate of each episode, as stored by an earlier run, else chosen by playing all candidates."""
+    """The candidate of each episode, as stored by an earlier run, else chosen from all candidates."""
     if (draws != NO_ROW).all():
         return [int(draw) for draw in draws]
     if not (root / _CHOSEN).exists():

@@ -37,7 +37,7 @@ def write_preview(
 
 
 class _View:
-    """Draws frames with a side panel; frames must be drawn in order, as the trail on the map grows."""
+    """Renderer of frames with a side panel; frames must be drawn in order, as the trail on the map grows."""
 
     def __init__(self, states: Float32[np.ndarray, "T 6"], num_context: int, title: str) -> None:
         self._actions = [Action(action) for action in actions_of(states, title)]

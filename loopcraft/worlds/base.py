@@ -65,7 +65,7 @@ class PlayError(Exception):
 
 
 class World(Protocol):
-    """A world in which walks are played.
+    """An environment in which walks are played.
 
     The same (`world_id`, seed, actions) gives the same observations, regardless of earlier episodes.
     """
