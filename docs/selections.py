@@ -17,7 +17,13 @@ from matplotlib.figure import Figure
 from loopcraft.core.progress import progress_bar
 from loopcraft.executors.local import LocalExecutor
 from loopcraft.generation.plan import choose_candidates
-from loopcraft.generation.realised import SIGHT_RESOLUTION, YOUNGEST, Sighting, choose_returning, sight_of
+from loopcraft.generation.realised import (
+    SIGHT_RESOLUTION,
+    YOUNGEST,
+    Sighting,
+    choose_returning,
+    measure_candidate,
+)
 from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_surface_world
 
@@ -44,7 +50,7 @@ def selections(recipe: Recipe, workers: int) -> dict[str, Shares]:
     by_candidate: dict[int, Sighting] = {}
     make_world = partial(make_surface_world, recipe.world, resolution=SIGHT_RESOLUTION)
     with progress_bar("watching candidates", recipe.candidates, "walks") as advance:
-        job, candidates = partial(sight_of, recipe=recipe), range(recipe.candidates)
+        job, candidates = partial(measure_candidate, recipe=recipe), range(recipe.candidates)
         for candidate, sighting in LocalExecutor(workers).run(job, candidates, make_state=make_world):
             by_candidate[candidate] = sighting
             advance()

@@ -1,8 +1,8 @@
-"""The data set on disk and on the Hub: opened, read, listed, audited.
+"""Data sets on disk and on the Hub: opening, reading, listing and auditing.
 
     from loopcraft.dataset import open_dataset
 
-What is for users is here by name and loaded when first asked for.
+Public names are loaded on first use.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,7 @@
-"""loopcraft.json, what a published repository says about itself: its configurations, shards and checksums.
+"""Catalog of a published repository (loopcraft.json): its configurations, shards and checksums.
 
-It names every file that belongs to a revision, and is replaced in the same commit as the card: a reader never
-sees half of a new data set. Anybody may have written it: nothing is used unless every field is right.
+It lists every file of a revision and is replaced in the same commit as the card, so a reader never sees half
+of a new data set. The file is not trusted: nothing in it is used unless every field is valid.
 """
 
 import dataclasses
@@ -22,9 +22,9 @@ FORMAT = "loopcraft-hub"
 VERSION = 1
 TINY = "tiny"
 SHARD_PATH = re.compile(r"data/\w+/[0-9a-f]{16}/\d{5}-([0-9a-f]{16})\.parquet")
-_REMEDY = "remove it there and publish the data set again"
+_REMEDY = "delete it from the repository and publish the data set again"
 PREFERENCE = ("train", "test", "val", TINY)
-"""Which configuration is read when none is named: the first of these that is there."""
+"""The default configuration is the first of these that exists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +38,9 @@ class ShardEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """A data set in the repository; `manifest` is its dataset.json, None for the paper's layout.
+    """A data set in the repository.
 
-    `table_sha256` is None in catalogs of older versions.
+    `manifest` is its dataset.json, None for the paper's layout. `table_sha256` is None in older catalogs.
     """
 
     split: str
@@ -54,12 +54,12 @@ class Configuration:
 
     @property
     def episodes(self) -> int:
-        """How many there are."""
+        """Number of episodes."""
         return sum(shard.episodes for shard in self.shards)
 
     @property
     def folder(self) -> str:
-        """Where the shards lie: another folder for other content."""
+        """Folder of the shards; its name depends on their content."""
         return self.shards[0].path.rsplit("/", 1)[0]
 
 
@@ -68,18 +68,16 @@ Catalog = dict[str, Configuration]
 
 @dataclass(frozen=True, kw_only=True)
 class _Document:
-    """The whole file."""
-
     format: Literal["loopcraft-hub"]
     version: Literal[1]
     configurations: Mapping[str, Configuration]
     sha256: str | None = None
-    """Of the configurations; older versions have none."""
+    """SHA-256 of the configurations; None in older catalogs."""
 
 
 def encode_catalog(catalog: Catalog) -> bytes:
-    """The content of loopcraft.json."""
-    configurations = {name: dataclasses.asdict(found) for name, found in sorted(catalog.items())}
+    """Encode a catalog as the content of loopcraft.json."""
+    configurations = {name: dataclasses.asdict(entry) for name, entry in sorted(catalog.items())}
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -90,49 +88,48 @@ def encode_catalog(catalog: Catalog) -> bytes:
 
 
 def decode_catalog(text: bytes, repository: str) -> Catalog:
-    """The reverse; raises `UserError` for another format or version, and for what is not as it should be."""
-    place = f"{repository}: its {CATALOG}"
-    document = parse_json(text, place, _REMEDY)
+    """Decode loopcraft.json; raise `UserError` if its format, version or any field is invalid."""
+    source = f"{repository}: its {CATALOG}"
+    document = parse_json(text, source, _REMEDY)
     header = (document.get("format"), document.get("version")) if isinstance(document, dict) else None
     if header != (FORMAT, VERSION):
-        raise UserError(f"{place} is not of version {VERSION}; update loopcraft")
+        raise UserError(f"{source} is not version {VERSION}; update loopcraft")
     try:
         decoded = decode(_Document, document)
         if decoded.sha256 not in (None, json_sha256(document["configurations"])):
-            raise SchemaError("it is not what its SHA-256 says")
-        found = decoded.configurations
-        for name, configuration in found.items():
+            raise SchemaError("it does not match its SHA-256")
+        for name, configuration in decoded.configurations.items():
             _check(name, configuration)
     except SchemaError as error:
-        raise UserError(f"{place} is damaged ({error}); {_REMEDY}") from error
-    return dict(found)
+        raise UserError(f"{source} is damaged ({error}); {_REMEDY}") from error
+    return dict(decoded.configurations)
 
 
-def _check(name: str, found: Configuration) -> None:
-    """What types cannot say; raises `SchemaError`."""
+def _check(name: str, entry: Configuration) -> None:
+    """Check what the types do not; raise `SchemaError`."""
     path = f"configurations.{name[:60]}"
-    if not re.fullmatch(r"\w+", name) or not re.fullmatch(r"\w+", found.split):
-        raise SchemaError(f"{path}: its name or its split is no plain word")
-    if found.table != f"episodes/{name}.parquet":
+    if not re.fullmatch(r"\w+", name) or not re.fullmatch(r"\w+", entry.split):
+        raise SchemaError(f"{path}: its name or split is not a plain word")
+    if entry.table != f"episodes/{name}.parquet":
         raise SchemaError(f"{path}.table: not episodes/{name}.parquet")
-    if not found.shards or min(found.frames, found.num_bytes, *(s.episodes for s in found.shards)) < 1:
-        raise SchemaError(f"{path}: has no shards, or fewer than one frame, byte or episode")
-    for shard in found.shards:
-        if not SHARD_PATH.fullmatch(shard.path) or shard.path.rsplit("/", 1)[0] != found.folder:
-            raise SchemaError(f"{path}.shards: {shard.path[:80]!r} is no shard of its folder")
-    sums = [found.fingerprint, *(shard.sha256 for shard in found.shards)]
-    sums += [] if found.table_sha256 is None else [found.table_sha256]
+    if not entry.shards or min(entry.frames, entry.num_bytes, *(s.episodes for s in entry.shards)) < 1:
+        raise SchemaError(f"{path}: has no shards, or less than one frame, byte or episode")
+    for shard in entry.shards:
+        if not SHARD_PATH.fullmatch(shard.path) or shard.path.rsplit("/", 1)[0] != entry.folder:
+            raise SchemaError(f"{path}.shards: {shard.path[:80]!r} is not a shard in its folder")
+    sums = [entry.fingerprint, *(shard.sha256 for shard in entry.shards)]
+    sums += [] if entry.table_sha256 is None else [entry.table_sha256]
     if not all(re.fullmatch(r"[0-9a-f]{64}", checksum) for checksum in sums):
-        raise SchemaError(f"{path}: a checksum is no SHA-256")
-    if found.manifest is not None:
+        raise SchemaError(f"{path}: a checksum is not a SHA-256")
+    if entry.manifest is not None:
         try:
-            check_manifest(found.manifest, f"{path}.manifest")
+            check_manifest(entry.manifest, f"{path}.manifest")
         except UserError as error:
             raise SchemaError(str(error)) from error
 
 
 def preferred(names: list[str]) -> str:
-    """The configuration that is read when none is named."""
+    """Return the configuration to read by default."""
     return min(
         names, key=lambda name: (PREFERENCE.index(name) if name in PREFERENCE else len(PREFERENCE), name)
     )

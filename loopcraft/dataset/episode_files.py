@@ -1,4 +1,4 @@
-"""The files of a data set, each read whole, compared with its checksum where it has one, and checked."""
+"""Reading and validation of a data set's files. Where a file has a checksum, it is verified."""
 
 import hashlib
 import io
@@ -22,24 +22,24 @@ from loopcraft.dataset.parquet_damage import plain_damage, read_parquet
 ITS_SUM = "its SHA-256"
 AGAIN = "delete it and make it again"
 MOST_FRAMES = 2**31 - 1
-"""Of an episode."""
+"""Maximum length of an episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeIndex:
-    """The episodes of a data set: their keys, sorted, and how many frames each has; 70 bytes an episode."""
+    """The keys of all episodes, sorted, and their numbers of frames; takes 70 bytes per episode."""
 
     keys: tuple[str, ...]
     frames: Int32[np.ndarray, " episodes"]
 
-    def place(self, key: str) -> int | None:
-        """Where a key stands; None if it is none of them."""
-        place = bisect_left(self.keys, key)
-        return place if place < len(self.keys) and self.keys[place] == key else None
+    def find(self, key: str) -> int | None:
+        """Return the position of a key, None if it is absent."""
+        position = bisect_left(self.keys, key)
+        return position if position < len(self.keys) and self.keys[position] == key else None
 
 
 def fingerprint(episodes: Iterable[tuple[str | int, ...]]) -> str:
-    """SHA-256 over (key, frames, checksum of the video, checksum of the states) of episodes sorted by key."""
+    """Return the SHA-256 of (key, frames, SHA-256 of video, SHA-256 of states) of episodes sorted by key."""
     digest = hashlib.sha256()
     for episode in episodes:
         digest.update(f"{' '.join(str(part) for part in episode)}\n".encode())
@@ -47,22 +47,22 @@ def fingerprint(episodes: Iterable[tuple[str | int, ...]]) -> str:
 
 
 def read_index(root: AnyPath) -> EpisodeIndex:
-    """What episodes there are. Raises `UserError` where the file cannot be an index."""
+    """Read index.json; raise `UserError` if it is not a valid index."""
     path = root / INDEX
     index = read_json(root, INDEX)
     if not isinstance(index, dict) or not index:
-        raise UserError(f"{path}: names no episodes; restore it or make the data set again")
+        raise UserError(f"{path}: lists no episodes; restore it or make the data set again")
     for key, frames in index.items():
         if not is_key(key) or type(frames) is not int or not 1 <= frames <= MOST_FRAMES:
             raise UserError(
-                f"{path}: no valid entry {key!r}: {frames!r}; restore it or make the data set again"
+                f"{path}: invalid entry {key!r}: {frames!r}; restore it or make the data set again"
             )
     keys = tuple(sorted(index))
     return EpisodeIndex(keys=keys, frames=np.fromiter((index[key] for key in keys), np.int32, len(keys)))
 
 
 def write_index(root: AnyPath, frames: Mapping[str, int]) -> None:
-    """Say that a data set is finished: write the checksums of index, table and manifest, then the index."""
+    """Mark a data set as finished: write the checksums of index, table and manifest, then the index."""
     content = encode_json(frames)
     names = [name for name in (MANIFEST, EPISODES) if (root / name).exists()]
     add_sums(root, {**sums_of(root, names), INDEX: hashlib.sha256(content).hexdigest()})
@@ -71,9 +71,9 @@ def write_index(root: AnyPath, frames: Mapping[str, int]) -> None:
 
 
 def read_table(root: AnyPath, columns: Collection[str] | None = None) -> pa.Table:
-    """The table of episodes, or those of some `columns` (key and frames at least) that it has.
+    """Read the table of episodes, or those of `columns` (which include key and frames) that it has.
 
-    Every value of every column is checked. Raises `UserError` where the file is damaged.
+    Every value of every column is checked. Raises `UserError` if the file is damaged.
     """
     path = root / EPISODES
     is_stream = columns is not None and isinstance(path, Path)
@@ -85,26 +85,26 @@ def read_table(root: AnyPath, columns: Collection[str] | None = None) -> pa.Tabl
         keys, frames = table["key"], table["frames"]
         is_text = pa.types.is_string(keys.type) or pa.types.is_large_string(keys.type)
         if not is_text or keys.null_count or pc.count_distinct(keys).as_py() != len(keys):
-            raise ValueError("its keys are not names of episodes, each once")
+            raise ValueError("its keys are not unique names of episodes")
         if not pa.types.is_integer(frames.type) or frames.null_count:
-            raise ValueError("its frames are no numbers of frames")
+            raise ValueError("its frames are not all integers")
     return table
 
 
 def rows_of_keys(table: pa.Table, keys: Iterable[str] | pa.Array) -> pa.Array:
-    """The number of the row of each key in a table of episodes; null for a key that it lacks."""
+    """Return the row number of each key in a table of episodes; null for a key that is absent."""
     names = table["key"].combine_chunks()
     wanted = keys.cast(names.type) if isinstance(keys, pa.Array) else pa.array(keys, names.type)
     return pc.index_in(wanted, value_set=names)
 
 
 def read_states(path: AnyPath, num_frames: int, sha256: str | None = None) -> Float32[np.ndarray, "T 6"]:
-    """An episode's states. Raises `UserError` where the file is damaged or of another length."""
+    """Read an episode's states; raise `UserError` if the file is damaged or its length differs."""
     data = content_of(path)
     require_sha256(path, data, sha256, ITS_SUM, AGAIN)
     try:
         states: Float32[np.ndarray, "T 6"] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # of NumPy or Python's tokenizer: damaged bytes raise a dozen kinds
+    except Exception as error:  # damaged bytes raise a dozen kinds, from NumPy and Python's tokenizer
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a readable array ({reason}); restore it or make it again") from error
     if states.dtype != np.float32 or states.shape != (num_frames, len(STATE_COLUMNS)):

@@ -1,7 +1,7 @@
-"""episodes.parquet: its columns, and the row of an episode while its data set is still being made.
+"""The table of episodes (episodes.parquet), and the row files that precede it during generation.
 
-A finished episode has a row file, 000/000.json, beside its video and states. When all are there, the rows
-become the table and the row files go.
+A finished episode has a row file, 000/000.json, beside its video and states. Once all episodes are finished,
+the rows are merged into the table and the row files are removed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,14 +22,14 @@ from loopcraft.dataset.layout import EPISODES
 Item = TypeVar("Item")
 Row = dict[str, Any]
 ROW_GROUP = 10_000
-"""Rows of the table that are written together, and in memory at a time: 2.2 kB each."""
+"""Rows written at once, held in memory at 2.2 kB each."""
 _ROWS_AT_ONCE = 1000
-"""Rows of the table that are read together."""
+"""Rows read at once."""
 FAILED = -1.0
-"""The distance in the row of a candidate that could not be played; it has few of the columns."""
+"""`distance_walked` of a candidate that could not be played; its row lacks most columns."""
 _SUFFIX = ".json"
 _SUM = "sha256"
-"""In a row file, the checksum of the row."""
+"""Key of a row's checksum in its row file."""
 
 COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "key": (pa.string(), "name of the episode: KEY.mp4 and KEY.npy"),
@@ -60,18 +60,18 @@ def write_row(root: AnyPath, row: Row) -> None:
 
 
 def read_rows(root: AnyPath, keys: Iterable[str]) -> Iterator[Row]:
-    """The rows of those `keys` that are finished, from the table and from row files (which are newer).
+    """Yield the rows of the finished episodes among `keys`, in that order, with few in memory at a time.
 
-    They come in the order of the keys, and few are in memory at a time.
+    A row file takes precedence over the table, as it is newer.
     """
     wanted = pa.array(keys, pa.string())
     table = _read_table(root) if (root / EPISODES).exists() else None
-    places = rows_of_keys(table, wanted) if table is not None else pa.nulls(len(wanted), pa.int32())
+    positions = rows_of_keys(table, wanted) if table is not None else pa.nulls(len(wanted), pa.int32())
     for start in range(0, len(wanted), _ROWS_AT_ONCE):
         batch = wanted.slice(start, _ROWS_AT_ONCE).to_pylist()
         rows: dict[str, Row] = {}
         if table is not None:
-            known = table.take(places.slice(start, _ROWS_AT_ONCE).drop_null())
+            known = table.take(positions.slice(start, _ROWS_AT_ONCE).drop_null())
             rows = {row["key"]: row for row in known.to_pylist()}
         names = existing(root, [f"{key}{_SUFFIX}" for key in batch])
         contents = read_files(root, sorted(names))
@@ -83,7 +83,7 @@ def read_rows(root: AnyPath, keys: Iterable[str]) -> Iterator[Row]:
 
 
 def write_table(root: AnyPath, rows: Iterable[Row]) -> None:
-    """Write episodes.parquet, a group of rows at a time; the same rows give the same bytes."""
+    """Write episodes.parquet in groups of rows; the same rows give the same bytes."""
     schema = pa.schema(
         [pa.field(name, kind, metadata={"description": text}) for name, (kind, text) in COLUMNS.items()]
     )
@@ -93,14 +93,14 @@ def write_table(root: AnyPath, rows: Iterable[Row]) -> None:
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """The items in lists of `size`, the last one shorter."""
-    left = iter(items)
-    while batch := list(islice(left, size)):
+    """Yield the items in lists of `size`; the last may be shorter."""
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
         yield batch
 
 
 def remove_rows(root: AnyPath, keys: Iterable[str]) -> None:
-    """Remove the row files, once the table holds them all."""
+    """Remove the row files, once the table holds all rows."""
     remove_files(root, [f"{key}{_SUFFIX}" for key in keys])
 
 
@@ -112,20 +112,19 @@ def _read_table(root: AnyPath) -> pa.Table:
 
 
 def _read_row(path: AnyPath, content: bytes, key: str) -> Row:
-    """The row in a row file; raises `UserError` for what is none of that episode."""
-    row = parse_json(content, path)
+    """Decode a row file; raise `UserError` unless it is a valid row of that episode."""
+    row: Row = parse_json(content, path)
     is_row = isinstance(row, dict) and row.get("key") == key
     is_row = is_row and (_SUM not in row or row.pop(_SUM) == json_sha256(row))
     if is_row and row.get("distance_walked", 0) != FAILED:
         is_row = all(name in row and _fits(row[name], kind) for name, (kind, _) in COLUMNS.items())
     if not is_row:
         raise UserError(f"{path}: not the row of episode {key}; delete it and run the same command again")
-    found: Row = row
-    return found
+    return row
 
 
 def _fits(value: Any, kind: pa.DataType) -> bool:
-    """Whether a value can stand in a column."""
+    """Return whether a column of type `kind` can hold a value."""
     if value is None:
         return True
     if pa.types.is_string(kind):

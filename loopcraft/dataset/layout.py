@@ -1,9 +1,9 @@
-"""The names of the on-disk format.
+"""File names of the on-disk format.
 
-index.json            {"000/000": 1024, ...}: frames of each episode; written last: the set is finished
+index.json            {"000/000": 1024, ...}: frames per episode; written last, so the set is finished
 dataset.json          format version, world, split, generator configuration, package versions
-episodes.parquet      a row an episode: seeds, checksums, statistics, audit flags (see episode_table.py)
-000/000.mp4           H.264 at 20 frames a second
+episodes.parquet      one row per episode: seeds, checksums, statistics, audit flags (see episode_table.py)
+000/000.mp4           H.264 at 20 frames per second
 000/000.npy           float32 (T, 6): action, x, y, z, yaw, pitch; row t made frame t
 """
 
@@ -16,11 +16,11 @@ STATE_COLUMNS = ("action", "x", "y", "z", "yaw_deg", "pitch_deg")
 
 
 def episode_key(index: int) -> str:
-    """The name of episode `index`, a thousand to a folder: 1234 is "001/234"."""
+    """Return the key of episode `index`: 1234 is "001/234", as a folder holds a thousand."""
     return f"{index // 1000:03d}/{index % 1000:03d}"
 
 
 def episode_index(key: str) -> int:
-    """The reverse."""
+    """Return the index of the episode with this key."""
     thousands, rest = key.split("/")
     return 1000 * int(thousands) + int(rest)

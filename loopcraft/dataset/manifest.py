@@ -1,4 +1,4 @@
-"""What a data set says about itself: its split, its context, and the manifest (dataset.json)."""
+"""The manifest of a data set (dataset.json): its world, split, context, recipe and versions."""
 
 import dataclasses
 import re
@@ -16,18 +16,18 @@ from loopcraft.dataset.layout import FORMAT, FORMAT_VERSION, MANIFEST
 Split = Literal["train", "val", "test"]
 LONGEST_CONTEXT = 256
 MOST_PIXELS = 4096
-"""Height and width of a frame."""
+"""Maximum height and width of a frame."""
 _DECIDING_PACKAGES = ("loopcraft", "numpy", "numba", "av")
 
 
 def default_context(num_frames: int) -> int:
-    """The context of an episode of `num_frames`: 256 of 1024, a quarter of fewer."""
+    """Return the number of context frames: a quarter of `num_frames`, at most 256."""
     return min(LONGEST_CONTEXT, num_frames // 4)
 
 
 def versions() -> dict[str, str]:
-    """The versions that decide the bytes of a data set."""
-    import av  # a recipe that only plans episodes does without
+    """Return the versions that determine the bytes of a data set."""
+    import av  # not needed by a recipe that only plans episodes
 
     codec = ".".join(str(part) for part in av.library_versions["libavcodec"])
     packages = {name: metadata.version(name) for name in _DECIDING_PACKAGES}
@@ -36,7 +36,7 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Manifest:
-    """What is read of dataset.json; more may be there."""
+    """The fields of dataset.json that are read; it may have more."""
 
     world: str
     split: str
@@ -49,22 +49,23 @@ _MANIFEST_FIELDS = [field.name for field in dataclasses.fields(_Manifest)]
 
 
 def read_manifest(root: AnyPath) -> dict[str, Any]:
-    """The manifest below `root`; raises `UserError` when it is none of ours."""
+    """Read the manifest in `root`; raise `UserError` if it is not valid."""
     content: dict[str, Any] = read_json(root, MANIFEST)
     check_manifest(content, root / MANIFEST)
     return content
 
 
-def check_manifest(found: Any, place: str | AnyPath) -> None:
-    """Raise `UserError`, naming its `place`, for what cannot be the content of dataset.json."""
-    if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORMAT, FORMAT_VERSION):
-        raise UserError(f"{place}: not a {FORMAT} of version {FORMAT_VERSION}; choose another folder")
+def check_manifest(content: Any, path: str | AnyPath) -> None:
+    """Raise `UserError`, naming `path`, unless `content` can be that of a dataset.json."""
+    header = (content.get("format"), content.get("version")) if isinstance(content, dict) else None
+    if header != (FORMAT, FORMAT_VERSION):
+        raise UserError(f"{path}: not a {FORMAT} of version {FORMAT_VERSION}; choose another folder")
     try:
-        decode(_Manifest, {name: found[name] for name in _MANIFEST_FIELDS if name in found})
-        resolution = found["generator"].get("resolution")
-        if found["num_context"] < 1 or type(resolution) is not int or not 1 <= resolution <= MOST_PIXELS:
-            raise SchemaError("num_context or generator.resolution: no number that can be right")
-        if not re.fullmatch(r"\w+", found["split"]):
-            raise SchemaError("split: no plain word")
+        decode(_Manifest, {name: content[name] for name in _MANIFEST_FIELDS if name in content})
+        resolution = content["generator"].get("resolution")
+        if content["num_context"] < 1 or type(resolution) is not int or not 1 <= resolution <= MOST_PIXELS:
+            raise SchemaError("num_context or generator.resolution: not a valid number")
+        if not re.fullmatch(r"\w+", content["split"]):
+            raise SchemaError("split: not a plain word")
     except SchemaError as error:
-        raise UserError(f"{place}: damaged ({error}); restore it or make the data set again") from error
+        raise UserError(f"{path}: damaged ({error}); restore it or make the data set again") from error

@@ -1,15 +1,15 @@
-"""The recall masks of an episode, KEY.seen.npz: what of each frame a model was shown, and how long ago.
+"""Recall masks of an episode, KEY.seen.npz: which surfaces the context has shown, and how long ago.
 
 seen  bool (T, H, W): the surface (block face) that the pixel shows was visible in the context
 age   uint16 (T, H, W): frames since the context last showed it; 0 if never or if it has been in sight since
 sky   bool (T, H, W): the pixel shows no surface
 
-Row t belongs to frame t; H and W may be fractions of the frame's: a cell then stands for several pixels, and
-holds what the ray through its centre meets.
+Row t belongs to frame t. H and W may be fractions of the frame's: a cell then covers several pixels and
+records the surface hit by the ray through its centre.
 
-The file is an NPZ. What `loopcraft.masks` writes has the masks as a plane of codes (mask_codes.py): its
-`shape` and two streams of bytes, `symbols` and `values`. Files of old versions and of other makers hold the
-arrays themselves, and may leave out `age` and `sky`.
+The file is an NPZ. `loopcraft.masks` writes the masks as codes (mask_codes.py): their `shape` and two byte
+streams, `symbols` and `values`. Files from older versions and other tools hold the arrays themselves, and may
+omit `age` and `sky`.
 """
 
 import io
@@ -34,9 +34,9 @@ _CODED = {"shape", "symbols", "values"}
 def read_masks(
     path: AnyPath, num_frames: int, most_pixels: int | None = None, sha256: str | None = None
 ) -> Masks:
-    """The arrays of an episode by name. Raises `UserError` where they are damaged or not as above.
+    """Read an episode's masks by name; raise `UserError` if they are damaged or not as described above.
 
-    Nothing is unpacked before its shape is known: H x W is at most `most_pixels`, those of a frame.
+    No array is unpacked before its shape is checked: H x W is at most `most_pixels`, the pixels of a frame.
     """
     data = content_of(path)
     require_sha256(path, data, sha256, remedy=AGAIN)
@@ -48,9 +48,9 @@ def read_masks(
             masks = {name: np.asarray(stored[name]) for name in stored.files}
     except UserError:
         raise
-    except Exception as error:  # of zipfile, zlib or numpy: damaged bytes raise a dozen kinds
+    except Exception as error:  # damaged bytes raise a dozen kinds, from zipfile, zlib and numpy
         raise UserError(f"{path}: not a readable NPZ file ({error}); {AGAIN}") from error
-    _check_headers(path, {name: (found.dtype, found.shape) for name, found in masks.items()}, num_frames)
+    _check_headers(path, {name: (mask.dtype, mask.shape) for name, mask in masks.items()}, num_frames)
     return masks
 
 
@@ -58,12 +58,11 @@ Headers = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
 
 
 def _headers(stored: Any) -> Headers:
-    """Type and shape of each array of an open NPZ file, as its header tells them."""
+    """Read the type and shape of each array of an open NPZ file from its header."""
     headers = {}
     for name in stored.files[: len(DTYPES) + 1]:
         with stored.zip.open(f"{name}.npy") as file:
-            version = np.lib.format.read_magic(file)
-            is_first = version == (1, 0)
+            is_first = np.lib.format.read_magic(file) == (1, 0)
             read = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(file)
         headers[name] = (dtype, shape)
@@ -73,17 +72,17 @@ def _headers(stored: Any) -> Headers:
 def _check_headers(path: AnyPath, headers: Headers, num_frames: int, most_pixels: int | None = None) -> None:
     shapes = {shape for _, shape in headers.values()}
     is_known = "seen" in headers and all(dtype == DTYPES.get(name) for name, (dtype, _) in headers.items())
-    is_right = is_known and len(shapes) == 1 and len(shape := shapes.pop()) == 3 and shape[0] == num_frames
-    if not is_right or (most_pixels is not None and shape[1] * shape[2] > most_pixels):
-        found = {name: f"{dtype} {shape}" for name, (dtype, shape) in headers.items()}
+    is_valid = is_known and len(shapes) == 1 and len(shape := shapes.pop()) == 3 and shape[0] == num_frames
+    if not is_valid or (most_pixels is not None and shape[1] * shape[2] > most_pixels):
+        content = {name: f"{dtype} {shape}" for name, (dtype, shape) in headers.items()}
         raise UserError(
-            f"{path}: holds {found}; masks are seen (bool), age (uint16, or none) and sky (bool, or none) "
-            f"of one shape ({num_frames}, H, W), at most a frame's: {AGAIN}"
+            f"{path}: holds {content}; masks are seen (bool), age (uint16, optional) and sky (bool, optional)"
+            f" of one shape ({num_frames}, H, W), at most a frame's: {AGAIN}"
         )
 
 
 def _read_codes(path: AnyPath, stored: Any, size: int, num_frames: int, most_pixels: int | None) -> Codes:
-    """The codes of an open file of `size` bytes, once it is known how much room they take."""
+    """Read the codes of an open file of `size` bytes, once their shape is checked."""
     headers = _headers(stored)
     streams = [headers[name] for name in ("symbols", "values")]
     are_streams = all(kind == np.uint8 and len(length) == 1 and length[0] <= size for kind, length in streams)
@@ -96,7 +95,7 @@ def _read_codes(path: AnyPath, stored: Any, size: int, num_frames: int, most_pix
 
 
 def encode_masks(masks: Mapping[str, Shaped[np.ndarray, "T H W"]]) -> bytes:
-    """The content of KEY.seen.npz; the same masks give the same bytes."""
+    """Encode masks as the content of KEY.seen.npz; the same masks give the same bytes."""
     codes = codes_of(masks)
     if codes is not None:
         return encode_codes(codes)
@@ -106,7 +105,7 @@ def encode_masks(masks: Mapping[str, Shaped[np.ndarray, "T H W"]]) -> bytes:
 
 
 def encode_codes(codes: Codes) -> bytes:
-    """The same of the codes that stand for masks."""
+    """Encode the codes of masks as the content of KEY.seen.npz."""
     symbols, values = (np.frombuffer(stream, np.uint8) for stream in pack(codes))
     file = io.BytesIO()
     np.savez(file, shape=np.array(codes.shape, np.int64), symbols=symbols, values=values)
@@ -116,12 +115,12 @@ def encode_codes(codes: Codes) -> bytes:
 def spread(
     mask: Shaped[np.ndarray, "*frames h w"], height: int, width: int, name: str
 ) -> Shaped[np.ndarray, "*frames H W"]:
-    """A mask in the frames' own size; raises `UserError`, naming its episode, where it does not fit them."""
+    """Enlarge a mask to the frames' size; raise `UserError`, naming its episode, if the sizes do not fit."""
     *_, rows, columns = mask.shape
-    times = height // rows
-    if (rows * times, columns * times) != (height, width):
+    factor = height // rows
+    if (rows * factor, columns * factor) != (height, width):
         raise UserError(
-            f"the recall masks of {name} have {rows}x{columns} pixels, no fraction of the frames' "
+            f"the recall masks of {name} have {rows}x{columns} pixels, not a fraction of the frames' "
             f"{height}x{width}: {AGAIN}"
         )
-    return mask if times == 1 else mask.repeat(times, axis=-2).repeat(times, axis=-1)
+    return mask if factor == 1 else mask.repeat(factor, axis=-2).repeat(factor, axis=-1)

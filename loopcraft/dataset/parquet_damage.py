@@ -1,6 +1,7 @@
-"""Parquet files that may be damaged: Arrow has a dozen ways to say so, and finds some only when asked.
+"""Reading of Parquet files that may be damaged.
 
-A text that is no UTF-8 passes its reader, and ends the process in a library that trusts it.
+Arrow reports damage by a dozen kinds of exceptions, and some of it only when asked to validate: text that is
+not UTF-8 passes its reader, and crashes a library that trusts it.
 """
 
 from collections.abc import Collection, Iterator
@@ -16,10 +17,10 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, TypeErr
 
 
 @contextmanager
-def plain_damage(what: str, remedy: str) -> Iterator[None]:
-    """Damage found within the block becomes a `UserError` of one sentence: `what` (the reason); `remedy`.
+def plain_damage(problem: str, remedy: str) -> Iterator[None]:
+    """Turn errors about damage into a `UserError` of one sentence: `problem` (the reason); `remedy`.
 
-    Errors of the system and those meant for the user pass.
+    Errors of the operating system and `UserError` pass unchanged.
     """
     try:
         yield
@@ -28,13 +29,13 @@ def plain_damage(what: str, remedy: str) -> Iterator[None]:
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise UserError(f"{what} ({' '.join(str(error).split())}); {remedy}") from error
+        raise UserError(f"{problem} ({' '.join(str(error).split())}); {remedy}") from error
 
 
 def read_parquet(source: BinaryIO, columns: Collection[str] | None = None) -> pa.Table:
-    """A Parquet file's table, or those of some `columns` that there are; the others are checked as well.
+    """Read a Parquet file's table, or those of `columns` that it has; all columns are validated.
 
-    One row group at a time, in this thread: see shards.py. Raises what `plain_damage` makes a sentence of.
+    Reads one row group at a time, in this thread (see shards.py). Raises errors that `plain_damage` handles.
     """
     file = pq.ParquetFile(source)
     names = [name for name in file.schema_arrow.names if columns is None or name in columns]

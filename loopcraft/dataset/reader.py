@@ -1,13 +1,14 @@
-"""Open a data set, ours or one in the paper's layout, and read any part of it as NumPy arrays.
+"""Reader of data sets, in Loopcraft's or the paper's layout, as NumPy arrays.
 
     dataset = open_dataset("loopcraft-test")
     frames = dataset.frames("000/003", 256, 273)     # uint8 (17, H, W, 3), exactly those frames
     states = dataset.states("000/003")               # float32 (T, 6): action, x, y, z, yaw, pitch
 
-So is one on the Hugging Face Hub, `open_dataset("hf://ORG/NAME")`: episodes are fetched when first used; and
-one in any file system that fsspec knows, `open_dataset("s3://BUCKET/FOLDER")`: what is read is fetched.
+A data set can also be on the Hugging Face Hub, `open_dataset("hf://ORG/NAME")`, where each episode is fetched
+on first use, or in any file system that fsspec supports, `open_dataset("s3://BUCKET/FOLDER")`, where only the
+bytes that are read are fetched.
 
-Nothing large is kept in memory, so one object serves many processes. For torch views see `torch_views`.
+Nothing large is kept in memory, so one object serves many processes. For torch see `torch_views`.
 """
 
 from collections.abc import Iterator
@@ -42,10 +43,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHORT_WINDOW = 4
-"""A video is compared with its checksum once, before the first window of a fourth of it or more is read: to
-hash it takes a hundredth of the time that decoding it takes."""
+"""A video's checksum is verified once, before the first window of at least a fourth of it is read: hashing
+takes a hundredth of the time of decoding."""
 
-_OF_FILES = ("key", "frames", "mp4_sha256", "npy_sha256")
+_FILE_COLUMNS = ("key", "frames", "mp4_sha256", "npy_sha256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,27 +59,27 @@ class Episode:
 
 
 class Source(Protocol):
-    """Where the files of a data set that is not all here come from."""
+    """Source of the episodes that a data set's folder lacks."""
 
     def fetch(self, key: str) -> None:
-        """Put video and states of an episode in their place."""
+        """Put an episode's files into the folder."""
 
 
 class LoopcraftDataset:
-    """A folder with an index.json and its episodes, which may come from a `source`; see `open_dataset`.
+    """A data set: a folder with an index.json and episodes, fetched from a `source` if given.
 
-    It is a mapping: `len(data)`, `key in data`, `for key in data` in the order of `data.keys`, `data[key]`.
-    Whatever takes a key raises `UserError` for one that the index lacks.
+    Use `open_dataset` to open one. It supports `len(data)`, `key in data`, `for key in data` (in the order of
+    `data.keys`) and `data[key]`. All methods that take a key raise `UserError` if the index lacks it.
     """
 
     def __init__(self, root: AnyPath, source: Source | None = None) -> None:
         self.root = root
-        """The folder, or its address."""
+        """The folder or its address."""
         self._source = source
         self._index = read_index(root)
         self._checked: set[AnyPath] = set()
         self.keys = self._index.keys
-        """The names of the episodes, sorted."""
+        """Keys of the episodes, sorted."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -87,44 +88,44 @@ class LoopcraftDataset:
         return iter(self.keys)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self._index.place(key) is not None
+        return isinstance(key, str) and self._index.find(key) is not None
 
     def __getitem__(self, key: str) -> Episode:
-        """All of one episode."""
+        """Return one whole episode."""
         return Episode(key=key, frames=self.frames(key), states=self.states(key))
 
     def num_frames(self, key: str) -> int:
-        """The length of an episode."""
-        return int(self._index.frames[self._place(key)])
+        """Return the number of frames of an episode."""
+        return int(self._index.frames[self._position(key)])
 
-    def _place(self, key: object) -> int:
-        """Where a key stands in the index; raises `UserError` for one that it lacks."""
-        place = self._index.place(key) if isinstance(key, str) else None
-        if place is None:
+    def _position(self, key: object) -> int:
+        """Return the position of a key in the index; raise `UserError` if it is absent."""
+        position = self._index.find(key) if isinstance(key, str) else None
+        if position is None:
             raise UserError(
                 f"{self.root}: no episode {key!r}; there are {len(self.keys)}, like {self.keys[0]!r}"
             )
-        return place
+        return position
 
     def video_path(self, key: str) -> AnyPath:
-        """Where the episode's video lies."""
-        return self._fetched(key, ".mp4")
+        """Return the path of an episode's video."""
+        return self._fetch(key, ".mp4")
 
     def states_path(self, key: str) -> AnyPath:
-        """Where the episode's states lie."""
-        return self._fetched(key, ".npy")
+        """Return the path of an episode's states."""
+        return self._fetch(key, ".npy")
 
     def masks_path(self, key: str) -> AnyPath:
-        """Where the episode's recall masks lie, if it has any."""
-        self._fetched(key, ".npy")  # they come with it
+        """Return the path of an episode's recall masks, which may not exist."""
+        self._fetch(key, ".npy")  # fetches the masks as well
         return self.root / f"{key}{SUFFIX}"
 
     def masks(self, key: str) -> Masks | None:
-        """The episode's recall masks by name, each (T, H, W); None if it has none.
+        """Return an episode's recall masks by name, each (T, H, W), or None if it has none.
 
         `seen` bool: the context showed the surface that the pixel shows; `age` uint16: frames since it last
-        did, 0 if never or if the surface has been in sight ever since; `sky` bool: no surface is there. H and
-        W may be fractions of the frame's. `python -m loopcraft.masks` makes them.
+        did, 0 if never or if it has been in sight ever since; `sky` bool: the pixel shows no surface. H and W
+        may be fractions of the frame's. `python -m loopcraft.masks` makes the masks.
         """
         path = self.masks_path(key)
         sha256 = self.recorded_sha256(path)
@@ -133,8 +134,8 @@ class LoopcraftDataset:
         return read_masks(path, self.num_frames(key), self.num_pixels(key), sha256)
 
     def num_pixels(self, key: str) -> int:
-        """Height times width of an episode's frames, as far as manifest or video tell; else the most."""
-        self._place(key)
+        """Return height times width of an episode's frames, by manifest or video, or else the maximum."""
+        self._position(key)
         if self.manifest is not None:
             return int(self.manifest["generator"]["resolution"]) ** 2
         try:
@@ -143,35 +144,35 @@ class LoopcraftDataset:
             return MOST_PIXELS**2
         return int(height * width)
 
-    def _fetched(self, key: str, suffix: str) -> AnyPath:
-        """Where a file of an episode lies, once it is there; raises `UserError` for a key of none."""
-        self._place(key)
+    def _fetch(self, key: str, suffix: str) -> AnyPath:
+        """Return the path of an episode's file, fetching it from the source if it is missing."""
+        self._position(key)
         path = self.root / f"{key}{suffix}"
         if self._source is not None and not path.exists():
             self._source.fetch(key)
         return path
 
     def states(self, key: str) -> Float32[np.ndarray, "T 6"]:
-        """Rows of action, x, y, z (blocks), yaw, pitch (degrees)."""
+        """Return an episode's states: rows of action, x, y, z (blocks), yaw, pitch (degrees)."""
         path = self.states_path(key)
         return read_states(path, self.num_frames(key), self.recorded_sha256(path))
 
     def actions(self, key: str) -> Int64[np.ndarray, " T"]:
-        """The action that made each frame; raises `UserError` where the file holds anything else."""
+        """Return the action that made each frame; raise `UserError` if one is not a valid action."""
         return actions_of(self.states(key), self.states_path(key))
 
     def frames(self, key: str, start: int = 0, stop: int | None = None) -> UInt8[np.ndarray, "T H W 3"]:
-        """Frames `start` to `stop` - 1, exact; the whole episode by default."""
+        """Return exactly frames `start` to `stop` - 1; the whole episode by default."""
         return read_frames(*self._window(key, start, stop))
 
     def iterate_frames(
         self, key: str, start: int = 0, stop: int | None = None
     ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        """The same frames one at a time, for episodes that should not lie in memory whole."""
+        """Yield the same frames as `frames` one at a time, to save memory."""
         return iterate_frames(*self._window(key, start, stop))
 
     def _window(self, key: str, start: int, stop: int | None) -> tuple[AnyPath, int, int]:
-        """The video and the frames to read, compared with its checksum first unless they are few."""
+        """Return the video and the frames to read; verify its checksum first unless they are few."""
         path, length = self.video_path(key), self.num_frames(key)
         end = length if stop is None else stop
         if not 0 <= start < end <= length:
@@ -190,26 +191,26 @@ class LoopcraftDataset:
 
     @cached_property
     def manifest(self) -> dict[str, Any] | None:
-        """The content of dataset.json; None in the paper's layout."""
+        """Content of dataset.json; None in the paper's layout."""
         return read_manifest(self.root) if self._has(MANIFEST) else None
 
     def _has(self, name: str) -> bool:
-        """Whether the folder holds a file, or should by its own SHA256SUMS."""
+        """Return whether the folder holds a file, or should according to its SHA256SUMS."""
         return name in self.sums or (self.root / name).exists()
 
     @property
     def world_id(self) -> str | None:
-        """The world that the episodes were played in, where the data set says so."""
+        """Id of the world that the episodes were played in, None if unknown."""
         return None if self.manifest is None else str(self.manifest["world"])
 
     @property
     def num_context(self) -> int | None:
-        """Frames that count as context in masks and revisit statistics, where the data set says so."""
+        """Number of context frames in masks and revisit statistics, None if unknown."""
         return None if self.manifest is None else int(self.manifest["num_context"])
 
     @cached_property
     def metadata(self) -> "pd.DataFrame":
-        """A row an episode, by key: episodes.parquet where it exists, else the frame counts alone."""
+        """One row per episode, indexed by key: episodes.parquet if it exists, else only frame counts."""
         import pandas as pd  # slow to import
 
         if self._has(EPISODES):
@@ -219,9 +220,9 @@ class LoopcraftDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over every episode's key, length and checksums: the same for the same content.
+        """SHA-256 of every episode's key, length and file checksums: the same for the same content.
 
-        Without episodes.parquet every file is read for it.
+        Without episodes.parquet, every file is read to compute it.
         """
         return fingerprint(
             (
@@ -229,7 +230,7 @@ class LoopcraftDataset:
                 self.num_frames(key),
                 *(
                     self.recorded_sha256(self.root / f"{key}{suffix}")
-                    or file_sha256(self._fetched(key, suffix))
+                    or file_sha256(self._fetch(key, suffix))
                     for suffix in (".mp4", ".npy")
                 ),
             )
@@ -238,42 +239,41 @@ class LoopcraftDataset:
 
     @cached_property
     def sums(self) -> Sums:
-        """The checksums of files that episodes.parquet has none of, as SHA256SUMS gives them."""
+        """SHA-256 by file name from SHA256SUMS, for files that episodes.parquet does not cover."""
         return read_sums(self.root)
 
     def recorded_sha256(self, path: AnyPath) -> str | None:
-        """The checksum of a file as SHA256SUMS or, of a video or states, episodes.parquet gives it."""
+        """Return a file's SHA-256 from SHA256SUMS or episodes.parquet (video, states), or None."""
         name = path.relative_to(self.root).as_posix()
         if name in self.sums:
             return self.sums[name]
-        place, column = self._index.place(name.removesuffix(path.suffix)), f"{path.suffix[1:]}_sha256"
-        known = self._known
-        if known is None or column not in known.column_names or place is None:
+        position, column = self._index.find(name.removesuffix(path.suffix)), f"{path.suffix[1:]}_sha256"
+        table = self._file_table
+        if table is None or column not in table.column_names or position is None:
             return None
-        is_there = known["key"][place].is_valid
-        return str(known[column][place]) if is_there else None
+        return str(table[column][position]) if table["key"][position].is_valid else None
 
     @cached_property
-    def _known(self) -> pa.Table | None:
-        """Of each episode, in the order of `keys`, what the table says of its files; a row of nulls if none.
+    def _file_table(self) -> pa.Table | None:
+        """The `_FILE_COLUMNS` of episodes.parquet in the order of `keys`; a row of nulls for a missing key.
 
-        It takes 140 bytes an episode, a tenth of what `metadata` takes.
+        It takes 140 bytes per episode, a tenth of `metadata`.
         """
         if not self._has(EPISODES):
             return None
-        table, keys = read_table(self.root, _OF_FILES), pa.array(self.keys)
+        table, keys = read_table(self.root, _FILE_COLUMNS), pa.array(self.keys)
         is_same = table["key"].type == keys.type and table["key"].combine_chunks().equals(keys)
         return table if is_same else table.take(rows_of_keys(table, keys))
 
 
 def open_dataset(path: str | AnyPath) -> LoopcraftDataset:
-    """Open the data set in `path`, or in the one folder below it that holds an index.json, or on the Hub.
+    """Open the data set at `path`: a folder, its only subfolder with an index.json, or an address.
 
-    `path` may be an address: hf://ORG/NAME[@REVISION][/CONFIGURATION], or that of a folder in any file system
-    that fsspec knows, as s3://BUCKET/FOLDER: of a video those bytes are fetched that a window needs. Raises
-    `UserError` where there is no data set, several, or an index or SHA256SUMS that cannot be right.
+    An address is hf://ORG/NAME[@REVISION][/CONFIGURATION] on the Hub, or a folder in any file system that
+    fsspec supports, as in s3://BUCKET/FOLDER: only the bytes of a video that a window needs are fetched.
+    Raises `UserError` if there is no data set or several, or if the index or SHA256SUMS is invalid.
     """
-    if str(path).startswith("hf:/"):  # a Path has only one of the two slashes left
+    if str(path).startswith("hf:/"):  # Path collapses the two slashes into one
         from loopcraft.dataset.mirror import open_mirror
 
         return LoopcraftDataset(*open_mirror(str(path)))
@@ -282,30 +282,30 @@ def open_dataset(path: str | AnyPath) -> LoopcraftDataset:
         raise UserError(f"{root}: no such folder; give the folder that holds {INDEX}")
     if (root / INDEX).exists():
         return _complete(LoopcraftDataset(root))
-    inside = sorted(str(folder) for folder in root.iterdir() if (folder / INDEX).exists())
-    if len(inside) == 1:
-        return _complete(LoopcraftDataset(path_at(inside[0])))
-    if inside:
-        raise UserError(f"{root}: holds several data sets; choose {' or '.join(inside)}")
+    folders = sorted(str(folder) for folder in root.iterdir() if (folder / INDEX).exists())
+    if len(folders) == 1:
+        return _complete(LoopcraftDataset(path_at(folders[0])))
+    if folders:
+        raise UserError(f"{root}: holds several data sets; choose {' or '.join(folders)}")
     if (root / MANIFEST).exists():
         raise UserError(f"{root}: is unfinished (no {INDEX}); run the same loopcraft.generate command again")
     raise UserError(f"{root}: holds no {INDEX}; give the folder of a data set")
 
 
 def _complete(dataset: LoopcraftDataset) -> LoopcraftDataset:
-    """The same data set; raises `UserError` where its folder lacks a file that SHA256SUMS names.
+    """Return the same data set; raise `UserError` if its folder lacks a file that SHA256SUMS lists.
 
-    Such a name may be a mistyped one, whose file would be read unchecked. Table, manifest and the episodes'
-    files are missed when they are read.
+    The name may be misspelled, and the real file would then be read unchecked. The table, the manifest and
+    episode files are not checked here: reading them fails if they are missing.
     """
     names = [name for name in dataset.sums if "/" not in name and name not in (MANIFEST, EPISODES)]
     missing = sorted(set(names) - existing(dataset.root, names))
     if missing:
         raise UserError(
-            f"{dataset.root / missing[0]}: missing, though {SUMS} names it; restore it, or take its line out"
+            f"{dataset.root / missing[0]}: missing, but {SUMS} lists it; restore it or delete its line"
         )
     return dataset
 
 
-open = open_dataset  # loopcraft.dataset.open(...), as of gzip or wave
-"""The same as `open_dataset`, for those who import the module."""
+open = open_dataset
+"""Alias of `open_dataset`, so that `loopcraft.dataset.open(...)` reads like `gzip.open`."""

@@ -1,6 +1,6 @@
-"""The columns of a Parquet shard: metadata, video, states and masks of an episode; written and read by row.
+"""Parquet shards of episodes: the columns (metadata, video, states, masks), writing and reading.
 
-A row group is an episode, so that a range request reads one; its pages have checksums (Parquet's own CRC-32).
+Each episode is a row group, so that range requests can read one; pages have Parquet's CRC-32 checksums.
 """
 
 import io
@@ -19,7 +19,7 @@ from loopcraft.dataset.layout import STATE_COLUMNS
 from loopcraft.dataset.mask_files import DTYPES, Masks
 
 LAYOUT = 3
-"""The version of the columns."""
+"""Version of the columns."""
 
 _STATES_FEATURE = {
     "feature": {"feature": {"dtype": "float32", "_type": "Value"}, "length": 6, "_type": "List"},
@@ -37,15 +37,16 @@ _CONTENT_COLUMNS: dict[str, tuple[pa.DataType, dict[str, Any]]] = {
         for name, dtype in [*DTYPES.items(), (_SHAPE, np.dtype(np.int32))]
     },
 }
-"""For each: Arrow's type, and the feature that `datasets` makes of it. Masks are flat lists, row by row."""
+"""The Arrow type and the `datasets` feature of each column. Masks are flat lists in row-major order."""
 _COMPRESSION = {f"{name}.list.element": "zstd" for name in DTYPES}
-"""Masks shrink to a fiftieth and less; videos and states do not."""
-_DATASETS_NAMES = {"double": "float64", "float": "float32"}  # where Arrow's name is not theirs
+"""Masks shrink to a fiftieth or less; videos and states do not compress."""
+_DATASETS_NAMES = {"double": "float64", "float": "float32"}
+"""Types that `datasets` names differently from Arrow."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """An episode's video and states, byte for byte; `masks` is None where there are none."""
+    """An episode's video and states as file contents, and its masks, None if it has none."""
 
     mp4: bytes
     npy: bytes
@@ -53,18 +54,18 @@ class Content:
 
 
 def shard_schema(metadata: pa.Schema) -> pa.Schema:
-    """The columns of a shard: those of `metadata` and the content, with what `datasets` reads of them."""
+    """Return the columns of a shard, metadata and content, with their description for `datasets`."""
     fields = [*metadata, *(pa.field(name, kind) for name, (kind, _) in _CONTENT_COLUMNS.items())]
-    features: dict[str, Any] = {}
-    for field in metadata:
-        name = str(field.type)
-        features[field.name] = {"dtype": _DATASETS_NAMES.get(name, name), "_type": "Value"}
-    features |= {name: feature for name, (_, feature) in _CONTENT_COLUMNS.items()}
+    kinds = {field.name: str(field.type) for field in metadata}
+    features = {
+        **{name: {"dtype": _DATASETS_NAMES.get(k, k), "_type": "Value"} for name, k in kinds.items()},
+        **{name: feature for name, (_, feature) in _CONTENT_COLUMNS.items()},
+    }
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 
 def write_shard(path: Path, metadata: pa.Schema, rows: Iterable[tuple[dict[str, Any], Content]]) -> None:
-    """Write `rows`: each the metadata of an episode, with the columns of `metadata`, and its files."""
+    """Write a shard of `rows`: an episode's metadata, with the columns of `metadata`, and its content."""
     schema = shard_schema(metadata)
     writer = pq.ParquetWriter(
         path,
@@ -97,7 +98,7 @@ def _mask_columns(masks: Masks | None) -> dict[str, list[Any] | pa.Array]:
     return columns
 
 
-def _masks_of(row: pa.Table) -> Masks | None:
+def _read_masks(row: pa.Table) -> Masks | None:
     (shape,) = row[_SHAPE].to_pylist()
     if shape is None:
         return None
@@ -110,16 +111,16 @@ def _masks_of(row: pa.Table) -> Masks | None:
 
 
 def read_row(file: BinaryIO, row: int, footer: pq.FileMetaData) -> Content:
-    """The files of the episode in row `row` of the shard whose footer is `footer`.
+    """Read the episode in row `row` of a shard with this footer.
 
-    Read in this thread: one of Arrow's own that is still about to let go of `file` when the interpreter ends
-    aborts the process.
+    Reads in this thread: an Arrow thread that still holds `file` when the interpreter exits aborts the
+    process.
     """
     reader = pq.ParquetFile(file, metadata=footer, page_checksum_verification=True)
-    found = reader.read_row_group(row, columns=list(_CONTENT_COLUMNS), use_threads=False).combine_chunks()
-    found.validate(full=True)
-    states = found["states"].chunk(0).flatten().flatten().to_numpy().reshape(-1, len(STATE_COLUMNS))
+    table = reader.read_row_group(row, columns=list(_CONTENT_COLUMNS), use_threads=False).combine_chunks()
+    table.validate(full=True)
+    states = table["states"].chunk(0).flatten().flatten().to_numpy().reshape(-1, len(STATE_COLUMNS))
     npy = io.BytesIO()
     np.save(npy, states)
-    (video,) = found["video"].to_pylist()
-    return Content(mp4=video["bytes"], npy=npy.getvalue(), masks=_masks_of(found))
+    (video,) = table["video"].to_pylist()
+    return Content(mp4=video["bytes"], npy=npy.getvalue(), masks=_read_masks(table))

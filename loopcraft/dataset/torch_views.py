@@ -1,15 +1,14 @@
-"""Torch views of a data set: random windows for training, whole episodes for evaluation.
+"""PyTorch data sets: random windows for training, whole episodes for evaluation.
 
-An item is a dictionary that torch's default collation batches: `frames` uint8 (T, 3, H, W), `actions` int64
-(T,), `states` float32 (T, 6), `key` and `start`. Both classes are safe in any number of DataLoader workers,
-forked or spawned: an item depends on its index (and the seed and epoch) alone.
+An item is a dictionary that torch's default collation can batch: `frames` uint8 (T, 3, H, W), `actions` int64
+(T,), `states` float32 (T, 6), `key` and `start`. Both classes work with any number of DataLoader workers,
+forked or spawned: an item depends only on its index (and the seed and epoch).
 """
 
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch.utils.data import Dataset
 
 from loopcraft.core.errors import UserError
@@ -21,10 +20,10 @@ Item = dict[str, Any]
 
 
 class RandomWindows(Dataset[Item]):
-    """Windows of `num_frames` frames, uniform over all that the data set holds.
+    """Random windows of `num_frames` frames, uniform over all windows of the data set.
 
-    `length` items make an epoch (default: one an episode); `set_epoch` gives the next epoch other windows, in
-    running workers too.
+    An epoch has `length` items (default: the number of episodes). `set_epoch` selects other windows for the
+    next epoch, in running workers too.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class RandomWindows(Dataset[Item]):
         self._num_frames = num_frames
         self._seed = seed
         counts = [max(0, dataset.num_frames(key) - num_frames + 1) for key in dataset.keys]
-        self._ends = np.cumsum(counts)  # windows up to and with each episode
+        self._ends = np.cumsum(counts)  # number of windows up to and including each episode
         if num_frames < 1 or self._ends[-1] == 0:
             raise UserError(
                 f"{dataset.root}: no episode has a window of {num_frames} frames; choose another length"
@@ -43,7 +42,7 @@ class RandomWindows(Dataset[Item]):
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose windows the items are."""
+        """Set the epoch, on which the windows depend."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
@@ -60,7 +59,7 @@ class RandomWindows(Dataset[Item]):
 
 
 class Episodes(Dataset[Item]):
-    """Every episode whole, in the order of the keys."""
+    """All episodes, each whole, in the order of the keys."""
 
     def __init__(self, dataset: LoopcraftDataset) -> None:
         self._dataset = dataset
@@ -74,16 +73,12 @@ class Episodes(Dataset[Item]):
 
 
 def _item(dataset: LoopcraftDataset, key: str, start: int, num_frames: int) -> Item:
-    window = slice(start, start + num_frames)
-    states = dataset.states(key)[window]
+    stop = start + num_frames
+    states = dataset.states(key)[start:stop]
     return {
-        "frames": _channels_first(dataset.frames(key, window.start, window.stop)),
+        "frames": torch.from_numpy(dataset.frames(key, start, stop)).permute(0, 3, 1, 2),  # (T, 3, H, W)
         "actions": torch.from_numpy(actions_of(states, dataset.states_path(key))),
         "states": torch.from_numpy(states),
         "key": key,
         "start": start,
     }
-
-
-def _channels_first(frames: UInt8[np.ndarray, "T H W 3"]) -> UInt8[torch.Tensor, "T 3 H W"]:
-    return torch.from_numpy(frames).permute(0, 3, 1, 2)

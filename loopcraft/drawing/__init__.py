@@ -1,1 +1,1 @@
-"""What pictures share: a canvas with one font and one set of colours, grids of frames, walks from above."""
+"""Drawing primitives: a canvas with one font and palette, grids of frames, walks seen from above."""

@@ -1,6 +1,6 @@
-"""A picture that is being drawn: frames, text, boxes and smooth lines, in the colours of the whole project.
+"""Canvas for frames, text, boxes and antialiased lines, and the project's colours.
 
-Positions and sizes are in pixels, from the left and the top.
+Positions and sizes are in pixels, from the top left.
 """
 
 from collections.abc import Iterator
@@ -28,16 +28,18 @@ _SUBPIXEL_BITS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Theme:
-    """The colours of paper and ink."""
+    """Colours of a picture."""
 
     paper: str
+    """Background."""
     ink: str
+    """Text."""
     quiet: str
-    """Of text that steps back."""
+    """Secondary text."""
     faint: str
-    """Of lines that step back."""
+    """Secondary lines."""
     ground: str
-    """Of a map."""
+    """Background of a map."""
 
 
 LIGHT = Theme(paper="#ffffff", ink="#22262b", quiet="#6b7280", faint="#d4d7dc", ground="#f3f4f6")
@@ -45,7 +47,7 @@ DARK = Theme(paper="#15181d", ink="#f3f4f6", quiet="#8b93a1", faint="#343b46", g
 
 
 def fit(frame: Frame, side: int) -> Frame:
-    """A frame as a square of `side` pixels: each pixel a square where the factor is whole, else resampled."""
+    """Resize a frame to a square of `side` pixels: repeat pixels if the factor is whole, else resample."""
     height, width, _ = frame.shape
     if side % height == 0 and side % width == 0:
         return frame.repeat(side // width, axis=1).repeat(side // height, axis=0)
@@ -53,12 +55,12 @@ def fit(frame: Frame, side: int) -> Frame:
 
 
 def enlarged(side: int, least: int) -> int:
-    """The smallest multiple of a frame's side that is not below `least`."""
+    """Return the smallest multiple of a frame's side that is at least `least`."""
     return side * -(-least // side)
 
 
 class Canvas:
-    """A picture of `width` x `height` pixels; what is drawn later covers what was drawn before."""
+    """A picture of `width` x `height` pixels to draw on."""
 
     def __init__(self, width: int, height: int, theme: Theme = LIGHT) -> None:
         self.theme = theme
@@ -66,7 +68,7 @@ class Canvas:
 
     @classmethod
     def of(cls, picture: Frame) -> Self:
-        """A canvas that begins as a copy of `picture`."""
+        """Return a canvas that starts as a copy of `picture`."""
         canvas = cls(1, 1)
         canvas._use(Image.fromarray(picture.copy()))
         return canvas
@@ -77,34 +79,34 @@ class Canvas:
 
     @property
     def width(self) -> int:
-        """In pixels."""
+        """Width in pixels."""
         return self._image.width
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """Height in pixels."""
         return self._image.height
 
     @property
     def pixels(self) -> Frame:
-        """The picture so far, a copy."""
+        """Copy of the picture."""
         return np.array(self._image)
 
     def copy(self) -> Self:
-        """Another canvas that begins as this one is."""
+        """Return an independent copy of this canvas."""
         canvas = type(self)(1, 1, self.theme)
         canvas._use(self._image.copy())
         return canvas
 
     def save(self, path: Path, **options: Any) -> None:
-        """Write the whole picture, in the format that the name of the file tells; `options` are Pillow's."""
+        """Write the picture atomically, in the format of the file's suffix, with Pillow's `options`."""
         with whole_file(path) as temporary:
             self._image.save(temporary, format=Image.registered_extensions()[path.suffix], **options)
 
     def place(self, left: float, top: float, frame: Frame, side: int | None = None) -> None:
-        """Put a frame with its upper left corner there, as a square of `side` or in its own size."""
-        shown = frame if side is None else fit(frame, side)
-        self._image.paste(Image.fromarray(shown), (round(left), round(top)))
+        """Paste a frame at its top left corner, as a square of `side` if given, else at its own size."""
+        resized = frame if side is None else fit(frame, side)
+        self._image.paste(Image.fromarray(resized), (round(left), round(top)))
 
     def write(
         self,
@@ -116,54 +118,56 @@ class Canvas:
         *,
         anchor: str = "la",
     ) -> float:
-        """Write text, of one line or several, and return how wide it is; `anchor` is Pillow's."""
+        """Write text, possibly of several lines, and return its width; `anchor` is Pillow's."""
         self._draw.text((left, top), text, color or self.theme.ink, _font(size), anchor)
         return text_width(text, size)
 
     def box(
         self, left: float, top: float, width: float, height: float, color: str, *, radius: float = 0
     ) -> None:
-        """Fill a box, with round corners where `radius` says so."""
+        """Fill a box, with corners rounded by `radius`."""
         self._draw.rounded_rectangle((left, top, left + width - 1, top + height - 1), radius, fill=color)
 
     def line(self, points: Float[np.ndarray, "N 2"], color: str, width: int = 2) -> None:
-        """Draw a smooth line through points (x, y); through none it is nothing."""
+        """Draw an antialiased line through points (x, y), if there are any."""
         if not len(points):
             return
-        with self._smooth(points, width) as (part, places):
+        with self._patch(points, width) as (patch, fixed):
             ink = ImageColor.getrgb(color)
-            cv2.polylines(part, [places], False, ink, width, cv2.LINE_AA, _SUBPIXEL_BITS)
+            cv2.polylines(patch, [fixed], False, ink, width, cv2.LINE_AA, _SUBPIXEL_BITS)
 
     def dot(self, at: Float[np.ndarray, "2"], color: str, radius: float) -> None:
-        """Draw a smooth dot around (x, y)."""
-        with self._smooth(at[None], radius) as (part, places):
+        """Draw an antialiased dot around (x, y)."""
+        with self._patch(at[None], radius) as (patch, fixed):
             size = round(radius * (1 << _SUBPIXEL_BITS))
             ink = ImageColor.getrgb(color)
-            cv2.circle(part, places[0].tolist(), size, ink, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+            cv2.circle(patch, fixed[0].tolist(), size, ink, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
 
     def shape(self, points: Float[np.ndarray, "N 2"], color: str) -> None:
-        """Fill a smooth polygon with corners (x, y)."""
-        with self._smooth(points, 0) as (part, places):
-            cv2.fillPoly(part, [places], ImageColor.getrgb(color), cv2.LINE_AA, _SUBPIXEL_BITS)
+        """Fill an antialiased polygon with corners (x, y)."""
+        with self._patch(points, 0) as (patch, fixed):
+            cv2.fillPoly(patch, [fixed], ImageColor.getrgb(color), cv2.LINE_AA, _SUBPIXEL_BITS)
 
     @contextmanager
-    def _smooth(
+    def _patch(
         self, points: Float[np.ndarray, "N 2"], reach: float
     ) -> Iterator[tuple[Frame, Int32[np.ndarray, "N 2"]]]:
-        """The part around points as OpenCV, which draws smoothly, takes it, and where they are in it."""
+        """Yield the part of the picture around points and their fixed-point positions in it, for OpenCV.
+
+        OpenCV draws into it, as Pillow does not antialias. It is pasted back at the end.
+        """
         low = np.floor(points.min(axis=0) - reach - 2).astype(int)
         high = np.ceil(points.max(axis=0) + reach + 2).astype(int)
-        part = np.array(self._image.crop((*low.tolist(), *high.tolist())))
-        yield part, np.round((points - low) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
-        self._image.paste(Image.fromarray(part), (int(low[0]), int(low[1])))
+        patch = np.array(self._image.crop((*low.tolist(), *high.tolist())))
+        yield patch, np.round((points - low) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+        self._image.paste(Image.fromarray(patch), (int(low[0]), int(low[1])))
 
 
 def text_width(text: str, size: int) -> float:
-    """Pixels that text takes, the longest of its lines."""
+    """Return the width of a text's longest line in pixels."""
     return max(_font(size).getlength(line) for line in text.split("\n"))
 
 
 @cache
 def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    """The one font, in pixels."""
     return ImageFont.load_default(size)

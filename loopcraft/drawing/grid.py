@@ -1,4 +1,4 @@
-"""Frames in rows and columns: where each lies, and the picture with a label a row and a title a column."""
+"""Grids of frames: the positions of tiles, and pictures with row labels and column titles."""
 
 import textwrap
 from collections.abc import Sequence
@@ -9,37 +9,37 @@ from loopcraft.drawing.canvas import Canvas, Frame, text_width
 GAP = 4
 MARGIN = 12
 TITLES = 20
-"""Pixels of a line of text above or below a tile."""
+"""Height of the column titles in pixels."""
 _LABEL_SIZE, _NOTE_SIZE, _LINE = 14, 12, 17
 _LONGEST_LINE, _MOST_LINES = 22, 5
-"""Letters and lines of a label."""
+"""Maximum characters per line and lines of a label."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Square tiles, numbered row by row; all in pixels."""
+    """Layout of square tiles, numbered row by row; all sizes in pixels."""
 
     tile: int
     columns: int
     gap: int = GAP
     margin: int = 0
     left: int = 0
-    """Beside all tiles."""
+    """Space to the left of all tiles."""
     top: int = 0
-    """Above all tiles."""
+    """Space above all tiles."""
     above: int = 0
-    """Above every tile, for text."""
+    """Space above each tile, for text."""
     below: int = 0
-    """Below every tile, for text."""
+    """Space below each tile, for text."""
 
-    def corner(self, place: int) -> tuple[int, int]:
-        """The upper left corner of a tile."""
-        row, column = divmod(place, self.columns)
+    def corner(self, index: int) -> tuple[int, int]:
+        """Return the top left corner (x, y) of a tile."""
+        row, column = divmod(index, self.columns)
         across, down = self._steps
         return self.margin + self.left + column * across, self.margin + self.top + row * down + self.above
 
     def size(self, count: int) -> tuple[int, int]:
-        """Width and height of a picture of `count` tiles."""
+        """Return the width and height of a picture of `count` tiles."""
         rows, (across, down) = -(-count // self.columns), self._steps
         width = 2 * self.margin + self.left + self.columns * across - self.gap
         return width, 2 * self.margin + self.top + rows * down - self.gap
@@ -51,7 +51,7 @@ class Grid:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row of frames with its label, a smaller note below that, and empty pixels above."""
+    """A row of frames with its label, a note in smaller type below it, and `space` pixels above the row."""
 
     label: str
     frames: Sequence[Frame]
@@ -62,7 +62,7 @@ class Row:
 def draw_rows(
     rows: Sequence[Row], titles: Sequence[str] = (), *, tile: int, title_color: str | None = None
 ) -> Canvas:
-    """Rows of frames as tiles of `tile` pixels: labels to the left, and a title above every column."""
+    """Draw rows of frames as tiles of `tile` pixels, with labels on the left and titles above the columns."""
     labels = ["\n".join(textwrap.wrap(row.label, _LONGEST_LINE)[:_MOST_LINES]) for row in rows]
     widths = [text_width(label, _LABEL_SIZE) for label in labels]
     widths += [text_width(row.note, _NOTE_SIZE) for row in rows]
@@ -89,7 +89,7 @@ def draw_rows(
 
 
 def _draw_label(canvas: Canvas, middle: float, label: str, note: str) -> None:
-    """The label and its note, together centred on `middle`."""
+    """Write a label and its note, together vertically centred on `middle`."""
     lines = label.count("\n") + 1
     top = middle - (lines + bool(note)) * _LINE / 2
     canvas.write(MARGIN, top, label, _LABEL_SIZE)

@@ -1,1 +1,1 @@
-"""From a recipe to finished episodes, spread over workers."""
+"""Generation of a data set: from a recipe to finished episodes, in parallel workers."""

@@ -1,12 +1,12 @@
-"""Which walk in which world each episode gets: a pure function of the recipe.
+"""Planning of episodes: the walk and the world of each, as a pure function of the recipe.
 
 train
-    Episode i draws walk and world afresh, up to eight times, until the audit of its path passes.
+    Episode i draws a walk and a world up to eight times, until the audit of its path passes.
 val, test
-    Every candidate draws a world and the walk that comes back best of 100; kept are those that walked
-    furthest, in the order in which they were drawn.
+    Each candidate draws a world and 100 walks, of which it takes the one that returns best. The candidates
+    that walk furthest are kept, in the order in which they were drawn.
 
-The name of the split is part of every seed: no two splits share a walk or a world.
+The name of the split is part of every seed, so no two splits share a walk or a world.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ TRAIN_ATTEMPTS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodePlan:
-    """A walk and a world. `draw` is the attempt (train) or the candidate (val, test) that gave them.
+    """A walk and a world. `draw` is the attempt (train) or candidate (val, test) that drew them.
 
-    `rejected` names why each attempt before this one was dropped.
+    `rejected` has the reason why each earlier attempt was dropped.
     """
 
     draw: int
@@ -39,7 +39,7 @@ class EpisodePlan:
 
 
 def plan_train_episode(world: PathWorld, recipe: Recipe, index: int) -> EpisodePlan:
-    """The first attempt whose path passes its audit; the last one if none does (it will be flagged)."""
+    """Return the first attempt whose path passes its audit, or else the last, which will be flagged."""
     rejected: tuple[str, ...] = ()
     for attempt in range(TRAIN_ATTEMPTS):
         plan = draw_train_episode(recipe, index, attempt, rejected)
@@ -53,7 +53,7 @@ def plan_train_episode(world: PathWorld, recipe: Recipe, index: int) -> EpisodeP
 def draw_train_episode(
     recipe: Recipe, index: int, attempt: int, rejected: tuple[str, ...] = ()
 ) -> EpisodePlan:
-    """One attempt at episode `index`, before anybody has looked at its path."""
+    """Return one attempt at episode `index`; its path is not audited."""
     return EpisodePlan(
         draw=attempt,
         world_seed=integer_seed(recipe.seed, "train world", index, attempt),
@@ -63,7 +63,7 @@ def draw_train_episode(
 
 
 def plan_candidate(recipe: Recipe, candidate: int) -> EpisodePlan:
-    """The walk and the world of one candidate of a val or test split."""
+    """Return the walk and world of one candidate of a val or test split."""
     rng = generator(recipe.seed, f"{recipe.split} walk", candidate)
     walk = select_walk(rng, num_ticks=recipe.num_frames, num_context=recipe.num_context)
     world_seed = integer_seed(recipe.seed, f"{recipe.split} world", candidate)
@@ -71,11 +71,11 @@ def plan_candidate(recipe: Recipe, candidate: int) -> EpisodePlan:
 
 
 def candidate_distance(world: PathWorld, candidate: int, recipe: Recipe) -> float:
-    """How far the agent of `candidate` walks, in blocks."""
+    """Return how far the agent of `candidate` walks, in blocks."""
     plan = plan_candidate(recipe, candidate)
     return distance_walked(world.path(plan.world_seed, plan.actions)[:, :3])
 
 
 def choose_candidates(recipe: Recipe, distances: Sequence[float]) -> list[int]:
-    """The candidates that walked furthest, ascending: episode i of the split is the i-th of them."""
+    """Return the candidates that walked furthest, ascending: episode i of the split is the i-th of them."""
     return [int(index) for index in select_most_distant(np.array(distances), recipe.num_episodes)]

@@ -1,9 +1,9 @@
-"""From a recipe to episodes in a world whose paths are known only once they are played, like real Minecraft.
+"""Generation in a world whose paths are known only after rendering, such as real Minecraft.
 
-What costs nothing elsewhere costs rendering here. A train walk that turns out stuck is rendered in vain; a
-val or test split renders every candidate (by default ten times its episodes, as the paper did) into
-candidates/, keeps those that walked furthest and deletes the others at the end. Shards of such a split are
-shards of its candidates. An episode whose game fails leaves no file: its walk is played three times at most.
+A train walk that turns out stuck has been rendered in vain. A val or test split renders every candidate (by
+default ten times its episodes, as in the paper) into candidates/, keeps those that walked furthest and
+deletes the others at the end; its shards divide the candidates. If the game fails, no file is written and the
+walk is played again, at most three times in all.
 """
 
 import shutil
@@ -33,48 +33,49 @@ from loopcraft.worlds.base import PlayError, World
 WorldFactory = Callable[[], World]
 
 PLAYS = 3
-"""How often the same walk is played while the game fails."""
+"""Maximum number of times that the same walk is played if the game fails."""
 
 _CANDIDATES = "candidates"
 
 
 def take_turns(make_world: Callable[..., World], num_workers: int) -> tuple[WorldFactory, int]:
-    """A factory and a number of processes of which `num_workers` draw at any time.
+    """Return a factory and a number of processes, of which only `num_workers` render at any time.
 
-    Two for each: while one draws, the other finishes its last video and builds its next world.
+    There are two processes for each: while one renders, the other finishes its last video and builds its next
+    world.
     """
     turns = get_context("spawn").BoundedSemaphore(num_workers)
     return partial(make_world, turns=turns), 2 * num_workers
 
 
 def episode_job(root: Path, recipe: Recipe, draws: Draws) -> Callable[[World, int], None]:
-    """What makes an episode of that number; those of val and test have rows already, only files were lost."""
+    """Return the job that makes the episode of an index.
+
+    In val and test each episode already has a row, with its candidate in `draws`, and only lacks files.
+    """
     return partial(make_episode, root=root, recipe=recipe, draws=None if recipe.candidates is None else draws)
 
 
 def make_episode(world: World, index: int, *, root: Path, recipe: Recipe, draws: Draws | None) -> None:
-    """Record episode `index`, and mark it as finished by its row.
-
-    Raises `UserError` where it cannot be played.
-    """
+    """Record episode `index` and write its row; raise `UserError` if it cannot be played."""
     key = episode_key(index)
     plans = (
         [draw_train_episode(recipe, index, attempt) for attempt in range(TRAIN_ATTEMPTS)]
         if draws is None
         else [plan_candidate(recipe, int(draws[index]))]
     )
-    plan, recorded = _play_until_sound(world, plans, root / key, recipe)
-    if recorded is None:
+    plan, record = _play_until_sound(world, plans, root / key, recipe)
+    if record is None:
         raise UserError(
             f"{root / key}: could not be played ({', '.join(plan.rejected)}); run again to try again"
         )
-    write_row(root, episode_row(key, recipe, plan, recorded))
+    write_row(root, episode_row(key, recipe, plan, record))
 
 
 def play_candidates(
     root: Path, recipe: Recipe, candidates: Sequence[int], make_world: WorldFactory, executor: Executor
 ) -> None:
-    """Record those of the `candidates` that have no row yet."""
+    """Record the `candidates` that have no row yet."""
     folder = root / _CANDIDATES
     finished = {episode_index(row["key"]) for row in read_rows(folder, map(episode_key, candidates))}
     missing = [candidate for candidate in candidates if candidate not in finished]
@@ -88,23 +89,23 @@ def play_candidates(
 
 
 def make_candidate(world: World, candidate: int, *, folder: Path, recipe: Recipe) -> None:
-    """Record one candidate as an episode of `folder`; one that cannot be played gets a row that says so."""
+    """Record one candidate as an episode in `folder`; if it cannot be played, write a row of the failure."""
     key = episode_key(candidate)
-    plan, recorded = _play_until_sound(world, [plan_candidate(recipe, candidate)], folder / key, recipe)
+    plan, record = _play_until_sound(world, [plan_candidate(recipe, candidate)], folder / key, recipe)
     failed = {"key": key, "draw": candidate, "rejected": ",".join(plan.rejected), "distance_walked": FAILED}
-    write_row(folder, failed if recorded is None else episode_row(key, recipe, plan, recorded))
+    write_row(folder, failed if record is None else episode_row(key, recipe, plan, record))
 
 
 def are_chosen(root: Path, recipe: Recipe) -> bool:
-    """Whether all episodes of a val or test split have been chosen."""
+    """Return whether all episodes of a val or test split have been chosen."""
     rows = read_rows(root, map(episode_key, range(recipe.num_episodes)))
     return sum(1 for _ in rows) == recipe.num_episodes
 
 
 def adopt_best(root: Path, recipe: Recipe) -> None:
-    """Make the candidates that walked furthest the episodes of `root`, where that is not done yet.
+    """Move the candidates that walked furthest into `root` as its episodes; can be repeated.
 
-    Raises `UserError` where too many could not be played.
+    Raises `UserError` if too many candidates could not be played.
     """
     assert recipe.candidates is not None
     folder = root / _CANDIDATES
@@ -129,7 +130,7 @@ def adopt_best(root: Path, recipe: Recipe) -> None:
 
 
 def forget(root: Path) -> None:
-    """Remove the candidates, once the set is finished."""
+    """Remove the candidates, once the data set is finished."""
     if (root / _CANDIDATES).exists():
         shutil.rmtree(root / _CANDIDATES)
 
@@ -137,28 +138,29 @@ def forget(root: Path) -> None:
 def _play_until_sound(
     world: World, plans: Sequence[EpisodePlan], path: Path, recipe: Recipe
 ) -> tuple[EpisodePlan, EpisodeRecord | None]:
-    """The first plan whose episode passes its audit, else the last, with why attempts before were dropped.
+    """Return the first plan whose episode passes its audit, or else the last, and its record.
 
-    No record where the last plan could not be played.
+    The plan's `rejected` has why earlier attempts were dropped. The record is None if the last plan could not
+    be played.
     """
     rejected: tuple[str, ...] = ()
     for plan in plans:
-        recorded, failures = _record_stubbornly(world, plan, path, recipe)
+        record, failures = _record_with_retries(world, plan, path, recipe)
         rejected += failures
-        if recorded is not None and (not recorded.flags or plan is plans[-1]):
+        if record is not None and (not record.flags or plan is plans[-1]):
             break
-        rejected += recorded.flags[:1] if recorded is not None else ()
-    return replace(plan, rejected=rejected), recorded
+        rejected += record.flags[:1] if record is not None else ()
+    return replace(plan, rejected=rejected), record
 
 
-def _record_stubbornly(
+def _record_with_retries(
     world: World, plan: EpisodePlan, path: Path, recipe: Recipe
 ) -> tuple[EpisodeRecord | None, tuple[str, ...]]:
-    """Record the plan's episode, again while the game fails; no record where it never played to the end."""
+    """Record a plan's episode, at most `PLAYS` times; return its record, if any, and the failures."""
     failures: tuple[str, ...] = ()
     for _ in range(PLAYS):
         try:
-            recorded = record_episode(
+            record = record_episode(
                 world,
                 plan.world_seed,
                 plan.actions,
@@ -166,7 +168,7 @@ def _record_stubbornly(
                 num_context=recipe.num_context,
                 lossless=recipe.lossless,
             )
-            return recorded, failures
+            return record, failures
         except PlayError as error:
             failures += (error.reason,)
     return None, failures

@@ -1,24 +1,23 @@
-"""Which candidates of a val or test split really see again what their context showed.
+"""Selection of the candidates of a val or test split that see again what their context showed.
 
-Every candidate is played, with physics and collisions, and what its pixels show is followed at 64 x 64
-pixels, whatever the resolution of the frames. Of the candidates, in this order:
+Every candidate is played, with physics and collisions, and its visible surfaces are tracked at 64 x 64
+pixels, whatever the resolution of the frames. Candidates are selected in these steps:
 
-1. those whose path its audit flags (stuck, fell) go last;
-2. the half that walked furthest stays: who turns round in a corner sees the same walls without going away;
-3. of these the half with the largest returned share stays: that of the horizon's pixels whose surface the
-   context showed and which has been out of sight in between;
-4. the stretches of ages (frames since the context last showed the surface) choose in turn, the oldest
-   first: each takes, of those that are left, the candidate with the largest share of pixels that returned at
-   its age.
+1. Those whose path the audit flags (stuck, fell) are ranked last.
+2. The half that walked furthest is kept: an agent that turns in a corner sees the same walls without leaving.
+3. Of these, the half with the largest returned share is kept: the share of the horizon's pixels whose surface
+   the context showed and which has been out of sight in between.
+4. Ages (frames since the context last showed the surface) are divided into intervals, which take turns, the
+   oldest first: each picks the remaining candidate with the largest share of pixels that returned at its age.
 
-No half is smaller than the split. Of equals the earlier candidate goes first.
+No half is smaller than the split. Ties go to the earlier candidate.
 """
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle
+from itertools import cycle, islice
 
 import numpy as np
 
@@ -40,64 +39,65 @@ from loopcraft.worlds.base import SurfaceWorld
 
 SIGHT_RESOLUTION = 64
 YOUNGEST = 64
-NUM_STRETCHES = 11
-"""1-64 frames, 65-128, 129-256 and so on: up to the greatest age that a recall mask can hold."""
+NUM_INTERVALS = 11
+"""Number of age intervals: 1-64 frames, 65-128, 129-256 and so on, up to the maximum age in a recall mask."""
 
 _SIGHTINGS = "candidates"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sighting:
-    """What is known of a played candidate. `returned` has a share a stretch of ages, the youngest first."""
+    """Measurements of a played candidate. `returned` has one share per age interval, the youngest first."""
 
     is_sound: bool
     distance_walked: float
     returned: tuple[float, ...]
 
 
-def stretch_of_age(age: int) -> int:
-    """The place of an age, in frames, among the stretches."""
+def interval_of_age(age: int) -> int:
+    """Return the index of the interval of an age in frames."""
     return max(0, (age - 1) // YOUNGEST).bit_length()
 
 
 def find_returning(root: AnyPath, recipe: Recipe, executor: Executor) -> list[int]:
-    """The candidates to keep, ascending; what was measured before a run was killed is not measured again."""
+    """Return the candidates to keep, ascending. Measurements of an earlier, interrupted run are reused."""
     assert recipe.candidates is not None
     folder = root / _SIGHTINGS
-    candidates = range(recipe.candidates)
-    there = existing(folder, [f"{episode_key(candidate)}.json" for candidate in candidates])
-    missing = [candidate for candidate in candidates if f"{episode_key(candidate)}.json" not in there]
+    names = [f"{episode_key(candidate)}.json" for candidate in range(recipe.candidates)]
+    finished = existing(folder, names)
+    missing = [candidate for candidate, name in enumerate(names) if name not in finished]
     make_world = partial(make_surface_world, recipe.world, resolution=SIGHT_RESOLUTION)
     job = partial(watch_candidate, folder=folder, recipe=recipe)
-    with progress_bar("choosing walks", len(candidates), "walks", len(candidates) - len(missing)) as advance:
+    with progress_bar("choosing walks", len(names), "walks", len(names) - len(missing)) as advance:
         for _ in executor.run(job, missing, make_state=make_world):
             advance()
-    sightings = [_read(_path(folder, candidate)) for candidate in candidates]
+    sightings = [_read(folder / name) for name in names]
     return choose_returning(sightings, recipe.num_episodes)
 
 
 def forget(root: AnyPath) -> None:
-    """Remove what was measured, once the set is finished."""
+    """Remove the measurements, once the data set is finished."""
     remove_tree(root / _SIGHTINGS)
 
 
 def watch_candidate(world: SurfaceWorld, candidate: int, *, folder: AnyPath, recipe: Recipe) -> None:
-    """Play one candidate and keep what it sees again."""
-    write_json(_path(folder, candidate), dataclasses.asdict(sight_of(world, candidate, recipe)))
+    """Play one candidate and write its measurements."""
+    path = folder / f"{episode_key(candidate)}.json"
+    write_json(path, dataclasses.asdict(measure_candidate(world, candidate, recipe)))
 
 
-def sight_of(world: SurfaceWorld, candidate: int, recipe: Recipe) -> Sighting:
-    """What one candidate sees again."""
+def measure_candidate(world: SurfaceWorld, candidate: int, recipe: Recipe) -> Sighting:
+    """Play one candidate and measure what it sees again."""
     plan = plan_candidate(recipe, candidate)
-    sight, poses, counts = Sight(recipe.num_context), [], np.zeros(NUM_STRETCHES, np.int64)
-    stretches = np.array([stretch_of_age(age) for age in range(recipe.num_frames)])
-    for frame, seen in enumerate(world.play(plan.world_seed, plan.actions, surfaces=True)):
-        assert seen.surface is not None
-        poses.append(seen.pose)
-        codes = sight.watch(seen.surface)
+    sight, poses, counts = Sight(recipe.num_context), [], np.zeros(NUM_INTERVALS, np.int64)
+    intervals = np.array([interval_of_age(age) for age in range(recipe.num_frames)])
+    for frame, observation in enumerate(world.play(plan.world_seed, plan.actions, surfaces=True)):
+        assert observation.surface is not None
+        poses.append(observation.pose)
+        codes = sight.watch(observation.surface)
         if frame >= recipe.num_context:
             ages = frame - (codes[codes >= CODE_RETURNED].astype(np.int64) - CODE_RETURNED)
-            counts += np.bincount(stretches[ages], minlength=NUM_STRETCHES)
+            counts += np.bincount(intervals[ages], minlength=NUM_INTERVALS)
     path = np.array(poses)
     total = (recipe.num_frames - recipe.num_context) * world.resolution**2
     return Sighting(
@@ -108,38 +108,32 @@ def sight_of(world: SurfaceWorld, candidate: int, recipe: Recipe) -> Sighting:
 
 
 def choose_returning(sightings: Sequence[Sighting], keep: int) -> list[int]:
-    """The `keep` candidates that stay, ascending, by the rule above."""
-    distances = [seen.distance_walked if seen.is_sound else -1.0 for seen in sightings]
-    left = _best_half(range(len(sightings)), distances, keep)
-    left = _best_half(left, [sum(seen.returned) for seen in sightings], keep)
-    reached = [stretch for stretch in range(NUM_STRETCHES) if any(s.returned[stretch] for s in sightings)]
+    """Return the `keep` candidates to select, ascending, by the steps above."""
+    distances = [s.distance_walked if s.is_sound else -1.0 for s in sightings]
+    remaining = _best_half(range(len(sightings)), distances, keep)
+    remaining = _best_half(remaining, [sum(s.returned) for s in sightings], keep)
+    reached = [interval for interval in range(NUM_INTERVALS) if any(s.returned[interval] for s in sightings)]
     chosen: list[int] = []
-    for stretch in cycle(reversed(reached or [0])):
-        if len(chosen) == keep:
-            return sorted(chosen)
-        best = max(left, key=lambda candidate: sightings[candidate].returned[stretch])
-        left.remove(best)
+    for interval in islice(cycle(reversed(reached or [0])), keep):
+        best = max(remaining, key=lambda candidate: sightings[candidate].returned[interval])
+        remaining.remove(best)
         chosen.append(best)
-    raise AssertionError("a cycle has no end")
+    return sorted(chosen)
 
 
 def _best_half(candidates: Sequence[int], scores: Sequence[float], at_least: int) -> list[int]:
-    """The larger half, at least so many, in the order in which they were drawn."""
+    """The best half (rounded up) of the candidates, but not fewer than `at_least`, ascending."""
     count = max(at_least, -(-len(candidates) // 2))
     return sorted(sorted(candidates, key=lambda candidate: -scores[candidate])[:count])
 
 
-def _path(folder: AnyPath, candidate: int) -> AnyPath:
-    return folder / f"{episode_key(candidate)}.json"
-
-
 def _read(path: AnyPath) -> Sighting:
     try:
-        found = decode(Sighting, read_json(path))
-        if len(found.returned) != NUM_STRETCHES:
-            raise SchemaError(f"returned: expected {NUM_STRETCHES} shares")
+        sighting = decode(Sighting, read_json(path))
+        if len(sighting.returned) != NUM_INTERVALS:
+            raise SchemaError(f"returned: expected {NUM_INTERVALS} shares")
     except SchemaError as error:
         raise UserError(
-            f"{path}: no measurement of a candidate ({error}); delete it and run the same command again"
+            f"{path}: not the measurements of a candidate ({error}); delete it and run the same command again"
         ) from error
-    return found
+    return sighting

@@ -1,4 +1,4 @@
-"""What decides every byte of a data set: its recipe, as the manifest (dataset.json) records it."""
+"""The recipe of a data set, which determines all of its bytes, and its record in dataset.json."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ Select = Literal["planned", "realised"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The choices from which every episode follows; nothing else (workers, shards, time) leaves a trace.
+    """The settings that determine every episode; nothing else (workers, shards, time) has an effect.
 
-    `candidates` counts the walks of which a val or test split keeps those that went furthest ("planned"), or
-    those that really see again what they saw ("realised", see realised.py). Train has none.
+    A val or test split draws `candidates` walks and keeps those that go furthest (`select` "planned") or
+    those that see again what they saw ("realised", see realised.py). Train has no candidates.
     """
 
     world: str
@@ -42,7 +42,7 @@ class Recipe:
         if self.num_frames < 8:
             raise UserError(f"--num-frames {self.num_frames}: an episode needs at least 8 frames")
         if self.quality == UNDRAWN:
-            raise UserError(f"--quality {UNDRAWN}: makes no pictures; choose fast, default or best")
+            raise UserError(f"--quality {UNDRAWN}: renders no frames; choose fast, default or best")
         if self.seed < 0:
             raise UserError(f"--seed {self.seed}: choose 0 or more")
         self._check_resolution()
@@ -63,11 +63,9 @@ class Recipe:
             raise UserError(f"--select {self.select}: choose one of {', '.join(get_args(Select))}")
         if self.split == "train":
             if self.select != "planned":
-                raise UserError(
-                    f"--select {self.select} is for val and test; train chooses no walks: leave it out"
-                )
+                raise UserError(f"--select {self.select} is for val and test; leave it out for train")
             if self.candidates is not None:
-                raise UserError("--candidates is for val and test; a train split draws none: leave it out")
+                raise UserError("--candidates is for val and test; leave it out for train")
         elif self.candidates is None:
             object.__setattr__(self, "candidates", 10 * self.num_episodes)
         elif self.candidates < self.num_episodes:
@@ -77,21 +75,20 @@ class Recipe:
 
     @property
     def num_context(self) -> int:
-        """Frames that a model is given."""
+        """Number of context frames, which a model is given."""
         return default_context(self.num_frames)
 
 
 def world_versions(world: str) -> dict[str, str]:
-    """The versions of what a world runs on beyond our own packages, as its spec tells them."""
+    """Return the versions of a world's further dependencies, from its spec; empty for an unknown world."""
     spec = world_spec(world) if world in world_ids() else None
     if spec is None or spec.versions is None:
         return {}
-    found: dict[str, str] = spec.load(spec.versions)()
-    return found
+    return dict(spec.load(spec.versions)())
 
 
 def as_recorded(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as dataset.json has it; the usual selection is left out, as sets of old do not name it."""
+    """Return the recipe as stored in dataset.json, without the default selection, as in older data sets."""
     fields = dataclasses.asdict(recipe)
     if recipe.select == "planned":
         del fields["select"]
@@ -99,7 +96,7 @@ def as_recorded(recipe: Recipe) -> dict[str, Any]:
 
 
 def manifest(recipe: Recipe) -> dict[str, Any]:
-    """The content of dataset.json."""
+    """Return the content of dataset.json."""
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -112,22 +109,20 @@ def manifest(recipe: Recipe) -> dict[str, Any]:
 
 
 def claim_folder(root: AnyPath, recipe: Recipe) -> None:
-    """Make `root` this recipe's folder, or check that it already is.
+    """Write this recipe's manifest into `root`, or check the one that it already has.
 
-    Raises `UserError` when it is a file, holds other things or was begun with another recipe.
+    Raises `UserError` if `root` is a file, holds other files or was begun with another recipe.
     """
     if not (root / MANIFEST).exists():
-        strangers = sorted(path.name for path in root.iterdir() if not is_passing(path))
-        if strangers and not (root / MANIFEST).exists():  # another shard may have written it since
-            raise UserError(
-                f"{root}: holds {strangers[0]!r} but no {MANIFEST}; choose an empty or a new folder"
-            )
+        others = sorted(path.name for path in root.iterdir() if not is_passing(path))
+        if others and not (root / MANIFEST).exists():  # another shard may have written it meanwhile
+            raise UserError(f"{root}: holds {others[0]!r} but no {MANIFEST}; choose an empty or a new folder")
         write_json(root / MANIFEST, manifest(recipe))
-    found = read_manifest(root)
+    recorded = read_manifest(root)
     begun = {
         "select": "planned",
-        **found["generator"],
-        **{name: found[name] for name in ("world", "split", "num_context")},
+        **recorded["generator"],
+        **{name: recorded[name] for name in ("world", "split", "num_context")},
     }
     for name, wanted in {**dataclasses.asdict(recipe), "num_context": recipe.num_context}.items():
         if begun.get(name) != wanted:
@@ -138,15 +133,15 @@ def claim_folder(root: AnyPath, recipe: Recipe) -> None:
 
 
 def check_versions(root: AnyPath) -> None:
-    """Refuse to add files to a folder begun with other versions: they could differ in their bytes.
+    """Raise `UserError` if a folder was begun with other versions, which could give other bytes.
 
-    Java may be updated on the way: any Java 8 runs the same game.
+    Java is not compared: any Java 8 runs the same game.
     """
     begun = read_manifest(root)
-    here = versions() | world_versions(begun["world"])
-    for name, begun_with in begun["versions"].items():
-        if here.get(name) != begun_with and name != "java":
+    installed = versions() | world_versions(begun["world"])
+    for name, version in begun["versions"].items():
+        if installed.get(name) != version and name != "java":
             raise UserError(
-                f"{root}: was begun with {name} {begun_with}, and this is {here.get(name)}; "
-                "go on with the same version or use another folder"
+                f"{root}: was begun with {name} {version}, but this is {installed.get(name)}; "
+                "continue with the same version or use another folder"
             )

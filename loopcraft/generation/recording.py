@@ -1,10 +1,10 @@
-"""Play one walk in a world and keep it: video, states, and what there is to know about them."""
+"""Recording of one episode: plays a walk in a world, writes video and states, and measures both."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, Integer
+from jaxtyping import Float32, Integer
 
 from loopcraft.core.files import file_sha256, whole_file
 from loopcraft.core.urls import AnyPath, UrlPath
@@ -18,7 +18,7 @@ from loopcraft.worlds.base import World
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeRecord:
-    """What is known of an episode once its files are written."""
+    """Checksums, statistics and audit flags of a recorded episode."""
 
     frames: int
     mp4_sha256: str
@@ -29,7 +29,7 @@ class EpisodeRecord:
     """Chamfer distance between the positions (x, z) of the context and of the rest, in blocks."""
     revisits: RevisitStatistics
     flags: tuple[str, ...]
-    """What the audit found, in the order of `audit.FLAGS`."""
+    """Audit flags, in the order of `audit.FLAGS`."""
 
 
 def record_episode(
@@ -41,21 +41,22 @@ def record_episode(
     num_context: int,
     lossless: bool = False,
 ) -> EpisodeRecord:
-    """Play `actions` and write `path`.mp4 and `path`.npy, each whole or not at all, one frame at a time.
+    """Play `actions` frame by frame and write `path`.mp4 and `path`.npy, each atomically.
 
-    A world that ends early (its agent died) gives a short episode, flagged as such. For an address the files
-    are made and looked at on this machine first.
+    If the world ends early (its agent died), the episode is short and flagged as such. If `path` is an
+    address, the files are made and audited locally first.
     """
     if isinstance(path, UrlPath):
         with working_folder() as folder:
-            here = folder / path.name
-            made = record_episode(world, seed, actions, here, num_context=num_context, lossless=lossless)
+            local = folder / path.name
+            record = record_episode(world, seed, actions, local, num_context=num_context, lossless=lossless)
             for suffix in (".mp4", ".npy"):
-                path.with_suffix(suffix).put(here.with_suffix(suffix))
-        return made
+                path.with_suffix(suffix).put(local.with_suffix(suffix))
+        return record
     video_path, states_path = path.with_suffix(".mp4"), path.with_suffix(".npy")
     states, frame_audit = _play(world, seed, actions, video_path, lossless=lossless)
-    _write_states(states_path, states)
+    with whole_file(states_path) as temporary, temporary.open("wb") as file:
+        np.save(file, states)
     assert frame_audit.last is not None
     flags = {
         *audit_path(states[:, 1:], actions),
@@ -77,7 +78,7 @@ def record_episode(
 def _play(
     world: World, seed: int, actions: Integer[np.ndarray, " N"], video_path: Path, *, lossless: bool
 ) -> tuple[Float32[np.ndarray, "T 6"], FrameAudit]:
-    """Stream the frames into the video; return the states and what was seen on the way."""
+    """Stream the frames into the video; return the states and the frames' audit."""
     rows = []
     audit = FrameAudit()
     size = world.resolution
@@ -87,8 +88,3 @@ def _play(
             audit.watch(observation.frame, action)
             rows.append((action, *observation.pose))
     return np.array(rows, np.float32), audit
-
-
-def _write_states(path: Path, states: Float[np.ndarray, "T 6"]) -> None:
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        np.save(file, states)

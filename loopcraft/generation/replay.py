@@ -1,4 +1,4 @@
-"""Episodes played again in a world that knows which block face each pixel shows."""
+"""Replay of episodes in a world that knows which block face each pixel shows."""
 
 from collections.abc import Iterator
 
@@ -13,9 +13,9 @@ from loopcraft.worlds.base import SurfaceWorld
 def play_again(
     world: SurfaceWorld, dataset: LoopcraftDataset, key: str, num_frames: int | None = None
 ) -> Iterator[UInt64[np.ndarray, "H W"]]:
-    """The surface ids of an episode's first `num_frames` frames (None: all), in the world's resolution.
+    """Yield the surface ids of an episode's first `num_frames` frames (None: all), at the world's resolution.
 
-    Raises `UserError` where the agent goes another way than it went.
+    Raises `UserError` if the agent's path differs from the recorded one.
     """
     states = dataset.states(key)[:num_frames]
     seed = int(dataset.metadata["world_seed"].loc[key])
@@ -23,8 +23,8 @@ def play_again(
     for frame, (observation, row) in enumerate(zip(observations, states, strict=True)):
         if not np.array_equal(np.array(observation.pose, np.float32), row[1:]):
             raise UserError(
-                f"{dataset.states_path(key)}: played again, the walk goes another way from frame {frame} on; "
-                "use the versions that dataset.json names"
+                f"{dataset.states_path(key)}: the replayed walk differs from frame {frame} on; "
+                "use the versions listed in dataset.json"
             )
         assert observation.surface is not None
         yield observation.surface

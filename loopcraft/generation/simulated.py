@@ -1,4 +1,4 @@
-"""From a recipe to finished episodes on the disk, spread over workers."""
+"""Generation in a world whose paths are known without rendering: choice of walks, and jobs for workers."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -30,23 +30,22 @@ from loopcraft.worlds.base import PathWorld
 
 PathWorldFactory = Callable[[], PathWorld]
 Draws = Int64[np.ndarray, " episodes"]
-"""The draw that the row of each episode names; `NO_ROW` for one that has no row yet."""
+"""The draw in the row of each episode, `NO_ROW` if it has no row yet."""
 NO_ROW = -1
-
-# While a val or test split is under way: the candidates that were chosen.
 _CHOSEN = "candidates.json"
+"""File with the chosen candidates while a val or test split is being generated."""
 
 
 def episode_job(
     root: AnyPath, recipe: Recipe, draws: Draws, make_world: PathWorldFactory, executor: Executor
 ) -> Callable[[PathWorld, int], None]:
-    """What makes an episode of that number; those of val and test are chosen first, if they are not."""
+    """Return the job that makes the episode of an index; choose the candidates of val and test first."""
     chosen = None if recipe.split == "train" else _choose(root, recipe, draws, make_world, executor)
     return partial(make_episode, root=root, recipe=recipe, chosen=chosen)
 
 
 def forget(root: AnyPath) -> None:
-    """Remove the notes that only a split under way needs."""
+    """Remove the files that are only needed during generation."""
     (root / _CHOSEN).unlink(missing_ok=True)
     realised.forget(root)
 
@@ -54,7 +53,7 @@ def forget(root: AnyPath) -> None:
 def make_episode(
     world: PathWorld, index: int, *, root: AnyPath, recipe: Recipe, chosen: Sequence[int] | None
 ) -> None:
-    """Plan and record episode `index`, and mark it as finished by its row."""
+    """Plan and record episode `index`, and write its row."""
     key = episode_key(index)
     plan = (
         plan_train_episode(world, recipe, index) if chosen is None else plan_candidate(recipe, chosen[index])
@@ -71,7 +70,7 @@ def make_episode(
 
 
 def episode_row(key: str, recipe: Recipe, plan: EpisodePlan, record: EpisodeRecord) -> Row:
-    """All that the table says of a recorded episode."""
+    """Return the row of a recorded episode for the table."""
     return {
         "key": key,
         "world": recipe.world,
@@ -97,20 +96,20 @@ def _planned_chamfer(plan: EpisodePlan, num_context: int) -> float:
 def _choose(
     root: AnyPath, recipe: Recipe, draws: Draws, make_world: PathWorldFactory, executor: Executor
 ) -> list[int]:
-    """The candidate of each episode: as an earlier run wrote it down, else found by walking them all."""
+    """The candidate of each episode, as stored by an earlier run, else chosen from all candidates."""
     if (draws != NO_ROW).all():
         return [int(draw) for draw in draws]
     if not (root / _CHOSEN).exists():
         if recipe.select == "realised":
-            found = realised.find_returning(root, recipe, executor)
+            candidates = realised.find_returning(root, recipe, executor)
         else:
-            found = _find_furthest(recipe, make_world, executor)
-        write_json(root / _CHOSEN, found)
+            candidates = _find_furthest(recipe, make_world, executor)
+        write_json(root / _CHOSEN, candidates)
     chosen = read_json(root / _CHOSEN)
-    is_right = isinstance(chosen, list) and len(chosen) == recipe.num_episodes
-    if not is_right or not all(type(item) is int and 0 <= item < (recipe.candidates or 0) for item in chosen):
+    is_valid = isinstance(chosen, list) and len(chosen) == recipe.num_episodes
+    if not is_valid or not all(type(item) is int and 0 <= item < (recipe.candidates or 0) for item in chosen):
         raise UserError(
-            f"{root / _CHOSEN}: not the candidates that were chosen; delete it and run the same command again"
+            f"{root / _CHOSEN}: not a list of chosen candidates; delete it and run the same command again"
         )
     return list(chosen)
 

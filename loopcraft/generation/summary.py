@@ -1,4 +1,4 @@
-"""What a run of `generate` has to say about its episodes, gathered as their rows go by."""
+"""Summary of a `generate` run, gathered from the rows of its episodes."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -8,13 +8,13 @@ from loopcraft.dataset.audit import FLAGS
 from loopcraft.dataset.episode_table import Row
 from loopcraft.generation.recipe import Recipe
 
-_CHOICES = {"planned": "walked furthest", "realised": "see most again, at every age"}
+_CHOICES = {"planned": "walked furthest", "realised": "see the most again, at every age"}
 _EXAMPLES = 5
-"""Flagged episodes that are named."""
+"""Number of flagged episodes to list for each flag."""
 
 
 class Summary:
-    """Counts of what was kept, dropped (and why) and flagged."""
+    """Counts of the episodes that were kept, dropped (and why) and flagged."""
 
     def __init__(self) -> None:
         self._kept = 0
@@ -23,7 +23,7 @@ class Summary:
         self._examples: dict[str, list[str]] = {flag: [] for flag in FLAGS}
 
     def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The same rows, each counted."""
+        """Yield the same rows, counting each."""
         for row in rows:
             self._kept += 1
             self._rejected.update(reason for reason in row["rejected"].split(",") if reason)
@@ -34,13 +34,13 @@ class Summary:
             yield row
 
     def text(self, root: AnyPath, recipe: Recipe) -> str:
-        """All of it, in a few lines."""
+        """Return the summary in a few lines."""
         lines = [f"{root}: {self._kept} kept"]
         if self._rejected:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self._rejected.items()))
             lines[0] += f", {self._rejected.total()} dropped: {reasons}"
         if recipe.candidates is not None and self._kept == recipe.num_episodes:
-            lines[0] += f", those of {recipe.candidates} candidates that {_CHOICES[recipe.select]}"
+            lines[0] += f"; of {recipe.candidates} candidates, the kept ones {_CHOICES[recipe.select]}"
         for flag in FLAGS:
             if self._flagged[flag]:
                 lines.append(f"flagged {flag}: {self._flagged[flag]}, like {' '.join(self._examples[flag])}")

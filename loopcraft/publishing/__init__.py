@@ -1,1 +1,1 @@
-"""A data set as shards, commits and a card on the Hub."""
+"""Publishing of a data set on the Hub: shards, commits and the card."""

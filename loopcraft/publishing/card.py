@@ -1,4 +1,4 @@
-"""The data set card: what a stranger must know to use a published data set, and the header for the Hub."""
+"""The data set card (README.md) of a published data set, with its header for the Hub."""
 
 from huggingface_hub import DatasetCard, DatasetCardData
 
@@ -9,14 +9,14 @@ FIGURE = "frames.png"
 
 _UNITS = {
     "key": "",
-    "frames": "frames (20 a second)",
+    "frames": "frames (20 per second)",
     "distance_walked": "blocks",
     "chamfer_planned": "steps",
     "chamfer_realised": "blocks",
     "median_age_frames": "frames",
 }
 _CONTENT = {
-    "video": ("Video", "", "MP4 file: H.264, 20 frames a second; each group of 16 frames stands alone"),
+    "video": ("Video", "", "MP4 file: H.264, 20 frames per second; each group of 16 decodes on its own"),
     "states": (
         "float32 (T, 6)",
         "blocks, degrees",
@@ -26,12 +26,12 @@ _CONTENT = {
     "seen": (
         "bool, flat (T, H, W)",
         "",
-        "recall mask: the surface that the pixel shows was visible in the context; null if there are none",
+        "recall mask: the surface that the pixel shows was visible in the context; null without masks",
     ),
     "age": (
         "uint16, flat (T, H, W)",
         "frames",
-        "since the context last showed that surface, if it has been out of sight in between, else 0; or null",
+        "since the context last showed that surface, if it has been out of sight since, else 0; or null",
     ),
     "sky": ("bool, flat (T, H, W)", "", "the pixel shows no surface; or null"),
     "masks_shape": (
@@ -43,8 +43,9 @@ _CONTENT = {
 _BODY = """\
 # {title}
 
-Videos of an agent that walks through block worlds and comes back to places that it saw hundreds of frames
-before: for training video world models, and for measuring whether what they show on return is what was there.
+Videos of an agent that walks through block worlds and returns to places that it saw hundreds of frames
+before. They are meant for training video world models, and for measuring whether a model still shows the same
+place when the agent returns.
 
 ![Frames of one episode, numbered]({figure})
 
@@ -54,8 +55,8 @@ before: for training video world models, and for measuring whether what they sho
 |---|---|---|---|---|---|
 {configurations}
 
-`{tiny}` holds the first episodes of another configuration, to try code on. The fingerprint is computed over
-every episode's key, length and file checksums; `open_dataset(...).fingerprint` gives it again.
+`{tiny}` holds the first episodes of another configuration, to try code on. The fingerprint covers the key,
+length and file checksums of every episode; `open_dataset(...).fingerprint` computes it.
 
 ## Loading
 
@@ -67,8 +68,8 @@ row = next(iter(rows))
 mp4, states = row["video"]["bytes"], row["states"]
 ```
 
-or, with exact random access to the frames, and cached episode by episode (needs Loopcraft: `pip install -e .`
-in a checkout of the project named in its CITATION.cff):
+or, with exact random access to the frames and caching per episode (needs Loopcraft: `pip install -e .` in a
+checkout of the project named in its CITATION.cff):
 
 ```python
 from loopcraft.dataset import open_dataset
@@ -84,16 +85,16 @@ states = dataset.states(key)[8:24]  # float32 (16, 6)
 |---|---|---|---|
 {columns}
 
-Data sets that came without a table of episodes have `key`, `frames` and the checksums alone.
+Data sets published without a table of episodes have only `key`, `frames` and the checksums.
 
 ## How it was made
 
 {recipes}
 
-The walk is an endless row of bundles: 1 to 4 turns of 90 degrees (with probability 0.1, 0.3, 0.1, 0.5), all
-to one side, shuffled with forward steps; each entry is held for 9 frames: the agent keeps coming back.
-For `test` and `val`, walks are chosen whose horizon stays close to their context, and of those the ones that
-go furthest.
+A walk is an endless sequence of bundles: 1 to 4 turns of 90 degrees (with probabilities 0.1, 0.3, 0.1, 0.5),
+all to one side, shuffled with forward steps. Each entry is held for 9 frames. As a result, the agent keeps
+coming back. `test` and `val` consist of the walks whose horizon stays close to their context, and of those
+the ones that go furthest.
 
 ## Licence
 
@@ -114,21 +115,21 @@ CITATION = """\
 
 
 def make_card(repository: str, catalog: Catalog, *, licence: str) -> str:
-    """The whole README.md of the repository."""
+    """Return the README.md of the repository."""
     default = preferred(list(catalog))
     header = DatasetCardData(
         pretty_name=repository.split("/")[1],
         license=licence,
         task_categories=["other"],
         tags=["video", "world-model", "memory", "loopcraft"],
-        size_categories=[_size_category(sum(found.episodes for found in catalog.values()))],
+        size_categories=[_size_category(sum(entry.episodes for entry in catalog.values()))],
         configs=[
             {
                 "config_name": name,
-                "data_files": [{"split": found.split, "path": f"{found.folder}/*.parquet"}],
+                "data_files": [{"split": entry.split, "path": f"{entry.folder}/*.parquet"}],
                 **({"default": True} if name == default else {}),
             }
-            for name, found in sorted(catalog.items())
+            for name, entry in sorted(catalog.items())
         ],
     )
     body = _BODY.format(
@@ -148,10 +149,10 @@ def make_card(repository: str, catalog: Catalog, *, licence: str) -> str:
 
 
 def _configuration_row(name: str, catalog: Catalog) -> str:
-    found = catalog[name]
-    size = f"{found.num_bytes / 1e6:,.1f} MB"
-    counts = f"{found.episodes:,} | {found.frames:,}"
-    return f"| `{name}` | `{found.split}` | {counts} | {size} | `{found.fingerprint}` |"
+    entry = catalog[name]
+    size = f"{entry.num_bytes / 1e6:,.1f} MB"
+    counts = f"{entry.episodes:,} | {entry.frames:,}"
+    return f"| `{name}` | `{entry.split}` | {counts} | {size} | `{entry.fingerprint}` |"
 
 
 def _column_rows() -> list[str]:
@@ -164,7 +165,7 @@ def _column_rows() -> list[str]:
 def _recipe(name: str, catalog: Catalog) -> str:
     manifest = catalog[name].manifest
     if manifest is None:
-        return f"- `{name}`: brought in the layout of the paper; how it was made is not recorded"
+        return f"- `{name}`: published from the paper's layout, which does not record how it was made"
     recipe = manifest["generator"]
     flags = " ".join(
         f"--{key.replace('_', '-')} {value}"
@@ -177,6 +178,6 @@ def _recipe(name: str, catalog: Catalog) -> str:
 
 
 def _size_category(episodes: int) -> str:
-    """The Hub's own names for how many rows there are."""
+    """The Hub's name for a range of data set sizes."""
     names = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
     return next((name for limit, name in names.items() if episodes < limit), "1M<n<10M")

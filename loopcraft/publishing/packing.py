@@ -1,7 +1,7 @@
-"""Which episodes make a shard and what it is called, so that its name tells whether the Hub has it already.
+"""Division of a data set into shards, whose names tell whether the Hub already has them.
 
-data/CONFIGURATION/CONTENT/NUMBER-ROWS.parquet: ROWS is a digest of the shard's rows and CONTENT one of all
-the shards' digests. Nothing has to be built to know them.
+data/CONFIGURATION/CONTENT/NUMBER-ROWS.parquet: ROWS is a digest of the shard's rows, and CONTENT a digest of
+all shards' digests. Both are known before any shard is built.
 """
 
 import hashlib
@@ -23,15 +23,15 @@ from loopcraft.dataset.shards import LAYOUT, Content, write_shard
 
 SHARD_BYTES = 500_000_000
 MOST_SHARDS = 3000
-"""Of one configuration: three of them and all else stay below the Hub's advice of 10,000 files."""
+"""Maximum per configuration: three configurations stay below the 10,000 files that the Hub recommends."""
 _ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Rows `start` to `stop` - 1 of a table of episodes, in one file of the repository.
+    """Rows `start` to `stop` - 1 of a table of episodes, stored in one file of the repository.
 
-    Shards with the same `digest` hold the same.
+    Shards with the same `digest` have the same content.
     """
 
     path: str
@@ -42,7 +42,7 @@ class Shard:
 
 
 def episode_table(dataset: LoopcraftDataset) -> pa.Table:
-    """The metadata of each episode, sorted by key; without episodes.parquet lengths and checksums alone."""
+    """Return the episodes' metadata, sorted by key; without episodes.parquet only lengths and checksums."""
     if (dataset.root / EPISODES).exists():
         table = read_table(dataset.root)
         return table.take(rows_of_keys(table, dataset.keys)).replace_schema_metadata(None)
@@ -59,9 +59,8 @@ def episode_table(dataset: LoopcraftDataset) -> pa.Table:
 def plan_shards(
     dataset: LoopcraftDataset, table: pa.Table, configuration: str, *, shard_bytes: int = SHARD_BYTES
 ) -> tuple[Shard, ...]:
-    """The rows of `table` in stretches of about `shard_bytes`, larger where there would be too many."""
-    keys = table["key"]
-    sizes = [sum(num_bytes(path) for path in _files(dataset, key.as_py())) for key in keys]
+    """Divide the rows of `table` into shards of about `shard_bytes`, or larger if there would be too many."""
+    sizes = [sum(num_bytes(path) for path in _files(dataset, key)) for key in table["key"].to_pylist()]
     ends = list(shard_ends(sizes, max(shard_bytes, -(-sum(sizes) // MOST_SHARDS))))
     starts = [0, *ends[:-1]]
     digests = [_digest(_rows(dataset, table.slice(a, b - a))) for a, b in zip(starts, ends, strict=True)]
@@ -79,24 +78,25 @@ def plan_shards(
 
 
 def _rows(dataset: LoopcraftDataset, table: pa.Table) -> Iterator[str]:
-    """What a shard's digest is of: each row, and the checksum of the episode's masks."""
+    """The parts of a shard's digest: each row with the checksum of the episode's masks."""
     for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
         for row in batch.to_pylist():
-            yield json.dumps([row, _masks_sha256(dataset, row["key"])])
+            masks = dataset.masks_path(row["key"])
+            yield json.dumps([row, file_sha256(masks) if masks.exists() else None])
 
 
 def shard_ends(sizes: Sequence[int], target: int) -> Iterator[int]:
-    """Where shards of episodes of these `sizes` end: each as soon as it holds `target` bytes."""
+    """Yield where shards of episodes of these `sizes` end: each as soon as it holds `target` bytes."""
     filled = 0
-    for place, size in enumerate(sizes):
+    for stop, size in enumerate(sizes, 1):
         filled += size
-        if filled >= target or place == len(sizes) - 1:
-            yield place + 1
+        if filled >= target or stop == len(sizes):
+            yield stop
             filled = 0
 
 
 def _digest(parts: Iterable[str]) -> str:
-    """Of the JSON text of [LAYOUT, *parts], which is never in memory whole."""
+    """The digest of the JSON text of [LAYOUT, *parts], without holding it in memory."""
     digest = hashlib.sha256(f"[{LAYOUT}".encode())
     for part in parts:
         digest.update(f", {json.dumps(part)}".encode())
@@ -105,20 +105,20 @@ def _digest(parts: Iterable[str]) -> str:
 
 
 def build_shard(path: Path, dataset: LoopcraftDataset, table: pa.Table, shard: Shard) -> None:
-    """Write the shard's file. Raises `UserError` where an episode is no longer what its checksum says."""
+    """Write the shard's file; raise `UserError` if an episode does not match its checksums."""
     rows = table.slice(shard.start, shard.stop - shard.start).to_pylist()
     write_shard(path, table.schema, ((row, _content(dataset, row)) for row in rows))
 
 
 def _content(dataset: LoopcraftDataset, row: dict[str, Any]) -> Content:
     return Content(
-        mp4=_checked(dataset.video_path(row["key"]), row["mp4_sha256"]),
-        npy=_checked(dataset.states_path(row["key"]), row["npy_sha256"]),
+        mp4=_read_checked(dataset.video_path(row["key"]), row["mp4_sha256"]),
+        npy=_read_checked(dataset.states_path(row["key"]), row["npy_sha256"]),
         masks=dataset.masks(row["key"]),
     )
 
 
-def _checked(path: AnyPath, sha256: str) -> bytes:
+def _read_checked(path: AnyPath, sha256: str) -> bytes:
     content = path.read_bytes()
     require_sha256(path, content, sha256, ITS_SUM, AGAIN)
     return content
@@ -127,8 +127,3 @@ def _checked(path: AnyPath, sha256: str) -> bytes:
 def _files(dataset: LoopcraftDataset, key: str) -> list[AnyPath]:
     masks = dataset.masks_path(key)
     return [dataset.video_path(key), dataset.states_path(key), *([masks] if masks.exists() else [])]
-
-
-def _masks_sha256(dataset: LoopcraftDataset, key: str) -> str | None:
-    path = dataset.masks_path(key)
-    return file_sha256(path) if path.exists() else None

@@ -1,7 +1,7 @@
-"""Bring a repository to a wanted state: shards in commits of a few, then all that names them in one commit.
+"""Upload to the Hub: shards in commits of a few, then everything that refers to them in one commit.
 
-Until that last commit readers see the old data set, whole. Each step begins by asking the Hub what it has, so
-it may be repeated: what broke off goes on, and what is there is not sent again.
+Until that last commit, readers see the whole old data set. Each step starts by listing what the Hub has, so
+it can be repeated: an interrupted upload continues, and nothing is sent twice.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ from loopcraft.hub import repository as hub
 from loopcraft.publishing.packing import Shard, build_shard
 
 COMMIT_SHARDS = 8
-"""How many shards are built, sent and committed together: 4 GB of temporary space."""
+"""Number of shards built, sent and committed together; they take 4 GB of temporary space."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A configuration to publish: the episodes in `table`, whose files are the data set's."""
+    """A configuration to publish: the episodes in `table`, with the data set's files."""
 
     name: str
     split: str
@@ -39,35 +39,35 @@ class Part:
     shards: tuple[Shard, ...]
 
     def missing(self, listing: hub.Listing | None) -> list[Shard]:
-        """The shards that the Hub has nowhere."""
+        """Return the shards that the repository does not have under any path."""
         present = () if listing is None else [*digests(listing)]
         return [shard for shard in self.shards if shard.digest not in present]
 
     def is_in(self, catalog: Catalog) -> bool:
-        """Whether the catalog names this part's shards."""
-        found = catalog.get(self.name)
-        return found is not None and [shard.path for shard in found.shards] == [s.path for s in self.shards]
+        """Return whether the catalog lists this part's shards."""
+        entry = catalog.get(self.name)
+        return entry is not None and [shard.path for shard in entry.shards] == [s.path for s in self.shards]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a repository is to hold beside its shards: files by their path, and the catalog."""
+    """The content of a repository beside its shards: files by path, and the catalog."""
 
     files: dict[str, bytes]
     catalog: Catalog
 
 
 def digests(listing: hub.Listing) -> dict[str, str]:
-    """A path of each shard in the repository by the digest of its rows."""
+    """Map the digest of each shard in the repository to one of its paths."""
     matches = ((path, SHARD_PATH.fullmatch(path)) for path in listing.files)
     return {match[1]: path for path, match in matches if match}
 
 
 def upload_shards(repository: str, parts: Sequence[Part]) -> None:
-    """Put every shard in its place. Raises `UserError` where an episode's file is not what it should be."""
+    """Upload all missing shards; raise `UserError` if an episode's file does not match its checksum."""
     batches = [
         (part, part.shards[start : start + COMMIT_SHARDS])
-        for part in parts  # a commit holds shards of one: another's may be copies of them
+        for part in parts  # one part per commit: shards of another may be copies of them
         for start in range(0, len(part.shards), COMMIT_SHARDS)
     ]
     with progress_bar("uploading", sum(len(part.shards) for part in parts), "shards") as advance:
@@ -97,15 +97,14 @@ def _commit_batch(repository: str, part: Part, batch: Sequence[Shard], folder: P
 
 
 def describe(part: Part, listing: hub.Listing) -> Configuration:
-    """The catalog's entry of a part whose shards are all on the Hub."""
-    manifest = part.dataset.manifest
+    """Return the catalog's entry for a part whose shards are all on the Hub."""
     rows = part.table.select(["key", "frames", "mp4_sha256", "npy_sha256"]).to_pylist()
     return Configuration(
         split=part.split,
         frames=sum(row["frames"] for row in rows),
         num_bytes=sum(shard.num_bytes for shard in part.shards),
         fingerprint=fingerprint(tuple(row.values()) for row in rows),
-        manifest=manifest,
+        manifest=part.dataset.manifest,
         table=f"episodes/{part.name}.parquet",
         shards=tuple(
             ShardEntry(
@@ -119,26 +118,27 @@ def describe(part: Part, listing: hub.Listing) -> Configuration:
 
 
 def write_located_table(path: Path, part: Part) -> None:
-    """Write the table of a part's episodes with where each lies: number of its shard, row in it."""
-    places = [(number, row) for number, s in enumerate(part.shards) for row in range(s.stop - s.start)]
-    shards, rows = (pa.array(column, pa.int32()) for column in zip(*places, strict=True))
+    """Write the table of a part's episodes with the location of each: index of its shard, row in it."""
+    locations = [(index, row) for index, s in enumerate(part.shards) for row in range(s.stop - s.start)]
+    shards, rows = (pa.array(column, pa.int32()) for column in zip(*locations, strict=True))
     pq.write_table(part.table.append_column(SHARD, shards).append_column(ROW, rows), path)
 
 
 def switch(
     repository: str, parts: Sequence[Part], content_at: Callable[[hub.Listing], Content]
 ) -> tuple[str, Content]:
-    """In one commit: put what `content_at` names, remove those shards of `parts` that its catalog does not.
+    """Commit the content, and remove shards of `parts` that its catalog does not list, in one commit.
 
-    Returns the commit and its content, which is asked for anew at whatever the Hub holds by then: others may
-    publish their parts to the same repository. One that is so already gets no commit.
+    `content_at` computes the content from the repository's listing. It is called again on each attempt, as
+    others may publish to the same repository. Nothing is committed if nothing changes. Returns the commit and
+    the content.
     """
-    ours = {part.name for part in parts}
+    names = {part.name for part in parts}
 
     def step() -> tuple[str, Content]:
         listing = hub.list_files(repository)
         lost = [part for part in parts if any(shard.path not in listing.files for shard in part.shards)]
-        if lost:  # another's commit took them for stale ones
+        if lost:  # another publisher's commit removed them as stale
             upload_shards(repository, lost)
             listing = hub.list_files(repository)
         content = content_at(listing)
@@ -148,9 +148,9 @@ def switch(
             for path, data in wanted.items()
             if not hub.is_same(data, listing.files.get(path))
         ]
-        kept = {shard.path for found in content.catalog.values() for shard in found.shards}
+        listed = {shard.path for entry in content.catalog.values() for shard in entry.shards}
         shards = (path for path in listing.files if SHARD_PATH.fullmatch(path))
-        stale = sorted(path for path in shards if path.split("/")[1] in ours and path not in kept)
+        stale = sorted(path for path in shards if path.split("/")[1] in names and path not in listed)
         operations += [CommitOperationDelete(path) for path in stale]
         if not operations:
             return listing.commit, content
@@ -160,19 +160,19 @@ def switch(
 
 
 def check(repository: str, commit: str, parts: Sequence[Part], wanted: Content) -> None:
-    """Compare what the Hub has now with what it should have, and read an episode of each part back.
+    """Compare the files on the Hub with the wanted ones, and read back an episode of each part.
 
     Raises `UserError` naming the first file that differs.
     """
     listing = hub.persistently(lambda: hub.list_files(repository, commit))
-    shards = {shard.path: shard.sha256 for found in wanted.catalog.values() for shard in found.shards}
-    wrong = [path for path, sha256 in shards.items() if hub.stored_sha256(listing, path) != sha256]
-    wrong += [path for path, data in wanted.files.items() if not hub.is_same(data, listing.files.get(path))]
+    shards = {shard.path: shard.sha256 for entry in wanted.catalog.values() for shard in entry.shards}
+    bad = [path for path, sha256 in shards.items() if hub.stored_sha256(listing, path) != sha256]
+    bad += [path for path, data in wanted.files.items() if not hub.is_same(data, listing.files.get(path))]
     for part in parts:
         row: dict[str, Any] = part.table.slice(0, 1).to_pylist()[0]
         content = hub.persistently(lambda: read_content(repository, commit, part.shards[0].path, 0))  # noqa: B023
         sums = [hashlib.sha256(data).hexdigest() for data in (content.mp4, content.npy)]
         if sums != [row["mp4_sha256"], row["npy_sha256"]]:
-            wrong.append(part.shards[0].path)
-    if wrong:
-        raise UserError(f"{repository}: {wrong[0]} did not arrive as it was sent; run the same command again")
+            bad.append(part.shards[0].path)
+    if bad:
+        raise UserError(f"{repository}: {bad[0]} did not arrive as it was sent; run the same command again")

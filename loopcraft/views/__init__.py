@@ -1,1 +1,1 @@
-"""Pictures of an episode: contact sheets, the map of its walk, videos with what goes on beside."""
+"""Pictures of an episode: contact sheets, maps of its walk, annotated videos."""

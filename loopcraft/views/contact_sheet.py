@@ -1,4 +1,4 @@
-"""Contact sheets of one episode: its frames at even distances, and what of them the context showed."""
+"""Contact sheets of one episode: evenly spaced frames, and which of their pixels the context has shown."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ HEADER = 44
 LABEL = 20
 NEW_COLOR = LIGHT.ink
 _TINT = 0.6
-"""How much of a pixel's colour says what it asks of memory."""
+"""Share of the tint in a pixel's colour."""
 
 
 def write_sheet(
@@ -31,7 +31,7 @@ def write_sheet(
     *,
     title: str,
 ) -> None:
-    """Write the sheet of an episode's `frames`, all of them in order, as a PNG; the context is marked."""
+    """Write a sheet of an episode as a PNG, with the context marked; `frames` are all its frames in order."""
     count = min(num_frames, COLUMNS * ROWS)
     chosen = np.linspace(0, num_frames - 1, count).round().astype(int).tolist()
     legend = {
@@ -50,9 +50,9 @@ def write_memory_sheet(
     *,
     title: str,
 ) -> None:
-    """Write frames of the horizon as a PNG, and below each the same with what it asks of memory in colours.
+    """Write horizon frames as a PNG, each above a copy tinted by what the context has shown of its pixels.
 
-    `masks` hold seen, age and sky. The sky keeps its colours.
+    `masks` hold seen, age and sky. The sky is not tinted.
     """
     num_frames = len(masks["seen"])
     count = min(COLUMNS, num_frames - num_context)
@@ -75,7 +75,7 @@ def write_memory_sheet(
 def _pick(
     frames: Iterable[UInt8[np.ndarray, "H W 3"]], chosen: Sequence[int]
 ) -> list[UInt8[np.ndarray, "H W 3"]]:
-    """The chosen ones of all frames, in order."""
+    """Select the frames with the `chosen` indices."""
     wanted = set(chosen)
     return [frame for index, frame in enumerate(frames) if index in wanted]
 
@@ -83,7 +83,7 @@ def _pick(
 def _tint(
     picture: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "h w"], color: str
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Colour where the mask, which may be coarser than the picture, is true."""
+    """Tint a picture where the mask, which may be coarser, is true."""
     height, width, _ = picture.shape
     fine = spread(mask, height, width, "the episode")
     tinted = (1 - _TINT) * picture + _TINT * np.array(ImageColor.getrgb(color))
@@ -99,13 +99,13 @@ def _save(
     colors: Sequence[str],
     columns: int = COLUMNS,
 ) -> None:
-    """Write numbered pictures in rows of `columns`, each underlined in its colour."""
+    """Write pictures in rows of `columns`, each with its number and underlined in its colour."""
     grid = Grid(tile=TILE, columns=columns, gap=8, margin=MARGIN, top=HEADER, below=LABEL)
-    width = dataclasses.replace(grid, columns=COLUMNS).size(1)[0]  # the legend needs it
+    width = dataclasses.replace(grid, columns=COLUMNS).size(1)[0]  # full width, for the legend
     canvas = Canvas(width, grid.size(len(pictures))[1])
     _draw_header(canvas, title, legend)
-    for place, (number, picture, color) in enumerate(zip(numbers, pictures, colors, strict=True)):
-        left, top = grid.corner(place)
+    for tile, (number, picture, color) in enumerate(zip(numbers, pictures, colors, strict=True)):
+        left, top = grid.corner(tile)
         canvas.place(left, top, picture, TILE)
         canvas.box(left, top + TILE, TILE, 4, color)
         canvas.write(left, top + TILE + 6, f"{number}", 12, LIGHT.quiet)

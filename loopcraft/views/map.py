@@ -1,6 +1,6 @@
-"""The top-down map of a walk: where the context went, where the horizon went and where it came back.
+"""Top-down map of a walk: the paths of context and horizon, and where the horizon revisits the context.
 
-North (-z) is up and east (+x) is right, as in the game; yaw 0 looks south.
+North (-z) is up and east (+x) is right, as in Minecraft; yaw 0 looks south.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ Poses = Float[np.ndarray, "T 5"]
 def ground_of(
     dataset: LoopcraftDataset, key: str, poses: Poses, margin_blocks: float = MARGIN_BLOCKS
 ) -> GroundPicture | None:
-    """The ground that an episode's walk crossed, where the data set says in which world it was played."""
+    """Return the ground around an episode's walk, None if the data set does not record its world."""
     if dataset.world_id is None or "world_seed" not in dataset.metadata:
         return None
     return ground_below(dataset.world_id, int(dataset.metadata["world_seed"].loc[key]), poses, margin_blocks)
@@ -38,7 +38,7 @@ def ground_of(
 def ground_below(
     world_id: str, world_seed: int, poses: Poses, margin_blocks: float = MARGIN_BLOCKS
 ) -> GroundPicture | None:
-    """The ground that a walk crossed and a margin around it, where the world is known and can show it."""
+    """Return the ground around a walk, None if the world is unknown or cannot draw it."""
     spec = world_spec(world_id) if world_id in world_ids() else None
     if spec is None or spec.map_ground is None:
         return None
@@ -67,7 +67,7 @@ def _draw_walk(axes: Axes, poses: Poses, num_context: int) -> None:
     x, z = poses[:, 0], poses[:, 2]
     revisits = num_context + np.flatnonzero(find_revisits(poses, num_context))
     dark = "#30343b"
-    horizon = slice(num_context - 1, None)  # from the context's last place on
+    horizon = slice(num_context - 1, None)  # starts at the context's last position
     _draw_line(axes, x[:num_context], z[:num_context], CONTEXT_COLOR, "context", width=3.4, zorder=3)
     _draw_line(axes, x[horizon], z[horizon], HORIZON_COLOR, "horizon", width=1.8, zorder=2)
     axes.scatter(x[revisits], z[revisits], s=9, c=REVISIT_COLOR, lw=0, label="revisits the context", zorder=4)
@@ -88,13 +88,13 @@ def _draw_line(
     width: float,
     zorder: int,
 ) -> None:
-    """A line with a white edge, to be seen on any ground."""
+    """Draw a line with a white edge, visible on any ground."""
     edge = withStroke(linewidth=width + 1.8, foreground="white")
     axes.plot(x, z, color=color, lw=width, label=label, zorder=zorder, path_effects=[edge])
 
 
 def _set_view(axes: Axes, x: Float[np.ndarray, " T"], z: Float[np.ndarray, " T"]) -> None:
-    """A square that holds the walk, with north up."""
+    """Show a square around the walk, with north up."""
     half = max(np.ptp(x), np.ptp(z)) / 2 + MARGIN_BLOCKS
     center_x, center_z = (x.min() + x.max()) / 2, (z.min() + z.max()) / 2
     axes.set_xlim(center_x - half, center_x + half)

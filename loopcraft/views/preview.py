@@ -1,4 +1,4 @@
-"""A labelled preview video: each frame beside its number, its stretch, its action and the walk so far."""
+"""Preview video: each frame with its number, part (context or horizon), action and the walk so far."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,7 +29,7 @@ def write_preview(
     *,
     title: str,
 ) -> None:
-    """Write the preview of an episode's frames and states as an MP4."""
+    """Write an MP4 preview of an episode."""
     view = _View(states, num_context, title)
     with video_writer(path, height=SIZE, width=SIZE + PANEL) as writer:
         for index, frame in enumerate(frames):
@@ -37,33 +37,33 @@ def write_preview(
 
 
 class _View:
-    """A frame and the panel beside it; drawn in the order of the frames, as the trail on the map grows."""
+    """Renderer of frames with a side panel; frames must be drawn in order, as the trail on the map grows."""
 
     def __init__(self, states: Float32[np.ndarray, "T 6"], num_context: int, title: str) -> None:
         self._actions = [Action(action) for action in actions_of(states, title)]
         self._num_context = num_context
         self._is_revisit = np.zeros(len(states), bool)
         self._is_revisit[num_context:] = find_revisits(states[:, 1:], num_context)
-        self._places = fit_walk(states[:, [1, 3]], _LEFT, _MAP_TOP, _MAP, 12)
-        self._looks = headings(states[:, 4])
+        self._points = fit_walk(states[:, [1, 3]], _LEFT, _MAP_TOP, _MAP, 12)
+        self._headings = headings(states[:, 4])
         self._base = _draw_base(self._is_revisit, num_context, title)
-        self._base.line(self._places, DARK.faint)
+        self._base.line(self._points, DARK.faint)
 
     def draw(self, index: int, frame: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
-        """The picture of frame `index`."""
+        """Draw the picture of frame `index`."""
         color = CONTEXT_COLOR if index < self._num_context else HORIZON_COLOR
-        self._base.line(self._places[max(0, index - 1) : index + 1], color)
+        self._base.line(self._points[max(0, index - 1) : index + 1], color)
         if self._is_revisit[index]:
-            self._base.dot(self._places[index], REVISIT_COLOR, 2.5)
+            self._base.dot(self._points[index], REVISIT_COLOR, 2.5)
         canvas = self._base.copy()
         canvas.place(0, 0, frame, SIZE)
-        tip = self._places[index] + 14 * self._looks[index]
-        canvas.line(np.stack([self._places[index], tip]), DARK.ink)
-        canvas.dot(self._places[index], DARK.ink, 4.5)
-        self._draw_words(canvas, index, color)
+        tip = self._points[index] + 14 * self._headings[index]
+        canvas.line(np.stack([self._points[index], tip]), DARK.ink)
+        canvas.dot(self._points[index], DARK.ink, 4.5)
+        self._draw_text(canvas, index, color)
         return canvas.pixels
 
-    def _draw_words(self, canvas: Canvas, index: int, color: str) -> None:
+    def _draw_text(self, canvas: Canvas, index: int, color: str) -> None:
         right = _LEFT + 8 + canvas.write(_LEFT, 48, f"{index}", 40)
         canvas.write(right, 72, f"of {len(self._actions) - 1}", 15, DARK.quiet)
         _draw_pill(canvas, _LEFT, "context" if index < self._num_context else "horizon", color)
@@ -80,7 +80,7 @@ def _draw_pill(canvas: Canvas, left: int, text: str, color: str) -> None:
 
 
 def _draw_base(is_revisit: Bool[np.ndarray, " T"], num_context: int, title: str) -> Canvas:
-    """What stays: the title, the frame of the map, and the bar of time with its stretches and revisits."""
+    """Draw the static part: the title, the map's background, and the timeline with its revisits."""
     canvas = Canvas(SIZE + PANEL, SIZE, DARK)
     canvas.write(_LEFT, 18, title, 15, DARK.quiet)
     canvas.box(_LEFT - 8, _MAP_TOP - 8, _MAP + 17, _MAP + 17, DARK.ground, radius=8)

@@ -1,4 +1,4 @@
-"""Worlds in which walks are played: one protocol, several engines, found by name."""
+"""Worlds in which walks are played: one protocol, several engines, selected by name."""
 
 from contextlib import AbstractContextManager
 from typing import cast
@@ -17,10 +17,10 @@ def make_world(
     quality: str = "default",
     turns: AbstractContextManager[object] | None = None,
 ) -> World:
-    """The world called `world_id`, rendering square frames of `resolution` pixels.
+    """Make the world `world_id`, rendering square frames of `resolution` pixels.
 
-    Raises `UserError` for an unknown world, resolution or quality. Engines are imported only when asked for.
-    `turns` is for worlds that share a machine: see `MineRLWorld`.
+    Raises `UserError` for an unknown world or quality, or a resolution that the world cannot render. Engines
+    are imported on first use. `turns` is for worlds that share a machine: see `MineRLWorld`.
     """
     spec = world_spec(world_id)
     world: World = spec.load(spec.factory)(resolution=resolution, quality=quality, turns=turns)
@@ -28,9 +28,9 @@ def make_world(
 
 
 def make_surface_world(world_id: str, *, resolution: int) -> SurfaceWorld:
-    """The world called `world_id`, to learn from it which block face each pixel shows.
+    """Make the world `world_id` for its surfaces: which block face each pixel shows.
 
-    Raises `UserError` for a world that does not know. Its frames are drawn roughly, or not at all (black).
+    Its frames have low quality or are black. Raises `UserError` if the world does not know its surfaces.
     """
     spec = world_spec(world_id)
     if not spec.knows_surfaces:

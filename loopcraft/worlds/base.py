@@ -1,4 +1,4 @@
-"""The contract between worlds and everything else: actions in, one observation per action out."""
+"""The interface of worlds: actions in, one observation per action out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Float64, Integer, UInt8, UInt64
 
 UNDRAWN = "undrawn"
-"""The quality of a world that is asked for its surfaces alone: its frames stay black."""
+"""Quality of a world that is used only for its surfaces: its frames are black."""
 
 
 class Pose(NamedTuple):
-    """Where the agent stands (feet) and looks. Positions in blocks, y up; yaw positive to the right.
+    """Position of the agent's feet, in blocks with y up, and its view direction in degrees.
 
-    As in Minecraft, yaw 0 looks along +z and yaw 90 along -x; yaw lies in [-180, 180). Pitch is positive
-    downwards.
+    As in Minecraft, yaw 0 looks along +z and yaw 90 along -x: yaw is positive to the right, in [-180, 180).
+    Pitch is positive downwards.
     """
 
     x: float
@@ -27,9 +27,9 @@ class Pose(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What one tick gives: the picture and the pose AFTER its action.
+    """Result of one tick: the frame and the pose AFTER its action.
 
-    `surface` holds, where the world knows it, an id of the block face seen by each pixel (0 is the sky): the
+    `surface`, if the world provides it, is the id of the block face that each pixel shows (0 is the sky). The
     same face of the same block has the same id in every frame of an episode.
     """
 
@@ -39,18 +39,18 @@ class Observation:
 
 
 class GroundPicture(NamedTuple):
-    """The ground of a world seen from above, north up. Positions in blocks."""
+    """The ground of a world seen from above, with north up and positions in blocks."""
 
     image: UInt8[np.ndarray, "H W 3"]
     west: float
     """x of the image's left edge."""
     north: float
-    """z of its upper edge."""
+    """z of the image's top edge."""
     blocks_per_pixel: float = 1.0
 
 
 class PlayError(Exception):
-    """A world could not play an episode to its end; another attempt may do better.
+    """Raised when a world cannot play an episode to its end; another attempt may succeed.
 
     `reason` is one word for tables and counts, `detail` a sentence for the log.
     """
@@ -65,14 +65,14 @@ class PlayError(Exception):
 
 
 class World(Protocol):
-    """A place in which walks are played.
+    """An environment in which walks are played.
 
-    The same (`world_id`, seed, actions) gives the same observations, whatever was played before.
+    The same (`world_id`, seed, actions) gives the same observations, regardless of earlier episodes.
     """
 
     @property
     def world_id(self) -> str:
-        """Name and version of the world's looks and rules, as in "voxel-v1"."""
+        """Name and version of the world's appearance and rules, as in "voxel-v1"."""
 
     @property
     def resolution(self) -> int:
@@ -84,16 +84,16 @@ class World(Protocol):
 
 @runtime_checkable
 class PathWorld(World, Protocol):
-    """A world that can tell an episode's poses without rendering it."""
+    """A world that can compute an episode's poses without rendering it."""
 
     def path(self, seed: int, actions: Integer[np.ndarray, " T"]) -> Float64[np.ndarray, "T 5"]:
-        """The poses (x, y, z, yaw_deg, pitch_deg) after each action, exactly those that `play` yields."""
+        """Return the poses (x, y, z, yaw_deg, pitch_deg) after each action, exactly as `play` yields them."""
 
 
 class SurfaceWorld(World, Protocol):
-    """A world that can tell which block face each pixel shows."""
+    """A world that knows which block face each pixel shows."""
 
     def play(
         self, seed: int, actions: Integer[np.ndarray, " T"], *, surfaces: bool = False
     ) -> Iterator[Observation]:
-        """As in any world; with `surfaces`, each observation holds its `surface`."""
+        """Play an episode as in `World`; with `surfaces`, each observation has its `surface`."""

@@ -1,4 +1,4 @@
-"""What a world needs of a machine, as findings that each name what mends them."""
+"""Checks of a world's requirements on this machine, each with a remedy."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from loopcraft.worlds.registry import world_spec
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """What was looked at, what was found, and, if that will not do, the command that mends it."""
+    """A requirement, what was found, and, if that is not sufficient, a command that fixes it."""
 
     name: str
     found: str
@@ -16,11 +16,11 @@ class Check:
 
 
 def require_world(world_id: str) -> None:
-    """Raise `UserError` at the first thing that a world lacks here, with the command that mends it."""
+    """Raise `UserError` at a world's first failed check, with the command that fixes it."""
     spec = world_spec(world_id)
     for check in () if spec.checks is None else spec.load(spec.checks)():
         if check.remedy:
             raise UserError(
-                f"world {world_id!r} cannot run here: {check.name}: {check.found}; mend it with: "
+                f"world {world_id!r} cannot run here: {check.name}: {check.found}; fix it with: "
                 f"{check.remedy} (all checks: python -m loopcraft.doctor --world {world_id})"
             )

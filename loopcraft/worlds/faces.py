@@ -1,7 +1,7 @@
-"""Which block's face an id of `Observation.surface` stands for, in the block worlds.
+"""Decoding of the ids in `Observation.surface` of the block worlds into block faces.
 
 An id holds x and z of the block (24 bits each), y (8 bits) and 1 + the side (4 bits); 0 is the sky. Sides 0
-to 5 are the two of x, of y and of z, each the lower one first; greater ones are the slanted planes of plants.
+to 5 are the lower and upper side along x, y and z; greater numbers are the diagonal planes of plants.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int64, UInt64
 
 NO_AXIS = 3
-"""The axis of what is no side of a block: the sky, and the planes of plants."""
+"""Axis of surfaces that are not sides of a block: the sky and the planes of plants."""
 
 
 class Faces(NamedTuple):
@@ -24,7 +24,7 @@ class Faces(NamedTuple):
 
 
 def faces_of(ids: UInt64[np.ndarray, "*shape"]) -> Faces:
-    """The planes of the faces that have these ids."""
+    """Return the planes of the faces with these ids."""
     x, z = (_signed(ids >> np.uint64(shift)) for shift in (36, 12))
     y = (ids >> np.uint64(4) & np.uint64(0xFF)).astype(np.int64)
     side = (ids & np.uint64(0xF)).astype(np.int64) - 1
@@ -33,6 +33,6 @@ def faces_of(ids: UInt64[np.ndarray, "*shape"]) -> Faces:
 
 
 def _signed(bits: UInt64[np.ndarray, "*shape"]) -> Int64[np.ndarray, "*shape"]:
-    """The 24 lowest bits as a number from -2^23 on."""
+    """The 24 lowest bits as a two's complement integer."""
     low = (bits & np.uint64(0xFFFFFF)).astype(np.int64)
     return (low + (1 << 23)) % (1 << 24) - (1 << 23)

@@ -36,7 +36,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.files import write_json
 from loopcraft.executors.local import LocalExecutor
 from loopcraft.generation import realised, simulated
-from loopcraft.generation.realised import NUM_STRETCHES
+from loopcraft.generation.realised import NUM_INTERVALS
 from models.checkpoints.format import load_weights, read_published
 from models.checkpoints.training_log import read_log
 from models.latents.pyramid_files import read_frames, write_frames, write_pyramid
@@ -195,7 +195,7 @@ def sighting(root: Path) -> Example:
     """What one of two candidates saw again."""
     asked = recipe("val", num_episodes=1, candidates=2, select="realised")
     for number in range(2):
-        said = {"is_sound": True, "distance_walked": 3.0, "returned": [0.01] * NUM_STRETCHES}
+        said = {"is_sound": True, "distance_walked": 3.0, "returned": [0.01] * NUM_INTERVALS}
         write_json(root / f"candidates/000/{number:03d}.json", said)
     return Example(
         path=root / f"candidates/{KEY}.json",

@@ -199,7 +199,7 @@ CLI_MISTAKES = {
     "shard 3 of 2": (["--shard", "3/2"], "--shard 3/2: choose i/n"),
     "no shard": (["--shard", "half"], "--shard half: choose i/n"),
     "more shards than episodes": (["--shard", "1/9"], "--shard 1/9: choose i/n"),
-    "no pictures": (["--quality", "undrawn"], "--quality undrawn: makes no pictures; choose fast"),
+    "no pictures": (["--quality", "undrawn"], "--quality undrawn: renders no frames; choose fast"),
     "negative workers": (["--workers", "-1"], "--workers -1"),
 }
 
@@ -234,14 +234,18 @@ def test_a_folder_of_other_versions_is_refused_unless_all_is_there(
     monkeypatch.setattr(recipes, "versions", lambda: {"numpy": "0.1"})
     make(tmp_path, recipe())
     (tmp_path / "000" / "000.npy").unlink()
-    with pytest.raises(UserError, match=r"was begun with loopcraft .* and this is None; go on with the same"):
+    with pytest.raises(
+        UserError, match=r"was begun with loopcraft .* but this is None; continue with the same"
+    ):
         make(tmp_path, recipe())
 
 
 def test_a_folder_begun_by_other_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, recipe(), shard="1/2")
     monkeypatch.setattr(manifests, "sources_sha256", lambda *rooms: "0" * 64)
-    with pytest.raises(UserError, match=r"begun with sources \w{16}, and this is 0{16}; go on with the same"):
+    with pytest.raises(
+        UserError, match=r"begun with sources \w{16}, but this is 0{16}; continue with the same"
+    ):
         make(tmp_path, recipe())
 
 

@@ -161,7 +161,7 @@ def test_a_walk_that_goes_another_way_gets_none(root: Path, capsys) -> None:
     add_sums(root, sums_of(root, ["000/000.npy"]))
     assert masks.main([str(root), "--workers", "1"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert f"{path}: played again, the walk goes another way from frame 150 on" in error
+    assert f"{path}: the replayed walk differs from frame 150 on" in error
     assert not list(root.rglob("*.seen.npz"))
     assert not list(root.rglob("*.partial"))
 

@@ -74,7 +74,7 @@ def test_masks_of_another_kind_are_refused(hub, made, tmp_path, capsys, masks) -
     error = capsys.readouterr().err
     assert "001.seen.npz: holds {" in error
     assert (
-        "masks are seen (bool), age (uint16, or none) and sky (bool, or none) of one shape (64, H, W)"
+        "masks are seen (bool), age (uint16, optional) and sky (bool, optional) of one shape (64, H, W)"
         in error
     )
     assert hub.count(WRITES) == 0

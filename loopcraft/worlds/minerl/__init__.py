@@ -1,4 +1,4 @@
-"""The world `minerl`: real Minecraft 1.11 through MineRL 0.4.4, as the paper used it."""
+"""The world `minerl`: real Minecraft 1.11 through MineRL 0.4.4, as in the paper."""
 
 from loopcraft.worlds.registry import WorldSpec
 

@@ -1,4 +1,4 @@
-"""What Minecraft needs of a machine: Java 8, a display, OpenGL, and MineRL with its game built."""
+"""Checks of Minecraft's requirements: Java 8, a display, OpenGL, and MineRL with its game built."""
 
 import os
 import re
@@ -24,7 +24,7 @@ _VIRTUAL_DISPLAY = ("xvfb-run", "-a", "-s", "-screen 0 1024x768x24")
 
 
 def examine() -> Iterator[Check]:
-    """The checks of Minecraft itself, none of which starts it."""
+    """Yield all checks; none starts the game."""
     yield check_java()
     yield check_display()
     yield check_gl()
@@ -34,7 +34,7 @@ def examine() -> Iterator[Check]:
 
 
 def check_java() -> Check:
-    """Minecraft 1.11 and its build run on Java 8 alone, and the build needs its compiler."""
+    """Check for Java 8, the only version that runs Minecraft 1.11, and for its compiler, for the build."""
     version = java_version()
     if version is None:
         return Check(name="Java 8", found="no java on the PATH", remedy=_INSTALL_JAVA)
@@ -51,12 +51,12 @@ def check_java() -> Check:
 
 
 def _choose(command: str) -> str:
-    """What makes Java 8's the `command` that is on the PATH."""
+    """The shell command that makes Java 8's `command` the one on the PATH."""
     return f'update-alternatives --set {command} "$(update-alternatives --list {command} | grep java-8)"'
 
 
 def check_display() -> Check:
-    """Either a display, or MINERL_HEADLESS=1 and xvfb to make one."""
+    """Check for a display, or for MINERL_HEADLESS=1 and xvfb, which provides one."""
     headless, display = os.environ.get("MINERL_HEADLESS") == "1", os.environ.get("DISPLAY")
     if headless and shutil.which("xvfb-run"):
         return Check(name="display", found="xvfb, for MINERL_HEADLESS=1")
@@ -68,24 +68,23 @@ def check_display() -> Check:
 
 
 def check_gl() -> Check:
-    """Who draws OpenGL on the display that the game would get?"""
+    """Check for an OpenGL renderer on the display that the game would use."""
     prefix = _VIRTUAL_DISPLAY if os.environ.get("MINERL_HEADLESS") == "1" else ()
     printed = output_of(*prefix, "glxinfo", "-B")
     renderer = re.search(r"OpenGL renderer string: (.+)", printed or "")
     if renderer is None:
-        found = "glxinfo is not there or finds no OpenGL"
-        return Check(name="OpenGL", found=found, remedy=_INSTALL_GL)
+        return Check(name="OpenGL", found="glxinfo is missing or finds no OpenGL", remedy=_INSTALL_GL)
     return Check(name="OpenGL", found=renderer[1].strip())
 
 
 def check_package(name: str, wanted: str) -> Check:
-    """Is the package installed in this environment, in the version that the world is defined by?"""
+    """Check that a package is installed in this environment, in the version that defines the world."""
     found = package_version(name) or "not installed"
     return Check(name=name, found=found, remedy=None if found == wanted else _INSTALL_MINERL)
 
 
 def check_game() -> Check:
-    """Has the install built the game? Without it every start would build it, from the network."""
+    """Check that the installation has built the game; otherwise each start builds it, from the network."""
     spec = util.find_spec("minerl")
     folders = (spec and spec.submodule_search_locations) or []
     if any((Path(folder) / GAME_JAR).is_file() for folder in folders):

@@ -1,7 +1,7 @@
-"""What the world asks of an environment, and how the real one is made.
+"""The interface of an environment, and the factory of the real one.
 
-MineRL keeps the interface of gym 0.19: `seed` before `reset`, and `step` returns (observation, reward, done,
-info). An environment is made and used in one child process (see child.py).
+MineRL has the interface of gym 0.19: `seed` before `reset`, and `step` returns (observation, reward, done,
+info). An environment is made and used in a single child process (see child.py).
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ class Environment(Protocol):
     """The part of MineRL's single-agent environment that is used."""
 
     def seed(self, seed: int) -> None:
-        """Choose the world of the next `reset`."""
+        """Set the seed of the world that the next `reset` builds."""
 
     def reset(self) -> dict[str, Any]:
         """Build the world and return the first observation: "pov" and "location_stats"."""
@@ -29,11 +29,11 @@ class Environment(Protocol):
 
 
 EnvironmentFactory = Callable[[int], Environment]
-"""Makes the environment whose frames give a resolution; sent to another process, so it must pickle."""
+"""Makes the environment for a resolution of the world; must be picklable, as the child process calls it."""
 
 
 def make_environment(resolution: int) -> Environment:
-    """The real game, drawing `OVERSAMPLING` times `resolution` pixels a side; it starts when first reset."""
+    """Make the real game, with frames of `OVERSAMPLING * resolution` pixels; it starts at the first reset."""
     restore_numpy_names()
     from loopcraft.worlds.minerl.specification import LoopcraftSpecification
 
@@ -42,7 +42,7 @@ def make_environment(resolution: int) -> Environment:
 
 
 def restore_numpy_names() -> None:
-    """Give numpy back the aliases that minerl 0.4.4 uses and numpy 1.24 removed."""
+    """Restore the aliases that minerl 0.4.4 uses and numpy 1.24 removed."""
     for name, kind in {"float": float, "int": int, "bool": bool}.items():
         if not hasattr(np, name):
             setattr(np, name, kind)

@@ -1,4 +1,4 @@
-"""One game as its owner sees it: a process that can be killed at any time, a time-out on every answer."""
+"""Parent's side of a game: a child process that can be killed at any time, with a timeout on every reply."""
 
 import multiprocessing
 import shutil
@@ -24,51 +24,51 @@ _LOG_LINES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long a game may take, and how failures are followed by another attempt."""
+    """Timeouts of a game, and the policy for retries after failures."""
 
     start_seconds: float = 120.0
-    """For the environment to be made."""
+    """To make the environment."""
     reset_seconds: float = 600.0
-    """For a world to be built; the first time the game itself starts, which takes 90 s and more."""
+    """To build a world; the first time this includes the start of the game, which takes 90 s or more."""
     step_seconds: float = 60.0
     """For one tick."""
     close_seconds: float = 10.0
-    """For the game to end by itself before it is killed."""
+    """For the game to exit by itself before it is killed."""
     first_pause_seconds: float = 5.0
-    """Before the game is started again after a failure; twice as long after each further one."""
+    """Pause before a restart after a failure; doubles with each further failure in a row."""
     longest_pause_seconds: float = 300.0
     max_failures: int = 8
-    """So many in a row, and the run ends: what is wrong is not one episode."""
+    """After this many failures in a row the run stops, as the cause is not a single episode."""
 
 
 class Game:
-    """An environment in a process of its own; methods raise `PlayError` when it does not do its part."""
+    """An environment in its own process; methods raise `PlayError` if it fails or does not answer in time."""
 
     def __init__(self, make_environment: EnvironmentFactory, resolution: int, patience: Patience) -> None:
         context = multiprocessing.get_context("spawn")
         self._patience = patience
         self._scratch = Path(tempfile.mkdtemp(prefix="loopcraft-minerl-"))
-        self._connection, theirs = context.Pipe()
-        arguments = (theirs, make_environment, resolution, self._scratch)
+        self._connection, child_connection = context.Pipe()
+        arguments = (child_connection, make_environment, resolution, self._scratch)
         self._process = context.Process(target=serve, args=arguments, daemon=True)
         self._process.start()
-        theirs.close()
-        # Runs when the owner's process ends, too; `atexit` does not in multiprocessing's own processes.
-        ends = (self._process, self._connection, self._scratch, patience.close_seconds)
-        self._end = Finalize(self, _end, ends, exitpriority=1)
+        child_connection.close()
+        # Also runs when the owner's process exits; `atexit` does not in multiprocessing's child processes.
+        resources = (self._process, self._connection, self._scratch, patience.close_seconds)
+        self._end = Finalize(self, _end, resources, exitpriority=1)
 
     def close(self) -> None:
-        """End the game, politely if it answers, and remove all that it has written."""
+        """Let the game exit, kill it if it does not, and remove its files."""
         self._end()
 
     def kill(self) -> None:
-        """End the game at once, with all that it has started."""
+        """Kill the game at once, with all its processes, and remove its files."""
         assert self._process.pid is not None
         kill_tree(self._process.pid)
         self._end()
 
     def wait_until_made(self) -> None:
-        """Return once the environment is there."""
+        """Wait until the environment is made."""
         self._receive(self._patience.start_seconds, "starting")
 
     def reset(self, seed: int) -> None:
@@ -77,15 +77,15 @@ class Game:
         self._receive(self._patience.reset_seconds, f"building the world of seed {seed}")
 
     def play(self, actions: Integer[np.ndarray, " T"]) -> Iterator[Observation]:
-        """Step through the actions; the game is one frame ahead of who takes them."""
+        """Step through the actions; the game plays ahead of the consumer of the observations."""
         self._send(("play", actions))
         for index in range(len(actions)):
-            seen = self._receive(self._patience.step_seconds, f"playing step {index}")
-            assert isinstance(seen, Observation)
-            yield seen
+            observation = self._receive(self._patience.step_seconds, f"playing step {index}")
+            assert isinstance(observation, Observation)
+            yield observation
 
-    def last_words(self) -> str:
-        """The end of what process and game have printed."""
+    def log_tail(self) -> str:
+        """Return the last lines that the process and the game have printed."""
         log = self._scratch / LOG
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         return "\n".join(lines[-_LOG_LINES:])
@@ -113,7 +113,7 @@ class Game:
 
 
 def _end(process: SpawnProcess, connection: Connection, scratch: Path, seconds: float) -> None:
-    """Close a game; it knows no `Game`, so that one nobody holds is closed."""
+    """Close a game; takes no `Game`, as a reference would keep it from being finalized."""
     connection.close()
     process.join(seconds)
     if process.is_alive():

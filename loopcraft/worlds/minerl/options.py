@@ -1,4 +1,4 @@
-"""What the paper's Minecraft is told, as data: the generator's options, the actions, the picture's size."""
+"""Settings of the paper's Minecraft: the world generator's options, the actions, the frame size."""
 
 from typing import Final
 
@@ -9,13 +9,13 @@ from loopcraft.walks.actions import TURN_DEGREES_PER_TICK, Action
 ENVIRONMENT_NAME: Final = "Loopcraft-v0"
 
 OVERSAMPLING: Final = 2
-"""The game draws frames of twice the height and width (512 for 256); a box filter reduces them."""
+"""The game renders at twice the height and width (512 for 256); a box filter reduces the frames."""
 
 KEYS: Final = ("forward", "back", "left", "right", "jump", "sneak", "sprint", "attack")
-"""MineRL's simple keyboard: an action gives 0 or 1 for each, and the camera's turn (pitch, yaw)."""
+"""MineRL's simple keyboard: an action has 0 or 1 for each key, and the camera's turn (pitch, yaw)."""
 
 POSE_KEYS: Final = ("xpos", "ypos", "zpos", "yaw", "pitch")
-"""The location statistics that make a pose."""
+"""The location statistics that form a pose."""
 
 _NOISE = {
     "coordinateScale": 684.412,
@@ -56,7 +56,7 @@ _PLACES = {
     "lavaLakeChance": 80,
     "useLavaOceans": False,
 }
-# Vein size, veins a chunk, lowest and highest layer.
+# Vein size, veins per chunk, lowest and highest layer.
 _ORES = {
     "dirt": (33, 10, 0, 256),
     "gravel": (33, 8, 0, 256),
@@ -73,7 +73,7 @@ _LAPIS = {"lapisSize": 7, "lapisCount": 1, "lapisCenterHeight": 16, "lapisSpread
 
 
 def world_generator_options() -> dict[str, float | bool]:
-    """The options of Minecraft 1.11's "customized" world: its defaults, but for `_PLACES`."""
+    """Return the options of Minecraft 1.11's "customized" world: the defaults except for `_PLACES`."""
     parts = ("Size", "Count", "MinHeight", "MaxHeight")
     ores = {
         f"{ore}{part}": value
@@ -84,7 +84,7 @@ def world_generator_options() -> dict[str, float | bool]:
 
 
 def minerl_action(action: int) -> dict[str, object]:
-    """The action as MineRL takes it; jump is always held."""
+    """Convert an action to MineRL's format; jump is always held."""
     turn = {Action.FORWARD: 0, Action.LEFT: -TURN_DEGREES_PER_TICK, Action.RIGHT: TURN_DEGREES_PER_TICK}
     pressed = {"jump": 1, "forward": int(action == Action.FORWARD)}
     keys = {key: pressed.get(key, 0) for key in KEYS}

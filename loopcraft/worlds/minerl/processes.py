@@ -1,4 +1,4 @@
-"""Kill a process with all below it: Java, and the display it draws on, have sessions of their own."""
+"""Killing of process trees: Java and its display have their own sessions, so a process group misses them."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def kill_tree(pid: int) -> None:
-    """Kill process `pid` and its descendants, if they are still there; stopped first, it starts no more."""
+    """Kill process `pid`, if it exists, and its descendants; stop it first, so that it starts no more."""
     try:
         os.kill(pid, signal.SIGSTOP)
         kill_descendants(pid)
@@ -16,13 +16,13 @@ def kill_tree(pid: int) -> None:
 
 
 def kill_descendants(pid: int) -> None:
-    """Kill all processes below `pid`."""
+    """Kill all descendants of `pid`."""
     for child in _children(pid):
         kill_tree(child)
 
 
 def _children(pid: int) -> list[int]:
-    """The processes that `pid` has started, by Linux's own list."""
+    """The children of `pid`, from /proc."""
     try:
         lists = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
     except (FileNotFoundError, ProcessLookupError):

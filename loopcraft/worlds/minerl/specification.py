@@ -1,7 +1,7 @@
-"""The environment specification, on minerl 0.4.4's own classes; only a game's child process imports this.
+"""The environment's specification, in minerl 0.4.4's classes; imported only in a game's child process.
 
-The mission that it describes: a default world with forced reset and the options of options.py, time that does
-not pass, natural spawning, no rewards, and nothing that ends the mission.
+The mission has a default world with forced reset and the options of options.py, a fixed time of day, natural
+spawning, no rewards, and no end.
 """
 
 import json
@@ -15,14 +15,14 @@ from loopcraft.worlds.minerl.options import ENVIRONMENT_NAME, world_generator_op
 
 
 class LoopcraftSpecification(SimpleEmbodimentEnvSpec):  # type: ignore[misc]  # minerl is untyped
-    """Point of view and location in, simple keyboard and camera out."""
+    """Observations are the point of view and the location; actions are the simple keyboard and the camera."""
 
     def __init__(self, pixels: int) -> None:
         """Frames are `pixels` high and wide."""
         super().__init__(ENVIRONMENT_NAME, resolution=(pixels, pixels))
 
     def create_observables(self) -> list[TranslationHandler]:
-        """The picture and where it was taken."""
+        """The frame and the agent's location."""
         return [*super().create_observables(), handlers.ObservationFromCurrentLocation()]
 
     def create_server_world_generators(self) -> list[Handler]:
@@ -31,7 +31,7 @@ class LoopcraftSpecification(SimpleEmbodimentEnvSpec):  # type: ignore[misc]  # 
         return [handlers.DefaultWorldGenerator(force_reset=True, generator_options=options)]
 
     def create_server_initial_conditions(self) -> list[Handler]:
-        """The sun stands still; animals and monsters spawn as usual."""
+        """Fixed time of day; animals and monsters spawn as usual."""
         return [
             handlers.TimeInitialCondition(allow_passage_of_time=False),
             handlers.SpawningInitialCondition(allow_spawning=True),
@@ -42,11 +42,11 @@ class LoopcraftSpecification(SimpleEmbodimentEnvSpec):  # type: ignore[misc]  # 
         return []
 
     def create_agent_start(self) -> list[Handler]:
-        """Nothing in the agent's hands."""
+        """An agent with empty hands."""
         return []
 
     def create_agent_handlers(self) -> list[Handler]:
-        """Nothing that the agent does ends the mission."""
+        """No handlers: no action ends the mission."""
         return []
 
     def create_server_decorators(self) -> list[Handler]:
@@ -58,11 +58,11 @@ class LoopcraftSpecification(SimpleEmbodimentEnvSpec):  # type: ignore[misc]  # 
         return []
 
     def is_from_folder(self, folder: str) -> bool:
-        """MineRL's recorded demonstrations hold none of this mission."""
+        """Whether a folder of recorded demonstrations is of this mission: there are none."""
         return False
 
     def determine_success_from_rewards(self, rewards: list[float]) -> bool:
-        """There is nothing to succeed at."""
+        """There is no goal to reach."""
         return False
 
     def get_docstring(self) -> str:

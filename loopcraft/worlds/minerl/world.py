@@ -1,8 +1,8 @@
-"""The world `minerl` behind the World protocol: games that may fail at any moment, replaced when they do.
+"""The world `minerl`: plays walks in games that can fail at any moment, and replaces failed games.
 
-A failure ends the episode with a `PlayError`: whoever records it throws away what there is and plays again,
-in a fresh game after a pause. A game that plays well is kept for the next episode: only its world is built
-anew. The same seed does not always give the same frames here: the game's own threads decide some of it.
+A failure ends the episode with a `PlayError`: the caller discards its partial recording and plays again, in a
+new game after a pause. A game that works is reused for the next episode, and only its world is rebuilt. The
+same seed does not always give the same frames, as the game's threads are not deterministic.
 """
 
 import logging
@@ -23,10 +23,10 @@ _log = logging.getLogger(__name__)
 
 
 class MineRLWorld:
-    """Plays walks in Minecraft. Its game starts with the first episode and ends with `close` or the process.
+    """Minecraft as a `World`. The game starts with the first episode and ends with `close` or the process.
 
-    `turns`, where given, is held while frames are drawn: worlds that share it take turns, so that one builds
-    its next world and finishes its last video while another draws.
+    `turns`, if given, is held while frames are rendered: worlds that share it take turns, so that one builds
+    its next world and finishes its last video while another renders.
     """
 
     world_id = "minerl"
@@ -47,7 +47,10 @@ class MineRLWorld:
         self._failures = 0
 
     def play(self, seed: int, actions: Integer[np.ndarray, " T"]) -> Iterator[Observation]:
-        """One observation per action; raises `PlayError`, and `UserError` when failures do not end."""
+        """Yield one observation per action.
+
+        Raises `PlayError` if the game fails, and `UserError` after too many failures in a row.
+        """
         actions = checked_actions(actions)
         is_over = False
         try:
@@ -84,26 +87,26 @@ class MineRLWorld:
         return self._game
 
     def _drop_game(self) -> None:
-        """Without manners: it may hang, and its episode is lost anyway."""
+        """Kill the game instead of closing it: it may hang, and its episode is lost anyway."""
         if self._game is not None:
             self._game.kill()
             self._game = None
 
     def _note_failure(self, error: PlayError) -> None:
         self._failures += 1
-        words = self._game.last_words() if self._game is not None else ""
-        _log.warning("game failed (%d in a row): %s%s", self._failures, error, f"\n{words}" if words else "")
+        tail = self._game.log_tail() if self._game is not None else ""
+        _log.warning("game failed (%d in a row): %s%s", self._failures, error, f"\n{tail}" if tail else "")
         if self._failures >= self._patience.max_failures:
             raise UserError(
                 f"the game failed {self._failures} times in a row, last with {error}; find out why with "
-                "python -m loopcraft.doctor --world minerl, then run the same command again to go on"
+                "python -m loopcraft.doctor --world minerl, then run the same command again to continue"
             ) from error
 
 
 def make_minerl(
     *, resolution: int, quality: str = "default", turns: AbstractContextManager[object] | None = None
 ) -> MineRLWorld:
-    """The world of the registry; raises `UserError` for a quality, as the game has one."""
+    """Make the world for the registry; raise `UserError` for any quality but the default."""
     if quality != "default":
         raise UserError(f"--quality {quality}: world 'minerl' has one quality; leave it out")
     return MineRLWorld(resolution=resolution, turns=turns)

@@ -1,4 +1,4 @@
-"""The built-in world `plaza-v1`: a walled court of plain landmarks, which small models can learn to draw."""
+"""The built-in world `plaza-v1`: a walled court with plain landmarks, simple enough for small models."""
 
 from loopcraft.worlds.base import UNDRAWN
 from loopcraft.worlds.registry import WorldSpec

@@ -1,6 +1,6 @@
-"""The court of `plaza-v1`: flat ground, four walls in four colours, and landmarks between which one can walk.
+"""The court of `plaza-v1`: flat ground, four walls in four colours, and landmarks with space between them.
 
-A court is a pure function of the world's seed. It is small, so all of it is built at once.
+A court is a pure function of the world's seed. It is small, so it is built all at once.
 """
 
 from functools import lru_cache
@@ -17,14 +17,14 @@ from loopcraft.worlds.voxel.terrain.region import HEIGHT_BLOCKS, Region
 SIDE_BLOCKS = 34
 """The court inside its walls: cells 0 to 33 along x and z."""
 WALL_HEIGHT_BLOCKS = 8
-"""Higher than anybody can look from any landmark."""
+"""Too high to look over from the top of any landmark."""
 OUTSIDE_BLOCKS = 5
-"""Ground beyond the walls, which nobody sees; the player's simulation wants a margin."""
+"""Width of the ground beyond the walls: invisible, but the player's simulation needs a margin."""
 GROUND_BLOCKS = 4
-"""The feet of a player on the ground are at this height."""
+"""Height of the feet of a player on the ground."""
 MIN_LANDMARKS, MAX_LANDMARKS = 15, 25
 GAP_BLOCKS = 2
-"""Free cells between landmarks, and between them and the walls."""
+"""Free cells between landmarks, and between landmarks and walls."""
 START_RADIUS_BLOCKS = 2
 GROUNDS = ("ground_sand", "ground_moss", "ground_slate", "ground_clay")
 
@@ -34,7 +34,7 @@ _EXTENT = SIDE_BLOCKS + 2 * (OUTSIDE_BLOCKS + 1)
 
 @lru_cache(maxsize=8)
 def court(seed: int) -> Region:
-    """The whole court of a seed, its walls and a little ground around them."""
+    """Build the whole court of a seed, with its walls and some ground around them."""
     dice = Dice(integer_seed(seed, "plaza-v1/court"))
     blocks = np.zeros((_EXTENT, _EXTENT, HEIGHT_BLOCKS), np.uint8)
     _lay_ground(blocks, dice)
@@ -48,20 +48,19 @@ def court(seed: int) -> Region:
 
 
 def find_start(seed: int) -> tuple[float, float, float, float]:
-    """Where an episode starts: x, y, z of the feet and yaw in degrees, with room on all sides."""
-    region = court(seed)
+    """Return an episode's start, with room on all sides: x, y, z of the feet and yaw in degrees."""
     inside = slice(-_CORNER, -_CORNER + SIDE_BLOCKS)
-    is_free = region.blocks[inside, inside, GROUND_BLOCKS] == BLOCK_IDS["air"]
-    places = np.argwhere(_with_room(is_free))
+    is_free = court(seed).blocks[inside, inside, GROUND_BLOCKS] == BLOCK_IDS["air"]
+    cells = np.argwhere(_with_room(is_free))
     rng = generator(seed, "plaza-v1/start")
-    distance = np.abs(places - SIDE_BLOCKS // 2).max(axis=1)
-    near = places[distance <= max(SIDE_BLOCKS // 4, distance.min())]
+    distance = np.abs(cells - SIDE_BLOCKS // 2).max(axis=1)
+    near = cells[distance <= max(SIDE_BLOCKS // 4, distance.min())]
     x, z = near[rng.integers(len(near))]
     return x + 0.5, float(GROUND_BLOCKS), z + 0.5, 10.0 * float(rng.integers(-18, 18))
 
 
 def _with_room(is_free: Bool[np.ndarray, "S S"]) -> Bool[np.ndarray, "S S"]:
-    """The cells whose surroundings, `START_RADIUS_BLOCKS` to every side, are free."""
+    """Whether all cells within `START_RADIUS_BLOCKS` of each cell are free."""
     windows = np.lib.stride_tricks.sliding_window_view(
         np.pad(is_free, START_RADIUS_BLOCKS), (2 * START_RADIUS_BLOCKS + 1,) * 2
     )
@@ -69,7 +68,7 @@ def _with_room(is_free: Bool[np.ndarray, "S S"]) -> Bool[np.ndarray, "S S"]:
 
 
 def _lay_ground(blocks: UInt8[np.ndarray, "X Z Y"], dice: Dice) -> None:
-    """Bedrock, and ground in one colour or, half of the time, two that meet along a straight line."""
+    """Lay bedrock, and ground in one colour or, with probability 0.5, two that meet in a straight line."""
     first = dice.pick(GROUNDS)
     second = dice.pick([name for name in GROUNDS if name != first]) if dice.chance(50) else first
     border = -_CORNER + dice.between(SIDE_BLOCKS // 3, 2 * SIDE_BLOCKS // 3)
@@ -80,7 +79,7 @@ def _lay_ground(blocks: UInt8[np.ndarray, "X Z Y"], dice: Dice) -> None:
 
 
 def _build_walls(blocks: UInt8[np.ndarray, "X Z Y"]) -> None:
-    """The four walls, each in its own colour: a compass, the same in every court."""
+    """Build four walls, each in its own colour, the same in every court, so that they serve as a compass."""
     low, high = -_CORNER - 1, -_CORNER + SIDE_BLOCKS
     heights = slice(GROUND_BLOCKS, GROUND_BLOCKS + WALL_HEIGHT_BLOCKS)
     along = slice(low, high + 1)
@@ -91,7 +90,7 @@ def _build_walls(blocks: UInt8[np.ndarray, "X Z Y"]) -> None:
 
 
 def _place_landmarks(court_blocks: UInt8[np.ndarray, "X Z Y"], dice: Dice) -> None:
-    """Put landmarks where they keep their distance, in place; the middle stays free for the start."""
+    """Add landmarks at a distance from each other, in place; the middle stays free for the start."""
     is_taken = np.zeros((SIDE_BLOCKS, SIDE_BLOCKS), bool)
     middle = slice(SIDE_BLOCKS // 2 - START_RADIUS_BLOCKS, SIDE_BLOCKS // 2 + START_RADIUS_BLOCKS + 1)
     is_taken[middle, middle] = True

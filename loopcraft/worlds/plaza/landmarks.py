@@ -1,4 +1,4 @@
-"""The landmarks of `plaza-v1`: a few plain shapes in one or two colours, drawn by dice that a key decides."""
+"""The landmarks of `plaza-v1`: a few plain shapes in one or two colours, drawn at random from a seed."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ TALLEST_BLOCKS = 5
 
 
 def draw_landmark(dice: Dice) -> UInt8[np.ndarray, "X Z Y"]:
-    """One landmark on the ground: its box of blocks, at most 3 x 3 wide and `TALLEST_BLOCKS` high.
+    """Draw a landmark as a box of blocks, at most 3 x 3 wide and `TALLEST_BLOCKS` high.
 
     Cells that are not part of it hold `KEEP`.
     """
@@ -38,23 +38,23 @@ def draw_landmark(dice: Dice) -> UInt8[np.ndarray, "X Z Y"]:
 
 
 def _column(dice: Dice, first: str, second: str) -> Canvas:
-    """One block wide; its upper part may have another colour."""
+    """A tower one block wide."""
     return _tower(dice, 1, dice.between(3, TALLEST_BLOCKS), first, second)
 
 
 def _pillar(dice: Dice, first: str, second: str) -> Canvas:
-    """Two blocks wide."""
+    """A tower two blocks wide."""
     return _tower(dice, 2, dice.between(2, TALLEST_BLOCKS), first, second)
 
 
 def _cube(dice: Dice, first: str, second: str) -> Canvas:
-    """As high as it is wide."""
+    """A tower as high as it is wide."""
     side = dice.between(2, 3)
     return _tower(dice, side, side, first, second)
 
 
 def _tower(dice: Dice, width: int, height: int, first: str, second: str) -> Canvas:
-    """A square tower, half of the time in two colours."""
+    """A square tower; with probability 0.5 its upper part has the second colour."""
     canvas = Canvas(width, height, width)
     whole = (0, width - 1)
     canvas.box(whole, (0, height - 1), whole, first)
@@ -64,7 +64,7 @@ def _tower(dice: Dice, width: int, height: int, first: str, second: str) -> Canv
 
 
 def _arch(dice: Dice, first: str, second: str) -> Canvas:
-    """Two posts and a beam that one can walk under."""
+    """Two posts and a beam; the agent can walk under it."""
     height = dice.between(4, TALLEST_BLOCKS)
     canvas = Canvas(3, height, 1)
     for x in (0, 2):
@@ -74,7 +74,7 @@ def _arch(dice: Dice, first: str, second: str) -> Canvas:
 
 
 def _steps(dice: Dice, first: str, second: str) -> Canvas:
-    """Three steps that one can climb; the last may have another colour."""
+    """Three steps, which the agent can climb; the last may have the second colour."""
     canvas = Canvas(3, 3, 2)
     for x in range(3):
         canvas.box((x, x), (0, x), (0, 1), second if x == 2 and dice.chance(50) else first)
@@ -82,7 +82,7 @@ def _steps(dice: Dice, first: str, second: str) -> Canvas:
 
 
 def _wall(dice: Dice, first: str, second: str) -> Canvas:
-    """A piece of wall, three blocks long, in one colour or two."""
+    """A wall three blocks long, in one or two colours."""
     height = dice.between(2, 4)
     canvas = Canvas(3, height, 1)
     canvas.box((0, 2), (0, height - 1), (0, 0), first)

@@ -1,4 +1,4 @@
-"""The world `plaza-v1`: the court, a plain sky, and the player and the renderer of the voxel world."""
+"""The world `plaza-v1`: the court and a plain sky, with the player and renderer of the voxel world."""
 
 from functools import partial
 
@@ -15,12 +15,12 @@ from loopcraft.worlds.voxel.world import BlockWorld, Land
 
 
 def make_sky(seed: int) -> Sky:
-    """A gradient without clouds; the sun stands in another place in every episode."""
+    """Make a cloudless gradient; the sun's position differs between episodes."""
     return clear_sky(PALETTES[0], generator(seed, "plaza-v1/sky"))
 
 
 def region_around(seed: int, _poses: Float[np.ndarray, "T _"], _margin_blocks: float) -> Region:
-    """The whole court, wherever one stands in it."""
+    """Return the whole court, regardless of the poses."""
     return court(seed)
 
 
@@ -28,9 +28,9 @@ PLAZA = Land(world_id="plaza-v1", find_start=find_start, region_around=region_ar
 
 
 PlazaWorld = partial(BlockWorld, PLAZA)
-"""The built-in world of a court and its landmarks."""
+"""The built-in world `plaza-v1`."""
 
 
 def map_ground(seed: int, _poses: Float[np.ndarray, "T 5"], _margin_blocks: float) -> GroundPicture:
-    """The court from above."""
+    """Return a picture of the court from above."""
     return picture_of(court(seed))

@@ -96,7 +96,7 @@ def test_a_protocol_of_recall_refuses_them(root, capsys) -> None:
 def test_masks_of_another_resolution_are_refused_by_name(root, capsys) -> None:
     write_manifest(root)
     write_masks(root, side=SIDE * 3 // 4)
-    assert "the recall masks of 000/000 have 12x12 pixels, no fraction of the frames' 16x16" in said(
+    assert "the recall masks of 000/000 have 12x12 pixels, not a fraction of the frames' 16x16" in said(
         root, capsys, 2
     )
 

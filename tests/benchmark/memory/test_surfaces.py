@@ -210,7 +210,7 @@ def test_masks_of_half_the_size_score_as_those_that_they_stand_for(data: Path, t
 def test_masks_that_fit_no_frame_are_refused(data: Path) -> None:
     write_masks(data, side=5)
     with pytest.raises(
-        UserError, match=r"masks of 000/000 have 5x5 pixels, no fraction of the frames' 16x16"
+        UserError, match=r"masks of 000/000 have 5x5 pixels, not a fraction of the frames' 16x16"
     ):
         horizon_kinds(open_dataset(data), KEYS[0], MINI, SIDE, SIDE)
 
@@ -285,7 +285,7 @@ def test_masks_that_fit_no_frame_stop_the_run_before_any_work(data: Path, tmp_pa
     flags = ["--data", str(data), "--out", str(tmp_path / "run"), "--protocol", "loopcraft-mini"]
     assert run.main([*flags, "--model", "copy-last"]) == 2
     error = capsys.readouterr().err
-    assert "masks of 000/000 have 5x5 pixels, no fraction of the frames' 16x16" in error
+    assert "masks of 000/000 have 5x5 pixels, not a fraction of the frames' 16x16" in error
     assert not list((tmp_path / "run").glob("scores/**/*.safetensors"))
 
 

@@ -218,7 +218,7 @@ def test_folders_that_hold_no_data_set(tmp_path: Path, root: Path) -> None:
 def test_an_index_that_cannot_be_right_is_refused(root: Path, index: str) -> None:
     (root / "SHA256SUMS").unlink()  # of which a forger makes another
     (root / "index.json").write_text(index)
-    with pytest.raises(UserError, match=r"index\.json: (not JSON|names no|no valid).*restore it"):
+    with pytest.raises(UserError, match=r"index\.json: (not JSON|lists no|invalid).*restore it"):
         open_dataset(root)
 
 
@@ -252,8 +252,8 @@ def test_checksums_count_however_windows_writes_them(root: Path, ending: bytes, 
     [
         ("dataset.json\t", r"SHA256SUMS: line \d is no checksum with a name"),
         ("dataset.json\r", r"SHA256SUMS: line \d is no checksum with a name"),
-        ("dataset.json ", r"dataset.json : missing, though SHA256SUMS names it"),
-        ("Dataset.json", r"Dataset.json: missing, though SHA256SUMS names it"),
+        ("dataset.json ", r"dataset.json : missing, but SHA256SUMS lists it"),
+        ("Dataset.json", r"Dataset.json: missing, but SHA256SUMS lists it"),
     ],
 )
 def test_a_name_in_the_checksums_that_is_not_there_is_told(root: Path, name: str, message: str) -> None:

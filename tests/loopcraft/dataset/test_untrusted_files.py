@@ -60,10 +60,10 @@ def test_the_hubs_catalogue_is_checked_field_by_field() -> None:
     ("change", "message"),
     [
         ({"table": "../../x.parquet"}, r"configurations.test.table: not episodes/test.parquet"),
-        ({"split": "../x"}, "its name or its split is no plain word"),
+        ({"split": "../x"}, "its name or split is not a plain word"),
         ({"shards": []}, "has no shards"),
-        ({"frames": 0}, "fewer than one frame"),
-        ({"fingerprint": "x"}, "a checksum is no SHA-256"),
+        ({"frames": 0}, "less than one frame"),
+        ({"fingerprint": "x"}, "a checksum is not a SHA-256"),
         ({"surprise": 1}, "configurations.test.surprise: unknown field"),
         ({"manifest": {}}, "not a loopcraft-dataset of version 1"),
     ],
@@ -98,16 +98,16 @@ def read_located(path: Path, **known: str) -> Any:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"shard": [0, 1, 2]}, "it names rows that no shard has"),
-        ({"shard": [0, 1, -1]}, "it names rows that no shard has"),
-        ({"row": [0, 0, 2]}, "it names rows that no shard has"),
-        ({"row": [0, 0, None]}, "row holds more than int"),
-        ({"key": ["000/000", "000/000", "000/002"]}, "it does not name 3 episodes"),
-        ({"key": [1, 2, 3]}, "key holds more than str"),
+        ({"shard": [0, 1, 2]}, "it refers to rows that no shard has"),
+        ({"shard": [0, 1, -1]}, "it refers to rows that no shard has"),
+        ({"row": [0, 0, 2]}, "it refers to rows that no shard has"),
+        ({"row": [0, 0, None]}, "row holds values other than int"),
+        ({"key": ["000/000", "000/000", "000/002"]}, "it does not list 3 episodes"),
+        ({"key": [1, 2, 3]}, "key holds values other than str"),
         ({"mp4_sha256": None}, "mp4_sha256"),
         (
             {"npy_sha256": ["b" * 64, "b" * 64, "c" * 64]},
-            "it is not the one whose fingerprint",
+            "its fingerprint differs from that in",
         ),
     ],
 )
@@ -126,13 +126,13 @@ def test_the_hubs_table_is_compared_with_its_checksum(tmp_path: Path) -> None:
     sha256 = file_sha256(path)
     assert read_located(path, table_sha256=sha256)[1]["row"] == [0, 0, 1]
     pq.write_table(located().append_column("world_seed", [[1, 2, 4]]), path)
-    with pytest.raises(UserError, match=r"\(it is not what its SHA-256 says\)"):
+    with pytest.raises(UserError, match=r"\(it does not match its SHA-256\)"):
         read_located(path, table_sha256=sha256)
 
 
 def test_the_hubs_catalogue_is_compared_with_its_checksum() -> None:
     text = encode_catalog(CATALOG)
-    with pytest.raises(UserError, match="it is not what its SHA-256 says"):
+    with pytest.raises(UserError, match="it does not match its SHA-256"):
         decode_catalog(text.replace(b'"num_context": 16', b'"num_context": 17'), "lab/set")
 
 

@@ -260,7 +260,7 @@ def test_it_goes_on_under_another_java_8_but_no_other_minerl(tmp_path: Path, ins
     (installed / "minerl-0.4.4.dist-info").rename(installed / "minerl-1.0.0.dist-info")
     (installed / "minerl-1.0.0.dist-info/METADATA").write_text("Name: minerl\nVersion: 1.0.0\n")
     with pytest.raises(
-        UserError, match=r"was begun with minerl 0\.4\.4, and this is 1\.0\.0; go on with the same"
+        UserError, match=r"was begun with minerl 0\.4\.4, but this is 1\.0\.0; continue with the same"
     ):
         make(root, recipe())
 

@@ -14,12 +14,12 @@ from loopcraft import generate
 from loopcraft.generation import realised
 from loopcraft.generation.plan import plan_candidate
 from loopcraft.generation.realised import (
-    NUM_STRETCHES,
+    NUM_INTERVALS,
     SIGHT_RESOLUTION,
     Sighting,
     choose_returning,
-    sight_of,
-    stretch_of_age,
+    interval_of_age,
+    measure_candidate,
 )
 from loopcraft.generation.recall_masks import recall_masks
 from loopcraft.generation.recipe import Recipe
@@ -52,13 +52,13 @@ def whole(tmp_path_factory) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def sightings() -> list[Sighting]:
     world = make_surface_world("plaza-v1", resolution=SIGHT_RESOLUTION)
-    return [sight_of(world, candidate, recipe()) for candidate in range(CANDIDATES)]
+    return [measure_candidate(world, candidate, recipe()) for candidate in range(CANDIDATES)]
 
 
 def test_stretches_are_those_that_scores_are_split_by() -> None:
     for place, ages in enumerate(OLD_BINS):
-        assert {stretch_of_age(age) for age in (ages[0], ages[-1])} == {place}
-    assert len(OLD_BINS) == NUM_STRETCHES
+        assert {interval_of_age(age) for age in (ages[0], ages[-1])} == {place}
+    assert len(OLD_BINS) == NUM_INTERVALS
 
 
 def test_what_is_measured_is_what_the_masks_say(sightings) -> None:
@@ -76,7 +76,7 @@ def test_what_is_measured_is_what_the_masks_say(sightings) -> None:
 
 
 def make_sightings(rows) -> list[Sighting]:
-    padding = (0.0,) * (NUM_STRETCHES - 3)
+    padding = (0.0,) * (NUM_INTERVALS - 3)
     return [
         Sighting(is_sound=sound, distance_walked=walked, returned=(*shares, *padding))
         for sound, walked, shares in rows
@@ -105,7 +105,7 @@ def test_the_rule_is_the_one_that_is_written_down(sightings, share: float) -> No
             table["distance_walked"] = table["distance_walked"].where(table["is_sound"], 0.0)
         table = table.sort_values(by, ascending=False, kind="stable").head(rows).sort_index()
     chosen = []
-    reached = [place for place in range(NUM_STRETCHES) if any(one.returned[place] for one in sightings)]
+    reached = [place for place in range(NUM_INTERVALS) if any(one.returned[place] for one in sightings)]
     turns = reached[::-1] or [0]
     while len(chosen) < keep:
         place = turns[len(chosen) % len(turns)]
@@ -164,9 +164,9 @@ def test_a_killed_run_measures_only_what_it_had_not(whole, tmp_path, monkeypatch
         measured.append(candidate)
         if len(measured) == 4:
             raise Killed
-        return sight_of(world, candidate, recipe)
+        return measure_candidate(world, candidate, recipe)
 
-    monkeypatch.setattr(realised, "sight_of", watch)
+    monkeypatch.setattr(realised, "measure_candidate", watch)
     with pytest.raises(Killed):
         generate.main(flags(tmp_path / "set"))
     assert generate.main(flags(tmp_path / "set")) == 0

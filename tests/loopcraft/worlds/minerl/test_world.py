@@ -91,7 +91,7 @@ FAILURES = {
     "raise in reset": ("crash", "ConnectionResetError: the socket went away"),
     "exit": ("crash", r"the process ended while playing step 5 (exit code 3)"),
     "kill": ("crash", r"the process ended while playing step 5 (exit code -9)"),
-    "done": ("died", "the mission was done at step 5 of 10"),
+    "done": ("died", "the mission ended at step 5 of 10"),
     "black": ("black", "the frame of step 5 is empty"),
 }
 
