@@ -105,7 +105,7 @@ def test_damaged_scores_are_made_again(
     scores.put(tmp_path / "damaged")
     assert same(score(data, there)) == same(whole)
     assert (
-        f"{scores}: damaged (not a whole file of scores (its SHA-256 is another than it says))"
+        f"{scores}: damaged (not a complete score file (its SHA-256 does not match its header))"
         in capsys.readouterr().err
     )
 

@@ -9,7 +9,7 @@ from benchmark.contract.compute import Compute
 from benchmark.contract.data import Episodes, frame_shape
 from benchmark.contract.model import FrameSource
 from benchmark.contract.protocol import EvaluationProtocol, get_protocol
-from benchmark.harness.evaluation import Evaluation, enough_videos
+from benchmark.harness.evaluation import Evaluation, select_metrics
 from benchmark.harness.score import Scorer
 from benchmark.metrics import check_fit, get_metrics
 from benchmark.metrics.base import Metric, Resources
@@ -74,7 +74,7 @@ def _load_metrics(
     """The metrics made ready; raises `UserError` for a damaged file, and if strict for any absent metric."""
     bundle = None if flags.weights is None else open_bundle(flags.weights)
     scorer = Scorer(metrics, Resources(device=device, weights=bundle))
-    absent = {**scorer.absent, **enough_videos(metrics, num_videos)[1]}
+    absent = {**scorer.absent, **select_metrics(metrics, num_videos)[1]}
     if flags.strict and absent:
         raise UserError("--strict: " + "; ".join(f"{name} {reason}" for name, reason in absent.items()))
     return scorer

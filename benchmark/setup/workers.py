@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from benchmark.harness.evaluation import BatchScorer, Evaluation, missing_batches, score_missing
-from benchmark.harness.provenance import origin_here, package_versions
+from benchmark.harness.provenance import current_origin, package_versions
 from benchmark.harness.recovery import blame_crashes
 from benchmark.harness.run_folder import Workspace
 from benchmark.harness.score_files import SOURCES
@@ -128,5 +128,5 @@ def _blame_crashes(evaluation: Evaluation, workspace: Workspace, keys: Sequence[
 
 def expected_of(evaluation: Evaluation) -> dict[str, Any]:
     """What must be the same for all who score videos of one run."""
-    sources = origin_here(evaluation.compute.device)[SOURCES]
+    sources = current_origin(evaluation.compute.device)[SOURCES]
     return {**evaluation.identity, "packages": package_versions(), SOURCES: sources}

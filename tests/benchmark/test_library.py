@@ -75,7 +75,7 @@ def test_evaluate_refuses_data_whose_actions_lie_elsewhere(data: Path, tmp_path:
         states = np.load(path)
         states[:, 0] = np.roll(states[:, 0], 1)
         np.save(path, states)
-    with pytest.raises(UserError, match=r"every turn of yaw is that of the action 1 rows further down"):
+    with pytest.raises(UserError, match=r"every turn of yaw belongs to the action 1 rows further down"):
         benchmark.evaluate("copy-last", shifted, protocol="loopcraft-mini", metrics=["psnr"])
 
 
@@ -172,7 +172,7 @@ def test_a_model_whose_file_has_changed_is_another_one(
     assert run.main(command) == 0
     code.write_text(source.replace("self.level,", "level // 2,"))
     assert run.main(command) == 2
-    assert "the file of shady:Shade was another one when its scores were made" in capsys.readouterr().err
+    assert "the file of shady:Shade has changed since the scores were made" in capsys.readouterr().err
     assert run.main([*command, "--retry-failed"]) == 0
     assert run.main(command) == 0  # what is there has been accepted
 
@@ -200,7 +200,7 @@ def test_data_that_look_wrong_are_warned_of(data: Path, tmp_path: Path) -> None:
     states = np.load(path)
     states[20, 0] = 1 + (states[20, 0] == 1)
     np.save(path, states)
-    with pytest.warns(UserWarning, match="turn of yaw is not its own action's"):
+    with pytest.warns(UserWarning, match="turn of yaw does not match its row's action"):
         benchmark.evaluate("copy-last", odd, **MINI)
 
 

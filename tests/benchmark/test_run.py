@@ -261,7 +261,7 @@ def test_a_truncated_video_is_the_data_sets_fault(tmp_path, capsys) -> None:
     write_json(data / "index.json", {"000/000": 256})
     flags = ["--data", str(data), "--out", str(tmp_path / "out"), "--protocol", "loopcraft-mini"]
     assert run.main(["--model", "copy-last", *flags]) == 2
-    assert "000.mp4: holds 100 frames and the index says 256" in capsys.readouterr().err
+    assert "000.mp4: holds 100 frames but the index says 256" in capsys.readouterr().err
     assert not (tmp_path / "out" / "failures").exists()
 
 

@@ -102,9 +102,7 @@ def test_a_server_of_another_model_goes_on_with_no_run(tmp_path, capsys) -> None
     with serving(Noise(), port, tag="two"):
         assert run.main([*flags, address]) == 2
         said = capsys.readouterr().err
-        assert (
-            f"what is served at {address} was another one when its scores were made; choose another" in said
-        )
+        assert f"the model served at {address} has changed since the scores were made; choose another" in said
         with pytest.raises(UserError, match="serves another model than when this run began; start that one"):
             next(model.rollout(request.context, request.actions, seeds=request.seeds))
     with serving(Noise(), port, tag="one"):
