@@ -53,7 +53,7 @@ def same(result: Result) -> Result:
     return replace(result, provenance=replace(result.provenance, seconds=0.0))
 
 
-@pytest.mark.filterwarnings("ignore:.* some turn of yaw is not its own")
+@pytest.mark.filterwarnings("ignore:.* some turn of yaw does not match")
 def test_an_address_gets_what_a_folder_gets(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

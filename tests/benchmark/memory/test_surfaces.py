@@ -244,7 +244,7 @@ def test_without_masks_that_fit_there_is_no_table(data: Path, tmp_path: Path, la
     assert recall.main([str(out), "--data", str(data)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert reason in printed
-    assert "No tables of surfaces" in printed
+    assert "No tables by surface" in printed
     assert "never shown" not in printed
 
 
