@@ -42,7 +42,7 @@ class Flags:
     data: Path
     """Folder of the data set."""
     num_videos: int = 8
-    """Number of episodes, the first ones; set-wise metrics compare these."""
+    """Use the first N episodes; set-wise metrics compare these."""
     weights: Path | None = None
     """Folder of the pretrained networks fetched by python -m benchmark.weights."""
     device: str = "cpu"
@@ -115,7 +115,8 @@ def tabulate(flags: Flags) -> None:
         )
     lengths = {episodes.num_frames(key) for key in keys}
     true = load_frames(episodes, keys, min(lengths) - NUM_FRAMES, min(lengths))
-    metrics = [metric for metric in METRICS if _fits(metric, min(true.shape[2:4]))]
+    side = min(true.shape[2:4])
+    metrics = [m for m in METRICS if not isinstance(m, PairedMetric) or side >= m.smallest_side]
     bundle = None if flags.weights is None else open_bundle(flags.weights)
     resources = Resources(device=find_device(flags.device), weights=bundle)
     quick = Scorer([metric for metric in metrics if metric.name not in SLOW_METRICS], resources)
@@ -131,10 +132,6 @@ def tabulate(flags: Flags) -> None:
     else:
         with writing_to(flags.out.parent, together=True, part=flags.out.stem):
             put_between_marks(flags.out, table)
-
-
-def _fits(metric: Metric, side: int) -> bool:
-    return not isinstance(metric, PairedMetric) or side >= metric.smallest_side
 
 
 def evaluate(scorer: Scorer, generated: Videos, true: Videos) -> dict[str, float]:

@@ -88,13 +88,11 @@ def render(
     recall_pictures: Mapping[str, Path] = MappingProxyType({}),
 ) -> str:
     """Return the page, with all pictures embedded and all texts from results escaped."""
-    template = (
-        importlib.resources.files("benchmark.reporting").joinpath("report.html").read_text(encoding="utf-8")
-    )
+    template = importlib.resources.files("benchmark.reporting") / "report.html"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     by_label = labelled(results.values())
     first = next(iter(results.values()))
-    return environment.from_string(template).render(
+    return environment.from_string(template.read_text(encoding="utf-8")).render(
         protocol=first.protocol,
         data=first.data,
         labels=list(by_label),

@@ -7,7 +7,7 @@ folder at the same time; they write no result. When all have ended, run the comm
 what killed shards left out and writes the result.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 from rich.console import Console
@@ -16,7 +16,6 @@ from benchmark.harness.evaluation import Evaluation
 from benchmark.harness.progress import plan_line, score_with_progress
 from benchmark.harness.run_folder import RESULT, Workspace
 from benchmark.results.recall_schema import RECALL
-from benchmark.results.result_file import Result
 from benchmark.setup.flags import Flags
 from benchmark.setup.prepare import prepare
 from benchmark.setup.whole_run import Score, complete, complete_shard
@@ -50,8 +49,11 @@ def _evaluate(flags: Flags, evaluation: Evaluation) -> Mapping[str, str]:
     for name, reason in result.absent.items():
         if name != RECALL:  # printed before the run
             _print(f"{name}: {reason}", "red")
-    for note in _notes(result):
-        _notify(note)
+    for note in result.model.notes:
+        _notify(f"{result.model.name}: {note}")
+    for name, metric in result.headline.items():
+        for note in metric.notes:
+            _notify(f"{name}: {note}")
     _print_failures(flags, evaluation, result.failed)
     return result.failed
 
@@ -83,11 +85,6 @@ _notify = partial(_print, style="yellow")
 
 def _warn(text: str) -> None:
     _notify(f"warning: {text}")
-
-
-def _notes(result: Result) -> Iterator[str]:
-    yield from (f"{result.model.name}: {note}" for note in result.model.notes)
-    yield from (f"{name}: {note}" for name, metric in result.headline.items() for note in metric.notes)
 
 
 main = partial(run, Flags, evaluate)

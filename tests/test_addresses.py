@@ -76,7 +76,7 @@ def test_data_at_an_address_is_named_by_it(tmp_path: Path, capsys: pytest.Captur
         (there / path.relative_to(tmp_path).as_posix()).put(path)
     flags = ["--model", "copy-last", "--protocol", "loopcraft-v1", "--out", str(tmp_path / "out")]
     assert run.main([*flags, "--data", str(there)]) == 2
-    assert f"error: {there}: video 000/000 has 256 frames and" in capsys.readouterr().err
+    assert f"error: {there}: video 000/000 has 256 frames but" in capsys.readouterr().err
 
 
 def test_it_is_gone_on_with_where_it_was(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,50 +150,47 @@ def check_memory(trial: Trial) -> Outcome:
 
 def check_repeat(trial: Trial) -> Outcome:
     """Check that repeating the same call gives the same frames."""
-    where = trial.difference(trial.play())
-    if where:
-        return (
-            "FAILED",
-            f"a second rollout with the same seeds differs, {where}: use no other randomness than `seeds`",
-        )
+    diff = trial.difference(trial.play())
+    if diff:
+        return "FAILED", f"a second rollout with the same seeds differs, {diff}: draw only from `seeds`"
     return "ok", "same frames"
 
 
 def check_order(trial: Trial) -> Outcome:
     """Check that reordering the batch reorders the frames and changes nothing else."""
-    where = trial.difference(trial.play(trial.episodes.keys[::-1])[::-1])
-    if where:
-        return "FAILED", f"frames depend on the video's position in the batch, {where}"
+    diff = trial.difference(trial.play(trial.episodes.keys[::-1])[::-1])
+    if diff:
+        return "FAILED", f"frames depend on the video's position in the batch, {diff}"
     return "ok", "does not matter"
 
 
 def check_batch_size(trial: Trial) -> Outcome:
     """Check that a video gets the same frames alone as in a batch."""
-    where = trial.difference(np.concatenate([trial.play([key]) for key in trial.episodes.keys]))
-    if where:
-        return "FAILED", f"frames depend on the batch size, {where}"
+    diff = trial.difference(np.concatenate([trial.play([key]) for key in trial.episodes.keys]))
+    if diff:
+        return "FAILED", f"frames depend on the batch size, {diff}"
     return "ok", "does not matter"
 
 
 def check_future(trial: Trial) -> Outcome:
     """Check that the true frames after the context have no effect; their actions and poses stay the same."""
     other = dataclasses.replace(trial.episodes, future_starts=trial.size.context, future=1)
-    where = trial.difference(trial.play(episodes=other))
-    if where is None:
+    diff = trial.difference(trial.play(episodes=other))
+    if diff is None:
         return "ok", "the true frames after the context make no difference"
     if role_of(trial.model) == "bound":
         return "note", "the model sees the answer, as a reference may; tables will not rank it"
-    return "FAILED", f"frames depend on the true frames after the context, {where}: the model sees the answer"
+    return "FAILED", f"frames depend on the true frames after the context, {diff}: the model sees the answer"
 
 
 def check_later_actions(trial: Trial) -> Outcome:
     """Check whether the first half of the horizon depends on the actions of the second half."""
     half = trial.size.horizon // 2
     other = dataclasses.replace(trial.episodes, later_starts=trial.size.context + half, later=1)
-    where = trial.difference(trial.play(episodes=other), upto=half)
-    if where is None:
+    diff = trial.difference(trial.play(episodes=other), upto=half)
+    if diff is None:
         return "ok", "do not affect the frames before them"
-    return "FAILED" if trial.size.causal else "note", f"frames depend on later actions, {where}"
+    return "FAILED" if trial.size.causal else "note", f"frames depend on later actions, {diff}"
 
 
 def check_process(trial: Trial) -> Outcome:
@@ -261,11 +258,9 @@ class Witness:
     ) -> Iterator[Tensor]:
         """Yield the chunks of the model's rollout."""
         inputs = Inputs(context=context, actions=actions, poses=poses)
-        inputs_by_name = {name: tensor for name, tensor in vars(inputs).items() if tensor is not None}
-        before = {name: tensor.clone() for name, tensor in inputs_by_name.items()}
+        tensors = {name: tensor for name, tensor in vars(inputs).items() if tensor is not None}
+        before = {name: tensor.clone() for name, tensor in tensors.items()}
         for chunk in start_rollout(self._model, inputs, seeds):
             self.chunks.append((chunk, chunk.clone()))
             yield chunk
-        self.changed = [
-            name for name, tensor in inputs_by_name.items() if not torch.equal(tensor, before[name])
-        ]
+        self.changed = [name for name, tensor in tensors.items() if not torch.equal(tensor, before[name])]

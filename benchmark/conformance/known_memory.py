@@ -36,7 +36,7 @@ class KnownModel(ABC):
         """Return the frames of a video's horizon."""
 
     def play(self, episodes: Episodes, protocol: EvaluationProtocol, keys: Sequence[str]) -> Iterator[Tensor]:
-        """Yield the horizons of several videos in chunks; `episodes` must have recall masks."""
+        """Yield the horizons of several videos in chunks; `episodes` must be `MaskedEpisodes`."""
         masked = cast(MaskedEpisodes, episodes)
         whole = to_tensor(np.stack([self.video(masked, protocol, key) for key in keys]))
         yield from torch.split(whole, CHUNK, dim=1)
@@ -154,17 +154,9 @@ class Ignorer(Player):
 
 def known_models(world: World, seeds: Mapping[str, int]) -> tuple[KnownModel, ...]:
     """Return all models; `seeds` are the seeds of the data set's episodes in `world`."""
-    return (
-        Oracle(16),
-        Oracle(64),
-        Oracle(256),
-        Forgetter(96),
-        Drifter(),
-        Repainter(),
-        OtherWorld(world, seeds),
-        Ignorer(world, seeds),
-        Average(),
-    )
+    oracles = (Oracle(16), Oracle(64), Oracle(256))
+    players = (OtherWorld(world, seeds), Ignorer(world, seeds))
+    return (*oracles, Forgetter(96), Drifter(), Repainter(), *players, Average())
 
 
 def _horizon(episodes: Episodes, protocol: EvaluationProtocol, key: str) -> Video:

@@ -92,15 +92,13 @@ class FrameStreams:
 
     def take(self, count: int) -> UInt8[np.ndarray, "B T H W 3"]:
         """Return the next `count` frames of each video; raise `UserError` if one ends too early."""
-        return np.stack([self._take_one(key, stream, count) for key, stream in self._streams])
-
-    def _take_one(
-        self, key: str, stream: Iterator[UInt8[np.ndarray, "H W 3"]], count: int
-    ) -> UInt8[np.ndarray, "T H W 3"]:
-        frames = list(islice(stream, count))
-        if len(frames) < count:
-            raise UserError(f"video {key} is shorter than its index or header says; restore it")
-        return np.stack(frames)
+        videos = []
+        for key, stream in self._streams:
+            frames = list(islice(stream, count))
+            if len(frames) < count:
+                raise UserError(f"video {key} is shorter than its index or header says; restore it")
+            videos.append(np.stack(frames))
+        return np.stack(videos)
 
 
 def to_tensor(frames: UInt8[np.ndarray, "B T H W 3"]) -> UInt8[Tensor, "B T 3 H W"]:

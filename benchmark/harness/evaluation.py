@@ -104,7 +104,7 @@ class Evaluation:
 
     @cached_property
     def digest(self) -> str:
-        """A short hash of the identity, without the model's code, which may be mended during a run."""
+        """A short hash of the identity without the model's code, which may change with --retry-failed."""
         hashed = {name: value for name, value in self.identity.items() if name != CODE}
         return hashlib.sha256(encode_json(hashed)).hexdigest()[:16]
 
@@ -289,7 +289,7 @@ def select_metrics(metrics: Sequence[Metric], num_videos: int) -> tuple[list[Met
 def _describe_model(evaluation: Evaluation, paths: Sequence[Path]) -> Model:
     model = evaluation.source.model
     too_dark = count_too_dark(paths)
-    dark = f"{too_dark} of {len(paths)} videos hold {TOO_DARK}" if too_dark else None
+    notes = [f"{too_dark} of {len(paths)} videos hold {TOO_DARK}"] if too_dark else []
     return Model(
         name=model.name,
         spec=evaluation.source.spec,
@@ -299,7 +299,7 @@ def _describe_model(evaluation: Evaluation, paths: Sequence[Path]) -> Model:
         precision=precision_of(model, evaluation.compute),
         context_frames=context_frames(model, evaluation.protocol),
         checkpoint_sha256=checkpoint_of(model),
-        notes=(*getattr(model, "notes", ()), *([dark] if dark else [])),
+        notes=(*getattr(model, "notes", ()), *notes),
         conditioning=conditioning_of(model),
     )
 

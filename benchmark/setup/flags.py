@@ -19,8 +19,8 @@ class TaskFlags:
     """The task of the model."""
 
     protocol: str = "loopcraft-v1"
-    """loopcraft-v1 (256 context frames, 768 generated) or loopcraft-mini (64, 192); loopcraft-recall-v1 or
-    loopcraft-recall-mini for test sets of loopcraft.generate --select realised."""
+    """loopcraft-v1 (256 context frames, 768 generated) or loopcraft-mini (64, 192); for test sets chosen
+    by loopcraft.generate --select realised, loopcraft-recall-v1 or loopcraft-recall-mini."""
     max_videos: int | None = None
     """Score only the first N videos."""
     seed: int = 0

@@ -27,7 +27,7 @@ from loopcraft.executors.shard import shard_range
 def prepare(
     flags: Flags, *, episodes: LoopcraftDataset | None = None, source: ScoredSource | None = None
 ) -> Evaluation:
-    """Open the data, the model (unless given) and the metrics; raise `UserError` if they do not fit together.
+    """Open data and model, unless given, and load the metrics; raise `UserError` if they do not fit together.
 
     For a shard, the evaluation has only the shard's videos, while `recorded` counts from the first of all.
     """
