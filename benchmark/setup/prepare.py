@@ -80,7 +80,7 @@ def _load_metrics(
 def _choose_videos(
     episodes: Episodes, protocol: EvaluationProtocol, data: Path, max_videos: int | None
 ) -> tuple[str, ...]:
-    """Return the first `max_videos` keys (None: all); raise `UserError` for no or too short videos."""
+    """Return the first `max_videos` keys or all; raise `UserError` if there are none or one is too short."""
     keys = tuple(episodes.keys[:max_videos])
     if not keys:
         raise UserError(f"{as_given(data)}: holds no videos; generate some with python -m loopcraft.generate")
