@@ -1,8 +1,8 @@
-"""The benchmark: a data set and a model in, one result file and a report out.
+"""The benchmark: scores a model on a data set and compares results.
 
     result = benchmark.evaluate(MyModel(), "data/test", metrics=["psnr", "ssim"])
 
-Functions are loaded when they are asked for, so that importing the package costs nothing.
+Functions are loaded on first use, so importing the package is cheap.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from loopcraft.core.extras import explain_missing
 
 _FUNCTIONS = ("evaluate", "compare", "check_model")
-__all__ = ["check_model", "compare", "evaluate"]  # given by __getattr__
+__all__ = ["check_model", "compare", "evaluate"]  # provided by __getattr__
 
 explain_missing("benchmark")
 

@@ -1,12 +1,13 @@
-"""Check on made-up videos that a model keeps the benchmark's contract, before hours go into real ones.
+"""Check on synthetic videos that a model keeps the benchmark's contract, before hours of real evaluation.
 
-Frames have the promised shape, type, range and number. The model changes neither its inputs, nor frames that
-it has yielded, nor the state of the process, and does not end it. Equal seeds give equal frames; batch size
-and place in the batch make no difference; nor do true frames of the future. Later actions may make one (the
-protocol gives all of them at once): this is reported, and fails with --causal. With --isolate the model has a
-process of its own: a crash, a hang or an exit of its own fails a check and ends none but that process, and
-what it does to its inputs, its memory and its process reaches nobody and is not looked at. Each traceback of
-the model is shown once, on standard error.
+Frames must have the right shape, type, range and number. The model must not change its inputs, frames that it
+has yielded, or the state of the process, and must not exit. Equal seeds must give equal frames; batch size,
+position in the batch and the true frames after the context must make no difference. Later actions may, as the
+protocol gives all of them at once: this is reported, and fails with --causal.
+
+With --isolate the model runs in its own process: a crash, a hang or an exit fails a check and ends only that
+process; what the model does to its inputs, its memory and its process cannot do harm and is not checked. Each
+traceback of the model is printed once, to standard error.
 """
 
 import sys
@@ -34,42 +35,42 @@ _STYLES = {"ok": "green", "note": "yellow", "FAILED": "bold red"}
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which model is checked, and on how much."""
+    """The flags of `python -m benchmark.check`."""
 
     model: str
     """A registered model, package.module:factory, or the http://HOST:PORT of benchmark.serve."""
     model_args: str = "{}"
-    """A JSON object of arguments for the model's factory."""
+    """Arguments for the model's factory, as a JSON object."""
     context: int = 64
-    """Frames of context."""
+    """Number of context frames."""
     horizon: int = 48
-    """Frames to generate; choose more than one chunk of the model."""
+    """Number of frames to generate; choose more than one chunk of the model."""
     resolution: Annotated[int, tyro.conf.arg(aliases=("--side",))] = 64
-    """Height and width of the frames in pixels, for a model that takes any."""
+    """Height and width of the frames in pixels, if the model takes any."""
     tolerance: int = 1
-    """Largest difference, in 8-bit levels, of frames that should be equal (rounding depends on the batch)."""
+    """Allowed difference, in 8-bit levels, of frames that should be equal (rounding depends on the batch)."""
     causal: bool = False
-    """Fail a model whose frames depend on the actions after them."""
+    """Fail a model whose frames depend on later actions."""
     device: str = "cpu"
-    """Device of the model's context: cpu, cuda, cuda:1 ..."""
+    """Device of the model's inputs: cpu, cuda, cuda:1 ..."""
     precision: Precision = "float32"
-    """Run the model under torch's autocast to this type; float32 means no autocast."""
+    """Dtype of torch's autocast for the model; float32 disables autocast."""
     isolate: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Run the model in a process of its own, as benchmark.run does with package.module:factory."""
+    """Run the model in its own process, as benchmark.run does with package.module:factory."""
     timeout: float | None = None
-    """Seconds that the model may take over a chunk; gives it a process of its own."""
+    """Time limit for each chunk in seconds; runs the model in its own process."""
     memory_limit: float | None = None
-    """GB of memory (not a GPU's) that the model may take; gives it a process of its own. Linux only."""
+    """Memory limit in GB, without GPU memory; runs the model in its own process. Linux only."""
 
     @property
     def isolation(self) -> IsolationFlags:
-        """A process of its own where one is asked for, and none otherwise."""
-        asked = IsolationFlags(isolate=self.isolate, timeout=self.timeout, memory_limit=self.memory_limit)
-        return asked if asked.wanted else IsolationFlags(no_isolate=True)
+        """The isolation that was requested; none by default."""
+        flags = IsolationFlags(isolate=self.isolate, timeout=self.timeout, memory_limit=self.memory_limit)
+        return flags if flags.wanted else IsolationFlags(no_isolate=True)
 
 
 def check(flags: Flags) -> int:
-    """Print a line a check; fail if one failed."""
+    """Run the checks and print one line for each; return `EXIT_FAILED` if any failed."""
     require_at_least(flags, context=1, horizon=2, resolution=1)
     size = TrialSize(
         context=flags.context,
@@ -93,13 +94,13 @@ def check(flags: Flags) -> int:
 
 
 class _Tracebacks:
-    """Shows what in the model broke off a rollout, once where it is the same again."""
+    """Prints the traceback of each failed rollout, without repeating identical ones."""
 
     def __init__(self) -> None:
         self._shown: set[str] = set()
 
     def show(self, error: ContractError) -> None:
-        if error.__cause__ is None:  # the frames are not as promised: the message says all
+        if error.__cause__ is None:  # wrong frames, which the message describes
             return
         text = account_of(error)
         if text not in self._shown:

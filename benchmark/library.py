@@ -1,4 +1,4 @@
-"""The benchmark from Python: `benchmark.evaluate` scores a model, `benchmark.compare` compares results."""
+"""The Python API: `benchmark.evaluate` scores a model, `benchmark.compare` compares results."""
 
 import os
 import tempfile
@@ -45,28 +45,28 @@ def evaluate(
     isolate: bool = False,
     timeout_s: float | None = None,
 ) -> Result:
-    """Score a model on a data set; what `python -m benchmark.run` writes, as an object.
+    """Score a model on a data set, like `python -m benchmark.run`, and return the result.
 
-    `model` is an object with the members of `RolloutModel`, or a registered name. It is given context frames
-    uint8 (B, C, 3, H, W) and actions int64 (B, C + horizon), and yields frames (B, n, 3, H, W), uint8 or
-    floating in [0, 1]. `metrics` are names, the protocol's if None; pretrained ones need the folder `weights`
-    of `python -m benchmark.weights fetch`.
+    `model` is an object with the members of `RolloutModel`, or a name. It is given context frames, uint8
+    (B, C, 3, H, W), and actions, int64 (B, C + horizon), and yields frames (B, n, 3, H, W), uint8 or floating
+    point in [0, 1]. `metrics` are names; None means those of the protocol. Pretrained metrics need the folder
+    `weights` of `python -m benchmark.weights fetch`.
 
-    With a folder `out`, a killed evaluation goes on where it was, and with `retry_failed` it tries failed
-    videos again. A model that is given as an object and has no `checkpoint_sha256` may be another one than
-    before: `resume` says that it is the same. `isolate` gives a model that is named a process of its own,
-    which may take `timeout_s` over a chunk: what it does there fails a video, and reaches neither scores nor
-    caller. Warns where the data look wrong; raises `UserError` where model, data and protocol do not fit.
+    With a folder `out`, an interrupted evaluation can be continued, and `retry_failed` retries failed videos.
+    If the model is an object without `checkpoint_sha256`, pass `resume=True` to confirm that it is the same
+    model as before. `isolate` runs a model that is given by name in its own process, with at most `timeout_s`
+    per chunk: a crash or hang there fails a video but affects neither scores nor caller. Warns if the data
+    look wrong; raises `UserError` if model, data and protocol do not fit together.
 
     >>> result = evaluate("copy-last", "data/test", metrics=["psnr"])  # doctest: +SKIP
     >>> result.metrics["psnr"].windows["long"].mean  # doctest: +SKIP
     """
-    episodes = data if isinstance(data, LoopcraftDataset) else _opened(data)
+    episodes = data if isinstance(data, LoopcraftDataset) else _open(data)
     name = model if isinstance(model, str) else None
-    is_apart = isolate or timeout_s is not None
-    isolation = IsolationFlags(isolate=is_apart, no_isolate=not is_apart, timeout=timeout_s)
+    is_isolated = isolate or timeout_s is not None
+    isolation = IsolationFlags(isolate=is_isolated, no_isolate=not is_isolated, timeout=timeout_s)
     if isolation.wanted and name is None:
-        raise UserError("isolate: give the model by its name, or as package.module:factory, not as an object")
+        raise UserError("isolate: give the model by name or as package.module:factory, not as an object")
     source = None if isinstance(model, str) else _source_of(model)
     with tempfile.TemporaryDirectory() as folder:
         flags = Flags(
@@ -87,50 +87,48 @@ def evaluate(
         return complete(flags, evaluation, warn=warnings.warn)
 
 
-def _opened(data: str | os.PathLike[str]) -> LoopcraftDataset:
+def _open(data: str | os.PathLike[str]) -> LoopcraftDataset:
     if not isinstance(data, (str, os.PathLike)):
-        raise UserError(
-            f"data: give a data set that is open, its folder or its address, not {type(data).__name__}"
-        )
+        raise UserError(f"data: give an open data set, its folder or its address, not {type(data).__name__}")
     return open_dataset(absolute(Path(data)))
 
 
 def _source_of(model: FrameSource) -> ScoredSource:
     spec = f"{type(model).__module__}:{type(model).__qualname__}"
     if isinstance(model, type):
-        raise UserError(f"{model.__module__}:{model.__qualname__}: a class; give an object of it")
+        raise UserError(f"{model.__module__}:{model.__qualname__} is a class; give an instance of it")
     code = code_of(type(model).__module__)
     return ScoredSource(model=check_members(model, spec), spec=spec, arguments="{}", code_sha256=code)
 
 
 def _require_known(evaluation: Evaluation, workspace: Workspace) -> None:
-    """Refuse to go on with scores that another object of the same class may have."""
+    """Raise `UserError` if existing scores may be those of another object of the model's class."""
     done = len(evaluation.keys) - len(workspace.unfinished(evaluation.keys))
     if done and checkpoint_of(evaluation.source.model) is None:
         raise UserError(
-            f"{workspace.root}: has {done} videos of {evaluation.source.spec}, and nothing tells whether the "
-            "model was this one (it has no checkpoint_sha256): give resume=True if it was, or another out"
+            f"{workspace.root}: has scores of {done} videos by {evaluation.source.spec}, which has no "
+            "checkpoint_sha256 to compare: give resume=True if it is the same model, or another out"
         )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Results of one protocol on one data set, side by side."""
+    """A comparison of results of one protocol on one data set."""
 
     results: tuple[Result, ...]
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """A table a window: a row a model, a column a metric."""
+        """One table per window, with a row per model and a column per metric."""
         return window_tables(label_results(self.results))
 
     @property
     def differences(self) -> tuple[Table, ...]:
-        """The mean difference of every two models over the same videos, with its 95 % interval."""
+        """The mean difference of each pair of models over the same videos, with 95 % intervals."""
         return paired_tables(label_results(self.results))
 
     def to_markdown(self) -> str:
-        """The tables of `tables` in Markdown."""
+        """Return the tables of `tables` in Markdown."""
         return to_markdown(self.tables)
 
     def __str__(self) -> str:
@@ -138,26 +136,26 @@ class Comparison:
 
 
 def compare(results: Sequence[Result | str | Path]) -> Comparison:
-    """Set results side by side: objects, their files, or the folders or addresses of their runs.
+    """Compare results, given as objects, files, or folders or addresses of runs.
 
-    Raises `UserError` for none, and for files that are no results; the tables do where protocols or data
-    differ.
+    Raises `UserError` for an empty list or a file that is not a result; the tables raise it if protocols or
+    data differ.
     """
     if not results:
         raise UserError("compare: give at least one result, or the folder of a run")
     return Comparison(tuple(result if isinstance(result, Result) else _read(result) for result in results))
 
 
-def _read(place: str | Path) -> Result:
-    (result,) = read_results([Path(place)]).values()
+def _read(path: str | Path) -> Result:
+    (result,) = read_results([Path(path)]).values()
     return result
 
 
 def check_model(model: FrameSource, *, device: str = "cpu", causal: bool = False) -> dict[str, str]:
-    """Check that a model keeps the contract, on made-up videos: what `python -m benchmark.check` does.
+    """Check on synthetic videos that a model keeps the contract, like `python -m benchmark.check`.
 
-    Returns what failed or is worth a note, by the name of the check: empty, if the model keeps the contract.
-    It is not called `check`, as that is the command's module.
+    Returns failures and notes by the name of the check: empty if the model keeps the contract. The name
+    `check` belongs to the command's module.
     """
     compute = Compute(device=find_device(device), precision="float32")
     outcomes = checks.check_model(check_members(model, "the model"), TrialSize(causal=causal), compute)

@@ -1,7 +1,7 @@
-"""Print how every metric responds when true frames are degraded in six controlled ways, as a Markdown table.
+"""Print a Markdown table of every metric's response to six controlled degradations of true frames.
 
-The table is a scale to read scores by. The last 64 frames of each episode stand for what a model generated.
-A metric that cannot be computed here, for want of weights, keeps its column, with the reason below the table.
+The table is a scale for reading scores. The last 64 frames of each episode stand in for generated frames. A
+metric whose weights are missing keeps its column, with the reason below the table.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,28 +31,28 @@ Videos = UInt8[np.ndarray, "B T H W 3"]
 
 NUM_FRAMES = 64
 SLOW_METRICS, STRIDE = ("lightglue", "lightglue_aliked"), 16
-"""What takes seconds a pair without a GPU, and of how many frames it sees one."""
+"""Metrics that take seconds per pair without a GPU, and the stride of the frames on which they run."""
 BEGIN, END = "<!-- made by benchmark.perturbations: -->", "<!-- end -->"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """What is spoilt, and where the table goes."""
+    """The flags of `python -m benchmark.perturbations`."""
 
     data: Path
-    """The data set's folder."""
+    """Folder of the data set."""
     num_videos: int = 8
     """Use the first N episodes; set-wise metrics compare these."""
     weights: Path | None = None
-    """The folder of pretrained networks fetched by python -m benchmark.weights."""
+    """Folder of the pretrained networks fetched by python -m benchmark.weights."""
     device: str = "cpu"
-    """Where the metrics compute."""
+    """Device of the metrics."""
     out: Path | None = None
-    """A Markdown file with two marks, between which the table is put; printed if not given."""
+    """A Markdown file with two marks, between which to write the table; by default it is printed."""
 
 
 def shift(videos: Videos) -> Videos:
-    """The image moves right by 1/64 of its width; the left edge repeats."""
+    """Shift the image right by 1/64 of its width, repeating the left edge."""
     step = max(1, videos.shape[3] // 64)
     moved = videos.copy()
     moved[:, :, :, step:] = videos[:, :, :, :-step]
@@ -61,18 +61,18 @@ def shift(videos: Videos) -> Videos:
 
 
 def blur(videos: Videos) -> Videos:
-    """A Gaussian of standard deviation 1/128 of the width."""
+    """Blur by a Gaussian with a standard deviation of 1/128 of the width."""
     return _each_frame(videos, lambda frame: cv2.GaussianBlur(frame, (0, 0), frame.shape[1] / 128))
 
 
 def color(videos: Videos) -> Videos:
-    """Red a fifth stronger, blue a fifth weaker."""
+    """Make red a fifth stronger and blue a fifth weaker."""
     levels: np.ndarray = np.rint(np.minimum(videos * np.array([1.2, 1.0, 0.8], np.float32), 255.0))
     return levels.astype(np.uint8)
 
 
 def delete_object(videos: Videos) -> Videos:
-    """What a disc in the middle, a quarter of the width across, shows is painted over from around it."""
+    """Inpaint a central disc whose diameter is a quarter of the width."""
     height, width = videos.shape[2:4]
     mask = np.zeros((height, width), np.uint8)
     cv2.circle(mask, (width // 2, height // 2), width // 8, 255, thickness=-1)
@@ -80,12 +80,12 @@ def delete_object(videos: Videos) -> Videos:
 
 
 def swap_video(videos: Videos) -> Videos:
-    """The same frames of the next episode."""
+    """Replace each video by the next episode's."""
     return np.roll(videos, -1, axis=0)
 
 
 def freeze(videos: Videos) -> Videos:
-    """The first frame all along."""
+    """Repeat the first frame."""
     return np.repeat(videos[:, :1], videos.shape[1], axis=1)
 
 
@@ -111,20 +111,21 @@ def tabulate(flags: Flags) -> None:
     keys = episodes.keys[: flags.num_videos]
     if len(keys) < 2:
         raise UserError(
-            f"{as_given(flags.data)}: two episodes are needed, to swap them; it has {len(episodes.keys)}"
+            f"{as_given(flags.data)}: needs at least two episodes, to swap them, but has {len(episodes.keys)}"
         )
     lengths = {episodes.num_frames(key) for key in keys}
     true = load_frames(episodes, keys, min(lengths) - NUM_FRAMES, min(lengths))
-    metrics = [metric for metric in METRICS if _fits(metric, min(true.shape[2:4]))]
+    side = min(true.shape[2:4])
+    metrics = [m for m in METRICS if not isinstance(m, PairedMetric) or side >= m.smallest_side]
     bundle = None if flags.weights is None else open_bundle(flags.weights)
     resources = Resources(device=find_device(flags.device), weights=bundle)
     quick = Scorer([metric for metric in metrics if metric.name not in SLOW_METRICS], resources)
     slow = Scorer([metric for metric in metrics if metric.name in SLOW_METRICS], resources)
     rows = {}
     for name, change in PERTURBATIONS.items():
-        spoilt = change(true)
-        some = evaluate(slow, spoilt[:, ::STRIDE], true[:, ::STRIDE])
-        rows[name] = evaluate(quick, spoilt, true) | some
+        degraded = change(true)
+        slow_scores = evaluate(slow, degraded[:, ::STRIDE], true[:, ::STRIDE])
+        rows[name] = evaluate(quick, degraded, true) | slow_scores
     table = to_markdown(metrics, rows, slow.absent | quick.absent, len(keys))
     if flags.out is None:
         print(table)
@@ -133,12 +134,8 @@ def tabulate(flags: Flags) -> None:
             put_between_marks(flags.out, table)
 
 
-def _fits(metric: Metric, side: int) -> bool:
-    return not isinstance(metric, PairedMetric) or side >= metric.smallest_side
-
-
 def evaluate(scorer: Scorer, generated: Videos, true: Videos) -> dict[str, float]:
-    """The mean of every metric that can be computed: over all frames, or over the places in time of clips."""
+    """Return the mean of every available metric, over all frames or over the clips' positions in time."""
     scores = scorer.score(generated, true)
     values = {}
     for metric in scorer.metrics:
@@ -158,25 +155,25 @@ def to_markdown(
     absent: Mapping[str, str],
     num_videos: int,
 ) -> str:
-    """A row a perturbation, a column a metric, and what is absent below."""
+    """Return the table, with a row per perturbation and a column per metric, and the absent metrics below."""
     titles = [f"{metric.title} {'↑' if metric.higher_is_better else '↓'}" for metric in metrics]
     lines = [f"| | {' | '.join(titles)} |", f"|---|{'---:|' * len(metrics)}"]
     for name, values in rows.items():
         cells = [f"{values[m.name]:.{m.decimals}f}" if m.name in values else "–" for m in metrics]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     sparse = [metric.title for metric in metrics if metric.name in SLOW_METRICS and metric.name not in absent]
-    of_them = f"; {' and '.join(sparse)}: every {STRIDE}th frame" if sparse else ""
-    lines += ["", f"Means over {num_videos} videos and {NUM_FRAMES} frames of each{of_them}."]
+    footnote = f"; {' and '.join(sparse)}: every {STRIDE}th frame" if sparse else ""
+    lines += ["", f"Means over {num_videos} videos and {NUM_FRAMES} frames of each{footnote}."]
     lines += [f"- {name} is absent: it {reason}." for name, reason in absent.items()]
     return "\n".join(lines)
 
 
 def put_between_marks(path: Path, text: str, mark: str = BEGIN) -> None:
-    """Replace what a file has between `mark` and the end mark; raises `UserError` if it lacks them."""
+    """Replace the text between `mark` and the end mark in a file; raise `UserError` if it lacks them."""
     before, begin, rest = path.read_text().partition(mark)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise UserError(f"{path}: lacks the lines {mark} and {END}, between which the table goes")
+        raise UserError(f"{path}: lacks the lines {mark} and {END}; add them where the table should go")
     with whole_file(path) as temporary:
         temporary.write_text(f"{before}{mark}\n{text}\n{END}{after}")
 

@@ -1,4 +1,4 @@
-"""Publish result files on the Hugging Face Hub, with a card that tables all results of the repository."""
+"""Publish result files on the Hugging Face Hub, with a card that shows all results of the repository."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -32,22 +32,22 @@ class Flags:
     """The flags of `python -m benchmark.publish`."""
 
     results: tyro.conf.Positional[tuple[Path, ...]]
-    """Result files (or the folders of their runs)."""
+    """Result files, or folders of runs."""
     repo: str
-    """ORG/NAME of a data set repository on the Hub; created if it does not exist."""
+    """ORG/NAME of a data set repository on the Hub; created if missing."""
     private: bool = False
     """Make the repository private."""
     dry_run: bool = False
-    """Check everything and list what would be sent, but send nothing."""
+    """Check everything and list the files to upload, but upload nothing."""
 
 
 def run(flags: Flags) -> None:
-    """Check the files and the rights, and put what is missing in one commit."""
+    """Check the files and the permissions, then upload the missing files in one commit."""
     files = result_files(flags.results)
     listing = hub.claim(flags.repo, private=flags.private, is_ours=is_ours)
     for path in files:
         known = listing is not None and path in listing.files
-        print(f"{path}: {'is there already' if known else 'to send'}")
+        print(f"{path}: {'already there' if known else 'to send'}")
     if flags.dry_run:
         print(f"{flags.repo}: nothing was sent (--dry-run)")
         return
@@ -57,15 +57,15 @@ def run(flags: Flags) -> None:
 
 
 def is_ours(path: str) -> bool:
-    """Whether this command could have written `path`, or the Hub itself when the repository was made."""
+    """Return whether this command, or the Hub on creating the repository, could have written `path`."""
     return path in (".gitattributes", "README.md") or is_result(path)
 
 
 def put(repository: str, files: dict[str, Path]) -> str:
-    """Commit the files that are missing and a card of all; check what arrived; return the commit."""
+    """Commit the missing files and a card of all results, verify the upload, and return the commit."""
     listing = hub.list_files(repository)
     results = all_results(repository, listing, files, DATASET)
-    wanted = {path: place.read_bytes() for path, place in files.items()}
+    wanted = {name: path.read_bytes() for name, path in files.items()}
     wanted["README.md"] = "\n".join([_HEADER, *sections(results)]).encode()
     return hub.put(repository, wanted, f"Add {len(files)} results", listing)
 

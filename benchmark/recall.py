@@ -1,14 +1,14 @@
-"""Show what a model remembers: its scores by what the context showed, from finished runs.
+"""Show what models remember: the scores of finished runs by what the context showed.
 
-`python -m benchmark.recall RUNS ...` reads result files and prints, if their data set had recall masks:
+`python -m benchmark.recall RUNS ...` reads result files and prints, if the data set had recall masks:
 
 - each metric over the pixels that the context never showed, that have been in sight ever since, and that
-  returned; the latter by age, the number of frames since the context last showed them;
+  returned; the latter also by age, the number of frames since the context last showed them;
 - the memory horizon, if other-video and autoencoded (or ground-truth) are among the runs;
 - steering, estimated from the pictures, and how well a model agrees with its own earlier frames.
 
-With `--data DATA`, also the scores of whole frames at which the agent is back: within 2 blocks and 30 degrees
-of a pose of the context, after having been away. docs/recall.md defines every number.
+With `--data DATA`, it also prints the scores of whole frames at which the agent has returned: within 2 blocks
+and 30 degrees of a pose of the context, after having been away. docs/recall.md defines every number.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,18 +34,18 @@ from loopcraft.dataset import open_dataset
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which runs, and on which data."""
+    """The flags of `python -m benchmark.recall`."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Folders or addresses of finished runs of one protocol on one data set."""
     data: str | None = None
-    """Their data set, a folder or hf://ORG/NAME: adds the tables by frames."""
+    """The data set, as a folder or hf://ORG/NAME; adds the tables by frames."""
     metrics: str = ""
-    """Which paired metrics to show; all that every run has if empty."""
+    """Comma-separated paired metrics to show; empty means all that every run has."""
 
 
 def show(flags: Flags) -> None:
-    """Print a table a metric, and those of surfaces."""
+    """Print the tables by frames, one per metric, and the tables by surface."""
     results = read_results(flags.runs)
     require_comparable(results)
     names = names_in(flags.metrics.lower()) if flags.metrics else _shared_metrics(results)
@@ -57,25 +57,25 @@ def show(flags: Flags) -> None:
         columns = (f"{name}\n{below}" for name, below in table.columns)
         rows = ((row.label, row.is_reference, row.cells) for row in table.rows)
         console.print(draw_table(table.title, columns, rows))
-    for line in _what_is_missing(results):
+    for line in _missing_tables(results):
         console.print(line, markup=False)
 
 
 def _tables_by_frames(
     name: str, results: Mapping[str, Result], metrics: Sequence[PairedMetric]
 ) -> list[RecallTable]:
-    """Raises `UserError` for another data set, or where the scores of a video are not at hand."""
+    """Return the tables; raise `UserError` for another data set or missing scores of a video."""
     data, first = open_dataset(name), next(iter(results.values()))
     if data.fingerprint != first.data.fingerprint:
         raise UserError(
-            f"--data {name}: holds other videos than the runs were scored on (fingerprint "
-            f"{data.fingerprint[:12]}, and {first.data.fingerprint[:12]} there); give their data set"
+            f"--data {name}: not the data set of the runs (its fingerprint is {data.fingerprint[:12]}, "
+            f"theirs {first.data.fingerprint[:12]}); give that one"
         )
     return frames_tables(metrics, results, return_ages(data, first))
 
 
 def _shared_metrics(results: Mapping[str, Result]) -> list[str]:
-    """The paired metrics that every run has."""
+    """Return the paired metrics that every run has."""
     first = next(iter(results.values())).headline
     shared = (name for name in first if all(name in result.metrics for result in results.values()))
     return [name for name in shared if first[name].card.kind == "paired"]
@@ -84,7 +84,7 @@ def _shared_metrics(results: Mapping[str, Result]) -> list[str]:
 def _metric(name: str, results: Mapping[str, Result]) -> PairedMetric:
     (metric,) = get_metrics([name])
     if not isinstance(metric, PairedMetric):
-        raise UserError(f"--metrics {name}: says nothing of single frames; leave it out")
+        raise UserError(f"--metrics {name}: has no scores of single frames; leave it out")
     for source, result in results.items():
         if name not in result.metrics:
             raise UserError(
@@ -93,21 +93,19 @@ def _metric(name: str, results: Mapping[str, Result]) -> PairedMetric:
     return metric
 
 
-def _what_is_missing(results: Mapping[str, Result]) -> Iterator[str]:
-    """A line for what could not be shown, and why."""
+def _missing_tables(results: Mapping[str, Result]) -> Iterator[str]:
+    """Yield a line for each table that could not be shown, with the reason, and for each note."""
     for source, result in results.items():
         if result.recall is None:
             reason = result.absent.get(RECALL) or (
-                "its result was written before results held recall; run the benchmark there again, which "
-                "keeps the scores that it has"
+                "its result is from a version without recall; run the benchmark there again, which keeps the "
+                "existing scores"
             )
-            yield f"No tables of surfaces: {source}: {reason}."
+            yield f"No tables by surface: {source}: {reason}."
             return
         yield from (f"{source}: {note}." for note in result.recall.notes)
     if find_references(results) is None:
-        yield (
-            f"No memory horizon: it needs runs of {FLOOR} and of {' or '.join(CEILINGS)} among those given."
-        )
+        yield f"No memory horizon: it needs a run of {FLOOR} and one of {' or '.join(CEILINGS)}."
 
 
 main = partial(run, Flags, show)

@@ -1,6 +1,6 @@
-"""Write one self-contained page of results: tables, curves, videos, and where every number came from.
+"""Write a self-contained HTML page of results: tables, curves, videos, and the origin of every number.
 
-Writes OUT/report.html, and beside it the figures as PNG and PDF and the example videos.
+Writes OUT/report.html, the figures as PNG and PDF, and the example videos.
 """
 
 import base64
@@ -32,26 +32,26 @@ from loopcraft.core.writing import writing_to
 from loopcraft.dataset import LoopcraftDataset, open_dataset
 
 RECALL_METRICS = ("psnr", "lpips")
-"""By which the report compares the frames that return with the others."""
+"""Metrics by which the report compares returning frames with the others."""
 FOLDERS = ("figures", "videos")
-"""What a report has beside its page."""
+"""Folders of a report beside its page."""
 _MARK = "<h2>Provenance</h2>"
-"""What the page of every report holds, also of an old one."""
+"""Text that identifies the page of a report, including older ones."""
 MIME = {".png": "image/png", ".mp4": "video/mp4"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which results are reported, and where."""
+    """The flags of `python -m benchmark.report`."""
 
     results: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of runs, or their result files, or the addresses of these, of one protocol on one data set."""
+    """Runs of one protocol on one data set: folders, result files, or their addresses."""
     out: Path
-    """Folder of the report: new, empty, or that of an earlier one."""
+    """Folder of the report: new, empty, or of an earlier report."""
     data: Path | None = None
-    """The data set's folder: with it the report shows videos that all runs kept."""
+    """Folder of the data set; with it the report shows videos that all runs saved."""
     videos: int = 2
-    """Largest number of videos on the page."""
+    """Maximum number of videos on the page."""
 
 
 def report(flags: Flags) -> None:
@@ -62,13 +62,12 @@ def report(flags: Flags) -> None:
         dataset = open_dataset(flags.data)
         _require_same_data(dataset, flags.data, results)
     with writing_to(flags.out, together=True, swept=("", *FOLDERS)):
-        _require_place(flags.out)
+        _require_report_folder(flags.out)
         path = _write(flags, results, dataset)
     print(f"wrote {path}")
 
 
 def _write(flags: Flags, results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> Path:
-    """Draw and film, then write the page."""
     figures = save_figures(curve_figures(results), flags.out / "figures")
     examples = (
         [] if dataset is None else make_examples(_shown(results), dataset, flags.out / "videos", flags.videos)
@@ -88,14 +87,12 @@ def render(
     recall: Sequence[RecallTable] = (),
     recall_pictures: Mapping[str, Path] = MappingProxyType({}),
 ) -> str:
-    """The page; everything that comes from a result is escaped, every picture is inside."""
-    template = (
-        importlib.resources.files("benchmark.reporting").joinpath("report.html").read_text(encoding="utf-8")
-    )
+    """Return the page, with all pictures embedded and all texts from results escaped."""
+    template = importlib.resources.files("benchmark.reporting") / "report.html"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     by_label = label_results(results.values())
     first = next(iter(results.values()))
-    return environment.from_string(template).render(
+    return environment.from_string(template.read_text(encoding="utf-8")).render(
         protocol=first.protocol,
         data=first.data,
         labels=list(by_label),
@@ -120,23 +117,23 @@ def render(
 
 
 def save_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, Path]:
-    """Write every figure as PNG and PDF; returns the PNGs."""
+    """Write every figure as PNG and PDF; return the paths of the PNGs."""
     paths = {}
     for name, figure in figures.items():
-        for suffix, said in ((".png", {}), (".pdf", {"CreationDate": None})):  # again, the same bytes
+        for suffix, metadata in ((".png", {}), (".pdf", {"CreationDate": None})):  # reproducible bytes
             with whole_file(folder / f"{name}{suffix}") as temporary:
-                figure.savefig(temporary, format=suffix[1:], dpi=160, metadata=said)
+                figure.savefig(temporary, format=suffix[1:], dpi=160, metadata=metadata)
         paths[name] = folder / f"{name}.png"
     return paths
 
 
 def data_uri(path: Path) -> str:
-    """A file as an address that holds it."""
+    """Return a file as a data URI."""
     return f"data:{MIME[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _recall(results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> list[RecallTable]:
-    """The tables of recall; those of frames need the data and the scores of every video."""
+    """Return the recall tables; those by frames need the data set and the scores of every video."""
     tables = recall_tables(results)
     if dataset is None or missing_scores(results):
         return tables
@@ -152,7 +149,7 @@ def _recall(results: Mapping[str, Result], dataset: LoopcraftDataset | None) -> 
 
 
 def _shown(results: Mapping[str, Result]) -> list[Shown]:
-    """The models; where there are only references, those."""
+    """Return the runs of models, or those of references if there are no others."""
     runs = [
         Shown(label=label, result=result, folder=path_at(source).parent)
         for source, (label, result) in zip(results, label_results(results.values()).items(), strict=True)
@@ -160,21 +157,21 @@ def _shown(results: Mapping[str, Result]) -> list[Shown]:
     return [run for run in runs if run.result.model.role == "model"] or runs
 
 
-def _require_place(out: Path) -> None:
-    """Raise `UserError` for a folder that holds more than a report, or a page that is none."""
+def _require_report_folder(out: Path) -> None:
+    """Raise `UserError` if the folder holds files but no report."""
     page = out / "report.html"
     if page.is_file() and _MARK in page.read_text(encoding="utf-8", errors="replace"):
         return
-    for path in sorted(out.iterdir()):  # of a report that was broken off there is no page
+    for path in sorted(out.iterdir()):  # an interrupted report has no page
         if path.name not in FOLDERS and not is_passing(path):
-            raise UserError(f"{out}: holds other files, like {path.name}; choose another --out")
+            raise UserError(f"{out}: holds other files, such as {path.name}; choose another --out")
 
 
 def _require_same_data(dataset: LoopcraftDataset, data: Path, results: Mapping[str, Result]) -> None:
     source, first = next(iter(results.items()))
     if dataset.fingerprint != first.data.fingerprint:
         raise UserError(
-            f"--data {as_given(data)}: not the data set of {source}; give that one, or leave --data out"
+            f"--data {as_given(data)}: not the data set of {source}; give that one, or omit --data"
         )
 
 

@@ -2,12 +2,12 @@
 
 Progress is stored on disk: run the same command again to resume.
 
---shard 2/8 scores the second eighth of the videos, on any machine. Shards of one run may write to one folder
-at the same time; they write no result. Run the same command once more without --shard: it scores what killed
-shards left out and writes the result.
+--shard 2/8 scores the second eighth of the videos, on any machine. The shards of a run may write to one
+folder at the same time; they write no result. When all have ended, run the command without --shard: it scores
+what killed shards left out and writes the result.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 from rich.console import Console
@@ -16,7 +16,6 @@ from benchmark.harness.evaluation import Evaluation
 from benchmark.harness.progress import plan_line, score_with_progress
 from benchmark.harness.run_folder import RESULT, Workspace
 from benchmark.results.recall_schema import RECALL
-from benchmark.results.result_file import Result
 from benchmark.setup.flags import Flags
 from benchmark.setup.prepare import prepare
 from benchmark.setup.whole_run import Score, complete, complete_shard
@@ -25,16 +24,15 @@ from loopcraft.core.urls import path_at
 
 
 def evaluate(flags: Flags) -> int:
-    """Score what is missing, then write the result; of a shard, say how far it is."""
+    """Score the unfinished videos and write the result, or with --shard print how many are scored."""
     given, flags = path_at(flags.out), flags.with_absolute_paths()
     evaluation = prepare(flags)
     if not flags.workers.is_shard:
         failed, last = _evaluate(flags, evaluation), f"wrote {given / RESULT}"
     else:
-        failed = complete_shard(
-            flags, evaluation, warn=_warning, say=_warn, follow=partial(_follow, evaluation)
-        )
-        _tell_failures(flags, evaluation, failed)
+        watch = partial(_watch, evaluation)
+        failed = complete_shard(flags, evaluation, warn=_warn, notify=_notify, watch=watch)
+        _print_failures(flags, evaluation, failed)
         scored = len(evaluation.keys) - len(failed)
         last = (
             f"{given}: shard {flags.workers.shard} has scores of {scored} videos; when all shards have "
@@ -45,28 +43,32 @@ def evaluate(flags: Flags) -> int:
 
 
 def _evaluate(flags: Flags, evaluation: Evaluation) -> Mapping[str, str]:
-    """Bring the run to its result; returns which videos failed, and why."""
-    result = complete(flags, evaluation, warn=_warning, say=_warn, follow=partial(_follow, evaluation))
+    """Complete the run; return the failed videos and why they failed."""
+    watch = partial(_watch, evaluation)
+    result = complete(flags, evaluation, warn=_warn, notify=_notify, watch=watch)
     for name, reason in result.absent.items():
-        if name != RECALL:  # said before the run
-            _say(f"{name}: {reason}", "red")
-    for note in _notes(result):
-        _warn(note)
-    _tell_failures(flags, evaluation, result.failed)
+        if name != RECALL:  # printed before the run
+            _print(f"{name}: {reason}", "red")
+    for note in result.model.notes:
+        _notify(f"{result.model.name}: {note}")
+    for name, metric in result.headline.items():
+        for note in metric.notes:
+            _notify(f"{name}: {note}")
+    _print_failures(flags, evaluation, result.failed)
     return result.failed
 
 
-def _tell_failures(flags: Flags, evaluation: Evaluation, failed: Mapping[str, str]) -> None:
+def _print_failures(flags: Flags, evaluation: Evaluation, failed: Mapping[str, str]) -> None:
     for key, reason in failed.items():
-        _say(f"{key}: {reason}", "red")
+        _print(f"{key}: {reason}", "red")
     if failed:
         count = f"{len(failed)} of {len(evaluation.keys)}"
-        _say(f"{count} videos are left out; tracebacks are in {path_at(flags.out) / 'failures'}")
+        _print(f"{count} videos are left out; tracebacks are in {path_at(flags.out) / 'failures'}")
 
 
-def _follow(evaluation: Evaluation, score: Score, workspace: Workspace) -> dict[str, str]:
-    """Score with a line on what is going to happen, and a line of progress."""
-    _say(plan_line(evaluation, workspace))
+def _watch(evaluation: Evaluation, score: Score, workspace: Workspace) -> dict[str, str]:
+    """Score after printing the plan, with a line of progress."""
+    _print(plan_line(evaluation, workspace))
     return score_with_progress(score, evaluation, workspace, _console())
 
 
@@ -74,20 +76,15 @@ def _console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def _say(text: str, style: str | None = None) -> None:
+def _print(text: str, style: str | None = None) -> None:
     _console().print(printable(text), style=style, markup=False, soft_wrap=True)
 
 
-_warn = partial(_say, style="yellow")
+_notify = partial(_print, style="yellow")
 
 
-def _warning(text: str) -> None:
-    _warn(f"warning: {text}")
-
-
-def _notes(result: Result) -> Iterator[str]:
-    yield from (f"{result.model.name}: {note}" for note in result.model.notes)
-    yield from (f"{name}: {note}" for name, metric in result.headline.items() for note in metric.notes)
+def _warn(text: str) -> None:
+    _notify(f"warning: {text}")
 
 
 main = partial(run, Flags, evaluate)

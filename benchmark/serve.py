@@ -1,10 +1,10 @@
 """Serve a model over HTTP, so that the benchmark can score it from another environment or machine.
 
-    python -m benchmark.serve --model my_package:MyModel          # where the model's own packages are
-    python -m benchmark.run --model http://127.0.0.1:8000 ...     # where the benchmark is
+    python -m benchmark.serve --model my_package:MyModel          # in the model's environment
+    python -m benchmark.run --model http://127.0.0.1:8000 ...     # in the benchmark's environment
 
-Rollouts run one at a time; other requests wait. There is no encryption and no password: the default address
-can only be reached from this machine. `sources/http_protocol.py` describes the messages.
+Rollouts run one at a time; other requests wait. There is no encryption or authentication: the default address
+can be reached only from this machine. `sources/http_protocol.py` describes the messages.
 """
 
 import hashlib
@@ -24,22 +24,22 @@ from loopcraft.core.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which model is served, and where."""
+    """The flags of `python -m benchmark.serve`."""
 
     model: str
     """A registered model, or package.module:factory."""
     model_args: str = "{}"
-    """A JSON object of arguments for the model's factory."""
+    """Arguments for the model's factory, as a JSON object."""
     host: str = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 lets other machines in."""
+    """Address to listen on; 0.0.0.0 admits other machines."""
     port: int = 8000
-    """The port to listen on; 0 takes a free one."""
+    """Port to listen on; 0 chooses a free one."""
     device: str = "cpu"
-    """Device of the model's context: cpu, cuda, cuda:1 ..."""
+    """Device of the model's inputs: cpu, cuda, cuda:1 ..."""
     precision: Precision = "float32"
-    """Run the model under torch's autocast to this type; float32 means no autocast."""
+    """Dtype of torch's autocast for the model; float32 disables autocast."""
     max_request_mib: int = 1024
-    """The largest request that is read: 256 frames of 256x256 are 48 MiB a video."""
+    """Largest accepted request in MiB; 256 frames of 256x256 are 48 MiB per video."""
 
 
 def serve(flags: Flags) -> None:
@@ -47,7 +47,7 @@ def serve(flags: Flags) -> None:
     require_at_least(flags, max_request_mib=1)
     model = load_model(flags.model, parse_model_args(flags.model_args))
     if not isinstance(model, RolloutModel):
-        raise UserError(f"{flags.model} looks frames up and generates none: it cannot be served")
+        raise UserError(f"{flags.model} looks up recorded frames and generates none: it cannot be served")
     compute = Compute(device=find_device(flags.device), precision=flags.precision)
     limit, tag = flags.max_request_mib << 20, tag_of(flags)
     with ModelServer(model, compute, flags.host, flags.port, limit, tag=tag) as server:
@@ -57,12 +57,12 @@ def serve(flags: Flags) -> None:
 
 
 def tag_of(flags: Flags) -> str:
-    """What stands for the model that is loaded: where it comes from, its file and its arguments."""
+    """Return a SHA-256 that identifies the model: its name, its arguments and its code."""
     served = [flags.model, parse_model_args(flags.model_args), code_of(module_of(flags.model))]
     return hashlib.sha256(json.dumps(served, sort_keys=True).encode()).hexdigest()
 
 
-main = partial(run, Flags, serve, when_interrupted="stopped: no model is served any longer")
+main = partial(run, Flags, serve, when_interrupted="stopped: the model is no longer served")
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""What compiles every kernel of the package: its metrics that need no network, on two pictures."""
+"""Compile every kernel of the package by running the metrics without networks on two pictures."""
 
 import numpy as np
 
@@ -12,13 +12,13 @@ _SIDE = 192
 
 
 def warm() -> None:
-    """Use every kernel once."""
-    one, other = np.random.default_rng(0).integers(0, 256, (2, 1, _SIDE, _SIDE, 3), dtype=np.uint8)
+    """Run every kernel once."""
+    first, second = np.random.default_rng(0).integers(0, 256, (2, 1, _SIDE, _SIDE, 3), dtype=np.uint8)
     for metric in METRICS:
         if isinstance(metric, PairedMetric) and not metric.networks:
-            metric.load(Resources())(one, other)
+            metric.load(Resources())(first, second)
             if metric.load_map is not None:
-                metric.load_map(Resources())(one, other)
-    errors_by_kind(one, other, np.zeros(one.shape[:3], np.uint8))
-    sums_by_kind(one[..., 0].astype(np.float32), np.zeros(one.shape[:3], np.uint8))
-    turns(np.concatenate([one, other]))
+                metric.load_map(Resources())(first, second)
+    errors_by_kind(first, second, np.zeros(first.shape[:3], np.uint8))
+    sums_by_kind(first[..., 0].astype(np.float32), np.zeros(first.shape[:3], np.uint8))
+    turns(np.concatenate([first, second]))

@@ -1,6 +1,6 @@
 """Fetch, list or verify the pretrained networks of the metrics.
 
-The folder can be copied to a machine without a network and used there with `--weights`.
+The folder can be copied to an offline machine and used there with `--weights`.
 """
 
 import sys
@@ -24,20 +24,20 @@ from loopcraft.core.writing import writing_to
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """What is done to which networks."""
+    """The flags of `python -m benchmark.weights`."""
 
     command: tyro.conf.Positional[Literal["list", "fetch", "add", "verify"]]
-    """list: what there is; fetch: download what is missing; add: take up a local file; verify: check all."""
+    """list: show networks; fetch: download missing ones; add: add a local file; verify: check all files."""
     to: Path = Path("weights")
-    """The folder."""
+    """Folder of the networks."""
     only: str = ""
-    """Names separated by commas; all networks if empty."""
+    """Comma-separated names; empty means all networks."""
     file: Path | None = None
-    """For add: the file that --only's one network is in, or the folder of its files."""
+    """For add: the file of the one network in --only, or the folder of its files."""
 
 
 def manage(flags: Flags) -> int:
-    """Do what is asked."""
+    """Run the command; return the exit code."""
     bundle = Bundle(flags.to)
     names = choose_networks(bundle, flags.only)
     if flags.command == "list":
@@ -46,11 +46,11 @@ def manage(flags: Flags) -> int:
         return EXIT_OK
     if flags.command == "fetch":
         with writing_to(flags.to, swept=()), tempfile.TemporaryDirectory() as downloads:
-            bundle = Bundle(flags.to)  # another command may have fetched meanwhile
+            bundle = Bundle(flags.to)  # another command may have fetched some meanwhile
             for name in names:
                 sweep_partials(bundle.folder(name))
-            there = [fetch(bundle, name, Path(downloads)) for name in names]
-        return EXIT_OK if all(there) else EXIT_USAGE
+            fetched = [fetch(bundle, name, Path(downloads)) for name in names]
+        return EXIT_OK if all(fetched) else EXIT_USAGE
     if flags.command == "add":
         add(bundle, names, flags.file)
         return EXIT_OK
@@ -59,7 +59,7 @@ def manage(flags: Flags) -> int:
 
 
 def choose_networks(bundle: Bundle, only: str) -> list[str]:
-    """The names asked for; raises `UserError` for an unknown one."""
+    """Return the requested names; raise `UserError` for an unknown one."""
     names = names_in(only.lower()) if only else list(bundle.networks)
     for name in names:
         if name not in bundle.networks:
@@ -68,7 +68,7 @@ def choose_networks(bundle: Bundle, only: str) -> list[str]:
 
 
 def describe(bundle: Bundle, name: str) -> str:
-    """A paragraph: what the network is, whence, under what terms, and whether the folder has it."""
+    """Return a paragraph on a network: its title, licence, sources, files, and whether it is fetched."""
     network = bundle.networks[name]
     lines = [f"{name}: {network.title}", f"  licence   {network.licence}"]
     lines += [f"  source    {source.address} at {source.revision}" for source in network.sources]
@@ -76,15 +76,15 @@ def describe(bundle: Bundle, name: str) -> str:
         size = f"{file.size / 1e6:.1f} MB" if file.size is not None else "size not published"
         sha256 = f"of its tensors {file.tensors}" if file.tensors else file.sha256 or "not published"
         lines.append(f"  file      {file.path}, {size}, SHA-256 {sha256}")
-    there = "not fetched"
+    state = "not fetched"
     if name in bundle:
-        there = f"fetched from {bundle.record(name).source} at {bundle.record(name).revision}"
-    lines.append(f"  {bundle.folder(name)}: {there}")
+        state = f"fetched from {bundle.record(name).source} at {bundle.record(name).revision}"
+    lines.append(f"  {bundle.folder(name)}: {state}")
     return "\n".join(lines)
 
 
 def is_sound(bundle: Bundle, name: str) -> bool:
-    """Check a network and say what was found."""
+    """Verify a network and print the outcome."""
     if name not in bundle:
         print(f"{name}: not fetched")
         return False
@@ -93,14 +93,14 @@ def is_sound(bundle: Bundle, name: str) -> bool:
     except UserError as error:
         print(f"{name}: {error}")
         return False
-    print(f"{name}: every byte as fetched")
+    print(f"{name}: unchanged since it was fetched")
     return True
 
 
 def fetch(bundle: Bundle, name: str, downloads: Path) -> bool:
-    """Bring a network from the first of its sources that has it, unless it is there and sound.
+    """Fetch a network from its first source that has it, unless an intact copy is there.
 
-    Its licence is printed first, then which source was taken. False, and the reasons, if none has it.
+    Prints the licence first, then the source. Prints the reasons and returns False if no source has it.
     """
     if name in bundle and is_sound(bundle, name):
         return True
@@ -117,21 +117,21 @@ def fetch(bundle: Bundle, name: str, downloads: Path) -> bool:
         print(f"  from {'; '.join([f'{source.address} {revision}', *reasons])}")
         print_files(bundle, name)
         return True
-    print(f"error: {name} is not to be had: {'; '.join(reasons)}", file=sys.stderr)
+    print(f"error: {name} is not available: {'; '.join(reasons)}", file=sys.stderr)
     return False
 
 
 def add(bundle: Bundle, names: Sequence[str], given: Path | None) -> None:
-    """Take up a network from a local file; raises `UserError` if it is not the published one."""
+    """Add a network from a local file; raise `UserError` if it is not the published one."""
     if given is None or len(names) != 1:
-        raise UserError("add: give one network by --only and where it lies by --file")
+        raise UserError("add: give one network by --only and its path by --file")
     sha256 = add_local(bundle, names[0], given)
     bundle.add(names[0], source=f"file:{given.name}", revision=sha256 or "local")
     print_files(bundle, names[0])
 
 
 def print_files(bundle: Bundle, name: str) -> None:
-    """A line for each file of a network."""
+    """Print a line for each file of a network."""
     for path, file in bundle.record(name).files.items():
         print(f"  {bundle.folder(name) / path}  {file.size} bytes  {file.checksum}", flush=True)
 

@@ -22,7 +22,7 @@ from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.setup.flags import Flags as RunFlags
 from benchmark.setup.flags import FolderFlags, TaskFlags
 from benchmark.setup.prepare import prepare
-from benchmark.setup.workers import Assignment, expected_of, make_worker, score_batch
+from benchmark.setup.workers import Assignment, make_worker, score_batch, shared_settings
 from benchmark.sources.source import SourceFlags
 from loopcraft import generate
 from loopcraft.core import cli
@@ -235,7 +235,7 @@ def assignment_of(flags: Flags, dataset: LoopcraftDataset, out: Path) -> Assignm
         folder=FolderFlags(save_videos=0),
     )
     out.mkdir()
-    return Assignment(flags=run, expected=expected_of(prepare(run)), folder=Path.cwd(), num_threads=None)
+    return Assignment(flags=run, expected=shared_settings(prepare(run)), folder=Path.cwd(), num_threads=None)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def same(result: Result) -> Result:
     return replace(result, provenance=replace(result.provenance, seconds=0.0))
 
 
-@pytest.mark.filterwarnings("ignore:.* some turn of yaw is not its own")
+@pytest.mark.filterwarnings("ignore:.* some turn of yaw does not match")
 def test_an_address_gets_what_a_folder_gets(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,7 +76,7 @@ def test_data_at_an_address_is_named_by_it(tmp_path: Path, capsys: pytest.Captur
         (there / path.relative_to(tmp_path).as_posix()).put(path)
     flags = ["--model", "copy-last", "--protocol", "loopcraft-v1", "--out", str(tmp_path / "out")]
     assert run.main([*flags, "--data", str(there)]) == 2
-    assert f"error: {there}: video 000/000 has 256 frames and" in capsys.readouterr().err
+    assert f"error: {there}: video 000/000 has 256 frames but" in capsys.readouterr().err
 
 
 def test_it_is_gone_on_with_where_it_was(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +105,7 @@ def test_damaged_scores_are_made_again(
     scores.put(tmp_path / "damaged")
     assert same(score(data, there)) == same(whole)
     assert (
-        f"{scores}: damaged (not a whole file of scores (its SHA-256 is another than it says))"
+        f"{scores}: damaged (not a complete score file (its SHA-256 does not match its header))"
         in capsys.readouterr().err
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmark.contract.protocol import LOOPCRAFT_MINI
-from benchmark.harness.score_files import damage_of
+from benchmark.harness.score_files import find_damage
 from benchmark.metrics import get_metrics
 from loopcraft.core.checksums import SUMS
 from loopcraft.core.errors import UserError
@@ -98,5 +98,5 @@ def test_what_has_a_checksum_is_no_other_of_its_kind(tmp_path: Path) -> None:
     path = tmp_path / "scores/000/000.safetensors"
     shutil.copy(path, path.with_name("001.safetensors"))
     metrics = get_metrics(["psnr"])
-    assert damage_of(path, metrics, LOOPCRAFT_MINI) is None
-    assert "SHA-256" in str(damage_of(path.with_name("001.safetensors"), metrics, LOOPCRAFT_MINI))
+    assert find_damage(path, metrics, LOOPCRAFT_MINI) is None
+    assert "SHA-256" in str(find_damage(path.with_name("001.safetensors"), metrics, LOOPCRAFT_MINI))

@@ -1,1 +1,1 @@
-"""The clauses of the model contract, tried on made-up videos, and models of known memory."""
+"""Checks of the model contract on synthetic videos, and models with known memory."""

@@ -1,4 +1,4 @@
-"""The clauses of the model contract, each tried on made-up videos; `check.py` is the command."""
+"""Check each clause of the model contract on synthetic videos; `check.py` is the command."""
 
 import dataclasses
 import signal
@@ -33,15 +33,15 @@ from benchmark.sources.http_protocol import ModelElsewhere
 Frames = UInt8[np.ndarray, "B T H W 3"]
 ProcessState = Mapping[str, object]
 Outcome = tuple[Literal["ok", "note", "FAILED"], str]
-_ELSEWHERE: Outcome = ("note", "not looked at: the model runs in another process")
+_ELSEWHERE: Outcome = ("note", "not checked: the model runs in another process")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialSize:
-    """On how much a model is tried: frames of context and horizon, and the side of frames if it takes any.
+    """The number of context and horizon frames, and the side of frames for a model that takes any shape.
 
-    `tolerance` is by how many levels frames may differ that should be equal: the rounding of large sums may
-    depend on the batch size. `causal` forbids that frames depend on the actions after them.
+    Frames that should be equal may differ by `tolerance` levels, as the rounding of large sums can depend on
+    the batch size. With `causal`, frames must not depend on later actions.
     """
 
     context: int = 64
@@ -52,18 +52,18 @@ class TrialSize:
 
 
 def process_state() -> ProcessState:
-    """What all code of a process shares and a model might change, by what it is called."""
+    """Return the process-wide state that a model could change, by description."""
     return {
         "the working directory": str(Path.cwd()),
         "torch's default type": torch.get_default_dtype(),
         "torch's default device": str(torch.get_default_device()),
-        "numpy's handling of errors": np.geterr(),
-        "what Ctrl-C does": signal.getsignal(signal.SIGINT),
+        "numpy's error handling": np.geterr(),
+        "the handler of Ctrl-C": signal.getsignal(signal.SIGINT),
     }
 
 
 class Trial:
-    """A model and the made-up videos on which it is tried."""
+    """A model and the synthetic videos on which it is checked."""
 
     def __init__(
         self, model: FrameSource, size: TrialSize, compute: Compute, before: ProcessState | None = None
@@ -88,7 +88,7 @@ class Trial:
         episodes: SyntheticEpisodes | None = None,
         model: FrameSource | None = None,
     ) -> Frames:
-        """The frames that the model generates, checked and quantised as in a run."""
+        """Return the generated frames, checked and quantised as in a run."""
         blocks = rollout_blocks(
             model or self.model, episodes or self.episodes, self.protocol, keys, seed=0, compute=self.compute
         )
@@ -96,45 +96,45 @@ class Trial:
 
     @cached_property
     def reference(self) -> Frames:
-        """Both videos in one batch: what the other rollouts are compared with."""
+        """Both videos generated in one batch, for comparison with the other rollouts."""
         return self.play()
 
     def difference(self, other: Frames, upto: int | None = None) -> str | None:
-        """Where `other` differs first from the reference within `upto` frames; None if they agree."""
+        """Describe where `other` first differs from the reference in `upto` frames; None if they agree."""
         levels = np.abs(self.reference[:, :upto].astype(int) - other[:, :upto]).max(axis=(0, 2, 3, 4))
-        wrong = np.flatnonzero(levels > self.size.tolerance)
-        return f"first at frame {wrong[0]}, by {levels[wrong[0]]} levels" if len(wrong) else None
+        frames = np.flatnonzero(levels > self.size.tolerance)
+        return f"first at frame {frames[0]}, by {levels[frames[0]]} levels" if len(frames) else None
 
 
 def check_frames(trial: Trial) -> Outcome:
-    """The first rollout: any breach raises `ContractError`."""
+    """Check the first rollout; raise `ContractError` for any breach."""
     return "ok", f"{trial.reference.shape[1]} of the promised shape, type and range"
 
 
 def check_levels(trial: Trial) -> Outcome:
-    """Frames use the range of their type: those of the context do."""
+    """Check that frames use the range of their dtype, as those of the context do."""
     if trial.reference.max() <= 1:
         return "FAILED", f"frames hold {TOO_DARK}"
     return "ok", f"up to {trial.reference.max()} of 255"
 
 
 def check_inputs(trial: Trial) -> Outcome:
-    """What the model was given is left as it was."""
+    """Check that the model leaves its inputs unchanged."""
     if not isinstance(trial.model, RolloutModel):
-        return "ok", "none: frames are looked up by the video's key"
+        return "ok", "not applicable: frames are looked up by the video's key"
     if isinstance(trial.model, ModelElsewhere):
         return _ELSEWHERE
     witness = Witness(trial.model)
     trial.play(model=witness)
     if witness.changed:
         return "FAILED", f"the model wrote into its {' and '.join(witness.changed)}: clone before changing"
-    return "ok", "left as they were"
+    return "ok", "unchanged"
 
 
 def check_memory(trial: Trial) -> Outcome:
-    """What is collected is what was yielded, whatever the model does to its memory later."""
+    """Check that the collected frames are the yielded ones, even if the model overwrites them later."""
     if not isinstance(trial.model, RolloutModel):
-        return "ok", "none of the model's is used: frames are looked up by the video's key"
+        return "ok", "not applicable: frames are looked up by the video's key"
     if isinstance(trial.model, ModelElsewhere):
         return _ELSEWHERE
     witness = Witness(trial.model)
@@ -142,72 +142,66 @@ def check_memory(trial: Trial) -> Outcome:
     yielded = np.concatenate([to_array(quantise(copy)) for _, copy in witness.chunks], axis=1)
     differs = np.flatnonzero((collected != yielded).any(axis=(0, 2, 3, 4)))
     if len(differs):
-        return (
-            "FAILED",
-            f"frame {differs[0]} changed after it was yielded: leave alone what is out",
-        )
+        return "FAILED", f"frame {differs[0]} changed after it was yielded: do not overwrite yielded frames"
     if not all(torch.equal(chunk, copy) for chunk, copy in witness.chunks):
-        return (
-            "note",
-            "frames are overwritten after they were yielded: the benchmark copies each at once",
-        )
+        return "note", "frames are overwritten after they were yielded: the benchmark copies each at once"
     return "ok", "frames stay as they were yielded"
 
 
 def check_repeat(trial: Trial) -> Outcome:
-    """The same call gives the same frames."""
-    where = trial.difference(trial.play())
-    if where:
-        return "FAILED", f"a second rollout with the same seeds differs, {where}: draw from `seeds` alone"
+    """Check that repeating the same call gives the same frames."""
+    diff = trial.difference(trial.play())
+    if diff:
+        return "FAILED", f"a second rollout with the same seeds differs, {diff}: draw only from `seeds`"
     return "ok", "same frames"
 
 
 def check_order(trial: Trial) -> Outcome:
-    """The batch in another order gives the same frames in that order."""
-    where = trial.difference(trial.play(trial.episodes.keys[::-1])[::-1])
-    if where:
-        return "FAILED", f"frames depend on the video's place in the batch, {where}"
+    """Check that reordering the batch reorders the frames and changes nothing else."""
+    diff = trial.difference(trial.play(trial.episodes.keys[::-1])[::-1])
+    if diff:
+        return "FAILED", f"frames depend on the video's position in the batch, {diff}"
     return "ok", "does not matter"
 
 
 def check_batch_size(trial: Trial) -> Outcome:
-    """A video alone gives the same frames as in company."""
-    where = trial.difference(np.concatenate([trial.play([key]) for key in trial.episodes.keys]))
-    if where:
-        return "FAILED", f"frames depend on the batch size, {where}"
+    """Check that a video gets the same frames alone as in a batch."""
+    diff = trial.difference(np.concatenate([trial.play([key]) for key in trial.episodes.keys]))
+    if diff:
+        return "FAILED", f"frames depend on the batch size, {diff}"
     return "ok", "does not matter"
 
 
 def check_future(trial: Trial) -> Outcome:
-    """Other true frames after the context leave the generated ones as they are; actions and poses stay."""
+    """Check that the true frames after the context have no effect; their actions and poses stay the same."""
     other = dataclasses.replace(trial.episodes, future_starts=trial.size.context, future=1)
-    where = trial.difference(trial.play(episodes=other))
-    if where is None:
-        return "ok", "the true frames to come make no difference"
+    diff = trial.difference(trial.play(episodes=other))
+    if diff is None:
+        return "ok", "the true frames after the context make no difference"
     if role_of(trial.model) == "bound":
-        return "note", "the model is shown the answer, as a reference may be; tables will not rank it"
-    return "FAILED", f"frames follow the true frames to come, {where}: the model sees the answer"
+        return "note", "the model sees the answer, as a reference may; tables will not rank it"
+    return "FAILED", f"frames depend on the true frames after the context, {diff}: the model sees the answer"
 
 
 def check_later_actions(trial: Trial) -> Outcome:
-    """Whether the first half of the horizon depends on the actions of the second."""
+    """Check whether the first half of the horizon depends on the actions of the second half."""
     half = trial.size.horizon // 2
     other = dataclasses.replace(trial.episodes, later_starts=trial.size.context + half, later=1)
-    where = trial.difference(trial.play(episodes=other), upto=half)
-    if where is None:
-        return "ok", "make no difference to the frames before them"
-    return "FAILED" if trial.size.causal else "note", f"frames depend on actions after them, {where}"
+    diff = trial.difference(trial.play(episodes=other), upto=half)
+    if diff is None:
+        return "ok", "do not affect the frames before them"
+    return "FAILED" if trial.size.causal else "note", f"frames depend on later actions, {diff}"
 
 
 def check_process(trial: Trial) -> Outcome:
-    """What the model shares with the benchmark is as it was before it was played, or before it was made."""
+    """Check that the process state is as it was before the model was created, or before it was run."""
     if isinstance(trial.model, ModelElsewhere):
         return _ELSEWHERE
     after = process_state()
-    changed = [f"{what} to {after[what]}" for what in after if after[what] != trial.before[what]]
+    changed = [f"{name} to {state}" for name, state in after.items() if state != trial.before[name]]
     if changed:
-        return "FAILED", f"the model changed {', '.join(changed)}: put back what other code relies on"
-    return "ok", "working directory, defaults and signals are as they were"
+        return "FAILED", f"the model changed {', '.join(changed)}: restore what other code relies on"
+    return "ok", "working directory, defaults and signal handlers are unchanged"
 
 
 CHECKS: Mapping[str, Callable[[Trial], Outcome]] = {
@@ -229,12 +223,12 @@ def check_model(
     size: TrialSize,
     compute: Compute,
     before: ProcessState | None = None,
-    tell: Callable[[ContractError], object] = lambda error: None,
+    on_error: Callable[[ContractError], object] = lambda error: None,
 ) -> dict[str, Outcome]:
-    """The outcome of every check; a model that breaks off its first rollout gets no further.
+    """Return the outcome of every check; stop if the first rollout fails.
 
-    `before` is the state of the process before the model was made, if its making is to be checked too. `tell`
-    is given what broke off a rollout.
+    `before` is the process state before the model was created, to check its constructor too. `on_error` is
+    called with each error that ended a rollout.
     """
     trial = Trial(model, size, compute, before)
     outcomes: dict[str, Outcome] = {}
@@ -242,7 +236,7 @@ def check_model(
         try:
             outcomes[name] = check(trial)
         except ContractError as error:
-            tell(error)
+            on_error(error)
             outcomes[name] = "FAILED", str(error)
             if name == "frames":
                 break
@@ -250,7 +244,7 @@ def check_model(
 
 
 class Witness:
-    """Stands before a model, sees what it does to its inputs, and keeps each chunk beside a copy."""
+    """Wraps a model: records changes to its inputs, and each chunk with a copy."""
 
     def __init__(self, model: RolloutModel) -> None:
         self.name, self.frame_shape, self.max_context = model.name, model.frame_shape, model.max_context
@@ -262,11 +256,11 @@ class Witness:
     def rollout(
         self, context: Tensor, actions: Tensor, *, seeds: Sequence[int], poses: Tensor | None = None
     ) -> Iterator[Tensor]:
-        """The model's own rollout."""
+        """Yield the chunks of the model's rollout."""
         inputs = Inputs(context=context, actions=actions, poses=poses)
-        given = {name: tensor for name, tensor in vars(inputs).items() if tensor is not None}
-        before = {name: tensor.clone() for name, tensor in given.items()}
+        tensors = {name: tensor for name, tensor in vars(inputs).items() if tensor is not None}
+        before = {name: tensor.clone() for name, tensor in tensors.items()}
         for chunk in start_rollout(self._model, inputs, seeds):
             self.chunks.append((chunk, chunk.clone()))
             yield chunk
-        self.changed = [name for name, tensor in given.items() if not torch.equal(tensor, before[name])]
+        self.changed = [name for name, tensor in tensors.items() if not torch.equal(tensor, before[name])]

@@ -1,4 +1,4 @@
-"""Episodes made of nothing but numbers: what the contract checker shows to a model."""
+"""Synthetic episodes for the contract checks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from loopcraft.walks.actions import TURN_DEGREES_PER_TICK, Action, draw_walk
 from loopcraft.walks.selection import simulate_flat
 
 _COARSE = 8
-"""Side of the random grid that is enlarged to a frame: blotches, so that patches see structure."""
+"""Side of the random grid that is enlarged to a frame, so that patches contain structure."""
 SPEED_BLOCKS = 0.2159
-"""How far the agent walks in a tick."""
+"""Distance that the agent walks per tick."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticEpisodes:
-    """Videos of drifting blotches with walks of the data set's law.
+    """Videos of drifting blotches, with walks distributed like those of real data sets.
 
     Frames from `future_starts` on depend on `future`, and actions from `later_starts` on depend on `later`:
-    two sets that differ in one of them alone show what a model looks at.
+    two instances that differ in only one of them show whether a model uses it.
     """
 
     height: int
@@ -37,15 +37,15 @@ class SyntheticEpisodes:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The numbers that determine everything."""
+        """The fields, which determine everything."""
         return repr(self)
 
     def num_frames(self, key: str) -> int:
-        """The length of every episode."""
+        """Return the number of frames of every episode."""
         return self.length
 
     def actions(self, key: str) -> Int64[np.ndarray, " T"]:
-        """A walk a video, and another from `later_starts` on."""
+        """Return the video's walk; from `later_starts` on, its actions depend on `later`."""
         walk = draw_walk(generator(0, "synthetic walk", *key.encode()), self.length).astype(np.int64)
         if self.later:
             other = draw_walk(generator(self.later, "synthetic walk", *key.encode()), self.length)
@@ -53,21 +53,21 @@ class SyntheticEpisodes:
         return walk
 
     def states(self, key: str) -> Float32[np.ndarray, "T 6"]:
-        """The walk's actions, and its poses on open flat ground: `SPEED_BLOCKS` a tick, from the origin."""
+        """Return the walk's actions and its poses on open flat ground, at `SPEED_BLOCKS` per tick."""
         walk = self.actions(key)
         yaw_deg = TURN_DEGREES_PER_TICK * np.cumsum((walk == Action.RIGHT) - 1 * (walk == Action.LEFT))
-        place = SPEED_BLOCKS * simulate_flat(walk)  # along +y of the turtle is along +z, its +x is our -x
+        position = SPEED_BLOCKS * simulate_flat(walk)  # simulate_flat's +y is our +z, its +x our -x
         states = np.zeros((self.length, 6), np.float32)
-        states[:, 0], states[:, 1], states[:, 3] = walk, -place[:, 0], place[:, 1]
+        states[:, 0], states[:, 1], states[:, 3] = walk, -position[:, 0], position[:, 1]
         states[:, 4] = (yaw_deg + 180) % 360 - 180
         return states
 
     def frames(self, key: str, start: int, stop: int) -> UInt8[np.ndarray, "T H W 3"]:
-        """The frames start to stop - 1."""
+        """Return frames start to stop - 1."""
         return np.stack(list(self.iterate_frames(key, start, stop)))
 
     def iterate_frames(self, key: str, start: int, stop: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        """The same frames one at a time."""
+        """Yield frames start to stop - 1."""
         for frame in range(start, stop):
             future = self.future if frame >= self.future_starts else 0
             blotches = generator(future, "synthetic frame", *key.encode())

@@ -1,1 +1,1 @@
-"""What is asked of a model and of a data set: protocols, interfaces, precision."""
+"""What models and data sets must provide: protocols, interfaces, precision."""

@@ -1,4 +1,4 @@
-"""Where a model computes, and how precisely."""
+"""The device and precision of a model."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,25 +14,27 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """The device that a model is given its inputs on, and the type that torch's autocast gives its products.
+    """The device of a model's inputs and the dtype of torch's autocast.
 
-    float32 is torch without autocast: a model is free to choose its own types either way.
+    float32 disables autocast. The model may choose its own dtypes either way.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Precision = "float32"
 
     def autocast(self, items: Iterator[Item]) -> Iterator[Item]:
-        """Draw items under autocast."""
+        """Yield the items, computing each under autocast."""
         enabled = self.precision != "float32"
         dtype = getattr(torch, self.precision)
-        return drawn(items, lambda: torch.autocast(self.device.type, dtype=dtype, enabled=enabled))
+        return draw_within(items, lambda: torch.autocast(self.device.type, dtype=dtype, enabled=enabled))
 
 
-def drawn(items: Iterator[Item], within: Callable[[], AbstractContextManager[object]]) -> Iterator[Item]:
-    """Draw each item within a context of its own; what is done with it before the next one is not in it."""
+def draw_within(
+    items: Iterator[Item], make_context: Callable[[], AbstractContextManager[object]]
+) -> Iterator[Item]:
+    """Yield the items, computing each in a new context; the caller's code between them runs outside."""
     while True:
-        with within():
+        with make_context():
             try:
                 item = next(items)
             except StopIteration:

@@ -1,4 +1,4 @@
-"""What the benchmark asks of a model; `sources/loading.py` finds one by its name."""
+"""The interface of a model; `sources/loading.py` loads one by name."""
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -21,31 +21,31 @@ from loopcraft.core.errors import UserError
 
 
 class ContractError(UserError):
-    """A model broke its contract: the message says what came and what was expected."""
+    """Raised when a model breaks its contract; the message says what it did and what was expected."""
 
 
 @runtime_checkable
 class RolloutModel(Protocol):
-    """A world model: frames and actions in, the frames that follow out. Any class of this shape is one.
+    """A world model: generates the frames that follow a context, given actions. No base class is needed.
 
-    Five more members are read where they exist: `checkpoint_sha256` (str) and `notes` (strings that a reader
-    of the scores should know) go into the result, `role = "bound"` marks a reference that no table ranks,
-    `precision_on(device)` says "bfloat16" or "float16" if the model computes in that by itself, else None,
-    and `conditioning = ("actions", "poses")` asks for the camera's poses too: `rollout` is then called with
-    `poses=`, float32 (B, C+horizon, 5), whose row t is (x, y, z, yaw_deg, pitch_deg) in frame t.
+    Five more members are optional: `checkpoint_sha256` (str) and `notes` (strings for readers of the scores)
+    are copied to the result; `role = "bound"` marks a reference that tables do not rank;
+    `precision_on(device)` returns "bfloat16" or "float16" if the model itself computes in that type, else
+    None; `conditioning = ("actions", "poses")` requests camera poses: `rollout` is then also given `poses=`,
+    float32 (B, C+horizon, 5), whose row t is (x, y, z, yaw_deg, pitch_deg) in frame t.
     """
 
     @property
     def name(self) -> str:
-        """What tables call the model."""
+        """The model's name in tables."""
 
     @property
     def frame_shape(self) -> tuple[int, int, int] | None:
-        """The shape (3, H, W) of its frames; None if it takes any."""
+        """The shape (3, H, W) of its frames; None if any shape will do."""
 
     @property
     def max_context(self) -> int:
-        """The most frames of context that it can use; it is given the last of them."""
+        """The largest number of context frames that it uses; it is given the last ones."""
 
     def rollout(
         self,
@@ -54,70 +54,71 @@ class RolloutModel(Protocol):
         *,
         seeds: Sequence[int],
     ) -> Iterator[Tensor]:
-        """Yield what follows `context`, (B, n, 3, H, W) for any n >= 1, until the horizon is exactly full.
+        """Yield the frames after `context` in chunks (B, n, 3, H, W) of any n >= 1, exactly `horizon` in all.
 
-        `actions` starts with the context's own: action t leads to frame t. Chunks are uint8, or floating in
-        [0, 1]. `seeds` holds one integer a video; a video's frames depend on its own inputs and seed alone.
+        Action t leads to frame t; the first C actions belong to the context. Chunks are uint8, or floating
+        point in [0, 1]. `seeds` has one integer per video, whose frames must depend only on its own inputs
+        and seed.
         """
 
 
 @runtime_checkable
 class RecordedFrames(Protocol):
-    """Frames that exist already and are looked up by the video's key: references, and videos made elsewhere.
+    """Existing frames, looked up by the video's key: references, and videos made elsewhere.
 
-    Unlike a `RolloutModel` it may be shown the answer, and results say so.
+    Unlike a `RolloutModel`, it can see the true frames of the horizon; results record this.
     """
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
 
     @property
     def frame_shape(self) -> tuple[int, int, int] | None:
-        """The shape (3, H, W) of its frames; None if it takes any."""
+        """The shape (3, H, W) of its frames; None if any shape will do."""
 
     def play(self, episodes: Episodes, protocol: EvaluationProtocol, keys: Sequence[str]) -> Iterator[Tensor]:
-        """Yield the frames of the horizon of each of `keys`, in chunks as `RolloutModel.rollout` does."""
+        """Yield the horizons of the videos `keys`, in chunks like those of `RolloutModel.rollout`."""
 
 
 FrameSource = RolloutModel | RecordedFrames
 Role = Literal["model", "bound"]
-"""What tables make of a source: they rank a model, and show a bound for reference."""
+"""Tables rank a model and show a bound for reference."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a model is given of some videos; `poses` only if it asked for them."""
+    """A model's inputs for a batch of videos; `poses` only if it requests them."""
 
     context: UInt8[Tensor, "B C 3 H W"]
     actions: Int64[Tensor, "B C+horizon"]
     poses: Float32[Tensor, "B C+horizon 5"] | None = None
 
     def to(self, device: torch.device) -> "Inputs":
-        """The same on another device."""
+        """Return the inputs on another device."""
         poses = None if self.poses is None else self.poses.to(device)
         return Inputs(context=self.context.to(device), actions=self.actions.to(device), poses=poses)
 
     @property
     def horizon_shape(self) -> tuple[int, ...]:
-        """The shape (B, horizon, 3, H, W) of what is asked for."""
+        """The shape (B, horizon, 3, H, W) of the frames to generate."""
         batch, num_context, *frame = self.context.shape
         return (batch, self.actions.shape[1] - num_context, *frame)
 
 
 def start_rollout(model: RolloutModel, inputs: Inputs, seeds: Sequence[int]) -> Iterator[Tensor]:
-    """Call the model's `rollout` with what it asked for."""
+    """Call the model's `rollout`, with poses if it requests them."""
     rollout: Callable[..., Iterator[Tensor]] = model.rollout
-    further = {} if inputs.poses is None else {"poses": inputs.poses}
-    return rollout(inputs.context, inputs.actions, seeds=seeds, **further)
+    poses = {} if inputs.poses is None else {"poses": inputs.poses}
+    return rollout(inputs.context, inputs.actions, seeds=seeds, **poses)
 
 
 def check_members(model: Any, spec: str) -> FrameSource:
-    """Raise `ContractError` unless `model` has what the contract names, of the right types."""
+    """Return `model`; raise `ContractError` if a required member is missing or any has the wrong type."""
     methods = [name for name in ("rollout", "play") if callable(getattr(model, name, None))]
     if len(methods) != 1:
         has = " and ".join(methods) or "neither"
-        raise ContractError(f"{spec}: a model has one of the methods rollout and play, this has {has}")
+        raise ContractError(f"{spec}: a model must have one of the methods rollout and play, this has {has}")
     for member in (*_MEMBERS, _MAX_CONTEXT) if methods == ["rollout"] else _MEMBERS:
         member.check(model, spec)
     checked: FrameSource = model
@@ -126,27 +127,27 @@ def check_members(model: Any, spec: str) -> FrameSource:
 
 
 def conditioning_of(model: FrameSource) -> Conditioning:
-    """What the model is told of the frames to come: their actions, or their camera poses as well."""
+    """Return whether the model takes only the actions of the horizon or its camera poses as well."""
     return tuple(getattr(model, "conditioning", ACTIONS))
 
 
 def _check_conditioning(model: FrameSource, spec: str) -> None:
-    """Raise `ContractError` unless what the model asks for is known, and its `rollout` takes it."""
-    found: Any = getattr(model, "conditioning", ACTIONS)
-    if not isinstance(found, (tuple, list)) or tuple(found) not in (ACTIONS, ACTIONS_AND_POSES):
+    """Raise `ContractError` if `conditioning` is unknown or does not match the parameters of `rollout`."""
+    conditioning: Any = getattr(model, "conditioning", ACTIONS)
+    if not isinstance(conditioning, (tuple, list)) or tuple(conditioning) not in (ACTIONS, ACTIONS_AND_POSES):
         raise ContractError(
-            f"{spec}: the model's `conditioning` must be {ACTIONS} or {ACTIONS_AND_POSES}, not {found!r}"
+            f"{spec}: the model's `conditioning` must be {ACTIONS} or {ACTIONS_AND_POSES}, "
+            f"not {conditioning!r}"
         )
     if not isinstance(model, RolloutModel):
         return
     parameters = inspect.signature(model.rollout).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    if POSES in found and not (takes_any or POSES in parameters):
+    if POSES in conditioning and not (takes_any or POSES in parameters):
         raise ContractError(f"{spec}: `conditioning` names poses, but `rollout` has no parameter `poses`")
-    if POSES not in found and POSES in parameters and parameters[POSES].default is inspect.Parameter.empty:
-        raise ContractError(
-            f"{spec}: `rollout` wants `poses`; say so with conditioning = {ACTIONS_AND_POSES}"
-        )
+    requires_poses = POSES in parameters and parameters[POSES].default is inspect.Parameter.empty
+    if POSES not in conditioning and requires_poses:
+        raise ContractError(f"{spec}: `rollout` requires `poses`; set conditioning = {ACTIONS_AND_POSES}")
 
 
 def _is_positive(value: object) -> bool:
@@ -168,22 +169,22 @@ def _are_notes(value: object) -> bool:
 
 
 class _Member(NamedTuple):
-    """What a model has beside its method: a test of its value, and the same in words."""
+    """An attribute of a model: a test of its value, and a description of valid values."""
 
     name: str
-    is_right: Callable[[object], bool]
-    wanted: str
-    may_lack: bool = False
+    is_valid: Callable[[object], bool]
+    expected: str
+    optional: bool = False
 
     def check(self, model: object, spec: str) -> None:
-        """Raise `ContractError` for a wrong value."""
+        """Raise `ContractError` for an invalid or missing value."""
         if not hasattr(model, self.name):
-            if self.may_lack:
+            if self.optional:
                 return
-            raise ContractError(f"{spec}: the model has no `{self.name}`; it must be {self.wanted}")
+            raise ContractError(f"{spec}: the model has no `{self.name}`; it must be {self.expected}")
         value = getattr(model, self.name)
-        if not self.is_right(value):
-            raise ContractError(f"{spec}: the model's `{self.name}` must be {self.wanted}, not {value!r}")
+        if not self.is_valid(value):
+            raise ContractError(f"{spec}: the model's `{self.name}` must be {self.expected}, not {value!r}")
 
 
 _MEMBERS = (
@@ -193,35 +194,35 @@ _MEMBERS = (
         "checkpoint_sha256",
         lambda value: isinstance(value, (str, NoneType)),
         "a string or None",
-        may_lack=True,
+        optional=True,
     ),
-    _Member("notes", _are_notes, "a tuple or list of strings", may_lack=True),
-    _Member("role", lambda value: value in get_args(Role), '"model" or "bound"', may_lack=True),
+    _Member("notes", _are_notes, "a tuple or list of strings", optional=True),
+    _Member("role", lambda value: value in get_args(Role), '"model" or "bound"', optional=True),
 )
 _MAX_CONTEXT = _Member("max_context", _is_positive, "a positive number of frames")
 
 
 def role_of(model: FrameSource) -> Role:
-    """Whether tables rank it, or show it for reference."""
+    """Return the source's role; "model" unless it says otherwise."""
     role: Role = getattr(model, "role", "model")
     return role
 
 
 def precision_of(model: FrameSource, compute: Compute) -> Precision:
-    """What the model computes in: its own choice where it tells one, else what the harness gives it.
+    """Return the model's own precision if it has one, else that of `compute`.
 
-    Raises `ContractError` for an unknown one.
+    Raises `ContractError` if the model names an unknown precision.
     """
     precision_on = getattr(model, "precision_on", None)
     own: Precision | None = None if precision_on is None else precision_on(compute.device)
     if own is not None and own not in get_args(Precision):
         raise ContractError(
-            f"the model's precision_on gave {own!r}: {', '.join(get_args(Precision))}, or None"
+            f"the model's precision_on gave {own!r}; it must be {', '.join(get_args(Precision))} or None"
         )
     return own or compute.precision
 
 
 def checkpoint_of(model: FrameSource) -> str | None:
-    """The SHA-256 of the model's checkpoint, where it tells one."""
+    """Return the SHA-256 of the model's checkpoint, if it provides one."""
     checkpoint: str | None = getattr(model, "checkpoint_sha256", None)
     return checkpoint

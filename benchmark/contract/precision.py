@@ -1,4 +1,4 @@
-"""How precisely a model may be asked to compute; free of torch."""
+"""The names of the autocast precisions; this module does not import torch."""
 
 from typing import Literal
 

@@ -1,6 +1,6 @@
-"""What a model is asked to do, as data: every protocol has an id that never changes its meaning, and a hash.
+"""Evaluation protocols as data, each with an id and a hash.
 
-A changed number is a new protocol under a new id; the old one stays.
+An id never changes its meaning: a changed number makes a new protocol with a new id, and the old one stays.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from loopcraft.core.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A stretch of the horizon that is averaged: generated frames `first` to `last`, counted from 1."""
+    """A range of the horizon to average over: generated frames `first` to `last`, counted from 1."""
 
     name: str
     first: int
@@ -27,7 +27,7 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationProtocol:
-    """The task (`context` true frames, then `horizon` frames to generate) and how it is scored."""
+    """A task (`context` true frames, then `horizon` frames to generate) and its scoring."""
 
     id: str
     context: int
@@ -37,12 +37,12 @@ class EvaluationProtocol:
 
     @property
     def num_frames(self) -> int:
-        """The frames that an episode must have."""
+        """The number of frames that an episode must have."""
         return self.context + self.horizon
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the canonical JSON of all fields."""
+        """The SHA-256 of the canonical JSON of all fields."""
         canonical = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -72,22 +72,22 @@ LOOPCRAFT_MINI = dataclasses.replace(
     ),
     metrics=("psnr", "ssim"),
 )
-"""A quarter of everything, and no pretrained weights: for demonstrations and tests, not for publication."""
+"""A quarter of the frames and no pretrained weights: for demonstrations and tests, not for publication."""
 
 LOOPCRAFT_RECALL_V1 = dataclasses.replace(
     LOOPCRAFT_V1,
     id="loopcraft-recall-v1",
     metrics=("psnr", "ssim", "lpips", "sift", "dinov2", "lightglue", "fid", "fvd"),
 )
-"""The frames of `LOOPCRAFT_V1` on a test set of `loopcraft.generate --select realised` with recall masks.
+"""The frames of `LOOPCRAFT_V1`, for test sets of `loopcraft.generate --select realised` with recall masks.
 
-The metrics that are split by what was shown come first.
+The metrics that are also split by what the context showed come first.
 """
 
 LOOPCRAFT_RECALL_MINI = dataclasses.replace(
     LOOPCRAFT_MINI, id="loopcraft-recall-mini", metrics=("psnr", "ssim", "sift")
 )
-"""The same with the frames of `LOOPCRAFT_MINI`, and no pretrained weights."""
+"""The same task with the frames of `LOOPCRAFT_MINI` and no pretrained weights."""
 
 PROTOCOLS = {
     protocol.id: protocol
@@ -95,11 +95,11 @@ PROTOCOLS = {
 }
 
 RECALL_PROTOCOLS = (LOOPCRAFT_RECALL_V1.id, LOOPCRAFT_RECALL_MINI.id)
-"""Those for test sets that really come back."""
+"""The protocols for test sets of `loopcraft.generate --select realised`."""
 
 
 def get_protocol(protocol_id: str) -> EvaluationProtocol:
-    """The protocol of that id; raises `UserError` for an unknown one."""
+    """Return the protocol with this id; raise `UserError` if there is none."""
     if protocol_id not in PROTOCOLS:
         raise UserError(f"unknown protocol {protocol_id!r}: choose one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[protocol_id]

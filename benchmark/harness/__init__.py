@@ -1,1 +1,1 @@
-"""A run: rollouts, scores of every video, aggregation, one result."""
+"""One run: rollouts, scores per video, aggregation, the result."""

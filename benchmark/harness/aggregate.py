@@ -1,7 +1,8 @@
-"""Scores of single videos to a metric's result: the project's one aggregation.
+"""Aggregate the scores of single videos into a metric's result; nothing else in the project aggregates.
 
-A window's value of a video is the mean over its frames; a model's is the mean over videos of that. A set-wise
-metric has one distance a clip over all videos, and a window's value is the mean over its clips.
+A video's value for a window is the mean over the window's frames; a model's value is the mean over videos.
+A set-wise metric has one distance per clip, over all videos; its value for a window is the mean over the
+window's clips.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ from benchmark.results.estimates import Estimate, MetricCard, estimate, number, 
 from benchmark.results.result_file import Curve, MetricResult
 
 FeaturePair = tuple[Float[np.ndarray, "V D"], Float[np.ndarray, "V D"]]
-"""The features of the generated and of the true clips of V videos at one place in time."""
+"""The features of the generated and true clips of V videos at one position in time."""
 
 ONE_VIDEO = "no intervals: they need at least two videos"
 ONE_SET = "no intervals: the distance is one number over all videos"
@@ -29,7 +30,7 @@ FEW_VIDEOS = (
 def aggregate_paired(
     metric: PairedMetric, scores: Float[np.ndarray, "V T columns"], protocol: EvaluationProtocol
 ) -> Mapping[str, MetricResult]:
-    """The results of a paired metric and of its further columns, from its scores of every video and frame."""
+    """Return the results of a paired metric and its further columns from the scores of every frame."""
     names = [metric.name, *(f"{metric.name}:{column}" for column in metric.columns)]
     return {
         name: _aggregate_column(card_of(metric, name), scores[:, :, column], protocol)
@@ -60,7 +61,7 @@ def _aggregate_column(
 def aggregate_set(
     metric: SetMetric, features: Iterable[FeaturePair], protocol: EvaluationProtocol
 ) -> MetricResult:
-    """The result of a set-wise metric from the features of all videos, clip after clip of the horizon."""
+    """Return the result of a set-wise metric from the features of all videos, one clip position at a time."""
     clip = metric.embedding.clip
     distances, notes = [], [ONE_SET]
     for generated, true in features:
@@ -85,7 +86,7 @@ def _clips(window: Window, clip: int) -> slice:
 
 
 def card_of(metric: Metric, name: str) -> MetricCard:
-    """What a result says of a metric, or of its further column `name`."""
+    """Return the description of a metric, or of its further column `name`, for the result."""
     return MetricCard(
         name=name,
         version=metric.version,

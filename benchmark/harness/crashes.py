@@ -1,8 +1,8 @@
-"""Which videos a process was making when its model crashed it: segmentation faults, aborts and their kind.
+"""Record which videos a process was generating when its model crashed it (segmentation fault, abort ...).
 
-While a batch is made, a note in the run's folder names its videos, and Python's faulthandler adds its report
-there when the process crashes. A process that is killed (by hand, by a scheduler, for its memory) writes no
-report: that is no fault of the model's.
+While a batch is generated, a note in the run's folder names its videos; if the process crashes, Python's
+faulthandler appends its report. A process that is killed (by hand, by a scheduler, for its memory) leaves no
+report, as that is not the model's fault.
 """
 
 import faulthandler
@@ -20,7 +20,7 @@ _REPORT = "Fatal Python error: "
 
 @dataclass(frozen=True, kw_only=True)
 class Crash:
-    """The videos that were being made, what happened in a few words, and Python's report."""
+    """The videos being generated, a short description of the crash, and the report of faulthandler."""
 
     keys: tuple[str, ...]
     what: str
@@ -28,8 +28,8 @@ class Crash:
 
 
 @contextmanager
-def noting_crashes(path: Path | None, keys: Sequence[str]) -> Iterator[None]:
-    """Let a crash during the block leave its report in `path`, if there is a place for one."""
+def record_crashes(path: Path | None, keys: Sequence[str]) -> Iterator[None]:
+    """Have a crash during the block write its report to `path`; do nothing if `path` is None."""
     if path is None:
         yield
         return
@@ -48,7 +48,7 @@ def noting_crashes(path: Path | None, keys: Sequence[str]) -> Iterator[None]:
 
 
 def take_crash(path: Path) -> Crash | None:
-    """What a process that is gone left in `path`, and forget it; None if it did not crash."""
+    """Read and delete the note that a dead process left in `path`; return None if it did not crash."""
     try:
         first, _, report = content_of(path).decode(errors="replace").partition("\n")
     except FileNotFoundError:

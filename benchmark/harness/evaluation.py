@@ -1,4 +1,4 @@
-"""One run, from what is asked to the result: videos are scored batch by batch and collected at the end."""
+"""One run: score the videos batch by batch, then collect the scores into the result."""
 
 import hashlib
 import time
@@ -23,9 +23,9 @@ from benchmark.contract.model import (
 )
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import aggregate_paired, aggregate_set
-from benchmark.harness.crashes import noting_crashes
-from benchmark.harness.provenance import origin_here, provenance
-from benchmark.harness.recall_scores import recall_of, why_no_masks
+from benchmark.harness.crashes import record_crashes
+from benchmark.harness.provenance import current_origin, provenance
+from benchmark.harness.recall_scores import aggregate_recall, explain_missing_masks
 from benchmark.harness.recording import record_blocks
 from benchmark.harness.rollout import context_frames, rollout_blocks
 from benchmark.harness.run_folder import CODE, Workspace
@@ -39,11 +39,11 @@ from benchmark.harness.score import (
 )
 from benchmark.harness.score_files import RUN, read_origin
 from benchmark.harness.steering_scores import (
-    consistency_of,
+    aggregate_consistency,
+    aggregate_steering,
+    aggregate_surface_consistency,
+    explain_missing_surfaces,
     read_steering,
-    steering_of,
-    surface_consistency_of,
-    why_no_surfaces,
 )
 from benchmark.metrics.base import Metric, PairedMetric, SetMetric
 from benchmark.results.recall_schema import RECALL, SURFACE_PSNR, Consistency, Recall
@@ -61,10 +61,15 @@ from benchmark.sources.source import ScoredSource
 from loopcraft.core.errors import UserCodeError, UserError
 from loopcraft.core.files import encode_json
 
+_MACHINE_FAILED = (
+    "the machine failed twice in a row, which is not held against the model: repair it or choose another "
+    "--device or --batch-size, then run the same command again"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A run made ready: who is asked what, on which videos, and of which the frames are kept."""
+    """A prepared run: model, videos, protocol and metrics; the frames of `recorded` videos are kept."""
 
     source: ScoredSource
     episodes: MaskedEpisodes
@@ -78,7 +83,7 @@ class Evaluation:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What two runs must share for one to go on with the other's scores."""
+        """The settings that two runs must share for one to continue with the scores of the other."""
         conditioning = conditioning_of(self.source.model)
         beyond_actions = {} if conditioning == ACTIONS else {"conditioning": list(conditioning)}
         code = self.source.code_sha256
@@ -99,15 +104,15 @@ class Evaluation:
 
     @cached_property
     def digest(self) -> str:
-        """The identity in short, for each video's scores; a mended model's file may be another one."""
-        said = {name: value for name, value in self.identity.items() if name != CODE}
-        return hashlib.sha256(encode_json(said)).hexdigest()[:16]
+        """A short hash of the identity without the model's code, which may change with --retry-failed."""
+        hashed = {name: value for name, value in self.identity.items() if name != CODE}
+        return hashlib.sha256(encode_json(hashed)).hexdigest()[:16]
 
 
 def score_missing(
     evaluation: Evaluation, workspace: Workspace, report: Callable[[Sequence[str]], None]
 ) -> dict[str, str]:
-    """Score the videos that are neither scored nor failed; `report` is told the videos of each batch done.
+    """Score the videos that are neither scored nor failed; call `report` with the keys of each batch.
 
     Returns and raises what `BatchScorer.score` does.
     """
@@ -120,24 +125,25 @@ def score_missing(
 
 
 def missing_batches(evaluation: Evaluation, workspace: Workspace) -> list[tuple[str, ...]]:
-    """The videos that are neither scored nor failed, in batches."""
+    """Return the videos that are neither scored nor failed, in batches."""
     todo, size = workspace.unfinished(evaluation.keys, evaluation.recorded), evaluation.batch_size
     return [tuple(todo[start : start + size]) for start in range(0, len(todo), size)]
 
 
 class BatchScorer:
-    """Scores batches one after the other, and keeps why videos failed."""
+    """Scores batches one after another and saves why videos failed."""
 
     def __init__(self, evaluation: Evaluation, workspace: Workspace) -> None:
         self._evaluation, self._workspace = evaluation, workspace
         self._machine_failed = False
 
     def score(self, keys: Sequence[str]) -> dict[str, str]:
-        """Score what is missing of a batch.
+        """Score the unfinished videos of a batch.
 
-        Where it fails its videos are made one by one, so that only the culprits are failed. Returns why the
-        machine could not make some: they are not failed, a later run tries them again. Raises `MachineError`
-        where it fails twice in a row, and `SpoiledProcessError` where the model broke its device.
+        If the batch fails, its videos are generated one by one, so that only the culprits count as failed.
+        Returns the reasons of the videos that the machine could not score: they do not count as failed, and a
+        later run retries them. Raises `MachineError` if the machine fails twice in a row, and
+        `SpoiledProcessError` if the model broke its device.
         """
         alone = set(self._workspace.alone)
         todo = self._workspace.unfinished(keys, self._evaluation.recorded)
@@ -154,7 +160,7 @@ class BatchScorer:
                     batches.extendleft([key] for key in reversed(batch))
                 elif isinstance(error, MachineError):
                     if self._machine_failed:
-                        raise _give_up(error) from error
+                        raise MachineError(f"{error}; {_MACHINE_FAILED}") from error
                     self._machine_failed = True
                     left[batch[0]] = str(error)
                 else:
@@ -163,15 +169,8 @@ class BatchScorer:
         return left
 
 
-def _give_up(error: MachineError) -> MachineError:
-    return MachineError(
-        f"{error}; the machine failed twice in a row, and none of it is held against the model: mend it or "
-        "choose another --device or --batch-size, then run the same command again"
-    )
-
-
 def _blame(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str], error: ContractError) -> None:
-    """Keep that the model failed on a video; raises `SpoiledProcessError` where it spoilt the process."""
+    """Save that the model failed on a video; raise `SpoiledProcessError` if it spoiled the process."""
     if len(keys) == 1:
         device = str(evaluation.compute.device)
         workspace.save_failure(keys[0], " ".join(str(error).split()), account_of(error), device=device)
@@ -179,12 +178,12 @@ def _blame(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str], er
         workspace.make_alone(keys)
     if isinstance(error, PoisonedError):
         raise SpoiledProcessError(
-            f"{error}; this process can use the device no longer: run the same command again to go on"
+            f"{error}; this process can no longer use the device: run the same command again to continue"
         ) from error
 
 
 def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str]) -> None:
-    """Score videos together; raises `ContractError` where the model fails, `MachineError` where that does."""
+    """Score a batch; raise `ContractError` if the model fails, `MachineError` if the machine does."""
     started = time.perf_counter()
     blocks = rollout_blocks(
         evaluation.source.model,
@@ -197,48 +196,49 @@ def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[st
     paths = [workspace.video_path(key) if key in evaluation.recorded else None for key in keys]
     try:
         with (
-            noting_crashes(workspace.crash_path(keys[0]), keys),
-            closing(record_blocks(blocks, paths)) as kept,
+            record_crashes(workspace.crash_path(keys[0]), keys),
+            closing(record_blocks(blocks, paths)) as recorded,
         ):
-            scores = score_videos(kept, evaluation.scorer, evaluation.episodes, evaluation.protocol, keys)
+            scores = score_videos(recorded, evaluation.scorer, evaluation.episodes, evaluation.protocol, keys)
     except (UserError, OSError):
         raise
-    except Exception as error:  # of a metric
+    except Exception as error:  # raised by a metric
         if is_machines(error):
             raise MachineError(f"scoring: {describe(error)}") from error
         raise
     seconds = (time.perf_counter() - started) / len(keys)
-    origin = {**origin_here(evaluation.compute.device), RUN: evaluation.digest}
+    origin = {**current_origin(evaluation.compute.device), RUN: evaluation.digest}
     for key, video in zip(keys, scores, strict=True):
         workspace.save_scores(key, video, seconds=seconds, origin=origin)
 
 
 def collect(evaluation: Evaluation, workspace: Workspace, left: Mapping[str, str]) -> Result:
-    """The result of what has been scored; raises `UserError` if that is nothing.
+    """Return the result of the scored videos; raise `UserError` if there are none.
 
-    `left` says which videos the machine could not make, and why.
+    `left` names the videos that the machine could not score, and why.
     """
     failed = {**workspace.failures(evaluation.keys), **left}
     keys = tuple(workspace.finished(evaluation.keys))
     if not keys:
         key, reason = next(iter(failed.items()))
-        details = "" if key in left else workspace.account_of_failure(key)
+        details = "" if key in left else workspace.failure_details(key)
         error = UserCodeError(f"no video was scored; {key}: {reason}", details)
         if details:
-            error.add_note(details)  # a caller in Python may have no folder to look into
+            error.add_note(details)  # callers in Python may have no folder to look into
         raise error
     with workspace.scores(keys) as paths:
-        return _result_of(evaluation, keys, paths, failed)
+        return _build_result(evaluation, keys, paths, failed)
 
 
-def _result_of(
+def _build_result(
     evaluation: Evaluation, keys: tuple[str, ...], paths: Sequence[Path], failed: Mapping[str, str]
 ) -> Result:
-    """The result of videos that have been scored, from the files of their scores."""
-    metrics, too_few = enough_videos(evaluation.scorer.metrics, len(keys))
+    metrics, too_few = select_metrics(evaluation.scorer.metrics, len(keys))
     steering = read_steering(paths, keys, evaluation.episodes, evaluation.protocol)
-    by_surface = surface_consistency_of(paths)
-    recall = recall_of(paths, metrics, [None if video is None else video.on_course for video in steering])
+    by_surface = aggregate_surface_consistency(paths)
+    on_course = [None if video is None else video.on_course for video in steering]
+    recall = aggregate_recall(paths, metrics, on_course)
+    no_memory = _missing_memory(evaluation, keys, recall, by_surface)
     return Result(
         protocol=evaluation.protocol,
         protocol_hash=evaluation.protocol.hash,
@@ -250,36 +250,36 @@ def _result_of(
         ),
         model=_describe_model(evaluation, paths),
         metrics=_aggregate(metrics, paths, evaluation.protocol),
-        absent={**evaluation.scorer.absent, **too_few, **_no_memory(evaluation, keys, recall, by_surface)},
+        absent={**evaluation.scorer.absent, **too_few, **no_memory},
         failed=failed,
         provenance=provenance(
             seed=evaluation.seed,
-            origins=({**origin_here(evaluation.compute.device), **read_origin(path)} for path in paths),
+            origins=({**current_origin(evaluation.compute.device), **read_origin(path)} for path in paths),
             seconds=sum(map(read_seconds, paths)),
         ),
         recall=recall,
-        steering=steering_of(steering),
-        consistency=consistency_of(paths, metrics, evaluation.protocol.context) | by_surface,
+        steering=aggregate_steering(steering),
+        consistency=aggregate_consistency(paths, metrics, evaluation.protocol.context) | by_surface,
     )
 
 
-def _no_memory(
+def _missing_memory(
     evaluation: Evaluation,
     keys: Sequence[str],
     recall: Recall | None,
     by_surface: Mapping[str, Consistency],
 ) -> dict[str, str]:
-    """Why there is no recall, or no agreement by surface, under its name; nothing if there is."""
+    """Return why recall or consistency by surface is absent, by name; empty if both are there."""
     if recall is not None:
-        return {} if by_surface else {SURFACE_PSNR: why_no_surfaces(evaluation.episodes)}
-    reason = why_no_masks(evaluation.episodes, keys, evaluation.protocol)
-    return {RECALL: reason or "the videos were scored before they had recall masks; choose another --out"}
+        return {} if by_surface else {SURFACE_PSNR: explain_missing_surfaces(evaluation.episodes)}
+    reason = explain_missing_masks(evaluation.episodes, keys, evaluation.protocol)
+    return {RECALL: reason or "the videos had no recall masks when they were scored; choose another --out"}
 
 
-def enough_videos(metrics: Sequence[Metric], num_videos: int) -> tuple[list[Metric], dict[str, str]]:
-    """The metrics that so many videos suffice for, and why each of the others is absent."""
+def select_metrics(metrics: Sequence[Metric], num_videos: int) -> tuple[list[Metric], dict[str, str]]:
+    """Return the metrics for which there are enough videos, and why each of the others is absent."""
     too_few = {
-        metric.name: f"needs at least {metric.fewest_videos} videos, and {num_videos} were scored"
+        metric.name: f"needs at least {metric.fewest_videos} videos, but {num_videos} were scored"
         for metric in metrics
         if isinstance(metric, SetMetric) and num_videos < metric.fewest_videos
     }
@@ -289,7 +289,7 @@ def enough_videos(metrics: Sequence[Metric], num_videos: int) -> tuple[list[Metr
 def _describe_model(evaluation: Evaluation, paths: Sequence[Path]) -> Model:
     model = evaluation.source.model
     too_dark = count_too_dark(paths)
-    dark = f"{too_dark} of {len(paths)} videos hold {TOO_DARK}" if too_dark else None
+    notes = [f"{too_dark} of {len(paths)} videos hold {TOO_DARK}"] if too_dark else []
     return Model(
         name=model.name,
         spec=evaluation.source.spec,
@@ -299,7 +299,7 @@ def _describe_model(evaluation: Evaluation, paths: Sequence[Path]) -> Model:
         precision=precision_of(model, evaluation.compute),
         context_frames=context_frames(model, evaluation.protocol),
         checkpoint_sha256=checkpoint_of(model),
-        notes=(*getattr(model, "notes", ()), *([dark] if dark else [])),
+        notes=(*getattr(model, "notes", ()), *notes),
         conditioning=conditioning_of(model),
     )
 

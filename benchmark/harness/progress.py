@@ -1,4 +1,4 @@
-"""What a run says while it goes on."""
+"""The lines that a run prints: its plan and its progress."""
 
 import resource
 import sys
@@ -13,14 +13,14 @@ from loopcraft.core.progress import progress_bar
 
 
 def plan_line(evaluation: Evaluation, workspace: Workspace) -> str:
-    """What is going to happen, in one line."""
+    """Describe the run in one line."""
     _, height, width = frame_shape(evaluation.episodes)
     total = len(evaluation.keys)
     failed = len(workspace.failures(evaluation.keys))
     scored = total - failed - len(workspace.unfinished(evaluation.keys, evaluation.recorded))
     names = ", ".join(metric.name for metric in evaluation.scorer.metrics)
     done = f", {scored} done before" if scored else ""
-    done += f", {failed} failed before (--retry-failed tries them again)" if failed else ""
+    done += f", {failed} failed before (--retry-failed retries them)" if failed else ""
     return (
         f"{evaluation.source.model.name} on {evaluation.protocol.id}: {total} videos x "
         f"{evaluation.protocol.horizon} frames of {width}x{height}{done}; "
@@ -34,16 +34,16 @@ def score_with_progress(
     workspace: Workspace,
     console: Console,
 ) -> dict[str, str]:
-    """Score what is missing and show how far it is: videos, frames a second, peak memory, time left.
+    """Run `score` with a progress bar: videos, frames per second, peak memory, time left.
 
-    `score` does it and calls what it is given with the videos of each batch done: those that have no scores
-    by then have failed. Returns what it returns.
+    `score` calls its argument with the videos of each batch that is done; those without scores count as
+    failed. Returns what `score` returns.
     """
     todo = len(workspace.unfinished(evaluation.keys, evaluation.recorded))
 
     def note(videos_per_second: float) -> str:
         frames = videos_per_second * evaluation.protocol.horizon
-        return f"{frames:.1f} frames/s, {_peak_memory_gib():.1f} GiB at most"
+        return f"{frames:.1f} frames/s, {_peak_memory_gib():.1f} GiB peak"
 
     with progress_bar("scoring", todo, "videos", note=note, console=console) as advance:
 

@@ -1,4 +1,4 @@
-"""Where numbers were made: versions of the code and its packages, and the machine."""
+"""The origin of scores: versions of the code and its packages, and the machine."""
 
 import json
 import platform
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmark.harness.score_files import CODE_VERSION, HARDWARE, SOURCES, VERSIONS, versions_in
+from benchmark.harness.score_files import CODE_VERSION, HARDWARE, SOURCES, VERSIONS, parse_versions
 from benchmark.results.result_file import Provenance
 from loopcraft.core.checksums import sources_sha256
 
@@ -26,39 +26,39 @@ PACKAGES = (
     "torchvision",
     "transformers",
 )
-"""Packages whose versions can move a number."""
+"""Packages whose versions can change a score."""
 
 CHECKOUT = Path(__file__).parents[2]
-"""Where the packages lie; a git checkout, if that has a .git."""
+"""The folder of the packages; a git checkout if it has a .git."""
 
 
 def provenance(*, seed: int, origins: Iterable[Mapping[str, str]], seconds: float) -> Provenance:
-    """What a result says about its making; `origins` are those of its videos, as `origin_here` tells them.
+    """Return the provenance of a result from the `origins` of its videos (see `current_origin`).
 
-    Of commits with the same sources one is named.
+    Of several commits with the same sources, one is named.
     """
-    every = list({json.dumps(origin, sort_keys=True): origin for origin in origins}.values())
-    by_sources = {origin[SOURCES]: origin[CODE_VERSION] for origin in every}
+    distinct = list({json.dumps(origin, sort_keys=True): origin for origin in origins}.values())
+    by_sources = {origin[SOURCES]: origin[CODE_VERSION] for origin in distinct}
     packages: dict[str, set[str]] = {}
-    for origin in every:
-        for name, found in versions_in(origin).items():
-            packages.setdefault(name, set()).add(found)
+    for origin in distinct:
+        for name, package_version in parse_versions(origin).items():
+            packages.setdefault(name, set()).add(package_version)
     return Provenance(
         seed=seed,
-        code=_all(by_sources.values()),
-        packages={name: _all(found) for name, found in packages.items()},
-        hardware=_all(origin[HARDWARE] for origin in every),
+        code=_join(by_sources.values()),
+        packages={name: _join(versions) for name, versions in packages.items()},
+        hardware=_join(origin[HARDWARE] for origin in distinct),
         seconds=round(seconds, 3),
     )
 
 
-def _all(values: Iterable[str]) -> str:
+def _join(values: Iterable[str]) -> str:
     return "; ".join(sorted(set(values)))
 
 
 @cache
-def origin_here(device: torch.device) -> Mapping[str, str]:
-    """What makes scores in this process, for the header of their files."""
+def current_origin(device: torch.device) -> Mapping[str, str]:
+    """Return the machine and the code of this process, for the headers of score files."""
     return {
         HARDWARE: hardware(device),
         CODE_VERSION: code_version(),
@@ -67,42 +67,44 @@ def origin_here(device: torch.device) -> Mapping[str, str]:
     }
 
 
-def mixed_origins(origins: Iterable[Mapping[str, str]], device: torch.device) -> str | None:
-    """A sentence on scores that other code or packages made than these here; None where there are none."""
-    here = origin_here(device)
-    deciding = (SOURCES, VERSIONS)
+def describe_mixed_origins(origins: Iterable[Mapping[str, str]], device: torch.device) -> str | None:
+    """Return a sentence on the scores that other code or packages made; None if there are none."""
+    current = current_origin(device)
     others = [
-        origin for origin in origins if any(origin.get(name, here[name]) != here[name] for name in deciding)
+        origin
+        for origin in origins
+        if any(origin.get(name, current[name]) != current[name] for name in (SOURCES, VERSIONS))
     ]
     if not others:
         return None
-    versions = _all(origin[CODE_VERSION] for origin in others)
+    versions = _join(origin[CODE_VERSION] for origin in others)
     return (
-        f"other code or packages ({versions}) than these ({here[CODE_VERSION]}) made the scores of "
-        f"{len(others)} of the videos; the result names both: choose another --out to score all alike"
+        f"other code or packages ({versions}) than the current ones ({current[CODE_VERSION]}) made the "
+        f"scores of {len(others)} of the videos; the result names both: choose another --out to score all "
+        "videos with the same"
     )
 
 
 def package_versions() -> dict[str, str]:
-    """The versions of `PACKAGES` here, but for those that are not installed."""
-    return {name: found for name in PACKAGES if (found := _version(name)) is not None}
+    """Return the versions of those `PACKAGES` that are installed."""
+    return {name: installed for name in PACKAGES if (installed := _version(name)) is not None}
 
 
 def code_version() -> str:
-    """The version of this package; in a git checkout with the commit.
+    """Return the version of this package; in a git checkout, with the commit.
 
-    The commit is marked "dirty" if files were changed, and "unchecked" where git is not there to say so.
+    The commit is marked "dirty" if files were changed, and "unchecked" if git is unavailable to check that.
     """
     released = _version("loopcraft") or "unknown"
     if not (CHECKOUT / ".git").exists():
         return released
-    commit = _described(CHECKOUT) or f"{_head(CHECKOUT / '.git') or 'unknown'}-unchecked"
+    commit = _describe_commit(CHECKOUT) or f"{_read_head(CHECKOUT / '.git') or 'unknown'}-unchecked"
     return f"{released}+{commit}"
 
 
 @cache
-def _described(checkout: Path) -> str | None:
-    """What git said of the commit when first asked; None without git, or if it does not trust the folder."""
+def _describe_commit(checkout: Path) -> str | None:
+    """Return git's description of the commit; None without git, or if git does not trust the folder."""
     describe = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
@@ -110,15 +112,14 @@ def _described(checkout: Path) -> str | None:
         return None
 
 
-def _head(place: Path) -> str | None:
-    """The commit that is checked out, from the files of `place`, a .git folder or the file that names it."""
+def _read_head(git_dir: Path) -> str | None:
+    """Return the checked-out commit; `git_dir` is a .git folder, or the .git file of a worktree."""
     try:
-        if place.is_file():  # of a worktree
-            place = place.parent / place.read_text().removeprefix("gitdir:").strip()
-        common = (
-            place / (place / "commondir").read_text().strip() if (place / "commondir").exists() else place
-        )
-        head = (place / "HEAD").read_text().strip()
+        if git_dir.is_file():
+            git_dir = git_dir.parent / git_dir.read_text().removeprefix("gitdir:").strip()
+        pointer = git_dir / "commondir"
+        common = git_dir / pointer.read_text().strip() if pointer.exists() else git_dir
+        head = (git_dir / "HEAD").read_text().strip()
         name = head.removeprefix("ref: ")
         if name == head:
             return head
@@ -132,7 +133,6 @@ def _head(place: Path) -> str | None:
 
 @cache
 def _version(package: str) -> str | None:
-    """The version of an installed package; None of one that is not there under that name."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -141,13 +141,10 @@ def _version(package: str) -> str | None:
 
 @cache
 def hardware(device: torch.device) -> str:
-    """The processor, and the accelerator where one was used."""
+    """Return the name of the processor, after that of the GPU if `device` is one."""
     cpuinfo = Path("/proc/cpuinfo")
-    models = (
-        [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        if (cpuinfo.exists())
-        else []
-    )
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line for line in lines if line.startswith("model name")]
     processor = models[0].partition(":")[2].strip() if models else platform.processor() or platform.machine()
     if device.type == "cuda" and torch.cuda.is_available():
         return f"{torch.cuda.get_device_name(device)}, {processor}"

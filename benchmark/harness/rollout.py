@@ -1,7 +1,7 @@
-"""Play a model over episodes: context and actions in, checked 8-bit blocks of the horizon out, as they come.
+"""Roll a model out over episodes and yield checked 8-bit blocks of the horizon.
 
-What a model yields is checked and quantised once, as it comes (`benchmark/sources/chunks.py`): that is what
-is scored and stored. Memory is bounded by a chunk and a block a video.
+Each chunk is checked and quantised as soon as the model yields it (`benchmark/sources/chunks.py`); the result
+is what is scored and stored. Memory is bounded by one chunk and one block per video.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import integer_seed
 
 BLOCK = 64
-"""Frames of the horizon that are scored at a time, however a model chunks them."""
+"""Frames that are scored at a time, regardless of the model's chunks."""
 
 
 def rollout_blocks(
@@ -36,9 +36,9 @@ def rollout_blocks(
     seed: int,
     compute: Compute,
 ) -> Iterator[UInt8[np.ndarray, "B n H W 3"]]:
-    """The horizon of each of `keys` in blocks of `BLOCK` frames (the last may be shorter).
+    """Yield the horizons of the videos `keys` in blocks of `BLOCK` frames (the last may be shorter).
 
-    Raises `ContractError` when the model yields anything but the promised frames.
+    Raises `ContractError` if the model yields anything but the frames of its contract.
     """
     first = episodes.frames(keys[0], 0, 1)
     start = partial(_start, model, episodes, protocol, keys, seed=seed, device=compute.device)
@@ -48,12 +48,12 @@ def rollout_blocks(
 
 
 def context_frames(model: FrameSource, protocol: EvaluationProtocol) -> int:
-    """How much of the protocol's context the model is given."""
+    """Return the number of context frames that the model is given."""
     return min(int(model.max_context), protocol.context) if isinstance(model, RolloutModel) else 0
 
 
 def video_seed(seed: int, key: str) -> int:
-    """A video's own seed: it depends on nothing but the run's seed and the video's key."""
+    """Return a video's seed, which depends only on the run's seed and the video's key."""
     return integer_seed(seed, "rollout", *key.encode())
 
 
@@ -66,7 +66,7 @@ def _start(
     seed: int,
     device: torch.device,
 ) -> Iterator[Tensor]:
-    with _reading():
+    with _blame_files():
         if not isinstance(model, RolloutModel):
             yield from model.play(episodes, protocol, keys)
             return
@@ -75,8 +75,8 @@ def _start(
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
-    """What is wrong with files that are looked up is theirs, and no model's."""
+def _blame_files() -> Iterator[None]:
+    """Raise `UserError` for an `OSError`: an unreadable file is not the model's fault."""
     try:
         yield
     except OSError as error:
@@ -89,7 +89,7 @@ def model_inputs(
     protocol: EvaluationProtocol,
     keys: Sequence[str],
 ) -> Inputs:
-    """What a model gets of some videos: of the future the actions, and the poses if it asked for them."""
+    """Return the context frames, and the actions (and poses, if requested) of context and horizon."""
     start, stop = protocol.context - context_frames(model, protocol), protocol.num_frames
     asks_for_poses = POSES in conditioning_of(model)
     return Inputs(
@@ -102,15 +102,15 @@ def model_inputs(
 def _blocks(
     chunks: Iterator[UInt8[np.ndarray, "B n H W 3"]], horizon: int
 ) -> Iterator[UInt8[np.ndarray, "B n H W 3"]]:
-    """Cut a stream of chunks of any lengths into blocks of `BLOCK` frames."""
+    """Regroup chunks of any lengths into blocks of `BLOCK` frames."""
     parts: list[np.ndarray] = []
-    start = held = 0
+    start = num_held = 0
     for chunk in chunks:
         while chunk.shape[1]:
-            room = min(BLOCK, horizon - start) - held
+            room = min(BLOCK, horizon - start) - num_held
             parts.append(chunk[:, :room])
-            held += parts[-1].shape[1]
+            num_held += parts[-1].shape[1]
             chunk = chunk[:, room:]
-            if held == min(BLOCK, horizon - start):
+            if num_held == min(BLOCK, horizon - start):
                 yield np.concatenate(parts, axis=1)
-                start, held, parts = start + held, 0, []
+                start, num_held, parts = start + num_held, 0, []

@@ -1,6 +1,6 @@
-"""Score generated blocks against the true frames as they come, and keep what every video got.
+"""Score generated blocks against the true frames, and write and read the scores of each video.
 
-Decoding the true frames and scoring run in a thread of their own while the model goes on.
+The true frames are decoded and scored in a separate thread while the model continues.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +19,8 @@ from benchmark.harness.score_files import (
     NO_ORIGIN,
     SUM,
     feature_names,
-    opened_scores,
-    require_equal,
+    open_scores,
+    require_same_shape,
     scores_sha256,
 )
 from benchmark.memory.collector import Collector
@@ -41,17 +41,18 @@ from loopcraft.core.files import whole_file
 from loopcraft.core.urls import AnyPath
 
 VideoScores = Mapping[str, Float[np.ndarray, "T columns"]]
-"""One video's scores by name: of paired metrics, and the features of embeddings (see `feature_names`)."""
+"""One video's scores by name: those of paired metrics, and features of embeddings (see `feature_names`)."""
 
 _HIGHEST = "highest levels"
-"""The array (1, 2), of generated and of true frames, that a video has if it alone holds no level above 1."""
+"""Array (1, 2) of the highest levels of the generated and the true frames; saved only if the former is at
+most 1 and the latter is not."""
 
 _READ_AHEAD = 16
-"""Clips whose features are read at a time: bounds memory, and opens each file once for all of them."""
+"""Clips whose features are read at a time, to bound memory; each file is opened once for all of them."""
 
 
 class Scorer:
-    """Metrics made ready: networks are loaded once; metrics that cannot be are `absent`, with the reason."""
+    """Loaded metrics; those that cannot be loaded are listed in `absent`, with the reason."""
 
     def __init__(self, metrics: Sequence[Metric], resources: Resources) -> None:
         self.metrics: list[Metric] = []
@@ -78,11 +79,11 @@ class Scorer:
         self,
         generated: UInt8[np.ndarray, "B n H W 3"],
         true: UInt8[np.ndarray, "B n H W 3"],
-        take_map: Callable[[str, Mapped], None] = lambda name, mapped: None,
+        add_map: Callable[[str, Mapped], None] = lambda name, mapped: None,
     ) -> dict[str, Float[np.ndarray, "B m columns"]]:
-        """The scores of a block: m is n for paired metrics, and the number of whole clips for embeddings.
+        """Score a block: m is n for paired metrics, and the number of whole clips for embeddings.
 
-        `take_map` gets the name and the map of every metric that has one.
+        Calls `add_map` with the name and the map of every metric that has one.
         """
         batch, count, *frame = generated.shape
         scores: dict[str, np.ndarray] = {}
@@ -93,7 +94,7 @@ class Scorer:
             mapped = with_map(generated.reshape(-1, *frame), true.reshape(-1, *frame))
             scores[name] = mapped.values.reshape(batch, count, -1)
             weights = None if mapped.weights is None else mapped.weights.reshape(generated.shape[:-1])
-            take_map(name, Mapped(scores[name], mapped.charges.reshape(generated.shape[:-1]), weights))
+            add_map(name, Mapped(scores[name], mapped.charges.reshape(generated.shape[:-1]), weights))
         for embedding, embed in self._embeddings.items():
             clips = (batch * count // embedding.clip, embedding.clip, *frame)
             for name, frames in zip(feature_names(embedding), (generated, true), strict=True):
@@ -102,11 +103,11 @@ class Scorer:
             assert np.isfinite(values).all(), f"{name} gave values that are not finite"
         return scores
 
-    def compare(self, ones: Frames, others: Frames) -> dict[str, Float[np.ndarray, " N"]]:
-        """The paired metrics of pairs of frames, without their further columns."""
-        found = {name: function(ones, others) for name, function in self._paired.items()}
-        found |= {name: with_map(ones, others).values for name, with_map in self._maps.items()}
-        return {name: values.reshape(len(ones), -1)[:, 0] for name, values in found.items()}
+    def compare(self, first: Frames, second: Frames) -> dict[str, Float[np.ndarray, " N"]]:
+        """Return the paired metrics of N pairs of frames, without their further columns."""
+        scores = {name: function(first, second) for name, function in self._paired.items()}
+        scores |= {name: with_map(first, second).values for name, with_map in self._maps.items()}
+        return {name: values.reshape(len(first), -1)[:, 0] for name, values in scores.items()}
 
 
 def score_videos(
@@ -116,16 +117,16 @@ def score_videos(
     protocol: EvaluationProtocol,
     keys: Sequence[str],
 ) -> list[VideoScores]:
-    """Score a batch of videos, block by block; at most two blocks are held at a time.
+    """Score a batch of videos block by block, holding at most two blocks at a time.
 
-    Beside the metrics' scores they hold what tells of memory (benchmark/memory/collector.py).
+    The scores also include the measurements of memory (benchmark/memory/collector.py).
     """
     truth = FrameStreams(episodes, keys, protocol.context, protocol.num_frames)
     memory = Collector(episodes, keys, protocol, scorer.compare)
     parts: list[dict[str, np.ndarray]] = []
     highest = np.zeros((len(keys), 2), np.uint8)
 
-    def work(frames: np.ndarray) -> dict[str, np.ndarray]:
+    def score_block(frames: np.ndarray) -> dict[str, np.ndarray]:
         true = truth.take(frames.shape[1])
         levels = np.stack([part.reshape(len(keys), -1).max(axis=1) for part in (frames, true)], axis=1)
         np.maximum(highest, levels, out=highest)
@@ -137,60 +138,61 @@ def score_videos(
         for block in blocks:
             if pending is not None:
                 parts.append(pending.result())
-            pending = thread.submit(work, block)
+            pending = thread.submit(score_block, block)
         assert pending is not None
         parts.append(pending.result())
     whole = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
     scores = ({name: values[video] for name, values in whole.items()} for video in range(len(keys)))
     dark = ({_HIGHEST: levels[None]} if levels[0] <= 1 < levels[1] else {} for levels in highest)
-    return [dict(own | more | told) for own, more, told in zip(scores, memory.by_video(), dark, strict=True)]
+    parts_by_video = zip(scores, memory.by_video(), dark, strict=True)
+    return [dict(metrics | measurements | levels) for metrics, measurements, levels in parts_by_video]
 
 
 def write_scores(
     path: AnyPath, scores: VideoScores, *, seconds: float, origin: Mapping[str, str] = NO_ORIGIN
 ) -> None:
-    """Keep one video's scores, how long the video took and what made it, whole or not at all."""
+    """Write one video's scores, its duration and its origin atomically."""
     arrays = {name: np.ascontiguousarray(values, np.float32) for name, values in scores.items()}
-    said = {"seconds": f"{seconds:.3f}", **origin}
+    header = {"seconds": f"{seconds:.3f}", **origin}
     with whole_file(path) as temporary:
-        save_file(arrays, temporary, metadata={**said, SUM: scores_sha256(path, arrays, said)})
+        save_file(arrays, temporary, metadata={**header, SUM: scores_sha256(path, arrays, header)})
 
 
 def read_seconds(path: Path) -> float:
-    """How long a video took to generate and score."""
-    with opened_scores(path) as file:
+    """Return the time that it took to generate and score a video, in seconds."""
+    with open_scores(path) as file:
         return float(file.metadata()["seconds"])
 
 
 def count_too_dark(paths: Sequence[Path]) -> int:
-    """How many videos hold no level above 1, though their truth does."""
+    """Count the videos that have no level above 1 although their true frames do."""
     count = 0
     for path in paths:
-        with opened_scores(path) as file:
+        with open_scores(path) as file:
             count += _HIGHEST in file.keys()  # noqa: SIM118
     return count
 
 
 def read_paired(paths: Sequence[Path], metric: PairedMetric) -> Float[np.ndarray, "V T columns"]:
-    """The scores of every video by one paired metric."""
+    """Read one paired metric's scores of every video."""
     return _read_all(paths, metric.name, slice(None))
 
 
 def read_features(paths: Sequence[Path], embedding: Embedding, horizon: int) -> Iterator[FeaturePair]:
-    """The features of every video, one place in time after the other."""
+    """Yield the features of all videos, one position in time after another."""
     num_clips = horizon // embedding.clip
     for start in range(0, num_clips, _READ_AHEAD):
         part = slice(start, min(start + _READ_AHEAD, num_clips))
         generated, true = (_read_all(paths, name, part) for name in feature_names(embedding))
-        for place in range(generated.shape[1]):
-            yield generated[:, place], true[:, place]
+        for clip in range(generated.shape[1]):
+            yield generated[:, clip], true[:, clip]
 
 
 def _read_all(paths: Sequence[Path], name: str, part: slice) -> Float[np.ndarray, "V T columns"]:
-    """An array of every video; raises `UserError` naming the first file that is damaged."""
+    """Read an array of every video; raise `UserError` naming the first damaged file."""
     arrays: list[np.ndarray] = []
     for path in paths:
-        with opened_scores(path) as file:
+        with open_scores(path) as file:
             arrays.append(file.get_slice(name)[part])
-        require_equal(path, arrays[-1], arrays[0])
+        require_same_shape(path, arrays[-1], arrays[0])
     return np.stack(arrays)

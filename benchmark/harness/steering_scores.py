@@ -1,4 +1,4 @@
-"""The scores of single videos to what a result says of steering, and of a model's agreement with itself."""
+"""Aggregate the scores of single videos into a result's steering and consistency."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Float64
 from benchmark.contract.data import MaskedEpisodes
 from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import card_of
-from benchmark.harness.score_files import opened_scores, require_columns
+from benchmark.harness.score_files import open_scores, require_columns
 from benchmark.memory.collector import FACES, LOOPS, STEERING
 from benchmark.memory.faces import NUM_COLUMNS
 from benchmark.memory.replay import says_worlds
@@ -21,14 +21,14 @@ from benchmark.results.recall_schema import SURFACE_PSNR, Consistency, Steering
 from loopcraft.walks.actions import Action
 
 TURN_TOLERANCE_DEG = 5.0
-"""A yaw change within half of a turn of the true one follows it."""
+"""A yaw change follows the true one if it differs by at most half a turn."""
 DEAD_BAND_DEG = 2.5
-"""Deviations of a frame's yaw change up to this count as the estimator's own and are not summed up."""
+"""Deviations of a frame's yaw change up to this are attributed to the estimator and not summed."""
 COURSE_TOLERANCE_DEG = 15.0
-"""The model is on course while what it deviated sums up to at most this."""
+"""The model is on course while the sum of its deviations is at most this."""
 LONGEST_LAG_FRAMES = 8
 CLEAR_CORRELATION = 0.5
-"""Below this no lag is told: the pictures do not turn with the actions at any."""
+"""Below this, no lag is reported: at no lag do the pictures turn with the actions."""
 SURFACE_CARD = MetricCard(
     name=SURFACE_PSNR,
     version=1,
@@ -40,14 +40,14 @@ SURFACE_CARD = MetricCard(
     weights={},
 )
 WALKING_BLOCKS = 0.1
-"""A forward frame is one of walking if the agent moved so far: against a wall it does not."""
+"""A forward frame counts as walking if the agent moved at least this far, so not against a wall."""
 STILL_SHARE = 0.25
-"""A picture stands still if it changes less than this share of what the true one does."""
+"""A picture stands still if it changes by less than this share of the true picture's change."""
 
 
 @dataclass(frozen=True)
 class Steered:
-    """One video: the numbers of `Steering`, NaN where there is none, and the frames on course."""
+    """The steering of one video: the numbers of `Steering` (NaN if undefined) and the frames on course."""
 
     numbers: dict[str, float]
     on_course: Bool[np.ndarray, " T"]
@@ -56,20 +56,23 @@ class Steered:
 def read_steering(
     paths: Sequence[Path], keys: Sequence[str], episodes: MaskedEpisodes, protocol: EvaluationProtocol
 ) -> list[Steered | None]:
-    """The steering of every video; None where it was scored before steering was measured."""
-    found: list[Steered | None] = []
+    """Read the steering of every video; None for videos scored before steering was measured."""
+    videos: list[Steered | None] = []
     for path, key in zip(paths, keys, strict=True):
-        with opened_scores(path) as file:
+        with open_scores(path) as file:
             rows = file.get_tensor(STEERING) if STEERING in set(file.keys()) else None
         if rows is not None:
             require_columns(path, rows, 4)
         states = episodes.states(key)[protocol.context - 1 : protocol.num_frames]
-        found.append(None if rows is None else steered(rows.astype(np.float64), states.astype(np.float64)))
-    return found
+        if rows is None:
+            videos.append(None)
+        else:
+            videos.append(measure_steering(rows.astype(np.float64), states.astype(np.float64)))
+    return videos
 
 
-def steered(rows: Float[np.ndarray, "T 4"], states: Float[np.ndarray, "T+1 6"]) -> Steered:
-    """What the turns and changes of T frames say, given the states from the frame before them on."""
+def measure_steering(rows: Float[np.ndarray, "T 4"], states: Float[np.ndarray, "T+1 6"]) -> Steered:
+    """Return the steering in T frames; `states` begins one frame earlier."""
     true_turns = (np.diff(states[:, 4]) + 180.0) % 360.0 - 180.0
     is_turn = np.abs(true_turns) > TURN_TOLERANCE_DEG
     moved = np.linalg.norm(np.diff(states[:, [1, 3]], axis=0), axis=1)
@@ -91,35 +94,37 @@ def steered(rows: Float[np.ndarray, "T 4"], states: Float[np.ndarray, "T+1 6"]) 
 
 
 def lag(turns: Float[np.ndarray, " T"], true_turns: Float[np.ndarray, " T"]) -> float:
-    """By how many frames `turns` come later than the true ones: where they correlate best; NaN if nowhere."""
-    best, found = CLEAR_CORRELATION, float("nan")
+    """Return the delay of `turns` in frames that correlates best with the true turns; NaN if none does."""
+    highest, best_shift = CLEAR_CORRELATION, float("nan")
     for shift in sorted(range(-LONGEST_LAG_FRAMES, LONGEST_LAG_FRAMES + 1), key=abs):
-        ours = turns[max(0, shift) : len(turns) + min(0, shift)]
+        shifted = turns[max(0, shift) : len(turns) + min(0, shift)]
         truth = true_turns[max(0, -shift) : len(turns) + min(0, -shift)]
-        if ours.std() > 0 and truth.std() > 0:
-            correlation = float(np.corrcoef(ours, truth)[0, 1])
-            if correlation > best:
-                best, found = correlation, float(shift)
-    return found
+        if shifted.std() > 0 and truth.std() > 0:
+            correlation = float(np.corrcoef(shifted, truth)[0, 1])
+            if correlation > highest:
+                highest, best_shift = correlation, float(shift)
+    return best_shift
 
 
-def steering_of(videos: Sequence[Steered | None]) -> Steering | None:
-    """The steering of a run; None if no video has any."""
+def aggregate_steering(videos: Sequence[Steered | None]) -> Steering | None:
+    """Return the steering of a run; None if no video has any."""
     if all(video is None for video in videos):
         return None
     names = next(video for video in videos if video is not None).numbers
     return Steering(**{name: _measured(videos, name) for name in names})
 
 
-def consistency_of(paths: Sequence[Path], metrics: Sequence[Metric], context: int) -> dict[str, Consistency]:
-    """A run's agreement with itself by every paired metric, over the loops of its videos' walks."""
-    found = {}
+def aggregate_consistency(
+    paths: Sequence[Path], metrics: Sequence[Metric], context: int
+) -> dict[str, Consistency]:
+    """Return a run's consistency by every paired metric, over the loops of its videos' walks."""
+    by_metric = {}
     for metric in metrics:
         if isinstance(metric, PairedMetric):
             rows = np.array([_loop_means(path, metric.name, context) for path in paths])
             if not np.isnan(rows).all():
-                found[metric.name] = _consistency(card_of(metric, metric.name), rows)
-    return found
+                by_metric[metric.name] = _consistency(card_of(metric, metric.name), rows)
+    return by_metric
 
 
 def _consistency(card: MetricCard, rows: Float64[np.ndarray, "V 4"]) -> Consistency:
@@ -134,9 +139,9 @@ def _consistency(card: MetricCard, rows: Float64[np.ndarray, "V 4"]) -> Consiste
 
 
 def _loop_means(path: Path, metric: str, context: int) -> Float64[np.ndarray, "4"]:
-    """A video's means over its loops, in the order of `Consistency`; NaN where there is none."""
+    """Return a video's means over its loops, in the order of `Consistency`; NaN without loops."""
     means = np.full(4, np.nan)
-    with opened_scores(path) as file:
+    with open_scores(path) as file:
         if f"{LOOPS}.{metric}" not in set(file.keys()):
             return means
         loops, scores, frames = (
@@ -153,30 +158,30 @@ def _loop_means(path: Path, metric: str, context: int) -> Float64[np.ndarray, "4
     return means
 
 
-def surface_consistency_of(paths: Sequence[Path]) -> dict[str, Consistency]:
-    """A run's agreement with itself on faces that come back into sight; empty if no video has any."""
+def aggregate_surface_consistency(paths: Sequence[Path]) -> dict[str, Consistency]:
+    """Return a run's consistency on block faces that come back into sight; empty if no video has any."""
     rows = np.array([_face_psnr(path) for path in paths])
     return {} if np.isnan(rows).all() else {SURFACE_PSNR: _consistency(SURFACE_CARD, rows)}
 
 
 def _face_psnr(path: Path) -> Float64[np.ndarray, "4"]:
-    """A video's PSNR over all pixels that are compared, in the order of `Consistency`; NaN where none is."""
-    with opened_scores(path) as file:
+    """Return a video's PSNR over all compared pixels, in the order of `Consistency`; NaN without pixels."""
+    with open_scores(path) as file:
         rows = file.get_tensor(FACES) if FACES in set(file.keys()) else np.zeros((1, NUM_COLUMNS), np.float32)
     require_columns(path, rows, NUM_COLUMNS)
     own, with_itself, with_truth, possible, shown, with_context = rows.sum(axis=0, dtype=np.float64)
-    below = 3.0 * np.array([own, own, shown, own])
+    counts = 3.0 * np.array([own, own, shown, own])
     errors = np.array([with_itself, with_truth, with_context, possible])
-    return np.where(below > 0, decibels(errors / np.maximum(below, 1.0)), np.nan)
+    return np.where(counts > 0, decibels(errors / np.maximum(counts, 1.0)), np.nan)
 
 
-def why_no_surfaces(episodes: MaskedEpisodes) -> str:
-    """Why a run that has recall has no agreement by surface."""
+def explain_missing_surfaces(episodes: MaskedEpisodes) -> str:
+    """Return why a run with recall has no consistency by surface."""
     if not says_worlds(episodes):
         return "the data set does not say in which worlds it was played"
     return (
-        "played again, the walks go another way, or no face comes back into sight, or the videos were scored "
-        "by an older version; use the versions that dataset.json names, and another --out"
+        "the walks take another path when played again, or no face comes back into sight, or an older "
+        "version scored the videos; use the versions that dataset.json names, and another --out"
     )
 
 

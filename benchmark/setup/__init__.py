@@ -1,1 +1,1 @@
-"""From the flags of a run to an evaluation made ready, here and in every worker, and to its result."""
+"""From the flags of a run to its evaluation, in this process or in workers, and its result."""

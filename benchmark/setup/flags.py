@@ -16,59 +16,59 @@ MaybePath = TypeVar("MaybePath", Path, Path | None)
 
 @dataclass(frozen=True, kw_only=True)
 class TaskFlags:
-    """What a model is asked to do."""
+    """The task of the model."""
 
     protocol: str = "loopcraft-v1"
-    """loopcraft-v1 (256 frames of context, 768 generated) or loopcraft-mini (64, 192); for test sets of
-    loopcraft.generate --select realised, loopcraft-recall-v1 and loopcraft-recall-mini."""
+    """loopcraft-v1 (256 context frames, 768 generated) or loopcraft-mini (64, 192); for test sets chosen
+    by loopcraft.generate --select realised, loopcraft-recall-v1 or loopcraft-recall-mini."""
     max_videos: int | None = None
     """Score only the first N videos."""
     seed: int = 0
-    """Root of every video's sampling noise."""
+    """Root seed of the sampling noise of every video."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricFlags:
-    """How frames are scored."""
+    """The metrics."""
 
     metrics: str = ""
-    """Names separated by commas; the protocol's own if empty."""
+    """Comma-separated names; empty means the metrics of the protocol."""
     weights: Path | None = None
-    """The folder of pretrained networks fetched by python -m benchmark.weights."""
+    """Folder of the pretrained networks fetched by python -m benchmark.weights."""
     strict: bool = False
-    """Stop if a metric cannot be computed, instead of naming it in the result."""
+    """Fail if a metric cannot be computed, instead of listing it as absent in the result."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeFlags:
-    """Where it is computed, and how."""
+    """The device and precision of the computation."""
 
     batch_size: int = 1
-    """Videos that the model rolls out at a time."""
+    """Number of videos that the model rolls out at a time."""
     device: str = "cpu"
-    """Device of the model's context and of the metrics: cpu, cuda, cuda:1 ..."""
+    """Device of the model's inputs and the metrics: cpu, cuda, cuda:1 ..."""
     precision: Precision = "float32"
-    """Run the model under torch's autocast to this type; float32 means no autocast."""
+    """Dtype of torch's autocast for the model; float32 disables autocast."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderFlags:
-    """What becomes of earlier failures, and what is kept for later."""
+    """Earlier failures and saved videos."""
 
     retry_failed: bool = False
-    """Try again the videos that failed before, also if the model's file has been mended since."""
+    """Retry the videos that failed before, even if the model's file has changed since."""
     save_videos: int = 4
-    """Keep the generated frames of the first N videos, losslessly, for the report."""
+    """Save the generated frames of the first N videos, losslessly, for the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """What is scored, on what, and where the result goes."""
+    """The flags of `python -m benchmark.run`."""
 
     data: Path
-    """The data set: a folder, its address as in s3://BUCKET/FOLDER, or hf://ORG/NAME."""
+    """The data set: a folder, an address such as s3://BUCKET/FOLDER, or hf://ORG/NAME."""
     out: Path
-    """The run's folder, or its address as in s3://BUCKET/FOLDER; result.json is written to it."""
+    """The run's folder, or an address such as s3://BUCKET/FOLDER; result.json is written there."""
     source: SourceFlags = field(default_factory=SourceFlags)
     task: TaskFlags = field(default_factory=TaskFlags)
     scoring: MetricFlags = field(default_factory=MetricFlags)
@@ -78,7 +78,7 @@ class Flags:
     isolation: IsolationFlags = field(default_factory=IsolationFlags)
 
     def check(self) -> None:
-        """Refuse numbers that make no sense; raises `UserError`."""
+        """Raise `UserError` for values that make no sense."""
         require_at_least(self.compute, batch_size=1)
         require_at_least(self.task, max_videos=1, seed=0)
         require_at_least(self.folder, save_videos=0)
@@ -86,12 +86,12 @@ class Flags:
             raise UserError(f"--precision {self.compute.precision}: choose {', '.join(get_args(Precision))}")
         if self.workers.executor == "ray" and self.compute.device not in ("cpu", "cuda"):
             raise UserError(
-                f"--device {self.compute.device}: on Ray choose cpu or cuda, of which each worker has one"
+                f"--device {self.compute.device}: on Ray choose cpu or cuda; each worker has one GPU"
             )
         self.workers.check()
 
     def with_absolute_paths(self) -> "Flags":
-        """The same files, whatever directory a model changes to."""
+        """Return the flags with absolute paths, as a model may change the working directory."""
         return replace(
             self,
             data=absolute(self.data),
@@ -102,6 +102,7 @@ class Flags:
 
 
 def absolute(path: MaybePath) -> MaybePath:
-    """The path from the root of the file system; an address as it is."""
-    is_here = path is not None and not str(path).startswith("hf:/") and not is_url(path)
-    return path.absolute() if path is not None and is_here else path
+    """Return the absolute path; an address or None unchanged."""
+    if path is None or str(path).startswith("hf:/") or is_url(path):
+        return path
+    return path.absolute()

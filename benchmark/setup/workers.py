@@ -1,9 +1,9 @@
-"""A run whose videos are made by several workers, on this machine or on a Ray cluster.
+"""Score a run's videos in several workers, on this machine or on a Ray cluster.
 
-Each worker makes the evaluation ready from the same flags and so has a model of its own. It is given batches
-of videos and writes their scores, videos and failures to the run's folder, which belongs to the command that
-was typed: that one alone claims it, sweeps it and writes the result. A batch whose worker was lost is done
-again by another one. What it finds of the first one's it keeps, and if a crash was the model's, it says so.
+Each worker prepares the evaluation from the same flags, with its own model. It takes batches of videos and
+writes their scores, videos and failures to the run's folder; only the main process claims the folder, removes
+partial files and writes the result. If a worker is lost, another one finishes its batch: it keeps what is
+there, and records a failure if the model caused the crash.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from benchmark.harness.evaluation import BatchScorer, Evaluation, missing_batches, score_missing
-from benchmark.harness.provenance import origin_here, package_versions
+from benchmark.harness.provenance import current_origin, package_versions
 from benchmark.harness.recovery import blame_crashes
 from benchmark.harness.run_folder import Workspace
 from benchmark.harness.score_files import SOURCES
@@ -33,20 +33,20 @@ from loopcraft.executors.choice import WorkerFlags, num_cores, open_executor
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """What every worker is told of the run."""
+    """The instructions to every worker."""
 
     flags: Flags
     expected: Mapping[str, Any]
-    """What must be the same there and where the command runs."""
+    """Settings that must be the same in the worker and the main process."""
     folder: Path
-    """Where the command was typed: the model's arguments may name files from there."""
+    """Working directory of the main process, as the model's arguments may have relative paths."""
     num_threads: int | None
-    """Of a worker; None leaves it to the cluster."""
+    """Threads per worker; None leaves it to the cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """What a worker holds."""
+    """The state of a worker."""
 
     evaluation: Evaluation
     workspace: Workspace
@@ -56,63 +56,63 @@ class Worker:
 def score_by_workers(
     flags: Flags, evaluation: Evaluation, workspace: Workspace, report: Callable[[Sequence[str]], None]
 ) -> dict[str, str]:
-    """Do what `score_missing` does, by the workers that the flags ask for; raises what it raises."""
-    asked = flags.workers
+    """Do what `score_missing` does, in the workers that the flags request; raise what it raises."""
+    options = flags.workers
     batches = missing_batches(evaluation, workspace)
-    is_local = asked.executor == "local"
-    if not batches or (is_local and min(asked.workers, len(batches)) < 2):
+    is_local = options.executor == "local"
+    if not batches or (is_local and min(options.workers, len(batches)) < 2):
         return score_missing(evaluation, workspace, report)
     assignment = Assignment(
         flags=replace(flags, workers=WorkerFlags()),
-        expected=expected_of(evaluation),
+        expected=shared_settings(evaluation),
         folder=Path.cwd(),
-        num_threads=max(1, num_cores() // asked.workers) if is_local else None,
+        num_threads=max(1, num_cores() // options.workers) if is_local else None,
     )
     left: dict[str, str] = {}
-    evaluation.source.close()  # the workers have models of their own
+    evaluation.source.close()  # each worker has its own model
     try:
         with open_executor(
-            asked,
+            options,
             num_gpus=int(evaluation.compute.device.type == "cuda"),
             longest_range=1,
-            retries=RETRIES + evaluation.batch_size,  # each of a batch's videos may crash a worker
+            retries=RETRIES + evaluation.batch_size,  # every video of a batch may crash a worker
         ) as executor:
             make_state = partial(make_worker, assignment)
-            for keys, not_made in executor.run(score_batch, batches, make_state=make_state):
-                left |= not_made
+            for keys, failed in executor.run(score_batch, batches, make_state=make_state):
+                left |= failed
                 report(keys)
-    finally:  # of workers that were lost
-        if not asked.is_shard:
+    finally:  # clean up after lost workers
+        if not options.is_shard:
             sweep_partials(workspace.root)
         _blame_crashes(evaluation, workspace, evaluation.keys)
-    made = [key for keys in batches for key in keys if key not in left]
-    require_arrived(workspace.root, lambda: workspace.unfinished(made, evaluation.recorded), "videos")
+    done = [key for keys in batches for key in keys if key not in left]
+    require_arrived(workspace.root, lambda: workspace.unfinished(done, evaluation.recorded), "videos")
     return left
 
 
 def make_worker(assignment: Assignment) -> Worker:
-    """Make a worker ready; raises `UserError` where it would score otherwise than the command."""
-    with contextlib.suppress(OSError):  # another machine may lack the folder, and need not have it
+    """Prepare a worker; raise `UserError` if its settings differ from those of the main process."""
+    with contextlib.suppress(OSError):  # another machine may lack the folder and not need it
         os.chdir(assignment.folder)
     if assignment.num_threads is not None:
         torch.set_num_threads(assignment.num_threads)
     evaluation = prepare(assignment.flags)
-    found = expected_of(evaluation)
-    for name in {**assignment.expected, **found}:
-        here, there = found.get(name), assignment.expected.get(name)
-        if here != there:
+    settings = shared_settings(evaluation)
+    for name in {**assignment.expected, **settings}:
+        own, expected = settings.get(name), assignment.expected.get(name)
+        if own != expected:
             raise UserError(
-                f"a worker on {platform.node()} has another {name} ({here!r}) than the command ({there!r}): "
-                "have the same packages and files on all machines"
+                f"a worker on {platform.node()} has another {name} ({own!r}) than the command "
+                f"({expected!r}): use the same packages and files on all machines"
             )
     workspace = Workspace(assignment.flags.out)
     return Worker(evaluation=evaluation, workspace=workspace, scorer=BatchScorer(evaluation, workspace))
 
 
 def score_batch(worker: Worker, keys: Sequence[str]) -> dict[str, str]:
-    """Score what is missing of a batch, and say what the machine could not make, and why.
+    """Score the unfinished videos of a batch; return those that the machine could not score, and why.
 
-    Raises `SpentWorkerError` where the model spoilt this process.
+    Raises `SpentWorkerError` if the model spoiled this process.
     """
     _blame_crashes(worker.evaluation, worker.workspace, keys)
     try:
@@ -123,10 +123,10 @@ def score_batch(worker: Worker, keys: Sequence[str]) -> dict[str, str]:
 
 def _blame_crashes(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str]) -> None:
     for _ in blame_crashes(evaluation, workspace, keys):
-        pass  # the result names who has failed
+        pass  # the result lists the failures
 
 
-def expected_of(evaluation: Evaluation) -> dict[str, Any]:
-    """What must be the same for all who score videos of one run."""
-    sources = origin_here(evaluation.compute.device)[SOURCES]
+def shared_settings(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the settings that must be the same in all processes of one run."""
+    sources = current_origin(evaluation.compute.device)[SOURCES]
     return {**evaluation.identity, "packages": package_versions(), SOURCES: sources}

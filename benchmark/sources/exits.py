@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
-from benchmark.contract.compute import drawn
+from benchmark.contract.compute import draw_within
 
 Item = TypeVar("Item")
 
@@ -41,7 +41,7 @@ def refused_between(items: Callable[[], Iterator[Item]]) -> Iterator[Item]:
     """Draw items with exits refused; what is done with them between draws may exit."""
     with refused():
         iterator = iter(items())
-    yield from drawn(iterator, refused)
+    yield from draw_within(iterator, refused)
 
 
 class _NotNow(SystemExit):

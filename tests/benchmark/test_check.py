@@ -220,12 +220,15 @@ def test_an_honest_model_passes_everything() -> None:
         ("Scribbles", {"inputs": "wrote into its context and actions"}),
         ("CallsSysExit", {"frames": "honest: sys.exit(0) was called: raise an exception instead"}),
         ("CallsOsExit", {"frames": "honest: os._exit(0) was called: raise an exception instead"}),
-        ("ChangesDirectory", {"process": "the model changed the working directory to /: put back"}),
-        ("GlobalNoise", {"same seeds": "second rollout", "batch order": "place", "batch size": "batch size"}),
-        ("NoiseByPlace", {"batch order": "place in the batch", "batch size": "depend on the batch size"}),
+        ("ChangesDirectory", {"process": "the model changed the working directory to /: restore"}),
+        (
+            "GlobalNoise",
+            {"same seeds": "second rollout", "batch order": "position", "batch size": "batch size"},
+        ),
+        ("NoiseByPlace", {"batch order": "position in the batch", "batch size": "depend on the batch size"}),
         ("NoiseOfTheBatch", {"batch size": "frames depend on the batch size, first at frame"}),
         ("MeanOverTheBatch", {"batch size": "frames depend on the batch size, first at frame 0"}),
-        ("LooksUp", {"future": "frames follow the true frames to come, first at frame 0"}),
+        ("LooksUp", {"future": "frames depend on the true frames after the context, first at frame 0"}),
         ("ReadsTheStack", {"future": "the model sees the answer"}),
     ],
 )
@@ -242,8 +245,8 @@ def test_changed_defaults_are_named() -> None:
     status, message = outcomes("ChangesDefaults")["process"]
     assert status == "FAILED"
     assert "torch's default type to torch.float64" in message
-    assert "numpy's handling of errors to {'divide': 'raise'" in message
-    assert "what Ctrl-C does to" in message
+    assert "numpy's error handling to {'divide': 'raise'" in message
+    assert "the handler of Ctrl-C to" in message
     assert "working directory" not in message
 
 
@@ -257,7 +260,7 @@ def test_making_the_model_is_watched_too(capsys) -> None:
 
 def test_reading_ahead_in_the_actions_is_said_and_fails_only_where_asked() -> None:
     status, message = outcomes("ReadsAhead")["later actions"]
-    assert (status, message[:36]) == ("note", "frames depend on actions after them,")
+    assert (status, message[:31]) == ("note", "frames depend on later actions,")
     assert outcomes("ReadsAhead", replace(SIZE, causal=True))["later actions"][0] == "FAILED"
 
 
@@ -271,7 +274,7 @@ def test_overwriting_frames_that_are_out_is_said_and_does_no_harm() -> None:
 def test_a_harness_that_keeps_views_is_caught(monkeypatch) -> None:
     monkeypatch.setattr("benchmark.sources.chunks.quantise", lambda chunk: chunk)
     status, message = outcomes("Refills")["memory"]
-    assert (status, message[:41]) == ("FAILED", "frame 0 changed after it was yielded: lea")
+    assert (status, message[:41]) == ("FAILED", "frame 0 changed after it was yielded: do ")
 
 
 @pytest.mark.parametrize("reference", ["ground-truth", "other-video"])
@@ -349,7 +352,7 @@ def test_a_crash_in_a_process_of_its_own_is_one_failed_check(capsys) -> None:
     assert said.err.count("Fatal Python error: Segmentation fault") == 1
     assert "FAILED  batch size: honest crashed its process (Segmentation fault)" in lines
     assert [line.split()[0] for line in lines[:-1]].count("FAILED") == 1
-    assert sum("not looked at" in line for line in lines) == 3
+    assert sum("not checked" in line for line in lines) == 3
     assert lines[-1] == f"honest: 1 of {len(CHECKS)} checks failed"
 
 

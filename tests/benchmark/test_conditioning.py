@@ -108,7 +108,7 @@ def test_poses_are_the_files_from_the_first_frame_of_the_context_on(data) -> Non
     ("model", "message"),
     [
         (NoParameter(), "`conditioning` names poses, but `rollout` has no parameter `poses`"),
-        (Silent(), r"`rollout` wants `poses`; say so with conditioning = \('actions', 'poses'\)"),
+        (Silent(), r"`rollout` requires `poses`; set conditioning = \('actions', 'poses'\)"),
         (type("Odd", (Posed,), {"conditioning": ("poses",)})(), "`conditioning` must be .*'poses',"),
         (type("Odd", (Posed,), {"conditioning": "actions"})(), "`conditioning` must be .*not 'actions'"),
     ],

@@ -18,7 +18,7 @@ from benchmark.contract.model import ContractError
 from benchmark.harness import evaluation, provenance
 from benchmark.harness.crashes import take_crash
 from benchmark.harness.score import VideoScores, write_scores
-from benchmark.harness.score_files import damage_of
+from benchmark.harness.score_files import find_damage
 from benchmark.metrics import get_metrics
 from benchmark.results.result_file import Result, read_result
 from benchmark.sources import machine
@@ -232,7 +232,7 @@ def test_a_machine_that_fails_twice_in_a_row_ends_the_run(data, tmp_path, monkey
     assert score("copy-last", data, tmp_path / "out", code=2) is None
     error = capsys.readouterr().err
     assert "copy-last raised RuntimeError: Found no NVIDIA driver" in error
-    assert "the machine failed twice in a row, and none of it is held against the model" in error
+    assert "the machine failed twice in a row, which is not held against the model" in error
     assert not (tmp_path / "out" / "failures").exists()
 
 
@@ -249,7 +249,7 @@ def test_a_device_that_the_model_broke_ends_the_run_and_the_next_goes_on(data, t
     monkeypatch.setattr(OnSecond, "act", fail_with(lambda: MODELS["index"]).act)
     model, out = f"{__name__}:OnSecond", tmp_path / "out"
     assert score(model, data, out, "--batch-size", "3", code=2) is None
-    assert "can use the device no longer: run the same command again to go on" in capsys.readouterr().err
+    assert "can no longer use the device: run the same command again to continue" in capsys.readouterr().err
     assert score(model, data, out, "--batch-size", "3", code=2) is None  # alone now: it is failed
     result = score(model, data, out, "--batch-size", "3", code=1)
     assert result is not None
@@ -267,7 +267,7 @@ def test_a_failure_on_another_device_is_tried_again(data, tmp_path, monkeypatch,
     monkeypatch.setattr(OnSecond, "act", lambda self: None)
     path.write_text(old.replace("device: cpu", "device: cuda:7"))
     assert not score(model, data, out).failed
-    assert f"{SECOND}: failed on cuda:7; tried again on cpu" in capsys.readouterr().err
+    assert f"{SECOND}: failed on cuda:7; will be retried on cpu" in capsys.readouterr().err
 
 
 def test_a_failure_without_a_device_is_kept(data, tmp_path) -> None:
@@ -330,7 +330,8 @@ def test_scores_of_another_run_are_made_again(data, whole, tmp_path, capsys) -> 
     assert result is not None
     assert result.metrics == read_result(whole / "result.json").metrics
     assert (
-        f"{out / place}: damaged (it is of another run); the video is scored again" in capsys.readouterr().err
+        f"{out / place}: damaged (it belongs to another run); the video will be scored again"
+        in capsys.readouterr().err
     )
 
 
@@ -339,29 +340,29 @@ def test_a_run_by_two_versions_of_the_code_says_so(data, whole, tmp_path, monkey
     with monkeypatch.context() as old:
         old.setattr(provenance, "code_version", lambda: "0.0")
         old.setattr(provenance, "sources_sha256", lambda *rooms: "0" * 64)
-        old.setattr(evaluation, "origin_here", provenance.origin_here.__wrapped__)
+        old.setattr(evaluation, "current_origin", provenance.current_origin.__wrapped__)
         score("copy-last", data, out, "--max-videos", "2")
     capsys.readouterr()
     result = score("copy-last", data, out)
     assert result is not None
     assert result.provenance.code == f"0.0; {here.code}"
     said = capsys.readouterr().err
-    assert "warning: other code or packages (0.0) than these (" in said
+    assert "warning: other code or packages (0.0) than the current ones (" in said
     assert "made the scores of 2 of the videos" in said
     assert score("copy-last", data, tmp_path / "new").provenance.code == here.code  # type: ignore[union-attr]
     assert "other code" not in capsys.readouterr().err
 
 
-def test_no_damage_of_a_header_is_a_traceback(whole, tmp_path) -> None:
+def test_no_find_damage_a_header_is_a_traceback(whole, tmp_path) -> None:
     source = whole / "scores" / "000" / "001.safetensors"
     result = read_result(whole / "result.json")
     path = tmp_path / "mutant.safetensors"
     metrics = get_metrics(list(result.headline))
-    assert damage_of(source, metrics, result.protocol) is None
+    assert find_damage(source, metrics, result.protocol) is None
     found = []
     for mutant in mutants(source.read_bytes(), 500):
         path.write_bytes(mutant)
-        found.append(damage_of(path, metrics, result.protocol))
+        found.append(find_damage(path, metrics, result.protocol))
     assert sum(damage is not None for damage in found) > 250
 
 
@@ -377,7 +378,7 @@ def test_no_damage_of_a_header_is_a_traceback(whole, tmp_path) -> None:
 def test_scores_of_another_shape_are_damaged(whole, tmp_path, changes: VideoScores, message) -> None:
     protocol = read_result(whole / "result.json").protocol
     write_scores(tmp_path / "scores.safetensors", changes, seconds=1.0)
-    damage = damage_of(tmp_path / "scores.safetensors", get_metrics(["psnr"]), protocol)
+    damage = find_damage(tmp_path / "scores.safetensors", get_metrics(["psnr"]), protocol)
     assert damage is not None
     assert re.search(message, damage)
 
@@ -386,7 +387,7 @@ def test_scores_of_another_shape_are_damaged(whole, tmp_path, changes: VideoScor
 def test_packages_that_are_none_are_damage(whole, tmp_path, packages: str) -> None:
     path, protocol = tmp_path / "scores.safetensors", read_result(whole / "result.json").protocol
     write_scores(path, {"psnr": np.ones((192, 1))}, seconds=1.0, origin={"packages": packages})
-    assert "not a whole file of scores" in str(damage_of(path, get_metrics(["psnr"]), protocol))
+    assert "not a complete score file" in str(find_damage(path, get_metrics(["psnr"]), protocol))
 
 
 def test_recall_names_a_damaged_file(data, whole, tmp_path, capsys) -> None:
@@ -396,5 +397,5 @@ def test_recall_names_a_damaged_file(data, whole, tmp_path, capsys) -> None:
     path.write_bytes(path.read_bytes()[:-8])
     assert recall.main([str(out), "--data", str(data)]) == 2
     error = capsys.readouterr().err
-    assert f"{path}: not a whole file of scores (" in error
-    assert "run the benchmark there again: the video is scored anew" in error
+    assert f"{path}: not a complete score file (" in error
+    assert "run the benchmark there again to score the video again" in error

@@ -1,4 +1,4 @@
-"""Models of known memory, steering and consistency: the scores tell them apart where PSNR alone does not.
+"""Models with known memory, steering and consistency: the scores tell them apart where PSNR alone does not.
 
 The data are a few walks of plaza-v1 at 64 x 64, generated here; docs/recall.md has the table of more.
 """
@@ -221,7 +221,7 @@ def test_what_a_forgetter_keeps_depends_on_the_video_alone() -> None:
 
 def test_an_oracle_without_masks_says_what_it_needs(tmp_path: Path) -> None:
     data = open_dataset(write_dataset(tmp_path / "data"))
-    with pytest.raises(UserError, match=r"000/000: oracle-64 needs whole recall masks for 64 frames"):
+    with pytest.raises(UserError, match=r"000/000: oracle-64 needs complete recall masks for 64 frames"):
         list(Oracle(64).play(data, MINI, ["000/000"]))
     with pytest.raises(UserError, match="records no world seeds"):
         known_memory.models_for(data)

@@ -75,7 +75,7 @@ def test_evaluate_refuses_data_whose_actions_lie_elsewhere(data: Path, tmp_path:
         states = np.load(path)
         states[:, 0] = np.roll(states[:, 0], 1)
         np.save(path, states)
-    with pytest.raises(UserError, match=r"every turn of yaw is that of the action 1 rows further down"):
+    with pytest.raises(UserError, match=r"every turn of yaw belongs to the action 1 rows further down"):
         benchmark.evaluate("copy-last", shifted, protocol="loopcraft-mini", metrics=["psnr"])
 
 
@@ -153,7 +153,7 @@ MINI = {"protocol": "loopcraft-mini", "metrics": ["psnr"]}
 
 def test_another_object_of_a_class_is_not_given_the_scores_of_the_first(data: Path, tmp_path: Path) -> None:
     dark = benchmark.evaluate(Shade(30), data, **MINI, out=tmp_path)
-    with pytest.raises(UserError, match=r"has 2 videos of .*:Shade, .* give resume=True if it was"):
+    with pytest.raises(UserError, match=r"has scores of 2 videos by .*:Shade, .* give resume=True if it is"):
         benchmark.evaluate(Shade(200), data, **MINI, out=tmp_path)
     assert benchmark.evaluate(Shade(30), data, **MINI, out=tmp_path, resume=True).metrics == dark.metrics
     assert benchmark.evaluate(Shade(200), data, **MINI, out=tmp_path / "new").metrics != dark.metrics
@@ -172,7 +172,7 @@ def test_a_model_whose_file_has_changed_is_another_one(
     assert run.main(command) == 0
     code.write_text(source.replace("self.level,", "level // 2,"))
     assert run.main(command) == 2
-    assert "the file of shady:Shade was another one when its scores were made" in capsys.readouterr().err
+    assert "the file of shady:Shade has changed since the scores were made" in capsys.readouterr().err
     assert run.main([*command, "--retry-failed"]) == 0
     assert run.main(command) == 0  # what is there has been accepted
 
@@ -200,7 +200,7 @@ def test_data_that_look_wrong_are_warned_of(data: Path, tmp_path: Path) -> None:
     states = np.load(path)
     states[20, 0] = 1 + (states[20, 0] == 1)
     np.save(path, states)
-    with pytest.warns(UserWarning, match="turn of yaw is not its own action's"):
+    with pytest.warns(UserWarning, match="turn of yaw does not match its row's action"):
         benchmark.evaluate("copy-last", odd, **MINI)
 
 
@@ -209,8 +209,8 @@ def test_data_that_look_wrong_are_warned_of(data: Path, tmp_path: Path) -> None:
     [
         ({"seed": -1}, "--seed -1: choose 0 or more"),
         ({"precision": "fp16"}, "--precision fp16: choose float32, bfloat16, float16"),
-        ({"model": Shade}, r"test_library:Shade: a class; give an object of it"),
-        ({"data": np.zeros((2, 2))}, "data: give a data set that is open, .* not ndarray"),
+        ({"model": Shade}, r"test_library:Shade is a class; give an instance of it"),
+        ({"data": np.zeros((2, 2))}, "data: give an open data set, .* not ndarray"),
     ],
 )
 def test_what_cannot_be_is_refused_before_the_model_is_asked(data: Path, tmp_path: Path, wrong, told) -> None:

@@ -156,7 +156,7 @@ def test_one_video_is_too_few_for_sets(
     flags = ("--weights", str(weights), "--max-videos", "1")
     result = score(data, tmp_path / "run", *flags)
     assert result is not None
-    assert result.absent["kvd"] == "needs at least 2 videos, and 1 were scored"
+    assert result.absent["kvd"] == "needs at least 2 videos, but 1 were scored"
     assert set(result.metrics) == {"psnr", "lpips"}
     score(data, tmp_path / "strict", *flags, "--strict", code=2)
     assert "fid needs at least 2 videos" in capsys.readouterr().err

@@ -112,4 +112,4 @@ def test_the_table_goes_between_the_marks_and_nowhere_else(data: Path, tmp_path:
 def test_one_episode_cannot_be_swapped(tmp_path: Path, capsys) -> None:
     data = write_dataset(tmp_path / "data", num_videos=1, num_frames=64)
     assert perturbations.main(["--data", str(data)]) == EXIT_USAGE
-    assert "two episodes are needed" in capsys.readouterr().err
+    assert "needs at least two episodes" in capsys.readouterr().err

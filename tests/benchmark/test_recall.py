@@ -150,10 +150,10 @@ def test_where_nobody_comes_back_there_is_one_column(data, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
-        ("fid", "--metrics fid: says nothing of single frames"),
+        ("fid", "--metrics fid: has no scores of single frames"),
         ("ssim", "was not scored by ssim; leave it out of --metrics"),
         ("surprise", "unknown metric 'surprise'"),
-        ("data", "holds other videos than the runs were scored on"),
+        ("data", "not the data set of the runs"),
         ("scores", "give the whole run folder, not only its result file"),
     ],
 )

@@ -255,7 +255,7 @@ def test_a_report_goes_over_an_earlier_one_alone(tmp_path, capsys) -> None:
         before = sorted(tmp_path.rglob("*"))
         capsys.readouterr()
         assert report.main([*command, str(folder)]) == 2
-        said = f"error: {folder}: holds other files, like {other}; choose another --out\n"
+        said = f"error: {folder}: holds other files, such as {other}; choose another --out\n"
         assert capsys.readouterr().err == said
         assert sorted(tmp_path.rglob("*")) == before
     assert (out / "report.html").read_text() == "<h1>Mine</h1>"

@@ -220,7 +220,7 @@ def test_failed_videos_are_tried_again_when_asked(data, tmp_path, monkeypatch, c
     ("flags", "message"),
     [
         (["--model", "dreamer"], "unknown model 'dreamer'"),
-        (["--protocol", "loopcraft-v1"], "has 256 frames and loopcraft-v1 needs 1024"),
+        (["--protocol", "loopcraft-v1"], "has 256 frames but loopcraft-v1 needs 1024"),
         (["--protocol", "v0"], "unknown protocol 'v0'"),
         (["--metrics", "psnr,vmaf"], "unknown metric 'vmaf'"),
         (["--data", "/nowhere"], "/nowhere: no such folder"),
@@ -249,7 +249,7 @@ def test_a_model_of_another_resolution_is_refused(tmp_path, capsys) -> None:
     flags = ["--data", str(data), "--out", str(tmp_path / "out"), "--protocol", "loopcraft-mini"]
     assert run.main(["--model", SHIMMER, "--no-isolate", *flags]) == 2
     assert (
-        "shimmer makes frames of shape (3, 16, 16) and the data set's are (3, 8, 8)"
+        "shimmer makes frames of shape (3, 16, 16) but the data set's are (3, 8, 8)"
         in capsys.readouterr().err
     )
 
@@ -261,7 +261,7 @@ def test_a_truncated_video_is_the_data_sets_fault(tmp_path, capsys) -> None:
     write_json(data / "index.json", {"000/000": 256})
     flags = ["--data", str(data), "--out", str(tmp_path / "out"), "--protocol", "loopcraft-mini"]
     assert run.main(["--model", "copy-last", *flags]) == 2
-    assert "000.mp4: holds 100 frames and the index says 256" in capsys.readouterr().err
+    assert "000.mp4: holds 100 frames but the index says 256" in capsys.readouterr().err
     assert not (tmp_path / "out" / "failures").exists()
 
 

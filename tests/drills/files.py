@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from benchmark.contract.protocol import LOOPCRAFT_MINI
 from benchmark.harness.score import read_paired, write_scores
-from benchmark.harness.score_files import damage_of
+from benchmark.harness.score_files import find_damage
 from benchmark.metrics import get_metrics
 from benchmark.results.result_file import read_result, write_result
 from loopcraft.core.checksums import SUMS, add_sums, sums_of
@@ -129,7 +129,7 @@ def make_scores(root: Path) -> None:
 
 def read_scores(root: Path) -> Any:
     path, metrics = root / "scores/000/000.safetensors", get_metrics(["psnr"])
-    if damage := damage_of(path, metrics, LOOPCRAFT_MINI):
+    if damage := find_damage(path, metrics, LOOPCRAFT_MINI):
         raise UserError(f"{path}: {damage}; the video is scored again")
     return read_paired([path], metrics[0]).tolist()
 

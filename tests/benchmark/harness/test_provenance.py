@@ -34,7 +34,7 @@ def checkout(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         git("worktree", "add", "-b", "side", str(tmp_path / "side"), at=root)
         root = tmp_path / "side"
     monkeypatch.setattr(provenance, "CHECKOUT", root)
-    monkeypatch.setattr(provenance, "_described", provenance._described.__wrapped__)
+    monkeypatch.setattr(provenance, "_describe_commit", provenance._describe_commit.__wrapped__)
     return root
 
 
@@ -62,14 +62,14 @@ def test_packages_that_are_not_there_are_left_out(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(provenance, "version", version)
     monkeypatch.setattr(provenance, "_version", provenance._version.__wrapped__)  # asks anew
-    made = provenance.provenance(seed=0, origins=[provenance.origin_here.__wrapped__(CPU)], seconds=1.0)
+    made = provenance.provenance(seed=0, origins=[provenance.current_origin.__wrapped__(CPU)], seconds=1.0)
     assert made.code.startswith("unknown")
     assert "lpips" not in made.packages
     assert made.packages["numpy"] == "1.0"
 
 
 def origin(**others: str) -> dict[str, str]:
-    return {**provenance.origin_here(CPU), **others}
+    return {**provenance.current_origin(CPU), **others}
 
 
 def test_all_that_made_the_videos_is_named_once() -> None:
@@ -89,9 +89,9 @@ def test_all_that_made_the_videos_is_named_once() -> None:
 
 def test_scores_by_other_code_or_packages_are_told() -> None:
     alike = [origin(), origin(hardware="another", code="docs changed"), {}, {"hardware": "as of old"}]
-    assert provenance.mixed_origins(alike, CPU) is None
+    assert provenance.describe_mixed_origins(alike, CPU) is None
     for other in ({"sources": "0123"}, {"packages": "{}"}):
-        said = provenance.mixed_origins([*alike, origin(code="0.0+old", **other)], CPU)
+        said = provenance.describe_mixed_origins([*alike, origin(code="0.0+old", **other)], CPU)
         assert said is not None
-        assert said.startswith("other code or packages (0.0+old) than these (")
+        assert said.startswith("other code or packages (0.0+old) than the current ones (")
         assert "made the scores of 1 of the videos; the result names both: " in said

@@ -53,7 +53,7 @@ def said(root: Path, capsys, code: int = 0, protocol: str = "loopcraft-mini") ->
     return "\n".join(lines).partition("copy-last on loopcraft")[0]
 
 
-LEFT_OUT = "scores by what was shown are left out: "
+LEFT_OUT = "recall scores are left out: "
 
 
 def test_nothing_is_said_where_nothing_is_missing(root, capsys) -> None:
@@ -62,7 +62,7 @@ def test_nothing_is_said_where_nothing_is_missing(root, capsys) -> None:
     assert said(root, capsys, protocol="loopcraft-recall-mini") == ""
 
 
-NONE = "000/000 has no recall masks; python -m loopcraft.masks adds them where the world knows its surfaces"
+NONE = "000/000 has no recall masks; python -m loopcraft.masks adds them if the world knows its surfaces"
 
 
 @pytest.mark.parametrize("world", [None, "plaza-v1", "unheard-of-v1"])
@@ -81,7 +81,7 @@ def test_a_world_without_surfaces_cannot(root, capsys) -> None:
 def test_masks_of_another_context_are_named(root, capsys) -> None:
     write_manifest(root, num_context=32)
     write_masks(root)
-    reason = "the recall masks are for 32 frames of context and loopcraft-mini gives 64"
+    reason = "the recall masks are for 32 frames of context but loopcraft-mini has 64"
     assert said(root, capsys).strip() == f"{LEFT_OUT}{reason}"
 
 
@@ -89,7 +89,7 @@ def test_a_protocol_of_recall_refuses_them(root, capsys) -> None:
     write_manifest(root, num_context=32, select="realised")
     write_masks(root)
     text = said(root, capsys, 2, "loopcraft-recall-mini")
-    reason = "the recall masks are for 32 frames of context and loopcraft-recall-mini gives 64; choose"
+    reason = "the recall masks are for 32 frames of context but loopcraft-recall-mini has 64; choose"
     assert f"{root}: {reason}" in text
 
 
@@ -111,11 +111,11 @@ def test_masks_that_lack_something_are_named(root, capsys, name: str) -> None:
 def test_some_without_masks_are_counted(root, capsys) -> None:
     write_manifest(root)
     write_masks(root, KEYS[:2])
-    assert "are those of 2 of 3 videos, as the others have no recall masks" in said(root, capsys)
+    assert "cover 2 of 3 videos, as the others have no recall masks" in said(root, capsys)
 
 
 def test_a_set_that_was_not_chosen_for_recall_is_told(root, capsys) -> None:
     write_manifest(root)
     write_masks(root)
     text = said(root, capsys, protocol="loopcraft-recall-mini")
-    assert text.startswith("loopcraft-recall-mini is meant for a test set of python -m loopcraft.generate")
+    assert text.startswith("loopcraft-recall-mini is meant for test sets of python -m loopcraft.generate")

@@ -29,6 +29,6 @@ def test_two_shards_that_begin_at_once_are_of_one_run(
 @pytest.mark.parametrize("found", [{}, "000/000", [1], [None, "000/000"], [["000/000"]]])
 def test_a_damaged_list_of_videos_that_are_made_alone_is_named(tmp_path: Path, found: Any) -> None:
     (tmp_path / "alone.json").write_text(json.dumps(found))
-    with pytest.raises(UserError, match=r"alone\.json: no list of videos; delete it"):
+    with pytest.raises(UserError, match=r"alone\.json: not a list of videos; delete it"):
         Workspace(tmp_path).make_alone(["000/001"])
     assert json.loads((tmp_path / "alone.json").read_text()) == found

@@ -77,14 +77,14 @@ def invent_an_action(root: Path) -> None:
     [
         (
             lambda root: shift_actions(root, 1),
-            "is that of the action 1 rows further down, but row t must hold",
+            "belongs to the action 1 rows further down, but row t must hold",
         ),
         (
             lambda root: shift_actions(root, -1),
-            "is that of the action 1 rows further up, but row t must hold",
+            "belongs to the action 1 rows further up, but row t must hold",
         ),
-        (lambda root: shift_actions(root, 2), "is that of the action 2 rows further down"),
-        (add_a_first_frame, "000.mp4: holds 257 frames and the index says 256"),
+        (lambda root: shift_actions(root, 2), "belongs to the action 2 rows further down"),
+        (add_a_first_frame, "000.mp4: holds 257 frames but the index says 256"),
         (invent_an_action, "002.npy: row 9 holds the action 3.0"),
     ],
 )
@@ -102,7 +102,7 @@ def test_turns_of_another_kind_are_told_and_scored(root, tmp_path, capsys) -> No
         np.save(root / f"{key}.npy", states)
     assert score(root, tmp_path / "out") == 0
     assert "warning: " in (said := capsys.readouterr().err)
-    assert "some turn of yaw is not its own action's; python -m loopcraft.verify" in said
+    assert "some turn of yaw does not match its row's action; python -m loopcraft.verify" in said
 
 
 @pytest.mark.parametrize("metrics", ["psnr, ssim", "PSNR,SSIM", " psnr ,Ssim "])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmark.harness.score import write_scores
-from benchmark.harness.steering_scores import surface_consistency_of
+from benchmark.harness.steering_scores import aggregate_surface_consistency
 from benchmark.library import evaluate
 from benchmark.memory import replay
 from benchmark.memory.faces import NUM_COLUMNS
@@ -65,7 +65,7 @@ def test_another_way_is_said_and_stops_nothing(data: LoopcraftDataset, tmp_path:
     result = evaluate("copy-last", data, **flags)
     assert result.recall is not None
     assert "surface-psnr" not in result.consistency
-    assert "played again, the walks go another way" in result.absent["surface-psnr"]
+    assert "the walks take another path when played again" in result.absent["surface-psnr"]
     monkeypatch.undo()
     again = evaluate("copy-last", data, **flags)  # keeps the scores that it has
     assert again.absent == result.absent
@@ -77,11 +77,11 @@ def test_a_video_is_its_pixels_and_one_without_any_does_not_count(tmp_path: Path
     paths = [tmp_path / "000" / f"{name}.safetensors" for name in ("a", "b", "c")]
     for path, arrays in zip(paths, ({"faces": rows}, {"faces": 0 * rows}, {"psnr": rows}), strict=True):
         write_scores(path, arrays, seconds=1.0)
-    found = surface_consistency_of(paths)["surface-psnr"]
+    found = aggregate_surface_consistency(paths)["surface-psnr"]
     decibels = 20 * np.log10(255) - 10 * np.log10([100, 100, 1])
     assert [
         measured.videos[0] for measured in (found.with_itself, found.with_truth, found.possible)
     ] == pytest.approx(decibels.tolist())
     assert found.with_context.estimate is None
     assert found.with_itself.videos[1:] == (None, None)
-    assert surface_consistency_of(paths[1:]) == {}
+    assert aggregate_surface_consistency(paths[1:]) == {}

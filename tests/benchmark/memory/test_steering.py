@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.harness.steering_scores import lag, steered
+from benchmark.harness.steering_scores import lag, measure_steering
 from benchmark.memory.steering import FIELD_OF_VIEW_DEG, changes, correlations, on_cylinder, turns
 
 NUM_FRAMES = 40
@@ -84,7 +84,7 @@ def made_up(seed: int) -> tuple[np.ndarray, np.ndarray]:
 @given(st.integers(0, 10**6))
 def test_who_turns_as_told_is_on_course(seed: int) -> None:
     rows, states = made_up(seed)
-    found = steered(rows, states)
+    found = measure_steering(rows, states)
     assert found.on_course.all()
     assert found.numbers["yaw_error_deg"] < 1e-9
     assert found.numbers["turns_followed"] in (1.0, pytest.approx(math.nan, nan_ok=True))
@@ -97,7 +97,7 @@ def test_one_missed_turn_leads_off_course_until_it_is_made_up_for() -> None:
     rows[21, 0] += 10.0
     rows[60, 0] -= 10.0
     rows[100, 0] += 2.4  # within the dead band
-    found = steered(rows, states)
+    found = measure_steering(rows, states)
     assert np.flatnonzero(~found.on_course).tolist() == list(range(21, 60))
     assert found.numbers["yaw_error_deg"] == pytest.approx(32.4 / len(rows))
     assert found.numbers["true_yaw_error_deg"] == 0
@@ -106,7 +106,7 @@ def test_one_missed_turn_leads_off_course_until_it_is_made_up_for() -> None:
 def test_a_frozen_picture_stands_still_and_follows_no_turn() -> None:
     rows, states = made_up(3)
     rows[:, :2] = 0.0
-    found = steered(rows, states)
+    found = measure_steering(rows, states)
     assert found.numbers["turns_followed"] == 0.0
     assert found.numbers["standing_still"] == 1.0
     assert math.isnan(found.numbers["lag_frames"])
@@ -116,7 +116,7 @@ def test_against_a_wall_nobody_stands_still() -> None:
     rows, states = made_up(3)
     rows[:, 1] = 0.0
     states[:, 1] = 0.0  # forward is pressed, and nothing moves
-    assert math.isnan(steered(rows, states).numbers["standing_still"])
+    assert math.isnan(measure_steering(rows, states).numbers["standing_still"])
 
 
 @pytest.mark.parametrize("frames", [-8, -3, 0, 1, 8])

@@ -220,7 +220,7 @@ def test_masks_that_fit_no_frame_are_refused(data: Path) -> None:
     [
         ("masks", "000/000 has no recall masks; python -m loopcraft.masks adds them"),
         ("age", "the recall masks of 000/000 lack age, sky"),
-        ("context", "the recall masks are for 32 frames of context and loopcraft-mini gives 64"),
+        ("context", "the recall masks are for 32 frames of context but loopcraft-mini has 64"),
     ],
 )
 def test_without_masks_that_fit_there_is_no_table(data: Path, tmp_path: Path, lack, reason, capsys) -> None:
@@ -234,7 +234,7 @@ def test_without_masks_that_fit_there_is_no_table(data: Path, tmp_path: Path, la
             np.savez(path, seen=made_up_masks(0)["seen"])
     out = score(data, tmp_path / "run", model="copy-last")
     said = " ".join(capsys.readouterr().err.split())
-    left_out = "scores by what was shown are left out"
+    left_out = "recall scores are left out"
     assert said.index(left_out) < said.index("copy-last on loopcraft-mini")  # before any work
     assert said.count(left_out) == 1
     assert read_sums(out / "scores/000/000.safetensors", []) is None
@@ -244,7 +244,7 @@ def test_without_masks_that_fit_there_is_no_table(data: Path, tmp_path: Path, la
     assert recall.main([str(out), "--data", str(data)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert reason in printed
-    assert "No tables of surfaces" in printed
+    assert "No tables by surface" in printed
     assert "never shown" not in printed
 
 
@@ -267,7 +267,7 @@ def test_a_video_without_masks_takes_none_from_its_neighbours(data: Path, tmp_pa
     assert has_errors == [True, False, True]
     found = read_result(out / "result.json").recall
     assert [value is None for value in found.metrics["psnr"].returned.videos] == [False, True, False]
-    assert found.notes == ("1 of 3 videos have no recall masks that fit and are left out",)
+    assert found.notes == ("1 of 3 videos have no matching recall masks and are left out",)
 
 
 def test_only_videos_that_every_run_scored_with_masks_count(data: Path, tmp_path: Path, capsys) -> None:
@@ -318,5 +318,7 @@ def test_arrays_that_are_no_errors_by_kind_are_named(data: Path, tmp_path: Path)
     out = score(data, tmp_path / "run")
     path = out / "scores/000/001.safetensors"
     write_scores(path, load_file(path) | {"surfaces": np.zeros((MINI.horizon, 7))}, seconds=1.0)
-    with pytest.raises(UserError, match=r"000/001.safetensors: surfaces is \(192, 7\), which are no errors"):
+    with pytest.raises(
+        UserError, match=r"000/001.safetensors: surfaces has the shape \(192, 7\), expected \(T"
+    ):
         read_sums(path, [])

@@ -122,13 +122,15 @@ def test_the_command_needs_result_files_alone(results, tmp_path: Path, capsys) -
     assert "No " not in printed
     assert recall.main(write(tmp_path, {"m": results["m"]})) == 0
     printed = capsys.readouterr().out
-    assert "No memory horizon: it needs runs of other-video and of autoencoded or ground-truth" in printed
+    assert (
+        "No memory horizon: it needs a run of other-video and one of autoencoded or ground-truth" in printed
+    )
 
 
 def test_an_old_result_is_said_to_be_one(tmp_path: Path, capsys) -> None:
     assert recall.main(write(tmp_path, {"old": make_result("old")})) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "old/result.json: its result was written before results held recall; run the benchmark" in printed
+    assert "old/result.json: its result is from a version without recall; run the benchmark" in printed
 
 
 def test_the_page_holds_figures_and_tables(results, tmp_path: Path) -> None:

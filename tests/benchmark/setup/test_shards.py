@@ -60,7 +60,7 @@ def test_the_whole_run_goes_on_with_what_shards_left(
     Workspace(out).crash_path(SECOND).write_text(f'["{SECOND}", "{KEYS[2]}"]\n{CRASH}')  # type: ignore[union-attr]
     (out / "scores" / "000" / ".002.safetensors.0.partial").touch()
     assert score(data, out, *crashed, "1/1") == 0
-    assert "they are made one by one" in capsys.readouterr().err
+    assert "they will be generated one by one" in capsys.readouterr().err
     assert result_in(out) == result_in(tmp_path / "one")
     assert not list(out.rglob(".*"))
 

@@ -16,7 +16,7 @@ from benchmark.harness.run_folder import Workspace
 from benchmark.results.result_file import Result, read_result
 from benchmark.setup.flags import ComputeFlags, Flags, TaskFlags
 from benchmark.setup.prepare import prepare
-from benchmark.setup.workers import Assignment, Worker, expected_of, make_worker, score_batch
+from benchmark.setup.workers import Assignment, Worker, make_worker, score_batch, shared_settings
 from benchmark.sources.source import IsolationFlags, SourceFlags
 from loopcraft.core.errors import UserError
 from loopcraft.executors.base import SpentWorkerError
@@ -49,7 +49,7 @@ def assignment(flags: Flags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     return Assignment(
         flags=flags,
-        expected=expected_of(prepare(flags)),
+        expected=shared_settings(prepare(flags)),
         folder=Path.cwd(),
         num_threads=torch.get_num_threads(),
     )
@@ -82,7 +82,7 @@ def test_a_worker_that_would_score_otherwise_is_refused(
     assignment: Assignment, name: str, value: object
 ) -> None:
     other = replace(assignment, expected={**assignment.expected, name: value})
-    with pytest.raises(UserError, match=f"another {name} .*: have the same packages and files"):
+    with pytest.raises(UserError, match=f"another {name} .*: use the same packages and files"):
         make_worker(other)
 
 

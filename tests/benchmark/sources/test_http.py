@@ -102,9 +102,7 @@ def test_a_server_of_another_model_goes_on_with_no_run(tmp_path, capsys) -> None
     with serving(Noise(), port, tag="two"):
         assert run.main([*flags, address]) == 2
         said = capsys.readouterr().err
-        assert (
-            f"what is served at {address} was another one when its scores were made; choose another" in said
-        )
+        assert f"the model served at {address} has changed since the scores were made; choose another" in said
         with pytest.raises(UserError, match="serves another model than when this run began; start that one"):
             next(model.rollout(request.context, request.actions, seeds=request.seeds))
     with serving(Noise(), port, tag="one"):
@@ -365,13 +363,13 @@ def test_the_command_serves_and_says_where() -> None:
             assert HttpModel(said.split()[-1]).max_context == 1
         finally:
             server.terminate()
-        assert server.stderr.read().splitlines()[-1] == "stopped: no model is served any longer"
+        assert server.stderr.read().splitlines()[-1] == "stopped: the model is no longer served"
     assert server.returncode == 128 + signal.SIGTERM
 
 
 def test_bounds_that_look_frames_up_are_not_served(capsys) -> None:
     assert serve.main(["--model", "ground-truth"]) == 2
-    assert "ground-truth looks frames up and generates none" in capsys.readouterr().err
+    assert "ground-truth looks up recorded frames and generates none" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

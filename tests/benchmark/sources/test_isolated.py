@@ -204,12 +204,12 @@ def _is_running(process: str) -> bool:
         return False
 
 
-@pytest.mark.filterwarnings("ignore:.* some turn of yaw is not its own")
+@pytest.mark.filterwarnings("ignore:.* some turn of yaw does not match")
 def test_evaluate_isolates_a_model_that_it_is_given_by_name(data) -> None:
     options = {"protocol": "loopcraft-mini", "metrics": ["psnr"], "max_videos": 2}
     apart = benchmark.evaluate(f"{MODELS}:Counting", data, isolate=True, **options)
     assert apart.metrics == benchmark.evaluate(f"{MODELS}:Counting", data, **options).metrics
-    with pytest.raises(UserError, match="give the model by its name"):
+    with pytest.raises(UserError, match="give the model by name"):
         benchmark.evaluate(isolated_models.Honest(), data, isolate=True, **options)
 
 

