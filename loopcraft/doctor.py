@@ -107,7 +107,7 @@ def check_drawing(world_id: str) -> Check:
 
 def check_kept_code() -> Check:
     """Where compiled kernels are kept: without a folder every process compiles them again."""
-    folder = jit.kept_in()
+    folder = jit.cache_folder()
     remedy = None if folder else "export NUMBA_CACHE_DIR=FOLDER-THAT-CAN-BE-WRITTEN"
     return Check(name="compiled code", found=f"kept in {folder}" if folder else "not kept", remedy=remedy)
 

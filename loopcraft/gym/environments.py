@@ -24,7 +24,7 @@ EPISODE_STEPS = 1024
 _GYMNASIUM = "gymnasium"
 
 
-def make_known() -> None:
+def register_on_import() -> None:
     """Register all environments now, or when Gymnasium is imported."""
     if hasattr(sys.modules.get(_GYMNASIUM), "register"):
         _register()

@@ -96,7 +96,7 @@ def edit_index(**changes: int | None) -> Callable[[Path], None]:
     return damage
 
 
-SHA = "not what its SHA-256 says"
+SHA = "does not match its SHA-256"
 DAMAGE: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
     "none": (lambda root: None, {}),
     "lost video": (lambda root: (root / "000/001.mp4").unlink(), {"000/001.mp4": "missing"}),
@@ -131,11 +131,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
     "no table": (lambda root: (root / "episodes.parquet").unlink(), {"episodes.parquet": "missing"}),
     "another table": (
         lambda root: pd.read_parquet(root / "episodes.parquet").to_parquet(root / "episodes.parquet"),
-        {"episodes.parquet": "not what its SHA-256 in SHA256SUMS says; restore it, or take its line out"},
+        {"episodes.parquet": "does not match its SHA-256 in SHA256SUMS; restore it, or remove its line"},
     ),
     "another manifest": (
         lambda root: (root / "dataset.json").write_text((root / "dataset.json").read_text() + " "),
-        {"dataset.json": "not what its SHA-256 in SHA256SUMS says"},
+        {"dataset.json": "does not match its SHA-256 in SHA256SUMS"},
     ),
     "lost masks": (
         lambda root: add_sums(root, {"000/001.seen.npz": "0" * 64}),
