@@ -123,7 +123,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
         edit_index(**{"000/001": 63}),
         {
             "episodes.parquet": "gives 000/001 64 frames",
-            "000/001.mp4": "64 frames can be decoded, the index says 63",
+            "000/001.mp4": "64 frames can be decoded, but the index says 63",
             "000/001.npy": "holds float32 .64, 6.",
         },
     ),
@@ -169,7 +169,7 @@ def test_what_a_killed_command_left_is_named_and_no_fault(root: Path, capsys) ->
         path.touch()
     assert verify.main([str(root)]) == 0
     out = capsys.readouterr().out
-    assert all(f"{path}: of a command that writes here, or was killed: no fault" in out for path in left)
+    assert all(f"{path}: belongs to a running or killed command: not a fault" in out for path in left)
     assert out.endswith("no faults\n")
 
 
