@@ -20,7 +20,7 @@ WANTS_A_TOKEN = RuntimeError(
 @pytest.mark.parametrize(
     ("cause", "told"),
     [
-        (WANTS_A_TOKEN, r"--address 127.0.0.1:\d+: the cluster wants a token; set RAY_AUTH_MODE=token"),
+        (WANTS_A_TOKEN, r"--address 127.0.0.1:\d+: the cluster requires a token; set RAY_AUTH_MODE=token"),
         (None, r"--address 127.0.0.1:\d+: no Ray cluster answers \(Failed to connect\); start one with"),
     ],
 )
