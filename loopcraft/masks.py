@@ -93,7 +93,6 @@ def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = WHO
 
 
 def _names(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
-    """Return the mask files' names in SHA256SUMS."""
     return [dataset.masks_path(key).relative_to(dataset.root).as_posix() for key in keys]
 
 
@@ -107,7 +106,6 @@ def usual_cell(dataset: LoopcraftDataset, resolution: int) -> int:
 
 
 def _missing(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
-    """Return the episodes without masks."""
     missing = []
     for batch in batches(keys, _BATCH):
         names = _names(dataset, batch)

@@ -130,7 +130,6 @@ def check_strays(dataset: LoopcraftDataset) -> Iterator[Fault]:
 
 
 def _is_of_episode(dataset: LoopcraftDataset, name: str) -> bool:
-    """Return whether a file of this name belongs to an episode of the index."""
     return any(name.endswith(suffix) and name.removesuffix(suffix) in dataset for suffix in _EPISODE_SUFFIXES)
 
 

@@ -30,7 +30,7 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 _SIGNALLED = 128
-"""Plus the signal's number: the exit code of a command ended by a signal, as in shells."""
+"""Add the signal's number for the exit code of a command ended by a signal, as shells do."""
 
 
 def run(
@@ -114,11 +114,9 @@ def _interrupt_on_signals(received: list[int]) -> Iterator[None]:
         received.append(number)
         raise KeyboardInterrupt
 
-    numbers = [
-        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
-    ]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []
+    numbers = []
+    if threading.current_thread() is threading.main_thread():
+        numbers = [sig for sig in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(sig) is signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, interrupt)
     try:
@@ -157,7 +155,7 @@ def _is_output_closed() -> bool:
 
 
 def leave(code: int) -> NoReturn:
-    """Exit at once: at a normal interpreter exit, some library's threads abort the process (code 134)."""
+    """Exit at once, because some library's threads abort the process (code 134) during a normal exit."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -64,7 +64,6 @@ def _decode_record(expected: Any, value: Any, path: str) -> Any:
 
 @cache
 def _fields_of(record_type: Any) -> tuple[dict[str, dataclasses.Field[Any]], dict[str, Any]]:
-    """Return a dataclass's fields and their types by name."""
     fields = {field.name: field for field in dataclasses.fields(record_type)}
     return fields, typing.get_type_hints(record_type)
 

@@ -63,7 +63,6 @@ def _is_command_of(room: str) -> bool:
 
 
 def _extras_with(package: str) -> list[str]:
-    """Return the extras that install a package, in the order of pyproject.toml."""
     try:
         requirements = metadata.requires("loopcraft") or []
     except metadata.PackageNotFoundError:  # not installed: run from a source folder

@@ -132,11 +132,9 @@ class _CodeCache(_FunctionCache):  # type: ignore[misc]  # numba is untyped
         return code
 
     def has_code(self) -> bool:
-        """Return whether code for any signature is cached."""
         return bool(self._cache_file._load_index())
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Cache compiled code if possible."""
         try:
             super().save_overload(sig, data)
         except OSError as error:

@@ -116,7 +116,6 @@ class _Status(ProgressColumn):
         self._text = text
 
     def render(self, task: Task) -> Text:
-        """Render the column (called by Rich)."""
         return Text(self._text())
 
 

@@ -111,12 +111,10 @@ class _File:
         self.close()
 
     def read(self, size: int = -1) -> bytes:
-        """Read the next bytes, fetching those that are not in memory."""
         with _plain_errors(self._path):
             return self._file.read(size)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Change the position."""
         with _plain_errors(self._path):
             return self._file.seek(offset, whence)
 
@@ -273,7 +271,7 @@ def _list_names(folder: UrlPath) -> set[str]:
 
 
 def _resolve(path: UrlPath) -> tuple[Any, str]:
-    """Return the file system of a URL, one object per process, and the path in it."""
+    """Return the file system of a URL (fsspec keeps one per process) and the path in it."""
     from fsspec.core import url_to_fs
 
     fs, inner = url_to_fs(str(path))
@@ -281,7 +279,7 @@ def _resolve(path: UrlPath) -> tuple[Any, str]:
 
 
 def _resolve_uncached(path: UrlPath) -> tuple[Any, str]:
-    """Do the same after clearing the file system's cached listings, since other processes write there too."""
+    """Do the same without cached listings, since other processes write there too."""
     fs, inner = _resolve(path)
     fs.invalidate_cache()
     return fs, inner

@@ -95,7 +95,6 @@ def copies_of(root: AnyPath, names: Sequence[str]) -> Iterator[Path]:
 
 
 def _remove_if_dead(folder: Path) -> None:
-    """Remove a working folder of this user that no process uses."""
     try:
         status = folder.lstat()
         is_ours = status.st_uid == os.getuid() and not folder.is_symlink()

@@ -72,9 +72,9 @@ def open_executor(
     if flags.executor == "local":
         yield LocalExecutor(flags.workers or num_cores())
         return
-    from loopcraft.executors.ray_cluster import RayExecutor, connected
+    from loopcraft.executors.ray_cluster import RayExecutor, connect
 
-    with connected(flags.address):
+    with connect(flags.address):
         yield RayExecutor(flags.workers, num_gpus, longest_range=longest_range, retries=retries)
 
 

@@ -30,8 +30,6 @@ _LOOK_AGAIN_S = 5.0
 
 
 class _Worker:
-    """An actor on the cluster."""
-
     def __init__(self, make_state: Callable[[], Any], job: Callable[[Any, Any], Any]) -> None:
         self._make_state, self._job = make_state, job
         self._states: list[Any] = []
@@ -55,10 +53,8 @@ class RayExecutor:
         longest_range: int = LONGEST_RANGE,
         retries: int = RETRIES,
     ) -> None:
-        self._num_workers = num_workers
-        self._num_gpus = num_gpus
-        self._longest_range = longest_range
-        self._retries = retries
+        self._num_workers, self._num_gpus = num_workers, num_gpus
+        self._longest_range, self._retries = longest_range, retries
 
     def run(
         self, job: Callable[[State, Item], Result], items: Sequence[Item], *, make_state: Callable[[], State]
@@ -92,7 +88,6 @@ class RayExecutor:
                 ray.kill(worker)
 
     def _capacity(self) -> int:
-        """Return how many workers there should be."""
         if self._num_workers:
             return self._num_workers
         kind = "GPU" if self._num_gpus else "CPU"
@@ -145,7 +140,7 @@ def _results(promise: Any) -> list[Any] | RayError | SpentWorkerError:
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connect(address: str | None) -> Iterator[None]:
     """Connect to the Ray cluster at `address` during the block.
 
     None means RAY_ADDRESS if set, else a new Ray on this machine that ends with the block, even if another

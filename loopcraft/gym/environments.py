@@ -65,12 +65,10 @@ class _Loader:
         self._loader, self._watcher = loader, watcher
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Create the module (called by Python)."""
         module: ModuleType | None = self._loader.create_module(spec)
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Execute the module and register the environments (called by Python)."""
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self._loader
         try:

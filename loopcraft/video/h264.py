@@ -22,7 +22,6 @@ import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
 from av.video.frame import VideoFrame
-from av.video.plane import VideoPlane
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
@@ -68,20 +67,16 @@ class VideoWriter:
         lossless: bool,
         encoder: Mapping[str, str],
     ) -> None:
-        self._container = container
         codec, options = ("libx264rgb", _LOSSLESS) if lossless else ("libx264", dict(encoder))
         stream = container.add_stream(codec, rate=FRAMES_PER_SECOND, options=options)
         assert isinstance(stream, VideoStream)
-        self._stream = stream
-        self._stream.height = height
-        self._stream.width = width
-        self._stream.pix_fmt = "rgb24" if lossless else "yuv420p"
-        self._stream.thread_count = 1
-        self._stream.color_primaries = ColorPrimaries.BT709
-        self._stream.color_trc = ColorTrc.IEC61966_2_1
+        stream.height, stream.width = height, width
+        stream.pix_fmt = "rgb24" if lossless else "yuv420p"
+        stream.thread_count = 1
+        stream.color_primaries, stream.color_trc = ColorPrimaries.BT709, ColorTrc.IEC61966_2_1
         if not lossless:
-            self._stream.colorspace = Colorspace.ITU601
-            self._stream.color_range = ColorRange.MPEG
+            stream.colorspace, stream.color_range = Colorspace.ITU601, ColorRange.MPEG
+        self._container, self._stream = container, stream
 
     def write(self, frame: Image) -> None:
         """Append one frame."""
@@ -214,9 +209,7 @@ def _to_rgb(picture: VideoFrame) -> Image:
 
 def _planes(picture: VideoFrame) -> list[Plane]:
     """Return views of the picture's planes without row padding."""
-    return [_view(plane) for plane in picture.planes]
-
-
-def _view(plane: VideoPlane) -> Plane:
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return rows[: plane.height, : plane.width]
+    return [
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in picture.planes
+    ]

@@ -85,7 +85,6 @@ def _ages(matches: Bool[np.ndarray, "horizon context"]) -> Int64[np.ndarray, " h
 def _match_poses(
     poses: Float[np.ndarray, "N 5"], others: Float[np.ndarray, "M 5"]
 ) -> Bool[np.ndarray, "N M"]:
-    """Return which pairs of poses are close in position and yaw."""
     offsets, turns = _differences(poses, others)
     is_near = (offsets**2).sum(axis=2) <= REVISIT_RADIUS_BLOCKS**2
     matches: Bool[np.ndarray, "N M"] = is_near & (np.abs(turns) <= REVISIT_TURN_DEGREES)

@@ -135,7 +135,6 @@ def _simulate_flat(
 def _nearest_distances(
     points: Float64[np.ndarray, "N 2"], others: Float64[np.ndarray, "M 2"]
 ) -> Float64[np.ndarray, " N"]:
-    """Return the distance from each point to the nearest of the others."""
     x, y = points[:, 0].copy(), points[:, 1].copy()
     nearest = np.full(len(points), np.inf)
     for other in range(len(others)):
@@ -152,8 +151,7 @@ def _nearest_distances(
 def _chamfer_lower_bounds(
     positions: Float64[np.ndarray, "N T 2"], num_context: int
 ) -> Float64[np.ndarray, " N"]:
-    """Return a lower bound, up to rounding, of each candidate's Chamfer distance."""
-    bounds = np.empty(len(positions))
+    bounds = np.empty(len(positions))  # lower bounds of the Chamfer distances, up to rounding
     for candidate, path in enumerate(positions):
         context, rest = path[:num_context], path[num_context:]
         bounds[candidate] = _mean_nearest_bound(context, rest) + _mean_nearest_bound(rest, context)
