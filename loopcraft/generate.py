@@ -100,7 +100,7 @@ def complete(
     executor: Executor | None = None,
     shard: str = WHOLE,
 ) -> str:
-    """Generate what is missing of the data set in `root` (or of a shard); return a summary of a few lines.
+    """Generate the missing episodes of the data set in `root` (or a shard); return a summary of a few lines.
 
     Without an executor, the work is done in this process. Raises `UserError` for an invalid folder or flag,
     and `OSError` if the disk cannot be written.

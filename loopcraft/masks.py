@@ -122,7 +122,7 @@ def make_masks(world: SurfaceWorld, key: str, *, dataset: LoopcraftDataset, num_
 
 
 def summary(dataset: LoopcraftDataset, num_context: int) -> str:
-    """Return text that says how much of the horizon requires memory."""
+    """Summarize how much of the horizon requires memory."""
     rows = [
         horizon_shares(masks, num_context)
         for masks in map(dataset.masks, dataset.keys)

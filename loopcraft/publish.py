@@ -1,7 +1,7 @@
 """Publish data sets on the Hugging Face Hub: Parquet shards with videos and states, and a card.
 
 PATH is a data set or a folder of several (train, val, test). Each becomes a configuration of the repository;
-other configurations remain unchanged. Run the same command again to resume an interrupted upload.
+other configurations remain unchanged. If interrupted, run the command again: it sends only what is missing.
 """
 
 import dataclasses

@@ -2,7 +2,7 @@
 
 For each episode: both files exist and match their SHA-256, video and states have as many frames as the index
 says, the video decodes to its end, each turn of yaw matches its action, and recall masks, if present, have
-the right types and shape. For the folder: index and table name the same episodes, and there are no stray
+the right types and shape. For the folder: index and table name the same episodes, and it has no stray
 files. To repair a file, delete it and rerun the loopcraft.generate command that made the data set. Temporary
 files of a killed command are listed but are not faults, because no reader opens them.
 
@@ -106,7 +106,7 @@ def check_listed(dataset: LoopcraftDataset) -> Iterator[Fault]:
 
 
 def without_sums(dataset: LoopcraftDataset) -> str:
-    """Return text that says how many files, and which, have no checksum; empty if none."""
+    """Describe how many files, and which, have no checksum; empty if none."""
     names = [name for name in (INDEX, MANIFEST, EPISODES) if (dataset.root / name).exists()]
     lacking = Counter(name for name in names if name not in dataset.sums)
     for key in dataset.keys:

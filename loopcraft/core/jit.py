@@ -143,7 +143,7 @@ class _CodeCache(_FunctionCache):  # type: ignore[misc]  # numba is untyped
 
 @cache
 def sources_digest(path: Path) -> str:
-    """Return the SHA-256 of a source and those of the four packages that it imports, even indirectly."""
+    """Return the SHA-256 of a source and all sources of our packages that it imports, directly or not."""
     sources = {path}
     pending = [path]
     while pending:

@@ -48,7 +48,7 @@ class WorkerFlags:
             raise UserError("--executor ray needs Ray: pip install -e '.[cluster]'")
 
     def shared_path(self, path: Path) -> AnyPath:
-        """Return a path or URL that workers can use: theirs may be another working directory."""
+        """Return a path or URL that workers can use, whose working directory may differ."""
         if is_url(path):
             return path_at(path)
         return path if self.executor == "local" or str(path).startswith("hf:/") else path.absolute()

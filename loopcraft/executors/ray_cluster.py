@@ -23,7 +23,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.executors.base import LONGEST_RANGE, RETRIES, Item, Result, SpentWorkerError, State
 
 RANGES_PER_WORKER = 8
-"""At least so many ranges per worker if there are enough items, because a lost worker loses one."""
+"""Minimum number of ranges per worker, given enough items: a lost worker loses one range."""
 _ANSWERS_WITHIN_S = 10.0
 _LOOK_AGAIN_S = 5.0
 """How often to look for nodes that joined."""
