@@ -25,7 +25,7 @@ class WorkerFlags:
     executor: ExecutorName = "local"
     """Run on this machine, or on a Ray cluster whose machines share the folders."""
     workers: int = 0
-    """Worker processes; 0: one per core (for a network, this process), on a cluster one per CPU or GPU."""
+    """Worker processes; 0: one per core (neural networks: this process), on a cluster one per CPU or GPU."""
     address: str | None = None
     """Ray cluster, such as auto or HOST:6379; by default RAY_ADDRESS, else a new Ray on this machine."""
     shard: str = WHOLE
