@@ -116,7 +116,7 @@ def claim(
 
 
 def _check_account(repository: str, account: dict[str, Any]) -> None:
-    """Raise `UserError` unless the token can write and the owner is the user or an organization of theirs."""
+    """Raise `UserError` unless the token can write and the owner is the user or lets the user write."""
     owner, user = repository.split("/")[0], account["name"]
     writable = [org["name"] for org in account.get("orgs", ()) if org.get("roleInOrg") != "read"]
     if owner not in (user, *writable):
