@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all set-up themselves: Python 3.11+ and make are enough.
+# `make demo` and `make test` set everything up themselves; they need only Python 3.11+ and make.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
@@ -6,16 +6,16 @@ MINERL_PIP := .venv-minerl/bin/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: demo demo-weights test drills test-torchrun test-minerl check clean
 
-# Both worlds in pictures, then small data of plaza-v1 for the models in the box: they and three references are scored and shown.
+# Draw both worlds, then generate a small data set of plaza-v1, and score and show the bundled models and three references on it.
 MODELS := millivid framepack full-resolution
 REFERENCES := copy-last other-video autoencoded
 RUNS := $(addprefix demo/,$(MODELS) $(REFERENCES))
-# LPIPS where its network can be had, from its publisher or the Python package index.
+# LPIPS is used if its network can be downloaded from its publisher or the Python package index.
 METRICS = psnr,ssim$(if $(shell test -f weights/alexnet/alexnet.safetensors && echo there),$(comma)lpips --weights weights)
 comma := ,
 demo-weights: $(READY)
 	@$(BIN)/python -m benchmark.weights fetch --only alexnet --to weights \
-	  || echo "no index answers: the demo goes on without LPIPS"
+	  || echo "no package index answers: the demo continues without LPIPS"
 
 demo: $(READY) demo-weights
 	$(BIN)/python -m loopcraft.generate --out demo/world --split val --num-episodes 2 --num-frames 256
@@ -33,21 +33,21 @@ demo: $(READY) demo-weights
 	$(BIN)/python -m benchmark.report $(RUNS) --data demo/data --out demo/report
 	$(BIN)/python -m leaderboard.build $(RUNS) --data demo/data --out demo/site
 	@echo
-	@echo "pictures  demo/views    an episode at 256 x 256: its frames, what of them the context showed, map and preview video"
-	@echo "data set  demo/data     eight episodes of plaza-v1, 256 frames of 64 x 64, which the models in the box take"
-	@echo "report    demo/report   open report.html in a browser: the models beside the truth"
-	@echo "site      demo/site     the leaderboard with these runs in it: file://$(CURDIR)/demo/site/index.html"
+	@echo "pictures  demo/views    an episode at 256 x 256: its frames, what the context showed of them, map and preview video"
+	@echo "data set  demo/data     eight episodes of plaza-v1, 256 frames of 64 x 64, which the bundled models accept"
+	@echo "report    demo/report   open report.html in a browser: the models beside the ground truth"
+	@echo "site      demo/site     the leaderboard with these runs: file://$(CURDIR)/demo/site/index.html"
 
-# Tests start many processes: each would compile every source anew if no bytecode could be kept. They wait for
-# them, so three at once fill two cores.
-# Tests on published weights need the package index once (220 MB); where it does not answer they are skipped.
+# Tests start many processes, so bytecode is cached: otherwise each would compile every source again. Tests wait
+# for these processes, so three workers keep two cores busy.
+# Tests on published weights download them once from the package index (220 MB), and are skipped if it does not answer.
 test: $(READY)
 	@$(BIN)/python -m benchmark.weights fetch --only alexnet,vgg16,i3d,aliked --to weights \
-	  || echo "no index answers: tests on the published weights are skipped"
-	@command -v chromium > /dev/null || echo "no Chromium here: tests that open the site are skipped (apt-get install chromium)"
+	  || echo "no package index answers: tests on the published weights are skipped"
+	@command -v chromium > /dev/null || echo "Chromium is missing: tests that open the site are skipped (apt-get install chromium)"
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal
 
-# The long form of the drills whose short form `make test` runs: hours. Its counts stand in docs/reliability.md.
+# The long version, taking hours, of the drills in `make test`. docs/reliability.md reports its counts.
 ROUNDS = 25
 TIMES = 40
 INPUTS = 10000
@@ -59,11 +59,11 @@ drills: $(READY)
 	$(BIN)/python -m tests.drills.faults
 	$(BIN)/python -m tests.drills.kills --rounds $(ROUNDS)
 
-# Our Minecraft mission against minerl's own classes and schema: fetches its sources (70 MB), needs Python 3.11 and no game.
+# Test our Minecraft mission against minerl's own classes and schema; downloads its sources (70 MB), needs Python 3.11 but no game.
 test-minerl: .venv-minerl/.ready
 	PYTHONPATH=.:.venv-minerl/minerl-0.4.4 .venv-minerl/bin/python -m pytest tests/loopcraft/worlds/minerl/contract.py
 
-# Training in two processes; apart, as its processes were once seen to die while ending on a loaded machine.
+# Training in two processes: a separate target, because its processes once died on exit on a loaded machine.
 test-torchrun: $(READY)
 	$(BIN)/python -m pytest -m torchrun
 

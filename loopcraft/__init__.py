@@ -1,16 +1,16 @@
-"""Loopcraft: videos whose agent keeps coming back, to test the memory of video world models.
+"""Loopcraft: videos of an agent that revisits places, to test the memory of video world models.
 
     data = loopcraft.generate_dataset("data/test", split="test", num_episodes=100)
     data = loopcraft.open_dataset("data/test")
     world = loopcraft.make_world("plaza-v1", resolution=64)
 
-Functions are loaded when they are asked for, so that importing the package costs nothing.
+Functions are loaded on first use, so importing the package is cheap.
 """
 
 from typing import Any
 
 from loopcraft.core.extras import explain_missing
-from loopcraft.gym.environments import make_known
+from loopcraft.gym.environments import register_on_import
 
 _FUNCTIONS = {
     "generate_dataset": "library",
@@ -18,10 +18,10 @@ _FUNCTIONS = {
     "make_world": "worlds",
     "UserError": "core.errors",
 }
-__all__ = ["UserError", "generate_dataset", "make_world", "open_dataset"]  # given by __getattr__
+__all__ = ["UserError", "generate_dataset", "make_world", "open_dataset"]  # resolved by __getattr__
 
 explain_missing("loopcraft")
-make_known()
+register_on_import()
 
 
 def __getattr__(name: str) -> Any:

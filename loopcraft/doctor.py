@@ -1,7 +1,7 @@
 """Check whether this machine can run a world, and print the command that fixes each problem.
 
-Exit code 0 means that the world can run. Commands are for Debian and Ubuntu; docs/minerl.md has the whole
-recipe for Minecraft, and a Dockerfile.
+Exit code 0 means that the world can run. The commands are for Debian and Ubuntu; docs/minerl.md describes the
+complete setup for Minecraft, with a Dockerfile.
 """
 
 import os
@@ -24,7 +24,7 @@ from loopcraft.worlds.checks import Check
 
 FREE_BYTES = 2 * 10**9
 WRITE_BYTES, WRITE_BYTES_PER_SECOND = 32 * 2**20, 10 * 10**6
-"""An episode is about 4 MB; slower disks than this hold up several workers."""
+"""An episode is about 4 MB; on a slower disk, several workers wait for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +32,15 @@ class Flags:
     """The flags of `python -m loopcraft.doctor`."""
 
     world: str = "voxel-v1"
-    """The world that is to run."""
+    """World to check."""
     out: Path = Path(".")
-    """Where data sets are to lie."""
+    """Folder for data sets, whose disk is checked."""
     warm: bool = False
-    """Compile all kernels now, so that no later command needs to."""
+    """Compile all kernels now, so that later commands start faster."""
 
 
 def examine(world_id: str, out: Path) -> Iterator[Check]:
-    """All checks of a world, one after the other."""
+    """Run all checks of a world, one by one."""
     spec = world_spec(world_id)
     yield check_python(only=spec.python_version)
     yield from check_disk(out)
@@ -49,20 +49,20 @@ def examine(world_id: str, out: Path) -> Iterator[Check]:
         yield from spec.load(spec.checks)()
     else:
         yield check_drawing(world_id)
-        yield check_kept_code()
+        yield check_code_cache()
 
 
 def check_python(*, only: tuple[int, int] | None) -> Check:
-    """Is this a Python that Loopcraft runs on, and the one that the world needs if it needs a certain one?"""
-    found, least = sys.version_info[:2], (3, 11)
-    is_good = found >= least if only is None else found == only
-    version = ".".join(map(str, only or least))
+    """Check the version of Python: at least 3.11, or exactly the world's version `only`."""
+    current, minimum = sys.version_info[:2], (3, 11)
+    is_good = current >= minimum if only is None else current == only
+    version = ".".join(map(str, only or minimum))
     remedy = None if is_good else f"apt-get install -y python{version}-venv && python{version} -m venv .venv"
-    return Check(name="Python", found=".".join(map(str, found)), remedy=remedy)
+    return Check(name="Python", found=".".join(map(str, current)), remedy=remedy)
 
 
 def check_disk(out: Path) -> Iterator[Check]:
-    """Is there space where the data will lie, and is it written fast enough?"""
+    """Check the free space and the write speed of the disk that holds `out`."""
     folder = next(path for path in (out.absolute(), *out.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(folder).free
     remedy = None if free >= FREE_BYTES else f"du -xh --max-depth=2 {folder} | sort -h | tail"
@@ -78,7 +78,7 @@ def check_disk(out: Path) -> Iterator[Check]:
 
 
 def write_speed(folder: Path) -> float:
-    """Bytes a second that reach the disk."""
+    """Measure the write speed of a folder's disk in bytes per second."""
     block = os.urandom(WRITE_BYTES)
     with tempfile.TemporaryFile(dir=folder) as file:
         start = time.perf_counter()
@@ -89,31 +89,31 @@ def write_speed(folder: Path) -> float:
 
 
 def check_encoder() -> Check:
-    """Was PyAV built with x264?"""
+    """Check that PyAV was built with x264."""
     is_good = "libx264" in av.codecs_available
     remedy = None if is_good else "pip install --force-reinstall --only-binary av av"
     return Check(name="H.264 encoder", found="libx264" if is_good else "none", remedy=remedy)
 
 
 def check_drawing(world_id: str) -> Check:
-    """Draw one small frame (the first time, kernels are compiled)."""
+    """Check that one small frame can be drawn; the first time, this compiles kernels."""
     try:
-        seen = next(iter(make_world(world_id, resolution=64).play(0, np.zeros(1, np.int8))))
-    except Exception as error:  # whatever it is, it is the answer
+        observation = next(iter(make_world(world_id, resolution=64).play(0, np.zeros(1, np.int8))))
+    except Exception as error:  # any error is reported as the check's outcome
         remedy = "pip install --force-reinstall -c constraints.txt -e ."
         return Check(name="a frame", found=f"{type(error).__name__}: {error}", remedy=remedy)
-    return Check(name="a frame", found=f"drawn, {len(np.unique(seen.frame))} levels of colour")
+    return Check(name="a frame", found=f"drawn, {len(np.unique(observation.frame))} colour levels")
 
 
-def check_kept_code() -> Check:
-    """Where compiled kernels are kept: without a folder every process compiles them again."""
-    folder = jit.kept_in()
-    remedy = None if folder else "export NUMBA_CACHE_DIR=FOLDER-THAT-CAN-BE-WRITTEN"
-    return Check(name="compiled code", found=f"kept in {folder}" if folder else "not kept", remedy=remedy)
+def check_code_cache() -> Check:
+    """Check that compiled kernels are cached; otherwise every process compiles them again."""
+    folder = jit.cache_folder()
+    remedy = None if folder else "export NUMBA_CACHE_DIR=WRITABLE-FOLDER"
+    return Check(name="compiled code", found=f"cached in {folder}" if folder else "not cached", remedy=remedy)
 
 
 def check_warm() -> Check:
-    """Compile every kernel."""
+    """Compile every kernel and check that none was left out."""
     left_out = jit.warm()
     remedy = "pip install --force-reinstall -c constraints.txt -e ." if left_out else None
     found = f"{len(jit.kernels) - len(left_out)} of {len(jit.kernels)} compiled"
@@ -121,15 +121,15 @@ def check_warm() -> Check:
 
 
 def run(flags: Flags) -> int:
-    """Print every check; 1 if the world cannot run."""
-    world_spec(flags.world)  # an unknown world is refused before any check
+    """Print every check; return 1 if the world cannot run."""
+    world_spec(flags.world)  # refuse an unknown world before any check
     num_failed = 0
     checks = examine(flags.world, flags.out)
     for check in chain(checks, (check_warm() for _ in range(flags.warm))):
         print(f"{'FAIL' if check.remedy else 'ok':6}{check.name:15}{check.found}")
         if check.remedy:
             num_failed += 1
-            print(f"{'':6}{'mend it with':15}{check.remedy}")
+            print(f"{'':6}{'fix it with':15}{check.remedy}")
     verdict = f"cannot run here: {num_failed} checks failed" if num_failed else "can run here"
     print(f"world {flags.world} {verdict}")
     return cli.EXIT_FAILED if num_failed else cli.EXIT_OK

@@ -1,12 +1,12 @@
-"""Generate a data set: videos of an agent that keeps coming back, with its actions and poses.
+"""Generate a data set: videos of an agent that revisits places, with its actions and poses.
 
-Progress is stored on disk: run the same command again to resume, or to remake a file that was deleted. The
-result has the same bytes, whatever the number of workers, shards or interruptions. An unfinished episode
-consists of a video, a states file and a row file (000/000.json), each written whole or not at all; at the end
-the rows become episodes.parquet, the row files are removed, and index.json is written last.
+Progress is stored on disk: run the same command again to resume, or to remake a deleted file. The result has
+the same bytes regardless of the number of workers, shards and interruptions. Until the data set is finished,
+an episode is a video, a states file and a row file (000/000.json), each written atomically; at the end the
+rows become episodes.parquet, the row files are removed, and index.json is written last.
 
---shard 2/8 generates the second eighth of the same data set, on any machine. To merge shards, copy their
-folders over each other (or let them share one on a common disk) and run the same command once more without
+--shard 2/8 generates the second eighth of the data set, on any machine. To merge shards, copy their folders
+over each other (or write to the same folder on a shared disk) and run the same command once more without
 --shard: it writes the table and the index, and removes what killed shards left behind.
 """
 
@@ -45,8 +45,8 @@ from loopcraft.worlds.base import PathWorld
 from loopcraft.worlds.checks import require_world
 from loopcraft.worlds.registry import worlds_that
 
-_LOOKED_FOR_AT_ONCE = 1000
-"""Episodes: as many as a folder holds."""
+_BATCH = 1000
+"""Episodes whose files are looked up at a time: as many as one folder holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,27 +54,27 @@ class Flags:
     """The flags of `python -m loopcraft.generate`."""
 
     out: Path
-    """Folder of the data set, or its address, as in s3://BUCKET/FOLDER: new, empty or begun so before."""
+    """Folder or URL (s3://BUCKET/FOLDER) of the data set: new, empty or started with the same flags."""
     preset: str | None = None
-    """A canonical test set, like loopcraft-mini/plaza-v1: stands for all flags that decide what is made."""
+    """Canonical test set, such as loopcraft-mini/plaza-v1; replaces all flags that define the content."""
     split: Split | None = None
-    """Which split; splits share no seeds. Required without --preset."""
+    """Split to generate; splits share no seeds. Required without --preset."""
     num_episodes: int | None = None
-    """How many episodes to make. Required without --preset."""
+    """Number of episodes. Required without --preset."""
     num_frames: int = 1024
-    """Frames of an episode, 20 a second."""
+    """Frames per episode, at 20 per second."""
     resolution: int = 256
     """Height and width of a frame in pixels."""
     seed: int = 0
-    """Root of all randomness."""
+    """Root seed of all randomness."""
     world: str = "voxel-v1"
-    """The world, as in plaza-v1."""
+    """World to record, such as plaza-v1."""
     quality: str = "default"
     """Rendering quality: fast, default or best."""
     candidates: int | None = None
-    """val and test: candidate walks, of which some are kept; 10 x num-episodes by default."""
+    """val and test: number of candidate walks to choose from; 10 x num-episodes by default."""
     select: Select = "planned"
-    """val and test: keep the walks that go furthest (planned) or that really see things again (realised)."""
+    """val and test: keep the walks that go furthest (planned) or that see most again (realised)."""
     lossless: bool = False
     """Store RGB losslessly: ten times the size, and fewer players can read it."""
     workers: WorkerFlags = field(default_factory=WorkerFlags)
@@ -88,7 +88,7 @@ def generate(
     executor: Executor | None = None,
     shard: str = WHOLE,
 ) -> None:
-    """Bring the data set in `root` (or its shard) to its end and print what there is, as `complete` tells."""
+    """Call `complete` and print the summary that it returns."""
     print(complete(root, recipe, make_world=make_world, executor=executor, shard=shard))
 
 
@@ -100,17 +100,16 @@ def complete(
     executor: Executor | None = None,
     shard: str = WHOLE,
 ) -> str:
-    """Bring the data set in `root` (or its shard) to its end; return what there is, in a few lines.
+    """Generate the missing episodes of the data set in `root` (or a shard); return a summary of a few lines.
 
-    Without an executor the work is done in this process.
-    Raises `UserError` for a folder or a flag that cannot be right, `OSError` for a disk that cannot be
-    written.
+    Without an executor, the work is done in this process. Raises `UserError` for an invalid folder or flag,
+    and `OSError` if the disk cannot be written.
     """
     executor = executor or LocalExecutor()
-    is_path_known = isinstance(make_world(), PathWorld)  # an unknown world is said before anything is written
+    is_path_known = isinstance(make_world(), PathWorld)  # an unknown world fails before anything is written
     if isinstance(root, UrlPath) and not is_path_known:
         raise UserError(
-            f"{root}: {recipe.world} is not made at an address; give a folder and copy the finished set"
+            f"{root}: {recipe.world} cannot be written to a URL; choose a folder and copy the finished set"
         )
     num_candidates = None if is_path_known else recipe.candidates
     part = shard_range(shard, num_candidates or recipe.num_episodes)
@@ -122,24 +121,24 @@ def complete(
         if num_candidates and isinstance(root, Path) and not played.are_chosen(root, recipe):
             played.play_candidates(root, recipe, part, make_world, executor)
             if not is_whole:
-                return f"{root}: candidates {part.start} to {part.stop - 1} are played"
+                return f"{root}: played candidates {part.start} to {part.stop - 1}"
             played.adopt_best(root, recipe)
         indices = range(recipe.num_episodes) if num_candidates else part
-        missing, found = _record_missing(
+        was_missing, summary = _record_missing(
             root, recipe, indices, make_world, executor, is_path_known=is_path_known
         )
-        is_old = is_whole and not missing and (root / INDEX).exists()
-        if not is_old:
-            found = Summary()
-            rows = found.watch(read_rows(root, map(episode_key, indices)))
+        was_complete = is_whole and not was_missing and (root / INDEX).exists()
+        if not was_complete:
+            summary = Summary()
+            rows = summary.watch(read_rows(root, map(episode_key, indices)))
             if is_whole:
                 _finish(root, rows)
             else:
                 deque(rows, maxlen=0)
         if is_whole and isinstance(root, Path):
             played.forget(root)
-    lines = found.text(root, recipe)
-    return f"{root}: already complete\n{lines}" if is_old else lines
+    lines = summary.text(root, recipe)
+    return f"{root}: already complete\n{lines}" if was_complete else lines
 
 
 def _record_missing(
@@ -151,11 +150,11 @@ def _record_missing(
     *,
     is_path_known: bool,
 ) -> tuple[Sequence[int], Summary]:
-    """Make those of the episodes `indices` that are not there; which they are, and what there was before."""
-    found = Summary()
-    draws, missing = _look(root, indices, recipe.num_episodes, found)
+    """Record the missing episodes of `indices`; return their indices and a summary of the existing rows."""
+    summary = Summary()
+    draws, missing = _find_missing(root, indices, recipe.num_episodes, summary)
     if not missing:
-        return missing, found
+        return missing, summary
     check_versions(root)
     simulates = cast(simulated.PathWorldFactory, make_world) if is_path_known else None
     job = _episode_job(root, recipe, draws, simulates, executor)
@@ -163,12 +162,12 @@ def _record_missing(
         for _ in executor.run(job, missing, make_state=make_world):
             advance()
 
-    def lost() -> list[str]:
-        _, left = _look(root, missing, recipe.num_episodes, Summary())
-        return [episode_key(index) for index in left]
+    def list_missing() -> list[str]:
+        _, still_missing = _find_missing(root, missing, recipe.num_episodes, Summary())
+        return [episode_key(index) for index in still_missing]
 
-    require_arrived(root, lost, "episodes")
-    return missing, found
+    require_arrived(root, list_missing, "episodes")
+    return missing, summary
 
 
 def _episode_job(
@@ -178,120 +177,121 @@ def _episode_job(
     make_path_world: simulated.PathWorldFactory | None,
     executor: Executor,
 ) -> Callable[[Any, int], None]:
-    """What makes an episode: it is simulated first where the world knows its path, else played."""
+    """Return the job that records an episode: simulated first if the world knows its path, else played."""
     if make_path_world is not None:
         return simulated.episode_job(root, recipe, draws, make_path_world, executor)
     assert isinstance(root, Path)
     return played.episode_job(root, recipe, draws)
 
 
-def _look(
-    root: AnyPath, indices: Sequence[int], num_episodes: int, found: Summary
+def _find_missing(
+    root: AnyPath, indices: Sequence[int], num_episodes: int, summary: Summary
 ) -> tuple[simulated.Draws, list[int]]:
-    """The draws of the episodes `indices` that have rows, and which of them are missing."""
+    """Return the draws of the episodes `indices` that have rows, and the indices whose files are missing."""
     draws = np.full(num_episodes, simulated.NO_ROW, np.int64)
     is_finished = np.zeros(num_episodes, bool)
-    for rows in batches(found.watch(read_rows(root, map(episode_key, indices))), _LOOKED_FOR_AT_ONCE):
+    for rows in batches(summary.watch(read_rows(root, map(episode_key, indices))), _BATCH):
         files = {row["key"]: {f"{row['key']}.mp4", f"{row['key']}.npy"} for row in rows}
-        there = existing(root, sorted(set().union(*files.values())))
+        present = existing(root, sorted(set().union(*files.values())))
         for row in rows:
             index = episode_index(row["key"])
             draws[index] = row["draw"]
-            is_finished[index] = files[row["key"]] <= there
+            is_finished[index] = files[row["key"]] <= present
     return draws, [index for index in indices if not is_finished[index]]
 
 
 def _finish(root: AnyPath, rows: Iterable[Row]) -> None:
-    """Turn row files into the table and say with the index that all is there."""
-    sweep_partials(root)  # of workers that were lost
+    """Merge the row files into the table, and write the index, which marks the data set as complete."""
+    sweep_partials(root)  # from lost workers
     frames: dict[str, int] = {}
 
-    def noted() -> Iterator[Row]:
+    def record_frames() -> Iterator[Row]:
         for row in rows:
             frames[row["key"]] = row["frames"]
             yield row
 
-    write_table(root, noted())
+    write_table(root, record_frames())
     remove_rows(root, frames)
     simulated.forget(root)
     write_index(root, frames)
 
 
 def run(flags: Flags) -> None:
-    """Make the data set that the flags ask for, and print what there is."""
+    """Generate the data set that the flags describe, and print a summary."""
     print(make(flags))
 
 
 def make(flags: Flags) -> str:
-    """Make the data set that the flags ask for; return what there is, in a few lines."""
+    """Generate the data set that the flags describe; return a summary of a few lines."""
     recipe = recipe_of(flags)
     if recipe.select == "realised":
         require_sight(recipe.world)
     require_world(recipe.world)
     factory: WorldFactory
     factory = partial(make_world, recipe.world, resolution=recipe.resolution, quality=recipe.quality)
-    asked = flags.workers
-    asked.check()
-    if asked.executor == "local" and not world_spec(recipe.world).knows_path:
-        factory, workers = played.take_turns(factory, asked.workers or num_cores())
-        asked = replace(asked, workers=workers)
-    with open_executor(asked) as executor:
-        root = asked.shared_path(flags.out)
-        lines = complete(root, recipe, make_world=factory, executor=executor, shard=asked.shard)
-    is_whole = flags.preset is not None and (root / INDEX).exists()
-    return f"{lines}\n{compared_with_preset(flags.preset or '', root)}" if is_whole else lines
+    workers = flags.workers
+    workers.check()
+    if workers.executor == "local" and not world_spec(recipe.world).knows_path:
+        factory, num_workers = played.take_turns(factory, workers.workers or num_cores())
+        workers = replace(workers, workers=num_workers)
+    with open_executor(workers) as executor:
+        root = workers.shared_path(flags.out)
+        lines = complete(root, recipe, make_world=factory, executor=executor, shard=workers.shard)
+    if flags.preset is not None and (root / INDEX).exists():
+        lines += f"\n{compare_with_preset(flags.preset, root)}"
+    return lines
 
 
 def recipe_of(flags: Flags) -> Recipe:
-    """The recipe that the flags spell out, or that of the preset that they name.
+    """Return the recipe given by the flags, or that of their preset.
 
-    Raises `UserError` for flags that are missing or say what the preset does.
+    Raises `UserError` for missing flags, and for flags that the preset already sets.
     """
-    chosen = {known.name: getattr(flags, known.name) for known in dataclasses.fields(Recipe)}
+    chosen = {field.name: getattr(flags, field.name) for field in dataclasses.fields(Recipe)}
     if flags.preset is None:
         for name in ("split", "num_episodes"):
             if chosen[name] is None:
                 raise UserError(f"--{name.replace('_', '-')} is missing: give it, or a --preset")
         return Recipe(**chosen)
-    defaults = {known.name: known.default for known in dataclasses.fields(Flags)}
+    defaults = {field.name: field.default for field in dataclasses.fields(Flags)}
     for name, value in chosen.items():
         if value != defaults[name]:
             raise UserError(
-                f"--{name.replace('_', '-')} {value}: --preset {flags.preset} says it already; leave it out"
+                f"--{name.replace('_', '-')} {value}: --preset {flags.preset} already sets it; leave it out"
             )
-    found = get_test_set(flags.preset)
+    test_set = get_test_set(flags.preset)
     return Recipe(
-        world=found.world,
+        world=test_set.world,
         split=SPLIT,
-        num_episodes=found.num_episodes,
-        num_frames=found.num_frames,
-        resolution=found.resolution,
+        num_episodes=test_set.num_episodes,
+        num_frames=test_set.num_frames,
+        resolution=test_set.resolution,
         seed=SEED,
-        select=found.select,
+        select=test_set.select,
     )
 
 
-def compared_with_preset(preset: str, root: AnyPath) -> str:
-    """Whether the finished set in `root` is byte for byte the canonical one, in a line."""
-    pinned, found = get_test_set(preset).fingerprint, open_dataset(root).fingerprint
+def compare_with_preset(preset: str, root: AnyPath) -> str:
+    """Report in one line whether the finished data set has the fingerprint of the canonical one."""
+    pinned, actual = get_test_set(preset).fingerprint, open_dataset(root).fingerprint
     if pinned is None:
-        return f"fingerprint {found}: {preset} has no pinned one yet"
-    if found == pinned:
-        return f"fingerprint {found}: that of {preset}"
+        return f"fingerprint {actual}: {preset} has no pinned fingerprint yet"
+    if actual == pinned:
+        return f"fingerprint {actual}: matches {preset}"
     return (
-        f"fingerprint {found}: not that of {preset} ({pinned}); results on it stand in a table of their own. "
-        "Install the versions of constraints.txt: the bytes of videos depend on the encoder's"
+        f"fingerprint {actual}: does not match {preset} ({pinned}); results on it get a table of their own. "
+        "Install the versions of constraints.txt: the bytes of videos depend on the encoder's version"
     )
 
 
 def require_sight(world: str) -> None:
-    """Raise `UserError` for a world that cannot tell before an episode is drawn what its pixels will show."""
+    """Raise `UserError` unless the world can tell what pixels will show before an episode is drawn."""
     spec = world_spec(world)
     if not (spec.knows_surfaces and spec.knows_path):
-        able = ", ".join(worlds_that("knows_surfaces"))
+        worlds = ", ".join(worlds_that("knows_surfaces"))
         raise UserError(
-            f"--select realised: world {world!r} cannot tell what a pixel shows, so nobody knows what its "
-            f"walks see again; leave it out (planned), or choose one of these worlds: {able}"
+            f"--select realised: world {world!r} cannot tell what a pixel shows, so what its walks see again "
+            f"is unknown; leave the flag out (planned), or choose one of these worlds: {worlds}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Data sets from Python: `loopcraft.generate_dataset` makes one and opens it."""
+"""Python interface for generating data sets: `loopcraft.generate_dataset`."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from loopcraft.generate import Flags, make
 from loopcraft.generation.recipe import Select
 
 
-def generate_dataset(
+def generate_dataset(  # not `generate`, which is the command's module
     out: str | Path,
     *,
     split: Split,
@@ -22,11 +22,11 @@ def generate_dataset(
     select: Select = "planned",
     workers: int = 0,
 ) -> LoopcraftDataset:
-    """Make a data set in the folder `out`, or go on with it, and open it: what `loopcraft.generate` does.
+    """Generate a data set in the folder `out`, resuming if it is unfinished, and open it.
 
-    Frames are uint8 (num_frames, resolution, resolution, 3) an episode, 20 a second. The same arguments give
-    the same bytes, whatever `workers` (0: one a core). It is not called `generate`, as that is the command's
-    module. Raises `UserError` for arguments or a folder that cannot be right.
+    Does what the command `loopcraft.generate` does. An episode has uint8 frames of shape (num_frames,
+    resolution, resolution, 3), 20 per second. The same arguments give the same bytes for any number of
+    `workers` (0: one per core). Raises `UserError` for invalid arguments or an unsuitable folder.
 
     >>> data = generate_dataset("data/small", split="val", num_episodes=2, world="plaza-v1")  # doctest: +SKIP
     >>> data.frames(data.keys[0], 0, 16).shape  # doctest: +SKIP

@@ -1,10 +1,10 @@
 """Add recall masks to a data set: for every pixel, whether the context showed that surface, and how long ago.
 
-Episodes are played again in a world that knows which block face each pixel shows; a file KEY.seen.npz is
+Episodes are replayed in a world that knows which block face each pixel shows, and a file KEY.seen.npz is
 written beside each video. Frames and fingerprint do not change. Run the same command again to resume.
 
-Masks are made of cells of 2 x 2 pixels, of single pixels where frames are smaller than 128 x 128: a
-cell holds what the ray through its centre meets. --cell chooses otherwise.
+A mask has cells of 2 x 2 pixels, or of single pixels for frames smaller than 128 x 128: each cell holds what
+the ray through its centre hits. --cell chooses another size.
 """
 
 from collections.abc import Iterable
@@ -37,9 +37,9 @@ from loopcraft.worlds.base import SurfaceWorld
 SHARES = ("sky", "never shown by the context", "in sight ever since", "shown, and out of sight in between")
 
 COARSE_CELL, LEAST_FOR_COARSE = 2, 128
-"""Pixels along a side of the usual cell, and of the smallest frames that have it."""
-_LOOKED_FOR_AT_ONCE = 1000
-"""Episodes: as many as a folder holds."""
+"""Side in pixels of the default cell, and of the smallest frames that have it."""
+_BATCH = 1000
+"""Episodes whose masks are looked up at a time: as many as one folder holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,22 +47,21 @@ class Flags:
     """The flags of `python -m loopcraft.masks`."""
 
     data: tyro.conf.Positional[Path]
-    """Folder, or address as in s3://BUCKET/FOLDER, of a finished data set that loopcraft.generate made."""
+    """Folder or URL (s3://BUCKET/FOLDER) of a finished data set made by loopcraft.generate."""
     cell: int = 0
-    """Pixels along a side of a mask's cell; 0: as in masks that are there, else 2, and 1 below 128 pixels."""
+    """Side of a mask's cell in pixels; 0: as in existing masks, else 2, or 1 for frames below 128 pixels."""
     workers: WorkerFlags = field(default_factory=WorkerFlags)
 
 
 def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = WHOLE, cell: int = 0) -> None:
-    """Make the masks of a shard that are not there yet; with those of the whole come their checksums.
+    """Make the missing masks of a shard, with cells of `cell` x `cell` pixels (0: the default size).
 
-    They are of cells of `cell` x `cell` pixels (0: the usual size).
-
-    Raises `UserError` for a data set of unknown worlds, and for a cell that does not divide a frame.
+    For the whole data set, also record their checksums. Raises `UserError` for a data set that does not
+    record its worlds, and for a cell that does not divide a frame.
     """
     if dataset.manifest is None or "world_seed" not in dataset.metadata:
         raise UserError(
-            f"{dataset.root}: does not say in which worlds it was played; masks are for data sets of "
+            f"{dataset.root}: does not record the worlds it was played in; masks need a data set made by "
             "loopcraft.generate"
         )
     resolution = dataset.manifest["generator"]["resolution"]
@@ -70,7 +69,7 @@ def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = WHO
     if cell < 1 or resolution % cell:
         raise UserError(f"--cell {cell}: must divide the frames' {resolution} pixels; choose 1, 2 or 4")
     make_world = partial(make_surface_world, dataset.manifest["world"], resolution=resolution // cell)
-    make_world()  # an unknown world is said before any work
+    make_world()  # refuse an unknown world before any work
     part = shard_range(shard, len(dataset.keys))
     is_whole = len(part) == len(dataset.keys)
     keys = dataset.keys[part.start : part.stop]
@@ -87,32 +86,31 @@ def add_masks(dataset: LoopcraftDataset, executor: Executor, *, shard: str = WHO
                 advance()
         require_arrived(dataset.root, lambda: _missing(dataset, missing), "masks")
         if is_whole:
-            sweep_partials(dataset.root)  # of workers that were lost
+            sweep_partials(dataset.root)  # from lost workers
             known = read_sums(dataset.root)
             new = (name for name in _names(dataset, keys) if name not in known)
             add_sums(dataset.root, sums_of(dataset.root, new))
 
 
 def _names(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
-    """What the files of masks are called in SHA256SUMS."""
     return [dataset.masks_path(key).relative_to(dataset.root).as_posix() for key in keys]
 
 
 def usual_cell(dataset: LoopcraftDataset, resolution: int) -> int:
-    """The cell of the masks that a data set has already, else the one that suits frames of `resolution`."""
-    there = next((key for key in dataset.keys if dataset.masks_path(key).exists()), None)
-    if there is not None:
-        masks = read_masks(dataset.masks_path(there), dataset.num_frames(there), resolution**2)
+    """Return the cell size of the data set's existing masks, else the default for frames of `resolution`."""
+    key = next((key for key in dataset.keys if dataset.masks_path(key).exists()), None)
+    if key is not None:
+        masks = read_masks(dataset.masks_path(key), dataset.num_frames(key), resolution**2)
         return int(resolution // masks["seen"].shape[1])
     return COARSE_CELL if resolution >= LEAST_FOR_COARSE and resolution % (8 * COARSE_CELL) == 0 else 1
 
 
 def _missing(dataset: LoopcraftDataset, keys: Iterable[str]) -> list[str]:
-    """Those of the episodes that have no masks."""
     missing = []
-    for batch in batches(keys, _LOOKED_FOR_AT_ONCE):
-        there = existing(dataset.root, _names(dataset, batch))
-        missing += [key for key, name in zip(batch, _names(dataset, batch), strict=True) if name not in there]
+    for batch in batches(keys, _BATCH):
+        names = _names(dataset, batch)
+        present = existing(dataset.root, names)
+        missing += [key for key, name in zip(batch, names, strict=True) if name not in present]
     return missing
 
 
@@ -124,10 +122,13 @@ def make_masks(world: SurfaceWorld, key: str, *, dataset: LoopcraftDataset, num_
 
 
 def summary(dataset: LoopcraftDataset, num_context: int) -> str:
-    """How much of the horizon asks for memory."""
-    masks = (dataset.masks(key) for key in dataset.keys)
-    whole = [horizon_shares(found, num_context) for found in masks if found and {"age", "sky"} <= set(found)]
-    shares = zip(SHARES, np.mean(whole, axis=0), strict=True) if whole else ()
+    """Summarize how much of the horizon requires memory."""
+    rows = [
+        horizon_shares(masks, num_context)
+        for masks in map(dataset.masks, dataset.keys)
+        if masks and {"age", "sky"} <= set(masks)
+    ]
+    shares = zip(SHARES, np.mean(rows, axis=0), strict=True) if rows else ()
     return "\n".join(
         [
             f"{dataset.root}: masks of {len(dataset.keys)} episodes",
@@ -137,22 +138,22 @@ def summary(dataset: LoopcraftDataset, num_context: int) -> str:
 
 
 def horizon_shares(masks: Masks, num_context: int) -> Float64[np.ndarray, "4"]:
-    """Which fraction of an episode's pixels after the context is which of `SHARES`."""
+    """Return the fractions of an episode's pixels after the context, in the order of `SHARES`."""
     seen, age, sky = (masks[name][num_context:] for name in ("seen", "age", "sky"))
     return np.array([sky.mean(), (~seen & ~sky).mean(), (seen & (age == 0)).mean(), (age > 0).mean()])
 
 
 def run(flags: Flags) -> None:
-    """Add the masks and say what they show."""
+    """Add the masks and print what they show."""
     if flags.cell < 0:
-        raise UserError(f"--cell {flags.cell}: choose 0 (the usual size) or the pixels along a cell's side")
+        raise UserError(f"--cell {flags.cell}: choose 0 (the default size) or a cell's side in pixels")
     dataset = open_dataset(flags.workers.shared_path(flags.data))
     with open_executor(flags.workers) as executor:
         add_masks(dataset, executor, shard=flags.workers.shard, cell=flags.cell)
     if flags.workers.is_shard:
-        print(f"{dataset.root}: the masks of shard {flags.workers.shard} are made")
+        print(f"{dataset.root}: made the masks of shard {flags.workers.shard}")
         return
-    dataset = open_dataset(flags.data)  # with the checksums of its masks
+    dataset = open_dataset(flags.data)  # again, to read the checksums of its masks
     assert dataset.manifest is not None
     print(summary(dataset, dataset.manifest["num_context"]))
 

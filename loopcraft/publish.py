@@ -1,8 +1,7 @@
 """Publish data sets on the Hugging Face Hub: Parquet shards with videos and states, and a card.
 
-DIR is a data set or a folder of several (train, val, test). Each becomes a configuration of the repository;
-configurations that are not in DIR stay as they are. An interrupted upload sends only what is missing when it
-is run again.
+PATH is a data set or a folder of several (train, val, test). Each becomes a configuration of the repository;
+other configurations remain unchanged. If interrupted, run the command again: it sends only what is missing.
 """
 
 import dataclasses
@@ -44,7 +43,7 @@ from loopcraft.views.contact_sheet import write_sheet
 
 TINY_EPISODES = 4
 TINY_SOURCES: tuple[Split, ...] = ("test", "val", "train")
-"""The configuration `tiny` is the beginning of the first of these."""
+"""The configuration `tiny` is the beginning of the first of these that exists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +51,15 @@ class Flags:
     """The flags of `python -m loopcraft.publish`."""
 
     data: tyro.conf.Positional[Path]
-    """Folder of the data set, or of several."""
+    """Folder of one data set or several."""
     repo: str
-    """ORG/NAME on the Hub; created if it does not exist."""
+    """Repository ORG/NAME on the Hub; created if it does not exist."""
     private: bool = False
     """Make the repository private."""
     dry_run: bool = False
     """Check everything and list what would be sent, but send nothing."""
     licence: str = "mit"
-    """The data's licence, by the Hub's identifier."""
+    """The Hub's identifier of the data's licence."""
     workers: Annotated[int, tyro.conf.arg(aliases=("--jobs",))] = 2
     """Episodes checked at a time."""
     shard_mb: float = SHARD_BYTES / 1e6
@@ -68,7 +67,7 @@ class Flags:
 
 
 def run(flags: Flags) -> None:
-    """Check data and rights, upload what is missing, switch over to it, check what arrived."""
+    """Check the data and access rights, upload what is missing, switch to it, and check the result."""
     if flags.workers < 1 or flags.shard_mb <= 0:
         raise UserError(
             f"--workers {flags.workers}, --shard-mb {flags.shard_mb}: choose a positive number of each"
@@ -80,7 +79,7 @@ def run(flags: Flags) -> None:
     hub.require_card(
         flags.repo,
         f"---\n{DatasetCardData(license=flags.licence).to_yaml()}\n---\n",
-        f"--licence {flags.licence}: choose one of the Hub's identifiers, as mit, cc-by-4.0 or other",
+        f"--licence {flags.licence}: choose one of the Hub's identifiers, such as mit, cc-by-4.0 or other",
     )
     published = {} if listing is None else read_catalog(flags.repo, listing)
     parts = plan(datasets, published, shard_bytes=round(flags.shard_mb * 1e6))
@@ -96,21 +95,22 @@ def run(flags: Flags) -> None:
 
 
 def find_datasets(folder: Path) -> dict[str, LoopcraftDataset]:
-    """The data sets in `folder`, or right below it, by the name of their split.
+    """Open the data set in `folder`, or those directly below it; return them by split.
 
-    Raises `UserError` for two of one split.
+    Raises `UserError` if two have the same split.
     """
     root = path_at(folder)
     is_folder = (not isinstance(root, Path) or root.is_dir()) and not (root / INDEX).exists()
     below = sorted(path for path in root.iterdir() if (path / INDEX).exists()) if is_folder else []
-    datasets = [open_dataset(path) for path in (below if len(below) > 1 else [root])]
-    found: dict[str, LoopcraftDataset] = {}
-    for dataset in datasets:
+    datasets: dict[str, LoopcraftDataset] = {}
+    for dataset in [open_dataset(path) for path in (below if len(below) > 1 else [root])]:
         split = _split_of(dataset)
-        if split in found:
-            raise UserError(f"{found[split].root} and {dataset.root}: are both {split}; publish one of them")
-        found[split] = dataset
-    return found
+        if split in datasets:
+            raise UserError(
+                f"{datasets[split].root} and {dataset.root}: are both {split}; publish one of them"
+            )
+        datasets[split] = dataset
+    return datasets
 
 
 def _split_of(dataset: LoopcraftDataset) -> str:
@@ -121,18 +121,18 @@ def _split_of(dataset: LoopcraftDataset) -> str:
         if (root.resolve() if isinstance(root, Path) else root).name.startswith(split):
             return str(split)
     raise UserError(
-        f"{dataset.root}: does not say which split it is; rename the folder to begin with train, val or test"
+        f"{dataset.root}: does not record its split; rename the folder to start with train, val or test"
     )
 
 
 def is_ours(path: str) -> bool:
-    """Whether this command could have written `path`, or the Hub itself when the repository was made."""
+    """Return whether this command, or the Hub when it created the repository, may have written `path`."""
     known = path in (".gitattributes", "README.md", CATALOG, FIGURE)
     return known or SHARD_PATH.fullmatch(path) is not None or path.startswith("episodes/")
 
 
 def read_catalog(repository: str, listing: hub.Listing) -> Catalog:
-    """What the repository says that it holds."""
+    """Read the repository's catalog; empty if it has none."""
     if CATALOG not in listing.files:
         return {}
     with plain_errors(repository):
@@ -141,7 +141,7 @@ def read_catalog(repository: str, listing: hub.Listing) -> Catalog:
 
 
 def plan(datasets: dict[str, LoopcraftDataset], published: Catalog, *, shard_bytes: int) -> list[Part]:
-    """The configurations to publish; `tiny` among them if what it is the beginning of is."""
+    """Return the configurations to publish, including `tiny` if its source is one of them."""
     parts = []
     for split, dataset in datasets.items():
         table = episode_table(dataset)
@@ -156,23 +156,23 @@ def plan(datasets: dict[str, LoopcraftDataset], published: Catalog, *, shard_byt
 
 
 def tiny_source(names: set[str]) -> str:
-    """Which of these configurations `tiny` is the beginning of."""
+    """Return which of these configurations `tiny` is taken from."""
     return next(split for split in TINY_SOURCES if split in names)
 
 
 def verify_missing(parts: list[Part], listing: hub.Listing | None, *, workers: int) -> None:
-    """Check each episode that will be sent, as `loopcraft.verify` does; raises `UserError` at a fault."""
+    """Check each episode that will be sent, as `loopcraft.verify` does; raises `UserError` for a fault."""
     datasets = {part.dataset.root: part.dataset for part in parts}
     is_sent = {root: np.zeros(len(dataset.keys), bool) for root, dataset in datasets.items()}
-    for part in parts:  # their tables begin with the first key
+    for part in parts:  # each table starts at the data set's first key, so shard rows are key positions
         for shard in part.missing(listing):
             is_sent[part.dataset.root][shard.start : shard.stop] = True
-    work = ((datasets[root], place) for root, sent in is_sent.items() for place in np.flatnonzero(sent))
+    work = ((datasets[root], index) for root, sent in is_sent.items() for index in np.flatnonzero(sent))
     with progress_bar("verifying", sum(int(sent.sum()) for sent in is_sent.values()), "episodes") as advance:
 
         def check_one(item: tuple[LoopcraftDataset, np.intp]) -> None:
-            dataset, place = item
-            _refuse(check_episode(dataset, dataset.keys[place]), dataset)
+            dataset, index = item
+            _refuse(check_episode(dataset, dataset.keys[index]), dataset)
 
         for _ in map_in_threads(check_one, work, workers):
             advance()
@@ -184,7 +184,7 @@ def _refuse(faults: Sequence[Fault], dataset: LoopcraftDataset) -> None:
 
 
 def print_plan(parts: list[Part], listing: hub.Listing | None) -> None:
-    """Say what each configuration holds and how much of it must be sent."""
+    """Print what each configuration holds and how much of it must be sent."""
     for part in parts:
         missing = part.missing(listing)
         print(
@@ -198,7 +198,7 @@ def _size(shards: Sequence[Shard]) -> str:
 
 
 def release(repository: str, parts: list[Part], *, licence: str) -> str:
-    """Upload the parts, make them the repository's content, check it; return the commit."""
+    """Upload the parts, make them the repository's content and check it; return the commit."""
     upload_shards(repository, parts)
     commit, content = switch(
         repository, parts, lambda listing: content_at(repository, listing, parts, licence=licence)
@@ -209,7 +209,7 @@ def release(repository: str, parts: list[Part], *, licence: str) -> str:
 
 
 def content_at(repository: str, listing: hub.Listing, parts: list[Part], *, licence: str) -> Content:
-    """The parts among what the repository holds by now; `tiny` only if its source is still the preferred."""
+    """Merge the parts into the repository's current content; `tiny` only if its source is still preferred."""
     published = read_catalog(repository, listing)
     source = tiny_source({*published, *(part.name for part in parts)})
     current = [part for part in parts if part.name != TINY or part.split == source]
@@ -230,7 +230,7 @@ def content_at(repository: str, listing: hub.Listing, parts: list[Part], *, lice
 
 
 def draw_figure(part: Part, path: Path) -> bytes:
-    """The card's figure: frames of the part's first episode."""
+    """Draw the card's figure, frames of the part's first episode; return the file's content."""
     key, num_frames = part.table["key"][0].as_py(), part.table["frames"][0].as_py()
     title = " · ".join(text for text in (f"episode {key}", part.dataset.world_id) if text)
     frames = part.dataset.iterate_frames(key)
@@ -239,7 +239,7 @@ def draw_figure(part: Part, path: Path) -> bytes:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Run the command line and return the exit code; as a script (no `argv`), exit the process at once."""
     code = cli.run(Flags, run, argv)
     if argv is None:
         cli.leave(code)

@@ -1,4 +1,4 @@
-"""What compiles every kernel of the package: two tiny episodes, made, read and masked."""
+"""Compilation of every kernel of the package, by generating, reading and masking a tiny data set."""
 
 import tempfile
 from contextlib import redirect_stderr, redirect_stdout
@@ -17,7 +17,7 @@ from loopcraft.worlds.voxel.world import VoxelWorld
 
 
 def warm() -> None:
-    """Use every kernel once, in a temporary folder."""
+    """Run every kernel once, in a temporary folder."""
     recipe = Recipe(world="voxel-v1", split="test", num_episodes=1, num_frames=8, resolution=64, candidates=2)
     with (
         tempfile.TemporaryDirectory(prefix="loopcraft-") as folder,
@@ -30,4 +30,4 @@ def warm() -> None:
         add_masks(dataset, LocalExecutor())
         dataset.frames(dataset.keys[0], 0, 1)
         dataset.masks(dataset.keys[0])
-        Sight(1).watch(np.zeros((256, 256), np.uint64))  # so large a frame makes room for more surfaces
+        Sight(1).watch(np.zeros((256, 256), np.uint64))  # a frame this large makes room for more surfaces

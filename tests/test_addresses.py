@@ -160,7 +160,7 @@ def test_commands_that_take_folders_say_so(
         (publish.main, [address, "--repo", "lab/results"]),
     ):
         assert main(flags) == 2
-        said = f"error: {address}: is an address, and this command reads this from folders; copy it to one\n"
+        said = f"error: {address}: is a URL, but this command reads local folders; copy it to one\n"
         assert capsys.readouterr().err == said
     assert not list(tmp_path.iterdir())
 

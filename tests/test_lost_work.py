@@ -17,7 +17,7 @@ from models import encode
 from tests.fakes.benchmark_data import write_dataset
 
 RECIPE = ["--world", "plaza-v1", "--split", "train", "--num-frames", "64", "--resolution", "32"]
-SAID = ": let all workers write to one folder, on a disk that they share or at an address that they reach"
+SAID = ": let all workers write to the same folder, on a shared disk or at a URL that they can reach"
 
 
 class Losing:
@@ -50,7 +50,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_generate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "set"
     assert generate.main(["--out", str(root), *RECIPE, "--num-episodes", "3", "--workers", "2"]) == 2
-    said = f"error: {root}: 3 episodes were made and are not here, 000/000 for one{SAID}"
+    said = f"error: {root}: 3 episodes were made but are not here, such as 000/000{SAID}"
     assert said in capsys.readouterr().err
     assert not (root / INDEX).exists()
 
@@ -58,7 +58,7 @@ def test_generate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_masks(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert masks.main([str(data), "--workers", "2"]) == 2
     assert (
-        f"error: {data}: 2 masks were made and are not here, 000/000 for one{SAID}" in capsys.readouterr().err
+        f"error: {data}: 2 masks were made but are not here, such as 000/000{SAID}" in capsys.readouterr().err
     )
 
 
@@ -66,7 +66,7 @@ def test_encode(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     out = tmp_path / "latents"
     assert encode.main([str(data), "--out", str(out), "--preset", "trial"]) == 2
     assert (
-        f"error: {out}: 2 videos were made and are not here, 000/000 for one{SAID}" in capsys.readouterr().err
+        f"error: {out}: 2 videos were made but are not here, such as 000/000{SAID}" in capsys.readouterr().err
     )
     assert not (out / INDEX).exists()
 
@@ -76,7 +76,7 @@ def test_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--model", "copy-last", "--data", str(write_dataset(tmp_path / "data")), "--out", str(out)]
     assert run.main([*flags, "--protocol", "loopcraft-mini", "--metrics", "psnr", "--workers", "2"]) == 2
     assert (
-        f"error: {out}: 3 videos were made and are not here, 000/000 for one{SAID}" in capsys.readouterr().err
+        f"error: {out}: 3 videos were made but are not here, such as 000/000{SAID}" in capsys.readouterr().err
     )
     assert not (out / "result.json").exists()
 
@@ -88,5 +88,5 @@ def test_files_may_arrive_late(monkeypatch: pytest.MonkeyPatch) -> None:
     base.require_arrived(Path("set"), lambda: next(looks), "episodes")
     assert list(looks) == []
     monkeypatch.setattr(base, "ARRIVAL_S", 0.0)
-    with pytest.raises(UserError, match="set: 1 episodes were made and are not here, b for one"):
+    with pytest.raises(UserError, match="set: 1 episodes were made but are not here, such as b"):
         base.require_arrived(Path("set"), lambda: ["b"], "episodes")

@@ -21,7 +21,7 @@ def test_every_reader_refuses_a_device(name: str, tmp_path: Path) -> None:
     example = FILES[name](tmp_path)
     example.path.unlink()
     example.path.symlink_to("/dev/null")
-    with pytest.raises(REFUSALS, match="is no regular file"):
+    with pytest.raises(REFUSALS, match="is not a regular file"):
         example.read()
 
 
@@ -40,7 +40,7 @@ def test_a_command_does_not_wait_for_a_pipe(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "loopcraft.verify", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {tmp_path / name}: is no regular file")
+    assert done.stderr.startswith(f"error: {tmp_path / name}: is not a regular file")
     assert done.stderr.count("\n") == 1
 
 

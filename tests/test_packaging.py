@@ -288,7 +288,7 @@ def test_python_m_finds_them_too_or_names_the_intruder(
     if place is None:  # setuptools' finder of editable installs looks past the intruder
         assert FOUND in message
     else:
-        assert f"{tmp_path / 'models'} has that name too: run in another folder" in message
+        assert f"{tmp_path / 'models'} has the same name: run in another folder" in message
 
 
 @pytest.mark.parametrize("command", ["leaderboard.compare", "leaderboard.submit", "models.evaluate"])
@@ -303,6 +303,6 @@ def test_python_m_names_an_intruder_that_it_imports(
     )
     assert done.returncode == 2
     said = (
-        f"{tmp_path / 'benchmark'} has that name too: run in another folder, with python -P, or the command"
+        f"{tmp_path / 'benchmark'} has the same name: run in another folder, with python -P, or the command"
     )
-    assert done.stderr == f"error: this needs our package benchmark, and {said} loopcraft-...\n"
+    assert done.stderr == f"error: this needs Loopcraft's package benchmark, but {said} loopcraft-...\n"

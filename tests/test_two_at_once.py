@@ -56,7 +56,7 @@ def test_the_second_is_one_sentence_and_changes_nothing(name, data, world, tmp_p
         (folder / "of the first").unlink()
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert errors == [
-        f"error: {folder}: another command writes to it; wait for its end or choose another folder"
+        f"error: {folder}: another command is writing to it; wait for it or choose another folder"
     ]
 
 
@@ -94,5 +94,5 @@ def test_of_two_processes_in_a_new_folder_one_scores_and_one_is_told(data, tmp_p
     errors = {model: process.err for model, process in started.items()}
     assert sorted(codes.values()) == [0, 2]
     (loser,) = (name for name, code in codes.items() if code == 2)
-    assert "another command writes to it" in errors[loser] or "holds another run" in errors[loser]
+    assert "another command is writing to it" in errors[loser] or "holds another run" in errors[loser]
     assert read_result(out / "result.json").model.name != loser

@@ -1,4 +1,4 @@
-"""Poses and actions as other models take them: camera matrices, rays, the 25-entry action vector."""
+"""Poses and actions in the formats of other models: camera matrices, rays, 25-entry action vectors."""
 
 from loopcraft.cameras.matrices import (
     FIELD_OF_VIEW_DEG,

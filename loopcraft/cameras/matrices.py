@@ -1,8 +1,8 @@
-"""Poses as cameras: intrinsics, extrinsics and Plücker rays.
+"""Camera intrinsics, extrinsics and Plücker rays from poses.
 
-The world's axes are those of the states file: x to the east, y up, z to the south, in blocks; right-handed. A
-pose is (x, y, z, yaw_deg, pitch_deg) of the agent's feet; the camera is its eye, 1.62 blocks above them. Two
-conventions of the camera's own axes:
+World coordinates are those of the states file: x east, y up, z south, in blocks; right-handed. A pose is
+(x, y, z, yaw_deg, pitch_deg) of the agent's feet; the camera is the eye, 1.62 blocks above. The camera's axes
+follow one of two conventions:
 
 opencv  x to the right, y down, z forwards
 opengl  x to the right, y up, z backwards
@@ -10,7 +10,7 @@ opengl  x to the right, y up, z backwards
 Pixel coordinates are (x, y) from the upper left corner of the frame, so the centre of the pixel in row i and
 column j is (j + 0.5, i + 0.5). Subtract 0.5 for libraries that put (0, 0) at a pixel's centre.
 
-Everything is computed and returned in the poses' own floating type, on their device.
+Results have the dtype and device of the poses.
 """
 
 import math
@@ -21,14 +21,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 FIELD_OF_VIEW_DEG = 70.0
-"""From the frame's upper to its lower edge, and from its left to its right one: frames are square."""
+"""Vertical and horizontal field of view, edge to edge: frames are square."""
 EYE_HEIGHT_BLOCKS = 1.62
 
 Convention = Literal["opencv", "opengl"]
 
 
 def intrinsics(resolution: int) -> Float[Tensor, "3 3"]:
-    """The matrix K of a frame of `resolution` x `resolution` pixels, float32: OpenCV camera to pixels."""
+    """Return the matrix K, from OpenCV camera coordinates to pixels of a square frame, in float32."""
     focal = resolution / 2 / math.tan(math.radians(FIELD_OF_VIEW_DEG / 2))
     centre = resolution / 2
     return torch.tensor([[focal, 0.0, centre], [0.0, focal, centre], [0.0, 0.0, 1.0]])
@@ -37,7 +37,7 @@ def intrinsics(resolution: int) -> Float[Tensor, "3 3"]:
 def camera_to_world(
     poses: Float[Tensor, "*batch 5"], convention: Convention = "opencv"
 ) -> Float[Tensor, "*batch 4 4"]:
-    """Matrices that take homogeneous points of the camera's coordinates to those of the world."""
+    """Return the matrices that take homogeneous points from camera to world coordinates."""
     yaw, pitch = torch.deg2rad(poses[..., 3]), torch.deg2rad(poses[..., 4])
     sin_yaw, cos_yaw, sin_pitch, cos_pitch = yaw.sin(), yaw.cos(), pitch.sin(), pitch.cos()
     right = torch.stack([-cos_yaw, torch.zeros_like(yaw), -sin_yaw], dim=-1)
@@ -52,12 +52,12 @@ def camera_to_world(
 def world_to_camera(
     poses: Float[Tensor, "*batch 5"], convention: Convention = "opencv"
 ) -> Float[Tensor, "*batch 4 4"]:
-    """The inverse of `camera_to_world`: what most papers call extrinsics."""
-    forth = camera_to_world(poses, convention)
-    back = forth.clone()
-    back[..., :3, :3] = forth[..., :3, :3].mT
-    back[..., :3, 3:] = -back[..., :3, :3] @ forth[..., :3, 3:]
-    return back
+    """Return the inverse of `camera_to_world`, which most papers call extrinsics."""
+    to_world = camera_to_world(poses, convention)
+    to_camera = to_world.clone()
+    to_camera[..., :3, :3] = to_world[..., :3, :3].mT
+    to_camera[..., :3, 3:] = -to_camera[..., :3, :3] @ to_world[..., :3, 3:]
+    return to_camera
 
 
 def project(
@@ -65,26 +65,26 @@ def project(
     to_camera: Float[Tensor, "*batch 4 4"],
     camera: Float[Tensor, "3 3"],
 ) -> tuple[Float[Tensor, "*batch N 2"], Float[Tensor, "*batch N"]]:
-    """Pixel coordinates (x, y) of points of the world, and their depths in blocks (negative: behind).
+    """Return the pixel coordinates (x, y) of world points, and their depths in blocks (negative: behind).
 
-    `to_camera` is of the OpenCV convention, `camera` the matrix K.
+    `to_camera` follows the OpenCV convention; `camera` is the matrix K.
     """
-    seen = points @ to_camera[..., :3, :3].mT + to_camera[..., None, :3, 3]
-    pixels = seen @ camera.to(seen).mT
-    return pixels[..., :2] / pixels[..., 2:], seen[..., 2]
+    local = points @ to_camera[..., :3, :3].mT + to_camera[..., None, :3, 3]
+    pixels = local @ camera.to(local).mT
+    return pixels[..., :2] / pixels[..., 2:], local[..., 2]
 
 
 def plucker_rays(cameras: Float[Tensor, "*batch 4 4"], resolution: int) -> Float[Tensor, "*batch 6 H W"]:
-    """The ray of every pixel's centre: its moment (eye x direction), then its unit direction.
+    """Return the ray through every pixel's centre: its moment (eye x direction), then its unit direction.
 
-    `cameras` are camera-to-world matrices of the OpenCV convention. For rays in the frame of the first of T
-    cameras give `torch.linalg.inv(cameras[..., :1, :, :]) @ cameras`.
+    `cameras` are camera-to-world matrices in the OpenCV convention. For rays relative to the first of T
+    cameras, pass `torch.linalg.inv(cameras[..., :1, :, :]) @ cameras`.
     """
     steps = torch.arange(resolution, dtype=cameras.dtype, device=cameras.device) + 0.5
     rows, columns = torch.meshgrid(steps, steps, indexing="ij")
     pixels = torch.stack([columns, rows, torch.ones_like(rows)]).flatten(1)  # (3, H * W)
-    own = torch.linalg.inv(intrinsics(resolution).to(cameras)) @ pixels
-    directions = cameras[..., :3, :3] @ (own / own.norm(dim=0))  # (*batch, 3, H * W)
+    local = torch.linalg.inv(intrinsics(resolution).to(cameras)) @ pixels
+    directions = cameras[..., :3, :3] @ (local / local.norm(dim=0))  # (*batch, 3, H * W)
     moments = torch.linalg.cross(cameras[..., :3, 3:].expand_as(directions), directions, dim=-2)
     rays = torch.cat([moments, directions], dim=-2)
     return rays.reshape(*rays.shape[:-1], resolution, resolution)

@@ -1,9 +1,9 @@
-"""Actions as the vector of 25 numbers that models of the VPT family take.
+"""Actions as the 25-entry vectors that models of the VPT family take.
 
 The entries are the 23 buttons of MineRL 1.0's action space (minerl.readthedocs.io), which OpenAI's Video
 PreTraining uses (github.com/openai/Video-Pre-Training), and the mouse's pitch and yaw. Their order and names
-are those of Open-Oasis: `cameraX` is pitch, `cameraY` is yaw. WorldMem has the same order and meaning, with
-these two names exchanged.
+are those of Open-Oasis: `cameraX` is pitch, `cameraY` is yaw. WorldMem has the same order and meaning, but
+swaps these two names.
 """
 
 import torch
@@ -31,9 +31,9 @@ VPT_ENTRIES = (
     "pickItem",
     "drop",
 )
-"""The name of every entry: 1 while a button is held; the camera's turn in this tick, right and down positive.
+"""Names of the entries: 1 while a button is held; the camera's turn in this tick, right and down positive.
 
-`left` and `right` are steps to the side, which no walk of ours takes.
+`left` and `right` are sidesteps, which our walks never take.
 """
 
 _FORWARD, _YAW, _JUMP = (VPT_ENTRIES.index(name) for name in ("forward", "cameraY", "jump"))
@@ -42,10 +42,10 @@ _FORWARD, _YAW, _JUMP = (VPT_ENTRIES.index(name) for name in ("forward", "camera
 def vpt_actions(
     actions: Int64[Tensor, "*batch T"], *, unit_deg: float = float(TURN_DEGREES_PER_TICK)
 ) -> Float32[Tensor, "*batch T 25"]:
-    """The vectors of our actions: forward held, or the head turned by 10 degrees; jump is always held.
+    """Convert our actions to vectors: forward is held or the head turns by 10 degrees; jump is always held.
 
     `unit_deg` is the turn that counts as 1: by default 10 degrees, the largest of VPT's camera bins;
-    Open-Oasis takes 20.
+    Open-Oasis uses 20.
     """
     vectors = torch.zeros((*actions.shape, len(VPT_ENTRIES)), device=actions.device)
     turns = (actions == Action.RIGHT).float() - (actions == Action.LEFT).float()

@@ -1,1 +1,1 @@
-"""Processes of their own for code that may crash, hang or fill the memory, and the messages between them."""
+"""Separate processes for code that may crash, hang or exhaust memory, and the messages between them."""

@@ -1,9 +1,9 @@
-"""A process of its own for code that may crash, hang, or fill the memory and the terminal.
+"""A separate process for code that may crash, hang, exhaust memory or flood the terminal.
 
-A companion is a fresh interpreter that finds modules where this one does and calls one function. It lives in
-a session of its own, where Ctrl-C does not reach it, and ends with this process, however that ends. Messages
-go to and fro; what it prints is read as messages are waited for, and its last words are kept. Where it
-crashes, takes too long or prints too much, Python's report of where it was (faulthandler) is kept apart.
+A companion is a new interpreter with this one's module path that calls one function. It runs in its own
+session, where Ctrl-C does not reach it, and ends when this process ends for any reason. The two exchange
+messages; the companion's output is read while waiting for them, and the end of it is kept. If it crashes,
+takes too long or prints too much, the stacks of its threads (from faulthandler) are kept separately.
 """
 
 import codecs
@@ -24,12 +24,12 @@ from pathlib import Path
 
 from loopcraft.companions.messages import HEADER, Message, read_message
 
-KEPT = 1 << 14
-"""Bytes of a companion's last words."""
+OUTPUT_TAIL_BYTES = 1 << 14
+"""How much of the end of a companion's output is kept."""
 MEMORY_TOLD = Path("/proc/self/statm").exists()
-"""Whether the system tells how much memory a process takes."""
+"""Whether the system reports how much memory a process uses."""
 GRACE_S = 5.0
-"""How long a companion that is told to end may take."""
+"""How long a companion may take to end when asked to."""
 
 _START = (
     "import faulthandler, json, signal, sys; faulthandler.enable(int(sys.argv[5])); "
@@ -39,34 +39,32 @@ _START = (
 )
 _TICK_S, _SHORT_S = 0.05, 0.01
 _REPORT_S = 1.0
-"""How long a companion may take to report where it is, before it is killed."""
+"""How long a companion may take to report its stacks before it is killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a companion may take; None: anything."""
+    """Limits of a companion's resources; None: no limit."""
 
     memory_bytes: int | None = None
-    """What its own process may have in memory at a time, shared libraries too: looked at every 50 ms."""
+    """Resident memory of its process, including shared libraries; checked every 50 ms."""
     output_bytes: int | None = None
-    """What it may print between two calls of `listen`."""
+    """Output between two calls of `listen`."""
 
 
 class CompanionEndedError(Exception):
-    """A companion is no more: the message says what it did, `said` are its last words.
+    """Raised when a companion has ended; the message says how, and `said` is the end of its output.
 
-    `report` is Python's of where each thread was. Empty where it ended by itself, or by its memory.
+    `report` holds the stacks of its threads; empty if it exited by itself or exceeded its memory.
     """
 
     def __init__(self, why: str, said: str, *, report: str = "", was_killed: bool) -> None:
-        """`was_killed`: by somebody else, with SIGKILL, as the kernel does where memory is short."""
+        """`was_killed`: something else sent SIGKILL, as the kernel does when memory is short."""
         super().__init__(why)
         self.said, self.report, self.was_killed = said, report, was_killed
 
 
 class _Deadline:
-    """A time by which something is to be done."""
-
     def __init__(self, patience_s: float | None) -> None:
         self.patience_s = float("inf") if patience_s is None else patience_s
         self._until = time.monotonic() + self.patience_s
@@ -80,24 +78,23 @@ class Companion:
     """A process that calls `function` of `module` with the descriptor of its end of the connection."""
 
     def __init__(self, module: str, function: str, limits: Limits, show: Callable[[str], object]) -> None:
-        """`show` is given what it prints, piece by piece."""
+        """`show` receives its output, piece by piece."""
         self._limits, self._show = limits, show
         self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
-        self._heard, self._said, self._verdict = 0, b"", ""
+        self._num_printed, self._output_tail, self._verdict = 0, b"", ""
         self._reaping = threading.Lock()
-        self._report = tempfile.TemporaryFile()  # noqa: SIM115  # until `end`
-        ours, theirs = socket.socketpair()
-        with theirs:
-            passed = (theirs.fileno(), self._report.fileno())
+        self._report = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `end`
+        self._socket, remote = socket.socketpair()
+        with remote:
+            passed = (remote.fileno(), self._report.fileno())
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START, json.dumps(sys.path), module, function, *map(str, passed)],
-                stdin=subprocess.PIPE,  # open as long as this process is there: see core/children.py
+                stdin=subprocess.PIPE,  # open as long as this process lives: see core/children.py
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=passed,
                 start_new_session=True,
             )
-        self._socket = ours
         self._socket.setblocking(False)
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
@@ -106,36 +103,36 @@ class Companion:
             threading.Thread(target=self._watch_memory, args=[limits.memory_bytes], daemon=True).start()
 
     def listen(self) -> None:
-        """Count what is printed from here on anew."""
-        self._heard = 0
+        """Restart the count of printed bytes that `Limits.output_bytes` limits."""
+        self._num_printed = 0
 
     def send(self, kind: bytes, content: bytes, patience_s: float | None = None) -> None:
-        """Send a message; raises `CompanionEndedError`, also where it is not taken in time."""
-        until = _Deadline(patience_s)
+        """Send a message; raises `CompanionEndedError`, also if it is not accepted within `patience_s`."""
+        deadline = _Deadline(patience_s)
         for data in (HEADER.pack(kind, len(content)), content):
             view = memoryview(data)
             while view:
-                self._wait(selectors.EVENT_WRITE, until)
+                self._wait(selectors.EVENT_WRITE, deadline)
                 try:
                     view = view[self._socket.send(view) :]
                 except BlockingIOError:
                     continue
                 except OSError:
-                    raise self._gone() from None
+                    raise self._ending() from None
 
     def receive(self, largest: int, patience_s: float | None = None) -> Message:
-        """The next message, which must be there in time, whole.
+        """Receive the next message, which must arrive completely within `patience_s`.
 
-        Raises `CompanionEndedError`, and `ValueError` for one that is larger.
+        Raises `CompanionEndedError`, and `ValueError` for a message of more than `largest` bytes.
         """
-        until = _Deadline(patience_s)
-        return read_message(lambda size: self._read(size, until), largest)
+        deadline = _Deadline(patience_s)
+        return read_message(lambda size: self._read(size, deadline), largest)
 
-    def _read(self, size: int, until: "_Deadline") -> bytearray:
+    def _read(self, size: int, deadline: _Deadline) -> bytearray:
         data = bytearray(size)
         view = memoryview(data)
         while view:
-            self._wait(selectors.EVENT_READ, until)
+            self._wait(selectors.EVENT_READ, deadline)
             try:
                 count = self._socket.recv_into(view)
             except BlockingIOError:
@@ -143,76 +140,76 @@ class Companion:
             except OSError:
                 count = 0
             if count == 0:
-                raise self._gone()
+                raise self._ending()
             view = view[count:]
         return data
 
-    def _wait(self, event: int, until: "_Deadline") -> None:
-        """Hear what is printed until the socket is ready."""
+    def _wait(self, event: int, deadline: _Deadline) -> None:
+        """Read output until the socket is ready."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._socket, event)
             selector.register(self._output, selectors.EVENT_READ)
             while True:
                 ready = {key.fileobj for key, _ in selector.select(_TICK_S)}
-                if self._output in ready and not self._hear():
+                if self._output in ready and not self._read_output():
                     selector.unregister(self._output)
-                if self._verdict:  # whatever it has sent since
-                    raise self._gone()
+                if self._verdict:  # even if it has sent a message since
+                    raise self._ending()
                 if self._socket in ready:
                     return
                 if self._exit_code() is not None:
-                    raise self._gone()
-                if until.is_over:
-                    self._condemn(f"took longer than {until.patience_s:g} s", reports=True)
+                    raise self._ending()
+                if deadline.is_over:
+                    self._condemn(f"took longer than {deadline.patience_s:g} s", reports=True)
 
-    def _hear(self) -> bool:
-        """Take what was printed; False if nothing more can come."""
+    def _read_output(self) -> bool:
+        """Read some output; return False at its end."""
         try:
             data = os.read(self._output, 1 << 16)
         except BlockingIOError:
             return True
-        self._heard += len(data)
-        self._said = (self._said + data)[-KEPT:]
+        self._num_printed += len(data)
+        self._output_tail = (self._output_tail + data)[-OUTPUT_TAIL_BYTES:]
         self._show(self._decode(data))
-        most = self._limits.output_bytes
-        if most is not None and self._heard > most:
-            self._condemn(f"printed more than {most >> 20} MiB", reports=True)
+        limit = self._limits.output_bytes
+        if limit is not None and self._num_printed > limit:
+            self._condemn(f"printed more than {limit >> 20} MiB", reports=True)
         return bool(data)
 
-    def _watch_memory(self, most: int) -> None:
+    def _watch_memory(self, limit: int) -> None:
         statm, page = Path(f"/proc/{self._process.pid}/statm"), os.sysconf("SC_PAGE_SIZE")
         while self._exit_code() is None:
             with suppress(OSError, IndexError):  # it has just ended
-                if int(statm.read_text().split()[1]) * page > most:
-                    self._condemn(f"took more than {most / 1e9:g} GB of memory")
+                if int(statm.read_text().split()[1]) * page > limit:
+                    self._condemn(f"took more than {limit / 1e9:g} GB of memory")
             time.sleep(_TICK_S)
 
     def _condemn(self, why: str, *, reports: bool = False) -> None:
-        """Have it end, after a report of where it is, and say why to whoever waits for it."""
+        """Kill the process, after a report of its stacks if requested, and record why for its user."""
         is_first, self._verdict = not self._verdict, self._verdict or why
         if reports and is_first:
-            self._have_it_report()
+            self._request_report()
         self._kill()
 
-    def _have_it_report(self) -> None:
-        """Wait for all of what faulthandler writes at the signal: until no more comes."""
+    def _request_report(self) -> None:
+        """Signal faulthandler, and wait until its report no longer grows."""
         if self._exit_code() is None:
             os.kill(self._process.pid, signal.SIGUSR1)
-        until, size, before = _Deadline(_REPORT_S), 0, -1
-        while not until.is_over and (size == 0 or size != before):
+        deadline, size, before = _Deadline(_REPORT_S), 0, -1
+        while not deadline.is_over and (size == 0 or size != before):
             time.sleep(_TICK_S)
             before, size = size, os.fstat(self._report.fileno()).st_size
 
-    def _gone(self) -> CompanionEndedError:
-        """It has ended, or no longer speaks: what is to be said of it."""
-        until = _Deadline(GRACE_S)
-        while self._exit_code() is None and not until.is_over:
+    def _ending(self) -> CompanionEndedError:
+        """End a process that has exited or stopped communicating; return the error that describes it."""
+        deadline = _Deadline(GRACE_S)
+        while self._exit_code() is None and not deadline.is_over:
             time.sleep(_SHORT_S)
         code = self._exit_code()
         self._kill()
-        for _ in range(KEPT):  # what is left in the pipe, however much its own children print
-            before = self._heard
-            if not self._hear() or self._heard == before:
+        for _ in range(OUTPUT_TAIL_BYTES):  # empty the pipe, but with a bound: its children may still print
+            before = self._num_printed
+            if not self._read_output() or self._num_printed == before:
                 break
         if self._verdict:
             why = self._verdict
@@ -223,36 +220,40 @@ class Companion:
         else:
             why = f"crashed its process ({signal.strsignal(-code) or f'signal {-code}'})"
         was_killed = not self._verdict and code == -signal.SIGKILL
-        said = self._said.decode(errors="replace")
         self._report.seek(0)
-        report = self._report.read(KEPT).decode(errors="replace").partition("\nExtension modules: ")[0]
+        report = self._report.read(OUTPUT_TAIL_BYTES).decode(errors="replace")
         self.end()
-        return CompanionEndedError(why, said, report=report, was_killed=was_killed)
+        return CompanionEndedError(
+            why,
+            self._output_tail.decode(errors="replace"),
+            report=report.partition("\nExtension modules: ")[0],
+            was_killed=was_killed,
+        )
 
     def _exit_code(self) -> int | None:
-        """None while it runs. Not by `Popen.poll`, which Ctrl-C can leave with its lock held for ever."""
+        """Return None while it runs. Does not use `Popen.poll`, whose lock Ctrl-C can leave held forever."""
         with self._reaping:
             if self._process.returncode is None:
                 try:
                     ended, status = os.waitpid(self._process.pid, os.WNOHANG)
-                except ChildProcessError:  # Ctrl-C came before its exit code was kept
+                except ChildProcessError:  # Ctrl-C came before its exit code was stored
                     ended, status = self._process.pid, 0
                 if ended:
                     self._process.returncode = os.waitstatus_to_exitcode(status)
             return self._process.returncode
 
     def _kill(self) -> None:
-        """End it and all that it has started."""
+        """Kill it and all processes that it started."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def end(self, *, in_order: bool = False) -> None:
-        """Have it end, now or as it does when nobody speaks to it any more; nothing of it is left."""
+        """End it and release all its resources; `in_order` first lets it exit when its connection closes."""
         if self._socket.fileno() < 0:
             return
         self._socket.close()
-        until = _Deadline(GRACE_S if in_order else 0.0)
-        while self._exit_code() is None and not until.is_over:
+        deadline = _Deadline(GRACE_S if in_order else 0.0)
+        while self._exit_code() is None and not deadline.is_over:
             with suppress(OSError):
                 os.read(self._output, 1 << 16)
             time.sleep(_SHORT_S)

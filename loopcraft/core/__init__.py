@@ -1,1 +1,1 @@
-"""What every room stands on: errors, commands, whole files, addresses, seeds, devices, kernels."""
+"""Shared foundations: errors, command line, atomic file writes, URLs, seeding, devices, kernels."""

@@ -1,7 +1,7 @@
-"""Checksums: of files, in their folder's SHA256SUMS, and of named arrays, for the header of their file.
+"""SHA-256 checksums of files, kept in SHA256SUMS, and of named arrays, kept in their file's header.
 
-SHA256SUMS is what `sha256sum` writes and `sha256sum -c` checks, also on Windows: with `*` before names and
-with CRLF. Folders of older versions have none, and a file that it does not name is read unchecked.
+SHA256SUMS has the format of `sha256sum`, including the variants from Windows (`*` before names, CRLF).
+Folders made by older versions have none, and files that it does not list are read unchecked.
 """
 
 import hashlib
@@ -18,43 +18,42 @@ from loopcraft.core.urls import AnyPath, content_of
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64}) [ *](?P<name>[^\x00-\x1f\x7f]+)\r?")
-_REMEDY = f"restore it, or take its line out of {SUMS} if you changed it yourself"
+_REMEDY = f"restore it, or remove its line from {SUMS} if you changed it yourself"
 
 Sums = dict[str, str]
-"""SHA-256 by the name of a file, relative to its folder."""
+"""SHA-256 by file name, relative to the folder of SHA256SUMS."""
 Array = tuple[str, Iterable[int], memoryview]
 """Type, shape and bytes."""
 
 
 def read_sums(root: AnyPath) -> Sums:
-    """The checksums that `root` has of its files. Raises `UserError` where SHA256SUMS is damaged."""
+    """Read SHA256SUMS in `root` (none: empty). Raises `UserError` if it is damaged."""
     path = root / SUMS
     if not path.exists():
         return {}
-    found: Sums = {}
-    for number, line in enumerate(
-        content_of(path).decode(errors="replace").removesuffix("\n").split("\n"), 1
-    ):
+    sums: Sums = {}
+    lines = content_of(path).decode(errors="replace").removesuffix("\n").split("\n")
+    for number, line in enumerate(lines, 1):
         match = _LINE.fullmatch(line)
-        if match is None or not is_inside(match["name"]) or match["name"] in found:
+        if match is None or not is_inside(match["name"]) or match["name"] in sums:
             raise UserError(
-                f"{path}: line {number} is no checksum with a name; restore the file or remove it"
+                f"{path}: line {number} is not a checksum and a file name; restore the file or delete it"
             )
-        found[match["name"]] = match["sha256"]
-    return found
+        sums[match["name"]] = match["sha256"]
+    return sums
 
 
 def add_sums(root: AnyPath, sums: Mapping[str, str | None]) -> None:
-    """Enter checksums into SHA256SUMS, whole or not at all; None takes that of a file out."""
-    known = read_sums(root)
-    wanted = {name: sha256 for name, sha256 in sorted({**known, **sums}.items()) if sha256 is not None}
-    if wanted != known:
+    """Update entries of SHA256SUMS atomically; None removes the entry of a file."""
+    old = read_sums(root)
+    new = {name: sha256 for name, sha256 in sorted({**old, **sums}.items()) if sha256 is not None}
+    if new != old:
         with whole_file(root / SUMS) as temporary:
-            temporary.write_text("".join(f"{sha256}  {name}\n" for name, sha256 in wanted.items()))
+            temporary.write_text("".join(f"{sha256}  {name}\n" for name, sha256 in new.items()))
 
 
 def sums_of(root: AnyPath, names: Iterable[str]) -> Sums:
-    """The checksums of files as they are now."""
+    """Compute the checksums of files in `root`."""
     return {name: file_sha256(root / name) for name in names}
 
 
@@ -62,45 +61,42 @@ def require_sha256(
     path: AnyPath,
     content: bytes,
     expected: str | None,
-    whose: str = f"its SHA-256 in {SUMS}",
+    source: str = f"its SHA-256 in {SUMS}",
     remedy: str = _REMEDY,
 ) -> None:
-    """Raise `UserError` unless a file's content is what its checksum (None: it has none) says."""
+    """Raise `UserError` unless a file's content matches its checksum (None: not checked)."""
     if expected is not None and hashlib.sha256(content).hexdigest() != expected:
-        raise UserError(f"{path}: not what {whose} says; {remedy}")
+        raise UserError(f"{path}: does not match {source}; {remedy}")
 
 
 def read_bytes(root: AnyPath, name: str) -> bytes:
-    """The content of a file; raises `UserError` where it is not what SHA256SUMS says."""
+    """Read a file; raises `UserError` if it does not match SHA256SUMS."""
     content = content_of(root / name)
     require_sha256(root / name, content, read_sums(root).get(name))
     return content
 
 
 def require_file(root: AnyPath, name: str) -> None:
-    """The check of `read_bytes` alone, for a file that is too large for memory.
-
-    Raises `UserError` for another content.
-    """
+    """Raise `UserError` if a file, perhaps too large for memory, does not match SHA256SUMS."""
     expected = read_sums(root).get(name)
     if expected is not None and file_sha256(root / name) != expected:
-        raise UserError(f"{root / name}: not what its SHA-256 in {SUMS} says; {_REMEDY}")
+        raise UserError(f"{root / name}: does not match its SHA-256 in {SUMS}; {_REMEDY}")
 
 
 def read_json(root: AnyPath, name: str) -> Any:
-    """The value of a JSON file; raises `UserError` where it is none, or not what SHA256SUMS says."""
+    """Read a JSON file; raises `UserError` if it does not parse or does not match SHA256SUMS."""
     return parse_json(read_bytes(root, name), root / name)
 
 
 def json_sha256(value: Any) -> str:
-    """The SHA-256 of a JSON value, however its text is spaced and its keys are ordered."""
+    """Return the SHA-256 of a JSON value, regardless of whitespace and the order of keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def arrays_sha256(said: Any, arrays: Mapping[str, Array]) -> str:
-    """The SHA-256 of arrays by name, and of the JSON value `said` that stands beside them."""
+def arrays_sha256(header: Any, arrays: Mapping[str, Array]) -> str:
+    """Return the SHA-256 of named arrays and of the JSON value `header` stored with them."""
     shapes = {name: [dtype, *shape] for name, (dtype, shape, _) in arrays.items()}
-    digest = hashlib.sha256(json_sha256([said, shapes]).encode())
+    digest = hashlib.sha256(json_sha256([header, shapes]).encode())
     for name in sorted(arrays):
         digest.update(arrays[name][2])
     return digest.hexdigest()
@@ -108,7 +104,7 @@ def arrays_sha256(said: Any, arrays: Mapping[str, Array]) -> str:
 
 @cache
 def sources_sha256(*rooms: str) -> str:
-    """The SHA-256 over the Python sources of some of our packages: where it differs, so may their numbers."""
+    """Return the SHA-256 of the Python sources of `rooms`; if it differs, so may the numbers they compute."""
     root = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for path in sorted(path for room in rooms for path in (root / room).rglob("*.py")):

@@ -1,4 +1,4 @@
-"""What every process that works for another one does first."""
+"""Setup of child processes: they end when their parent does."""
 
 import fcntl
 import multiprocessing
@@ -10,10 +10,9 @@ from collections.abc import Callable
 
 
 def end_with_parent(tidy: Callable[[], object] = lambda: None) -> None:
-    """End this process as soon as its parent has ended, however that ended, and leave Ctrl-C to the parent.
+    """End this process when its parent ends for any reason, after calling `tidy`; leave Ctrl-C to the parent.
 
-    A child that outlived its parent would hold memory and processors, or write beside the run that follows.
-    `tidy` is called first.
+    A child that outlives its parent would hold memory and processors, or write alongside the next run.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, args=(tidy,), daemon=True).start()
@@ -28,25 +27,25 @@ def _die_with_parent(tidy: Callable[[], object]) -> None:
 
 
 def end_with_input() -> None:
-    """End this process and its group as soon as nobody holds its standard input open; nothing is read there.
+    """End this process and its group when its standard input is closed; the input itself is never read.
 
-    The process must lead its group. On Linux the kernel sees to it, whatever the process is stuck in.
+    The process must lead its group. On Linux the kernel does it, even if the process is stuck.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    life = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    lifeline = os.dup(0)
+    devnull = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(devnull, 0)
+    os.close(devnull)
     if not hasattr(fcntl, "F_SETSIG"):
-        threading.Thread(target=_die_at_end_of, args=[life], daemon=True).start()
+        threading.Thread(target=_die_at_end_of, args=[lifeline], daemon=True).start()
         return
-    fcntl.fcntl(life, fcntl.F_SETOWN, -os.getpgrp())
-    fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(life, fcntl.F_SETFL, os.O_ASYNC)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
     poll = select.poll()
-    poll.register(life)
-    if poll.poll(0):  # the end came before the kernel was asked
-        _die_at_end_of(life)
+    poll.register(lifeline)
+    if poll.poll(0):  # it was closed before the kernel could signal
+        _die_at_end_of(lifeline)
 
 
 def _die_at_end_of(descriptor: int) -> None:

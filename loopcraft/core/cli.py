@@ -1,11 +1,11 @@
-"""How every command of the project starts and ends: tyro reads a dataclass, mistakes are one sentence.
+"""Entry point shared by all commands: parse flags with tyro, run, and report errors in one sentence.
 
-A command is a frozen dataclass of flags and a function that takes it, joined as `main = partial(run, Flags,
-body)`. A dataclass among the flags is a group of them: `--help` shows it apart, and its flags have no prefix.
+A command is a frozen dataclass of flags and a function that takes it: `main = partial(run, Flags, body)`. A
+nested dataclass is a group of flags: `--help` lists it separately, and its flags have no prefix.
 A `UserError` or an `OSError` (missing file, read-only or full disk) ends the process with exit code 2 and one
-sentence on stderr, below the traceback of the user's own code if that failed; anything else is a defect of
-ours and keeps its traceback. A crash in native code prints where each thread was. Ctrl-C, SIGTERM and SIGHUP
-end a command in order; a reader of its output that goes away ends it without a word.
+sentence on stderr, below the traceback if the user's own code failed; any other exception is a bug of ours
+and keeps its traceback. A crash in native code prints the stack of each thread. Ctrl-C, SIGTERM and SIGHUP
+end a command cleanly; a closed output pipe ends it silently.
 """
 
 import faulthandler
@@ -30,7 +30,7 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 _SIGNALLED = 128
-"""Added to a signal's number: the exit code of a command that it ended, as in shells."""
+"""Add the signal's number for the exit code of a command ended by a signal, as shells do."""
 
 
 def run(
@@ -38,25 +38,25 @@ def run(
     body: Callable[[Flags], int | None],
     argv: Sequence[str] | None = None,
     *,
-    when_interrupted: str = "interrupted; run the same command again to go on",
+    when_interrupted: str = "interrupted; run the same command again to continue",
 ) -> int:
-    """Parse `argv` (None: the process's own) into `flags_type`, call `body` and return the exit code."""
+    """Parse `argv` (default: `sys.argv`) into `flags_type`, call `body` and return the exit code."""
     module = sys.modules[body.__module__]
     _open_missing_streams()
     try:
         flags = tyro.cli(
             flags_type,
-            prog=_name_of(module),
+            prog=_program_name(module),
             args=argv,
             description=module.__doc__,
             config=(tyro.conf.OmitArgPrefixes,),
         )
-    except BrokenPipeError:  # of --help
-        _nobody_reads()
+    except BrokenPipeError:  # from --help
+        _is_output_closed()
         return _SIGNALLED + signal.SIGPIPE
-    told: list[int] = []
+    received: list[int] = []
     try:
-        with _crashes_shown(), _ended_in_order(told):
+        with _print_crashes(), _interrupt_on_signals(received):
             code = body(flags) or EXIT_OK
             sys.stdout.flush()
             return code
@@ -65,37 +65,37 @@ def run(
             print(printable(error.details.rstrip()), file=sys.stderr)
         print(f"error: {printable(str(error))}", file=sys.stderr)
     except OSError as error:
-        if _nobody_reads():
+        if _is_output_closed():
             return _SIGNALLED + signal.SIGPIPE
         print(f"error: {printable(describe_os_error(error))}", file=sys.stderr)
-    except SystemExit as error:  # some library's: a command that is left early has not done its work
-        if _nobody_reads() or isinstance(error.__context__, BrokenPipeError):
+    except SystemExit as error:  # raised by a library: the command has not finished its work
+        if _is_output_closed() or isinstance(error.__context__, BrokenPipeError):
             return _SIGNALLED + signal.SIGPIPE
         print(f"error: ended early by sys.exit({error.code!r})", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         print(when_interrupted, file=sys.stderr)
-        return _SIGNALLED + (told[0] if told else signal.SIGINT)
+        return _SIGNALLED + (received[0] if received else signal.SIGINT)
     return EXIT_USAGE
 
 
 def _open_missing_streams() -> None:
-    """Let /dev/null stand for the standard streams that the process was started without (`>&-`).
+    """Open /dev/null for each standard stream that the process was started without (`>&-`).
 
-    Their descriptors are taken too, or the next file to be opened would be written to by whoever prints.
+    This also occupies their descriptors; otherwise the next file opened would receive what is printed.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest that is free: this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number: this one
     for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
-def _name_of(module: ModuleType) -> str:
-    """What the user types: the console script, or `python -m` and the module."""
+def _program_name(module: ModuleType) -> str:
+    """Return what the user types: the console script, or `python -m` and the module."""
     script = Path(sys.argv[0]).name
     if script.startswith("loopcraft-"):
         return script
@@ -104,21 +104,19 @@ def _name_of(module: ModuleType) -> str:
 
 
 @contextmanager
-def _ended_in_order(told: list[int]) -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, unless somebody has set what they do.
+def _interrupt_on_signals(received: list[int]) -> Iterator[None]:
+    """Raise `KeyboardInterrupt` on SIGTERM and SIGHUP during the block, unless they have a handler.
 
-    Their numbers go to `told`: libraries that catch the exception may raise one of their own.
+    Append their numbers to `received`, because libraries may catch the exception and raise their own.
     """
 
     def interrupt(number: int, frame: object) -> None:
-        told.append(number)
+        received.append(number)
         raise KeyboardInterrupt
 
-    numbers = [
-        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
-    ]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []
+    numbers = []
+    if threading.current_thread() is threading.main_thread():
+        numbers = [sig for sig in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(sig) is signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, interrupt)
     try:
@@ -129,8 +127,8 @@ def _ended_in_order(told: list[int]) -> Iterator[None]:
 
 
 @contextmanager
-def _crashes_shown() -> Iterator[None]:
-    """Let a crash in native code during the block print where each thread was, unless that is seen to."""
+def _print_crashes() -> Iterator[None]:
+    """Print each thread's stack if native code crashes in the block, unless faulthandler already does."""
     if faulthandler.is_enabled() or sys.__stderr__ is None:
         yield
         return
@@ -142,8 +140,8 @@ def _crashes_shown() -> Iterator[None]:
         faulthandler.disable()
 
 
-def _nobody_reads() -> bool:
-    """Whether whoever read our output has gone (`| head`); nothing more is written then."""
+def _is_output_closed() -> bool:
+    """Return whether the reader of stdout has gone (`| head`); if so, redirect stdout to /dev/null."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):  # not a real file
@@ -157,36 +155,36 @@ def _nobody_reads() -> bool:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process at once: some library's threads abort it (exit code 134) where the interpreter ends."""
+    """Exit at once, because some library's threads abort the process (code 134) during a normal exit."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def require_at_least(flags: object, **least: int) -> None:
-    """Raise `UserError` for the first of these flags that is given and less than it may be."""
-    for name, smallest in least.items():
+def require_at_least(flags: object, **minimums: int) -> None:
+    """Raise `UserError` for the first of these flags that is given and below its minimum."""
+    for name, minimum in minimums.items():
         value = getattr(flags, name)
-        if value is not None and value < smallest:
-            raise UserError(f"--{name.replace('_', '-')} {value}: choose {smallest} or more")
+        if value is not None and value < minimum:
+            raise UserError(f"--{name.replace('_', '-')} {value}: choose {minimum} or more")
 
 
 def names_in(text: str) -> list[str]:
-    """The names in a flag that lists them with commas; spaces around them do not count."""
+    """Split a comma-separated flag into names, without surrounding spaces."""
     return [name.strip() for name in text.split(",")]
 
 
 def printable(text: str) -> str:
-    """Text of a stranger's for a terminal: what would move the cursor, hide or turn letters is replaced."""
+    """Make untrusted text safe for a terminal: replace characters that move the cursor or hide text."""
     return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
 
 
 def one_line(text: str) -> str:
-    """The same in one line, for a cell, a label or a comment."""
+    """Make untrusted text printable on one line, for a table cell, a label or a comment."""
     return " ".join(printable(" ".join(text.split())).split())
 
 
 def describe_os_error(error: OSError) -> str:
-    """One sentence for a failed file operation, with its path where the system told it."""
+    """Describe a failed file operation in one sentence, with its path if known."""
     reason = error.strerror or str(error)
     return f"{error.filename}: {reason}" if error.filename else reason

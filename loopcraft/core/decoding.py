@@ -1,4 +1,4 @@
-"""Dataclasses from JSON, strictly: an unknown, missing or mistyped field is an error that names its path."""
+"""Strict decoding of JSON into dataclasses: unknown, missing and mistyped fields are errors."""
 
 import dataclasses
 import types
@@ -10,19 +10,19 @@ from typing import Any, Literal, TypeVar
 Record = TypeVar("Record")
 
 _LARGEST = 3.4028235e38
-"""Of the numbers of 32 bits, in which everything is measured: sums of more would overflow."""
+"""The largest float32: metrics are computed in it, and sums of larger numbers would overflow."""
 
 
 class SchemaError(ValueError):
-    """A value is not of the declared type; the message starts with its path, as in `windows.short.mean`."""
+    """Raised for a value that is not of the declared type; the message starts with its path (`a.b[0].c`)."""
 
 
 def decode(record_type: type[Record], value: Any, path: str = "") -> Record:
     """Build `record_type` (a dataclass) from parsed JSON.
 
     Fields may be str, int, float, bool, Literal, dataclasses, `X | None`, `tuple[X, ...]`, `tuple[X, Y]`,
-    `Mapping[str, X]` and Any. A field is optional in the JSON only if it has a default.
-    Numbers are finite ones of 32 bits.
+    `Mapping[str, X]` and Any. A field is optional in the JSON only if it has a default. Floats must be
+    within float32's finite range. Raises `SchemaError`.
     """
     decoded: Record = _decode(record_type, value, path)
     return decoded
@@ -64,7 +64,6 @@ def _decode_record(expected: Any, value: Any, path: str) -> Any:
 
 @cache
 def _fields_of(record_type: Any) -> tuple[dict[str, dataclasses.Field[Any]], dict[str, Any]]:
-    """A dataclass's fields and their types, by name."""
     fields = {field.name: field for field in dataclasses.fields(record_type)}
     return fields, typing.get_type_hints(record_type)
 
@@ -83,7 +82,7 @@ def _decode_tuple(item_types: tuple[Any, ...], value: Any, path: str) -> tuple[A
 
 
 def _are_finite(item_type: Any, value: list[Any]) -> bool:
-    """Whether there is nothing to decode: results hold thousands of numbers that are as they should be."""
+    """Return whether a list of floats needs no decoding: the fast path for thousands of numbers."""
     if item_type is float:
         return all(type(item) is float and abs(item) <= _LARGEST for item in value)
     if item_type == float | None:
@@ -96,8 +95,8 @@ def _decode_scalar(expected: Any, value: Any, path: str) -> Any:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         _require(is_number and abs(value) <= _LARGEST, value, path, "a finite number (of 32 bits)")
         return float(value)
-    is_right = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
-    _require(is_right, value, path, {str: "a string", int: "an integer", bool: "true or false"}[expected])
+    is_valid = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
+    _require(is_valid, value, path, {str: "a string", int: "an integer", bool: "true or false"}[expected])
     return value
 
 

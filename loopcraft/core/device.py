@@ -1,4 +1,4 @@
-"""Which device of torch a command computes on."""
+"""The torch device named by --device."""
 
 import torch
 
@@ -6,11 +6,11 @@ from loopcraft.core.errors import UserError
 
 
 def find_device(name: str) -> torch.device:
-    """cpu, cuda, cuda:1 ...; raises `UserError` where torch has no such device."""
+    """Return the torch device `name` (cpu, cuda, cuda:1, ...); raises `UserError` if torch has none."""
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"--device {name}: no device of that name; use cpu, cuda or cuda:1") from error
+        raise UserError(f"--device {name}: no such device; use cpu, cuda or cuda:1") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"--device {name}: torch sees no CUDA GPU here; use --device cpu")
+        raise UserError(f"--device {name}: torch finds no CUDA GPU; use --device cpu")
     return device

@@ -1,15 +1,15 @@
-"""The errors that a user can mend."""
+"""Errors that the user can fix."""
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend: the message names the path, the value and the remedy."""
+    """An error that the user can fix: the message gives the path, the value and the remedy."""
 
 
 class UserCodeError(UserError):
-    """The user's own code failed: a command shows `details`, its traceback, above the message."""
+    """Raised when the user's own code fails; commands print `details`, its traceback, above the message."""
 
     def __init__(self, message: str, details: str = "") -> None:
-        super().__init__(message, details)  # both: so it pickles
+        super().__init__(message, details)  # both, so that it pickles
         self.details = details
 
     def __str__(self) -> str:

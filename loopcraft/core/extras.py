@@ -1,4 +1,4 @@
-"""One sentence where a command needs a package of an extra that is not installed, or finds a stranger's."""
+"""One-sentence errors for commands that miss an optional package or find another package under our name."""
 
 import re
 import sys
@@ -10,31 +10,31 @@ ROOMS = ("loopcraft", "benchmark", "models", "leaderboard")
 
 
 def explain_missing(room: str) -> None:
-    """Have a missing or foreign package end this process in one sentence, if it is a command of `room`.
+    """Install a hook that reports a missing or foreign package in one sentence, if a command of `room` runs.
 
-    The room's `__init__` calls this, since the imports of its commands come after it and before any code of
-    theirs. A program that merely imports the room keeps Python's own traceback.
+    The package's `__init__` calls this, because it runs before the imports and the code of its commands. A
+    program that merely imports the package keeps Python's own traceback.
     """
-    if not _runs(room):
+    if not _is_command_of(room):
         return
-    before = sys.excepthook
+    default_hook = sys.excepthook
 
-    def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        said = _why_not_imported(room, error) if isinstance(error, ImportError) else None
-        if said is None:
-            before(kind, error, trace)
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        reason = _explain(room, error) if isinstance(error, ImportError) else None
+        if reason is None:
+            default_hook(kind, error, trace)
             return
-        print(f"error: {said}", file=sys.stderr)
-        raise SystemExit(2)  # EXIT_USAGE of cli.py, whose own imports this must not need
+        print(f"error: {reason}", file=sys.stderr)
+        raise SystemExit(2)  # cli.EXIT_USAGE, not imported because cli itself needs packages
 
-    sys.excepthook = end
+    sys.excepthook = report
 
 
-def _why_not_imported(room: str, error: ImportError) -> str | None:
+def _explain(room: str, error: ImportError) -> str | None:
     package = (error.name or "").partition(".")[0]
     if package in ROOMS:
-        place = foreign_place(package)
-        return None if place is None else f"this needs our package {package}, and {remedy_for(place)}"
+        path = foreign_place(package)
+        return None if path is None else f"this needs Loopcraft's package {package}, but {remedy_for(path)}"
     extras = _extras_with(package) if package and isinstance(error, ModuleNotFoundError) else []
     if not extras:
         return None
@@ -43,30 +43,29 @@ def _why_not_imported(room: str, error: ImportError) -> str | None:
 
 
 def foreign_place(package: str) -> Path | None:
-    """Where a package lies that has the name of one of our rooms, if that is what was found here."""
-    found = getattr(sys.modules.get(package), "__path__", ())
-    ours = Path(__file__).resolve().parents[2]
-    return next((place for place in map(Path, found) if place.resolve().parent != ours), None)
+    """Return the path of the imported `package` if it is not ours but has the same name, else None."""
+    paths = getattr(sys.modules.get(package), "__path__", ())
+    root = Path(__file__).resolve().parents[2]
+    return next((path for path in map(Path, paths) if path.resolve().parent != root), None)
 
 
 def remedy_for(place: Path) -> str:
-    """What to do about a package that is in ours' place."""
-    return f"{place} has that name too: run in another folder, with python -P, or the command loopcraft-..."
+    """Return what to do about a package at `place` that hides ours of the same name."""
+    return f"{place} has the same name: run in another folder, with python -P, or the command loopcraft-..."
 
 
-def _runs(room: str) -> bool:
-    """Whether this process is `python -m ROOM.command`, or a console script of ours."""
-    if sys.argv[0] == "-m":  # until the module is found
+def _is_command_of(room: str) -> bool:
+    """Return whether this process is `python -m ROOM.command` or one of our console scripts."""
+    if sys.argv[0] == "-m":  # as long as Python is still looking for the module
         name = sys.orig_argv[sys.orig_argv.index("-m") + 1] if "-m" in sys.orig_argv[:-1] else ""
         return name.partition(".")[0] == room
     return Path(sys.argv[0]).name.startswith("loopcraft-")
 
 
 def _extras_with(package: str) -> list[str]:
-    """The extras that bring a package, in the order of pyproject.toml."""
     try:
         requirements = metadata.requires("loopcraft") or []
-    except metadata.PackageNotFoundError:  # a folder of sources
+    except metadata.PackageNotFoundError:  # not installed: run from a source folder
         return []
-    brought = [text for text in requirements if re.split(r"[^\w.-]", text)[0].replace("-", "_") == package]
-    return [extra for text in brought for extra in re.findall(r"""extra == ['"](\w+)['"]""", text)]
+    matches = [text for text in requirements if re.split(r"[^\w.-]", text)[0].replace("-", "_") == package]
+    return [extra for text in matches for extra in re.findall(r"""extra == ['"](\w+)['"]""", text)]

@@ -1,10 +1,10 @@
-"""How all compiled code of the project is compiled and kept; the only place that calls numba's `njit`.
+"""Compilation and caching of all numba kernels; the only module that calls numba's `njit`.
 
-No fast-math, as every machine shall get the same bytes. Compiled code is kept beside its source, else in the
-user's cache folder, else in a temporary one. Numba alone takes it for fresh as long as the kernel's own file
-has not changed, although constants and inlined steps come from other files: here a change to any source that
-the kernel's module imports, directly or not, compiles anew. A kept file that is damaged is compiled anew too,
-and a disk that is full costs the keeping, not the run.
+Fast-math is off, so that all machines compute the same bytes. Compiled code is cached beside its source, else
+in the user's cache folder, else in a temporary one. Numba itself recompiles only if the kernel's own file
+changes, although constants and inlined functions come from other files; here a change to any source that the
+kernel's module imports, directly or not, recompiles it. A damaged cache file is recompiled too, and a full
+disk disables caching but does not fail the run.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ COMPILING = "compiling kernels for the first time (seconds to a minute)"
 _ROOT = Path(__file__).parents[2]
 _IMPORT = re.compile(rf"^\s*(?:from|import)\s+((?:{'|'.join(ROOMS)})\b[\w.]*)", re.MULTILINE)
 
-# numba is typed in part, and these are not.
+# Numba is only partly typed; these are not.
 _njit: Any = numba.njit
 _FunctionCache: Any = caching.FunctionCache
 _IndexDataCacheFile: Any = caching.IndexDataCacheFile
@@ -40,10 +40,10 @@ _config: Any = numba.config
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_said: set[str] = set()
+_printed_topics: set[str] = set()
 
 kernels: list[Any] = []
-"""The kernels of all modules of the four packages imported so far, as numba's dispatchers."""
+"""The kernels of all modules of the four packages imported so far, as numba dispatchers."""
 
 
 @overload
@@ -57,11 +57,11 @@ def kernel(*, nogil: bool) -> Callable[[_Function], _Function]: ...
 def kernel(function: Any = None, *, nogil: bool = False) -> Any:
     """Compile a function that is called from Python or from another kernel.
 
-    `nogil` lets threads run it at once. Division by zero gives what IEEE 754 says.
+    `nogil` lets threads run it in parallel. Division by zero follows IEEE 754.
     """
 
     def decorate(function: _Function) -> _Function:
-        compiled = _compiled(function, nogil=nogil)
+        compiled = _compile(function, nogil=nogil)
         if function.__module__.partition(".")[0] in ROOMS:
             kernels.append(compiled)
         return compiled
@@ -70,24 +70,24 @@ def kernel(function: Any = None, *, nogil: bool = False) -> Any:
 
 
 def inlined(function: _Function) -> _Function:
-    """Compile a step of a kernel's inner loop: always as a part of its caller."""
-    return _compiled(function, forceinline=True)
+    """Compile a function for a kernel's inner loop, always inlined into its caller."""
+    return _compile(function, forceinline=True)
 
 
-def _compiled(function: _Function, **options: bool) -> _Function:
-    """Without an entry for C, which nobody calls and which takes a tenth of the time to compile."""
+def _compile(function: _Function, **options: bool) -> _Function:
+    # No C wrapper: nothing calls it, and it takes a tenth of the compile time.
     compiled: Any = _njit(error_model="numpy", no_cfunc_wrapper=True, **options)(function)
     try:
-        compiled._cache = _KeptCode(function)  # what njit(cache=True) does, with more to depend on
-    except RuntimeError:  # no folder of numba's own can be written
+        compiled._cache = _CodeCache(function)  # as njit(cache=True) does, with more dependencies
+    except RuntimeError:  # none of numba's own folders is writable
         if _use_temporary_folder():
-            compiled._cache = _KeptCode(function)
+            compiled._cache = _CodeCache(function)
     typed: _Function = compiled
     return typed
 
 
 class _CheckedFile(_IndexDataCacheFile):  # type: ignore[misc]  # numba is untyped
-    """Numba's files of one function, each with a SHA-256 at its end: what is damaged must not be run."""
+    """Numba's cache files of one function, each ending in its SHA-256: damaged code must not run."""
 
     def _dump(self, content: Any) -> bytes:
         data: bytes = super()._dump(content)
@@ -97,7 +97,7 @@ class _CheckedFile(_IndexDataCacheFile):  # type: ignore[misc]  # numba is untyp
         path = Path(self._index_path)
         if path.exists():
             with path.open("rb") as file:
-                pickle.load(file)  # numba's version, which stands before what was dumped
+                pickle.load(file)  # numba's version, which precedes the dumped data
                 _verify(file.read())
         return super()._load_index()
 
@@ -109,11 +109,11 @@ class _CheckedFile(_IndexDataCacheFile):  # type: ignore[misc]  # numba is untyp
 def _verify(data: bytes) -> None:
     size = hashlib.sha256().digest_size
     if hashlib.sha256(data[:-size]).digest() != data[-size:]:
-        raise ValueError("not what was written")
+        raise ValueError("damaged cache file")
 
 
-class _KeptCode(_FunctionCache):  # type: ignore[misc]  # numba is untyped
-    """Numba's cache of one function, bound to all it is made of, and never the reason why a run fails."""
+class _CodeCache(_FunctionCache):  # type: ignore[misc]  # numba is untyped
+    """Numba's cache of one function, invalidated by any imported source, whose errors never fail a run."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
@@ -121,93 +121,91 @@ class _KeptCode(_FunctionCache):  # type: ignore[misc]  # numba is untyped
         self._cache_file = _CheckedFile(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The kept code for a signature; None (compile it) where there is none or it is damaged."""
+        """Return the cached code for a signature; None (compile it) if missing or damaged."""
         try:
-            kept = super().load_overload(sig, target_context)
-        except Exception:  # of pickle, or our own: damaged bytes raise a dozen kinds
+            code = super().load_overload(sig, target_context)
+        except Exception:  # damaged bytes raise a dozen kinds, from pickle or `_verify`
             self.flush()
-            kept = None
-        if kept is None:
-            _say_once("compiling", f"{COMPILING}; kept in {self.cache_path}")
-        return kept
+            code = None
+        if code is None:
+            _print_once("compiling", f"{COMPILING}; cached in {self.cache_path}")
+        return code
 
-    def is_there(self) -> bool:
-        """Whether code for any signature is kept."""
+    def has_code(self) -> bool:
         return bool(self._cache_file._load_index())
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep compiled code, where that can be done."""
         try:
             super().save_overload(sig, data)
         except OSError as error:
-            _say_once("full", f"compiled code cannot be kept: {error}")
+            _print_once("full", f"compiled code cannot be cached: {error}")
 
 
 @cache
 def sources_digest(path: Path) -> str:
-    """SHA-256 of a source and of all sources of the four packages that it imports, directly or not."""
-    found = {path}
-    waiting = [path]
-    while waiting:
-        new = _imported(waiting.pop()) - found
-        found |= new
-        waiting += new
+    """Return the SHA-256 of a source and all sources of our packages that it imports, directly or not."""
+    sources = {path}
+    pending = [path]
+    while pending:
+        new = _imported(pending.pop()) - sources
+        sources |= new
+        pending += new
     digest = hashlib.sha256()
-    for source in sorted(found):
+    for source in sorted(sources):
         digest.update(hashlib.sha256(source.read_bytes()).digest())
     return digest.hexdigest()
 
 
 @cache
 def _imported(path: Path) -> frozenset[Path]:
-    """The sources that a source may import; where it imports from a package, every module directly in it."""
-    found: set[Path] = set()
+    """Return the sources that a source may import; of an imported package, all modules directly in it."""
+    sources: set[Path] = set()
     for name in set(_IMPORT.findall(path.read_text(encoding="utf-8"))):
-        place = _ROOT.joinpath(*name.split("."))
-        found.update(place.glob("*.py") if place.is_dir() else [place.with_suffix(".py")])
-        found.update(folder / "__init__.py" for folder in place.parents if _ROOT in folder.parents)
-    return frozenset(source for source in found if source.is_file())
+        target = _ROOT.joinpath(*name.split("."))
+        sources.update(target.glob("*.py") if target.is_dir() else [target.with_suffix(".py")])
+        sources.update(folder / "__init__.py" for folder in target.parents if _ROOT in folder.parents)
+    return frozenset(source for source in sources if source.is_file())
 
 
 @cache
 def _use_temporary_folder() -> bool:
-    """Let numba keep code in a temporary folder that is this user's alone; False where there is none."""
+    """Make numba cache code in a private temporary folder; return False if there is none."""
     try:
-        folder = _own_temporary_folder()
+        folder = _private_temporary_folder()
     except OSError:
-        _say_once("full", "compiled code cannot be kept: set NUMBA_CACHE_DIR to a folder that can be written")
+        _print_once("full", "compiled code cannot be cached: set NUMBA_CACHE_DIR to a writable folder")
         return False
     _config.CACHE_DIR = str(folder)
-    _say_once("folder", f"compiled code is kept in {folder}; set NUMBA_CACHE_DIR to keep it elsewhere")
+    _print_once("folder", f"compiled code is cached in {folder}; set NUMBA_CACHE_DIR to cache it elsewhere")
     return True
 
 
-def _own_temporary_folder() -> Path:
-    """The same one for all processes of the user; nobody else may write there, as the code in it is run."""
+def _private_temporary_folder() -> Path:
+    """Return a folder shared by the user's processes; its code is run, so no other user may write there."""
     folder = Path(tempfile.gettempdir()) / f"loopcraft-kernels-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+    status = folder.lstat()
+    if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022:
         return folder
     return Path(tempfile.mkdtemp(prefix="loopcraft-kernels-"))
 
 
-def _say_once(topic: str, line: str) -> None:
-    """Print a line of each topic to stderr; of several workers the first alone does."""
+def _print_once(topic: str, line: str) -> None:
+    """Print one line per topic to stderr, and only from the main process or the first worker."""
     name = multiprocessing.current_process().name
-    if topic not in _said and (name == "MainProcess" or name.endswith("-1")):
+    if topic not in _printed_topics and (name == "MainProcess" or name.endswith("-1")):
         print(line, file=sys.stderr, flush=True)
-    _said.add(topic)
+    _printed_topics.add(topic)
 
 
-def kept_in() -> Path | None:
-    """The folder of the first kernel's code; None where nothing is kept."""
+def cache_folder() -> Path | None:
+    """Return the folder that caches the first kernel's code, or None without a cache."""
     path = kernels[0]._cache.cache_path
     return None if path is None else Path(path)
 
 
 def warm() -> list[str]:
-    """Compile every kernel, by `warm()` of the module `warm` of each package; the names of those left out."""
+    """Compile every kernel by calling `warm.warm()` of each package; return the names of kernels left out."""
     for package in ROOMS:
         if importlib.util.find_spec(f"{package}.warm") is not None:
             importlib.import_module(f"{package}.warm").warm()
@@ -215,6 +213,6 @@ def warm() -> list[str]:
 
 
 def _is_compiled(kernel: Any) -> bool:
-    """Whether there is code: here, or kept (a kept caller is loaded without what it calls)."""
-    kept = kernel._cache
-    return bool(kernel.signatures) or (isinstance(kept, _KeptCode) and kept.is_there())
+    """Return whether code is loaded or cached (a cached caller is loaded without the kernels it calls)."""
+    cache = kernel._cache
+    return bool(kernel.signatures) or (isinstance(cache, _CodeCache) and cache.has_code())

@@ -1,8 +1,8 @@
-"""Folders that one command writes at a time, and what killed commands leave in them.
+"""Locks on the folders that commands write to, and removal of what killed commands left there.
 
-The lock is the kernel's (flock on a file .lock in the folder): it ends with the process that holds it,
-however that ends. A killed process leaves the file behind, empty and unlocked: nothing is wrong with the
-folder, and the next command removes it. On a file system without locks a warning takes their place.
+The lock is the kernel's (flock on a file .lock in the folder), so it ends with its process, for any reason. A
+killed process leaves an empty, unlocked file, which is harmless; the next command removes it. On a file
+system without locks, a warning is printed instead.
 """
 
 import errno
@@ -23,10 +23,10 @@ from loopcraft.core.urls import AnyPath, UrlPath, read_files, require_folder
 
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 _YOUNG_S = 60.0
-"""A working folder of this age may not have its lock yet."""
+"""A working folder younger than this may not be locked yet."""
 _PATIENCE_S = 2.0
-"""How long one that shares a folder waits for another to have swept it."""
-_COPIED_AT_ONCE = 64
+"""How long a command that shares a folder waits for another one that is cleaning it up."""
+_COPY_BATCH = 64
 
 _held: set[int] = set()
 
@@ -35,18 +35,18 @@ _held: set[int] = set()
 def writing_to(
     root: AnyPath, *, part: str = "", together: bool = False, swept: Sequence[str] = ("",)
 ) -> Iterator[None]:
-    """Keep other commands from writing to `root` during the block, and remove what killed ones left there.
+    """Lock `root` against other commands during the block, and remove what killed ones left there.
 
-    The folder is made if it does not exist, and goes again if it stays empty. With `part`, the block writes
-    only files that are called so before a dot, and only these are locked. Blocks that write `together` keep
-    out only those that do not. Temporary files are removed from the folders `swept` in `root`, not below
-    them, and only where nobody else is at work. Raises `UserError` where another command keeps us out.
-    At an address (a `UrlPath`) nothing is locked, as is said unless many may write `together`: an object
-    store has no locks that end with their owner.
+    The folder is created if needed, and removed again if it stays empty. With `part`, the block writes only
+    files named `part.*`, and only these are locked. Blocks that write `together` exclude only those that do
+    not. Temporary files are removed from the folders `swept` in `root`, but not from their subfolders, and
+    only if no other command is writing. Raises `UserError` if another command holds the lock. A URL cannot
+    be locked, because object stores have no locks that end with their owner; a note says so unless the block
+    writes `together`.
     """
     if isinstance(root, UrlPath):
         if not together:
-            print(f"note: {root}: has no lock; have one command write there at a time", file=sys.stderr)
+            print(f"note: {root}: cannot be locked; run only one command there at a time", file=sys.stderr)
         yield
         return
     require_folder(root)
@@ -69,9 +69,9 @@ def writing_to(
 
 @contextmanager
 def working_folder() -> Iterator[Path]:
-    """A folder for temporary files, removed after the block; those of killed processes are removed first."""
-    for left in Path(tempfile.gettempdir()).glob(f"{WORKING}*"):
-        _remove_if_dead(left)
+    """Yield a temporary folder, removed after the block; first remove those of killed processes."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{WORKING}*"):
+        _remove_if_dead(folder)
     folder = Path(tempfile.mkdtemp(prefix=WORKING))
     try:
         with _lock(folder / LOCK):
@@ -82,34 +82,33 @@ def working_folder() -> Iterator[Path]:
 
 @contextmanager
 def copies_of(root: AnyPath, names: Sequence[str]) -> Iterator[Path]:
-    """A folder with the files `names` of `root`: `root` itself, or for an address one with copies of them."""
+    """Yield a local folder with the files `names` of `root`: `root` itself or, for a URL, one with copies."""
     if isinstance(root, Path):
         yield root
         return
     with working_folder() as folder:
-        for start in range(0, len(names), _COPIED_AT_ONCE):
-            for name, content in read_files(root, names[start : start + _COPIED_AT_ONCE]).items():
+        for start in range(0, len(names), _COPY_BATCH):
+            for name, content in read_files(root, names[start : start + _COPY_BATCH]).items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content)
         yield folder
 
 
 def _remove_if_dead(folder: Path) -> None:
-    """Remove a working folder of this user that no process works in."""
     try:
-        found = folder.lstat()
-        is_ours = found.st_uid == os.getuid() and not folder.is_symlink()
-        if not is_ours or time.time() - found.st_mtime < _YOUNG_S or not (folder / LOCK).exists():
+        status = folder.lstat()
+        is_ours = status.st_uid == os.getuid() and not folder.is_symlink()
+        if not is_ours or time.time() - status.st_mtime < _YOUNG_S or not (folder / LOCK).exists():
             return
         with _lock(folder / LOCK):
             shutil.rmtree(folder, ignore_errors=True)
-    except (UserError, OSError):  # somebody works in it, or removes it too
+    except (UserError, OSError):  # another process uses it, or removes it too
         return
 
 
 @contextmanager
 def _lock(path: Path, *, together: bool = False, sweep: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock `path`; call `sweep` first unless somebody else holds it too."""
+    """Hold the lock `path`; call `sweep` first unless another process holds it too."""
     lock, is_alone = _acquire(path, together)
     _close_in_forks(lock)
     try:
@@ -124,8 +123,8 @@ def _lock(path: Path, *, together: bool = False, sweep: Callable[[], None] = lam
 
 
 def _acquire(path: Path, together: bool) -> tuple[int, bool]:
-    """An open file with the lock, and whether nobody else held it."""
-    give_up = time.monotonic() + (_PATIENCE_S if together else 0.0)
+    """Return the descriptor of the locked file, and whether no other process holds the lock."""
+    deadline = time.monotonic() + (_PATIENCE_S if together else 0.0)
     while True:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -137,12 +136,12 @@ def _acquire(path: Path, together: bool) -> tuple[int, bool]:
             if error.errno not in _NO_LOCKS:
                 os.close(lock)
                 raise
-            print(f"warning: {path.parent}: cannot be locked; start no second command there", file=sys.stderr)
+            print(f"warning: {path.parent}: cannot be locked; run only one command there", file=sys.stderr)
             return lock, False
         os.close(lock)
-        if not is_gone and time.monotonic() >= give_up:
+        if not is_gone and time.monotonic() >= deadline:
             raise UserError(
-                f"{path.parent}: another command writes to it; wait for its end or choose another folder"
+                f"{path.parent}: another command is writing to it; wait for it or choose another folder"
             )
         time.sleep(0 if is_gone else 0.1)
 
@@ -156,7 +155,7 @@ def _try(lock: int, kind: int) -> bool:
 
 
 def _is_at(lock: int, path: Path) -> bool:
-    """Whether the open file is still the one at `path`: who held it before may have removed it."""
+    """Return whether the open file is still the one at `path`, which its previous holder may have removed."""
     try:
         return os.path.samestat(os.fstat(lock), path.stat())
     except FileNotFoundError:
@@ -164,28 +163,28 @@ def _is_at(lock: int, path: Path) -> bool:
 
 
 def _release(lock: int, path: Path) -> None:
-    """Let go, and remove the file unless others share it."""
+    """Release the lock, and remove the file unless others share it."""
     try:
         if _try(lock, fcntl.LOCK_EX) and _is_at(lock, path):
             path.unlink(missing_ok=True)
-    except OSError:  # no locks here, or the folder may no longer be written: the file stays
+    except OSError:  # no locks on this file system, or the folder is now read-only: the file stays
         pass
     finally:
         os.close(lock)
 
 
 def _close_in_forks(lock: int) -> None:
-    """Let no forked child keep the lock when this process has ended."""
+    """Close the lock in forked children, which would otherwise hold it after this process ends."""
     _watch_forks()
     _held.add(lock)
 
 
 @cache
 def _watch_forks() -> None:
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(after_in_child=_close_held)
 
 
-def _let_go() -> None:
+def _close_held() -> None:
     for lock in _held:
         os.close(lock)
     _held.clear()

@@ -186,7 +186,7 @@ class LoopcraftDataset:
             return
         sha256 = self.recorded_sha256(path)
         if sha256 is not None and file_sha256(path) != sha256:
-            raise UserError(f"{path}: not what {ITS_SUM} says; {AGAIN}")
+            raise UserError(f"{path}: does not match {ITS_SUM}; {AGAIN}")
         self._checked.add(path)
 
     @cached_property

@@ -1,1 +1,1 @@
-"""Where many jobs run: processes of this machine, or a Ray cluster."""
+"""Executors that run many jobs: on processes of this machine, or on a Ray cluster."""

@@ -1,7 +1,7 @@
-"""Jobs spread over processes of this machine: each worker makes its state once and works on one thread.
+"""An executor on processes of this machine; each worker makes its state once and uses one thread.
 
-Workers do not hear Ctrl-C (their parent ends them in order) and die with their parent, however it died: a
-worker that outlived it would write beside the run that follows.
+Workers ignore Ctrl-C (their parent ends them cleanly) and end when their parent ends for any reason: a worker
+that outlives it would write alongside the next run.
 """
 
 import multiprocessing
@@ -18,14 +18,14 @@ from loopcraft.core.children import end_with_parent
 from loopcraft.core.errors import UserError
 from loopcraft.executors.base import Item, Result, State
 
-# Enough that no worker waits for the parent, few enough that 200,000 items do not lie in memory.
+# Enough that no worker waits for the parent, few enough that 200,000 items are not in memory at once.
 _JOBS_IN_FLIGHT_PER_WORKER = 3
 
-_work: list[tuple[Any, Callable[[Any, Any], Any]]] = []  # a worker's own state, and what it does
+_work: list[tuple[Any, Callable[[Any, Any], Any]]] = []  # in a worker: its state and its job
 
 
 class LocalExecutor:
-    """`num_workers` processes; one is this process, and more need jobs, items and makers that pickle."""
+    """`num_workers` processes; 1 means this process, more require that job, items and `make_state` pickle."""
 
     def __init__(self, num_workers: int = 1) -> None:
         self._num_workers = num_workers
@@ -33,26 +33,26 @@ class LocalExecutor:
     def run(
         self, job: Callable[[State, Item], Result], items: Sequence[Item], *, make_state: Callable[[], State]
     ) -> Iterator[tuple[Item, Result]]:
-        """As `Executor.run` says. What a job raises comes after the jobs under way have ended.
+        """Run jobs as in `Executor.run`; an error of a job is raised after the running jobs have finished.
 
-        Raises `UserError` when a worker process dies.
+        Raises `UserError` if a worker process dies.
         """
         num_workers = min(self._num_workers, len(items))
         if num_workers <= 1:
             state = make_state() if items else None
             for item in items:
-                yield item, job(state, item)  # type: ignore[arg-type]  # there is a state where there are items
+                yield item, job(state, item)  # type: ignore[arg-type]  # state is None only without items
             return
         context = multiprocessing.get_context("spawn")
-        with _children_deaf():
+        with _block_signals():
             workers = ProcessPoolExecutor(num_workers, context, _start_worker, (make_state, job))
         with workers as pool:
             try:
                 yield from _run_in(pool, items, num_workers * _JOBS_IN_FLIGHT_PER_WORKER)
             except BrokenProcessPool as error:
                 raise UserError(
-                    "a worker process died (killed, or out of memory?): run the same command again to go on, "
-                    "with fewer --workers if memory is short"
+                    "a worker process died (killed, or out of memory?): run the same command again to "
+                    "continue, with fewer --workers if memory is short"
                 ) from error
             finally:
                 pool.shutdown(cancel_futures=True)
@@ -63,7 +63,7 @@ def _run_in(
 ) -> Iterator[tuple[Item, Any]]:
     in_flight: dict[Future[Any], Item] = {}
     for item in items:
-        with _children_deaf():
+        with _block_signals():
             in_flight[pool.submit(_run_job, item)] = item
         if len(in_flight) >= max_in_flight:
             yield from _take_finished(in_flight)
@@ -72,8 +72,8 @@ def _run_in(
 
 
 @contextmanager
-def _children_deaf() -> Iterator[None]:
-    """Start processes that never hear Ctrl-C or a hang-up; this one hears it after the block."""
+def _block_signals() -> Iterator[None]:
+    """Block SIGINT and SIGHUP in processes started in the block; this one receives them afterwards."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
     try:
         yield

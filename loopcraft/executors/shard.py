@@ -1,10 +1,13 @@
-"""Shards: the parts that --shard i/n cuts work into, for machines that know nothing of each other."""
+"""Shards: the parts of work chosen by --shard i/n, for machines that do not communicate."""
 
 from loopcraft.core.errors import UserError
 
 
 def shard_range(shard: str, total: int, what: str = "episodes") -> range:
-    """The items of shard "i/n" out of `total`: n parts, as even as can be. Raises `UserError` for none."""
+    """Return the indices of shard "i/n" of `total` items, in n parts of nearly equal size.
+
+    Raises `UserError` for an invalid shard.
+    """
     part, slash, parts = shard.partition("/")
     if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) <= total):
         raise UserError(f"--shard {shard}: choose i/n with 1 <= i <= n <= {total} {what}, like 2/8")

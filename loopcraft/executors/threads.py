@@ -1,4 +1,4 @@
-"""Work spread over threads of this process."""
+"""A parallel map over threads of this process."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,11 +9,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD_PER_WORKER = 4
-"""Enough that no thread waits, few enough that 200,000 items do not lie in memory."""
+"""Enough that no thread waits, few enough that 200,000 items are not in memory at once."""
 
 
 def map_in_threads(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Yield work(item) in the order of the items, which are drawn as they are needed."""
+    """Yield work(item) in the order of `items`, which are consumed lazily."""
     ahead: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:

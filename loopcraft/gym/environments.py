@@ -1,11 +1,11 @@
-"""The worlds as Gymnasium environments: `import loopcraft` makes them known, and loads nothing for it.
+"""Registration of the worlds as Gymnasium environments by `import loopcraft`, without importing Gymnasium.
 
     import gymnasium, loopcraft
     env = gymnasium.make("loopcraft/Voxel-v1", resolution=64)
 
-Gymnasium has no plug-ins: whoever registers an environment must be imported. Where it is loaded already they
-are registered at once, else as soon as it is. `gymnasium.make("loopcraft:loopcraft/Voxel-v1")` needs no
-import; so it works in any process, also in one that a vectorised environment has spawned.
+Gymnasium has no plug-ins: a package must be imported to register its environments. They are registered at
+once if Gymnasium is already loaded, else when it is. `gymnasium.make("loopcraft:loopcraft/Voxel-v1")` needs
+no import and so works in any process, including those spawned by a vectorised environment.
 """
 
 import sys
@@ -17,14 +17,14 @@ ENVIRONMENTS = {
     "loopcraft/Voxel-v1": "loopcraft.gym.env:VoxelEnv",
     "loopcraft/Plaza-v1": "loopcraft.gym.env:PlazaEnv",
 }
-"""The class of each environment, which is imported when one is made."""
+"""The class of each environment, imported when one is made."""
 EPISODE_STEPS = 1024
-"""After so many steps an episode is truncated."""
+"""Steps after which an episode is truncated."""
 
 _GYMNASIUM = "gymnasium"
 
 
-def make_known() -> None:
+def register_on_import() -> None:
     """Register all environments now, or when Gymnasium is imported."""
     if hasattr(sys.modules.get(_GYMNASIUM), "register"):
         _register()
@@ -41,10 +41,10 @@ def _register() -> None:
 
 
 class _Watcher:
-    """Among the finders of modules: finds none itself, and sees when Gymnasium is asked for."""
+    """A module finder that finds only Gymnasium, through the other finders, to register after its import."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Python's hook: where `name` is, None for "ask the others"."""
+        """Return the spec of Gymnasium; None, so that Python asks the other finders, for other modules."""
         if name != _GYMNASIUM:
             return None
         from importlib.util import find_spec
@@ -54,23 +54,21 @@ class _Watcher:
         if spec is None:
             sys.meta_path.insert(0, self)
         else:
-            spec.loader = _Loader(spec.loader, self)  # type: ignore[assignment]  # it has what Python calls
+            spec.loader = _Loader(spec.loader, self)  # type: ignore[assignment]  # has what Python calls
         return spec
 
 
 class _Loader:
-    """Loads Gymnasium as its own loader does, and registers the environments after it."""
+    """A module loader that wraps Gymnasium's own and registers the environments after loading."""
 
     def __init__(self, loader: Any, watcher: _Watcher) -> None:
         self._loader, self._watcher = loader, watcher
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Python's hook."""
         module: ModuleType | None = self._loader.create_module(spec)
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Python's hook."""
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self._loader
         try:

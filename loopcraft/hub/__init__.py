@@ -1,1 +1,1 @@
-"""The Hugging Face Hub through its own client, and what it raises as sentences."""
+"""Access to the Hugging Face Hub through its own client, with errors of one sentence."""

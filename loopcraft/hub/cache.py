@@ -1,7 +1,7 @@
-"""Files in the Hub's cache, compared with the checksums that the Hub gave: the client itself does not look.
+"""Checksums of files in the Hub's local cache, which the Hub's client does not check.
 
-It keeps each file under the name of its checksum (SHA-256 of large files, git's of small ones); the path that
-it hands out is a link to that.
+The client names each cached file by its checksum (SHA-256 for large files, git's for small ones); the path
+that it returns is a link to that file.
 """
 
 import re
@@ -14,13 +14,13 @@ from loopcraft.core.files import file_sha256
 
 
 def require_hubs_sum(path: Path) -> None:
-    """Raise `UserError` where a downloaded file is damaged; a copy, kept under its own name, is not read."""
+    """Raise `UserError` if a cached file is damaged; a file not named by its checksum is not checked."""
     stored = path.resolve()
     if re.fullmatch(r"[0-9a-f]{64}", stored.name):
-        found = file_sha256(stored)
+        checksum = file_sha256(stored)
     elif re.fullmatch(r"[0-9a-f]{40}", stored.name):
-        found = git_hash(stored.read_bytes())
+        checksum = git_hash(stored.read_bytes())
     else:
         return
-    if found != stored.name:
-        raise UserError(f"{path}: not what the Hub's checksum says; delete {stored} and try again")
+    if checksum != stored.name:
+        raise UserError(f"{path}: does not match the Hub's checksum; delete {stored} and try again")

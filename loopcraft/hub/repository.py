@@ -1,7 +1,7 @@
-"""The Hugging Face Hub through its own client: rights, listings, commits that may be repeated.
+"""Repositories on the Hugging Face Hub: access rights, listings, commits and retries.
 
-The endpoint is the client's own (`HF_ENDPOINT`), and so is the token (`HF_TOKEN` or `hf auth login`): it is
-never read, shown or stored here, only asked for.
+The client chooses the endpoint (`HF_ENDPOINT`) and the token (`HF_TOKEN` or `hf auth login`). This module
+checks only that a token exists, and never shows or stores it.
 """
 
 import hashlib
@@ -36,27 +36,27 @@ Operation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete
 Result = TypeVar("Result")
 
 RETRY_WAITS_S = (5.0, 30.0, 120.0, 300.0)
-"""How long to wait before each further attempt, after the client's own have failed."""
+"""How long to wait before each further attempt, after the client's own retries have failed."""
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What a repository holds: its commit, and each file by its path."""
+    """The content of a repository: its commit, and each file by its path."""
 
     commit: str
     files: dict[str, RepoFile]
 
 
 def page(repository: str, repo_type: RepoType) -> str:
-    """The repository's address in a browser."""
+    """Return the URL of the repository's web page."""
     folder = {DATASET: "datasets/", SPACE: "spaces/"}.get(repo_type, "")
     return f"{constants.ENDPOINT}/{folder}{repository}"
 
 
 def require_card(repository: str, content: str, remedy: str, repo_type: RepoType = DATASET) -> None:
-    """Raise `UserError` with the `remedy` where the Hub would refuse this README.md for its header."""
+    """Raise `UserError` with `remedy` if the Hub would refuse the header of this README.md."""
     card = (DatasetCard if repo_type == DATASET else ModelCard)(content)
 
     def step() -> None:
@@ -65,13 +65,13 @@ def require_card(repository: str, content: str, remedy: str, repo_type: RepoType
 
     try:
         persistently(step)
-    except ValueError as error:  # what the client makes of a refusal
+    except ValueError as error:  # the client's error for a refusal
         reason = textwrap.shorten(str(error), 200)
         raise UserError(f"{repository}: the Hub refuses the card's header ({reason}); {remedy}") from error
 
 
 def persistently(step: Callable[[], Result]) -> Result:
-    """The result of `step`, which may be repeated: tried again after waits while the Hub is unavailable."""
+    """Return the result of `step`, retrying it after waits while the Hub is unavailable."""
     for wait_s in RETRY_WAITS_S:
         try:
             return step()
@@ -85,9 +85,9 @@ def persistently(step: Callable[[], Result]) -> Result:
 def claim(
     repository: str, *, private: bool, is_ours: Callable[[str], bool], repo_type: RepoType = DATASET
 ) -> Listing | None:
-    """Check that we may write to `repository` and return its listing; None if it does not exist yet.
+    """Check that we may write to `repository`; return its listing, or None if it does not exist yet.
 
-    It is ours if `is_ours` says so of every path that it holds. Nothing is written. Raises `UserError`.
+    Raises `UserError` if access is denied, or if it holds a path that `is_ours` rejects. Writes nothing.
     """
     if not _REPOSITORY.fullmatch(repository):
         raise UserError(f"--repo {repository}: must look like ORG/NAME")
@@ -104,34 +104,34 @@ def claim(
         api.auth_check(repository, repo_type=repo_type, write=True)
     if private and not info.private:
         raise UserError(
-            f"{repository}: exists and is public; make it private in its settings or choose another"
+            f"{repository}: exists and is public; make it private in its settings or choose another --repo"
         )
     listing = list_files(repository, info.sha, repo_type)
     for path in listing.files:
         if not is_ours(path):
             raise UserError(
-                f"{repository}: exists and holds {path!r}, which is not ours; choose another --repo"
+                f"{repository}: exists and holds {path!r}, which is not from Loopcraft; choose another --repo"
             )
     return listing
 
 
 def _check_account(repository: str, account: dict[str, Any]) -> None:
-    """The owner must be the user or an organization that the user may write to, the token not read-only."""
+    """Raise `UserError` unless the token can write and the owner is the user or lets the user write."""
     owner, user = repository.split("/")[0], account["name"]
     writable = [org["name"] for org in account.get("orgs", ()) if org.get("roleInOrg") != "read"]
     if owner not in (user, *writable):
         raise UserError(
-            f"{repository}: belongs to {owner}, where {user} may not write; "
+            f"{repository}: belongs to {owner}, where {user} has no write access; "
             f"choose --repo {user}/{repository.split('/')[1]}"
         )
     if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise UserError(
-            f"the token of {user} may only read; make one with write access and run `hf auth login`"
+            f"the token of {user} is read-only; create one with write access and run `hf auth login`"
         )
 
 
 def create(repository: str, *, private: bool, repo_type: RepoType = DATASET) -> None:
-    """Make the repository unless it exists; a Space serves the files that lie in it."""
+    """Create the repository unless it exists; a Space is created as a static site."""
     sdk = "static" if repo_type == SPACE else None
 
     def step() -> None:
@@ -144,7 +144,7 @@ def create(repository: str, *, private: bool, repo_type: RepoType = DATASET) -> 
 
 
 def list_files(repository: str, revision: str | None = None, repo_type: RepoType = DATASET) -> Listing:
-    """Everything in the repository at `revision` (the newest by default)."""
+    """List all files of the repository at `revision` (default: the latest)."""
     api = HfApi()
     with plain_errors(repository, repo_type):
         commit = str(api.repo_info(repository, repo_type=repo_type, revision=revision).sha)
@@ -153,7 +153,7 @@ def list_files(repository: str, revision: str | None = None, repo_type: RepoType
 
 
 def stored_sha256(listing: Listing, path: str) -> str:
-    """The SHA-256 of a large file; raises `UserError` where the Hub keeps none of that name."""
+    """Return the SHA-256 of a large file; raises `UserError` if the Hub has none of that name."""
     file = listing.files.get(path)
     if file is None or file.lfs is None:
         raise UserError(f"{path}: is not on the Hub as a large file; run the same command again")
@@ -161,7 +161,7 @@ def stored_sha256(listing: Listing, path: str) -> str:
 
 
 def is_same(content: bytes | Path, file: RepoFile | None) -> bool:
-    """Whether the Hub's `file` has this content (large files are known by SHA-256, small ones by git's)."""
+    """Return whether the Hub's `file` has this content, by SHA-256 (large files) or git's hash (small)."""
     if file is None:
         return False
     if file.lfs is not None and isinstance(content, Path):
@@ -179,7 +179,7 @@ def commit(
     parent: str,
     repo_type: RepoType = DATASET,
 ) -> str:
-    """Make one commit on top of `parent`; return its id. Content that the Hub has is not sent again."""
+    """Create a commit on top of `parent` and return its id; content that the Hub has is not sent again."""
     with plain_errors(repository, repo_type):
         info = HfApi().create_commit(
             repository,
@@ -198,9 +198,9 @@ def put(
     listing: Listing,
     repo_type: RepoType = DATASET,
 ) -> str:
-    """In one commit, which is returned: those of `files` that `listing`, the newest, lacks or has otherwise.
+    """Upload the `files` that are missing from or differ in `listing`, the latest, in one commit; return it.
 
-    Where it lacks none there is no commit. Raises `UserError` if a file did not arrive as it was sent.
+    If none differ, return the commit of `listing`. Raises `UserError` if the Hub stored a file incorrectly.
     """
     operations = [
         CommitOperationAdd(path, content)
@@ -209,9 +209,9 @@ def put(
     ]
     if not operations:
         return listing.commit
-    made = commit(repository, operations, message, listing.commit, repo_type)
-    arrived = list_files(repository, made, repo_type).files
+    new_commit = commit(repository, operations, message, listing.commit, repo_type)
+    stored = list_files(repository, new_commit, repo_type).files
     for path, content in files.items():
-        if not is_same(content, arrived.get(path)):
+        if not is_same(content, stored.get(path)):
             raise UserError(f"{repository}: {path} did not arrive as it was sent; run the same command again")
-    return made
+    return new_commit

@@ -1,1 +1,1 @@
-"""The canonical test sets: recipes by name, and the fingerprint of what each makes."""
+"""The canonical test sets: named recipes and the fingerprints of the data sets they make."""

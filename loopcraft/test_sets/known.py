@@ -1,4 +1,4 @@
-"""The table of canonical test sets, read from test_sets.toml beside this file."""
+"""The table of canonical test sets, read from test_sets.toml in this folder."""
 
 import tomllib
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ _TABLE = Path(__file__).with_name("test_sets.toml")
 
 @dataclass(frozen=True, kw_only=True)
 class TestSet:
-    """A recipe under a name that never changes: split `test`, seed 0, the rest by default."""
+    """A recipe whose name keeps its meaning forever: split `test`, seed 0, other settings by default."""
 
-    __test__ = False  # it is no test of pytest's
+    __test__ = False  # not a test class for pytest
 
     name: str
     """PROTOCOL/WORLD."""
@@ -26,13 +26,13 @@ class TestSet:
     resolution: int
     """Height and width of a frame in pixels."""
     select: Literal["planned", "realised"] = "planned"
-    """By what the walks are chosen, as `loopcraft.generate --select` says."""
+    """How walks are selected, as for `loopcraft.generate --select`."""
     fingerprint: str | None = None
-    """SHA-256 of what the recipe makes; None where nobody has pinned it yet."""
+    """Fingerprint (SHA-256) of the data set; None if not yet pinned."""
 
     @property
     def protocol_id(self) -> str:
-        """The protocol that it is for."""
+        """The protocol that uses it."""
         return self.name.split("/")[0]
 
     @property
@@ -42,26 +42,25 @@ class TestSet:
 
     @property
     def command(self) -> str:
-        """What makes it, on any machine."""
+        """The command that generates it on any machine."""
         return f"python -m loopcraft.generate --preset {self.name} --out DIR"
 
 
 @cache
 def all_test_sets() -> tuple[TestSet, ...]:
-    """All of them, in the order of the file."""
+    """Return all canonical test sets, in the order of the file."""
     table = tomllib.loads(_TABLE.read_text())
     return tuple(TestSet(name=name, **fields) for name, fields in table.items())
 
 
 def get_test_set(name: str) -> TestSet:
-    """The test set of that name; raises `UserError` for an unknown one."""
-    for found in all_test_sets():
-        if found.name == name:
-            return found
-    names = ", ".join(found.name for found in all_test_sets())
-    raise UserError(f"unknown preset {name!r}: choose one of {names}")
+    """Return the test set of that name; raises `UserError` for an unknown name."""
+    test_sets = {test_set.name: test_set for test_set in all_test_sets()}
+    if name not in test_sets:
+        raise UserError(f"unknown preset {name!r}: choose one of {', '.join(test_sets)}")
+    return test_sets[name]
 
 
 def find_test_set(fingerprint: str) -> TestSet | None:
-    """The test set with that fingerprint, if it is one."""
-    return next((found for found in all_test_sets() if found.fingerprint == fingerprint), None)
+    """Return the test set with that fingerprint, or None."""
+    return next((test_set for test_set in all_test_sets() if test_set.fingerprint == fingerprint), None)

@@ -1,1 +1,1 @@
-"""Frames to H.264 and back, exact to the frame."""
+"""Frame-exact H.264 encoding and decoding."""

@@ -1,9 +1,10 @@
-"""RGB to H.264's YUV 4:2:0 and back (BT.601, limited range), in integer arithmetic.
+"""Conversion between RGB and H.264's YUV 4:2:0 (BT.601, limited range) in integer arithmetic.
 
-FFmpeg's own converter gives other bytes on other processors and is 1 to 1.5 of 255 too dark. These kernels
-give the same everywhere, and the benchmark scores decoded bytes. Chroma is the mean of each 2x2 block on the
-way in and is repeated over it on the way out (as FFmpeg's default does), so a flat block survives. Work
-goes row by row through planar buffers: the arithmetic then vectorises and only interleaving stays scalar.
+FFmpeg's own converter gives different bytes on different processors and is 1 to 1.5 of 255 too dark. These
+kernels give the same bytes everywhere, which matters because the benchmark scores decoded bytes. Encoding
+averages chroma over each 2x2 block and decoding repeats it (as FFmpeg does by default), so a flat block is
+preserved. The kernels work row by row through planar buffers, so that the arithmetic vectorises and only
+interleaving is scalar.
 """
 
 import numpy as np
@@ -20,7 +21,7 @@ _128 = np.int32(128)
 _BYTE = np.int32(255)
 _HALF = np.int32(1 << 15)
 _LUMA_OFFSET = np.int32((16 << 16) + (1 << 15))
-# Chroma is computed from sums of four pixels: two more bits.
+# Chroma is computed from sums of four pixels, which need two more bits.
 _CHROMA_SHIFT = np.int32(18)
 _CHROMA_OFFSET = np.int32((128 << 18) + (1 << 17))
 
@@ -57,7 +58,7 @@ def rgb_to_yuv420(rgb: Image, luma: Plane, blue: Plane, red: Plane) -> None:
 def yuv420_to_rgb(luma: Plane, blue: Plane, red: Plane, rgb: Image) -> None:
     """Convert three planes, (H, W), (H/2, W/2) and (H/2, W/2), into an image (written to `rgb`)."""
     height, width, _ = rgb.shape
-    chroma = np.empty((3, width), np.int32)  # what chroma adds to each channel, in units of 2^-16
+    chroma = np.empty((3, width), np.int32)  # chroma's contribution to each channel, in units of 2^-16
     line = np.empty((3, width), np.uint8)
     for row in range(height):
         if row % 2 == 0:

@@ -1,1 +1,1 @@
-"""Walks of three actions, their choice for the test set, and where they come back."""
+"""Walks of three actions, their selection for the test set, and their revisits."""

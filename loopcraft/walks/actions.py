@@ -1,11 +1,11 @@
-"""The three actions and the turn-biased random walk whose agent keeps coming back (MilliVid, appendix A.1).
+"""The three actions, and the turn-biased random walk that keeps revisiting places (MilliVid, appendix A.1).
 
-A walk is an endless sequence of bundles, each one forward followed by a shuffle of 1 to 4 turns to one side
-and some more forwards. Every entry is held for 9 ticks, so a turn is 90 degrees, and the bias towards pairs
-and quartets of turns closes loops.
+A walk is an endless sequence of bundles: one forward, then 1 to 4 turns to one side and some more forwards in
+random order. Every entry is held for 9 ticks, so a turn is 90 degrees, and the bias towards 2 and 4 turns
+closes loops.
 
-Only `Generator.random` is drawn: 53 bits of the generator's own stream, where numpy has least to change
-between versions. Compiled and plain Python (`.py_func`) give the same walk.
+Random numbers come only from `Generator.random`, 53 bits of the generator's own stream, which is least likely
+to change between NumPy versions. Compiled code and plain Python (`.py_func`) give the same walk.
 """
 
 import reprlib
@@ -19,7 +19,7 @@ from loopcraft.core.jit import kernel
 
 
 class Action(IntEnum):
-    """What the agent does during one tick; the ids are those of the paper. Jump is held all the time."""
+    """Action of the agent during one tick, with the paper's ids; jump is always held."""
 
     FORWARD = 0
     LEFT = 1
@@ -27,7 +27,7 @@ class Action(IntEnum):
 
 
 TICKS_PER_ENTRY = 9
-"""How long one entry of a bundle is held."""
+"""Ticks for which one entry of a bundle is held."""
 TURN_DEGREES_PER_TICK = 10
 TURN_COUNTS = (1, 2, 3, 4)
 TURN_COUNT_PROBABILITIES = (0.1, 0.3, 0.1, 0.5)
@@ -36,42 +36,42 @@ _CUMULATIVE_PROBABILITIES = np.cumsum(TURN_COUNT_PROBABILITIES)
 
 
 def checked_actions(actions: object) -> Int8[np.ndarray, " T"]:
-    """What is given as a walk, as an array of ids; raises `UserError` for what is none.
+    """Convert a walk to an array of action ids; raises `UserError` if it is not one.
 
-    A walk is a row of one or more whole numbers of any type, each the id of an action.
+    A walk is a non-empty one-dimensional sequence of integers of any type, each the id of an action.
     """
-    choices = ", ".join(f"{known.value} ({known.name.lower()})" for known in Action)
+    choices = ", ".join(f"{action.value} ({action.name.lower()})" for action in Action)
     try:
         ids = np.asarray(actions)
     except ValueError:  # rows of several lengths
         ids = np.empty(0)
     if ids.ndim != 1 or ids.size == 0 or not np.issubdtype(ids.dtype, np.integer):
         raise UserError(
-            f"actions {' '.join(reprlib.repr(actions).split())}: give one row of whole numbers, "
-            f"and for each choose one of {choices}"
+            f"actions {' '.join(reprlib.repr(actions).split())}: give a one-dimensional list of integers; "
+            f"for each choose one of {choices}"
         )
-    wrong = np.flatnonzero(~np.isin(ids, list(Action)))
-    if len(wrong):
-        raise UserError(f"action {ids[wrong[0]]}: choose one of {choices}")
+    invalid = np.flatnonzero(~np.isin(ids, list(Action)))
+    if len(invalid):
+        raise UserError(f"action {ids[invalid[0]]}: choose one of {choices}")
     return ids.astype(np.int8)
 
 
 def actions_of(states: Shaped[np.ndarray, "T columns"], source: object) -> Int64[np.ndarray, " T"]:
-    """The first column of an episode's states; raises `UserError`, naming `source`, for what is no action."""
+    """Return the actions (column 0) of an episode's states; raises `UserError` with `source` if invalid."""
     column = states[:, 0]
-    wrong = np.flatnonzero(~np.isin(column, list(Action)))
-    if len(wrong):
+    invalid = np.flatnonzero(~np.isin(column, list(Action)))
+    if len(invalid):
         raise UserError(
-            f"{source}: row {wrong[0]} holds the action {column[wrong[0]]}, expected 0, 1 or 2; "
+            f"{source}: row {invalid[0]} holds the action {column[invalid[0]]}, expected 0, 1 or 2; "
             "restore it or make it again"
         )
     return column.astype(np.int64)
 
 
 def heading_sines() -> Float64[np.ndarray, "36"]:
-    """The sine of every multiple of 10 degrees; the cosine of entry i is entry (i + 9) % 36.
+    """Return the sine of every multiple of 10 degrees; the cosine of entry i is entry (i + 9) % 36.
 
-    From correctly rounded literals, not the machine's libm: poses are bytes that must agree everywhere.
+    Uses correctly rounded literals, not the machine's libm, so that poses are the same bytes everywhere.
     """
     quarter = [
         0.0,
@@ -91,20 +91,20 @@ def heading_sines() -> Float64[np.ndarray, "36"]:
 
 @kernel
 def _below(rng: np.random.Generator, bound: int) -> int:
-    """A uniform integer in [0, bound); the bias of at most bound / 2**53 is of no account."""
+    """Draw a uniform integer in [0, bound); the bias of at most bound / 2**53 is negligible."""
     return int(rng.random() * bound)
 
 
 @kernel
 def draw_bundle(rng: np.random.Generator) -> Int8[np.ndarray, " entries"]:
-    """One bundle of the walk's law: a leading forward, then turns to one side and forwards, shuffled."""
+    """Draw one bundle: a leading forward, then turns to one side and forwards, shuffled."""
     num_turns = TURN_COUNTS[np.searchsorted(_CUMULATIVE_PROBABILITIES, rng.random(), side="right")]
     num_forwards = num_turns + _below(rng, 2 * num_turns)  # k .. 3k - 1
     entries = np.full(1 + num_turns + num_forwards, Action.FORWARD, np.int8)
     entries[1 : 1 + num_turns] = Action.LEFT if _below(rng, 2) == 0 else Action.RIGHT
     for last in range(len(entries) - 1, 1, -1):  # Fisher-Yates on all but the leading forward
-        other = 1 + _below(rng, last)
-        entries[last], entries[other] = entries[other], entries[last]
+        index = 1 + _below(rng, last)
+        entries[last], entries[index] = entries[index], entries[last]
     return entries
 
 
@@ -112,7 +112,7 @@ def draw_bundle(rng: np.random.Generator) -> Int8[np.ndarray, " entries"]:
 def draw_walks(
     rng: np.random.Generator, num_walks: int, num_ticks: int
 ) -> Int8[np.ndarray, "num_walks num_ticks"]:
-    """Draw walks one after the other from the same generator, each cut at `num_ticks`."""
+    """Draw walks one after another from the same generator, each truncated to `num_ticks`."""
     walks = np.empty((num_walks, num_ticks), np.int8)
     for walk in walks:
         tick = 0

@@ -1,7 +1,7 @@
-"""Which walks make the test set.
+"""Selection of walks for the test set.
 
-A test walk is planned on a flat plane: of 100 candidates, one of the 10 whose rest stays closest to their
-context is taken (MilliVid, appendix A.1).
+A test walk is planned on a flat plane: of 100 candidates, one of the 10 is chosen whose path after the
+context stays closest to the context (MilliVid, appendix A.1).
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ NUM_CANDIDATES = 100
 NUM_LOWEST = 10
 
 _SAMPLE_STRIDE = 8
-"""The lower bound of a Chamfer distance looks at every eighth point."""
+"""The lower bound of a Chamfer distance uses every eighth point."""
 _ROUNDING = 1e-9
-"""Far above the rounding error of a Chamfer distance, far below any difference that matters."""
+"""Far above the rounding error of a Chamfer distance, and far below any difference that matters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +30,13 @@ class SelectedWalk:
     chamfer: float
     """Chamfer distance in blocks between context and rest, on the flat plane."""
     candidate: int
-    """Its place among the candidates, in the order of drawing."""
+    """Index among the candidates, in the order they were drawn."""
 
 
 def simulate_flat(actions: Integer[np.ndarray, "*batch T"]) -> Float64[np.ndarray, "*batch T 2"]:
-    """Positions after each tick of a turtle that starts at the origin and looks along +y.
+    """Return the positions after each tick of a turtle that starts at the origin, facing +y.
 
-    A forward tick is a unit step, a turn tick 10 degrees (right is towards +x). Nothing blocks.
+    A forward tick is a unit step, a turn tick 10 degrees (right is towards +x). There are no obstacles.
     """
     walks = np.asarray(actions, np.int8).reshape(-1, actions.shape[-1])
     positions: Float64[np.ndarray, "*batch T 2"] = _simulate_flat(walks, heading_sines())
@@ -44,9 +44,9 @@ def simulate_flat(actions: Integer[np.ndarray, "*batch T"]) -> Float64[np.ndarra
 
 
 def chamfer_distance(a: Float64[np.ndarray, "N 2"], b: Float64[np.ndarray, "M 2"]) -> float:
-    """Mean distance from a point of `a` to the nearest of `b`, plus the same from `b` to `a`.
+    """Return the mean distance from a point of `a` to the nearest of `b`, plus the same from `b` to `a`.
 
-    Equal to the pairwise numpy formula to the last bit.
+    Bitwise equal to the pairwise NumPy formula.
     """
     return float(_nearest_distances(a, b).mean() + _nearest_distances(b, a).mean())
 
@@ -59,9 +59,9 @@ def select_walk(
     num_candidates: int = NUM_CANDIDATES,
     num_lowest: int = NUM_LOWEST,
 ) -> SelectedWalk:
-    """Draw candidate walks and choose uniformly among those whose rest comes closest to their context.
+    """Draw candidate walks and choose uniformly among those that stay closest to their context.
 
-    Raises `ValueError` for numbers among which there is no choice.
+    Raises `ValueError` for numbers that leave nothing to choose from.
     """
     if not 0 < num_context < num_ticks or not 0 < num_lowest <= num_candidates:
         raise ValueError(
@@ -78,10 +78,10 @@ def select_walk(
 def lowest_chamfer(
     positions: Float64[np.ndarray, "N T 2"], num_context: int, num_lowest: int
 ) -> tuple[Int64[np.ndarray, " num_lowest"], Float64[np.ndarray, " num_lowest"]]:
-    """The candidates of lowest Chamfer distance between context and rest, and these distances, ascending.
+    """Return the candidates of lowest Chamfer distance between context and rest, and their distances, sorted.
 
-    Exact, ties in the order of candidates, as a stable sort of all distances gives; only candidates whose
-    lower bound does not exceed the worst distance kept so far are measured in full.
+    The result equals a stable sort of all distances, ties included; but only candidates whose lower bound
+    does not exceed the worst distance kept so far are measured in full.
     """
     bounds = _chamfer_lower_bounds(positions, num_context)
     distances = np.full(len(positions), np.inf)
@@ -96,15 +96,15 @@ def lowest_chamfer(
 
 
 def distance_walked(positions: Float[np.ndarray, "T 3"]) -> float:
-    """Horizontal length in blocks of a path (x, y, z): height does not count, or hopping in place would."""
+    """Return the horizontal length in blocks of a path (x, y, z), so that hopping in place does not count."""
     steps = np.diff(positions[:, [0, 2]], axis=0)
     return float(np.sqrt((steps**2).sum(axis=1)).sum())
 
 
 def select_most_distant(distances: Float[np.ndarray, " N"], keep: int) -> Int64[np.ndarray, " keep"]:
-    """The indices, ascending, of the `keep` largest distances; of equal ones the earlier stays.
+    """Return the indices of the `keep` largest distances in ascending order; the earlier of equals is kept.
 
-    Raises `ValueError` for more than there are.
+    Raises `ValueError` if `keep` exceeds the number of distances.
     """
     if not 0 <= keep <= len(distances):
         raise ValueError(f"cannot keep {keep} of {len(distances)} episodes")
@@ -115,7 +115,7 @@ def select_most_distant(distances: Float[np.ndarray, " N"], keep: int) -> Int64[
 def _simulate_flat(
     walks: Int8[np.ndarray, "N T"], sines: Float64[np.ndarray, "36"]
 ) -> Float64[np.ndarray, "N T 2"]:
-    """The turtle of `simulate_flat`; headings count turns of 10 degrees."""
+    """Run the turtle of `simulate_flat`; headings are in units of 10 degrees."""
     positions = np.empty((*walks.shape, 2))
     for walk, path in zip(walks, positions):  # noqa: B905 (numba's zip takes no strict)
         x, y, heading = 0.0, 0.0, 0
@@ -135,12 +135,11 @@ def _simulate_flat(
 def _nearest_distances(
     points: Float64[np.ndarray, "N 2"], others: Float64[np.ndarray, "M 2"]
 ) -> Float64[np.ndarray, " N"]:
-    """Distance from each point to the nearest of the others."""
     x, y = points[:, 0].copy(), points[:, 1].copy()
     nearest = np.full(len(points), np.inf)
     for other in range(len(others)):
         other_x, other_y = others[other]
-        for i in range(len(points)):  # innermost without a reduction, so that it becomes SIMD code
+        for i in range(len(points)):  # the inner loop has no reduction, so that it compiles to SIMD
             dx, dy = x[i] - other_x, y[i] - other_y
             squared = dx * dx + dy * dy
             nearest[i] = squared if squared < nearest[i] else nearest[i]
@@ -152,8 +151,7 @@ def _nearest_distances(
 def _chamfer_lower_bounds(
     positions: Float64[np.ndarray, "N T 2"], num_context: int
 ) -> Float64[np.ndarray, " N"]:
-    """A lower bound, up to rounding, of each candidate's Chamfer distance."""
-    bounds = np.empty(len(positions))
+    bounds = np.empty(len(positions))  # lower bounds of the Chamfer distances, up to rounding
     for candidate, path in enumerate(positions):
         context, rest = path[:num_context], path[num_context:]
         bounds[candidate] = _mean_nearest_bound(context, rest) + _mean_nearest_bound(rest, context)
@@ -162,7 +160,7 @@ def _chamfer_lower_bounds(
 
 @kernel
 def _mean_nearest_bound(points: Float64[np.ndarray, "N 2"], others: Float64[np.ndarray, "M 2"]) -> float:
-    """A lower bound of the mean nearest distance: by the triangle inequality from sampled points."""
+    """Return a lower bound of the mean nearest distance, by the triangle inequality from sampled points."""
     samples = points[::_SAMPLE_STRIDE].copy()
     at_samples = _nearest_distances(samples, others)
     total = 0.0

@@ -58,5 +58,5 @@ def test_a_dry_run_and_a_mistake_send_nothing(hub, tmp_path, capsys) -> None:
     assert publish.main([str(tmp_path / "broken.json"), "--repo", "lab/none"]) == 2
     hub.add("lab/other", {"data.csv": b""})
     assert publish.main([*paths, "--repo", "lab/other"]) == 2
-    assert "holds 'data.csv', which is not ours" in capsys.readouterr().err
+    assert "holds 'data.csv', which is not from Loopcraft" in capsys.readouterr().err
     assert hub.count("/commit/|repos/create") == 0

@@ -54,7 +54,7 @@ def test_a_bare_machine_is_told_what_to_do(machine: Path, capsys: pytest.Capture
     lines = capsys.readouterr().out.splitlines()
     failed = [line.split()[1] for line in lines if line.startswith("FAIL")]
     assert {"Java", "display", "OpenGL"} <= set(failed)
-    assert sum("mend it with" in line for line in lines) == len(failed)
+    assert sum("fix it with" in line for line in lines) == len(failed)
     assert lines[-1] == f"world minerl cannot run here: {len(failed)} checks failed"
     with pytest.raises(
         UserError, match=r"cannot run here: Java 8: no java on the PATH; fix it with: apt-get"

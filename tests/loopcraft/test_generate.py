@@ -267,7 +267,7 @@ def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
     with ExitStack() as stack:
         stack.enter_context(writing_to(tmp_path, together=True))
         stack.enter_context(writing_to(tmp_path, together=True))  # as shards may
-        stack.enter_context(pytest.raises(UserError, match="another command writes to it"))
+        stack.enter_context(pytest.raises(UserError, match="another command is writing to it"))
         make(tmp_path, recipe())
 
 

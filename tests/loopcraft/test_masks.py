@@ -126,7 +126,7 @@ def test_cells_may_be_coarser_and_stay_as_they_were_begun(root: Path, made: Path
 
 @pytest.mark.parametrize(
     ("cell", "message"),
-    [("3", "--cell 3: must divide the frames' 32 pixels"), ("-1", "--cell -1: choose 0 (the usual size)")],
+    [("3", "--cell 3: must divide the frames' 32 pixels"), ("-1", "--cell -1: choose 0 (the default size)")],
 )
 def test_a_cell_that_does_not_fit_is_a_sentence(root: Path, capsys, cell: str, message: str) -> None:
     assert masks.main([str(root), "--cell", cell]) == 2
@@ -172,7 +172,7 @@ def test_sets_that_cannot_be_played_again_are_refused(root: Path, tmp_path: Path
         (root / name).unlink()
     for path, message in [
         (tmp_path / "fake", "unknown world 'fake-v1': choose one of voxel-v1, plaza-v1, minerl"),
-        (root, "does not say in which worlds it was played"),
+        (root, "does not record the worlds it was played in"),
         (tmp_path / "nowhere", "nowhere"),
     ]:
         capsys.readouterr()

@@ -83,5 +83,5 @@ def test_a_bucket_that_is_not_there_is_a_sentence(bucket: str, capsys: pytest.Ca
     flags = ["--split", "train", "--num-episodes", "1", "--world", "plaza-v1", "--resolution", "64"]
     assert command.main(["--out", "s3://nowhere/set", *flags]) == 2
     note, said = capsys.readouterr().err.splitlines()
-    assert note == "note: s3://nowhere/set: has no lock; have one command write there at a time"
+    assert note == "note: s3://nowhere/set: cannot be locked; run only one command there at a time"
     assert said.startswith("error: s3://nowhere/set/dataset.json: ")

@@ -244,21 +244,21 @@ def _damage(root: Path) -> Path:
 
 MISTAKES = {
     "no token": ({"token": None}, r"no Hugging Face token; run `hf auth login` or set HF_TOKEN"),
-    "wrong token": ({"token": "hf_wrong"}, r"refuses the token \(401\); make one with write access"),
-    "read token": ({"name": "ada/set", "token": hub_state.READER}, r"the token of ada may only read"),
+    "wrong token": ({"token": "hf_wrong"}, r"refuses the token \(401\); create one with write access"),
+    "read token": ({"name": "ada/set", "token": hub_state.READER}, r"the token of ada is read-only"),
     "stranger": (
         {"token": hub_state.STRANGER},
-        r"belongs to lab, where eve may not write; choose --repo eve/",
+        r"belongs to lab, where eve has no write access; choose --repo eve/",
     ),
-    "foreign": ({"files": {"train.csv": b"1"}}, r"exists and holds 'train.csv', which is not ours"),
+    "foreign": ({"files": {"train.csv": b"1"}}, r"exists and holds 'train.csv', which is not from Loopcraft"),
     "public": ({"files": {"README.md": b""}, "flags": ["--private"]}, r"exists and is public"),
     "damaged": ({"change": _damage}, r"001.npy: .*python -m loopcraft.verify"),
     "no set": ({"change": lambda root: root / "000"}, r"holds no index.json"),
     "bad name": ({"name": "set"}, r"--repo set: must look like ORG/NAME"),
-    "two hyphens": ({"name": "lab/na--me"}, r"lab/na--me: no name of a repository"),
-    "hyphen first": ({"name": "lab/-x"}, r"lab/-x: no name of a repository"),
-    "git": ({"name": "lab/x.git"}, r"lab/x\.git: no name of a repository"),
-    "too long": ({"name": f"lab/{'x' * 97}"}, r"lab/x{97}: no name of a repository; .* at most 96"),
+    "two hyphens": ({"name": "lab/na--me"}, r"lab/na--me: not a valid repository name"),
+    "hyphen first": ({"name": "lab/-x"}, r"lab/-x: not a valid repository name"),
+    "git": ({"name": "lab/x.git"}, r"lab/x\.git: not a valid repository name"),
+    "too long": ({"name": f"lab/{'x' * 97}"}, r"lab/x{97}: not a valid repository name; .* at most 96"),
     "licence": ({"flags": ["--licence", "MIT License"]}, r"--licence MIT License: choose one of the Hub's"),
     "dry licence": ({"flags": ["--licence", "gpl", "--dry-run"]}, r"--licence gpl: choose one of"),
 }
@@ -354,10 +354,10 @@ def test_addresses_that_are_none_are_refused(address) -> None:
 
 @pytest.mark.parametrize("name", ["lab/na--me", "lab/-x", "lab/x.git", f"lab/{'x' * 97}"])
 def test_names_that_the_hub_cannot_have_are_refused(name) -> None:
-    with pytest.raises(UserError, match=f"{re.escape(name)}: no name of a repository; ORG and NAME are"):
+    with pytest.raises(UserError, match=f"{re.escape(name)}: not a valid repository name; ORG and NAME are"):
         open_dataset(f"hf://{name}")
     with (
-        pytest.raises(UserError, match="no name of a repository"),
+        pytest.raises(UserError, match="not a valid repository name"),
         plain_errors(name),
     ):
         HfApi().repo_info(name)

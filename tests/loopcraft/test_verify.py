@@ -96,7 +96,7 @@ def edit_index(**changes: int | None) -> Callable[[Path], None]:
     return damage
 
 
-SHA = "not what its SHA-256 says"
+SHA = "does not match its SHA-256"
 DAMAGE: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
     "none": (lambda root: None, {}),
     "lost video": (lambda root: (root / "000/001.mp4").unlink(), {"000/001.mp4": "missing"}),
@@ -123,7 +123,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
         edit_index(**{"000/001": 63}),
         {
             "episodes.parquet": "gives 000/001 64 frames",
-            "000/001.mp4": "64 frames can be decoded, the index says 63",
+            "000/001.mp4": "64 frames can be decoded, but the index says 63",
             "000/001.npy": "holds float32 .64, 6.",
         },
     ),
@@ -131,11 +131,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
     "no table": (lambda root: (root / "episodes.parquet").unlink(), {"episodes.parquet": "missing"}),
     "another table": (
         lambda root: pd.read_parquet(root / "episodes.parquet").to_parquet(root / "episodes.parquet"),
-        {"episodes.parquet": "not what its SHA-256 in SHA256SUMS says; restore it, or take its line out"},
+        {"episodes.parquet": "does not match its SHA-256 in SHA256SUMS; restore it, or remove its line"},
     ),
     "another manifest": (
         lambda root: (root / "dataset.json").write_text((root / "dataset.json").read_text() + " "),
-        {"dataset.json": "not what its SHA-256 in SHA256SUMS says"},
+        {"dataset.json": "does not match its SHA-256 in SHA256SUMS"},
     ),
     "lost masks": (
         lambda root: add_sums(root, {"000/001.seen.npz": "0" * 64}),
@@ -169,7 +169,7 @@ def test_what_a_killed_command_left_is_named_and_no_fault(root: Path, capsys) ->
         path.touch()
     assert verify.main([str(root)]) == 0
     out = capsys.readouterr().out
-    assert all(f"{path}: of a command that writes here, or was killed: no fault" in out for path in left)
+    assert all(f"{path}: belongs to a running or killed command: not a fault" in out for path in left)
     assert out.endswith("no faults\n")
 
 

@@ -320,7 +320,7 @@ def test_the_picture_of_a_run_shows_its_frames(checkpoint, data, tmp_path):
         (("--metrics", "ms_ssim"), "ms_ssim needs frames of at least"),
         (("--metrics", "dinov2"), "dinov2"),
         (("--num-frames", "0"), "--num-frames 0: choose 1 or more"),
-        (("--device", "abacus"), "--device abacus: no device of that name"),
+        (("--device", "abacus"), "--device abacus: no such device"),
         (("--weights", "nowhere"), "nowhere: holds no weights.json"),
     ],
     ids=lambda value: value[0] + value[1] if isinstance(value, tuple) else "",

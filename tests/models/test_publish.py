@@ -196,9 +196,9 @@ def _no_log(root: Path) -> Path:
 
 MISTAKES = {
     "no token": ({"token": None}, r"no Hugging Face token; run `hf auth login` or set HF_TOKEN"),
-    "wrong token": ({"token": "hf_wrong"}, r"refuses the token \(401\); make one with write access"),
-    "read token": ({"name": "ada/set", "token": hub_state.READER}, r"the token of ada may only read"),
-    "stranger": ({"token": hub_state.STRANGER}, r"belongs to lab, where eve may not write"),
+    "wrong token": ({"token": "hf_wrong"}, r"refuses the token \(401\); create one with write access"),
+    "read token": ({"name": "ada/set", "token": hub_state.READER}, r"the token of ada is read-only"),
+    "stranger": ({"token": hub_state.STRANGER}, r"belongs to lab, where eve has no write access"),
     "foreign repository": (
         {"files": {"model.safetensors": b"1"}},
         r"exists and holds 'model.safetensors', which",
@@ -218,7 +218,7 @@ MISTAKES = {
         r"copy/millivid.safetensors was trained on an autoencoder of SHA-256 \w{12}.*copy/autoencoder",
     ),
     "no log": ({"change": _no_log}, r"millivid.jsonl: not the log of a training run"),
-    "two hyphens": ({"name": "lab/na--me"}, r"lab/na--me: no name of a repository"),
+    "two hyphens": ({"name": "lab/na--me"}, r"lab/na--me: not a valid repository name"),
     "licence": ({"flags": ["--licence", "MIT License"]}, r"--licence MIT License: choose one of the Hub's"),
     "dry licence": ({"flags": ["--licence", "gpl", "--dry-run"]}, r"--licence gpl: choose one of"),
     "no result": ({"flags": ["--results", "pyproject.toml"]}, r"pyproject.toml: not JSON"),
@@ -255,7 +255,7 @@ def test_reading_says_what_is_wrong_with_an_address(hub, trained, monkeypatch) -
         find_weights("millivid", "hf://lab/nothing")
     with pytest.raises(UserError, match="lab/read: no such revision"):
         find_weights("millivid", "hf://lab/read@0123456")
-    with pytest.raises(UserError, match=r"lab/x\.git: no name of a repository"):
+    with pytest.raises(UserError, match=r"lab/x\.git: not a valid repository name"):
         find_weights("millivid", "hf://lab/x.git")
     with pytest.raises(UserError, match="hf://lab: no address of checkpoints; write hf://ORG/NAME"):
         find_weights("millivid", "hf://lab")
@@ -280,7 +280,7 @@ def disconnect(monkeypatch: pytest.MonkeyPatch) -> None:
     ("how", "message"),
     [
         (401, "refuses the token"),
-        (429, "takes no more requests"),
+        (429, "accepts no more requests"),
         (500, r"failed \(500\)"),
         (404, "no such model"),
     ],

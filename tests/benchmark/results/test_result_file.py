@@ -165,7 +165,7 @@ def test_a_field_that_is_there_twice_is_refused(tmp_path) -> None:
     text = json.dumps(dataclasses.asdict(make_result())).replace(
         '"seconds": 1.0', '"seconds": 2.0, "seconds": 1.0'
     )
-    with pytest.raises(UserError, match=r"the key 'seconds' is there twice"):
+    with pytest.raises(UserError, match=r"the key 'seconds' appears twice"):
         read_text(tmp_path, text)
 
 

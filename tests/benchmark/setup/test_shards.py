@@ -98,7 +98,7 @@ def test_the_whole_run_waits_for_its_shards(
 ) -> None:
     with writing_to(tmp_path, together=True):
         assert score(data, tmp_path) == 2
-    assert f"error: {tmp_path}: another command writes to it" in capsys.readouterr().err
+    assert f"error: {tmp_path}: another command is writing to it" in capsys.readouterr().err
 
 
 def test_a_shard_of_another_run_is_refused(

@@ -158,7 +158,7 @@ def test_a_folder_with_a_package_of_our_name_is_named(
     monkeypatch.syspath_prepend(tmp_path)
     entry = EntryPoint("ours", "theirs.zoo:millivid", "loopcraft.models")
     monkeypatch.setattr(loading, "entry_points", lambda group: [entry])
-    with pytest.raises(UserError, match=r"theirs has that name too: run in another folder, with python -P"):
+    with pytest.raises(UserError, match=r"theirs has the same name: run in another folder, with python -P"):
         load_model("ours")
 
 

@@ -39,5 +39,5 @@ def test_a_dry_run_and_mistakes_send_nothing(
     assert "not a site; create it with python -m leaderboard.build" in capsys.readouterr().err
     hub.add("spaces/lab/app", {"app.py": b""})
     assert publish.main([str(site), "--repo", "lab/app"]) == 2
-    assert "holds 'app.py', which is not ours" in capsys.readouterr().err
+    assert "holds 'app.py', which is not from Loopcraft" in capsys.readouterr().err
     assert hub.count("/commit/|repos/create") == 0

@@ -80,7 +80,7 @@ def test_messages_of_any_size_come_back_whole() -> None:
 def test_a_message_larger_than_agreed_is_not_read() -> None:
     found = start("echo")
     found.send(b"A", b"12345")
-    with pytest.raises(ValueError, match="5 bytes, where 4 are the most"):
+    with pytest.raises(ValueError, match="5 bytes exceeds the limit of 4"):
         found.receive(4)
     found.end()
 
@@ -137,7 +137,7 @@ def test_who_prints_without_end_is_ended_and_the_last_of_it_kept() -> None:
     shown: list[str] = []
     error = ending(misbehaving("print", shown, output_bytes=3 << 20))
     assert str(error) == "printed more than 3 MiB"
-    assert len(error.said) == companion.KEPT
+    assert len(error.said) == companion.OUTPUT_TAIL_BYTES
     assert "in print_without_end" in error.report
     assert 3 << 20 < len("".join(shown)) < 4 << 20
 

@@ -119,7 +119,7 @@ def test_a_signal_ends_a_command_in_order(tmp_path: Path, number: signal.Signals
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + number
-    assert said == "interrupted; run the same command again to go on\n"
+    assert said == "interrupted; run the same command again to continue\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -137,7 +137,7 @@ def test_json_keeps_its_order_and_a_broken_file_is_named(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"index\.json: not JSON"):
         files.read_json(path)
     path.write_text('{"000/000": 1, "000/001": {"a": 1, "b": 2, "a": 3}}')
-    with pytest.raises(UserError, match=r"index\.json: not JSON \(the key 'a' is there twice\)"):
+    with pytest.raises(UserError, match=r"index\.json: not JSON \(the key 'a' appears twice\)"):
         files.read_json(path)
 
 

@@ -73,7 +73,7 @@ def change(path: Path, old: str, new: str) -> None:
 def test_a_constant_or_a_step_from_another_package_is_never_stale(project: Path) -> None:
     value, misses, said = run_kernel(project)
     assert (value, misses) == (4, 1)
-    expected = "compiling kernels for the first time (seconds to a minute); kept in "
+    expected = "compiling kernels for the first time (seconds to a minute); cached in "
     assert said == f"{expected}{project}/benchmark/__pycache__\n"
     assert run_kernel(project) == (4, 0, "")
     change(project / "models" / "steps.py", "FACTOR = 2", "FACTOR = 3")
@@ -131,7 +131,7 @@ def test_without_a_folder_to_keep_code_in_a_temporary_one_does(project: Path) ->
     folder = project / "tmp" / f"loopcraft-kernels-{os.getuid()}"
     value, misses, said = run_kernel(project, **environment)
     assert (value, misses) == (4, 1)
-    assert f"compiled code is kept in {folder}; set NUMBA_CACHE_DIR to keep it elsewhere\n" in said
+    assert f"compiled code is cached in {folder}; set NUMBA_CACHE_DIR to cache it elsewhere\n" in said
     assert said.count("\n") == 2
     assert folder.stat().st_mode & 0o077 == 0
     assert run_kernel(project, **environment)[:2] == (4, 0)
@@ -144,7 +144,7 @@ def test_code_that_others_could_have_written_is_not_run(project: Path) -> None:
     folder.chmod(0o777)
     value, _, said = run_kernel(project, **environment)
     assert value == 4
-    assert f"kept in {folder};" not in said
+    assert f"cached in {folder};" not in said
     assert list(folder.iterdir()) == []
 
 
@@ -152,7 +152,7 @@ def test_without_any_folder_the_kernel_runs_all_the_same(project: Path) -> None:
     nowhere = "import tempfile; tempfile.tempdir = '/dev/null/none'"
     value, _, said = run_kernel(project, nowhere, **without_folders(project))
     assert value == 4
-    assert said == "compiled code cannot be kept: set NUMBA_CACHE_DIR to a folder that can be written\n"
+    assert said == "compiled code cannot be cached: set NUMBA_CACHE_DIR to a writable folder\n"
 
 
 def test_a_full_disk_costs_the_keeping_alone(project: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_full_disk_costs_the_keeping_alone(project: Path) -> None:
     command = [sys.executable, "-B", "-c", f"{full}\n{CALL}"]  # Python keeps bytecode cut off by the disk
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
     assert done.stdout == "4 1\n"
-    assert "compiled code cannot be kept: [Errno 27] File too large" in done.stderr
+    assert "compiled code cannot be cached: [Errno 27] File too large" in done.stderr
     assert run_kernel(project)[:2] == (4, 1)
 
 

@@ -50,7 +50,7 @@ def leave(path: Path) -> Path:
 def test_the_second_gets_one_sentence_and_the_folder_stays_clean(tmp_path) -> None:
     with writing_to(tmp_path / "new"):
         with (
-            pytest.raises(UserError, match="new: another command writes to it; wait for its end or choose"),
+            pytest.raises(UserError, match="new: another command is writing to it; wait for it or choose"),
             writing_to(tmp_path / "new"),
         ):
             pass
@@ -141,7 +141,7 @@ def test_where_there_are_no_locks_a_warning_takes_their_place(tmp_path, monkeypa
     monkeypatch.setattr("loopcraft.core.writing.fcntl.flock", refuse)
     with writing_to(tmp_path), whole_file(tmp_path / "file") as temporary:
         temporary.touch()
-    assert "cannot be locked; start no second command there" in capsys.readouterr().err
+    assert "cannot be locked; run only one command there" in capsys.readouterr().err
     assert (tmp_path / "file").exists()
 
 

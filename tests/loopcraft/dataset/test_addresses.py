@@ -67,7 +67,7 @@ def test_damage_there_is_found_by_the_checksums(made: Path, capsys: pytest.Captu
         files.pipe_file(f"{address}/{name}", files.cat_file(f"{address}/{name.replace('0.', '1.')}"))
     dataset = open_dataset(address)
     for read in (dataset.states, dataset.frames):
-        with pytest.raises(UserError, match=r"memory://damage/set/000/000\.\w+: not what its SHA-256 says"):
+        with pytest.raises(UserError, match=r"memory://damage/set/000/000\.\w+: does not match its SHA-256"):
             read("000/000")
     files.rm(f"{address}/000/001.npy")
     files.pipe_file(f"{address}/000/stray.txt", b"")
@@ -77,7 +77,7 @@ def test_damage_there_is_found_by_the_checksums(made: Path, capsys: pytest.Captu
     assert "000/001.npy: missing" in said
     table = files.cat_file(f"{address}/episodes.parquet")
     files.pipe_file(f"{address}/episodes.parquet", table[:-9])
-    with pytest.raises(UserError, match=r"episodes\.parquet: not what its SHA-256 in SHA256SUMS says"):
+    with pytest.raises(UserError, match=r"episodes\.parquet: does not match its SHA-256 in SHA256SUMS"):
         open_dataset(address).states("000/002")
 
 

@@ -134,7 +134,7 @@ def test_a_bit_in_the_hubs_cache_is_found(repository, kind, tmp_path, monkeypatc
     content[len(content) // 2] ^= 1
     stored.chmod(0o644)
     stored.write_bytes(content)
-    with pytest.raises(UserError, match=f"{kind}: not what the Hub's checksum says; delete {stored}"):
+    with pytest.raises(UserError, match=f"{kind}: does not match the Hub's checksum; delete {stored}"):
         open_dataset(ADDRESS)
     stored.unlink()
     open_dataset(ADDRESS)
@@ -143,5 +143,5 @@ def test_a_bit_in_the_hubs_cache_is_found(repository, kind, tmp_path, monkeypatc
 @pytest.mark.parametrize("name", ["HF_HUB_CACHE", "HF_ASSETS_CACHE"])
 def test_a_cache_that_cannot_be_written_is_said_with_the_remedy(repository, monkeypatch, name) -> None:
     monkeypatch.setattr(constants, name, "/sys/loopcraft")
-    with pytest.raises(UserError, match=r"cannot be written \(.*\); set HF_HOME to a folder"):
+    with pytest.raises(UserError, match=r"cannot be written \(.*\); set HF_HOME to a writable folder"):
         open_dataset(ADDRESS)

@@ -243,15 +243,15 @@ def test_checksums_count_however_windows_writes_them(root: Path, ending: bytes, 
     sums.write_bytes(sums.read_bytes().replace(b"  ", mark).replace(b"\n", ending))
     assert open_dataset(root).manifest
     (root / "dataset.json").write_text((root / "dataset.json").read_text() + " ")
-    with pytest.raises(UserError, match=r"dataset\.json: not what its SHA-256 in SHA256SUMS says"):
+    with pytest.raises(UserError, match=r"dataset\.json: does not match its SHA-256 in SHA256SUMS"):
         _ = open_dataset(root).manifest
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("dataset.json\t", r"SHA256SUMS: line \d is no checksum with a name"),
-        ("dataset.json\r", r"SHA256SUMS: line \d is no checksum with a name"),
+        ("dataset.json\t", r"SHA256SUMS: line \d is not a checksum and a file name"),
+        ("dataset.json\r", r"SHA256SUMS: line \d is not a checksum and a file name"),
         ("dataset.json ", r"dataset.json : missing, but SHA256SUMS lists it"),
         ("Dataset.json", r"Dataset.json: missing, but SHA256SUMS lists it"),
     ],
@@ -271,12 +271,12 @@ def test_damage_is_found_by_the_checksums(root: Path) -> None:
         first.write_bytes(second.read_bytes())
     again = open_dataset(root)
     for read in (again.states, again.actions):
-        with pytest.raises(UserError, match=r"000/000\.npy: not what its SHA-256 says; delete it and make"):
+        with pytest.raises(UserError, match=r"000/000\.npy: does not match its SHA-256; delete it and make"):
             read("000/000")
     for start, stop in ((0, None), (40, 56)):
-        with pytest.raises(UserError, match=r"000/000\.mp4: not what its SHA-256 says; delete it and make"):
+        with pytest.raises(UserError, match=r"000/000\.mp4: does not match its SHA-256; delete it and make"):
             again.frames("000/000", start, stop)
-        with pytest.raises(UserError, match=r"000/000\.mp4: not what its SHA-256 says"):
+        with pytest.raises(UserError, match=r"000/000\.mp4: does not match its SHA-256"):
             again.iterate_frames("000/000", start, stop)
     again.frames("000/000", 40, 55)  # less than a fourth, which hashing all of the file would slow down
     assert np.array_equal(again.frames("000/001"), whole["000/001"].frames)
@@ -291,7 +291,7 @@ def test_masks_are_compared_with_their_checksums(root: Path) -> None:
     seen = open_dataset(root).masks("000/000")["seen"]
     assert seen.shape == (64, 16, 16)
     (root / names[0]).write_bytes((root / names[1]).read_bytes())
-    with pytest.raises(UserError, match=r"000\.seen\.npz: not what its SHA-256 in SHA256SUMS says"):
+    with pytest.raises(UserError, match=r"000\.seen\.npz: does not match its SHA-256 in SHA256SUMS"):
         open_dataset(root).masks("000/000")
     (root / names[0]).unlink()
     with pytest.raises(FileNotFoundError):

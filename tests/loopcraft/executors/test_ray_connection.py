@@ -20,14 +20,14 @@ WANTS_A_TOKEN = RuntimeError(
 @pytest.mark.parametrize(
     ("cause", "told"),
     [
-        (WANTS_A_TOKEN, r"--address 127.0.0.1:\d+: the cluster wants a token; set RAY_AUTH_MODE=token"),
+        (WANTS_A_TOKEN, r"--address 127.0.0.1:\d+: the cluster requires a token; set RAY_AUTH_MODE=token"),
         (None, r"--address 127.0.0.1:\d+: no Ray cluster answers \(Failed to connect\); start one with"),
     ],
 )
 def test_a_cluster_out_of_reach_is_one_sentence(
     cause: Exception | None, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from loopcraft.executors.ray_cluster import connected
+    from loopcraft.executors.ray_cluster import connect
 
     def refuse(**_: object) -> None:
         raise ConnectionError("Failed to connect\nto it") from cause
@@ -36,16 +36,16 @@ def test_a_cluster_out_of_reach_is_one_sentence(
     monkeypatch.setattr(ray, "init", refuse)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(UserError, match=told), connected(address):
+        with pytest.raises(UserError, match=told), connect(address):
             pass
 
 
 def test_an_address_where_nobody_listens_is_not_waited_for() -> None:
-    from loopcraft.executors.ray_cluster import connected
+    from loopcraft.executors.ray_cluster import connect
 
     with (
         pytest.raises(UserError, match=r"--address 127.0.0.1:1: no Ray cluster answers \(.*refused\); start"),
-        connected("127.0.0.1:1"),
+        connect("127.0.0.1:1"),
     ):
         pass
 
@@ -58,7 +58,7 @@ def test_a_cluster_that_nobody_named_is_not_joined(
     asked: str | None, environment: str | None, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ray itself would join whatever cluster runs on the machine."""
-    from loopcraft.executors.ray_cluster import connected
+    from loopcraft.executors.ray_cluster import connect
 
     found: list[object] = []
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -67,19 +67,19 @@ def test_a_cluster_that_nobody_named_is_not_joined(
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **given: found.append(given["address"]))
     monkeypatch.setattr(ray, "shutdown", lambda: None)
-    with connected(asked):
+    with connect(asked):
         assert found == [told]
 
 
 def test_what_ends_the_command_is_ours_and_not_rays(monkeypatch: pytest.MonkeyPatch) -> None:
-    from loopcraft.executors.ray_cluster import connected
+    from loopcraft.executors.ray_cluster import connect
 
     ours = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, lambda *_: sys.exit(15)))
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     try:
-        with connected("auto"):
+        with connect("auto"):
             assert signal.getsignal(signal.SIGTERM) is ours
     finally:
         signal.signal(signal.SIGTERM, ours)

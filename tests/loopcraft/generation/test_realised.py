@@ -210,7 +210,7 @@ def test_planned_sets_look_as_ever_and_go_on(tmp_path, whole, capsys) -> None:
         (["--split", "train"], "--select realised is for val and test"),
         (
             ["--world", "minerl"],
-            "world 'minerl' cannot tell what a pixel shows, so nobody knows",
+            "world 'minerl' cannot tell what a pixel shows, so what its walks see again",
         ),
     ],
 )

@@ -101,7 +101,7 @@ def test_actions_of_any_integer_type_are_taken(action: object) -> None:
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "7", None, 2**63])
 def test_what_is_no_seed_of_a_world_is_refused(seed: object) -> None:
-    with pytest.raises(UserError, match=r"world_seed .*: choose a whole number"):
+    with pytest.raises(UserError, match=r"world_seed .*: choose an integer"):
         gym_env.VoxelEnv(**SMALL).reset(options={"world_seed": seed})
 
 

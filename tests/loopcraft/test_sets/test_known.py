@@ -57,7 +57,10 @@ def test_a_preset_is_its_flags() -> None:
             {"preset": "loopcraft-v2/test"},
             "unknown preset 'loopcraft-v2/test': choose one of loopcraft-",
         ),
-        ({"preset": "loopcraft-mini/plaza-v1", "seed": 3}, "--seed 3: --preset loopcraft-mini/plaza-v1 says"),
+        (
+            {"preset": "loopcraft-mini/plaza-v1", "seed": 3},
+            "--seed 3: --preset loopcraft-mini/plaza-v1 already",
+        ),
         ({"split": "test"}, "--num-episodes is missing: give it, or a --preset"),
         ({"num_episodes": 3}, "--split is missing"),
     ],
@@ -71,7 +74,7 @@ def test_a_set_made_by_a_preset_says_whether_it_is_the_pinned_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = TestSet(name="tiny/plaza-v1", num_episodes=1, num_frames=16, resolution=16)
-    for pinned, words in ((None, "has no pinned one yet"), ("f" * 64, "not that of tiny/plaza-v1")):
+    for pinned, words in ((None, "has no pinned fingerprint"), ("f" * 64, "does not match tiny/plaza-v1")):
         table = (dataclasses.replace(small, fingerprint=pinned),)
         monkeypatch.setattr(known, "all_test_sets", lambda table=table: table)
         assert generate.main(["--preset", "tiny/plaza-v1", "--out", str(tmp_path), "--workers", "1"]) == 0

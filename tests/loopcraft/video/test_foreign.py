@@ -129,7 +129,7 @@ def test_frames_of_two_sizes_are_one_sentence(tmp_path: Path) -> None:
         encode(tmp_path / f"{name}.h264", scene()[:5, :, :size], options=CLOSED)
     path = tmp_path / "ab.h264"
     path.write_bytes(b"".join((tmp_path / f"{name}.h264").read_bytes() for name in "ab"))
-    with pytest.raises(UserError, match=r"frame 5 is 16x32 and frames before it are 32x32"):
+    with pytest.raises(UserError, match=r"frame 5 is 16x32, but frames before it are 32x32"):
         list(video.iterate_frames(path))
 
 

@@ -124,7 +124,7 @@ def test_a_good_one_is_left_alone(finished, latents, capsys) -> None:
 def test_a_second_run_of_the_model_is_one_sentence(tmp_path, latents, capsys) -> None:
     with writing_to(tmp_path, part="millivid", swept=()):
         assert train("millivid", latents, tmp_path, "--steps", "1") == 2
-        assert f"{tmp_path}: another command writes to it" in capsys.readouterr().err
+        assert f"{tmp_path}: another command is writing to it" in capsys.readouterr().err
         assert train("framepack", latents, tmp_path, "--steps", "1") == 0
 
 

@@ -246,7 +246,7 @@ def test_two_processes_train_as_one(tmp_path, latents):
         (("--batch-size", "3", "--accumulate", "2"), "choose a multiple of 2"),
         (("--learning-rate", "0"), "--learning-rate 0.0: choose a number above 0"),
         (("--save-every", "0"), "--save-every 0: choose 1 or more"),
-        (("--device", "surprise"), "--device surprise: no device of that name; use cpu, cuda or cuda:1"),
+        (("--device", "surprise"), "--device surprise: no such device; use cpu, cuda or cuda:1"),
         (("--model", "surprise"), "there is no model 'surprise'; choose one of millivid"),
         (("--preset", "gpu-hour"), "and the preset gpu-hour takes 4 of 16; choose the autoencoder's"),
     ],

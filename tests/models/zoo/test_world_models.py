@@ -306,7 +306,7 @@ def test_inputs_of_another_kind_are_refused(change, sentence):
 def test_a_device_that_is_not_there_is_told_in_a_sentence(command, data, tmp_path, capsys) -> None:
     flags = [str(data), "--out", str(tmp_path / "out"), "--preset", "trial", "--device", "surprise"]
     assert command(flags) == 2
-    assert "--device surprise: no device of that name" in capsys.readouterr().err
+    assert "--device surprise: no such device" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
