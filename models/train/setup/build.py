@@ -1,4 +1,4 @@
-"""From flags to a training run that is ready to start, with every mistake found before any work is done."""
+"""Builds a training run from its flags and finds all mistakes before any work is done."""
 
 import shutil
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from models.train.objectives import AutoencoderObjective, video_objective
 from models.train.pictures import COLUMNS, Frames, reconstructions, rollout
 from models.train.processes import Processes
 from models.train.setup.frames import open_frames, refuse_world_flags
-from models.train.setup.run import Run, begin_with, make_config
+from models.train.setup.run import Run, load_initial_weights, make_config
 from models.train.trainer import Trainer
 from models.zoo.configs import ModelConfig, TokenModelConfig, VideoNetwork
 from models.zoo.loading import WeightSource, find_weights, load_autoencoder, seeded
@@ -36,7 +36,7 @@ from models.zoo.presets import find_model
 
 
 def build_run(flags: AnyFlags, processes: Processes) -> Run:
-    """Read the data's description, the autoencoder's and the stored state; raises `UserError` on misfits."""
+    """Open the data, the autoencoder and the stored state; raise `UserError` if they do not fit together."""
     flags.check()
     if isinstance(flags, AutoencoderFlags):
         run = _build_autoencoder(flags, processes)
@@ -53,7 +53,7 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
     require_patches(network_config)
     with seeded(flags.seed):
         network = Autoencoder(network_config)
-    initial = begin_with(network, flags.begin_with)
+    initial = load_initial_weights(network, flags.begin_with)
     detail = gradient_difference if flags.vgg is None else Lpips(flags.vgg, processes.device)
     config = make_config(
         flags,
@@ -83,7 +83,7 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
 
 
 def _build_video(flags: VideoFlags, processes: Processes) -> Run:
-    flags.sizes.model(flags.model)  # refuses an unknown model before anything is read
+    flags.sizes.model(flags.model)  # rejects an unknown model before anything is read
     autoencoder, sha256 = _load_autoencoder(flags)
     size = flags.sizes.frame_size if autoencoder is None else autoencoder.config.frame_size
     model = flags.sizes.model(flags.model, size)
@@ -96,7 +96,7 @@ def _build_video(flags: VideoFlags, processes: Processes) -> Run:
     plan = model.video.plan.build(used) if isinstance(model.video, TokenModelConfig) else None
     with seeded(flags.seed):
         network = model.video.network(grid)
-    initial = begin_with(network, flags.begin_with)
+    initial = load_initial_weights(network, flags.begin_with)
     objective = video_objective(network, plan, used, flags.context_dropout, flags.context_noise)
     source = _episodes(flags, latents, objective.clip_length, size)
     config = make_config(
@@ -123,43 +123,44 @@ def _build_video(flags: VideoFlags, processes: Processes) -> Run:
         state=state,
         objective=objective,
         source=source,
-        keep=_encoder(codec, processes) if latents is None else _selector(space, grid, processes),
+        keep=_make_encoder(codec, processes) if latents is None else _make_selector(space, grid, processes),
         draw=None if codec is None else _rollout_picture(model, codec),
     )
 
 
 def _open_latents(flags: VideoFlags, grid: Grid, sha256: str | None) -> Latents | None:
-    """The latents that --data names, made by the autoencoder of that SHA-256; None where it has frames."""
+    """Open the latents in --data and check which autoencoder made them; return None if it holds frames."""
     if is_world(flags.data) or not holds_latents(path_at(flags.data)):
         if flags.autoencoder is None:
             raise UserError(
-                f"--data {flags.data} holds frames: give the --autoencoder that turns them into latents"
+                f"--data {flags.data} holds frames: give the --autoencoder that encodes them as latents"
             )
         return None
     refuse_world_flags(flags)
     latents = open_latents(flags.data, grid)
     if isinstance(latents, OwnLatents) and sha256 not in (None, latents.autoencoder_sha256):
         raise UserError(
-            f"--autoencoder {flags.autoencoder} did not make the latents in {flags.data}; give the one that "
-            "did"
+            f"--autoencoder {flags.autoencoder} did not encode the latents in {flags.data}; give the one "
+            "that did"
         )
     return latents
 
 
 def _episodes(flags: VideoFlags, latents: Latents | None, clip_length: int, size: int) -> EpisodeSource:
-    """Episodes of latents, or of frames as large as the autoencoder takes them."""
+    """Open the episodes of latents, or of frames with the autoencoder's frame size."""
     if latents is not None:
         return LatentEpisodes(latents, min_frames=clip_length, seed=flags.seed)
-    source, found = open_frames(flags, flags.model, clip_length, size)
-    if found != size:
+    source, data_size = open_frames(flags, flags.model, clip_length, size)
+    if data_size != size:
         raise UserError(
-            f"--data {flags.data} has frames of {found}, and the autoencoder takes {size}; choose another"
+            f"--data {flags.data} has frames of {data_size} pixels a side, but the autoencoder takes {size}; "
+            "choose another"
         )
     return source
 
 
 def require_patches(config: AutoencoderConfig) -> None:
-    """Refuse frames that cannot be cut into patches at every level."""
+    """Raise `UserError` if frames cannot be cut into patches at every level."""
     coarsest = config.patch * 2 ** (config.levels - 1)
     if config.patch < 1 or config.frame_size % coarsest:
         raise UserError(
@@ -168,10 +169,10 @@ def require_patches(config: AutoencoderConfig) -> None:
         )
 
 
-def _encoder(
+def _make_encoder(
     codec: FrameCodec | None, processes: Processes
 ) -> Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]:
-    """Frames (T, H, W, 3) to the latents (T, tokens, C) of all levels, on the device."""
+    """Return a function from frames (T, H, W, 3) to latents (T, tokens, C) of all levels on the device."""
     assert codec is not None
 
     def encode(frames: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *kept"]:
@@ -181,10 +182,10 @@ def _encoder(
     return encode
 
 
-def _selector(
+def _make_selector(
     space: LatentSpace, grid: Grid, processes: Processes
 ) -> Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]:
-    """Stored latents (T, tokens, C) of all levels to those of the model's space, on the device."""
+    """Return a function from stored latents (T, tokens, C) to those of the model's space on the device."""
 
     def keep(latents: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *kept"]:
         levels = list(torch.split(send(latents, processes.device), grid.tokens_per_level, dim=1))
@@ -210,11 +211,12 @@ def _rollout_picture(model: ModelConfig, codec: FrameCodec) -> Draw:
 
 
 def _require_levels(model: ModelConfig, grid: Grid, flags: VideoFlags) -> None:
-    wanted = model.autoencoder
-    if (grid.levels, grid.channels) != (wanted.levels, wanted.channels):
+    expected = model.autoencoder
+    if (grid.levels, grid.channels) != (expected.levels, expected.channels):
         raise UserError(
-            f"--data {flags.data}: latents have {grid.levels} levels of {grid.channels} channels, and the "
-            f"preset {flags.preset} takes {wanted.levels} of {wanted.channels}; choose the autoencoder's"
+            f"--data {flags.data}: latents have {grid.levels} levels of {grid.channels} channels, but the "
+            f"preset {flags.preset} takes {expected.levels} of {expected.channels}; choose the autoencoder's "
+            "preset"
         )
 
 
@@ -225,7 +227,7 @@ def _load_autoencoder(flags: VideoFlags) -> tuple[Autoencoder | None, str | None
 
 
 def _copy_autoencoder(flags: VideoFlags) -> None:
-    """Put the autoencoder beside the model, as `models.zoo.loading` expects."""
+    """Copy the autoencoder to the model's folder, where `models.zoo.loading` expects it."""
     assert flags.autoencoder is not None
     path = find_weights(find_model(flags.model).autoencoder, flags.autoencoder).path
     copy = flags.out / path.name
