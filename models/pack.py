@@ -61,7 +61,6 @@ def pack(flags: Flags) -> None:
 
 
 def _pack(flags: Flags, path: Path) -> None:
-    """Pack one checkpoint and its log."""
     header, weights = read_checkpoint(path)
     config = config_from(header, path)
     origin: dict[str, Any] = {"packed_from": header.get("packed_from", file_sha256(path))}

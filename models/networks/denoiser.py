@@ -5,7 +5,6 @@ the noise level distinguishes context from targets. All tokens attend to each ot
 denoiser, whose context attends only to context, so that its keys and values are computed once per window.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -121,13 +120,10 @@ class DiT(nn.Module):
         cache: KVCache | None = None,
     ) -> Float[Tensor, "B m D"]:
         """Run all blocks; the last block updates only the last `num_outputs` tokens (default: all)."""
-        caches: Sequence[KeysValues | None] = cache or [None] * len(self.blocks)
-        *blocks, last = zip(self.blocks, caches, strict=True)
-        for block, context in blocks:
-            x = block(x, rows, row, None, mask, context)
-        block, context = last
-        out: Tensor = block(x, rows, row, num_outputs, mask, context)
-        return out
+        for index, block in enumerate(self.blocks):
+            outputs = num_outputs if index == len(self.blocks) - 1 else None
+            x = block(x, rows, row, outputs, mask, None if cache is None else cache[index])
+        return x
 
     def prefill(self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Rows) -> KVCache:
         """Run the context through all blocks and return the keys and values that targets attend to."""

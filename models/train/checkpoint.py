@@ -96,7 +96,7 @@ def read_state(out: Path, config: TrainingConfig) -> dict[str, Any] | None:
     path = state_file(out, config.model)
     if not path.exists():
         return None
-    state = _load(path)
+    state: dict[str, Any] = _load(path)
     stored = state.get("config") if isinstance(state, dict) else None
     if not isinstance(stored, dict) or type(state.get("step")) is not int:
         raise UserError(f"{path}: not a training state; {_REMEDY}")
@@ -104,8 +104,7 @@ def read_state(out: Path, config: TrainingConfig) -> dict[str, Any] | None:
         raise UserError(
             f"{path}: is of a run with another configuration ({'; '.join(changes[:3])}); choose another --out"
         )
-    resumable: dict[str, Any] = state
-    return resumable
+    return state
 
 
 def _load(path: Path) -> Any:

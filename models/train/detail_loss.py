@@ -1,6 +1,5 @@
 """The loss term that keeps reconstructions sharp: LPIPS (VGG) if its weights are given, else gradients."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Protocol
@@ -69,7 +68,10 @@ def load_vgg(network: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise UserError(f"{path}: no such file; {remedy}")
     try:
-        stored = load_file(path) if path.suffix == ".safetensors" else _load_pickled(path)
+        if path.suffix == ".safetensors":
+            stored = load_file(path)
+        else:
+            stored = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
         raise UserError(f"{path}: not a file of weights; {remedy}") from error
     keys = {name: f"features.{name.split('.', 1)[1]}" for name in network.state_dict()}
@@ -77,8 +79,3 @@ def load_vgg(network: nn.Module, path: Path) -> None:
     if missing:
         raise UserError(f"{path}: lacks {missing[0]}; {remedy}")
     network.load_state_dict({name: stored[key] for name, key in keys.items()})
-
-
-def _load_pickled(path: Path) -> Mapping[str, Tensor]:
-    stored: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return stored

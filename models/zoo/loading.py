@@ -229,8 +229,13 @@ def _config_errors(path: Path) -> Iterator[None]:
 def require_kind(stem: str, config: AutoencoderConfig | VideoConfig, path: str | Path) -> None:
     """Raise `UserError` if a file called `stem` holds a model of a different architecture."""
     expected = "an autoencoder" if stem in AUTOENCODERS else MODELS[stem].architecture
-    if _family(config) != expected:
-        raise UserError(f"{path}: holds {_family(config)}, not {stem}; choose another checkpoint")
+    if isinstance(config, AutoencoderConfig):
+        actual = "an autoencoder"
+    else:
+        plan = "" if isinstance(config, FramePackConfig) else config.plan.kind
+        actual = describe_architecture(type(config), plan)
+    if actual != expected:
+        raise UserError(f"{path}: holds {actual}, not {stem}; choose another checkpoint")
 
 
 def require_same_autoencoder(
@@ -250,15 +255,6 @@ def require_same_autoencoder(
             f"{video_path} was trained with an autoencoder of SHA-256 {str(trained_on)[:12]}..., but "
             f"{autoencoder_path} has {sha256[:12]}...; replace it with the one used in training"
         )
-
-
-def _family(config: AutoencoderConfig | VideoConfig) -> str:
-    """Describe the architecture of a model, regardless of its size."""
-    if isinstance(config, AutoencoderConfig):
-        return "an autoencoder"
-    return describe_architecture(
-        type(config), "" if isinstance(config, FramePackConfig) else config.plan.kind
-    )
 
 
 def sampling_from(header: Mapping[str, Any], path: Path) -> Sampling:

@@ -110,7 +110,6 @@ class _Loader:
 
 
 def _load(source: EpisodeSource, numbers: range, pipe: Connection) -> None:
-    """Run a loader process."""
     end_with_parent()
     torch.set_num_threads(1)
     ready: queue.Queue[Any] = queue.Queue(READ_AHEAD - 1)

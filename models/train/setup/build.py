@@ -84,7 +84,9 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
 
 def _build_video(flags: VideoFlags, processes: Processes) -> Run:
     flags.sizes.model(flags.model)  # rejects an unknown model before anything is read
-    autoencoder, sha256 = _load_autoencoder(flags)
+    autoencoder, sha256 = None, None
+    if flags.autoencoder is not None:
+        autoencoder, sha256 = load_autoencoder(flags.model, WeightSource(checkpoint=flags.autoencoder))
     size = flags.sizes.frame_size if autoencoder is None else autoencoder.config.frame_size
     model = flags.sizes.model(flags.model, size)
     grid = model.autoencoder.grid if autoencoder is None else autoencoder.grid
@@ -218,12 +220,6 @@ def _require_levels(model: ModelConfig, grid: Grid, flags: VideoFlags) -> None:
             f"preset {flags.preset} takes {expected.levels} of {expected.channels}; choose the autoencoder's "
             "preset"
         )
-
-
-def _load_autoencoder(flags: VideoFlags) -> tuple[Autoencoder | None, str | None]:
-    if flags.autoencoder is None:
-        return None, None
-    return load_autoencoder(flags.model, WeightSource(checkpoint=flags.autoencoder))
 
 
 def _copy_autoencoder(flags: VideoFlags) -> None:
