@@ -65,7 +65,7 @@ class Encoder:
 
 
 def encode(flags: Flags) -> None:
-    """Encode the videos that are not yet encoded; write the index unless this run is one shard of several."""
+    """Encode the videos that are not yet encoded; write the index unless this run is a shard."""
     require_at_least(flags, max_videos=1)
     workers = flags.workers
     out = workers.shared_path(flags.out)

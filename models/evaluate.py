@@ -63,7 +63,7 @@ class Flags:
     """"pretrained", "published", or a folder or hf://ORG/NAME that holds autoencoder.safetensors and,
     optionally, autoencoder-cascaded.safetensors."""
     metrics: str = ""
-    """Comma-separated paired metrics of the benchmark; default psnr,ssim, and lpips with --weights."""
+    """Comma-separated paired metrics of the benchmark; psnr,ssim if empty, and lpips with --weights."""
     weights: Path | None = None
     """The folder of pretrained networks fetched by python -m benchmark.weights."""
     num_frames: int = 16

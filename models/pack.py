@@ -33,8 +33,7 @@ class Flags:
     out: Path
     """The output folder for the packed checkpoints."""
     dtype: Literal["float16", "bfloat16", "float32", "int8"] = "float16"
-    """Data type of the stored weights (int8: matrices only, one scale per row); networks still compute in
-    float32 or autocast."""
+    """Data type of stored weights (int8: matrices, by rows); networks compute in float32 or autocast."""
     steps: int = 50
     """Default number of network calls per plan step."""
     solver: Solver = "ddim"

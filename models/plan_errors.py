@@ -53,9 +53,9 @@ class Flags:
     max_videos: int = 24
     """Use only the first N videos."""
     steps: int | None = None
-    """Network calls per plan step; default: the checkpoint's."""
+    """Network calls per plan step; the checkpoint's if not given."""
     solver: Solver | None = None
-    """ddim or dpm++2m; default: the checkpoint's."""
+    """ddim or dpm++2m; the checkpoint's if not given."""
     precision: Precision = "auto"
     device: str = "cpu"
 

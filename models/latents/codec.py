@@ -36,7 +36,7 @@ class FrameCodec:
         return 3, size, size
 
     def precision_on(self, device: torch.device) -> Literal["bfloat16"] | None:
-        """Return the precision that the networks choose; None if they leave it to the caller's autocast."""
+        """Return the precision that the networks choose; None if the caller's autocast decides."""
         return "bfloat16" if uses_bfloat16(self.precision, device) else None
 
     @torch.no_grad()

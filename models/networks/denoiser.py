@@ -105,7 +105,7 @@ class DiT(nn.Module):
         self.action_embedding = nn.Embedding(NUM_ACTIONS, size.width)
 
     def embed(self, condition: Condition) -> Float[Tensor, "R D"]:
-        """Return the condition vector of every row: the sum of its time, level and action embeddings."""
+        """Return each row's condition vector; level and action enter the network only through it."""
         actions = functional.pad(self.action_embedding.weight, (0, 0, 0, 1))  # a zero row for NO_ACTION
         rows: Tensor = self.time_embedding(condition.time) + self.level_embedding(condition.level)
         return rows + functional.embedding(condition.action, actions)

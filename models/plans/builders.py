@@ -62,7 +62,7 @@ def millivid(windows: Sequence[int], extra_budget: int, tokens_at_0: int = 256, 
     levels = len(windows)
     if any(coarse % fine for fine, coarse in itertools.pairwise(windows)):
         raise UserError(f"window lengths {list(windows)} must each divide the next, finest first")
-    extra = [extra_budget // (tokens_at_0 // 4**level) for level in range(levels)]
+    extra = [extra_budget // (tokens_at_0 // 4**level) for level in range(levels)]  # frames of older context
     num_frames = sum(windows) + extra[-1]
     start = [num_frames - windows[-1] - window for window in windows]  # first frame of each level's window
     steps, groups = [], []

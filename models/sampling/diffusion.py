@@ -50,7 +50,7 @@ class NoiseSchedule:
 class Sampling:
     """Settings for denoising a window.
 
-    Both ends of t are visited: 50 network calls span 49 intervals, and the last call, at t = 0, predicts the
+    Both ends of t are visited: 50 network calls span 49 intervals, and the last call, at t = 0, yields the
     result.
     """
 

@@ -87,7 +87,7 @@ def consecutive_runs(step: Int8[np.ndarray, "levels frames"], role: int) -> list
 
 
 class Layout:
-    """The token order of one plan step: context, padding up to the largest step, targets; finest first."""
+    """The token order of a plan step: context, padding up to the largest step, targets; each finest first."""
 
     def __init__(
         self, step: Int8[np.ndarray, "levels frames"], grid: Grid, num_tokens: int, device: torch.device
@@ -205,6 +205,7 @@ class TokenSampler:
             poses = torch.where(layout.is_padding[:, None], 0, poses)
         velocity = self._velocity(layout, x, eps, address, action, poses)
         first_target = x.shape[1] - layout.num_targets
+        # Targets start from zeros or from an earlier draft, which enters with weight alpha(1) = 5.5e-4.
         denoised, _ = sample(velocity, x[:, first_target:], eps[:, first_target:], self.sampling)
         generated = []
         parts = torch.split(denoised, layout.target_sizes, dim=1)

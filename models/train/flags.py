@@ -16,13 +16,13 @@ class UpdateFlags:
     """Batches, learning rate and averaging."""
 
     batch_size: int | None = None
-    """Samples per update, over all processes; default: the preset's."""
+    """Samples per update, over all processes; the preset's if not given."""
     accumulate: int = 1
     """Backward passes per update."""
     learning_rate: float = 1e-3
     """Learning rate of both optimisers after warm-up."""
     warmup_steps: int | None = None
-    """Updates over which the learning rate grows from 0; default: the preset's."""
+    """Updates over which the learning rate grows from 0; the preset's if not given."""
     cooldown: float = 0.0
     """Final fraction of all steps over which the learning rate falls to 0; such a run cannot be extended."""
     clip_norm: float = 1.0
@@ -36,9 +36,9 @@ class EpisodeFlags:
     """Episodes that samples are drawn from."""
 
     pool: int | None = None
-    """Episodes in the pool of each process; default: the preset's."""
+    """Episodes in the pool of each process; the preset's if not given."""
     fresh: float | None = None
-    """New episodes per update in each process; default: the preset's."""
+    """New episodes per update in each process; the preset's if not given."""
     workers: int = 1
     """Loader processes per training process; 0: the training process itself loads episodes."""
     resolution: int | None = None
@@ -57,7 +57,7 @@ class ComputeFlags:
     """cpu, cuda, or auto."""
     precision: Precision = "auto"
     compile: bool | None = None
-    """Use torch.compile; default: only on CUDA."""
+    """Use torch.compile; only on CUDA if not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +65,16 @@ class Flags(ABC):
     """The flags of both commands."""
 
     data: str
-    """A world such as plaza-v1 or voxel-v1; a folder of frames or latents, or its address such as
-    s3://BUCKET/FOLDER; or a data set at hf://ORG/NAME."""
+    """A world such as plaza-v1 or voxel-v1, a folder of frames or latents, its address such as
+    s3://BUCKET/FOLDER, or a data set at hf://ORG/NAME."""
     out: Path
     """The output folder for checkpoints, logs and pictures; all models of a set can share one."""
     preset: str = "gpu-hour"
     """Sizes, plans and schedule: paper, paper-ablation, gpu-hour, gpu-minutes, cpu-evening, or trial."""
     steps: int | None = None
-    """Total number of updates; default: the preset's. Raise it to continue a finished run."""
+    """Total number of updates; the preset's if not given. Raise it to continue a finished run."""
     begin_with: Path | None = None
-    """A .safetensors file of this project with the initial weights; default: random weights."""
+    """A .safetensors file of this project with the initial weights; random weights if not given."""
     seed: int = 0
     """Seed of all randomness: weights, worlds, samples and noise."""
     update: UpdateFlags = field(default_factory=UpdateFlags)
@@ -114,8 +114,7 @@ class AutoencoderFlags(Flags):
     cascaded: bool = False
     """Train the ablation whose coarse latents are means of the finer ones."""
     vgg: Path | None = None
-    """torchvision's vgg16 weights for the LPIPS term, or a folder of benchmark.weights that has them; without
-    it, image gradients are compared."""
+    """For LPIPS: torchvision's vgg16 weights or a benchmark.weights folder; without it, use gradients."""
 
     @property
     def model(self) -> str:

@@ -77,7 +77,7 @@ class VideoRollout:
                     return
 
     def precision_on(self, device: torch.device) -> Literal["bfloat16"] | None:
-        """Return the precision that the networks choose; None if they leave it to the caller's autocast."""
+        """Return the precision that the networks choose; None if the caller's autocast decides."""
         return self._codec.precision_on(device)
 
     def place(self, device: torch.device) -> None:
@@ -109,7 +109,7 @@ class Episodes(Protocol):
 
 
 class Horizon(Protocol):
-    """The part of a protocol that `Autoencoded` needs: the first frame of the horizon and the end."""
+    """The part of a protocol that `Autoencoded` needs: where the horizon starts and ends."""
 
     context: int
     num_frames: int
@@ -217,7 +217,7 @@ def load(name: str, *, device: str = "cpu", **options: Any) -> VideoRollout:
     """
     find_model(name)
     world = options.get("world")
-    # Only here: the benchmark passes the data's world to `build_rollout`, and this machine may not know it.
+    # Not checked by `build_rollout`: the benchmark passes it the data's world, which may be unknown here.
     if world is not None and world not in world_ids():
         raise UserError(f"unknown world {world!r}: choose one of {', '.join(world_ids())}")
     target = find_device(device)
