@@ -70,7 +70,7 @@ def test_packed_checkpoints_are_published_like_others(hub, trained, tmp_path) ->
     """Their autoencoder has other bytes than the one that the video model was trained on, and says whose."""
     assert pack.main([str(trained), "--out", str(tmp_path / "packed"), "--steps", "7"]) == 0
     assert publish_to("lab/packed", tmp_path / "packed") == 0
-    assert "sampled in 7 calls of the network (ddim)" in files_of(hub, "lab/packed")["README.md"].decode()
+    assert "sampled with 7 network calls (ddim)" in files_of(hub, "lab/packed")["README.md"].decode()
     assert load_model("millivid", WeightSource(checkpoint="hf://lab/packed")).config.sampling.steps == 7
 
 
