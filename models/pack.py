@@ -83,11 +83,9 @@ def _pack(flags: Flags, path: Path) -> None:
 
 def sampling_header(flags: Flags) -> dict[str, Any]:
     """Return the header's sampling field: steps and solver, and whatever else differs from the paper."""
-    sampling: dict[str, Any] = {"steps": flags.steps, "solver": flags.solver}
-    if flags.bound is not None:
-        sampling["bound"] = flags.bound
-    if flags.context_time:
-        sampling["context_time"] = flags.context_time
+    optional = {"bound": flags.bound, "context_time": flags.context_time or None}
+    changed = {name: value for name, value in optional.items() if value is not None}
+    sampling: dict[str, Any] = {"steps": flags.steps, "solver": flags.solver, **changed}
     Sampling(**sampling)  # raises UserError for invalid values
     return sampling
 

@@ -47,13 +47,7 @@ def write_pyramid(
 
 
 def read_pyramid(
-    path: Path,
-    grid: Grid,
-    num_frames: int,
-    *,
-    start: int = 0,
-    stop: int | None = None,
-    first_level: int = 0,
+    path: Path, grid: Grid, num_frames: int, *, start: int = 0, stop: int | None = None, first_level: int = 0
 ) -> tuple[FrameLatents, Float32[np.ndarray, "T 6"]]:
     """Read latents from `first_level` on, and actions, of frames `start` to `stop` - 1 of `num_frames`.
 

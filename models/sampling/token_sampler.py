@@ -124,10 +124,7 @@ class Layout:
 
 
 def _insert_truth(
-    chunk: Pyramid,
-    generated: list[Generated],
-    truth: list[Float[Tensor, "B total _ C"]],
-    first_frame: int,
+    chunk: Pyramid, generated: list[Generated], truth: list[Float[Tensor, "B total _ C"]], first_frame: int
 ) -> None:
     """Overwrite generated latents with the true ones."""
     for part in generated:

@@ -1,8 +1,8 @@
 """The loss term that keeps reconstructions sharp: LPIPS (VGG) if its weights are given, else gradients."""
 
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -16,13 +16,8 @@ IN_BUNDLE = Path("vgg16", "vgg16.safetensors")
 """Path of VGG16 in a folder of weights fetched by benchmark.weights."""
 
 
-class DetailLoss(Protocol):
-    """A distance between two batches of images in [0, 1]."""
-
-    def __call__(
-        self, predicted: Float[Tensor, "N 3 H W"], target: Float[Tensor, "N 3 H W"]
-    ) -> Float[Tensor, ""]:
-        """Return the mean distance."""
+DetailLoss = Callable[[Float[Tensor, "N 3 H W"], Float[Tensor, "N 3 H W"]], Float[Tensor, ""]]
+"""(predicted, target) -> the mean distance between two batches of images in [0, 1]."""
 
 
 def gradient_difference(

@@ -28,9 +28,7 @@ class Trainer:
         self.objective = objective.to(processes.device)
         self.network: nn.Module = objective.network
         self.optimizers = build_optimizers(self.network, config.optimizer)
-        self.average: AveragedModel | None = None
-        if config.ema_decay is not None:
-            self.average = AveragedModel(self.network)
+        self.average = None if config.ema_decay is None else AveragedModel(self.network)
         self._is_averaged = False  # kept here because reading the average's own counter waits for the GPU
         if compiled:
             compile_networks(self.network)

@@ -45,11 +45,7 @@ class VideoRollout:
         self.max_context = self._make_sampler(torch.device("cpu")).num_context  # also the minimum
 
     def rollout(
-        self,
-        context: UInt8[Tensor, "B C 3 H W"],
-        actions: Int64[Tensor, "B total"],
-        *,
-        seeds: Sequence[int],
+        self, context: UInt8[Tensor, "B C 3 H W"], actions: Int64[Tensor, "B total"], *, seeds: Sequence[int]
     ) -> Iterator[Float[Tensor, "B n 3 H W"]]:
         """Generate the horizon, yielding frames as soon as their finest latents are denoised.
 

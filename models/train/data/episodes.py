@@ -54,11 +54,7 @@ class DatasetEpisodes(StoredEpisodes):
         self._dataset = open_dataset(root)
         index = {key: self._dataset.num_frames(key) for key in self._dataset.keys}
         super().__init__(
-            self._dataset.root,
-            index,
-            identity=self._dataset.fingerprint,
-            min_frames=min_frames,
-            seed=seed,
+            self._dataset.root, index, identity=self._dataset.fingerprint, min_frames=min_frames, seed=seed
         )
         height, width = self._dataset.frames(self._keys[0], 0, 1).shape[1:3]
         if height != width:

@@ -201,12 +201,7 @@ def _rollout_picture(model: ModelConfig, codec: FrameCodec) -> Draw:
         network = cast(VideoNetwork, trainer.best)
         length = int(pool.lengths[0])
         return rollout(
-            model.video,
-            network,
-            codec,
-            model.sampling,
-            pool.values[0, :length],
-            pool.actions[0, :length],
+            model.video, network, codec, model.sampling, pool.values[0, :length], pool.actions[0, :length]
         )
 
     return draw
