@@ -42,7 +42,7 @@ def train(flags: AnyFlags) -> None:
         pool = EpisodePool(
             run.source,
             run.config.pool,
-            keep=run.keep,
+            convert=run.convert,
             first_step=first_step,
             workers=flags.episodes.workers,
             rank=processes.rank,

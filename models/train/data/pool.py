@@ -32,31 +32,30 @@ class PoolConfig:
         return int(step * self.fresh)
 
 
+Convert = Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *stored"]]
+"""Converts an episode's values from the source to those that the pool stores (latents, on a device)."""
 ENDLESS = 2**40
 
 
 class EpisodePool:
-    """A ring buffer of episodes; `keep` converts a source's values to the stored ones (latents, on a device).
-
-    Process r of n has the episodes r, r + n, r + 2n, ...
-    """
+    """A ring buffer of episodes; process r of n has the episodes r, r + n, r + 2n, ..."""
 
     def __init__(
         self,
         source: EpisodeSource,
         config: PoolConfig,
         *,
-        keep: Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]],
+        convert: Convert,
         first_step: int,
         workers: int,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
-        self.config, self._keep = config, keep
+        self.config, self._convert = config, convert
         self._max_frames = source.max_frames
         self._workers = max(workers, 1)
         self.next_episode = config.first_episode(first_step)
-        self.values = torch.empty(0)  # (episodes, T, *kept), allocated when the first episode arrives
+        self.values = torch.empty(0)  # (episodes, T, *stored), allocated when the first episode arrives
         self.actions = torch.zeros(config.episodes, source.max_frames, dtype=torch.int64)
         self.lengths = np.zeros(config.episodes, np.int64)
         self.seconds_waited = 0.0
@@ -88,13 +87,13 @@ class EpisodePool:
         return self._workers / float(np.mean(self._load_seconds[-100:]))
 
     def _take_in(self, episode: LoadedEpisode, slot: int) -> None:
-        kept = self._keep(torch.from_numpy(episode.values))
+        values = self._convert(torch.from_numpy(episode.values))
         if not self.values.numel():
-            self.values = kept.new_zeros(self.config.episodes, self._max_frames, *kept.shape[1:])
-            self.actions = self.actions.to(kept.device)
-        self.values[slot, : len(kept)] = kept
-        self.actions[slot, : len(kept)] = send(torch.from_numpy(episode.actions), kept.device)
-        self.lengths[slot] = len(kept)
+            self.values = values.new_zeros(self.config.episodes, self._max_frames, *values.shape[1:])
+            self.actions = self.actions.to(values.device)
+        self.values[slot, : len(values)] = values
+        self.actions[slot, : len(values)] = send(torch.from_numpy(episode.actions), values.device)
+        self.lengths[slot] = len(values)
         self._load_seconds.append(episode.seconds)
 
     def draw(

@@ -1,7 +1,6 @@
 """Builds a training run from its flags and finds all mistakes before any work is done."""
 
 import shutil
-from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -19,7 +18,7 @@ from models.networks.tokens import Grid, LatentSpace
 from models.train.checkpoint import read_state
 from models.train.data.episodes import EpisodeSource, LatentEpisodes, holds_latents
 from models.train.data.played import is_world
-from models.train.data.pool import EpisodePool
+from models.train.data.pool import Convert, EpisodePool
 from models.train.data.transfer import send
 from models.train.detail_loss import Lpips, gradient_difference
 from models.train.flags import AnyFlags, AutoencoderFlags, VideoFlags
@@ -77,7 +76,7 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
         state=read_state(flags.out, config),
         objective=AutoencoderObjective(network, detail, config.detail_weight),
         source=source,
-        keep=lambda frames: send(frames, processes.device),
+        convert=lambda frames: send(frames, processes.device),
         draw=draw,
     )
 
@@ -119,13 +118,16 @@ def _build_video(flags: VideoFlags, processes: Processes) -> Run:
     codec = None
     if autoencoder is not None:
         codec = FrameCodec(autoencoder.to(processes.device), flags.compute.precision, space)
+    convert = _make_encoder(codec, processes) if latents is None else _make_selector(space, grid, processes)
     return Run(
         config=config,
         steps=flags.steps or flags.schedule.steps,
         state=state,
         objective=objective,
         source=source,
-        keep=_make_encoder(codec, processes) if latents is None else _make_selector(space, grid, processes),
+        convert=_make_encoder(codec, processes)
+        if latents is None
+        else _make_selector(space, grid, processes),
         draw=None if codec is None else _rollout_picture(model, codec),
     )
 
@@ -171,29 +173,25 @@ def require_patches(config: AutoencoderConfig) -> None:
         )
 
 
-def _make_encoder(
-    codec: FrameCodec | None, processes: Processes
-) -> Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]:
+def _make_encoder(codec: FrameCodec | None, processes: Processes) -> Convert:
     """Return a function from frames (T, H, W, 3) to latents (T, tokens, C) of all levels on the device."""
     assert codec is not None
 
-    def encode(frames: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *kept"]:
+    def encode(frames: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *stored"]:
         levels = codec.encode(send(frames, processes.device).movedim(-1, 1)[None])
         return torch.cat(levels, dim=2)[0]
 
     return encode
 
 
-def _make_selector(
-    space: LatentSpace, grid: Grid, processes: Processes
-) -> Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]:
+def _make_selector(space: LatentSpace, grid: Grid, processes: Processes) -> Convert:
     """Return a function from stored latents (T, tokens, C) to those of the model's space on the device."""
 
-    def keep(latents: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *kept"]:
+    def select(latents: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *stored"]:
         levels = list(torch.split(send(latents, processes.device), grid.tokens_per_level, dim=1))
         return torch.cat(space.enter(levels), dim=1)
 
-    return keep
+    return select
 
 
 def _rollout_picture(model: ModelConfig, codec: FrameCodec) -> Draw:

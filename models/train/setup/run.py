@@ -1,12 +1,10 @@
 """A training run that is ready to start, and the parts of its setup that all models share."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Shaped
-from torch import Tensor, nn
+from torch import nn
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
@@ -14,7 +12,7 @@ from models.checkpoints.format import load_weights, read_checkpoint
 from models.networks.precision import uses_bfloat16
 from models.train.config import TrainingConfig
 from models.train.data.episodes import EpisodeSource
-from models.train.data.pool import PoolConfig
+from models.train.data.pool import Convert, PoolConfig
 from models.train.flags import Flags
 from models.train.loop import Draw
 from models.train.objectives import Objective
@@ -32,8 +30,7 @@ class Run:
     """The stored state to resume from."""
     objective: Objective
     source: EpisodeSource
-    keep: Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]
-    """Converts values from the source to those that the pool stores."""
+    convert: Convert
     draw: Draw | None
     """Makes the pictures; None if there is no autoencoder to decode latents."""
 

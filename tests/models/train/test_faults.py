@@ -193,7 +193,7 @@ def test_a_loader_that_is_told_to_stop_with_its_trainer_is_no_fault() -> None:
 
 def test_a_stalled_loader_does_not_keep_a_run_from_stopping() -> None:
     pool = EpisodePool(
-        Numbers({0: "stall"}), PoolConfig(episodes=2), keep=lambda x: x, first_step=0, workers=1
+        Numbers({0: "stall"}), PoolConfig(episodes=2), convert=lambda x: x, first_step=0, workers=1
     )
     begin = time.monotonic()
     pool.advance(0, lambda: time.monotonic() > begin + 0.3)

@@ -61,7 +61,7 @@ def pool_of(latents: Path, first_step: int, **more) -> EpisodePool:
     source = LatentEpisodes(open_latents(latents), min_frames=1, seed=0)
     config = PoolConfig(episodes=2, fresh=0.5)
     more = {"workers": 0, **more}
-    return EpisodePool(source, config, keep=lambda values: values, first_step=first_step, **more)
+    return EpisodePool(source, config, convert=lambda values: values, first_step=first_step, **more)
 
 
 def test_the_pool_depends_on_the_step_alone(tmp_path):

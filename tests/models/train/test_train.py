@@ -220,7 +220,7 @@ def make_pool(latents: Path, rank: int, processes: int, clip_length: int) -> Epi
     source = episodes.LatentEpisodes(open_latents(latents), min_frames=clip_length, seed=0)
     config = PoolConfig(episodes=4, fresh=0.25)
     return EpisodePool(
-        source, config, keep=lambda x: x, first_step=0, workers=0, rank=rank, processes=processes
+        source, config, convert=lambda x: x, first_step=0, workers=0, rank=rank, processes=processes
     )
 
 
