@@ -125,9 +125,7 @@ def _build_video(flags: VideoFlags, processes: Processes) -> Run:
         state=state,
         objective=objective,
         source=source,
-        convert=_make_encoder(codec, processes)
-        if latents is None
-        else _make_selector(space, grid, processes),
+        convert=convert,
         draw=None if codec is None else _rollout_picture(model, codec),
     )
 
