@@ -28,7 +28,7 @@ from benchmark.contract.model import (
 from benchmark.contract.protocol import EvaluationProtocol, Window
 from benchmark.harness.rollout import rollout_blocks
 from benchmark.sources.chunks import TOO_DARK, quantise
-from benchmark.sources.http_protocol import ModelElsewhere
+from benchmark.sources.http_protocol import RemoteModel
 
 Frames = UInt8[np.ndarray, "B T H W 3"]
 ProcessState = Mapping[str, object]
@@ -122,7 +122,7 @@ def check_inputs(trial: Trial) -> Outcome:
     """What the model was given is left as it was."""
     if not isinstance(trial.model, RolloutModel):
         return "ok", "none: frames are looked up by the video's key"
-    if isinstance(trial.model, ModelElsewhere):
+    if isinstance(trial.model, RemoteModel):
         return _ELSEWHERE
     witness = Witness(trial.model)
     trial.play(model=witness)
@@ -135,7 +135,7 @@ def check_memory(trial: Trial) -> Outcome:
     """What is collected is what was yielded, whatever the model does to its memory later."""
     if not isinstance(trial.model, RolloutModel):
         return "ok", "none of the model's is used: frames are looked up by the video's key"
-    if isinstance(trial.model, ModelElsewhere):
+    if isinstance(trial.model, RemoteModel):
         return _ELSEWHERE
     witness = Witness(trial.model)
     collected = trial.play(model=witness)
@@ -201,7 +201,7 @@ def check_later_actions(trial: Trial) -> Outcome:
 
 def check_process(trial: Trial) -> Outcome:
     """What the model shares with the benchmark is as it was before it was played, or before it was made."""
-    if isinstance(trial.model, ModelElsewhere):
+    if isinstance(trial.model, RemoteModel):
         return _ELSEWHERE
     after = process_state()
     changed = [f"{what} to {after[what]}" for what in after if after[what] != trial.before[what]]
