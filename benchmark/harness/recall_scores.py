@@ -12,7 +12,7 @@ from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import card_of
 from benchmark.harness.score_files import AGAIN, opened_scores, require_columns
 from benchmark.memory.collector import SURFACES, WEIGHTS
-from benchmark.memory.kinds import BINS, IN_SIGHT, NEW, OLD_BINS, RETURNED, SKY, bins_of, in_old_bins
+from benchmark.memory.kinds import BINS, IN_SIGHT, NEW, OLD_BINS, RETURNED, SKY, age_bins, merge_to_old_bins
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import Metric, PairedMetric
 from benchmark.metrics.psnr import decibels
@@ -56,7 +56,7 @@ def recall_of(
         for path, frames in zip(paths, on_course, strict=True)
     ]
     bins = BINS
-    if any(video is not None and bins_of(len(video.counts)) is OLD_BINS for video in everywhere):
+    if any(video is not None and age_bins(len(video.counts)) is OLD_BINS for video in everywhere):
         bins, everywhere, where_on_course = OLD_BINS, _coarse(everywhere), _coarse(where_on_course)
     counts = np.stack([np.zeros(RETURNED + len(bins)) if v is None else v.counts for v in everywhere])
     used = [place for place in range(len(bins)) if counts[:, RETURNED + place].any()]
@@ -122,7 +122,7 @@ def read_sums(
             if name in names
         }
     num_kinds = errors.shape[-1] // 2
-    if errors.ndim != 2 or errors.shape[1] % 2 or bins_of(num_kinds) is None:
+    if errors.ndim != 2 or errors.shape[1] % 2 or age_bins(num_kinds) is None:
         raise UserError(f"{path}: {SURFACES} is {errors.shape}, which are no errors by kind; {AGAIN}")
     squared, counts = errors[frames].sum(axis=0, dtype=np.float64).reshape(2, num_kinds)
     found = {PSNR: np.stack([squared, 3.0 * counts])}
@@ -151,7 +151,8 @@ def _coarse(videos: Sequence[VideoSums | None]) -> list[VideoSums | None]:
         None
         if video is None
         else VideoSums(
-            {name: in_old_bins(sums) for name, sums in video.metrics.items()}, in_old_bins(video.counts)
+            {name: merge_to_old_bins(sums) for name, sums in video.metrics.items()},
+            merge_to_old_bins(video.counts),
         )
         for video in videos
     ]
