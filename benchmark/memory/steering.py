@@ -28,9 +28,9 @@ def turns(frames: UInt8[np.ndarray, "T+1 H W 3"]) -> Float64[np.ndarray, " T"]:
     projected = np.stack([on_cylinder(frame) for frame in frames])
     columns = projected.shape[2]
     most = max(1, int(LARGEST_TURN_DEG / FIELD_OF_VIEW_DEG * columns))
-    shifts = [_peak(correlations(*pair, most)) - most for pair in pairwise(projected)]
-    yaw_deg: Float64[np.ndarray, " T"] = np.array(shifts, np.float64) * (FIELD_OF_VIEW_DEG / columns)
-    return yaw_deg
+    column_deg = FIELD_OF_VIEW_DEG / columns
+    shifts = (_peak(correlations(*pair, most)) - most for pair in pairwise(projected))
+    return np.array([shift * column_deg for shift in shifts], np.float64)
 
 
 def changes(frames: UInt8[np.ndarray, "T+1 H W 3"]) -> Float64[np.ndarray, " T"]:
@@ -44,10 +44,9 @@ def on_cylinder(frame: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "n n"]
     grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY).astype(np.float32)
     small = cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA)
     columns, rows = _frame_positions(size)
-    projected: Float32[np.ndarray, "n n"] = np.asarray(
+    return np.asarray(
         cv2.remap(small, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=OUTSIDE)
     )
-    return projected
 
 
 @cache

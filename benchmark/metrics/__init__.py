@@ -1,4 +1,4 @@
-"""The registry of metrics. A new one is a file with its function and declaration, a line here, and a test."""
+"""The registry of metrics. A new one needs a file with function and declaration, a line here, and a test."""
 
 from collections.abc import Sequence
 

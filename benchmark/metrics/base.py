@@ -66,10 +66,7 @@ class Resources:
     weights: Bundle | None = None
 
     def network(self, name: str) -> Path:
-        """Verify a pretrained network and return its folder.
-
-        Raises `MetricUnavailableError` if it was never fetched, or if a file is damaged or not as published.
-        """
+        """Verify a network and return its folder; raises `MetricUnavailableError` if missing or invalid."""
         if self.weights is None or name not in self.weights:
             folder = self.weights.root if self.weights is not None else "DIR"
             raise MetricUnavailableError(

@@ -29,10 +29,7 @@ SMALLEST_SIDE = WINDOW * 2 ** (len(WEIGHTS) - 1)
 def ms_ssim(
     predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]
 ) -> Float32[np.ndarray, " N"]:
-    """Return the MS-SSIM of each frame with data range 1: from 0 to 1, which means identical.
-
-    Raises `ValueError` for frames that are too small for five scales.
-    """
+    """Return each frame's MS-SSIM, 0 to 1 (identical); raises `ValueError` below `SMALLEST_SIDE`."""
     if min(predicted.shape[1:3]) < SMALLEST_SIDE:
         raise ValueError(
             f"MS-SSIM needs frames of at least {SMALLEST_SIDE} pixels a side, got {predicted.shape[1:3]}"

@@ -57,14 +57,11 @@ def mean_similarity(
     taps: Float32[np.ndarray, " R"],
     maps: Float32[np.ndarray, "M H W"],
 ) -> Float32[np.ndarray, " N"]:
-    """Compute SSIM frame by frame, with the moments of the last eleven rows in a ring buffer.
-
-    Writes the index of every pixel to `maps` unless that has no frames.
-    """
+    """Return the SSIM of each frame, and write each pixel's index to `maps` unless that has no frames."""
     num_frames, height, width, channels = predicted.shape
     row_size = width * channels
     padded = np.empty((4, row_size + 2 * RADIUS * channels), np.float32)
-    ring = np.empty((WINDOW, 4, row_size), np.float32)
+    ring = np.empty((WINDOW, 4, row_size), np.float32)  # the last eleven rows, filtered horizontally
     moments = np.empty((4, row_size), np.float32)
     totals = np.empty(row_size, np.float64)
     result = np.empty(num_frames, np.float32)

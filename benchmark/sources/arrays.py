@@ -21,10 +21,7 @@ def array_shape(path: Path) -> tuple[int, ...]:
 
 
 def read_array(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """Yield the frames one by one, so that even a compressed file needs the memory of one frame only.
-
-    Raises `UserError` for a file that ends early.
-    """
+    """Yield the frames, holding one in memory at a time; raises `UserError` for a file that ends early."""
     with _open_array(path) as file:
         num_frames, *shape = _read_header(path, file)
         for index in range(num_frames):

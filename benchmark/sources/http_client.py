@@ -27,7 +27,7 @@ from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 
 _LARGEST_CARD = 1 << 16
-"""Most bytes to read of a server's description or error message."""
+"""Maximum bytes to read of a server's description or error message."""
 
 
 class HttpModel(RemoteModel):

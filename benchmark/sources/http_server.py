@@ -32,9 +32,9 @@ from benchmark.sources.timed_socket import TimedSocket, transfer_limit_s
 from loopcraft.core.errors import UserError
 
 CONNECTIONS = 128
-"""Most connections at a time; further clients are told that the server is busy."""
+"""Maximum connections at a time; further clients are told that the server is busy."""
 BODIES = 2
-"""Most request bodies in memory at a time: for the current job and the next."""
+"""Maximum request bodies in memory at a time: for the current job and the next."""
 
 HEADER_S = 10.0
 """How long a client may take to send its request's header, from the first byte to the last."""
@@ -72,10 +72,7 @@ class ModelServer(ThreadingHTTPServer):
         *,
         tag: str | None = None,
     ) -> None:
-        """Listen at an address of this machine; `tag` identifies the served model.
-
-        Raises `UserError` if the address cannot be used.
-        """
+        """Listen at an address; `tag` identifies the model. Raises `UserError` for an unusable address."""
         self.model, self.compute, self.max_request_bytes, self.tag = model, compute, max_request_bytes, tag
         self.card = describe(model, compute)
         self.bodies = threading.BoundedSemaphore(BODIES)

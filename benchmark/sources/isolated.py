@@ -26,7 +26,7 @@ from loopcraft.core.decoding import decode
 from loopcraft.core.errors import UserCodeError, UserError
 
 MOST_OUTPUT = 64 << 20
-"""Most bytes that a model may print while it is loaded, or during a rollout."""
+"""Maximum bytes that a model may print while it is loaded, or during a rollout."""
 SHOWN = 1 << 14
 """Characters of that output to pass on to the terminal."""
 _LARGEST_TEXT = 1 << 24

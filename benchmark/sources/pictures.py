@@ -32,9 +32,9 @@ def is_companion(name: str) -> bool:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """Return the pictures of a folder in frame order.
+    """Return a folder's pictures in frame order.
 
-    Raises `ContractError` if two names have the same position or if all files are of unsupported kinds.
+    Raises `ContractError` if two are the same frame or if all files are of unsupported kinds.
     """
     files = [path for path in folder.iterdir() if path.is_file() and not is_companion(path.name)]
     pictures = sorted((path for path in files if path.suffix.lower() in SUFFIXES), key=_sort_key)

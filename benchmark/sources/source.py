@@ -21,7 +21,7 @@ from loopcraft.companions.companion import MEMORY_TOLD
 from loopcraft.core.errors import UserError
 
 _LISTED = 5
-"""Most unusable videos to list in an error message."""
+"""Maximum unusable videos to list in an error message."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,16 +79,13 @@ class IsolationFlags:
     no_isolate: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Run the model in the benchmark's process, as registered models do."""
     timeout: float | None = None
-    """Most seconds per chunk; runs the model in a separate process."""
+    """Maximum seconds per chunk; runs the model in a separate process."""
     memory_limit: float | None = None
-    """Most GB of memory (a GPU's does not count); runs the model in a separate process. Linux only."""
+    """Maximum memory in GB (without a GPU's); runs the model in a separate process. Linux only."""
 
     @property
     def wanted(self) -> bool | None:
-        """Whether to run the model in a separate process; None leaves that to its kind.
-
-        Raises `UserError` for flags that contradict each other or are out of range.
-        """
+        """Whether to use a separate process; None if the spec decides. Raises `UserError` for bad flags."""
         is_asked_for = self.isolate or self.bounds != Bounds()
         if self.no_isolate and is_asked_for:
             raise UserError("--no-isolate contradicts --isolate, --timeout and --memory-limit: leave it out")
@@ -111,10 +108,7 @@ def load(
     compute: Compute,
     isolation: IsolationFlags,
 ) -> FrameSource:
-    """Load the model in this process or a separate one; close the `ScoredSource` that holds it.
-
-    Raises `UserError` for contradictory flags, and if the model cannot be loaded.
-    """
+    """Load the model here or in a separate process, which `ScoredSource.close` ends; raises `UserError`."""
     wanted = isolation.wanted
     is_served = spec.startswith("http://")
     if is_served and wanted:

@@ -134,10 +134,7 @@ class Bundle:
         return self.folder(name)
 
     def add(self, name: str, *, source: str, revision: str) -> NetworkRecord:
-        """Record a network whose files are in its folder, with the given origin.
-
-        Raises `UserError` if a file is not the published one.
-        """
+        """Record a network in its folder and its origin; raises `UserError` if files are not as published."""
         files = {}
         for published in self.networks[name].files:
             path = self.folder(name) / published.path

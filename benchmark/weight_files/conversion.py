@@ -35,10 +35,7 @@ _FLAX_ROOTS = {"alexnet": "AlexNet_0", "vgg16": "VGG16_0"}
 
 
 def convert(network: str, paths: Sequence[Path]) -> dict[str, Tensor]:
-    """Return the tensors of `network` from a source's files, or from one safetensors file with all of them.
-
-    Raises `UserError` if the files lack them.
-    """
+    """Return a network's tensors from a source's files or one safetensors file; raises `UserError`."""
     for path in paths:
         require_regular(path)
     path = paths[0]

@@ -66,16 +66,16 @@ def add_local(bundle: Bundle, name: str, given: Path) -> str:
     if not given.exists():
         raise UserError(f"--file {given}: no such file")
     if any(source.convert for source in network.sources):
-        with tempfile.TemporaryDirectory() as temporary:
-            _convert_into(folder, network, name, _find_origins(network, given, Path(temporary)))
-        return file_sha256(given) if given.is_file() else ""
-    is_single = len(network.files) == 1
-    for file in network.files:
-        origin = given if given.is_file() and is_single else given / file.path
-        if not origin.is_file():
-            raise UserError(f"--file {origin}: no such file; give the folder that holds {file.path}")
-        with _checked_file(folder, file) as temporary_path:
-            shutil.copyfile(origin, temporary_path)
+        with tempfile.TemporaryDirectory() as downloads:
+            _convert_into(folder, network, name, _find_origins(network, given, Path(downloads)))
+    else:
+        is_single = len(network.files) == 1
+        for file in network.files:
+            origin = given if given.is_file() and is_single else given / file.path
+            if not origin.is_file():
+                raise UserError(f"--file {origin}: no such file; give the folder that holds {file.path}")
+            with _checked_file(folder, file) as temporary:
+                shutil.copyfile(origin, temporary)
     return file_sha256(given) if given.is_file() else ""
 
 
@@ -116,11 +116,9 @@ def _checked_file(folder: Path, file: PublishedFile) -> Iterator[Path]:
 
 
 def download(source: Source, revision: str, path: str, destination: Path, downloads: Path) -> str:
-    """Fetch one file of a source to `destination`; returns the revision, on the Hub as a commit.
+    """Fetch one file of a source to `destination`; raises `SourceError` if the source does not answer.
 
-    Requests for further files use that commit, so that all come from the same one.
-
-    Raises `SourceError` if the source does not answer.
+    Returns the revision, on the Hub as a commit: request further files by it, so that all are of one commit.
     """
     if source.address.startswith(PACKAGE):
         name = source.address.removeprefix(PACKAGE)
