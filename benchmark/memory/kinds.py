@@ -47,7 +47,7 @@ def age_bins(num_kinds: int) -> Bins | None:
 
 
 def merge_to_old_bins(sums: Float[np.ndarray, "*rows kinds"]) -> Float64[np.ndarray, "*rows old_kinds"]:
-    """Return the sums over each kind with those by age added up over the old bins."""
+    """Merge the sums by age into the old, coarser bins."""
     if sums.shape[-1] != NUM_KINDS:
         return sums.astype(np.float64)
     old = np.zeros((*sums.shape[:-1], RETURNED + len(OLD_BINS)))

@@ -44,7 +44,7 @@ def load_dinov2(resources: Resources) -> PairedFunction:
 
 
 def crop_and_normalize(frames: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N 3 h w"]:
-    """Crop to the largest multiples of the patch, at the centre, and normalise with ImageNet's statistics."""
+    """Centre-crop to the largest multiples of the patch and normalise with ImageNet's statistics."""
     height, width = (side // PATCH * PATCH for side in frames.shape[-2:])
     top, left = (frames.shape[-2] - height) // 2, (frames.shape[-1] - width) // 2
     mean, deviation = (frames.new_tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))

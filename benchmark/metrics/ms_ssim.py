@@ -29,7 +29,7 @@ SMALLEST_SIDE = WINDOW * 2 ** (len(WEIGHTS) - 1)
 def ms_ssim(
     predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]
 ) -> Float32[np.ndarray, " N"]:
-    """Return each frame's MS-SSIM, 0 to 1 (identical); raises `ValueError` below `SMALLEST_SIDE`."""
+    """Return MS-SSIM with data range 1, 0 to 1 (identical); raises `ValueError` below `SMALLEST_SIDE`."""
     if min(predicted.shape[1:3]) < SMALLEST_SIDE:
         raise ValueError(
             f"MS-SSIM needs frames of at least {SMALLEST_SIDE} pixels a side, got {predicted.shape[1:3]}"

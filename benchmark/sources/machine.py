@@ -83,7 +83,7 @@ def is_machine_failure(error: BaseException) -> bool:
 
 
 def classify_failure(name: str, error: BaseException) -> UserError:
-    """Return the machine's, the device's or the model's failure for an exception that model `name` raised."""
+    """Convert an exception that model `name` raised into a failure of the machine, device or model."""
     message = f"{name} raised {describe(error)}"
     if is_machine_failure(error):
         return MachineError(message)

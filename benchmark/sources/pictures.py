@@ -49,7 +49,7 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def read_pictures(paths: list[Path]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """Yield the levels of each picture; raises `ContractError` as `read_picture`, and if sizes differ."""
+    """Yield the levels of each picture; raises `ContractError` as `read_picture` does, or if sizes differ."""
     shape = None
     for path in paths:
         picture = read_picture(path)

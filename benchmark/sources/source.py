@@ -47,7 +47,7 @@ class SourceFlags:
     model: str | None = None
     """A registered model, package.module:factory, or the http://HOST:PORT of benchmark.serve."""
     model_args: str = "{}"
-    """Arguments of the model's factory, as a JSON object."""
+    """A JSON object of arguments for the model's factory."""
     checkpoint: str | None = None
     """Short for "checkpoint" in --model-args: "published", a folder of trained weights, or hf://ORG/NAME."""
     predictions: Path | None = None
@@ -154,7 +154,7 @@ def find_source(
 
 
 def require_complete(model: FrameSource, protocol: EvaluationProtocol, keys: Sequence[str]) -> None:
-    """Raise `UserError` with a list of the videos that a folder of predictions lacks or has unusable."""
+    """Raise `UserError` listing the videos that are missing or unusable in a folder of predictions."""
     if not isinstance(model, Predictions):
         return
     problems = [problem for key in keys if (problem := model.problem(key, protocol))]

@@ -37,7 +37,7 @@ class PublishedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A source of a network: a row of weights.toml, which explains the fields."""
+    """A source of a network: an entry of weights.toml, which explains the fields."""
 
     address: str
     revision: str
