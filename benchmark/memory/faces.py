@@ -88,8 +88,6 @@ def find_sightings(
 
 
 class _Cameras(NamedTuple):
-    """The cameras of an episode's frames."""
-
     to_world: Float64[np.ndarray, "T 4 4"]
     to_camera: Float64[torch.Tensor, "T 4 4"]
     matrix: Float64[torch.Tensor, "3 3"]

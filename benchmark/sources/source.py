@@ -102,11 +102,7 @@ class IsolationFlags:
 
 
 def load(
-    spec: str,
-    arguments: Mapping[str, Any],
-    world: str | None,
-    compute: Compute,
-    isolation: IsolationFlags,
+    spec: str, arguments: Mapping[str, Any], world: str | None, compute: Compute, isolation: IsolationFlags
 ) -> FrameSource:
     """Load the model here or in a separate process, which `ScoredSource.close` ends; raises `UserError`."""
     wanted = isolation.wanted
