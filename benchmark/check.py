@@ -25,7 +25,7 @@ from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError
 from benchmark.contract.precision import Precision
 from benchmark.sources.loading import parse_model_args
-from benchmark.sources.machine import account_of
+from benchmark.sources.machine import failure_details
 from benchmark.sources.source import IsolationFlags, ScoredSource, load
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, printable, require_at_least, run
 from loopcraft.core.device import find_device
@@ -102,7 +102,7 @@ class _Tracebacks:
     def show(self, error: ContractError) -> None:
         if error.__cause__ is None:  # wrong frames, which the message describes
             return
-        text = account_of(error)
+        text = failure_details(error)
         if text not in self._shown:
             self._shown.add(text)
             print(printable(text.rstrip()), file=sys.stderr, flush=True)

@@ -20,7 +20,7 @@ from benchmark.results.tables import Table, label_results, paired_tables, window
 from benchmark.setup.flags import ComputeFlags, Flags, FolderFlags, MetricFlags, TaskFlags, absolute
 from benchmark.setup.prepare import prepare
 from benchmark.setup.whole_run import complete
-from benchmark.sources.loading import code_of
+from benchmark.sources.loading import module_sha256
 from benchmark.sources.source import IsolationFlags, ScoredSource, SourceFlags
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
@@ -97,7 +97,7 @@ def _source_of(model: FrameSource) -> ScoredSource:
     spec = f"{type(model).__module__}:{type(model).__qualname__}"
     if isinstance(model, type):
         raise UserError(f"{model.__module__}:{model.__qualname__} is a class; give an instance of it")
-    code = code_of(type(model).__module__)
+    code = module_sha256(type(model).__module__)
     return ScoredSource(model=check_members(model, spec), spec=spec, arguments="{}", code_sha256=code)
 
 

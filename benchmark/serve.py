@@ -16,7 +16,7 @@ from benchmark.contract.compute import Compute
 from benchmark.contract.model import RolloutModel
 from benchmark.contract.precision import Precision
 from benchmark.sources.http_server import ModelServer
-from benchmark.sources.loading import code_of, load_model, module_of, parse_model_args
+from benchmark.sources.loading import factory_module, load_model, module_sha256, parse_model_args
 from loopcraft.core.cli import require_at_least, run
 from loopcraft.core.device import find_device
 from loopcraft.core.errors import UserError
@@ -58,7 +58,7 @@ def serve(flags: Flags) -> None:
 
 def tag_of(flags: Flags) -> str:
     """Return a SHA-256 that identifies the model: its name, its arguments and its code."""
-    served = [flags.model, parse_model_args(flags.model_args), code_of(module_of(flags.model))]
+    served = [flags.model, parse_model_args(flags.model_args), module_sha256(factory_module(flags.model))]
     return hashlib.sha256(json.dumps(served, sort_keys=True).encode()).hexdigest()
 
 

@@ -192,7 +192,7 @@ def _settings(flags: Flags, metrics: Sequence[PairedMetric], resources: Resource
         "device": flags.device,
         "precision": flags.precision,
         "metrics": {
-            metric.name: {"version": metric.version, "weights": resources.weights_of(metric.networks)}
+            metric.name: {"version": metric.version, "weights": resources.weight_checksums(metric.networks)}
             for metric in metrics
         },
     }

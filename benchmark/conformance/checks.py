@@ -28,7 +28,7 @@ from benchmark.contract.model import (
 from benchmark.contract.protocol import EvaluationProtocol, Window
 from benchmark.harness.rollout import rollout_blocks
 from benchmark.sources.chunks import TOO_DARK, quantise
-from benchmark.sources.http_protocol import ModelElsewhere
+from benchmark.sources.http_protocol import RemoteModel
 
 Frames = UInt8[np.ndarray, "B T H W 3"]
 ProcessState = Mapping[str, object]
@@ -122,7 +122,7 @@ def check_inputs(trial: Trial) -> Outcome:
     """Check that the model leaves its inputs unchanged."""
     if not isinstance(trial.model, RolloutModel):
         return "ok", "not applicable: frames are looked up by the video's key"
-    if isinstance(trial.model, ModelElsewhere):
+    if isinstance(trial.model, RemoteModel):
         return _ELSEWHERE
     witness = Witness(trial.model)
     trial.play(model=witness)
@@ -135,7 +135,7 @@ def check_memory(trial: Trial) -> Outcome:
     """Check that the collected frames are the yielded ones, even if the model overwrites them later."""
     if not isinstance(trial.model, RolloutModel):
         return "ok", "not applicable: frames are looked up by the video's key"
-    if isinstance(trial.model, ModelElsewhere):
+    if isinstance(trial.model, RemoteModel):
         return _ELSEWHERE
     witness = Witness(trial.model)
     collected = trial.play(model=witness)
@@ -195,7 +195,7 @@ def check_later_actions(trial: Trial) -> Outcome:
 
 def check_process(trial: Trial) -> Outcome:
     """Check that the process state is as it was before the model was created, or before it was run."""
-    if isinstance(trial.model, ModelElsewhere):
+    if isinstance(trial.model, RemoteModel):
         return _ELSEWHERE
     after = process_state()
     changed = [f"{name} to {state}" for name, state in after.items() if state != trial.before[name]]

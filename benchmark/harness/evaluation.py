@@ -53,9 +53,9 @@ from benchmark.sources.machine import (
     MachineError,
     PoisonedError,
     SpoiledProcessError,
-    account_of,
     describe,
-    is_machines,
+    failure_details,
+    is_machine_failure,
 )
 from benchmark.sources.source import ScoredSource
 from loopcraft.core.errors import UserCodeError, UserError
@@ -173,7 +173,7 @@ def _blame(evaluation: Evaluation, workspace: Workspace, keys: Sequence[str], er
     """Save that the model failed on a video; raise `SpoiledProcessError` if it spoiled the process."""
     if len(keys) == 1:
         device = str(evaluation.compute.device)
-        workspace.save_failure(keys[0], " ".join(str(error).split()), account_of(error), device=device)
+        workspace.save_failure(keys[0], " ".join(str(error).split()), failure_details(error), device=device)
     else:
         workspace.make_alone(keys)
     if isinstance(error, PoisonedError):
@@ -203,7 +203,7 @@ def _score_batch(evaluation: Evaluation, workspace: Workspace, keys: Sequence[st
     except (UserError, OSError):
         raise
     except Exception as error:  # raised by a metric
-        if is_machines(error):
+        if is_machine_failure(error):
             raise MachineError(f"scoring: {describe(error)}") from error
         raise
     seconds = (time.perf_counter() - started) / len(keys)

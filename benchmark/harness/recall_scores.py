@@ -12,7 +12,7 @@ from benchmark.contract.protocol import EvaluationProtocol
 from benchmark.harness.aggregate import card_of
 from benchmark.harness.score_files import AGAIN, open_scores, require_columns
 from benchmark.memory.collector import SURFACES, WEIGHTS
-from benchmark.memory.kinds import BINS, IN_SIGHT, NEW, OLD_BINS, RETURNED, SKY, bins_of, in_old_bins
+from benchmark.memory.kinds import BINS, IN_SIGHT, NEW, OLD_BINS, RETURNED, SKY, age_bins, merge_to_old_bins
 from benchmark.metrics import get_metrics
 from benchmark.metrics.base import Metric, PairedMetric
 from benchmark.metrics.psnr import decibels
@@ -57,7 +57,7 @@ def aggregate_recall(
         for path, frames in zip(paths, on_course, strict=True)
     ]
     bins = BINS
-    if any(video is not None and bins_of(len(video.counts)) is OLD_BINS for video in all_frames):
+    if any(video is not None and age_bins(len(video.counts)) is OLD_BINS for video in all_frames):
         bins, all_frames, course_frames = OLD_BINS, _coarsen(all_frames), _coarsen(course_frames)
     counts = np.stack([np.zeros(RETURNED + len(bins)) if v is None else v.counts for v in all_frames])
     used = [index for index in range(len(bins)) if counts[:, RETURNED + index].any()]
@@ -123,7 +123,7 @@ def read_sums(
             if name in names
         }
     num_kinds = errors.shape[-1] // 2
-    if errors.ndim != 2 or errors.shape[1] % 2 or bins_of(num_kinds) is None:
+    if errors.ndim != 2 or errors.shape[1] % 2 or age_bins(num_kinds) is None:
         raise UserError(f"{path}: {SURFACES} has the shape {errors.shape}, expected (T, 2 * kinds); {AGAIN}")
     squared, counts = errors[frames].sum(axis=0, dtype=np.float64).reshape(2, num_kinds)
     by_metric = {PSNR: np.stack([squared, 3.0 * counts])}
@@ -151,7 +151,8 @@ def _coarsen(videos: Sequence[VideoSums | None]) -> list[VideoSums | None]:
         None
         if video is None
         else VideoSums(
-            {name: in_old_bins(sums) for name, sums in video.metrics.items()}, in_old_bins(video.counts)
+            {name: merge_to_old_bins(sums) for name, sums in video.metrics.items()},
+            merge_to_old_bins(video.counts),
         )
         for video in videos
     ]

@@ -63,7 +63,7 @@ class Scorer:
         for metric in metrics:
             try:
                 self._load(metric, resources)
-                self.metrics.append(replace(metric, weights=resources.weights_of(metric.networks)))
+                self.metrics.append(replace(metric, weights=resources.weight_checksums(metric.networks)))
             except MetricUnavailableError as error:
                 self.absent[metric.name] = str(error)
 

@@ -13,7 +13,7 @@ from benchmark.harness.aggregate import card_of
 from benchmark.harness.score_files import open_scores, require_columns
 from benchmark.memory.collector import FACES, LOOPS, STEERING
 from benchmark.memory.faces import NUM_COLUMNS
-from benchmark.memory.replay import says_worlds
+from benchmark.memory.replay import has_world_seeds
 from benchmark.metrics.base import Metric, PairedMetric
 from benchmark.metrics.psnr import decibels
 from benchmark.results.estimates import Measured, MetricCard, measured
@@ -177,7 +177,7 @@ def _face_psnr(path: Path) -> Float64[np.ndarray, "4"]:
 
 def explain_missing_surfaces(episodes: MaskedEpisodes) -> str:
     """Return why a run with recall has no consistency by surface."""
-    if not says_worlds(episodes):
+    if not has_world_seeds(episodes):
         return "the data set does not say in which worlds it was played"
     return (
         "the walks take another path when played again, or no face comes back into sight, or an older "

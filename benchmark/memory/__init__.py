@@ -1,1 +1,1 @@
-"""What frames tell of memory: kinds of pixels by what was shown, loops, faces seen again, steering."""
+"""Measures of memory in frames: pixels by what the context showed, loops, faces seen again, steering."""

@@ -1,4 +1,4 @@
-"""Loops: frames at one pose with the agent away in between, where a model can be held to its own word."""
+"""Find loops, two frames at one pose with the agent away in between, to test a model's self-consistency."""
 
 from typing import NamedTuple
 
@@ -9,25 +9,25 @@ from loopcraft.walks.revisits import REVISIT_RADIUS_BLOCKS, REVISIT_TURN_DEGREES
 
 SAME_PLACE_BLOCKS = 0.5
 SAME_YAW_DEGREES = 5.0
-"""What counts as one pose: places at most so far apart, yaws at most so different."""
+"""Largest distance and yaw difference of two frames at one pose."""
 FRAMES_PER_LOOP = 24
-"""One loop of each kind is compared for so many frames of the horizon: more cost more than they tell."""
+"""Frames of the horizon per compared loop of each kind; more loops cost more than they add."""
 
 
 class Loop(NamedTuple):
-    """A generated frame and an earlier one at its pose, as indices into the episode."""
+    """A generated frame and an earlier one at the same pose, as indices into the episode."""
 
     frame: int
     earlier: int
 
 
 def find_loops(poses: Float[np.ndarray, "T 5"], num_context: int) -> tuple[list[Loop], list[Loop]]:
-    """Loops back to generated frames, and loops back to the context, evenly spread over those that there are.
+    """Return evenly spaced loops back to generated frames, and loops back to the context.
 
-    Of every frame of the horizon the earlier frame of the nearest pose since which the agent has been away:
-    further off than 2 blocks or 30 degrees, as in `loopcraft/walks/revisits.py`.
+    Each frame of the horizon is paired with the frame of nearest pose since which the agent has been away: by
+    more than 2 blocks or 30 degrees, as in `loopcraft/walks/revisits.py`.
     """
-    own: list[Loop] = []
+    generated: list[Loop] = []
     shown: list[Loop] = []
     for frame in range(num_context, len(poses)):
         offsets = np.linalg.norm(poses[:frame, :3] - poses[frame, :3], axis=1)
@@ -35,17 +35,17 @@ def find_loops(poses: Float[np.ndarray, "T 5"], num_context: int) -> tuple[list[
         is_away = np.flatnonzero((offsets > REVISIT_RADIUS_BLOCKS) | (turns > REVISIT_TURN_DEGREES))
         before = int(is_away[-1]) if len(is_away) else 0
         is_same = (offsets[:before] <= SAME_PLACE_BLOCKS) & (turns[:before] <= SAME_YAW_DEGREES)
-        away = offsets[:before] / SAME_PLACE_BLOCKS + turns[:before] / SAME_YAW_DEGREES
-        for loops, part in ((own, slice(num_context, None)), (shown, slice(0, num_context))):
+        distance = offsets[:before] / SAME_PLACE_BLOCKS + turns[:before] / SAME_YAW_DEGREES
+        for loops, part in ((generated, slice(num_context, None)), (shown, slice(0, num_context))):
             near = np.flatnonzero(is_same[part]) + part.start
             if len(near):
-                loops.append(Loop(frame, int(near[away[near].argmin()])))
-    most = max(1, (len(poses) - num_context) // FRAMES_PER_LOOP)
-    return _spread(own, most), _spread(shown, most)
+                loops.append(Loop(frame, int(near[distance[near].argmin()])))
+    count = max(1, (len(poses) - num_context) // FRAMES_PER_LOOP)
+    return _thin_out(generated, count), _thin_out(shown, count)
 
 
-def _spread(loops: list[Loop], most: int) -> list[Loop]:
-    """At most so many of them, evenly spaced."""
-    if len(loops) <= most:
+def _thin_out(loops: list[Loop], count: int) -> list[Loop]:
+    """Return at most `count` loops, evenly spaced."""
+    if len(loops) <= count:
         return loops
-    return [loops[int(place)] for place in np.linspace(0, len(loops) - 1, most).round()]
+    return [loops[int(index)] for index in np.linspace(0, len(loops) - 1, count).round()]

@@ -1,7 +1,9 @@
-"""Which face each pixel of an episode shows, asked of the world itself: the walk is played again.
+"""Find the block face at each pixel of an episode by playing its walk again in the world.
 
-At 64 x 64 pixels that costs less than to score the video, so no file holds it.
+At 64 x 64 pixels this costs less than scoring the video, so the faces are not stored.
 """
+
+from typing import TypeGuard
 
 import numpy as np
 from jaxtyping import UInt64
@@ -16,27 +18,23 @@ from loopcraft.worlds import make_surface_world
 def faces_shown(
     episodes: MaskedEpisodes, key: str, num_frames: int, side: int
 ) -> UInt64[np.ndarray, "T n n"] | None:
-    """Ids of the faces that the pixels of the first `num_frames` frames show, in frames of `side` pixels.
+    """Return the face ids of the pixels of the first `num_frames` frames, at `side` x `side` pixels.
 
-    None for a set that does not say in which worlds it was played, or where the walk goes another way here.
+    None if the data set does not record its world seeds, or cannot be replayed exactly.
     """
-    dataset = _ours(episodes)
-    if dataset is None:
+    if not has_world_seeds(episodes):
         return None
     try:
-        world = make_surface_world(str(dataset.world_id), resolution=side)
-        return np.stack(list(play_again(world, dataset, key, num_frames)))
+        world = make_surface_world(str(episodes.world_id), resolution=side)
+        return np.stack(list(play_again(world, episodes, key, num_frames)))
     except UserError:
         return None
 
 
-def says_worlds(episodes: MaskedEpisodes) -> bool:
-    """Whether the set says in which worlds its walks were played."""
-    return _ours(episodes) is not None
-
-
-def _ours(episodes: MaskedEpisodes) -> LoopcraftDataset | None:
-    """The episodes, if they are a set that says so."""
-    if not isinstance(episodes, LoopcraftDataset) or episodes.manifest is None:
-        return None
-    return episodes if "world_seed" in episodes.metadata else None
+def has_world_seeds(episodes: MaskedEpisodes) -> TypeGuard[LoopcraftDataset]:
+    """Return whether the data set records the worlds in which its walks were played."""
+    return (
+        isinstance(episodes, LoopcraftDataset)
+        and episodes.manifest is not None
+        and "world_seed" in episodes.metadata
+    )

@@ -1,4 +1,4 @@
-"""The registry of metrics. A new one is a file with its function and declaration, a line here, and a test."""
+"""The registry of metrics. A new one needs a file with function and declaration, a line here, and a test."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ METRICS: tuple[Metric, ...] = (
 
 
 def get_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
-    """The metrics of those names, in the order given; raises `UserError` for an unknown or repeated one."""
+    """Return the metrics named, in that order; raises `UserError` for unknown or repeated names, or none."""
     known = {metric.name: metric for metric in METRICS}
     for name in names:
         if name not in known:
@@ -46,7 +46,7 @@ def get_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
 def check_fit(
     metrics: Sequence[Metric], protocol: EvaluationProtocol, frame_shape: tuple[int, int, int]
 ) -> None:
-    """Raise `UserError` before any rollout if a metric's clips or windows do not fit the task."""
+    """Raise `UserError` if the protocol's windows do not fit a metric's clips, or frames are too small."""
     check_sides(metrics, frame_shape)
     for metric in metrics:
         if isinstance(metric, SetMetric):
@@ -54,7 +54,7 @@ def check_fit(
             bounds = [protocol.horizon, *(edge for w in protocol.windows for edge in (w.first - 1, w.last))]
             if any(bound % clip for bound in bounds):
                 raise UserError(
-                    f"{metric.name} sees {clip} frames at a time, and the windows of {protocol.id} are no "
+                    f"{metric.name} sees {clip} frames at a time, and the windows of {protocol.id} are not "
                     f"multiples of that: leave it out of --metrics"
                 )
 
@@ -64,6 +64,6 @@ def check_sides(metrics: Sequence[Metric], frame_shape: tuple[int, int, int]) ->
     for metric in metrics:
         if isinstance(metric, PairedMetric) and min(frame_shape[1:]) < metric.smallest_side:
             raise UserError(
-                f"{metric.name} needs frames of at least {metric.smallest_side} pixels a side and the data "
+                f"{metric.name} needs frames of at least {metric.smallest_side} pixels a side, but the data "
                 f"set has {frame_shape[1]}x{frame_shape[2]}: leave it out of --metrics"
             )

@@ -1,7 +1,7 @@
-"""What a metric is: a pure function of frames, and a declaration of all that its numbers mean.
+"""The interface of a metric: a pure function of frames, and a declaration of what its numbers mean.
 
-A paired metric compares each generated frame with the true frame of the same index. A set-wise one compares
-the distributions of the embeddings of generated and of true frames over all videos.
+A paired metric compares each generated frame with the true frame of the same index. A set-wise metric
+compares the distributions of the embeddings of generated and true frames over all videos.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,14 +20,14 @@ Frames = UInt8[np.ndarray, "N H W 3"]
 Clips = UInt8[np.ndarray, "N n H W 3"]
 
 PairedFunction = Callable[[Frames, Frames], Float[np.ndarray, "N *columns"]]
-"""(generated, true) -> a value a frame; or a row a frame: the metric itself, then its further columns."""
+"""(generated, true) -> one value per frame, or one row per frame: the metric, then its further columns."""
 
 
 class Mapped(NamedTuple):
-    """A paired metric with what each pixel has of it.
+    """A paired metric's values and its map, which gives each pixel's share.
 
-    Over some pixels the metric is the sum of their charges over the sum of their weights; without weights
-    each counts once.
+    Over a set of pixels, the metric is the sum of their charges divided by the sum of their weights; without
+    weights, each pixel weighs 1.
     """
 
     values: Float[np.ndarray, " N"]
@@ -40,7 +40,7 @@ MapFunction = Callable[[Frames, Frames], Mapped]
 
 
 class MapTitle(NamedTuple):
-    """What a metric over some pixels is called, where it is of another kind than that over a frame."""
+    """Title and unit of a metric over some pixels, if it differs in kind from that over a frame."""
 
     title: str
     unit: str
@@ -48,28 +48,25 @@ class MapTitle(NamedTuple):
 
 
 EmbeddingFunction = Callable[[Clips], Float[np.ndarray, "N D"]]
-"""Clips of consecutive frames -> a feature vector each."""
+"""Clips of consecutive frames -> one feature vector per clip."""
 
 SetFunction = Callable[[Float[np.ndarray, "V D"], Float[np.ndarray, "V D"]], float]
-"""(generated, true) features of V videos at one place in time -> the distance of the two sets."""
+"""(generated, true) features of V videos at one clip of the horizon -> the distance of the two sets."""
 
 
 class MetricUnavailableError(Exception):
-    """A metric cannot be computed here; the message gives the reason and the remedy."""
+    """Raised if a metric cannot be computed here; the message gives the reason and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What loading a metric may need: the device to compute on, and the bundle of pretrained weights."""
+    """The device to compute on and the bundle of pretrained weights, for loading a metric."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     weights: Bundle | None = None
 
     def network(self, name: str) -> Path:
-        """The folder of a pretrained network, its files verified.
-
-        Raises `MetricUnavailableError` if it was never fetched, or if a file of it is damaged or foreign.
-        """
+        """Verify a network and return its folder; raises `MetricUnavailableError` if missing or invalid."""
         if self.weights is None or name not in self.weights:
             folder = self.weights.root if self.weights is not None else "DIR"
             raise MetricUnavailableError(
@@ -80,8 +77,8 @@ class Resources:
         except UserError as error:
             raise MetricUnavailableError(f"cannot use its weights: {error}") from error
 
-    def weights_of(self, names: Sequence[str]) -> Mapping[str, str]:
-        """SHA-256 of every file of some fetched networks, or of its tensors where these are pinned."""
+    def weight_checksums(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Return the SHA-256 of each file of fetched networks, or of its tensors if these are pinned."""
         return {
             f"{name}/{path}": file.checksum
             for name in names
@@ -92,11 +89,11 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What every metric declares.
+    """The declaration common to all metrics.
 
-    `decimals` is how many of them tables show; `version` changes with the meaning of the numbers; `networks`
-    names the pretrained networks (see weights.toml), and loading may raise `MetricUnavailableError` when they
-    are missing. A loaded metric knows the SHA-256 of their files by `weights`.
+    `decimals` is the number of decimals in tables; `version` changes with the meaning of the numbers;
+    `networks` names the pretrained networks (see weights.toml), without which loading may raise
+    `MetricUnavailableError`. In a loaded metric, `weights` holds the SHA-256 of their files.
     """
 
     name: str
@@ -111,10 +108,10 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class PairedMetric(Metric):
-    """A metric of frame pairs. `columns` names what `load()`'s function gives beside the metric itself.
+    """A metric of frame pairs; `columns` names the further columns that the loaded function returns.
 
-    One that can say where a frame is wrong has `load_map`, whose function gives the same values; `map_title`
-    says what its map is where that is not a part of them.
+    A metric that can locate errors within a frame has `load_map`, whose function returns the same values.
+    `map_title` is set if the map is of another kind than the metric.
     """
 
     load: Callable[[Resources], PairedFunction]
@@ -126,7 +123,7 @@ class PairedMetric(Metric):
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """A feature extractor, shared by set-wise metrics; it sees `clip` consecutive frames at a time."""
+    """A feature extractor that set-wise metrics share; it sees `clip` consecutive frames at a time."""
 
     name: str
     clip: int
@@ -137,7 +134,7 @@ class Embedding:
 class SetMetric(Metric):
     """A metric of two sets of embeddings, computed for each clip of the horizon over all videos.
 
-    A `biased` one is too large for few videos: results warn if there are fewer than the features' dimensions.
+    A `biased` one is too large for few videos: results warn if there are fewer than feature dimensions.
     """
 
     embedding: Embedding

@@ -1,6 +1,6 @@
-"""DINOv2 similarity: the cosine of two frames' class tokens, ViT-L/14, as the paper measures it.
+"""DINOv2 similarity: the cosine similarity of two frames' class tokens, ViT-L/14, as in the paper.
 
-Frames are cropped at the centre to whole patches (256 -> 252) and normalised as ImageNet's are.
+Frames are centre-cropped to whole patches (256 -> 252) and normalised with ImageNet's statistics.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmark.metrics.base import Frames, PairedFunction, PairedMetric, Resources
-from benchmark.metrics.networks import in_batches, ready, unit_frames
+from benchmark.metrics.networks import in_batches, prepare, unit_frames
 
 PATCH = 14
 MEAN = (0.485, 0.456, 0.406)
@@ -24,11 +24,11 @@ _GRID_OFFSET = 0.1
 
 
 def load_dinov2(resources: Resources) -> PairedFunction:
-    """The metric with the bundle's network: 1 means the same direction."""
+    """Load the metric with the bundle's network; 1 means the same direction."""
     folder = resources.network("dinov2")
     from transformers import Dinov2Model  # slow to import
 
-    model = ready(Dinov2Model.from_pretrained(folder, local_files_only=True), resources.device)
+    model = prepare(Dinov2Model.from_pretrained(folder, local_files_only=True), resources.device)
     trained_positions = model.embeddings.position_embeddings.detach().clone()
 
     def similarity(predicted: Frames, target: Frames) -> Tensor:
@@ -44,7 +44,7 @@ def load_dinov2(resources: Resources) -> PairedFunction:
 
 
 def crop_and_normalize(frames: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N 3 h w"]:
-    """The central part whose sides are the largest multiples of the patch, in ImageNet's statistics."""
+    """Centre-crop to the largest multiples of the patch and normalise with ImageNet's statistics."""
     height, width = (side // PATCH * PATCH for side in frames.shape[-2:])
     top, left = (frames.shape[-2] - height) // 2, (frames.shape[-1] - width) // 2
     mean, deviation = (frames.new_tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
@@ -54,10 +54,10 @@ def crop_and_normalize(frames: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N 3 h
 def resize_positions(
     positions: Float[Tensor, "1 1+G*G D"], rows: int, columns: int
 ) -> Float[Tensor, "1 1+R*C D"]:
-    """Position embeddings of another grid, sampled as the original code samples them.
+    """Resample position embeddings to another grid as the original code does.
 
-    It samples at the scale (rows + 0.1) / G, the 0.1 against rounding; transformers samples at rows / G,
-    which moves the embeddings and with them the class token.
+    It uses the scale (rows + 0.1) / G, with 0.1 against rounding. transformers uses rows / G, which shifts
+    the embeddings and thus the class token.
     """
     side = math.isqrt(positions.shape[1] - 1)
     grid = positions[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)

@@ -1,7 +1,6 @@
-"""I3D features of 16-frame chunks: what FVD and KVD compare.
+"""FVD and KVD: distances of I3D features of 16-frame clips.
 
-As in the public FVD codes, frames in [-1, 1] are resized to 224 x 224, and features are the 400 values before
-the softmax.
+As in public FVD code, frames in [-1, 1] are resized to 224 x 224, and the features are the 400 logits.
 """
 
 from functools import partial
@@ -11,7 +10,7 @@ from torch import Tensor
 from benchmark.metrics.base import Clips, Embedding, EmbeddingFunction, Resources, SetMetric
 from benchmark.metrics.distances import frechet_distance, kernel_distance
 from benchmark.metrics.i3d_network import Network
-from benchmark.metrics.networks import in_batches, ready, unit_frames
+from benchmark.metrics.networks import in_batches, prepare, unit_frames
 from benchmark.weight_files.tensor_files import read_tensors
 
 WEIGHTS_FILE = "i3d.safetensors"
@@ -21,10 +20,10 @@ _BATCH = 4
 
 
 def load_i3d(resources: Resources) -> EmbeddingFunction:
-    """Clips of 16 frames -> 400 features, with the bundle's network."""
+    """Load the bundle's network: clips of 16 frames -> 400 features."""
     network = Network()
     network.load_state_dict(read_tensors(resources.network("i3d") / WEIGHTS_FILE))
-    network = ready(network, resources.device)
+    network = prepare(network, resources.device)
 
     def features(clips: Clips) -> Tensor:
         videos = unit_frames(clips, resources.device).transpose(1, 2) * 2.0 - 1.0  # (N, 3, 16, H, W)

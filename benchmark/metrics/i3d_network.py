@@ -1,6 +1,6 @@
-"""I3D (Carreira and Zisserman, 2017) for RGB clips, as it was published: what FVD's features come from.
+"""The published I3D network (Carreira and Zisserman, 2017) for RGB clips, which FVD's features come from.
 
-Convolutions and max pools pad as TensorFlow's "same" does, more at the end where it must be uneven.
+Convolutions and max pools use TensorFlow's "same" padding, which puts an odd padding's extra zero at the end.
 """
 
 from collections.abc import Mapping
@@ -28,20 +28,20 @@ _MIXED = {
     "5b": (832, (256, 160, 320, 32, 128, 128)),
     "5c": (832, (384, 192, 384, 48, 128, 128)),
 }
-"""Channels into a mixed block and out of its convolutions, branch by branch."""
+"""Input channels of each mixed block, and output channels of its convolutions, branch by branch."""
 _POOLS: Mapping[str, tuple[Triple, Triple]] = {
     "Conv3d_2b_1x1": ((1, 3, 3), (1, 2, 2)),
     "Mixed_3b": ((1, 3, 3), (1, 2, 2)),
     "Mixed_4b": ((3, 3, 3), (2, 2, 2)),
     "Mixed_5b": ((2, 2, 2), (2, 2, 2)),
 }
-"""Kernel and stride of the max pool before a layer."""
+"""Kernel and stride of the max pool before each layer that has one."""
 
 
 def pad_same(inputs: Clips, kernel: Triple, stride: Triple) -> Clips:
     """Pad T, H and W with zeros so that ceil(extent / stride) positions of the kernel fit.
 
-    All that is padded here is a clip or has passed a ReLU, so that a zero is never the greatest by itself.
+    Zeros are neutral for max pools here, whose inputs have all passed a ReLU.
     """
     padding: list[int] = []
     for extent, size, step in zip(inputs.shape[:1:-1], kernel[::-1], stride[::-1], strict=True):
@@ -51,7 +51,7 @@ def pad_same(inputs: Clips, kernel: Triple, stride: Triple) -> Clips:
 
 
 class Unit(nn.Module):
-    """Convolution, normalisation by stored statistics without a scale, ReLU."""
+    """Convolution, batch norm with stored statistics and no scale, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: Triple, stride: Triple = (1, 1, 1)) -> None:
         super().__init__()
@@ -62,14 +62,14 @@ class Unit(nn.Module):
         self.variance = nn.Buffer(torch.ones(outputs))
 
     def forward(self, clips: Clips) -> Clips:
-        """Features of ceil(extent / stride)."""
+        """Return features whose T, H and W are ceil(extent / stride)."""
         padded = pad_same(clips, self.kernel, self.stride)
         values = functional.conv3d(padded, self.weight, stride=self.stride)
         return functional.batch_norm(values, self.mean, self.variance, None, self.bias, eps=_EPSILON).relu_()
 
 
 class Mixed(nn.Module):
-    """Four branches side by side, the last of which pools first."""
+    """Four parallel branches, the last of which pools first."""
 
     def __init__(self, inputs: int, outputs: tuple[int, int, int, int, int, int]) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Mixed(nn.Module):
         self.Branch_3 = nn.ModuleDict({"Conv3d_0b_1x1": Unit(inputs, fourth, point)})
 
     def forward(self, clips: Clips) -> Clips:
-        """The branches' features, one after another."""
+        """Return the branches' features, concatenated."""
         pooled = max_pool(clips, (3, 3, 3), (1, 1, 1))
         outputs = []
         for branch, values in zip(self.children(), (clips, clips, clips, pooled), strict=True):
@@ -96,7 +96,7 @@ class Mixed(nn.Module):
 
 
 class Network(nn.Module):
-    """The whole network; its state has the names of the original code."""
+    """The whole network; its state dict has the names of the original code."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Network(nn.Module):
         self.Logits = nn.ModuleDict({"Conv3d_0c_1x1": nn.Conv3d(1024, NUM_CLASSES, 1)})
 
     def forward(self, clips: Float[Tensor, "N 3 T H W"]) -> Float[Tensor, "N 400"]:
-        """The values before the softmax, of at least 9 frames in [-1, 1] of any size."""
+        """Return the logits of at least 9 frames in [-1, 1] of any size."""
         values = resize(clips)
         for name, layer in self.named_children():
             if name != "Logits":
@@ -121,7 +121,7 @@ class Network(nn.Module):
 
 
 def resize(clips: Float[Tensor, "N 3 T H W"]) -> Float[Tensor, "N 3 T 224 224"]:
-    """Frames of the network's size, bilinear between centres of pixels, without a filter."""
+    """Resize frames to the network's input, bilinearly with half-pixel centres and without antialiasing."""
     frames = [
         functional.interpolate(clip.transpose(0, 1), size=(SIDE, SIDE), mode="bilinear", align_corners=False)
         for clip in clips
@@ -130,5 +130,5 @@ def resize(clips: Float[Tensor, "N 3 T H W"]) -> Float[Tensor, "N 3 T 224 224"]:
 
 
 def max_pool(clips: Clips, kernel: Triple, stride: Triple) -> Clips:
-    """The greatest of each window."""
+    """Apply a max pool with "same" padding."""
     return functional.max_pool3d(pad_same(clips, kernel, stride), kernel, stride)

@@ -1,7 +1,7 @@
-"""Inception features as clean-fid computes them: what FID and KID compare.
+"""FID and KID: distances of Inception features, computed as in clean-fid.
 
-The network is TensorFlow's of 2015, ported to TorchScript; frames are resized to 299 x 299 by Pillow's
-bicubic filter in floating point, without rounding ("clean"), and reach the network's layers in [-1, 1).
+The network is TensorFlow's of 2015, ported to TorchScript. Frames are resized to 299 x 299 with Pillow's
+bicubic filter in floating point without rounding ("clean"); the network's layers get them in [-1, 1).
 """
 
 import warnings
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmark.metrics.base import Clips, Embedding, EmbeddingFunction, Resources, SetMetric
 from benchmark.metrics.distances import frechet_distance, kernel_distance
-from benchmark.metrics.networks import in_batches, ready
+from benchmark.metrics.networks import in_batches, prepare
 
 WEIGHTS_FILE = "inception-2015-12-05.pt"
 SIDE = 299
@@ -24,11 +24,11 @@ _BATCH = 16
 
 
 def load_inception(resources: Resources) -> EmbeddingFunction:
-    """Clips of one frame -> 2048 features, with the bundle's network."""
+    """Load the bundle's network: clips of one frame -> 2048 features."""
     path = resources.network("inception") / WEIGHTS_FILE
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # PyTorch would rather see other forms
-        network = ready(torch.jit.load(path, map_location=resources.device), resources.device)  # type: ignore[no-untyped-call]
+        warnings.simplefilter("ignore", FutureWarning)  # torch.jit is deprecated
+        network = prepare(torch.jit.load(path, map_location=resources.device), resources.device)  # type: ignore[no-untyped-call]
 
     def features(clips: Clips) -> Tensor:
         levels = torch.from_numpy(np.ascontiguousarray(clips[:, 0])).to(resources.device)
@@ -39,13 +39,13 @@ def load_inception(resources: Resources) -> EmbeddingFunction:
 
 
 def resize(frames: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C 299 299"]:
-    """Frames of levels 0 to 255 at the network's size, still in floating point, clipped to 0 to 255."""
+    """Resize frames of levels 0 to 255 to the network's input, in floating point, clipped to 0 to 255."""
     rows, columns = (torch.from_numpy(filter_matrix(side)).to(frames) for side in frames.shape[-2:])
     return (rows @ (frames @ columns.T)).clamp(0.0, 255.0)
 
 
 def filter_matrix(side: int) -> Float[np.ndarray, "299 side"]:
-    """Pillow's antialiased bicubic filter from `side` pixels to 299: what it makes of the unit vectors."""
+    """Return Pillow's antialiased bicubic filter from `side` pixels to 299 as a matrix."""
     unit_columns = Image.fromarray(np.eye(side, dtype=np.float32))
     return np.array(unit_columns.resize((side, SIDE), Image.Resampling.BICUBIC))
 

@@ -1,7 +1,8 @@
-"""How many ALIKED features of two frames LightGlue matches with confidence: `lightglue` without SuperPoint.
+"""LightGlue matches of ALIKED features: the metric `lightglue` without SuperPoint.
 
-The networks' code is kornia's. Frames are enlarged to 512 pixels on their long side, and the 1024 strongest
-features kept however weak, so that soft frames have as many as sharp ones; the rest is as in lightglue.py.
+The networks' code is kornia's. Frames are enlarged to 512 pixels on the long side, and the 1024 strongest
+features are kept however weak, so that blurred frames have as many as sharp ones. The rest is as in
+lightglue.py.
 """
 
 from functools import partial
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from benchmark.metrics.base import Frames, MetricUnavailableError, PairedFunction, PairedMetric, Resources
 from benchmark.metrics.lightglue import COLUMNS, MAX_KEYPOINTS, enlarge, summarize
-from benchmark.metrics.networks import in_batches, ready, unit_frames
+from benchmark.metrics.networks import in_batches, prepare, unit_frames
 from benchmark.weight_files.tensor_files import Tensors, read_tensors
 
 WEIGHTS_FILE = "aliked.safetensors"
@@ -20,39 +21,39 @@ LONG_SIDE = 512
 DESCRIPTOR_SIZE = 128
 
 _DERIVED = {"dkd.hw_grid", "confidence_thresholds"}
-"""Buffers that the modules compute themselves."""
+"""Buffers that the modules compute, so that no weights hold them."""
 
 
 def load_lightglue_aliked(resources: Resources) -> PairedFunction:
-    """The metric with the bundle's networks; rows are the matches above 0.5, then lightglue's `COLUMNS`."""
+    """Load the metric with the bundle's networks; rows are the matches above 0.5, then `COLUMNS`."""
     tensors = read_tensors(resources.network("aliked") / WEIGHTS_FILE)
-    detector, matcher = (ready(network, resources.device) for network in build_networks(tensors))
+    detector, matcher = (prepare(network, resources.device) for network in build_networks(tensors))
 
     def score(predicted: Frames, target: Frames) -> Tensor:
         frames = unit_frames(np.concatenate([predicted, target]), resources.device)
         images = enlarge(frames, LONG_SIDE)
-        found = detector(images)
-        if min(len(features.keypoints) for features in found) == 0:
+        detections = detector(images)
+        if min(len(features.keypoints) for features in detections) == 0:
             return frames.new_zeros(1, len(COLUMNS) + 1)
         size = frames.new_tensor([images.shape[:1:-1]])  # (1, 2): width, height
-        sides = [
-            {"keypoints": one.keypoints[None], "descriptors": one.descriptors[None], "image_size": size}
-            for one in found
-        ]
-        output = matcher({"image0": sides[0], "image1": sides[1]})
+        first, second = (
+            {"keypoints": each.keypoints[None], "descriptors": each.descriptors[None], "image_size": size}
+            for each in detections
+        )
+        output = matcher({"image0": first, "image1": second})
         return summarize(output["matching_scores0"][0][output["matches0"][0] >= 0])[None]
 
     return partial(in_batches, score, size=1)
 
 
 def build_networks(tensors: Tensors) -> tuple[Any, Any]:
-    """Detector and matcher; raises `MetricUnavailableError` without kornia."""
+    """Build the detector and the matcher; raises `MetricUnavailableError` without kornia."""
     try:
         from kornia.feature import ALIKED, LightGlue  # slow to import
     except ImportError as error:
         raise MetricUnavailableError("needs the package kornia: pip install -e '.[matchers]'") from error
     detector = ALIKED("aliked-n16", max_num_keypoints=MAX_KEYPOINTS, detection_threshold=0.0)
-    no_features: Any = None  # its annotation forgets that None stands for weights of one's own
+    no_features: Any = None  # None means custom weights, which the annotation does not allow for
     matcher = LightGlue(features=no_features, input_dim=DESCRIPTOR_SIZE)
     for network, prefix in ((detector, "detector."), (matcher, "matcher.")):
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

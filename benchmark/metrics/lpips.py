@@ -1,6 +1,6 @@
-"""LPIPS: the distance of two frames in the features of AlexNet, weighted by what people judge similar.
+"""LPIPS: the distance of two frames in AlexNet's features, with weights fitted to human judgements.
 
-The package `lpips` (version 0.1 of the metric) brings the network's form; all its weights are in the bundle.
+The package `lpips` (version 0.1 of the metric) defines the network; the bundle holds all its weights.
 """
 
 import warnings
@@ -13,19 +13,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmark.metrics.base import Frames, MapFunction, Mapped, PairedFunction, PairedMetric, Resources
-from benchmark.metrics.networks import in_batches, ready, unit_frames
+from benchmark.metrics.networks import in_batches, prepare, unit_frames
 from benchmark.weight_files.tensor_files import Tensors, read_tensors
 
 WEIGHTS_FILE = "alexnet.safetensors"
 SMALLEST_SIDE = 31
-"""AlexNet's strides leave nothing of smaller frames."""
+"""AlexNet's strides reduce smaller frames to nothing."""
 
 _BATCH = 16
 _EPSILON = 1e-10
 
 
 def load_lpips(resources: Resources) -> PairedFunction:
-    """The metric with the bundle's AlexNet: 0 means identical."""
+    """Load the metric with the bundle's AlexNet; 0 means identical."""
     model = _load(resources)
 
     def distance(predicted: Frames, target: Frames) -> Tensor:
@@ -35,18 +35,18 @@ def load_lpips(resources: Resources) -> PairedFunction:
 
 
 def load_lpips_map(resources: Resources) -> MapFunction:
-    """The same with its map: every layer's distances, spread over the frame by bilinear interpolation.
+    """Load the metric with its map: the sum of all layers' distances, upsampled bilinearly to the frame.
 
-    A layer sees more of the frame than the pixel that it is charged to, the deepest nearly all of 64 x 64.
+    A layer sees more than the pixel that its distance is charged to, the deepest nearly all of 64 x 64.
     """
     model = _load(resources)
 
     def distance(predicted: Frames, target: Frames) -> Tensor:
         layers = layer_distances(model, predicted, target, resources.device)
-        spread = [
+        upsampled = [
             functional.interpolate(layer[:, None], predicted.shape[1:3], mode="bilinear") for layer in layers
         ]
-        charges = torch.cat(spread, dim=1).sum(dim=1)
+        charges = torch.cat(upsampled, dim=1).sum(dim=1)
         return torch.cat([sum_of_means(layers)[:, None], charges.flatten(1)], dim=1)
 
     def lpips_map(predicted: Frames, target: Frames) -> Mapped:
@@ -59,37 +59,38 @@ def load_lpips_map(resources: Resources) -> MapFunction:
 def layer_distances(
     model: Any, predicted: Frames, target: Frames, device: torch.device
 ) -> list[Float[Tensor, "N h w"]]:
-    """Each layer's weighted squared differences of its features, which have unit length at every place."""
-    features = []
-    for frames in (predicted, target):
-        features.append(model.net(model.scaling_layer(2.0 * unit_frames(frames, device) - 1.0)))
+    """Return each layer's weighted squared differences of features normalised to unit length per position."""
+    features = [
+        model.net(model.scaling_layer(2.0 * unit_frames(frames, device) - 1.0))
+        for frames in (predicted, target)
+    ]
     layers = []
-    for head, one, other in zip(model.lins, *features, strict=True):
-        one, other = (
-            layer / (layer.square().sum(dim=1, keepdim=True).sqrt() + _EPSILON) for layer in (one, other)
+    for head, *pair in zip(model.lins, *features, strict=True):
+        first, second = (
+            layer / (layer.square().sum(dim=1, keepdim=True).sqrt() + _EPSILON) for layer in pair
         )
-        layers.append(head((one - other).square())[:, 0])
+        layers.append(head((first - second).square())[:, 0])
     return layers
 
 
 def sum_of_means(layers: list[Float[Tensor, "N h w"]]) -> Float[Tensor, " N"]:
-    """LPIPS of its layers' distances."""
+    """Return LPIPS from the distances of its layers."""
     return torch.stack([layer.mean(dim=(1, 2)) for layer in layers]).sum(dim=0)
 
 
 def _load(resources: Resources) -> Any:
     tensors = read_tensors(resources.network("alexnet") / WEIGHTS_FILE)
-    return ready(build_lpips(tensors), resources.device)
+    return prepare(build_lpips(tensors), resources.device)
 
 
 def build_lpips(tensors: Tensors) -> Any:
-    """The package's module with these tensors, without the download that it would start by itself."""
+    """Build the package's module from these tensors, without the download that it would start."""
     from lpips import LPIPS  # slow to import
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it calls torchvision in a way that is deprecated
+        warnings.simplefilter("ignore")  # it makes a deprecated torchvision call
         model = LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False)
-    # the package cuts AlexNet into slices and keeps the indices: slice2.3.weight is features.3.weight
+    # the package splits AlexNet into slices but keeps the indices: slice2.3.weight is features.3.weight
     names = {name: "features." + name.partition(".")[2] for name in model.net.state_dict()}
     model.net.load_state_dict({name: tensors[original] for name, original in names.items()})
     for number, head in enumerate(model.lins):

@@ -1,7 +1,7 @@
-"""Multi-scale structural similarity as torchmetrics defines it: five scales of 2 x 2 means, Wang's weights.
+"""Multi-scale structural similarity as in torchmetrics: five scales of 2 x 2 means, Wang's weights.
 
-Each scale but the last gives its contrast term, averaged over the whole windows only; the last gives its full
-similarity, averaged over all pixels as in ssim.py. Negative terms count as zero.
+Each scale but the last contributes its contrast term, averaged over complete windows only; the last
+contributes its full similarity, averaged over all pixels as in ssim.py. Negative terms count as zero.
 """
 
 import numpy as np
@@ -23,16 +23,13 @@ from loopcraft.core.jit import kernel
 
 WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
 SMALLEST_SIDE = WINDOW * 2 ** (len(WEIGHTS) - 1)
-"""The smallest scale must hold a whole window."""
+"""The smallest scale must hold a complete window."""
 
 
 def ms_ssim(
     predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]
 ) -> Float32[np.ndarray, " N"]:
-    """MS-SSIM of each frame with data range 1; 1 means identical, 0 is the least.
-
-    Raises `ValueError` for frames that are too small for five scales.
-    """
+    """Return MS-SSIM with data range 1, 0 to 1 (identical); raises `ValueError` below `SMALLEST_SIDE`."""
     if min(predicted.shape[1:3]) < SMALLEST_SIDE:
         raise ValueError(
             f"MS-SSIM needs frames of at least {SMALLEST_SIDE} pixels a side, got {predicted.shape[1:3]}"
@@ -47,7 +44,7 @@ def multiscale_similarity(
     taps: Float32[np.ndarray, " R"],
     weights: np.ndarray,
 ) -> Float32[np.ndarray, " N"]:
-    """The product of every frame's terms, each to the power of its scale's weight."""
+    """Return the product of each frame's terms, raised to the weights of their scales."""
     result = np.empty(predicted.shape[0], np.float32)
     for n in range(predicted.shape[0]):
         a, b = predicted[n].astype(np.float32), target[n].astype(np.float32)
@@ -63,7 +60,7 @@ def multiscale_similarity(
 
 @kernel(nogil=True)
 def _halve(image: np.ndarray) -> np.ndarray:
-    """Means of 2 x 2 pixels; an odd row or column at the end is dropped."""
+    """Return means of 2 x 2 pixels, without an odd last row or column."""
     height, width, channels = image.shape[0] // 2, image.shape[1] // 2, image.shape[2]
     half = np.empty((height, width, channels), np.float32)
     for y in range(height):
@@ -77,7 +74,7 @@ def _halve(image: np.ndarray) -> np.ndarray:
 
 @kernel(nogil=True)
 def _mean_term(a: np.ndarray, b: np.ndarray, taps: np.ndarray, full: bool) -> float:
-    """The mean of the similarity (`full`) or of the contrast term of one scale of one frame."""
+    """Return the mean similarity (`full`) or mean contrast term of one scale of one frame."""
     height, width, channels = a.shape
     row_size = width * channels
     padded = np.empty((4, row_size + 2 * RADIUS * channels), np.float32)

@@ -7,19 +7,19 @@ from benchmark.metrics.base import PairedMetric
 from loopcraft.core.jit import kernel
 
 CAP_DB = 100.0
-"""What identical frames get instead of infinity, and the most that any frame can get."""
+"""The PSNR of identical frames, instead of infinity, and the maximum for all frames."""
 
 
 def psnr(
     predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]
 ) -> Float32[np.ndarray, " N"]:
-    """PSNR of each frame in dB, at most `CAP_DB`."""
+    """Return the PSNR of each frame in dB, at most `CAP_DB`."""
     total_error = squared_error(np.ascontiguousarray(predicted), np.ascontiguousarray(target))
     return decibels(total_error / predicted[0].size).astype(np.float32)
 
 
 def decibels(mean_error: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
-    """PSNR in dB, at most `CAP_DB`, of mean squared differences of 8-bit levels."""
+    """Convert mean squared differences of 8-bit levels to PSNR in dB, at most `CAP_DB`."""
     least_error = 10.0 ** (-CAP_DB / 10.0)
     values: Float64[np.ndarray, " N"] = -10.0 * np.log10(np.maximum(mean_error / 255.0**2, least_error))
     return values
@@ -29,7 +29,7 @@ def decibels(mean_error: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]
 def squared_error(
     predicted: UInt8[np.ndarray, "N H W C"], target: UInt8[np.ndarray, "N H W C"]
 ) -> Int64[np.ndarray, " N"]:
-    """Sum of squared differences of each frame: integers, hence exact in any order."""
+    """Return each frame's sum of squared differences, in integers and thus exact in any order."""
     num_frames = predicted.shape[0]
     totals = np.zeros(num_frames, np.int64)
     for n in range(num_frames):

@@ -1,8 +1,8 @@
-"""How many SIFT features of two frames match: a view's consistency without pretrained weights.
+"""The number of matching SIFT features of two frames: view consistency without pretrained weights.
 
-A match is a pair of features that are each other's nearest, and clearly so: each is at most 0.8 times as far
-as the second nearest, in both directions. OpenCV's SIFT on the grey frame, its 1024 strongest features.
-Frames without texture have no features, hence no matches, not even with themselves.
+A match is a pair of mutual nearest neighbours that pass the ratio test in both directions: the nearest is
+less than 0.8 times as far as the second nearest. The features are the 1024 strongest of OpenCV's SIFT on the
+grey frame. Frames without texture have no features and thus no matches, not even with themselves.
 """
 
 import cv2
@@ -14,7 +14,7 @@ from loopcraft.core.jit import kernel
 
 MAX_FEATURES = 1024
 RATIO_SQUARED = (16, 25)
-"""The ratio 4/5 on squared distances: they are integers, so that no rounding decides a match."""
+"""The ratio 4/5 for squared distances, which are integers, so that rounding never decides a match."""
 
 Descriptors = Float32[np.ndarray, "K 128"]
 
@@ -22,31 +22,31 @@ Descriptors = Float32[np.ndarray, "K 128"]
 def sift(
     predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]
 ) -> Float32[np.ndarray, " N"]:
-    """Number of matches of each pair of frames."""
+    """Return the number of matches of each pair of frames."""
     pairs = zip(predicted, target, strict=True)
     return np.array([len(matches(describe(a), describe(b))) for a, b in pairs], np.float32)
 
 
 def sift_map(predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]) -> Mapped:
-    """The same with a map: over some pixels, the share of the true features there that are matched."""
+    """Return `sift` with its map: over a set of pixels, the share of the true features that are matched."""
     values = np.zeros(len(predicted), np.float32)
-    found, there = np.zeros((2, *predicted.shape[:3]), np.float32)
-    for n, (ours, truth) in enumerate(zip(predicted, target, strict=True)):
-        (_, generated), (places, true) = (features(frame) for frame in (ours, truth))
+    matched_counts, true_counts = np.zeros((2, *predicted.shape[:3]), np.float32)
+    for n, pair in enumerate(zip(predicted, target, strict=True)):
+        (_, generated), (positions, true) = map(features, pair)
         matched = matches(generated, true)
         values[n] = len(matched)
-        np.add.at(there[n], tuple(places.T), 1.0)
-        np.add.at(found[n], tuple(places[matched].T), 1.0)
-    return Mapped(values, found, there)
+        np.add.at(true_counts[n], tuple(positions.T), 1.0)
+        np.add.at(matched_counts[n], tuple(positions[matched].T), 1.0)
+    return Mapped(values, matched_counts, true_counts)
 
 
 def describe(frame: UInt8[np.ndarray, "H W 3"]) -> Descriptors:
-    """The frame's SIFT descriptors, integers from 0 to 255; K may be 0."""
+    """Return the frame's SIFT descriptors, integers from 0 to 255; K may be 0."""
     return features(frame)[1]
 
 
 def features(frame: UInt8[np.ndarray, "H W 3"]) -> tuple[Int64[np.ndarray, "K 2"], Descriptors]:
-    """Row and column of every SIFT feature of the frame, and its descriptor."""
+    """Return the row and column of each SIFT feature of the frame, and its descriptor."""
     grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
     extractor = cv2.SIFT_create(nfeatures=MAX_FEATURES)  # type: ignore[attr-defined]
     points, descriptors = extractor.detectAndCompute(grey, None)
@@ -57,9 +57,9 @@ def features(frame: UInt8[np.ndarray, "H W 3"]) -> tuple[Int64[np.ndarray, "K 2"
 
 
 def matches(first: Descriptors, second: Descriptors) -> Int64[np.ndarray, " matches"]:
-    """Which of `second` have a match: mutual nearest pairs that pass the ratio test both ways."""
+    """Return the indices in `second` of mutual nearest neighbours that pass the ratio test both ways."""
     if min(len(first), len(second)) < 2:
-        return np.zeros(0, np.int64)  # no second nearest to tell apart from
+        return np.zeros(0, np.int64)  # the ratio test needs a second nearest
     squares = [np.square(d).sum(axis=1) for d in (first, second)]
     # exact in float32: products of such vectors are integers below 2^24
     distances = squares[0][:, None] + squares[1] - 2.0 * (first @ second.T)
@@ -70,7 +70,7 @@ def matches(first: Descriptors, second: Descriptors) -> Int64[np.ndarray, " matc
 def clear_pairs(
     distances: Float32[np.ndarray, "K L"], numerator: int, denominator: int
 ) -> Int64[np.ndarray, " matches"]:
-    """The columns whose least entry is also that of its row, by the ratio, in one pass over the matrix."""
+    """Return the columns whose smallest entry is also its row's, both by the ratio, in one pass."""
     num_rows, num_columns = distances.shape
     far = np.float32(np.inf)
     column_best, column_second = np.full(num_columns, far), np.full(num_columns, far)
@@ -94,14 +94,14 @@ def clear_pairs(
         if denominator * best < numerator * second:
             row_choice[row] = choice
     count = 0
-    found = np.empty(num_rows, np.int64)
+    columns = np.empty(num_rows, np.int64)
     for row in range(num_rows):
         column = row_choice[row]
         is_mutual = column >= 0 and column_row[column] == row
         if is_mutual and denominator * column_best[column] < numerator * column_second[column]:
-            found[count] = column
+            columns[count] = column
             count += 1
-    return found[:count]
+    return columns[:count]
 
 
 SIFT = PairedMetric(

@@ -1,8 +1,8 @@
-"""Structural similarity as torchmetrics defines it: Gaussian 11 x 11, sigma 1.5, the whole image.
+"""Structural similarity as in torchmetrics: Gaussian 11 x 11, sigma 1.5, the whole image.
 
-torchmetrics mirrors the image at its edges by half a window, evaluates the index at every pixel and averages
-over all of them, edges included; other libraries average the whole windows only, which differs by up to 1e-2.
-Channels are averaged alike. The kernel centres the levels on zero: variances stay, cancellation shrinks.
+torchmetrics mirrors the image by half a window at its edges, evaluates the index at every pixel and averages
+over all of them. Other libraries average over complete windows only, which differs by up to 1e-2. Channels
+are averaged too. The kernel centres the levels on zero, which keeps variances and reduces cancellation.
 """
 
 import numpy as np
@@ -15,10 +15,10 @@ RADIUS = 5
 SIGMA = 1.5
 WINDOW = 2 * RADIUS + 1
 SMALLEST_SIDE = RADIUS + 1
-"""A reflection needs the border pixels' mirror images: frames must have at least this height and width."""
+"""Least height and width of frames, so that half a window can be mirrored at an edge."""
 
 TAPS = np.exp(-0.5 * (np.arange(-RADIUS, 1) / SIGMA) ** 2)
-TAPS = (TAPS / (2.0 * TAPS.sum() - TAPS[RADIUS])).astype(np.float32)  # first half and centre: it is symmetric
+TAPS = (TAPS / (2.0 * TAPS.sum() - TAPS[RADIUS])).astype(np.float32)  # symmetric: first half and centre only
 CENTRE = np.float32(128.0)
 TWO = np.float32(2.0)
 C1 = np.float32((0.01 * 255.0) ** 2)
@@ -28,12 +28,12 @@ C2 = np.float32((0.03 * 255.0) ** 2)
 def ssim(
     predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]
 ) -> Float32[np.ndarray, " N"]:
-    """SSIM of each frame with data range 1; 1 means identical."""
+    """Return the SSIM of each frame with data range 1; 1 means identical."""
     return _similarity(predicted, target, np.empty((0, 0, 0), np.float32))
 
 
 def ssim_map(predicted: UInt8[np.ndarray, "N H W 3"], target: UInt8[np.ndarray, "N H W 3"]) -> Mapped:
-    """The same with the index of every pixel, the mean of its channels: it sees five pixels around."""
+    """Return the SSIM and its map, each pixel's index averaged over channels; it sees five pixels around."""
     maps = np.empty(predicted.shape[:3], np.float32)
     return Mapped(_similarity(predicted, target, maps), maps)
 
@@ -57,14 +57,11 @@ def mean_similarity(
     taps: Float32[np.ndarray, " R"],
     maps: Float32[np.ndarray, "M H W"],
 ) -> Float32[np.ndarray, " N"]:
-    """The whole computation, a frame at a time, with the moments of the last eleven rows in a ring.
-
-    `maps` gets the index of every pixel unless it has no frames.
-    """
+    """Return the SSIM of each frame, and write each pixel's index to `maps` unless that has no frames."""
     num_frames, height, width, channels = predicted.shape
     row_size = width * channels
     padded = np.empty((4, row_size + 2 * RADIUS * channels), np.float32)
-    ring = np.empty((WINDOW, 4, row_size), np.float32)
+    ring = np.empty((WINDOW, 4, row_size), np.float32)  # the last eleven rows, filtered horizontally
     moments = np.empty((4, row_size), np.float32)
     totals = np.empty(row_size, np.float64)
     result = np.empty(num_frames, np.float32)
@@ -86,7 +83,7 @@ def mean_similarity(
 
 @kernel(nogil=True)
 def pad_row(a: np.ndarray, b: np.ndarray, channels: int, padded: np.ndarray) -> None:
-    """The row's a, b, a^2 + b^2 and a b, reflected at both ends (the end pixel itself is not repeated)."""
+    """Write a row's a, b, a^2 + b^2 and a b, reflected at both ends without repeating the end pixel."""
     pad = RADIUS * channels
     size = a.size
     pa, pb, ps, pp = padded[0, pad:], padded[1, pad:], padded[2, pad:], padded[3, pad:]
@@ -131,28 +128,28 @@ def filter_column(ring: np.ndarray, taps: np.ndarray, row: int, height: int, out
 
 @kernel(nogil=True)
 def _slot(row: int, height: int) -> int:
-    """Where the ring holds a row; rows outside the image are those that they mirror."""
+    """Return the ring's slot of a row; rows outside the image are mirrored."""
     mirrored = -row if row < 0 else 2 * height - 2 - row if row >= height else row
     return mirrored % WINDOW
 
 
 @kernel(nogil=True)
 def _start(weight: np.float32, centre: np.ndarray, out: np.ndarray) -> None:
-    """The centre tap."""
+    """Write the centre tap."""
     for i in range(out.size):
         out[i] = weight * centre[i]
 
 
 @kernel(nogil=True)
-def _add_pair(weight: np.float32, one: np.ndarray, other: np.ndarray, out: np.ndarray) -> None:
-    """Two taps at the same distance: few arrays a loop, because more stop the vectoriser."""
+def _add_pair(weight: np.float32, before: np.ndarray, after: np.ndarray, out: np.ndarray) -> None:
+    """Add two taps at the same distance; a loop over more arrays would not be vectorised."""
     for i in range(out.size):
-        out[i] += weight * (one[i] + other[i])
+        out[i] += weight * (before[i] + after[i])
 
 
 @kernel(nogil=True)
 def add_similarity(moments: np.ndarray, totals: np.ndarray) -> None:
-    """Add the index of every pixel of a row to `totals`, kept per column in float64."""
+    """Add the index of every pixel of a row to `totals`, float64 per column."""
     line_a, line_b, line_squares, line_product = moments[0], moments[1], moments[2], moments[3]
     for i in range(totals.size):
         totals[i] += index_of(line_a[i], line_b[i], line_squares[i], line_product[i])
@@ -160,7 +157,7 @@ def add_similarity(moments: np.ndarray, totals: np.ndarray) -> None:
 
 @kernel(nogil=True)
 def write_similarity(moments: np.ndarray, channels: int, row: np.ndarray) -> None:
-    """Write the mean of its channels' indices for every pixel of a row."""
+    """Write each pixel's index in a row, the mean over its channels."""
     line_a, line_b, line_squares, line_product = moments[0], moments[1], moments[2], moments[3]
     for pixel in range(row.size):
         total = np.float32(0.0)
@@ -171,7 +168,7 @@ def write_similarity(moments: np.ndarray, channels: int, row: np.ndarray) -> Non
 
 @inlined
 def index_of(mean_a: np.float32, mean_b: np.float32, squares: np.float32, product: np.float32) -> np.float32:
-    """The index from the moments of a window, whose levels are centred on zero."""
+    """Return the index from a window's moments, with levels centred on zero."""
     variances = squares - (mean_a * mean_a + mean_b * mean_b)
     covariance = product - mean_a * mean_b
     mean_a += CENTRE

@@ -14,7 +14,7 @@ from benchmark.harness.score import Scorer
 from benchmark.metrics import check_fit, get_metrics
 from benchmark.metrics.base import Metric, Resources
 from benchmark.setup.flags import Flags, MetricFlags
-from benchmark.sources.source import ScoredSource, find_source, require_whole
+from benchmark.sources.source import ScoredSource, find_source, require_complete
 from benchmark.weight_files.bundle import open_bundle
 from loopcraft.core.cli import names_in
 from loopcraft.core.device import find_device
@@ -47,7 +47,7 @@ def prepare(
         _check_frame_shape(source.model, shape)
         check_fit(metrics, protocol, shape)
         if not flags.source.allow_partial:
-            require_whole(source.model, protocol, keys)
+            require_complete(source.model, protocol, keys)
         scored_on = torch.device("cpu") if is_elsewhere else device
         scorer = _load_metrics(metrics, flags.scoring, scored_on, len(keys))
         part = shard_range(flags.workers.shard, len(keys), "videos")

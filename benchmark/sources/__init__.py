@@ -1,1 +1,1 @@
-"""Where the frames that are scored come from: models, servers, folders of videos."""
+"""Sources of scored frames: models, servers, folders of videos."""

@@ -1,4 +1,4 @@
-"""A video as one array uint8 (horizon, H, W, 3): `frames` in an .npz, or an .npy; read frame by frame."""
+"""Read a video stored as one uint8 array (horizon, H, W, 3): `frames` in an .npz, or an .npy."""
 
 import math
 import zipfile
@@ -15,28 +15,25 @@ from loopcraft.core.urls import require_regular
 
 
 def array_shape(path: Path) -> tuple[int, ...]:
-    """The shape (horizon, H, W, 3) that the file's header tells; raises `UserError` if it is no video."""
-    with _opened(path) as file:
+    """Return the shape (horizon, H, W, 3) from the file's header; raises `UserError` if it is not a video."""
+    with _open_array(path) as file:
         return _read_header(path, file)
 
 
 def read_array(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """The frames one after the other, so that a compressed file takes no more memory than one of them.
-
-    Raises `UserError` for a file that ends early.
-    """
-    with _opened(path) as file:
-        count, *frame = _read_header(path, file)
-        for place in range(count):
-            data = file.read(math.prod(frame))
-            if len(data) < math.prod(frame):
-                raise UserError(f"{path}: ends in frame {place} of {count}; make it again")
-            yield np.frombuffer(data, np.uint8).reshape(frame)
+    """Yield the frames, holding one in memory at a time; raises `UserError` for a file that ends early."""
+    with _open_array(path) as file:
+        num_frames, *shape = _read_header(path, file)
+        for index in range(num_frames):
+            data = file.read(math.prod(shape))
+            if len(data) < math.prod(shape):
+                raise UserError(f"{path}: ends in frame {index} of {num_frames}; write it again")
+            yield np.frombuffer(data, np.uint8).reshape(shape)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """The array's own stream; whatever is wrong with the file around it becomes a `UserError`."""
+def _open_array(path: Path) -> Iterator[IO[bytes]]:
+    """Open the array's stream; errors in its use, except an `OSError`, become a `UserError`."""
     require_regular(path)
     try:
         if path.suffix.lower() == ".npy":
@@ -57,6 +54,6 @@ def _read_header(path: Path, file: IO[bytes]) -> tuple[int, ...]:
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, is_fortran, dtype = read(file)
     if dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3 or is_fortran:
-        order = " in Fortran's order" if is_fortran else ""
+        order = " in Fortran order" if is_fortran else ""
         raise UserError(f"{path}: `frames` is {dtype} {shape}{order}, expected uint8 (horizon, H, W, 3)")
     return shape

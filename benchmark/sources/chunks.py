@@ -1,7 +1,7 @@
-"""What a model yields, chunk by chunk: its failures told in words, its frames checked and made 8-bit.
+"""Check the chunks that a model yields and convert them to 8 bits; turn its exceptions into `UserError`s.
 
-Floating values are rounded to the nearest of the 256 levels (half to even), never truncated. A chunk is
-copied as it comes: a model may fill one buffer again and again.
+Floating values are rounded to the nearest of the 256 levels (half to even), never truncated. Each chunk is
+copied on arrival, so a model may reuse one buffer for all of them.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -14,34 +14,34 @@ from torch import Tensor
 from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError
 from benchmark.sources import exits
-from benchmark.sources.machine import failure_of
+from benchmark.sources.machine import classify_failure
 from loopcraft.core.errors import UserError
 
-TOO_DARK = "no level above 1: uint8 frames hold 0 to 255, values in [0, 1] must be floats or multiplied"
-"""What is said of frames that were cast to uint8 too early: scored as they are, which is all but black."""
+TOO_DARK = "no level above 1: uint8 frames hold 0 to 255, so values in [0, 1] must be floats or scaled by 255"
+"""The note on frames that were cast to uint8 too early. They are scored as they are: almost black."""
 
 
 @torch.inference_mode()
 def guard_rollout(name: str, start: Callable[[], Iterator[Tensor]], compute: Compute) -> Generator[Tensor]:
-    """The chunks of the model `name`: its exceptions become `ContractError`s unless meant for the user.
+    """Yield the chunks of the model `name`, turning its exceptions into `ContractError`s.
 
-    Where the machine is at fault and not the model, they become `MachineError`s. A model that would end the
-    process (sys.exit) has failed.
+    A `UserError` passes through, and an exception that is the machine's fault becomes a `MachineError`.
+    A model that tries to exit the process (sys.exit) has failed.
     """
     try:
-        yield from compute.autocast(exits.refused_between(start))
+        yield from compute.autocast(exits.forbid_exit_in_draws(start))
     except (UserError, KeyboardInterrupt, GeneratorExit):
         raise
     except exits.ModelExitError as error:
         raise ContractError(f"{name}: {error}") from error
     except BaseException as error:
-        raise failure_of(name, error) from error
+        raise classify_failure(name, error) from error
 
 
 def check_chunks(chunks: Iterator[Tensor], expected: tuple[int, ...]) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
-    """Quantise chunk by chunk until the horizon, of shape `expected` (B, horizon, 3, H, W), is full.
+    """Quantise the chunks of a horizon of shape `expected` (B, horizon, 3, H, W).
 
-    Raises `ContractError` where a chunk or their number is not as promised.
+    Raises `ContractError` for a chunk of the wrong type or shape, and for too many or too few frames.
     """
     batch, horizon, *frame = expected
     received = 0
@@ -60,7 +60,7 @@ def check_chunks(chunks: Iterator[Tensor], expected: tuple[int, ...]) -> Iterato
 
 
 def quantise(chunk: Tensor) -> UInt8[Tensor, "..."]:
-    """The 8-bit levels nearest to values in [0, 1], in memory of their own; `ContractError` for the rest."""
+    """Return a copy in the nearest 8-bit levels; raises `ContractError` unless it is uint8 or in [0, 1]."""
     chunk = chunk.detach()
     if chunk.layout != torch.strided or chunk.is_meta:
         raise ContractError(f"expected frames in dense memory, got {chunk.layout} on {chunk.device}")

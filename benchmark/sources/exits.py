@@ -1,4 +1,4 @@
-"""A model must not end the process of the benchmark: its `sys.exit` and `os._exit` become its own failure."""
+"""Keep a model from ending the benchmark's process: its `sys.exit` and `os._exit` raise `ModelExitError`."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,38 +11,38 @@ Item = TypeVar("Item")
 
 
 class ModelExitError(Exception):
-    """A model's code tried to end the process; the message says how."""
+    """Raised when a model's code tries to exit the process; the message says how."""
 
 
 @contextmanager
-def refused() -> Iterator[None]:
-    """Turn an exit of this process within the block into `ModelExitError`; children may end as they like.
+def forbid_exit() -> Iterator[None]:
+    """Turn an exit of this process within the block into `ModelExitError`; child processes may exit.
 
-    What ends the process without Python's knowledge (a crash, a signal) is not seen.
+    What ends the process without Python (a crash, a signal) is not caught.
     """
-    real, process = os._exit, os.getpid()
+    real_exit, process = os._exit, os.getpid()
 
-    def exit_now(status: int) -> NoReturn:
+    def raise_exit(status: int) -> NoReturn:
         if os.getpid() == process:
-            raise _NotNow(f"os._exit({status})")
-        real(status)
+            raise _ForbiddenExit(f"os._exit({status})")
+        real_exit(status)
 
-    os._exit = exit_now
+    os._exit = raise_exit
     try:
         yield
     except SystemExit as error:
-        how = str(error) if isinstance(error, _NotNow) else f"sys.exit({error.code!r})"
-        raise ModelExitError(f"{how} was called: raise an exception instead") from error
+        call = str(error) if isinstance(error, _ForbiddenExit) else f"sys.exit({error.code!r})"
+        raise ModelExitError(f"{call} was called: raise an exception instead") from error
     finally:
-        os._exit = real
+        os._exit = real_exit
 
 
-def refused_between(items: Callable[[], Iterator[Item]]) -> Iterator[Item]:
-    """Draw items with exits refused; what is done with them between draws may exit."""
-    with refused():
+def forbid_exit_in_draws(items: Callable[[], Iterator[Item]]) -> Iterator[Item]:
+    """Draw items with exits forbidden; the code that uses them between draws may exit."""
+    with forbid_exit():
         iterator = iter(items())
-    yield from draw_within(iterator, refused)
+    yield from draw_within(iterator, forbid_exit)
 
 
-class _NotNow(SystemExit):
-    """What `os._exit` raises while it is refused: models that catch every `Exception` do not catch it."""
+class _ForbiddenExit(SystemExit):
+    """Raised by `os._exit` while it is forbidden; a model's `except Exception` does not catch it."""

@@ -1,4 +1,4 @@
-"""A model behind HTTP, in an environment or on a machine of its own; `serve.py` is the other end."""
+"""HTTP client for a model in another environment or on another machine; `serve.py` is the server."""
 
 import hashlib
 import json
@@ -16,34 +16,32 @@ from benchmark.contract.model import ContractError
 from benchmark.sources.http_protocol import (
     BrokenStreamError,
     ModelCard,
-    ModelElsewhere,
+    RemoteModel,
     RolloutRequest,
     encode_request,
     read_records,
 )
 from benchmark.sources.machine import MachineError
-from benchmark.sources.timed_socket import TimedSocket, time_for
+from benchmark.sources.timed_socket import TimedSocket, transfer_limit_s
 from loopcraft.core.decoding import SchemaError, decode
 from loopcraft.core.errors import UserError
 
 _LARGEST_CARD = 1 << 16
-"""Bytes that are read of a server's description or error message."""
+"""Maximum bytes to read of a server's description or error message."""
 
 
-class HttpModel(ModelElsewhere):
-    """A `RolloutModel` whose rollouts are done by the server at `url`: asked directly, whatever proxies there
-    are, and nowhere else, whatever it answers.
-    """
+class HttpModel(RemoteModel):
+    """A `RolloutModel` whose rollouts the server at `url` does; it ignores proxies and refuses redirects."""
 
     def __init__(self, url: str, timeout_s: float = 600.0, total_s: float = 86_400.0) -> None:
-        """`timeout_s` is how long the server may take over its next chunk, `total_s` over a whole rollout.
+        """Connect. The server may take `timeout_s` for each chunk and `total_s` for a whole rollout.
 
-        Raises `UserError` where none answers.
+        Raises `UserError` if no model server answers.
         """
         self._url, self._timeout_s, self._total_s = url.rstrip("/"), timeout_s, total_s
         try:
-            with _Answer(self._url, "/model", None, timeout_s) as answer:
-                card, self._tag = decode(ModelCard, json.loads(answer.read(_LARGEST_CARD))), answer.tag
+            with _Response(self._url, "/model", None, timeout_s) as response:
+                card, self._tag = decode(ModelCard, json.loads(response.read(_LARGEST_CARD))), response.tag
         except UserError:
             raise
         except (SchemaError, HTTPException, OSError, ValueError, RecursionError) as error:
@@ -52,7 +50,7 @@ class HttpModel(ModelElsewhere):
 
     @property
     def code_sha256(self) -> str | None:
-        """What stands for the model that is served; None where the server does not say."""
+        """SHA-256 of the ETag that identifies the served model; None if the server sends none."""
         return None if self._tag is None else hashlib.sha256(self._tag.encode()).hexdigest()
 
     def rollout(
@@ -63,48 +61,48 @@ class HttpModel(ModelElsewhere):
         seeds: Sequence[int],
         poses: Float32[Tensor, "B C+horizon 5"] | None = None,
     ) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
-        """Ask the server, and pass its chunks on as they come; `poses` go to a model that asks for them.
+        """Request a rollout and yield its chunks as they arrive; `poses` are for models that ask for them.
 
-        Raises `UserError` where the connection breaks, and where another model is served by now.
+        Raises `UserError` if the connection breaks or the server now serves another model.
         """
         end = time.monotonic() + self._total_s
         request = RolloutRequest(context=context, actions=actions, poses=poses, seeds=seeds)
-        with _Answer(self._url, "/rollout", encode_request(request), self._timeout_s, end) as answer:
-            if answer.tag != self._tag:
+        with _Response(self._url, "/rollout", encode_request(request), self._timeout_s, end) as response:
+            if response.tag != self._tag:
                 raise UserError(
-                    f"{self._url}: serves another model than when this run began; start that one again, or "
-                    "choose another --out"
+                    f"{self._url}: no longer serves the model that this run began with; start that one "
+                    "again, or choose another --out"
                 )
             try:
-                yield from read_records(answer.read, request.horizon_shape)
+                yield from read_records(response.read, request.horizon_shape)
             except (BrokenStreamError, HTTPException, OSError) as error:
                 raise UserError(
                     f"{self._url}: the rollout broke off ({error}); see the server's log"
                 ) from error
 
 
-class _Answer:
-    """What a server answers to one request; each message may take `timeout_s`, all together until `end`."""
+class _Response:
+    """A request and its HTTP response; each message may take `timeout_s` but must end by `end`."""
 
     def __init__(
         self, url: str, path: str, body: bytes | None, timeout_s: float, end: float = float("inf")
     ) -> None:
-        """Raises `ContractError` where the request is refused, `UserError` where nobody answers it."""
+        """Raises `ContractError` if the server refuses the request, `UserError` if none answers."""
         self._timeout_s, self._end = timeout_s, end
         try:
             parts = urlsplit(url)
             self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
-            with ExitStack() as opened:
-                opened.callback(self._connection.close)
+            with ExitStack() as stack:
+                stack.callback(self._connection.close)
                 self._connection.connect()
                 self._connection.sock = self._socket = TimedSocket.take_over(self._connection.sock)
-                self._socket.allow(time_for(len(body or b""), timeout_s))
+                self._socket.allow(transfer_limit_s(len(body or b""), timeout_s))
                 self._connection.request("GET" if body is None else "POST", parts.path + path, body)
                 self._allow()
                 self._response: HTTPResponse = self._connection.getresponse()
                 if self._response.status != 200:
                     raise _refusal(url, path, self._response)
-                opened.pop_all()
+                stack.pop_all()
         except UserError:
             raise
         except (HTTPException, OSError, ValueError) as error:
@@ -114,18 +112,18 @@ class _Answer:
 
     @property
     def tag(self) -> str | None:
-        """The ETag, if there is one."""
+        """The ETag, if the server sent one."""
         return self._response.getheader("ETag")
 
     def read(self, count: int) -> bytes:
-        """The next `count` bytes, fewer at the end; raises `TimeoutError` where they do not come in time."""
+        """Return the next `count` bytes, fewer at the end; raises `TimeoutError` if they come too late."""
         self._allow()
         return self._response.read(count)
 
     def _allow(self) -> None:
         self._socket.allow(min(self._timeout_s, self._end - time.monotonic()))
 
-    def __enter__(self) -> "_Answer":
+    def __enter__(self) -> "_Response":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,16 +132,14 @@ class _Answer:
 
 
 def _refusal(url: str, path: str, response: HTTPResponse) -> UserError:
-    """What an answer other than 200 means."""
+    """Convert a response whose status is not 200."""
     try:
-        answer: Any = json.loads(response.read(_LARGEST_CARD))
-        reason = " ".join(str(answer["error"]).split())
+        content: Any = json.loads(response.read(_LARGEST_CARD))
+        reason = " ".join(str(content["error"]).split())
     except (ValueError, KeyError, TypeError, RecursionError):
         reason = f"{response.status} {response.reason}"
     if response.status == 503:
         return MachineError(f"{url}: is busy ({reason}); run the same command again later")
     if 300 <= response.status < 400:
-        return UserError(
-            f"{url}{path}: sends us elsewhere ({response.status}); give the model server's address"
-        )
+        return UserError(f"{url}{path}: redirects ({response.status}); give the address of the model server")
     return ContractError(f"{url}{path} refused: {reason}")

@@ -1,22 +1,22 @@
-"""The HTTP protocol between the benchmark and a model in another environment, for any language to speak.
+"""The HTTP protocol between the benchmark and a model in another environment, independent of the language.
 
-GET /model answers with JSON: format "loopcraft-rollout-1", name, frame_shape ([3, H, W] or null),
-max_context, role ("model" or "bound"), checkpoint_sha256 (a string or null) and, if it likes, precision
-("float32", "bfloat16", "float16" or null): what the model computes in where it is served. A model that wants
-the camera's poses says so in conditioning (["actions", "poses"]; ["actions"] where it is left out).
+GET /model returns JSON: format "loopcraft-rollout-1", name, frame_shape ([3, H, W] or null), max_context,
+role ("model" or "bound"), checkpoint_sha256 (a string or null) and optionally precision ("float32",
+"bfloat16", "float16" or null), which the model computes in on the server. A model that wants camera poses
+adds conditioning (["actions", "poses"]; the default is ["actions"]).
 
 POST /rollout takes a safetensors document (with a Content-Length) of three tensors: context uint8
-(B, C, 3, H, W), actions int64 (B, C + horizon), whose first C belong to the context, and seeds int64 (B); and
-of a fourth if the model wants poses: poses float32 (B, C + horizon, 5) of x, y, z, yaw and pitch.
-It answers with a stream of records, each one letter and a 32-bit little-endian unsigned integer n:
+(B, C, 3, H, W), actions int64 (B, C + horizon), whose first C belong to the context, and seeds int64 (B);
+a model that wants poses gets a fourth: poses float32 (B, C + horizon, 5) of x, y, z, yaw and pitch.
+The response is a stream of records, each one letter and a 32-bit little-endian unsigned integer n:
     F n   n more frames of every video follow, uint8 (B, n, 3, H, W)
     E 0   the horizon is full
-    X n   the rollout failed, n bytes of UTF-8 say why
-    M n   the same, but the machine is at fault and not the model: it may succeed another time
-A request that cannot be served gets a 4xx status and JSON {"error": why}.
+    X n   the rollout failed; n bytes of UTF-8 say why
+    M n   as X, but the machine failed, not the model: a retry may succeed
+A request that cannot be served gets a 4xx status and JSON {"error": reason}.
 
-An answer may have an ETag that stands for what is served, as its file and its arguments do. A run goes on
-only with a server that has the same.
+Responses may carry an ETag that identifies the served model (its file and arguments). A run continues only
+with a server that sends the same ETag.
 """
 
 import dataclasses
@@ -54,16 +54,16 @@ _LONGEST_MESSAGE = 1 << 16
 
 
 class RequestError(Exception):
-    """A request that breaks the protocol; the message says how."""
+    """Raised for a request that breaks the protocol; the message says how."""
 
 
 class BrokenStreamError(Exception):
-    """A stream of records that ends early or holds something else."""
+    """Raised for a stream that ends early or holds an invalid record."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """The answer to GET /model."""
+    """The response to GET /model."""
 
     format: Literal["loopcraft-rollout-1"]
     name: str
@@ -72,19 +72,19 @@ class ModelCard:
     role: Role
     checkpoint_sha256: str | None
     precision: Precision | None = None
-    """What the model computes in where it is served; None if the server does not say."""
+    """Which precision the model computes in on the server; None if the server does not say."""
     conditioning: Conditioning = ACTIONS
 
     def as_json(self) -> dict[str, Any]:
-        """The answer's content; without the usual conditioning, as old clients do not know the field."""
+        """Return the response's content, without the default conditioning, which old clients do not know."""
         content = dataclasses.asdict(self)
         if self.conditioning == ACTIONS:
             del content["conditioning"]
         return content
 
 
-class ModelElsewhere:
-    """What a model in another process or on another machine says of itself, as a `RolloutModel` says it."""
+class RemoteModel:
+    """The members of a `RolloutModel` in another process or on another machine, from its card."""
 
     def __init__(self, card: ModelCard) -> None:
         self.name, self.frame_shape, self.max_context = card.name, card.frame_shape, card.max_context
@@ -93,16 +93,16 @@ class ModelElsewhere:
         self._precision = card.precision
 
     def precision_on(self, device: torch.device) -> Precision | None:
-        """What the model computes in where it runs, whatever the device here."""
+        """Return the precision that the model computes in remotely, regardless of the local device."""
         return self._precision
 
 
 def describe(model: RolloutModel, compute: Compute) -> ModelCard:
-    """The card of a model that is served on some device."""
+    """Return the card of a model that runs with `compute`."""
     return ModelCard(
         format="loopcraft-rollout-1",
         name=model.name,
-        frame_shape=_plain(model.frame_shape),
+        frame_shape=_as_ints(model.frame_shape),
         max_context=int(model.max_context),
         role=role_of(model),
         checkpoint_sha256=checkpoint_of(model),
@@ -111,8 +111,8 @@ def describe(model: RolloutModel, compute: Compute) -> ModelCard:
     )
 
 
-def _plain(shape: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
-    """The same in Python's own integers, which JSON takes."""
+def _as_ints(shape: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+    """Convert integers of any type to Python's, which JSON can encode."""
     if shape is None:
         return None
     channels, height, width = map(int, shape)
@@ -127,7 +127,7 @@ class RolloutRequest(Inputs):
 
 
 def encode_request(request: RolloutRequest) -> bytes:
-    """The body of POST /rollout."""
+    """Return the body of POST /rollout."""
     seeds = torch.tensor(request.seeds, dtype=torch.int64)
     tensors = {"context": request.context, "actions": request.actions, "seeds": seeds}
     if request.poses is not None:
@@ -136,7 +136,7 @@ def encode_request(request: RolloutRequest) -> bytes:
 
 
 def decode_request(body: bytes, card: ModelCard) -> RolloutRequest:
-    """Read and check a body; raises `RequestError` where it is not for the model of that card."""
+    """Decode a body; raises `RequestError` if it does not suit the model of `card`."""
     try:
         tensors = load(body)
     except (SafetensorError, KeyError) as error:
@@ -152,7 +152,7 @@ def decode_request(body: bytes, card: ModelCard) -> RolloutRequest:
 
 
 def _problem(inputs: Inputs, seeds: Tensor, card: ModelCard) -> str | None:
-    """What is wrong with the tensors of a request, None if nothing is."""
+    """Return what is wrong with a request's tensors, or None."""
     context, actions, poses = inputs.context, inputs.actions, inputs.poses
     if context.dtype != torch.uint8 or context.ndim != 5:
         return f"context must be uint8 (B, C, 3, H, W), got {_describe(context)}"
@@ -182,7 +182,7 @@ def _describe(tensor: Tensor) -> str:
 
 
 def write_records(chunks: Iterator[UInt8[Tensor, "B n 3 H W"]], write: Callable[[bytes], object]) -> None:
-    """Send checked chunks as they come, then the end; or what went wrong."""
+    """Write the chunks as they arrive, then the end record or a failure record."""
     try:
         for chunk in chunks:
             write(_RECORD.pack(b"F", chunk.shape[1]))
@@ -196,10 +196,10 @@ def write_records(chunks: Iterator[UInt8[Tensor, "B n 3 H W"]], write: Callable[
 def read_records(
     read: Callable[[int], bytes], shape: tuple[int, ...]
 ) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
-    """The chunks of a stream for a horizon of `shape` (B, horizon, 3, H, W).
+    """Yield the chunks of a stream for a horizon of `shape` (B, horizon, 3, H, W).
 
-    Raises `ContractError` for the model's own failure, `MachineError` for its machine's, `BrokenStreamError`
-    for the network's or the server's.
+    Raises `ContractError` if the model failed, `MachineError` if its machine did, and `BrokenStreamError` if
+    the network or the server did.
     """
     batch, left, *frame = shape
     while True:

@@ -1,7 +1,7 @@
-"""A model over HTTP: the server bounds connections, time and memory, and does one job at a time.
+"""HTTP server for a model; it limits connections, time and memory.
 
-Connections are answered in threads of their own, so that a slow client holds up nobody. Jobs, which are what
-a model does, are done one after the other in the thread that serves: a model need not know of threads.
+Each connection has its own thread, so that a slow client delays nobody. Jobs, which call the model, run one
+at a time in the serving thread, so that a model need not be thread-safe.
 """
 
 import json
@@ -27,29 +27,29 @@ from benchmark.sources.http_protocol import (
     describe,
     write_records,
 )
-from benchmark.sources.machine import describe as error_in_words
-from benchmark.sources.timed_socket import TimedSocket, time_for
+from benchmark.sources.machine import describe as describe_error
+from benchmark.sources.timed_socket import TimedSocket, transfer_limit_s
 from loopcraft.core.errors import UserError
 
 CONNECTIONS = 128
-"""More are told that the server is busy."""
+"""Maximum connections at a time; further clients are told that the server is busy."""
 BODIES = 2
-"""Requests whose bodies are in memory at a time: of the job that is done, and of the next."""
+"""Maximum request bodies in memory at a time: for the current job and the next."""
 
 HEADER_S = 10.0
-"""How long a client may take over the header of its request, from its first byte to its last."""
+"""How long a client may take to send its request's header, from the first byte to the last."""
 SILENCE_S = 60.0
-"""How long a client may take over a message to it or from it, beside the time that its size needs."""
+"""How long a client may take to send or receive a message, plus the time that its size needs."""
 
 _BUSY = (
     f"HTTP/1.0 {HTTPStatus.SERVICE_UNAVAILABLE.value} busy\r\nContent-Type: application/json\r\n\r\n"
-    f'{{"error": "{CONNECTIONS} clients are waiting already"}}'
+    f'{{"error": "{CONNECTIONS} clients are already waiting"}}'
 ).encode()
 
 
 @dataclass
 class _Job:
-    """What the serving thread is asked to do."""
+    """A call for the serving thread to make."""
 
     act: Callable[[], None]
     done: threading.Event = field(default_factory=threading.Event)
@@ -57,7 +57,7 @@ class _Job:
 
 
 class ModelServer(ThreadingHTTPServer):
-    """Serves a model until `shutdown`; its handlers take a place in `bodies` before they read a body."""
+    """Serves a model until `shutdown`; its handlers acquire `bodies` before they read a body."""
 
     daemon_threads = True
     request_queue_size = CONNECTIONS
@@ -72,10 +72,7 @@ class ModelServer(ThreadingHTTPServer):
         *,
         tag: str | None = None,
     ) -> None:
-        """Listen at an address of this machine; `tag` stands for what is served.
-
-        Raises `UserError` where that cannot be done.
-        """
+        """Listen at an address; `tag` identifies the model. Raises `UserError` for an unusable address."""
         self.model, self.compute, self.max_request_bytes, self.tag = model, compute, max_request_bytes, tag
         self.card = describe(model, compute)
         self.bodies = threading.BoundedSemaphore(BODIES)
@@ -84,19 +81,19 @@ class ModelServer(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
-        """Take the address, or say in a sentence why not."""
+        """Bind the address; raises `UserError` if that fails."""
         try:
             super().server_bind()
-        except (OSError, OverflowError, TypeError) as error:  # also no such port, and no name of a host
+        except (OSError, OverflowError, TypeError) as error:  # the last two: invalid port or host name
             host, port = self.server_address[:2]
             reason = getattr(error, "strerror", None) or error
             raise UserError(
                 f"cannot listen at --host {host!s} --port {port} ({reason}): choose an address of this "
-                "machine and a free port from 1 to 65535, or 0, which takes one"
+                "machine and a free port from 1 to 65535, or 0 for any free port"
             ) from error
 
     def do(self, act: Callable[[], None]) -> None:
-        """Have the serving thread call `act`, and wait for its end; raises what it raises."""
+        """Have the serving thread call `act` and wait for it to return; raises what it raises."""
         job = _Job(act)
         self._jobs.put(job)
         job.done.wait()
@@ -104,7 +101,7 @@ class ModelServer(ThreadingHTTPServer):
             raise job.error
 
     def serve_forever(self, poll_interval: float = 0.1) -> None:
-        """Accept connections in another thread, and do their jobs in this one."""
+        """Accept connections in another thread and run their jobs in this one."""
         accepting = threading.Thread(target=super().serve_forever, args=(poll_interval,), daemon=True)
         accepting.start()
         try:
@@ -120,17 +117,17 @@ class ModelServer(ThreadingHTTPServer):
             accepting.join()
 
     def shutdown(self) -> None:
-        """End `serve_forever`, after the job that is being done."""
+        """End `serve_forever` after the current job."""
         self._jobs.put(None)
         super().shutdown()
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Take a connection, and put a clock on it."""
+        """Accept a connection and wrap it in a `TimedSocket`."""
         connection, address = super().get_request()
         return TimedSocket.take_over(connection), address
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, or say that there are too many."""
+        """Handle the request in a thread, or answer that the server is busy."""
         if self._connections.acquire(blocking=False):
             super().process_request(request, client_address)
             return
@@ -140,20 +137,20 @@ class ModelServer(ThreadingHTTPServer):
         self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and make room for another."""
+        """Handle the request, then free its slot."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._connections.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """One line about a connection that broke."""
+        """Print one line about a connection that failed."""
         error = sys.exception() if sys.version_info >= (3, 12) else sys.exc_info()[1]
-        print(f"{client_address[0]}: {error_in_words(error) if error else 'broke off'}", file=sys.stderr)
+        print(f"{client_address[0]}: {describe_error(error) if error else 'broke off'}", file=sys.stderr)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers one request, as http_protocol.py says."""
+    """Answers one request, as http_protocol.py specifies."""
 
     server: ModelServer
     connection: TimedSocket
@@ -166,26 +163,26 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/model":
             self.answer(HTTPStatus.OK, self.server.card.as_json())
         else:
-            self.answer(HTTPStatus.NOT_FOUND, {"error": f"no {self.path}: there is GET /model"})
+            self.answer(HTTPStatus.NOT_FOUND, {"error": f"no {self.path}: use GET /model"})
 
     def do_POST(self) -> None:
         if self.path != "/rollout":
-            self.answer(HTTPStatus.NOT_FOUND, {"error": f"no {self.path}: there is POST /rollout"})
+            self.answer(HTTPStatus.NOT_FOUND, {"error": f"no {self.path}: use POST /rollout"})
             return
         length, most = self.headers.get("Content-Length", ""), self.server.max_request_bytes
         if not length.isascii() or not length.isdigit():
             self.answer(HTTPStatus.LENGTH_REQUIRED, {"error": "a Content-Length is required"})
         elif len(length) > 15 or int(length) > most:
-            message = f"{length[:20]} bytes are more than the {most} that this server reads"
+            message = f"{length[:20]} bytes are more than this server's limit of {most}"
             self.answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": message})
         else:
             with self.server.bodies:
-                self.take(int(length))
+                self.receive(int(length))
 
-    def take(self, length: int) -> None:
-        if self.connection.is_abandoned():
+    def receive(self, length: int) -> None:
+        if self.connection.is_closed_by_peer():
             return
-        self.connection.allow(time_for(length, SILENCE_S))
+        self.connection.allow(transfer_limit_s(length, SILENCE_S))
         body = self.rfile.read(length)
         if len(body) == length:
             self.roll_out(body)
@@ -223,5 +220,5 @@ class _Handler(BaseHTTPRequestHandler):
         super().end_headers()
 
     def write(self, data: bytes) -> None:
-        self.connection.allow(time_for(len(data), SILENCE_S))
+        self.connection.allow(transfer_limit_s(len(data), SILENCE_S))
         self.wfile.write(data)

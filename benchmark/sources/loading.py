@@ -1,4 +1,4 @@
-"""How a model is found: by a registered name, by the path of its factory, or at the address of its server."""
+"""Load a model by its registered name, the path of its factory, or the address of its server."""
 
 import importlib
 import inspect
@@ -13,7 +13,7 @@ from typing import Any
 from benchmark.contract.model import FrameSource, check_members
 from benchmark.sources import exits
 from benchmark.sources.http_client import HttpModel
-from benchmark.sources.machine import describe, own_traceback
+from benchmark.sources.machine import describe, model_traceback
 from loopcraft.core.errors import UserCodeError, UserError
 from loopcraft.core.extras import ROOMS, foreign_place, remedy_for
 from loopcraft.core.files import file_sha256
@@ -24,57 +24,58 @@ ENTRY_POINTS = "loopcraft.models"
 def load_model(
     spec: str, arguments: Mapping[str, Any] | None = None, world: str | None = None
 ) -> FrameSource:
-    """The model called `spec`: a registered name, `package.module:factory` or http://HOST:PORT.
+    """Load the model `spec`: a registered name, `package.module:factory` or http://HOST:PORT.
 
-    The factory (a class is one) is called with the `arguments` as keywords. One that takes a `world` gets
-    the id of the data's, unless the arguments name another. Raises `UserError`; `UserCodeError`, with the
-    traceback, for what the model's own code raises.
+    The factory, which may be a class, is called with `arguments` as keywords. If it takes a `world`, it gets
+    that of the data set unless the arguments name one. Raises `UserError`, or `UserCodeError` with the
+    traceback if the model's own code raises.
     """
-    given = dict(arguments or {})
+    keywords = dict(arguments or {})
     try:
-        with exits.refused():
+        with exits.forbid_exit():
             factory = _find_factory(spec)
             try:
                 signature = inspect.signature(factory)
                 if "world" in signature.parameters:
-                    given.setdefault("world", world)
-                signature.bind(**given)
+                    keywords.setdefault("world", world)
+                signature.bind(**keywords)
             except TypeError as error:
-                said = json.dumps(dict(arguments or {}))
-                raise UserError(f"--model-args {said} do not fit {spec}: {error}") from error
-            return check_members(factory(**given), spec)
+                text = json.dumps(dict(arguments or {}))
+                raise UserError(f"--model-args {text} do not fit {spec}: {error}") from error
+            return check_members(factory(**keywords), spec)
     except UserError:
         raise
     except exits.ModelExitError as error:
-        raise not_loaded(spec, str(error), error.__cause__ or error) from error
+        raise _load_error(spec, str(error), error.__cause__ or error) from error
     except Exception as error:
-        if isinstance(error, OSError) and ":" not in spec:  # a file of a model of ours: told by its path
+        if (
+            isinstance(error, OSError) and ":" not in spec
+        ):  # a file of a registered model; reported by its path
             raise
-        raise not_loaded(spec, f"it raised {describe(error)}", error) from error
+        raise _load_error(spec, f"it raised {describe(error)}", error) from error
 
 
-def module_of(spec: str) -> str:
-    """The module of the factory of the model called `spec`; that of our client for a model on a server."""
+def factory_module(spec: str) -> str:
+    """Return the module of the factory of model `spec`; for a model on a server, that of our client."""
     if spec.startswith("http://"):
         return HttpModel.__module__
     return spec.partition(":")[0] if ":" in spec else _registered()[spec].module
 
 
-def code_of(module: str) -> str | None:
-    """The SHA-256 of the file of a module that is loaded; None of ours, and of one without a file."""
+def module_sha256(module: str) -> str | None:
+    """Return the SHA-256 of a loaded module's file; None for our own modules and those without a file."""
     file = getattr(sys.modules.get(module), "__file__", None)
     if module.partition(".")[0] in ROOMS or file is None or not Path(file).is_file():
         return None
     return file_sha256(Path(file))
 
 
-def not_loaded(spec: str, what: str, error: BaseException) -> UserCodeError:
-    """What is said of a model whose code raised `error` as it was loaded."""
-    return UserCodeError(f"{spec}: could not be loaded: {what}", own_traceback(error))
+def _load_error(spec: str, reason: str, error: BaseException) -> UserCodeError:
+    return UserCodeError(f"{spec}: could not be loaded: {reason}", model_traceback(error))
 
 
 def parse_model_args(text: str) -> dict[str, Any]:
-    """Read the JSON object of `--model-args`; raises `UserError` for any other text."""
+    """Parse the JSON object of `--model-args`; raises `UserError` for any other text."""
     try:
         arguments = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -113,9 +114,9 @@ def _registered_factory(name: str) -> Any:
 
 
 def _remedy(module: str) -> str:
-    """What to do where a registered module is not found: mostly, another package here has its name."""
-    place = foreign_place(module.partition(".")[0])
-    return "install its package again" if place is None else remedy_for(place)
+    """Return what to do about a registered module that is not found; often another package has its name."""
+    folder = foreign_place(module.partition(".")[0])
+    return "install its package again" if folder is None else remedy_for(folder)
 
 
 def _import_factory(path: str) -> Any:
@@ -126,7 +127,7 @@ def _import_factory(path: str) -> Any:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise
         raise UserError(
-            f"--model {path}: no module {error.name!r}; is it installed or on PYTHONPATH?"
+            f"--model {path}: no module {error.name!r}; install it or add its folder to PYTHONPATH"
         ) from error
     if not callable(getattr(module, attribute, None)):
         raise UserError(f"--model {path}: {module_name} has no callable {attribute!r}")

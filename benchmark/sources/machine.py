@@ -1,7 +1,7 @@
-"""What a machine fails at, told apart from what a model does wrong, and errors in words whatever they are.
+"""Tell a machine's failures from a model's, and describe any exception.
 
-A model's failure is kept, as the same model would fail again. A machine's is not: the device was not there,
-memory or disk was full, and the same command may succeed on the same machine an hour later.
+A model's failure is recorded, because the same model would fail again. A machine's is not: the device was
+missing or memory or disk was full, and the same command may succeed later.
 """
 
 import errno
@@ -17,7 +17,7 @@ from benchmark.contract.model import ContractError
 from loopcraft.core.errors import UserError
 
 LONGEST_REASON = 500
-"""Characters of an exception's own message that are shown in one line; its traceback has all."""
+"""Characters of an exception's type and message to show in one line; its traceback has all of it."""
 
 _ERRNOS = {
     errno.ENOSPC,
@@ -46,81 +46,79 @@ _POISON = re.compile(
 )
 
 
-_LEADING = (f"{Path(__file__).parents[1]}/", importlib.__file__, "<frozen importlib")
-"""How the files begin that call a model's code and are none of it."""
+_CALLERS = (f"{Path(__file__).parents[1]}/", importlib.__file__, "<frozen importlib")
+"""Path prefixes of the files that call a model's code but are not part of it."""
 
 
 class MachineError(UserError):
-    """The machine failed, not the model."""
+    """Raised if the machine failed, not the model."""
 
 
 class PoisonedError(ContractError):
-    """The model broke its device's state for the rest of this process."""
+    """Raised if the model broke its device's state for the rest of this process."""
 
 
 class SpoiledProcessError(UserError):
-    """A process can use its device no longer; another one can go on."""
+    """Raised if this process can no longer use its device; another process can go on."""
 
 
-class LastWordsError(Exception):
-    """The cause of a failure: the traceback in the model's process, or what it printed last and its crash."""
+class RemoteTracebackError(Exception):
+    """The cause of a failure in a model's process: the traceback, or its last output and crash report."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was short; fewer videos at a time may do."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in message_of(
-        error
-    )
+    """Return whether the error means out of memory, so that a smaller batch may succeed."""
+    is_memory_error = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return is_memory_error or "can't allocate memory" in _message(error)
 
 
-def is_machines(error: BaseException) -> bool:
-    """Whether the machine is at fault."""
+def is_machine_failure(error: BaseException) -> bool:
+    """Return whether the machine is at fault."""
     if isinstance(error, OSError):
         return error.errno in _ERRNOS
     if is_out_of_memory(error):
         return True
-    is_torchs = isinstance(error, (RuntimeError, AssertionError))
-    return is_torchs and _NO_DEVICE.search(message_of(error)) is not None
+    may_be_torch = isinstance(error, (RuntimeError, AssertionError))
+    return may_be_torch and _NO_DEVICE.search(_message(error)) is not None
 
 
-def failure_of(name: str, error: BaseException) -> UserError:
-    """What a run makes of an exception that the model `name` raised."""
-    told = f"{name} raised {describe(error)}"
-    if is_machines(error):
-        return MachineError(told)
-    if isinstance(error, RuntimeError) and _POISON.search(message_of(error)):
-        return PoisonedError(told)
-    return ContractError(told)
+def classify_failure(name: str, error: BaseException) -> UserError:
+    """Convert an exception that model `name` raised into a failure of the machine, device or model."""
+    message = f"{name} raised {describe(error)}"
+    if is_machine_failure(error):
+        return MachineError(message)
+    if isinstance(error, RuntimeError) and _POISON.search(_message(error)):
+        return PoisonedError(message)
+    return ContractError(message)
 
 
 def describe(error: BaseException) -> str:
-    """Type and message of any exception, in one line that any file and terminal takes."""
-    text = " ".join(f"{type(error).__name__}: {message_of(error)}".split())
+    """Return an exception's type and message as one printable line, shortened if it is too long."""
+    text = " ".join(f"{type(error).__name__}: {_message(error)}".split())
     plain = "".join(letter if letter.isprintable() else "?" for letter in text)
     return plain if len(plain) <= LONGEST_REASON else f"{plain[:LONGEST_REASON]}..."
 
 
-def account_of(failure: UserError) -> str:
-    """What led a model to fail: what its process left, or the traceback of its own code."""
+def failure_details(failure: UserError) -> str:
+    """Return what made a model fail: its process's traceback or last output, or its code's traceback."""
     cause = failure.__cause__ or failure
-    return str(cause) if isinstance(cause, LastWordsError) else own_traceback(cause)
+    return str(cause) if isinstance(cause, RemoteTracebackError) else model_traceback(cause)
 
 
-def own_traceback(error: BaseException) -> str:
-    """The traceback of an exception in a model's code, without the benchmark's frames that led there."""
+def model_traceback(error: BaseException) -> str:
+    """Format the traceback of an exception in a model's code, without the benchmark's frames above it."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and _leads_there(trace):
+    while trace is not None and trace.tb_next is not None and _is_caller(trace):
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace))
 
 
-def _leads_there(trace: TracebackType) -> bool:
+def _is_caller(trace: TracebackType) -> bool:
     file = trace.tb_frame.f_code.co_filename
-    return file.startswith(_LEADING) or file.endswith("torch/utils/_contextlib.py")
+    return file.startswith(_CALLERS) or file.endswith("torch/utils/_contextlib.py")
 
 
-def message_of(error: BaseException) -> str:
-    """The exception's own words, if it has any that can be had."""
+def _message(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:  # whatever its __str__ does

@@ -1,8 +1,8 @@
-"""What the process does that a model has of its own, and the messages between it and the benchmark.
+"""The separate process of an isolated model, and the messages between it and the benchmark.
 
-The benchmark says, as JSON, what is to be loaded (LOAD), and then asks for rollouts, one after the other
-(ROLLOUT: the body of POST /rollout in http_protocol.py). The process answers the first with the model's
-description (CARD), the others with their FRAMES, uint8 (B, n, 3, H, W), and an END; or either with a FAILURE.
+The benchmark sends what to load, as JSON (LOAD), then requests rollouts one at a time (ROLLOUT: the body of
+POST /rollout in http_protocol.py). The process answers LOAD with the model's description (CARD) and each
+ROLLOUT with FRAMES, uint8 (B, n, 3, H, W), and an END; or either with a FAILURE.
 """
 
 import json
@@ -20,9 +20,9 @@ from benchmark.contract.model import ContractError, FrameSource, RolloutModel, s
 from benchmark.contract.precision import Precision
 from benchmark.sources.chunks import check_chunks, guard_rollout
 from benchmark.sources.http_protocol import ModelCard, decode_request, describe
-from benchmark.sources.loading import code_of, load_model, module_of
-from benchmark.sources.machine import MachineError, PoisonedError, failure_of, own_traceback
-from benchmark.sources.machine import describe as error_in_words
+from benchmark.sources.loading import factory_module, load_model, module_sha256
+from benchmark.sources.machine import MachineError, PoisonedError, classify_failure, model_traceback
+from benchmark.sources.machine import describe as describe_error
 from loopcraft.companions.messages import Port
 from loopcraft.core.children import end_with_input
 from loopcraft.core.decoding import decode
@@ -34,8 +34,8 @@ LARGEST_REQUEST = 1 << 40
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """The content of LOAD: as `load_model` takes it, and where the model computes."""
+class LoadRequest:
+    """The content of LOAD: the arguments of `load_model`, and where and how the model computes."""
 
     spec: str
     arguments: Mapping[str, Any]
@@ -43,17 +43,17 @@ class Order:
     device: str
     precision: Precision
     num_threads: int
-    """Of torch: the last bits of its sums depend on them."""
+    """Torch's number of threads, on which the last bits of its sums depend."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """The content of CARD; `card` is None of a source that rolls nothing out."""
+    """The content of CARD; `card` is None for a source that generates no frames."""
 
     card: ModelCard | None
     notes: tuple[str, ...]
     code_sha256: str | None = None
-    """As `code_of` tells."""
+    """From `module_sha256`."""
 
 
 Fault = Literal["device", "model", "machine", "code", "user", "unknown"]
@@ -69,7 +69,7 @@ _FAULTS: Mapping[Fault, type[UserError]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """The content of FAILURE: whose fault it is ("device": the model broke its state), and the traceback."""
+    """The content of FAILURE: whose fault it is ("device": the model broke its state) and the traceback."""
 
     kind: Fault
     message: str
@@ -77,46 +77,46 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
-        """What is told of an exception."""
+        """Classify an exception."""
         details = (
-            error.details if isinstance(error, UserCodeError) else own_traceback(error.__cause__ or error)
+            error.details if isinstance(error, UserCodeError) else model_traceback(error.__cause__ or error)
         )
-        for kind, type_of_error in _FAULTS.items():
-            if isinstance(error, type_of_error):
+        for kind, error_type in _FAULTS.items():
+            if isinstance(error, error_type):
                 return cls(kind=kind, message=str(error), details=details)
-        return cls(kind="unknown", message=error_in_words(error), details=details)
+        return cls(kind="unknown", message=describe_error(error), details=details)
 
     def as_error(self) -> UserError:
-        """What the benchmark raises for it; a broken device is that process's alone."""
+        """Return the error for the benchmark to raise; a broken device affects the model's process only."""
         if self.kind == "code":
             return UserCodeError(self.message, self.details)
         return ContractError(self.message) if self.kind == "device" else _FAULTS[self.kind](self.message)
 
 
 def serve(descriptor: int) -> None:
-    """Load what is ordered through the connection, and roll out until its other end is closed."""
+    """Load the requested model and roll it out until the benchmark closes the connection."""
     end_with_input()
     _spare_the_benchmark()
     port = Port(descriptor)
     try:
-        _, order = port.receive(LARGEST_REQUEST)
-        _serve(decode(Order, json.loads(order)), port)
-    except (EOFError, ConnectionError):  # the benchmark is done, or gone
+        _, request = port.receive(LARGEST_REQUEST)
+        _serve(decode(LoadRequest, json.loads(request)), port)
+    except (EOFError, ConnectionError):  # the benchmark has finished or died
         return
 
 
-def _serve(order: Order, port: Port) -> None:
-    torch.set_num_threads(order.num_threads)
+def _serve(request: LoadRequest, port: Port) -> None:
+    torch.set_num_threads(request.num_threads)
     try:
-        compute = Compute(device=torch.device(order.device), precision=order.precision)
-        model = load_model(order.spec, order.arguments, order.world)
+        compute = Compute(device=torch.device(request.device), precision=request.precision)
+        model = load_model(request.spec, request.arguments, request.world)
         card = describe(model, compute) if isinstance(model, RolloutModel) else None
-        code = code_of(module_of(order.spec))
-        said = _as_json(Description(card=card, notes=_notes(model), code_sha256=code))
+        code = module_sha256(factory_module(request.spec))
+        description = _as_json(Description(card=card, notes=_notes(model), code_sha256=code))
     except BaseException as error:  # whatever a factory raises
         port.send(FAILURE, _as_json(Failure.of(error)))
         return
-    port.send(CARD, said)
+    port.send(CARD, description)
     while card is not None:
         _, body = port.receive(LARGEST_REQUEST)
         assert isinstance(model, RolloutModel)
@@ -126,8 +126,8 @@ def _serve(order: Order, port: Port) -> None:
             raise
         except UserError as error:
             port.send(FAILURE, _as_json(Failure.of(error)))
-        except BaseException as error:  # KeyboardInterrupt too: nobody but the model raised it
-            failure = failure_of(model.name, error)
+        except BaseException as error:  # KeyboardInterrupt too: only the model can have raised it
+            failure = classify_failure(model.name, error)
             failure.__cause__ = error
             port.send(FAILURE, _as_json(Failure.of(failure)))
 
@@ -150,6 +150,6 @@ def _as_json(content: Any) -> bytes:
 
 
 def _spare_the_benchmark() -> None:
-    """Where memory runs out, have Linux's kernel end this process and not the one that waits for it."""
+    """If memory runs out, let Linux kill this process rather than the benchmark."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("800")

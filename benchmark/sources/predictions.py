@@ -1,8 +1,8 @@
-"""Finished videos in a folder, made by anything: the horizon of each as KEY.mp4, KEY.npz or KEY/*.png.
+"""Finished videos in a folder, from any source: the horizon of each as KEY.mp4, KEY.npz or KEY/*.png.
 
-Other containers (.mkv, .webm, .mov, .avi), KEY.npy and other pictures (see pictures.py) do too. An .npz holds
-one array `frames` and an .npy is one array: uint8 (horizon, H, W, 3). Pictures are taken in the order of the
-numbers in their names. Frames must be those of the horizon alone, without the context.
+Other containers (.mkv, .webm, .mov, .avi), KEY.npy and other pictures (see pictures.py) work too. An .npz
+holds one array `frames` and an .npy is one array: uint8 (horizon, H, W, 3). Pictures are sorted by the
+numbers in their names. The frames are those of the horizon only, without the context.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from loopcraft.core.urls import COPY, require_folder
 from loopcraft.video.h264 import count_frames, iterate_frames
 
 CHUNK = 16
-"""Frames that are read at a time."""
+"""Frames to read at a time."""
 
 VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi")
 ARRAYS = (".npz", ".npy")
@@ -40,19 +40,19 @@ class Predictions:
     frame_shape = None
 
     def __init__(self, folder: Path, name: str, conditioning: Conditioning = ACTIONS) -> None:
-        """`conditioning` is what their maker was told. Raises `UserError` where there is no such folder."""
+        """`conditioning` is what the videos' model was given; raises `UserError` for a missing folder."""
         require_folder(folder, COPY)
         if not folder.is_dir():
             raise UserError(f"--predictions {folder}: no such folder")
         self.folder = folder
         self.name = name
         self.conditioning = conditioning
-        self._listed = cache(_by_stem)
+        self._paths_by_stem = cache(_paths_by_stem)
 
     def play(
         self, episodes: Episodes, protocol: EvaluationProtocol, keys: Sequence[str]
     ) -> Iterator[UInt8[Tensor, "B n 3 H W"]]:
-        """The videos of `keys`; raises `ContractError` for one that cannot be scored."""
+        """Yield the videos of `keys` in chunks; raises `ContractError` for one that cannot be scored."""
         for key in keys:
             if problem := self.problem(key, protocol):
                 raise ContractError(problem)
@@ -60,16 +60,16 @@ class Predictions:
         for start in range(0, protocol.horizon, CHUNK):
             try:
                 frames = streams.take(min(CHUNK, protocol.horizon - start))
-            except (OSError, UserError) as error:  # one file's fault, not the run's
+            except (OSError, UserError) as error:  # the fault of one file, not of the run
                 text = describe_os_error(error) if isinstance(error, OSError) else str(error)
                 raise ContractError(text) from error
             yield to_tensor(frames)
 
     def problem(self, key: str, protocol: EvaluationProtocol) -> str | None:
-        """Why the video cannot be scored, as far as its names and headers tell; None if it can."""
+        """Return why the video cannot be scored, judging by names and headers; None if it can."""
         try:
-            found = self._find(key)
-            count = _count(found)
+            path = self._find(key)
+            count = _count(path)
         except OSError as error:
             return describe_os_error(error)
         except UserError as error:
@@ -77,52 +77,54 @@ class Predictions:
         if count == protocol.horizon:
             return None
         hint = "; leave the context out" if count == protocol.num_frames else ""
-        return f"{found}: holds {count} frames, and {protocol.id} asks for {protocol.horizon}{hint}"
+        return f"{path}: holds {count} frames, and {protocol.id} asks for {protocol.horizon}{hint}"
 
     def iterate_frames(self, key: str, start: int, stop: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        """Frames start to stop - 1 of a video's horizon."""
+        """Yield frames start to stop - 1 of a video's horizon."""
         return islice(_read(self._find(key)), start, stop)
 
     def fingerprint(self, keys: Sequence[str]) -> str:
-        """SHA-256 over the files of `keys`: the same for the same videos, wherever they lie."""
+        """Return the SHA-256 over the files of `keys`, regardless of the folder's location."""
         digest = hashlib.sha256()
         for key in keys:
             try:
-                found = self._find(key)
-                files = list_pictures(found) if found.is_dir() else [found]
-            except ContractError:  # what cannot be scored has no files
+                path = self._find(key)
+                files = list_pictures(path) if path.is_dir() else [path]
+            except ContractError:  # it cannot be scored, so its files do not count
                 continue
             for file in files:
                 digest.update(f"{key} {file.name} {file_sha256(file)}\n".encode())
         return digest.hexdigest()
 
     def _find(self, key: str) -> Path:
-        """The one file or folder of a video; raises `ContractError` where there is none, or a choice."""
+        """Return the video's file or folder; raises `ContractError` unless there is exactly one."""
         path = self.folder / key
-        there = self._listed(path.parent).get(path.name, [])
-        found = [path for path in there if path.is_dir() or path.suffix.lower() in (*VIDEOS, *ARRAYS)]
-        if len(found) > 1:  # the states of a data set may lie beside its videos; an empty folder is no choice
-            found = [path for path in found if path.suffix.lower() != ".npy" and not _is_empty(path)] or found
-        if len(found) == 1:
-            return found[0]
-        if not found:
-            other = f", but {there[0].name}" if there else ""
+        siblings = self._paths_by_stem(path.parent).get(path.name, [])
+        videos = [path for path in siblings if path.is_dir() or path.suffix.lower() in (*VIDEOS, *ARRAYS)]
+        if len(videos) > 1:  # ignore the .npy states of a data set, and empty folders
+            videos = [
+                path for path in videos if path.suffix.lower() != ".npy" and not _is_empty(path)
+            ] or videos
+        if len(videos) == 1:
+            return videos[0]
+        if not videos:
+            other = f", but {siblings[0].name}" if siblings else ""
             raise ContractError(f"{path}: no .mp4, .npz, .npy or folder of pictures{other}")
-        names = " and ".join(sorted(path.name for path in found))
-        raise ContractError(f"{path}: {names} are there; keep the one that is to be scored")
+        names = " and ".join(sorted(path.name for path in videos))
+        raise ContractError(f"{path}: found {names}; keep only the one to score")
 
 
-def _by_stem(folder: Path) -> dict[str, list[Path]]:
-    """What lies in a folder, by its name without the ending (and a folder by its name)."""
-    listed: dict[str, list[Path]] = {}
+def _paths_by_stem(folder: Path) -> dict[str, list[Path]]:
+    """Group a folder's files by their names without the suffix, and its folders by their names."""
+    paths: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if not is_companion(path.name):
-            listed.setdefault(path.name if path.is_dir() else path.stem, []).append(path)
-    return listed
+            paths.setdefault(path.name if path.is_dir() else path.stem, []).append(path)
+    return paths
 
 
 def _is_empty(path: Path) -> bool:
-    return path.is_dir() and not any(not is_companion(inside.name) for inside in path.iterdir())
+    return path.is_dir() and all(is_companion(child.name) for child in path.iterdir())
 
 
 def _count(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""References that frame every table: the true frames, another video's frames, a picture that stands still."""
+"""References for every table: the true frames, another video's frames, and a still picture."""
 
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
@@ -11,7 +11,7 @@ from benchmark.contract.protocol import EvaluationProtocol
 from loopcraft.core.errors import UserError
 
 CHUNK = 16
-"""Frames that a reference hands out at a time."""
+"""Frames per chunk of a reference."""
 
 
 class GroundTruth:
@@ -22,7 +22,7 @@ class GroundTruth:
     frame_shape: ClassVar[None] = None
 
     def play(self, episodes: Episodes, protocol: EvaluationProtocol, keys: Sequence[str]) -> Iterator[Tensor]:
-        """The horizon of each video."""
+        """Yield the horizon of each video."""
         return _horizon(episodes, protocol, keys)
 
 
@@ -34,7 +34,7 @@ class OtherVideo:
     frame_shape: ClassVar[None] = None
 
     def play(self, episodes: Episodes, protocol: EvaluationProtocol, keys: Sequence[str]) -> Iterator[Tensor]:
-        """The horizon of each video's neighbour; the last video's neighbour is the first.
+        """Yield the horizon of each video's neighbour; the last video's neighbour is the first.
 
         Raises `UserError` for a data set of one video.
         """
@@ -48,7 +48,7 @@ class OtherVideo:
 
 
 class CopyLast:
-    """Baseline: the last frame of the context, for ever."""
+    """Baseline: the last frame of the context, repeated."""
 
     name = "copy-last"
     role: ClassVar = "bound"

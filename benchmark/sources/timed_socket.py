@@ -1,50 +1,50 @@
-"""Sockets on which nothing takes longer than it may, however slowly the other end drips its bytes."""
+"""A socket with a deadline that holds however slowly the peer trickles its bytes."""
 
 import socket
 import time
 from typing import Any
 
 SLOWEST = 1 << 20
-"""Bytes a second at which large messages must at least travel."""
+"""Lowest transfer rate accepted for large messages, in bytes per second."""
 
 
-def time_for(num_bytes: int, patience_s: float) -> float:
-    """How long a message of that size may take: some patience, and what the slowest network needs."""
+def transfer_limit_s(num_bytes: int, patience_s: float) -> float:
+    """Return how long a message may take: `patience_s` plus its transfer at the lowest rate."""
     return patience_s + num_bytes / SLOWEST
 
 
 class TimedSocket(socket.socket):
-    """A connected socket with a time by which all that is done with it must be done."""
+    """A connected socket with a deadline for everything sent and received."""
 
-    _until = float("inf")
+    _deadline = float("inf")
 
     @classmethod
     def take_over(cls, other: socket.socket) -> "TimedSocket":
-        """The same connection; `other` is left without it."""
+        """Wrap the connection of `other`, which loses it."""
         return cls(fileno=other.detach())
 
     def allow(self, seconds: float) -> None:
-        """Give all that is sent and received from now on so much time together."""
-        self._until = time.monotonic() + seconds
+        """Set the deadline for everything sent and received from now on."""
+        self._deadline = time.monotonic() + seconds
 
     def recv_into(self, *args: Any, **options: Any) -> int:
-        """As any socket's; raises `TimeoutError` where the time is over."""
+        """Receive as any socket does; raises `TimeoutError` after the deadline."""
         self._prepare()
         return super().recv_into(*args, **options)
 
     def sendall(self, *args: Any, **options: Any) -> None:
-        """As any socket's; raises `TimeoutError` where the time is over before all is sent."""
+        """Send as any socket does; raises `TimeoutError` if the deadline passes first."""
         self._prepare()
         super().sendall(*args, **options)
 
     def _prepare(self) -> None:
-        left = self._until - time.monotonic()
+        left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
         self.settimeout(None if left == float("inf") else left)
 
-    def is_abandoned(self) -> bool:
-        """Whether the other end has closed the connection."""
+    def is_closed_by_peer(self) -> bool:
+        """Return whether the other end has closed the connection."""
         self.settimeout(0)
         try:
             return not self.recv(1, socket.MSG_PEEK)

@@ -1,1 +1,1 @@
-"""The pretrained networks of the metrics as files: fetched once, checked, offline."""
+"""The metrics' pretrained networks as files: fetched once, verified, usable offline."""

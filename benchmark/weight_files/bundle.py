@@ -1,7 +1,7 @@
-"""A folder of pretrained weights that serves without a network: what belongs in it, and is it there unharmed.
+"""A folder of pretrained weights for use offline: what belongs in it, and whether its files are intact.
 
 weights.json          what was fetched: source, revision, size and SHA-256 of every file; written last
-NETWORK/PATH          the files of each network: as published, or one of tensors that was made of what came
+NETWORK/PATH          each network's files: as published, or one file of tensors converted from them
 """
 
 import tomllib
@@ -23,9 +23,9 @@ MANIFEST = "weights.json"
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFile:
-    """A file as it is known in advance: `sha256` holds the leading digits published, maybe none.
+    """What is known of a file before it is fetched; `sha256` holds the published leading digits, if any.
 
-    `tensors` is the checksum of what a safetensors file holds (see tensor_files.py): it pins a network that
+    `tensors` is the checksum of a safetensors file's content (see tensor_files.py): it pins a network that
     comes from several sources in several formats.
     """
 
@@ -37,7 +37,7 @@ class PublishedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where a network is to be had: a row of weights.toml, where the fields are explained."""
+    """A source of a network: an entry of weights.toml, which explains the fields."""
 
     address: str
     revision: str
@@ -47,7 +47,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A pretrained network: a row of weights.toml, where the fields are explained."""
+    """A pretrained network: a table of weights.toml, which explains the fields."""
 
     title: str
     licence: str
@@ -57,7 +57,7 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class FileRecord:
-    """A file as it was fetched; `tensors` is the checksum of what it holds, where that is pinned."""
+    """A fetched file; `tensors` is the checksum of its tensors if that is pinned."""
 
     size: int
     sha256: str
@@ -65,13 +65,13 @@ class FileRecord:
 
     @property
     def checksum(self) -> str:
-        """What says whether two results used the same weights: the tensors', where they are known by that."""
+        """The checksum that identifies the weights in results: that of the tensors if known."""
         return self.tensors or self.sha256
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkRecord:
-    """A network as it was fetched; `revision` is the source's commit where it has them."""
+    """A fetched network; `revision` is the source's commit if it has commits."""
 
     source: str
     revision: str
@@ -89,34 +89,34 @@ class Manifest:
 
 @cache
 def load_networks() -> Mapping[str, Network]:
-    """The table of all networks, by name."""
+    """Return all networks of weights.toml by name."""
     table = tomllib.loads(TABLE.read_text())
     return {name: decode(Network, row, name) for name, row in table.items()}
 
 
 class Bundle:
-    """The folder `root`, which may be empty or not exist yet."""
+    """A folder of weights, `root`; it may be empty or not exist yet."""
 
     def __init__(self, root: Path, networks: Mapping[str, Network] | None = None) -> None:
-        """`networks` is the table to hold the files against; raises `UserError` for a broken weights.json."""
+        """`networks` is the table to check files against; raises `UserError` for an invalid weights.json."""
         self.root = root
         self.networks = load_networks() if networks is None else networks
         self._manifest = _read_manifest(root / MANIFEST)
 
     def __contains__(self, name: str) -> bool:
-        """Whether the network has been fetched."""
+        """Return whether the network has been fetched."""
         return name in self._manifest.networks
 
     def folder(self, name: str) -> Path:
-        """Where the files of a network belong."""
+        """Return the folder for a network's files."""
         return self.root / name
 
     def record(self, name: str) -> NetworkRecord:
-        """What was fetched under that name."""
+        """Return the record of a fetched network."""
         return self._manifest.networks[name]
 
     def verify(self, name: str) -> Path:
-        """The folder of a fetched network, every byte of it checked; raises `UserError` naming a bad file."""
+        """Check every byte of a fetched network and return its folder; raises `UserError` for a bad file."""
         for published in self.networks[name].files:
             path = self.folder(name) / published.path
             fetched = self.record(name).files.get(published.path)
@@ -124,20 +124,17 @@ class Bundle:
                 raise self._refusal(name, path, "missing")
             size = path.stat().st_size
             if size != fetched.size:
-                raise self._refusal(name, path, f"{size} bytes where {fetched.size} were fetched")
-            found = record_file(path, published)
-            if found.sha256 != fetched.sha256:
+                raise self._refusal(name, path, f"{size} bytes, but {fetched.size} were fetched")
+            record = record_file(path, published)
+            if record.sha256 != fetched.sha256:
                 raise self._refusal(
-                    name, path, f"damaged, SHA-256 {found.sha256} where {fetched.sha256!r} was fetched"
+                    name, path, f"damaged: its SHA-256 is {record.sha256}, but {fetched.sha256!r} was fetched"
                 )
-            check_published(path, published, found)
+            check_published(path, published, record)
         return self.folder(name)
 
     def add(self, name: str, *, source: str, revision: str) -> NetworkRecord:
-        """Take up a network whose files lie in its folder, from where the caller says that they came.
-
-        Raises `UserError` if one is not as published.
-        """
+        """Record a network in its folder and its origin; raises `UserError` if files are not as published."""
         files = {}
         for published in self.networks[name].files:
             path = self.folder(name) / published.path
@@ -153,7 +150,7 @@ class Bundle:
 
 
 def open_bundle(root: Path) -> Bundle:
-    """The bundle that a user names; raises `UserError` if nothing was ever fetched into the folder."""
+    """Open the bundle of a user's folder; raises `UserError` if nothing was ever fetched into it."""
     require_folder(root, COPY)
     if not (root / MANIFEST).exists():
         raise UserError(f"{root}: holds no {MANIFEST}; make it with {fetch_command('NAME', root)}")
@@ -161,32 +158,32 @@ def open_bundle(root: Path) -> Bundle:
 
 
 def fetch_command(name: str, root: Path | str) -> str:
-    """The command that puts a network into the folder `root`."""
+    """Return the command that fetches a network into the folder `root`."""
     return f"python -m benchmark.weights fetch --only {name} --to {root}"
 
 
 def record_file(path: Path, published: PublishedFile) -> FileRecord:
-    """What is found at `path`; raises `UserError` if its tensors are pinned and it holds none."""
+    """Return the record of a file; raises `UserError` if its tensors are pinned and it holds none."""
     tensors = tensors_sha256(read_tensors(path)) if published.tensors else ""
     return FileRecord(size=path.stat().st_size, sha256=file_sha256(path), tensors=tensors)
 
 
-def check_published(path: Path, published: PublishedFile, found: FileRecord) -> None:
-    """Raise `UserError` if a file is not the one that its source publishes."""
-    if published.size is not None and found.size != published.size:
+def check_published(path: Path, published: PublishedFile, record: FileRecord) -> None:
+    """Raise `UserError` if a file is not the published one."""
+    if published.size is not None and record.size != published.size:
         raise UserError(
-            f"{path}: {found.size} bytes where {published.size} are published; the download was cut short or "
+            f"{path}: {record.size} bytes, but {published.size} are published; the download was cut short or "
             f"its source has changed: fetch it again"
         )
-    if not found.sha256.startswith(published.sha256):
+    if not record.sha256.startswith(published.sha256):
         raise UserError(
-            f"{path}: its SHA-256 is {found.sha256} and {published.sha256} is published; the download was "
+            f"{path}: its SHA-256 is {record.sha256}, but {published.sha256} is published; the download was "
             f"damaged or its source has changed: fetch it again"
         )
-    if found.tensors != published.tensors:
+    if record.tensors != published.tensors:
         raise UserError(
-            f"{path}: the SHA-256 of its tensors is {found.tensors} and {published.tensors} is pinned; these "
-            f"are other weights: fetch it again"
+            f"{path}: the SHA-256 of its tensors is {record.tensors}, but {published.tensors} is pinned; "
+            f"these are different weights: fetch it again"
         )
 
 

@@ -1,9 +1,9 @@
-"""Published weights in their publishers' formats -> the tensors that a metric loads.
+"""Convert weights from their publishers' formats to the tensors that a metric loads.
 
-Whichever file a network comes in, the tensors are the same, bit by bit: AlexNet and VGG16 under torchvision's
-names with LPIPS's linear heads under those of the package `lpips`, I3D under the names of its first code,
-ALIKED and its LightGlue in one file.
-No file is trusted: PyTorch's are read as weights only, pickles of arrays by a reader that knows arrays alone.
+A network's tensors are bit-identical for all its sources: AlexNet and VGG16 under torchvision's names with
+LPIPS's linear heads under those of the package `lpips`, I3D under the names of its original code, ALIKED and
+its LightGlue in one file.
+No file is trusted: PyTorch files are read with `weights_only`, pickles by a reader that knows only arrays.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ LPIPS_LAYERS = {
     "alexnet": (0, 3, 6, 8, 10),
     "vgg16": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
 }
-"""Numbers of the convolutions among torchvision's `features`."""
+"""Indices of the convolutions in torchvision's `features`."""
 NUM_HEADS = 5
 
 _LPIPS_HEADS = {"alexnet": "alex.pth", "vgg16": "vgg.pth"}
@@ -35,13 +35,10 @@ _FLAX_ROOTS = {"alexnet": "AlexNet_0", "vgg16": "VGG16_0"}
 
 
 def convert(network: str, paths: Sequence[Path]) -> dict[str, Tensor]:
-    """The tensors of `network` from its source's files, or from a safetensors file that has them all.
-
-    Raises `UserError` if they do not have them.
-    """
+    """Return a network's tensors from a source's files or one safetensors file; raises `UserError`."""
+    for path in paths:
+        require_regular(path)
     path = paths[0]
-    for one in paths:
-        require_regular(one)
     try:
         if path.suffix == SUFFIX:
             return read_tensors(path)
@@ -58,14 +55,14 @@ def convert(network: str, paths: Sequence[Path]) -> dict[str, Tensor]:
 
 
 def from_torchvision(network: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The feature layers of torchvision's AlexNet or VGG16, and the heads that the package `lpips` brings."""
+    """Return the feature layers of torchvision's AlexNet or VGG16, and the heads in the package `lpips`."""
     names = [f"features.{layer}.{part}" for layer in LPIPS_LAYERS[network] for part in ("weight", "bias")]
     heads = torch.load(_lpips_folder() / _LPIPS_HEADS[network], map_location="cpu", weights_only=True)
     return {name: state[name] for name in names} | {name: heads[name] for name in _head_names()}
 
 
 def from_lightglue(detector: Mapping[str, Tensor], matcher: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A detector and LightGlue under the names of its later code, with both attentions in a layer."""
+    """Return a detector and LightGlue under its newer names, with both attentions in one layer."""
     renamed = {_OLD_ATTENTION.sub(r"transformers.\2.\1", name): values for name, values in matcher.items()}
     return {f"detector.{name}": values for name, values in detector.items()} | {
         f"matcher.{name}": values for name, values in renamed.items()
@@ -73,7 +70,7 @@ def from_lightglue(detector: Mapping[str, Tensor], matcher: Mapping[str, Tensor]
 
 
 def from_flax(network: str, tree: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a tree of arrays as Flax names them."""
+    """Return the tensors of a tree of arrays with Flax names."""
     return _i3d_from_flax(tree) if network == "i3d" else _lpips_from_flax(network, tree)
 
 
@@ -89,7 +86,7 @@ def _lpips_from_flax(network: str, tree: Mapping[str, Any]) -> dict[str, Tensor]
 
 
 def _i3d_from_flax(tree: Mapping[str, Any]) -> dict[str, Tensor]:
-    """A unit's `weight`, the `mean` and `variance` that normalise its output, and its `bias`."""
+    """Return each unit's `weight` and `bias`, and the `mean` and `variance` that normalise its output."""
     tensors = {}
     for path, unit in _units(tree["params"]):
         name = ".".join(path).replace("/", ".")
@@ -107,7 +104,7 @@ def _i3d_from_flax(tree: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _units(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The convolutions of a tree, by the keys that lead to them; a key may be several names joined by /."""
+    """Yield the convolutions of a tree with their paths of keys; a key may be several names joined by /."""
     for key, branch in tree.items():
         if "Conv_0" in branch:
             yield (*above, key), branch
@@ -116,7 +113,7 @@ def _units(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def _output_first(kernel: np.ndarray) -> Tensor:
-    """Flax's (..., in, out) as torch's (out, in, ...)."""
+    """Convert Flax's (..., in, out) to torch's (out, in, ...)."""
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(kernel, (-1, -2), (0, 1))))
 
 
@@ -125,7 +122,7 @@ def _head_names() -> list[str]:
 
 
 def _lpips_folder() -> Path:
-    """Where the package `lpips` keeps its heads; it is not imported."""
+    """Return the folder of heads in the package `lpips`, without importing it."""
     package = importlib.util.find_spec("lpips")
     if package is None or package.origin is None:
         raise UserError("the heads of LPIPS are in the package lpips: install it")
@@ -133,7 +130,7 @@ def _lpips_folder() -> Path:
 
 
 class _DType:
-    """Stands for a `numpy.dtype` in a pickle: its name, like f4, and the order of its bytes."""
+    """Stand-in for a `numpy.dtype` in a pickle: its name, like f4, and byte order."""
 
     def __init__(self, name: str, *_: object) -> None:
         self.name, self.order = name, "="
@@ -143,7 +140,7 @@ class _DType:
 
 
 class _Array:
-    """Stands for a `numpy.ndarray` in a pickle, with its values once its state is there."""
+    """Stand-in for a `numpy.ndarray` in a pickle; `values` is set with its state."""
 
     values: np.ndarray
 
@@ -157,31 +154,30 @@ class _Array:
 
 
 class ArrayUnpickler(pickle._Unpickler):
-    """Reads pickles of nested dicts of NumPy arrays; whatever else one asks for is refused.
+    """Reads pickles of nested dicts of NumPy arrays and refuses all other content.
 
-    Nothing of NumPy's is called by what the pickle says. It is Python's own reader and not the compiled one,
-    which makes room for as many objects as a damaged file claims to hold.
+    A pickle cannot make it call NumPy. It extends Python's unpickler, not the compiled one, which allocates
+    as many objects as a damaged file claims to hold.
     """
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for the three names that arrays are made of, under NumPy's old and new module."""
+        """Return the stand-ins for the three names in a pickled array, under NumPy's old and new modules."""
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             return _Array
         if module == "numpy" and name in ("ndarray", "dtype"):
             return _Array if name == "ndarray" else _DType
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs")
+        raise pickle.UnpicklingError(f"it refers to {module}.{name}, which no array needs")
 
 
 def read_arrays(path: Path) -> Mapping[str, Any]:
-    """The nested dict of arrays in a pickle."""
-    tree: Mapping[str, Any] = _values(ArrayUnpickler(io.BytesIO(content_of(path))).load())
+    """Return the nested dict of arrays in a pickle."""
+    tree: Mapping[str, Any] = _replace_stand_ins(ArrayUnpickler(io.BytesIO(content_of(path))).load())
     return tree
 
 
-def _values(tree: Any) -> Any:
-    """The same tree with arrays for what stands for them."""
+def _replace_stand_ins(tree: Any) -> Any:
     if isinstance(tree, dict):
-        return {name: _values(branch) for name, branch in tree.items()}
+        return {name: _replace_stand_ins(branch) for name, branch in tree.items()}
     return tree.values if isinstance(tree, _Array) else tree
 
 

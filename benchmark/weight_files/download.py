@@ -1,6 +1,6 @@
-"""Bring a network into a bundle: from its publisher, the package index, or a local file.
+"""Fetch a network into a bundle: from its publisher, the package index, or a local file.
 
-A source that does not answer is passed over within seconds, and so is one whose file is not the pinned one.
+A source that does not answer within seconds is skipped, as is one whose file is not the pinned one.
 """
 
 import shutil
@@ -24,15 +24,15 @@ from loopcraft.core.files import file_sha256, whole_file
 
 HUB, PACKAGE = "hub:", "package:"
 PATIENCE_S = 4
-"""How long a publisher may take to answer at all."""
+"""How long to wait for a publisher's first answer."""
 _STALL_S = 30
 
 
 def fetch_from(bundle: Bundle, name: str, source: Source, downloads: Path) -> str:
-    """Put the files of a network into its folder; returns the source's revision.
+    """Fetch the files of a network into its folder and return the source's revision.
 
-    `downloads` keeps archives that several networks are in. Raises `SourceError` with the reason if the
-    source does not answer or its files are not the published ones; the folder is left without them.
+    `downloads` keeps archives that hold several networks. Raises `SourceError` if the source does not answer
+    or its files are not the published ones; the folder then lacks them.
     """
     network, folder = bundle.networks[name], bundle.folder(name)
     try:
@@ -57,34 +57,30 @@ def fetch_from(bundle: Bundle, name: str, source: Source, downloads: Path) -> st
 
 
 def add_local(bundle: Bundle, name: str, given: Path) -> str:
-    """Put a network into its folder from a local file or folder; returns a file's SHA-256, "" for a folder.
+    """Copy a network into its folder from a local file or folder; returns a file's SHA-256, "" for a folder.
 
-    A network of tensors may come in any format that one of its sources has, archives included, or as
-    safetensors; others as they are published. Raises `UserError` if it is not the published one.
+    A converted network may come in the format of any of its sources, archives included, or as safetensors;
+    other networks come as published. Raises `UserError` if it is not the published one.
     """
     network, folder = bundle.networks[name], bundle.folder(name)
     if not given.exists():
         raise UserError(f"--file {given}: no such file")
-    if _converted(network):
-        with tempfile.TemporaryDirectory() as temporary:
-            _convert_into(folder, network, name, _unpacked(network, given, Path(temporary)))
-        return file_sha256(given) if given.is_file() else ""
-    single = len(network.files) == 1
-    for file in network.files:
-        origin = given if given.is_file() and single else given / file.path
-        if not origin.is_file():
-            raise UserError(f"--file {origin}: no such file; give the folder that holds {file.path}")
-        with _checked_file(folder, file) as temporary_path:
-            shutil.copyfile(origin, temporary_path)
+    if any(source.convert for source in network.sources):
+        with tempfile.TemporaryDirectory() as downloads:
+            _convert_into(folder, network, name, _find_origins(network, given, Path(downloads)))
+    else:
+        is_single = len(network.files) == 1
+        for file in network.files:
+            origin = given if given.is_file() and is_single else given / file.path
+            if not origin.is_file():
+                raise UserError(f"--file {origin}: no such file; give the folder that holds {file.path}")
+            with _checked_file(folder, file) as temporary:
+                shutil.copyfile(origin, temporary)
     return file_sha256(given) if given.is_file() else ""
 
 
-def _converted(network: Network) -> bool:
-    return any(source.convert for source in network.sources)
-
-
-def _unpacked(network: Network, given: Path, folder: Path) -> list[Path]:
-    """The files of weights: `given` itself, those in it if it is a folder, or the members of an archive."""
+def _find_origins(network: Network, given: Path, folder: Path) -> list[Path]:
+    """Return `given`, the files in it if it is a folder, or an archive's members, extracted to `folder`."""
     if given.is_file() and not given.name.endswith((".tar.gz", ".whl")):
         return [given]
     reasons = []
@@ -104,7 +100,7 @@ def _unpacked(network: Network, given: Path, folder: Path) -> list[Path]:
 
 
 def _convert_into(folder: Path, network: Network, name: str, origins: Sequence[Path]) -> None:
-    """Write the network's one file of tensors, if they are the pinned ones."""
+    """Write the network's one file of tensors; raises `UserError` if they are not the pinned ones."""
     (file,) = network.files
     with _checked_file(folder, file) as temporary:
         write_tensors(temporary, convert(name, origins))
@@ -112,7 +108,7 @@ def _convert_into(folder: Path, network: Network, name: str, origins: Sequence[P
 
 @contextmanager
 def _checked_file(folder: Path, file: PublishedFile) -> Iterator[Path]:
-    """A temporary path whose file takes its name in the folder if it is as published."""
+    """Yield a temporary path; its file then moves into the folder if it is the published one."""
     path = folder / file.path
     with whole_file(path) as temporary:
         yield temporary
@@ -120,11 +116,9 @@ def _checked_file(folder: Path, file: PublishedFile) -> Iterator[Path]:
 
 
 def download(source: Source, revision: str, path: str, destination: Path, downloads: Path) -> str:
-    """Bring one file of a source to `destination`; returns the commit that a Hub revision stands for.
+    """Fetch one file of a source to `destination`; raises `SourceError` if the source does not answer.
 
-    Further files are asked for by that commit, so that all are of one. Other sources have no revisions.
-
-    Raises `SourceError` where the source does not answer.
+    Returns the revision, on the Hub as a commit: request further files by it, so that all are of one commit.
     """
     if source.address.startswith(PACKAGE):
         name = source.address.removeprefix(PACKAGE)
@@ -132,14 +126,14 @@ def download(source: Source, revision: str, path: str, destination: Path, downlo
         extract(fetch_archive(package, downloads), path, destination)
         return revision
     if source.address.startswith(HUB):
-        repository, offline = source.address.removeprefix(HUB), not answers(constants.ENDPOINT)
+        repository, offline = source.address.removeprefix(HUB), not is_reachable(constants.ENDPOINT)
         try:
             cached = Path(hf_hub_download(repository, path, revision=revision, local_files_only=offline))
         except LocalEntryNotFoundError as error:
-            raise SourceError("does not answer, and its cache on this machine lacks the file") from error
+            raise SourceError("does not answer, and its local cache lacks the file") from error
         shutil.copyfile(cached, destination)
         return cached.parents[path.count("/")].name  # .../snapshots/COMMIT/PATH
-    if not answers(source.address + path):
+    if not is_reachable(source.address + path):
         raise SourceError("does not answer")
     with (
         urllib.request.urlopen(source.address + path, timeout=_STALL_S) as file,
@@ -149,8 +143,8 @@ def download(source: Source, revision: str, path: str, destination: Path, downlo
     return revision
 
 
-def answers(address: str) -> bool:
-    """Whether the server of an address says anything within `PATIENCE_S`, be it a refusal."""
+def is_reachable(address: str) -> bool:
+    """Return whether the server of an address answers within `PATIENCE_S`, even with an error."""
     try:
         with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=PATIENCE_S):
             return True

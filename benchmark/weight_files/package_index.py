@@ -1,7 +1,7 @@
-"""One file out of an archive of the Python package index, which is neither imported nor installed.
+"""Extract one file of an archive from the Python package index without importing or installing it.
 
-pip's own client fetches it, with whatever mirror and proxy it is set up for. The archive is pinned: to learn
-the version of a source archive pip runs its setup script, and by the checksum none but the known one.
+pip fetches the archive, with its configured mirror and proxy. The archive is pinned, because pip runs the
+setup script of a source archive to learn its version: the checksum ensures that it is the known one.
 """
 
 import shutil
@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import IO
 
 TIMEOUT_S = 10
-"""How long pip waits for an index that does not answer, twice."""
+"""How long pip waits for the index to answer, in each of two tries."""
 
 
 class SourceError(Exception):
-    """A source does not give a file; the message is the reason."""
+    """Raised if a source does not provide a file; the message is the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A package of the index; `sha256` is its archive's."""
+    """A package of the index; `sha256` is that of its archive."""
 
     name: str
     version: str
@@ -31,7 +31,7 @@ class Package:
 
 
 def fetch_archive(package: Package, folder: Path) -> Path:
-    """The package's archive in `folder`, fetched unless it is there; raises `SourceError`."""
+    """Fetch the package's archive into `folder` unless it is there; raises `SourceError`."""
     target = folder / f"{package.name}-{package.version}"
     if not target.exists():
         target.mkdir(parents=True)
@@ -45,32 +45,32 @@ def fetch_archive(package: Package, folder: Path) -> Path:
 
 
 def _download(package: Package, folder: Path) -> None:
-    wanted = f"{package.name}=={package.version}"
+    requirement = f"{package.name}=={package.version}"
     requirements = folder / "requirements.txt"
-    requirements.write_text(f"{wanted} --hash=sha256:{package.sha256}\n")
+    requirements.write_text(f"{requirement} --hash=sha256:{package.sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--require-hashes"]
     command += ["--disable-pip-version-check", "--progress-bar", "off", "--no-color"]
     command += ["--timeout", str(TIMEOUT_S), "--retries", "1", "--dest", str(folder)]
     done = subprocess.run([*command, "--requirement", str(requirements)], capture_output=True, text=True)
     if done.returncode:
-        raise SourceError(explain(wanted, done.stderr))
+        raise SourceError(explain(requirement, done.stderr))
 
 
-def explain(wanted: str, stderr: str) -> str:
-    """One sentence for what pip says when it fails."""
+def explain(requirement: str, stderr: str) -> str:
+    """Summarise pip's error output in one sentence."""
     if "No module named pip" in stderr:
-        return f"this Python has no pip to fetch {wanted} with; python -m ensurepip brings it"
+        return f"this Python has no pip to fetch {requirement}; install it with python -m ensurepip"
     if "DO NOT MATCH THE HASHES" in stderr:
-        return f"the package index has another file as {wanted} than the one that is pinned"
+        return f"the package index's file for {requirement} is not the pinned one"
     if "from versions: none" in stderr:
-        return f"the package index does not answer, or does not have {wanted}"
+        return f"the package index does not answer, or does not have {requirement}"
     if "Could not find a version" in stderr:
-        return f"the package index has other versions, but not {wanted}"
-    return f"pip does not fetch {wanted} ({_last_line(stderr)})"
+        return f"the package index has other versions, but not {requirement}"
+    return f"pip could not fetch {requirement} ({_last_line(stderr)})"
 
 
 def extract(archive: Path, member: str, destination: Path) -> None:
-    """Write the member of a .tar.gz (below its folder) or wheel to `destination`; raises `SourceError`."""
+    """Write a member of a wheel or .tar.gz (a path below its top folder) to a file; raises `SourceError`."""
     try:
         if archive.suffix == ".whl":
             with zipfile.ZipFile(archive) as wheel, wheel.open(member) as file:
@@ -94,4 +94,4 @@ def _copy(file: IO[bytes], destination: Path) -> None:
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1].removeprefix("ERROR: ").rstrip(".") if lines else "pip said nothing"
+    return lines[-1].removeprefix("ERROR: ").rstrip(".") if lines else "pip printed nothing"

@@ -1,4 +1,4 @@
-"""Files of tensors: safetensors, known by a checksum of the tensors, whatever container they came in."""
+"""Safetensors files, identified by a checksum of their tensors rather than of the file."""
 
 import hashlib
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ Tensors = Mapping[str, Tensor]
 
 
 def tensors_sha256(tensors: Tensors) -> str:
-    """SHA-256 over name, type, shape and little-endian values of every tensor, in the order of names."""
+    """Return the SHA-256 over name, type, shape and little-endian values of every tensor, sorted by name."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         values = tensors[name].detach().contiguous().numpy()
@@ -28,13 +28,13 @@ def tensors_sha256(tensors: Tensors) -> str:
 
 
 def write_tensors(path: Path, tensors: Tensors) -> None:
-    """Write a safetensors file, whole or not at all."""
+    """Write a safetensors file atomically."""
     with whole_file(path) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; raises `UserError` if it is none."""
+    """Return the tensors of a safetensors file; raises `UserError` if it is not one."""
     require_regular(path)
     try:
         tensors: dict[str, Tensor] = load_file(path)

@@ -359,8 +359,11 @@ def test_a_crash_in_a_process_of_its_own_is_one_failed_check(capsys) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--model", "copy-last", "--timeout", "0"], "must be more than 0"),
-        (["--model", "ground-truth", "--isolate"], "looks frames up and rolls nothing out"),
+        (["--model", "copy-last", "--timeout", "0"], "must be greater than 0"),
+        (
+            ["--model", "ground-truth", "--isolate"],
+            "looks frames up and generates none: it cannot run in a separate",
+        ),
         (["--model", "http://127.0.0.1:9", "--memory-limit", "1"], "runs elsewhere already"),
     ],
 )

@@ -22,7 +22,13 @@ from benchmark.harness.score_files import find_damage
 from benchmark.metrics import get_metrics
 from benchmark.results.result_file import Result, read_result
 from benchmark.sources import machine
-from benchmark.sources.machine import MachineError, PoisonedError, describe, failure_of, is_machines
+from benchmark.sources.machine import (
+    MachineError,
+    PoisonedError,
+    classify_failure,
+    describe,
+    is_machine_failure,
+)
 from benchmark.sources.references import CopyLast
 from loopcraft.core.seeding import generator
 from tests.fakes import nursery
@@ -195,15 +201,15 @@ MODELS: dict[str, BaseException] = {
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_the_machines_failures_are_known(name) -> None:
-    assert is_machines(MACHINES[name])
-    assert isinstance(failure_of("model", MACHINES[name]), MachineError)
+    assert is_machine_failure(MACHINES[name])
+    assert isinstance(classify_failure("model", MACHINES[name]), MachineError)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_models_failures_are_known(name) -> None:
-    assert not is_machines(MODELS[name])
-    assert isinstance(failure_of("model", MODELS[name]), ContractError)
-    assert isinstance(failure_of("model", MODELS[name]), PoisonedError) == (name == "index")
+    assert not is_machine_failure(MODELS[name])
+    assert isinstance(classify_failure("model", MODELS[name]), ContractError)
+    assert isinstance(classify_failure("model", MODELS[name]), PoisonedError) == (name == "index")
 
 
 def test_any_error_is_one_printable_line() -> None:

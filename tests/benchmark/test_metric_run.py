@@ -175,10 +175,10 @@ def test_damaged_weights_are_named_and_the_run_goes_on_unless_strict(
         result = score(data, tmp_path / "run", "--weights", str(weights))
     finally:
         path.write_bytes(sound)
-    assert f"i3d.safetensors: {len(sound) - 1} bytes where {len(sound)}" in error
+    assert f"i3d.safetensors: {len(sound) - 1} bytes, but {len(sound)}" in error
     assert result is not None
     assert set(result.metrics) == {"psnr", "lpips", "fid", "kid"}
-    assert f"i3d.safetensors: {len(sound) - 1} bytes where {len(sound)}" in result.absent["fvd"]
+    assert f"i3d.safetensors: {len(sound) - 1} bytes, but {len(sound)}" in result.absent["fvd"]
     assert "fetch it again: python -m benchmark.weights fetch --only i3d" in result.absent["kvd"]
 
 

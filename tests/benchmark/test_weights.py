@@ -97,7 +97,7 @@ def test_the_hub_is_asked_for_one_commit(tmp_path: Path, table: dict[str, Networ
         return str(cached)
 
     monkeypatch.setattr(sources, "hf_hub_download", hub)
-    monkeypatch.setattr(sources, "answers", lambda address: True)
+    monkeypatch.setattr(sources, "is_reachable", lambda address: True)
     root = tmp_path / "weights"
     assert weights.main(["fetch", "--only", "hub", "--to", str(root)]) == EXIT_OK
     assert asked == [("some/repo", "model.pt", "main"), ("some/repo", "extra/config.json", "c0ffee")]
@@ -106,7 +106,7 @@ def test_the_hub_is_asked_for_one_commit(tmp_path: Path, table: dict[str, Networ
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(CONTENT["model.pt"][:-1], "6999 bytes where 7000 are published"), (b"x" * 7000, "is published")],
+    [(CONTENT["model.pt"][:-1], "6999 bytes, but 7000 are published"), (b"x" * 7000, "is published")],
 )
 def test_a_download_that_is_not_the_published_file_is_refused(
     tmp_path: Path, table: dict[str, Network], capsys, content: bytes, reason: str
@@ -125,7 +125,7 @@ def test_a_download_that_is_not_the_published_file_is_refused(
     ("harm", "reason"),
     [
         (lambda path: path.unlink(), "missing"),
-        (lambda path: path.write_bytes(CONTENT["model.pt"][:100]), "100 bytes where 7000 were fetched"),
+        (lambda path: path.write_bytes(CONTENT["model.pt"][:100]), "100 bytes, but 7000 were fetched"),
         (lambda path: path.write_bytes(b"w" + b"x" * 6999), "damaged"),
     ],
 )
@@ -159,7 +159,7 @@ def test_missing_weights_name_the_command(there: Path, table: dict[str, Network]
 def test_resources_give_verified_folders_and_hashes(there: Path, table: dict[str, Network]) -> None:
     resources = Resources(weights=Bundle(there, table))
     assert resources.network("plain") == there / "plain"
-    assert resources.weights_of(["plain"]) == {
+    assert resources.weight_checksums(["plain"]) == {
         f"plain/{path}": digest(content) for path, content in CONTENT.items()
     }
 

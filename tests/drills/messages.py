@@ -26,7 +26,7 @@ from benchmark.sources.http_protocol import (
     write_records,
 )
 from benchmark.sources.isolated import IsolatedModel
-from benchmark.sources.model_process import Description, Order
+from benchmark.sources.model_process import Description, LoadRequest
 from loopcraft.companions.companion import CompanionEndedError
 from loopcraft.companions.messages import HEADER, Message, Port, read_message
 from loopcraft.core.decoding import decode
@@ -147,7 +147,7 @@ class Unheard(Port):
 
 def requests_to_a_process() -> Reader:
     """What a model's process reads once the model is loaded: rollouts."""
-    order = Order(
+    order = LoadRequest(
         spec="a:b",
         arguments={},
         world=None,

@@ -145,7 +145,7 @@ WAYS: tuple[tuple[str, Callable[[], Any], str], ...] = (
     (
         "kill",
         lambda: os.kill(os.getpid(), signal.SIGKILL),
-        "odd: its process was killed: where memory is short, the system does so",
+        "odd: its process was killed, as the system does when memory runs out",
     ),
     ("nothing again", lambda: None, ""),
 )

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmark.memory import faces
-from benchmark.memory.faces import Sightings, errors_by_face, find_sightings, reduced
+from benchmark.memory.faces import Sightings, errors_by_face, find_sightings, reduce_frames
 from loopcraft.cameras import intrinsics
 from loopcraft.walks.actions import draw_walk
 from loopcraft.worlds import make_world
@@ -204,7 +204,7 @@ def test_nothing_comes_back_in_the_context() -> None:
 @pytest.mark.parametrize("side", [16, 64, 96, 128])
 def test_frames_are_reduced_by_area(side: int) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
-    small = reduced(frames)
+    small = reduce_frames(frames)
     assert small.shape == (2, min(side, 64), min(side, 64), 3)
     assert small.mean() == pytest.approx(frames.mean(), abs=0.6)
     if side == 128:

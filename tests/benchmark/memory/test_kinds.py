@@ -13,7 +13,7 @@ from benchmark.memory.kinds import (
     RETURNED,
     SKY,
     errors_by_kind,
-    in_old_bins,
+    merge_to_old_bins,
     pixel_kinds,
     sums_by_kind,
 )
@@ -32,12 +32,12 @@ def test_the_bins_are_those_of_the_docs() -> None:
 
 def test_old_bins_are_sums_of_the_finer_ones() -> None:
     sums = np.random.default_rng(0).integers(0, 100, (3, NUM_KINDS)).astype(float)
-    old = in_old_bins(sums)
+    old = merge_to_old_bins(sums)
     for place, ages in enumerate(OLD_BINS):
         inside = [own for own, bin_ in enumerate(BINS) if set(bin_) <= set(ages)]
         np.testing.assert_array_equal(old[:, RETURNED + place], sums[:, RETURNED:][:, inside].sum(axis=1))
     np.testing.assert_array_equal(old[:, :RETURNED], sums[:, :RETURNED])
-    np.testing.assert_array_equal(in_old_bins(old), old)
+    np.testing.assert_array_equal(merge_to_old_bins(old), old)
 
 
 def test_every_pixel_is_of_one_kind() -> None:

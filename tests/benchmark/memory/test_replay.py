@@ -10,7 +10,7 @@ from benchmark.harness.steering_scores import aggregate_surface_consistency
 from benchmark.library import evaluate
 from benchmark.memory import replay
 from benchmark.memory.faces import NUM_COLUMNS
-from benchmark.memory.replay import faces_shown, says_worlds
+from benchmark.memory.replay import faces_shown, has_world_seeds
 from benchmark.results.result_file import read_result, write_result
 from loopcraft import generate, masks
 from loopcraft.core.errors import UserError
@@ -45,7 +45,7 @@ def test_the_ids_are_the_worlds(data: LoopcraftDataset) -> None:
 
 def test_a_set_that_does_not_say_its_worlds_is_not_asked(tmp_path: Path) -> None:
     stranger = open_dataset(write_dataset(tmp_path / "data"))
-    assert not says_worlds(stranger)
+    assert not has_world_seeds(stranger)
     assert faces_shown(stranger, stranger.keys[0], 10, 16) is None
 
 

@@ -18,7 +18,7 @@ from benchmark.memory.kinds import (
     RETURNED,
     SKY,
     horizon_kinds,
-    in_old_bins,
+    merge_to_old_bins,
     pixel_kinds,
 )
 from benchmark.metrics.base import Mapped, PairedMetric
@@ -296,7 +296,7 @@ def test_scores_in_the_old_bins_are_read_and_set_the_bins(data: Path, tmp_path: 
     arrays, seconds = load_file(path), read_seconds(path)
     old = {name: arrays[name] for name in ("psnr", "ssim")}  # as written before there were finer bins
     halves = np.split(arrays["surfaces"], 2, axis=1)
-    old["surfaces"] = np.concatenate([in_old_bins(half) for half in halves], axis=1)
+    old["surfaces"] = np.concatenate([merge_to_old_bins(half) for half in halves], axis=1)
     write_scores(path, old, seconds=seconds)
     score(data, out)
     coarse = read_result(out / "result.json")

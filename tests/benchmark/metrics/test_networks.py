@@ -245,7 +245,7 @@ def test_lightglue_works_at_1024_pixels_with_1024_keypoints(tmp_path: Path, monk
 
         return forward
 
-    monkeypatch.setattr(lightglue, "ready", spy)
+    monkeypatch.setattr(lightglue, "prepare", spy)
     resources = bundle_of(tmp_path, "lightglue", tiny_networks.tiny_lightglue().save_pretrained)
     frame = scenes(0, 1, 64)[:, :48]
     row = load_lightglue(resources)(frame, frame)[0]

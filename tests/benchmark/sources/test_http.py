@@ -103,7 +103,9 @@ def test_a_server_of_another_model_goes_on_with_no_run(tmp_path, capsys) -> None
         assert run.main([*flags, address]) == 2
         said = capsys.readouterr().err
         assert f"the model served at {address} has changed since the scores were made; choose another" in said
-        with pytest.raises(UserError, match="serves another model than when this run began; start that one"):
+        with pytest.raises(
+            UserError, match="no longer serves the model that this run began with; start that one"
+        ):
             next(model.rollout(request.context, request.actions, seeds=request.seeds))
     with serving(Noise(), port, tag="one"):
         assert run.main([*flags, address]) == 0
@@ -225,7 +227,7 @@ def test_every_mistake_has_its_status_and_the_server_lives_on(url) -> None:
     status, answer = ask(url, "POST", "/rollout", Content_Length=str(LIMIT + 1))
     assert (status, answer["error"]) == (
         413,
-        f"{LIMIT + 1} bytes are more than the {LIMIT} that this server reads",
+        f"{LIMIT + 1} bytes are more than this server's limit of {LIMIT}",
     )
     status, answer = ask(url, "POST", "/rollout", b"nonsense", Content_Length="8")
     assert (status, answer["error"][:29]) == (400, "not a safetensors document: E")

@@ -228,7 +228,7 @@ def test_the_client_goes_nowhere_else(status: int) -> None:
         answer = f"HTTP/1.0 {status} Moved\r\nLocation: {place}\r\n\r\n".encode()
         with (
             answering(lambda connection: connection.sendall(answer)) as url,
-            pytest.raises(UserError, match=f"/model: sends us elsewhere .{status}.; give the model"),
+            pytest.raises(UserError, match=f"/model: redirects .{status}.; give the address"),
         ):
             HttpModel(url)
 

@@ -127,7 +127,7 @@ def test_the_kind_of_a_model_decides_where_it_runs(data, tmp_path, capsys) -> No
     score("LooksUp", data, tmp_path / "looked", "--max-videos", "1", "--metrics", "psnr")
     flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "out")]
     assert run.main([*flags, "--model", f"{MODELS}:LooksUp", "--isolate"]) == 2
-    assert "looks frames up and rolls nothing out" in capsys.readouterr().err
+    assert "looks frames up and generates none: it cannot run in a separate" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -163,9 +163,9 @@ def test_a_crash_where_there_is_no_process_of_its_own_says_where_it_was(data, tm
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--model", "copy-last", "--no-isolate", "--timeout", "3"], "ask for the contrary"),
-        (["--model", "copy-last", "--timeout", "0"], "must be more than 0"),
-        (["--model", "copy-last", "--memory-limit", "nan"], "must be more than 0"),
+        (["--model", "copy-last", "--no-isolate", "--timeout", "3"], "contradicts --isolate"),
+        (["--model", "copy-last", "--timeout", "0"], "must be greater than 0"),
+        (["--model", "copy-last", "--memory-limit", "nan"], "must be greater than 0"),
         (["--model", "http://127.0.0.1:9", "--isolate"], "runs elsewhere already"),
         (["--predictions", ".", "--name", "a", "--timeout", "3"], "are for --model"),
     ],

@@ -14,7 +14,7 @@ from benchmark.contract.compute import Compute
 from benchmark.contract.model import ContractError, RecordedFrames, RolloutModel, check_members, role_of
 from benchmark.sources import loading
 from benchmark.sources.http_protocol import describe
-from benchmark.sources.loading import code_of, load_model, module_of, parse_model_args
+from benchmark.sources.loading import factory_module, load_model, module_sha256, parse_model_args
 from benchmark.sources.references import CopyLast, GroundTruth, OtherVideo
 from benchmark.sources.source import SourceFlags
 from loopcraft.core.errors import UserCodeError, UserError
@@ -175,8 +175,8 @@ def test_a_registered_model_that_is_gone_is_a_sentence(monkeypatch: pytest.Monke
     "spec", ["http://127.0.0.1:8000", "copy-last", "benchmark.conformance.synthetic:Oracle"]
 )
 def test_a_server_and_our_own_models_have_no_file_that_users_edit(spec: str) -> None:
-    assert code_of(module_of(spec)) is None
+    assert module_sha256(factory_module(spec)) is None
 
 
 def test_the_file_of_a_users_model_is_known_by_its_content() -> None:
-    assert code_of(module_of(f"{__name__}:Anything")) == file_sha256(Path(__file__))
+    assert module_sha256(factory_module(f"{__name__}:Anything")) == file_sha256(Path(__file__))

@@ -245,14 +245,14 @@ def old_video_beside(folder: Path) -> None:
     ("spoil", "message"),
     [
         (transparent, "7.png: has pixels that are not opaque"),
-        (of_another_size, "7.png: is 16x8 and those before it 16x16 pixels"),
+        (of_another_size, "7.png: is 16x8 pixels and those before it 16x16"),
         (twice, "007.png and 7.png are the same frame"),
         (shortened, "7.png: not a readable picture"),
         (flipped, "7.png: not a readable picture"),
-        (other_kind, ".tiff is no picture that is read (.png, .jpg,"),
+        (other_kind, ".tiff is not a supported picture (.png, .jpg,"),
         (cut_archive, "001.npz: not an .npz with an array `frames`"),
         (damaged_video, "001.mp4: not a readable video"),
-        (old_video_beside, "001: 001 and 001.mp4 are there; keep the one that is to be scored"),
+        (old_video_beside, "001: found 001 and 001.mp4; keep only the one to score"),
     ],
 )
 def test_what_cannot_be_read_surely_is_named_and_fails_its_video_alone(

