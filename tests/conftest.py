@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes.forked_companions import forked_companions
 from tests.fakes.forked_spawn import forked_spawn
+from tests.fakes.zygote import prepare
 
 FIRST = (
     "tests/test_drills_of_faults.py",
@@ -26,6 +27,12 @@ FIRST = (
     "tests/models/",
     "tests/test_",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the process that forks others in each of several workers: they import the same in any case."""
+    if hasattr(config, "workerinput"):
+        prepare()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ kernel's module imports, directly or not, recompiles it. A damaged cache file is
 disk disables caching but does not fail the run.
 """
 
+import fcntl
 import hashlib
 import importlib
 import importlib.util
@@ -17,7 +18,9 @@ import re
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -28,6 +31,8 @@ from numba.core import caching
 from loopcraft.core.extras import ROOMS
 
 COMPILING = "compiling kernels for the first time (seconds to a minute)"
+PATIENCE_S = 120.0
+"""How long to wait for another process that compiles the same kernels."""
 
 _ROOT = Path(__file__).parents[2]
 _IMPORT = re.compile(rf"^\s*(?:from|import)\s+((?:{'|'.join(ROOMS)})\b[\w.]*)", re.MULTILINE)
@@ -119,17 +124,25 @@ class _CodeCache(_FunctionCache):  # type: ignore[misc]  # numba is untyped
         super().__init__(function)
         stamp = (self._impl.locator.get_source_stamp(), sources_digest(Path(function.__code__.co_filename)))
         self._cache_file = _CheckedFile(self._cache_path, self._impl.filename_base, stamp)
+        self._source = Path(function.__code__.co_filename)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the cached code for a signature; None (compile it) if missing or damaged."""
-        try:
-            code = super().load_overload(sig, target_context)
-        except Exception:  # damaged bytes raise a dozen kinds, from pickle or `_verify`
-            self.flush()
-            code = None
+        """Return the cached code for a signature; None, with its source locked, if it must be compiled."""
+        code = self._load(sig, target_context)
         if code is None:
             _print_once("compiling", f"{COMPILING}; cached in {self.cache_path}")
+            _lock(self._source)
+            code = self._load(sig, target_context)  # another process may have compiled it meanwhile
+            if code is not None:
+                _unlock(self._source)
         return code
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # damaged bytes raise a dozen kinds, from pickle or `_verify`
+            self.flush()
+            return None
 
     def has_code(self) -> bool:
         return bool(self._cache_file._load_index())
@@ -139,6 +152,41 @@ class _CodeCache(_FunctionCache):  # type: ignore[misc]  # numba is untyped
             super().save_overload(sig, data)
         except OSError as error:
             _print_once("full", f"compiled code cannot be cached: {error}")
+        finally:
+            _unlock(self._source)
+
+
+_locks: dict[Path, list[int]] = {}
+"""Open descriptors of the sources that this process has locked; one of each kernel that it compiles."""
+
+
+def _lock(source: Path) -> None:
+    """Have other processes wait while this one compiles a kernel of `source`, or wait for one that does.
+
+    The lock is on the source itself, so it leaves no file behind and ends with its process. Processes cannot
+    wait for each other in a circle: a kernel calls kernels of its own module or of modules that it imports.
+    If files cannot be locked, or another process takes longer than `PATIENCE_S`, both compile.
+    """
+    held = _locks.setdefault(source, [])
+    until = time.monotonic() + (0 if held else PATIENCE_S)
+    with suppress(OSError):
+        held.append(os.open(source, os.O_RDONLY))
+        while not _try_lock(held[-1]) and time.monotonic() < until:
+            time.sleep(0.02)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _unlock(source: Path) -> None:
+    held = _locks.get(source)
+    if held:
+        os.close(held.pop())
 
 
 @cache

@@ -12,9 +12,14 @@ from tests.fakes import nursery
 
 def run_in(folder: Path, code: str, **environment: str) -> tuple[str, str]:
     """What code prints in a process whose packages called as ours are those in `folder`: output, errors."""
-    done = nursery.start(folder / "said", __name__, str(folder), code, **environment)
+    done = start_in(folder, code, **environment)
     assert done.wait() == 0, done.err
     return done.out, done.err
+
+
+def start_in(folder: Path, code: str, **environment: str) -> nursery.Born:
+    """Start such a process."""
+    return nursery.start(folder / "said", __name__, str(folder), code, **environment)
 
 
 def main(arguments: Sequence[str]) -> int:

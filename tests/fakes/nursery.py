@@ -64,5 +64,6 @@ def become(
     """A command's whole life."""
     for number, name in ((0, os.devnull), (1, f"{said}/out"), (2, f"{said}/err")):
         os.dup2(os.open(name, os.O_RDWR | os.O_CREAT, 0o600), number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
     os.environ.update(environment)
     sys.exit(import_module(module).main(arguments))

@@ -1,21 +1,17 @@
-"""Small networks of the metrics' real classes with made-up weights, saved as a bundle to be loaded from."""
+"""Small networks of the metrics' real classes with made-up weights, saved as a bundle to be loaded from.
+
+Their libraries are imported when a network is made: that takes a second.
+"""
 
 import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchvision.models import alexnet
-from transformers import (
-    Dinov2Config,
-    Dinov2Model,
-    LightGlueConfig,
-    LightGlueForKeypointMatching,
-    SuperPointConfig,
-)
 
 from benchmark.metrics.base import Resources
 from benchmark.weight_files.bundle import Bundle, Network, PublishedFile
@@ -51,18 +47,24 @@ def bundle_of(root: Path, name: str, save: Callable[[Path], object]) -> Resource
 @cache
 def tiny_alexnet() -> dict[str, Tensor]:
     """Features of random weights, and the heads that LPIPS has."""
+    from torchvision.models import alexnet
+
     features = fill(alexnet(weights=None).features).state_dict()
     return from_torchvision("alexnet", {f"features.{name}": value for name, value in features.items()})
 
 
-def tiny_dinov2() -> Dinov2Model:
+def tiny_dinov2() -> Any:
+    from transformers import Dinov2Config, Dinov2Model
+
     config = Dinov2Config(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, image_size=70, patch_size=14
     )
     return fill(Dinov2Model(config), gain=2.0)
 
 
-def tiny_lightglue() -> LightGlueForKeypointMatching:
+def tiny_lightglue() -> Any:
+    from transformers import LightGlueConfig, LightGlueForKeypointMatching, SuperPointConfig
+
     detector = SuperPointConfig(
         encoder_hidden_sizes=[8, 8, 16, 16], decoder_hidden_size=16, descriptor_decoder_dim=16
     )

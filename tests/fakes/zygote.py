@@ -5,6 +5,7 @@ becomes the child of the process that asked for it.
 """
 
 import atexit
+import faulthandler
 import gc
 import json
 import os
@@ -61,9 +62,22 @@ class Zygote:
                 adopt_orphans(False)
 
 
+_prepared: list[Zygote] = []
+_captured: list[Any] = []
+"""Streams of pytest's, which a fork must neither use nor close."""
+
+
+def prepare() -> None:
+    """Fork this process's zygote now, before it has threads that hold locks, or anything of the tests."""
+    _import_all()
+    _prepared.append(own_zygote())
+
+
 @cache
 def zygote() -> Zygote:
-    """The one of this process."""
+    """Return the zygote of this process; start one if none is prepared."""
+    if _prepared:
+        return _prepared[0]
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
@@ -83,6 +97,12 @@ def own_zygote() -> Zygote:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
         ours.close()
+        faulthandler.disable()
+        _captured.extend((sys.stdin, sys.stdout, sys.stderr))
+        sys.stdin, sys.stdout, sys.stderr = (
+            open(number, mode, closefd=False)  # noqa: SIM115
+            for number, mode in enumerate("rww")
+        )
         end_with(lambda: _serve(theirs))
     theirs.close()
     return Zygote(ours)
@@ -127,8 +147,12 @@ def _become(
     end_with(lambda: getattr(import_module(module), name)(descriptors, **arguments))
 
 
-if __name__ == "__main__":
+def _import_all() -> None:
     for imported in IMPORTED:
         import_module(imported)
     numba.njit(lambda: 0)()  # what the first compilation in a process makes ready takes a third of a second
+
+
+if __name__ == "__main__":
+    _import_all()
     _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from benchmark.metrics.ms_ssim import SMALLEST_SIDE, ms_ssim
 from benchmark.metrics.sift import MAX_FEATURES, describe, matches, sift, sift_map
 from tests.fakes.tiny_networks import scenes
+from tests.references.torchmetrics_calls import multiscale_structural_similarity
 
 METRICS = [ms_ssim, sift]
 
@@ -19,7 +19,7 @@ def reference_ms_ssim(
     predicted: np.ndarray, target: np.ndarray, dtype: torch.dtype = torch.float32
 ) -> np.ndarray:
     a, b = (torch.from_numpy(x).permute(0, 3, 1, 2).to(dtype) / 255 for x in (predicted, target))
-    return multiscale_structural_similarity_index_measure(a, b, data_range=(0.0, 1.0), reduction=None).numpy()
+    return multiscale_structural_similarity(a, b, data_range=(0.0, 1.0), reduction=None).numpy()
 
 
 def reference_sift(predicted: np.ndarray, target: np.ndarray) -> list[int]:

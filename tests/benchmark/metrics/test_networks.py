@@ -15,8 +15,6 @@ import pytest
 import torch
 from PIL import Image
 from torch.nn import functional
-from torchvision.transforms import v2
-from transformers import LightGlueImageProcessor
 
 from benchmark import metrics
 from benchmark.metrics import METRICS, i3d, lightglue
@@ -86,6 +84,8 @@ def reference_lpips(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def reference_dinov2(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The network on frames prepared by torchvision, at the grid that it was trained on."""
+    from torchvision.transforms import v2
+
     prepare = v2.Compose([v2.CenterCrop(70), v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])
     network = tiny_networks.tiny_dinov2()
     with torch.inference_mode():
@@ -95,6 +95,8 @@ def reference_dinov2(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def reference_lightglue(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
     """transformers' own preparation and post-processing; frames are grey and of the final size already."""
+    from transformers import LightGlueImageProcessor
+
     processor = LightGlueImageProcessor(do_resize=False)
     network = tiny_networks.tiny_lightglue()
     network.keypoint_detector.keypoint_decoder.keypoint_threshold = 0.0005

@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from benchmark.contract.protocol import LOOPCRAFT_MINI, LOOPCRAFT_V1
 from benchmark.metrics import METRICS, check_fit, get_metrics
@@ -13,6 +12,7 @@ from benchmark.metrics.base import Embedding, Resources, SetMetric
 from benchmark.metrics.psnr import CAP_DB, psnr
 from benchmark.metrics.ssim import SMALLEST_SIDE, ssim, ssim_map
 from loopcraft.core.errors import UserError
+from tests.references.torchmetrics_calls import peak_signal_noise_ratio, structural_similarity
 
 SHAPE = (3, 3, 16, 16)
 
@@ -25,7 +25,7 @@ def reference_ssim(
     predicted: np.ndarray, target: np.ndarray, dtype: torch.dtype = torch.float64
 ) -> np.ndarray:
     tensors = as_tensor(predicted, dtype), as_tensor(target, dtype)
-    return structural_similarity_index_measure(*tensors, data_range=(0.0, 1.0), reduction="none").numpy()
+    return structural_similarity(*tensors, data_range=(0.0, 1.0), reduction="none").numpy()
 
 
 def reference_psnr(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_ssim_is_that_of_torchmetrics_in_float32_at_full_size() -> None:
 def test_ssim_averages_the_whole_image_edges_included() -> None:
     predicted, target = noise(0), noise(0)
     predicted[:, :5] = 0  # differs near an edge only
-    images = structural_similarity_index_measure(
+    images = structural_similarity(
         as_tensor(predicted),
         as_tensor(target),
         data_range=(0.0, 1.0),
@@ -184,9 +184,7 @@ def test_the_map_of_ssim_is_that_of_torchmetrics(seed: int, height: int, width: 
     mapped = ssim_map(predicted, target)
     np.testing.assert_array_equal(mapped.values, ssim(predicted, target))
     tensors = as_tensor(predicted, torch.float64), as_tensor(target, torch.float64)
-    _, full = structural_similarity_index_measure(
-        *tensors, data_range=(0.0, 1.0), reduction="none", return_full_image=True
-    )
+    _, full = structural_similarity(*tensors, data_range=(0.0, 1.0), reduction="none", return_full_image=True)
     assert mapped.weights is None
     np.testing.assert_allclose(mapped.charges, full.mean(dim=1).numpy(), atol=2e-3)
     np.testing.assert_allclose(mapped.charges.mean(axis=(1, 2)), mapped.values, atol=1e-5)

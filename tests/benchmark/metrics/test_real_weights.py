@@ -4,7 +4,6 @@ import warnings
 from pathlib import Path
 
 import cv2
-import lpips
 import numpy as np
 import pytest
 import scipy.linalg
@@ -36,6 +35,8 @@ def one_thread() -> None:
 
 def packages_lpips(name: str, net: str) -> nn.Module:
     """The package's own module with its own heads, and the features of the bundle."""
+    import lpips
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
@@ -55,6 +56,8 @@ def blank(level: int, *shape: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "heads"), [("alexnet", "alex"), ("vgg16", "vgg")])
 def test_the_heads_are_those_of_the_package(name: str, heads: str) -> None:
+    import lpips
+
     path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{heads}.pth"
     packaged = torch.load(path, map_location="cpu", weights_only=True)
     tensors = real_tensors(name)

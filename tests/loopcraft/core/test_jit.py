@@ -1,17 +1,19 @@
 """Kernels are kept on disk: never stale, whatever file changed, and never the reason why a run fails."""
 
+import fcntl
 import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from loopcraft.core import extras, jit
-from tests.fakes.kernel_project import run_in
+from tests.fakes.kernel_project import run_in, start_in
 
 ROOT = Path(jit.__file__).parents[2]
 
@@ -81,6 +83,25 @@ def test_a_constant_or_a_step_from_another_package_is_never_stale(project: Path)
     change(project / "leaderboard" / "growth.py", "GROWTH = 1", "GROWTH = 4")
     assert run_kernel(project)[:2] == (15, 1)
     assert run_kernel(project) == (15, 0, "")
+
+
+def test_processes_do_not_compile_what_another_compiles(project: Path) -> None:
+    with (project / "benchmark" / "main.py").open() as source:
+        fcntl.flock(source, fcntl.LOCK_EX)  # as a process that compiles the kernel does
+        running = start_in(project, CALL)
+        while "compiling" not in running.err:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        assert running.out == ""
+        run_kernel(project, "from loopcraft.core import jit; jit.PATIENCE_S = 0")  # compiles it nevertheless
+    assert running.wait() == 0
+    assert running.out.split() == ["4", "0"]
+
+
+def test_processes_that_compile_at_once_share_the_work(project: Path) -> None:
+    together = [start_in(project, CALL) for _ in range(4)]
+    assert [running.wait() for running in together] == [0] * 4
+    assert sorted(running.out.split() for running in together) == [["4", "0"]] * 3 + [["4", "1"]]
 
 
 def test_a_source_that_no_kernel_imports_compiles_nothing(project: Path) -> None:

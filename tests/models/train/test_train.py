@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import lpips
 import numpy as np
 import pytest
 import torch
@@ -334,6 +333,8 @@ def test_unknown_flags_fail(tmp_path, capsys):
 
 
 def test_the_lpips_term_replaces_that_of_gradients(tmp_path, latents):
+    import lpips
+
     with seeded(0):
         network = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False).net
     vgg = {f"features.{name.split('.', 1)[1]}": value for name, value in network.state_dict().items()}
