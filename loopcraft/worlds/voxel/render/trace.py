@@ -72,6 +72,7 @@ def trace(scene: Scene, view: View, screen: Float32[np.ndarray, "3 N"], hits: Hi
     hits.water_distances[:num_samples] = 0
     first = num_waiting = 0
     while first < num_samples or num_waiting:
+        # Waiting rays travel as soon as they fill a packet, so at most two packets ever wait.
         num_rays = PACKET
         is_fresh = num_waiting < PACKET and first < num_samples
         if is_fresh:
@@ -234,6 +235,8 @@ def _advance(
     stride_x, stride_z = np.int32(size_z * size_y), np.int32(size_y)
     underway = np.int32(PACKET)
     while underway > few:
+        # Three loops over the packet: index, gather, update. The first and the last are pure arithmetic, which
+        # the compiler vectorises.
         for k in range(PACKET):
             ints[VALUE + k] = np.int32(
                 ints[BASE + k] + ints[CX + k] * stride_x + ints[CZ + k] * stride_z + ints[CY + k]
@@ -245,13 +248,15 @@ def _advance(
             value = ints[VALUE + k]
             go = (value < HIT) & (floats[T + k] < floats[T_MAX + k])
             cx, cy, cz = ints[CX + k], ints[CY + k], ints[CZ + k]
+            # The cell's value gives the size of an empty box that starts there; (ex, ey, ez) is its far corner.
             width = box_width(value)
             ex, ey, ez = np.int32(cx + width), np.int32(cy + box_height(value)), np.int32(cz + width)
             ox, oy, oz = floats[OX + k], floats[OY + k], floats[OZ + k]
             tx = (np.float32(ex) - ox) * floats[IX + k]
             ty = (np.float32(ey) - oy) * floats[IY + k]
             tz = (np.float32(ez) - oz) * floats[IZ + k]
-            t = min(min(tx, ty), tz)
+            t = min(min(tx, ty), tz)  # the ray leaves the box through the nearest of three planes
+            # The clamps keep a rounded coordinate within the box; the crossed coordinate is set exactly.
             nx = min(max(np.int32(ox + t * floats[DX + k]), cx), np.int32(ex - I1))
             ny = min(max(np.int32(oy + t * floats[DY + k]), cy), np.int32(ey - I1))
             nz = min(max(np.int32(oz + t * floats[DZ + k]), cz), np.int32(ez - I1))
@@ -279,6 +284,7 @@ def _find_places(size: Size, pixel_size: np.float32, floats: Floats, ints: Ints)
     for k in range(PACKET):
         octant, axis, value = ints[OCTANT + k], ints[AXIS + k], ints[VALUE + k]
         x, z, y = ints[CX + k], ints[CZ + k], ints[CY + k]
+        # Back from mirrored space: cells count from the other end of each mirrored axis.
         x = np.int32(top_x - x) if octant & I1 else x
         z = np.int32(top_z - z) if octant & I2 else z
         y = np.int32(top_y - y) if octant & I4 else y
@@ -312,6 +318,7 @@ def _examine(pixel_size: np.float32, floats: Floats, ints: Ints) -> None:
         lx = min(max(floats[OX + k] + t * dx - np.float32(ints[CX + k]), F0), BELOW_ONE)
         ly = min(max(floats[OY + k] + t * dy - np.float32(ints[CY + k]), F0), BELOW_ONE)
         lz = min(max(floats[OZ + k] + t * dz - np.float32(ints[CZ + k]), F0), BELOW_ONE)
+        # The mip level whose texels are about as wide as a pixel is here.
         texels = t * pixel_size * F16
         size, start = mip_size(texels), mip_start(texels)
         across = BELOW_ONE - lx if flip_x else lx
@@ -319,6 +326,7 @@ def _examine(pixel_size: np.float32, floats: Floats, ints: Ints) -> None:
         down = ly if flip_y else BELOW_ONE - ly
         u, v = depth if axis == I0 else across, depth if axis == I1 else down
         on_face = np.int32(start + np.int32(v * size) * np.int32(size) + np.int32(u * size))
+        # A plant is two upright planes on the diagonals of its cell: z = x and z = 1 - x.
         leave = min(min((F1 - lx) * floats[IX + k], (F1 - ly) * floats[IY + k]), (F1 - lz) * floats[IZ + k])
         slope = dx - dz
         slope = slope if abs(slope) > TINY else TINY
