@@ -235,7 +235,7 @@ def _advance(
     stride_x, stride_z = np.int32(size_z * size_y), np.int32(size_y)
     underway = np.int32(PACKET)
     while underway > few:
-        # Three loops over the packet: index, gather, update. The first and the last are pure arithmetic, which
+        # Three loops over the packet: index, gather, update. The first and last are pure arithmetic, which
         # the compiler vectorises.
         for k in range(PACKET):
             ints[VALUE + k] = np.int32(
@@ -248,7 +248,7 @@ def _advance(
             value = ints[VALUE + k]
             go = (value < HIT) & (floats[T + k] < floats[T_MAX + k])
             cx, cy, cz = ints[CX + k], ints[CY + k], ints[CZ + k]
-            # The cell's value gives the size of an empty box that starts there; (ex, ey, ez) is its far corner.
+            # The cell's value gives the size of an empty box that starts there; (ex, ey, ez) ends it.
             width = box_width(value)
             ex, ey, ez = np.int32(cx + width), np.int32(cy + box_height(value)), np.int32(cz + width)
             ox, oy, oz = floats[OX + k], floats[OY + k], floats[OZ + k]
