@@ -9,6 +9,7 @@ import torch
 
 import loopcraft.publish
 from benchmark import run as benchmark_run
+from benchmark.contract.protocol import PROTOCOLS, EvaluationProtocol, Window
 from benchmark.results.result_file import read_result
 from loopcraft.core.files import file_sha256
 from loopcraft.generate import generate
@@ -21,6 +22,14 @@ from tests.fakes.world import FakeWorld, recipe
 pytest_plugins = ["tests.fakes.hub_client"]
 
 SHARD = ("--shard-mb", "0.05")
+SHORT = EvaluationProtocol(
+    id="short",
+    context=64,
+    horizon=32,
+    windows=(Window(name="short", first=1, last=8), Window(name="long", first=9, last=32)),
+    metrics=("psnr", "ssim"),
+)
+"""Fewer generated frames than any protocol of the project has."""
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +82,9 @@ def test_a_run_begun_on_the_folder_goes_on_from_the_hub(hub, made, weights, tmp_
 
 
 def test_a_published_set_scores_like_its_folder_and_so_do_published_weights(
-    hub, made, weights, tmp_path
+    hub, made, weights, tmp_path, monkeypatch
 ) -> None:
+    monkeypatch.setitem(PROTOCOLS, SHORT.id, SHORT)
     assert loopcraft.publish.main([str(made), "--repo", "lab/scored", *SHARD]) == 0
     assert publish.main([str(weights), "--repo", "lab/weights"]) == 0
     results = {}
@@ -82,7 +92,7 @@ def test_a_published_set_scores_like_its_folder_and_so_do_published_weights(
         ("here", str(made / "val"), str(weights)),
         ("there", "hf://lab/scored/val", "hf://lab/weights"),
     ):
-        flags = ["--model", "millivid", "--protocol", "loopcraft-mini", "--metrics", "psnr,ssim"]
+        flags = ["--model", "millivid", "--protocol", SHORT.id, "--metrics", "psnr,ssim"]
         command = [*flags, "--data", data, "--checkpoint", checkpoint, "--out", str(tmp_path / out)]
         command += ["--model-args", '{"steps": 1}', "--batch-size", "2"]
         assert benchmark_run.main([*command, "--save-videos", "0"]) == 0
