@@ -263,7 +263,8 @@ def started(place: Path | None, all_started) -> dict[str, tuple[int, str, str]]:
     return all_started["editable" if place is None else "wheel"]
 
 
-HELPFUL = ("loopcraft-run", "loopcraft-train", "loopcraft-compare", "loopcraft-demo")
+# One of each room.
+HELPFUL = ("loopcraft-run", "loopcraft-train", "loopcraft-compare")
 
 
 @pytest.mark.parametrize("script", HELPFUL)
