@@ -17,6 +17,7 @@ from benchmark.results.result_file import Result, read_result
 from leaderboard import build, compare, submit, validate
 from loopcraft.core.errors import UserError
 from loopcraft.core.urls import AnyPath, UrlPath, existing, files_below, path_at
+from loopcraft.views import side_by_side
 from models.latents.store import open_latents
 from tests.fakes import nursery
 from tests.fakes.benchmark_data import write_dataset
@@ -123,10 +124,13 @@ def test_failures_are_kept_and_tried_again(data: Path, tmp_path: Path) -> None:
     assert "failures/000/001.txt" not in names(there)
 
 
-def test_commands_read_runs_there(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_read_runs_there(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     there, here = memory("read"), tmp_path / "read"
     score(data, there)
     score(data, here)
+    monkeypatch.setattr(side_by_side, "PANEL", 64)
     shown = []
     for root in (here, there):
         capsys.readouterr()
@@ -185,18 +189,32 @@ def test_latents_there_are_those_of_a_folder(tmp_path: Path, capsys: pytest.Capt
         open_latents(there)
 
 
+PUT = """
+import sys, s3fs
+for name in sys.stdin:
+    s3fs.S3FileSystem().pipe_file(name.strip(), b"")
+    print("put", flush=True)
+"""
+
+
 def test_what_other_processes_write_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     root = path_at(f"{use_s3(monkeypatch)}/shared")
     assert isinstance(root, UrlPath)
     (root / "000/a").put(Path(__file__))
     assert names(root) == existing(root, ["000/a", "000/b"]) == {"000/a"}
-    put = "import sys, s3fs; s3fs.S3FileSystem().pipe_file(sys.argv[1], b'')"
-    subprocess.run([sys.executable, "-c", put, f"{BUCKET}/shared/000/b"], check=True)
-    assert names(root) == {"000/a", "000/b"}
-    subprocess.run([sys.executable, "-c", put, f"{BUCKET}/shared/000/c"], check=True)
-    assert existing(root, ["000/a", "000/c"]) == {"000/a", "000/c"}
-    subprocess.run([sys.executable, "-c", put, f"{BUCKET}/shared/000/d"], check=True)
-    assert (root / "000/d").exists()
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", PUT], text=True, **streams) as other:
+
+        def put(name: str) -> None:
+            print(f"{BUCKET}/shared/{name}", file=other.stdin, flush=True)
+            assert other.stdout.readline() == "put\n"
+
+        put("000/b")
+        assert names(root) == {"000/a", "000/b"}
+        put("000/c")
+        assert existing(root, ["000/a", "000/c"]) == {"000/a", "000/c"}
+        put("000/d")
+        assert (root / "000/d").exists()
 
 
 def test_a_killed_run_goes_on_there(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

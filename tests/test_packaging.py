@@ -10,11 +10,13 @@ import sys
 import sysconfig
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from loopcraft import generate
+from tests.fakes.entries import sound_result, write_entry
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -135,7 +137,11 @@ def test_a_command_names_the_extra_that_it_misses(
             [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
 
-    done = said("-m", command, "--out", "site") if extra == "leaderboard" else said("-m", command)
+    arguments: list[str] = []
+    if extra == "leaderboard":  # needs it once it has read all entries
+        write_entry(tmp_path / "entries", sound_result("copy-last", skill=-4.0, role="bound"))
+        arguments = ["--entries", "entries", "--out", "site"]
+    done = said("-m", command, *arguments)
     assert done.returncode == 2, done.stderr
     *before, last = done.stderr.splitlines()  # before it a command may say that it compiles kernels
     assert last == f"error: this needs the package {missing}: pip install 'loopcraft[{extra}]'"
@@ -190,14 +196,18 @@ def python(place: Path | None) -> tuple[list[str], dict[str, str]]:
 
 
 FORKS = """
-import json, os, sys
+import json, os, site, sys
 import cv2, matplotlib.figure, numba, pandas, torch, tyro
 
-for script, module, function, arguments in json.loads(sys.argv[1]):
+for place, said, script, module, function, arguments in json.loads(sys.argv[1]):
     sys.stdout.flush()
     if os.fork() == 0:
         for number, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{script}.{name}", os.O_WRONLY | os.O_CREAT), number)
+            os.dup2(os.open(f"{said}.{name}", os.O_WRONLY | os.O_CREAT), number)
+        if place is None:
+            site.main()
+        else:
+            sys.path.insert(0, place)
         sys.argv = [script, *arguments]
         start = f"import sys; from {module} import {function}; sys.exit({function}())"
         try:
@@ -208,37 +218,53 @@ for script, module, function, arguments in json.loads(sys.argv[1]):
             os._exit(ended.code or 0)
     print(os.waitstatus_to_exitcode(os.wait()[1]))
 """
-"""Console scripts as pip writes them, each in a fork of a process that has imported nothing of ours."""
+"""Console scripts as pip writes them, each in a fork of a process that has imported nothing of ours.
+
+The process is started with -S: a fork has the wheel's folder on its path, or does what -S left out.
+"""
 
 
 @pytest.fixture(scope="module")
-def started(
-    place: Path | None, small_data: str, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, tuple[int, str, str]]:
-    """Exit code, output and errors of console scripts beside a stranger's packages, by what was asked."""
+def all_started(
+    small_data: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, tuple[int, str, str]]]:
+    """Exit code, output and errors of console scripts beside a stranger's packages, by place and script."""
     folder = foreign_project(tmp_path_factory.mktemp("project"))
+    places: dict[str, str | None] = {"editable": None}
+    with suppress(pytest.skip.Exception):
+        places["wheel"] = str(request.getfixturevalue("wheel_install"))
     wanted = {script: (script, ["--help"]) for script in HELPFUL} | {
         "score": ("loopcraft-run", score(small_data))
     }
     orders = [
-        (name, *PROJECT["scripts"][script].split(":"), arguments)
+        (place, f"{kind}-{name}", name, *PROJECT["scripts"][script].split(":"), arguments)
+        for kind, place in places.items()
         for name, (script, arguments) in wanted.items()
     ]
-    command, environment = python(place)
+    environment = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
     done = subprocess.run(
-        [*command, "-P", "-c", FORKS, json.dumps(orders)],
+        [sys.executable, "-S", "-P", "-c", FORKS, json.dumps(orders)],
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    said = ([(folder / f"{name}.{end}").read_text() for end in ("out", "err")] for name in wanted)
-    codes = map(int, done.stdout.split())
-    return {name: (code, out, err) for name, code, (out, err) in zip(wanted, codes, said, strict=True)}
+    found: dict[str, dict[str, tuple[int, str, str]]] = {kind: {} for kind in places}
+    for code, (_, said, name, *_) in zip(map(int, done.stdout.split()), orders, strict=True):
+        out, err = ((folder / f"{said}.{end}").read_text() for end in ("out", "err"))
+        found[said.partition("-")[0]][name] = code, out, err
+    return found
 
 
-HELPFUL = ("loopcraft-run", "loopcraft-train", "loopcraft-compare", "loopcraft-demo")
+@pytest.fixture
+def started(place: Path | None, all_started) -> dict[str, tuple[int, str, str]]:
+    """What was started from one place."""
+    return all_started["editable" if place is None else "wheel"]
+
+
+# One of each room.
+HELPFUL = ("loopcraft-run", "loopcraft-train", "loopcraft-compare")
 
 
 @pytest.mark.parametrize("script", HELPFUL)

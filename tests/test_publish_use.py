@@ -9,6 +9,7 @@ import torch
 
 import loopcraft.publish
 from benchmark import run as benchmark_run
+from benchmark.contract.protocol import PROTOCOLS, EvaluationProtocol, Window
 from benchmark.results.result_file import read_result
 from loopcraft.core.files import file_sha256
 from loopcraft.generate import generate
@@ -21,6 +22,15 @@ from tests.fakes.world import FakeWorld, recipe
 pytest_plugins = ["tests.fakes.hub_client"]
 
 SHARD = ("--shard-mb", "0.05")
+STEPS = 2
+SHORT = EvaluationProtocol(
+    id="short",
+    context=64,
+    horizon=32,
+    windows=(Window(name="short", first=1, last=8), Window(name="long", first=9, last=32)),
+    metrics=("psnr", "ssim"),
+)
+"""Fewer generated frames than any protocol of the project has."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +52,7 @@ def train(out: Path, data: str, *more: str) -> None:
     """A few updates of the autoencoder, or with `more` of MilliVid on it, on one thread."""
     torch.set_num_threads(1)
     command = ["video", *more] if more else ["autoencoder"]
-    assert main([*command, "--data", data, *QUICK, "--steps", "4", "--out", str(out)]) == 0
+    assert main([*command, "--data", data, *QUICK, "--steps", str(STEPS), "--out", str(out)]) == 0
 
 
 def trained(root: Path, data: str) -> Path:
@@ -56,7 +66,7 @@ def test_a_published_set_trains_like_its_folder(hub, made, weights, tmp_path) ->
     here, there = weights, trained(tmp_path / "there", "hf://lab/walks/train")
     for kind in ("autoencoder", "millivid"):
         assert losses(there, kind) == losses(here, kind)
-        assert len(set(losses(here, kind))) == 4
+        assert len(set(losses(here, kind))) == STEPS
         name = f"{kind}.safetensors"  # weights and header: the identity of the data among it
         assert (there / name).read_bytes() == (here / name).read_bytes()
     other = tmp_path / "other"
@@ -67,14 +77,15 @@ def test_a_published_set_trains_like_its_folder(hub, made, weights, tmp_path) ->
 def test_a_run_begun_on_the_folder_goes_on_from_the_hub(hub, made, weights, tmp_path) -> None:
     assert loopcraft.publish.main([str(made / "train"), "--repo", "lab/onwards", *SHARD]) == 0
     shutil.copytree(weights, tmp_path / "out")
-    more = ["--data", "hf://lab/onwards", *QUICK, "--out", str(tmp_path / "out"), "--steps", "6"]
+    more = ["--data", "hf://lab/onwards", *QUICK, "--out", str(tmp_path / "out"), "--steps", str(STEPS + 1)]
     assert main(["autoencoder", *more]) == 0
-    assert len(losses(tmp_path / "out", "autoencoder")) == 6
+    assert len(losses(tmp_path / "out", "autoencoder")) == STEPS + 1
 
 
 def test_a_published_set_scores_like_its_folder_and_so_do_published_weights(
-    hub, made, weights, tmp_path
+    hub, made, weights, tmp_path, monkeypatch
 ) -> None:
+    monkeypatch.setitem(PROTOCOLS, SHORT.id, SHORT)
     assert loopcraft.publish.main([str(made), "--repo", "lab/scored", *SHARD]) == 0
     assert publish.main([str(weights), "--repo", "lab/weights"]) == 0
     results = {}
@@ -82,7 +93,7 @@ def test_a_published_set_scores_like_its_folder_and_so_do_published_weights(
         ("here", str(made / "val"), str(weights)),
         ("there", "hf://lab/scored/val", "hf://lab/weights"),
     ):
-        flags = ["--model", "millivid", "--protocol", "loopcraft-mini", "--metrics", "psnr,ssim"]
+        flags = ["--model", "millivid", "--protocol", SHORT.id, "--metrics", "psnr,ssim"]
         command = [*flags, "--data", data, "--checkpoint", checkpoint, "--out", str(tmp_path / out)]
         command += ["--model-args", '{"steps": 1}', "--batch-size", "2"]
         assert benchmark_run.main([*command, "--save-videos", "0"]) == 0
@@ -126,7 +137,7 @@ def test_workers_read_from_the_hub(hub, made, weights, tmp_path) -> None:
     quiet = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
     out = tmp_path / "out"
     apart = ["1" if flag == "--workers" else value for flag, value in pairwise(("", *QUICK))]
-    command = ["autoencoder", *apart, "--steps", "4", "--out", str(out), "--data", "hf://lab/set"]
+    command = ["autoencoder", *apart, "--steps", str(STEPS), "--out", str(out), "--data", "hf://lab/set"]
     done = nursery.start(tmp_path, "models.train.__main__", *command, **own, **quiet)
     assert done.wait() == 0, done.err
     assert hub_state.WRITER not in done.out + done.err

@@ -123,7 +123,9 @@ def shared_memory(but: Container[str] = (), patience_s: float = 0.0) -> set[str]
     until = time.monotonic() + patience_s
     while True:
         names = {path.name for path in _SHARED.iterdir()} if _SHARED.is_dir() else set()
-        found = {name for name in names - _mapped() if name not in but and not _names_a_process(name)}
+        found = {name for name in names if name not in but and not _names_a_process(name)}
+        if found:  # the maps of all processes are long
+            found -= _mapped()
         if not found or time.monotonic() > until:
             return found
         time.sleep(0.05)

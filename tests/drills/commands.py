@@ -23,6 +23,7 @@ from loopcraft.core.checksums import SUMS
 from loopcraft.core.errors import UserError
 from models import encode
 from models.latents.store import open_latents
+from tests.drills.apart import run_apart
 from tests.fakes import hub as fake_hub
 from tests.fakes import hub_state
 from tests.fakes.benchmark_data import write_dataset
@@ -146,18 +147,35 @@ _rehearsed: list[Path] = []
 def rehearse(top: Path) -> Path:
     """Make what the commands read (the folder), and import what they import late, so that no fork does.
 
-    A process does so once, and copies the folder from then on, which must still be there.
+    A process does so once; from then on the folder must still be there.
     """
-    inputs = top / "inputs"
     if _rehearsed:
-        shutil.copytree(_rehearsed[0], inputs)
-        return inputs
+        return _rehearsed[0]
+    inputs = top / "inputs"
     with redirect_stdout(io.StringIO()):
         codes = (_write_inputs(inputs), _report(inputs, inputs / "report"), _build(inputs, inputs / "site"))
     assert codes == (0, 0, 0)
     import_module("torch._dynamo")  # which optimizers import
     _rehearsed.append(inputs)
     return inputs
+
+
+SHARED: Path | None = None
+"""Where drills in forks of one process keep what undisturbed commands made, for those that come after."""
+
+
+def undisturbed(command: Command, inputs: Path, folder: Path) -> float:
+    """Have a command write FOLDER/whole; returns the seconds that it took."""
+    whole, kept = folder / "whole", None if SHARED is None else SHARED / command.name
+    if kept is not None and kept.exists():
+        shutil.copytree(kept / "whole", whole)
+        return float((kept / "seconds").read_text())
+    ended = run_apart(lambda: command.act(inputs, whole), folder / "log")
+    assert ended.code == 0, ended.said
+    if kept is not None and whole.exists():  # `publish` writes no folder
+        shutil.copytree(whole, kept / "whole")
+        (kept / "seconds").write_text(str(ended.seconds))
+    return ended.seconds
 
 
 HUB = hub_state.Hub()

@@ -22,7 +22,7 @@ import tyro
 from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import generator
 from tests.drills.apart import run_apart
-from tests.drills.commands import COMMANDS, Command, on_the_hub, rehearse
+from tests.drills.commands import COMMANDS, Command, on_the_hub, rehearse, undisturbed
 from tests.drills.folders import FOLDERS, Folder
 
 OUTCOMES = ("same", "named", "no checksum", "unnoticed", "traceback")
@@ -90,7 +90,7 @@ def drill(
     return found
 
 
-def drill_folder(folder: Folder, root: Path, flags: Flags) -> Counter[str]:
+def drill_folder(folder: Folder, _: Path, root: Path, flags: Flags) -> Counter[str]:
     """Damage what is only read."""
     with redirect_stdout(io.StringIO()):
         folder.make(root / "whole")
@@ -108,11 +108,10 @@ def drill_folder(folder: Folder, root: Path, flags: Flags) -> Counter[str]:
     return drill(root / "whole", outcome, flags, folder.without_sums)
 
 
-def drill_command(command: Command, root: Path, flags: Flags) -> Counter[str]:
+def drill_command(command: Command, inputs: Path, root: Path, flags: Flags) -> Counter[str]:
     """Damage what a command has written, and give the command again."""
-    whole, inputs, log = root / "whole", root.parent / "inputs", root / "log"
-    undisturbed = run_apart(lambda: command.act(inputs, whole), log)
-    assert undisturbed.code == 0, undisturbed.said
+    whole, log = root / "whole", root / "log"
+    undisturbed(command, inputs, root)
     expected = command.result(whole)
 
     def outcome(out: Path, path: Path) -> str:
@@ -137,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{'folder':12}" + "".join(f"{name:>13}" for name in OUTCOMES))
     with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         top = Path(name)
-        rehearse(top)
+        inputs = rehearse(top)
         ways: dict[type, Callable[..., Counter[str]]] = {Folder: drill_folder, Command: drill_command}
         drilled = [kind for kind in (*FOLDERS, *COMMANDS) if kind.name != "publish"]  # it writes no folder
         for kind in drilled:
@@ -145,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 continue
             root = top / kind.name
             root.mkdir()
-            found = ways[type(kind)](kind, root, flags)
+            found = ways[type(kind)](kind, inputs, root, flags)
             print(f"{kind.name:12}" + "".join(f"{found[name]:13}" for name in OUTCOMES), flush=True)
             is_good &= not (found["traceback"] or found["unnoticed"])
     return 0 if is_good else 1

@@ -31,7 +31,7 @@ from tests.drills.apart import (
     shared_memory,
     temporary_folder,
 )
-from tests.drills.commands import Command, chosen, on_the_hub, rehearse
+from tests.drills.commands import Command, chosen, on_the_hub, rehearse, undisturbed
 from tests.drills.kills import PASSING
 
 _CLONE_NEWNS = 0x20000
@@ -142,9 +142,9 @@ FAULTS = (
 )
 
 
-def drill(command: Command, fault: Fault, folder: Path, expected: object) -> list[str]:
+def drill(command: Command, fault: Fault, inputs: Path, folder: Path, expected: object) -> list[str]:
     """What was wrong; nothing if all was well."""
-    inputs, log, temporary = folder.parent / "inputs", folder / "log", temporary_folder(folder)
+    log, temporary = folder / "log", temporary_folder(folder)
     out, shared = folder / fault.name.replace(" ", "-").replace("/", ""), shared_memory()
     command.prepare(inputs, out)
     amiss = run_apart(lambda: fault.cause(out) or command.act(inputs, out), log)
@@ -184,18 +184,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{'command':10}" + "".join(f"{fault.name:>18}" for fault in FAULTS))
     with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         top = Path(name)
-        rehearse(top)
+        inputs = rehearse(top)
         for command in chosen(flags.only):
             folder = top / command.name
             folder.mkdir()
-            undisturbed = run_apart(lambda: command.act(top / "inputs", folder / "whole"), folder / "log")  # noqa: B023
-            assert undisturbed.code == 0, undisturbed.said
+            undisturbed(command, inputs, folder)
             expected, row = command.result(folder / "whole"), []
             for fault in FAULTS:
                 if fault.needs_root and not is_root:
                     row.append("not tried")
                     continue
-                found = drill(command, fault, folder, expected)
+                found = drill(command, fault, inputs, folder, expected)
                 row.append(f"{len(found)} wrong" if found else "well")
                 for one in found:
                     print(f"{command.name}, {fault.name}: {one}", file=sys.stderr)

@@ -16,7 +16,7 @@ import tyro
 
 from loopcraft.core.seeding import generator
 from tests.drills.apart import PATIENCE_S, adopt_orphans, orphans, run_apart, shared_memory, temporary_folder
-from tests.drills.commands import Command, chosen, on_the_hub, rehearse
+from tests.drills.commands import Command, chosen, on_the_hub, rehearse, undisturbed
 
 KILLS = 3
 """Of the same run, at most."""
@@ -65,20 +65,18 @@ class Tally:
         return not any(getattr(self, name) for name in FAULTS)
 
 
-def drill(command: Command, folder: Path, rounds: int, seed: int) -> Tally:
+def drill(command: Command, inputs: Path, folder: Path, rounds: int, seed: int) -> Tally:
     """Kill one command again and again."""
     folder.mkdir()
-    log, inputs = folder / "log", folder.parent / "inputs"
-    whole, temporary = folder / "whole", temporary_folder(folder)
-    undisturbed = run_apart(lambda: command.act(inputs, whole), log)
-    assert undisturbed.code == 0, undisturbed.said
-    expected, tally, shared = command.result(whole), Tally(), shared_memory()
+    log, temporary = folder / "log", temporary_folder(folder)
+    seconds = undisturbed(command, inputs, folder)
+    expected, tally, shared = command.result(folder / "whole"), Tally(), shared_memory()
     shutil.rmtree(temporary, ignore_errors=True)
     for number in range(rounds):
         out = folder / f"round-{number}"
         rng = generator(seed, f"kills of {command.name}", number)
         for _ in range(int(rng.integers(1, KILLS + 1))):
-            moment = float(rng.random()) * undisturbed.seconds
+            moment = float(rng.random()) * seconds
             ended = run_apart(lambda out=out: command.act(inputs, out), log, kill_after=moment)
             tally.kills += ended.code == -9
             tally.tracebacks += "Traceback" in ended.said
@@ -107,9 +105,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{'command':10}{'rounds':>8}{'kills':>8}" + "".join(f"{name:>15}" for name in FAULTS.values()))
     with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         folder = Path(name)
-        rehearse(folder)
+        inputs = rehearse(folder)
         for command in chosen(flags.only):
-            tally = drill(command, folder / command.name, flags.rounds, flags.seed)
+            tally = drill(command, inputs, folder / command.name, flags.rounds, flags.seed)
             faults = "".join(f"{getattr(tally, fault):15}" for fault in FAULTS)
             print(f"{command.name:10}{tally.rounds:8}{tally.kills:8}{faults}", flush=True)
             is_good &= tally.is_good

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from loopcraft.views import side_by_side
 from tests.drills import commands, damage, faults, kills
 from tests.drills.commands import on_the_hub, rehearse
 from tests.fakes.forks import end_with
@@ -25,8 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write NAME.out, NAME.err and NAME.code for every drill."""
     (place,) = sys.argv[1:] if argv is None else argv
     with tempfile.TemporaryDirectory(prefix="drill-") as top:
+        side_by_side.PANEL = 64  # a small video is killed and damaged as a large one is
         with on_the_hub():
             rehearse(Path(top))
+        commands.SHARED = Path(top, "shared")
         commands.FORKED_LOADERS = True  # those of the long form are fresh interpreters
         gc.freeze()  # a fork that looks for garbage there would copy it all
         for drill, arguments in SHORT.items():

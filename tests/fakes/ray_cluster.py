@@ -21,6 +21,7 @@ def two_nodes() -> Iterator[tuple[Any, Any]]:
     from ray.cluster_utils import Cluster
 
     size = {"num_cpus": 1, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
+    size |= {"include_log_monitor": False}  # nobody reads what the workers print
     cluster = Cluster(initialize_head=True, head_node_args=size)
     try:
         yield cluster, cluster.add_node(**size)

@@ -71,7 +71,6 @@ def test_the_table_describes_the_files(whole: dict[str, dict[str, bytes]], tmp_p
             assert not any(row[flag] for flag in FLAGS)
 
 
-@pytest.mark.fresh
 def test_workers_leave_no_trace(whole: dict[str, dict[str, bytes]], tmp_path: Path) -> None:
     assert make(tmp_path, recipe("test"), executor=LocalExecutor(2)) == whole["test"]
 

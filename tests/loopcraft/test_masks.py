@@ -50,7 +50,7 @@ def walks_past(draw) -> np.ndarray:
     return np.concatenate(stretches).astype(np.uint64) * np.uint64(1 << 40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(walks_past(), st.integers(1, 60))
 def test_masks_are_what_the_definition_says(surfaces: np.ndarray, num_context: int) -> None:
     found, expected = recall_masks(surfaces, num_context), by_definition(surfaces, num_context)

@@ -13,7 +13,7 @@ import pytest
 from loopcraft.dataset import open_dataset
 from loopcraft.generate import generate
 from tests.fakes import hub as fake_hub
-from tests.fakes import hub_state
+from tests.fakes import hub_state, nursery
 from tests.fakes.world import FakeWorld, recipe
 
 STREAM = """
@@ -41,14 +41,16 @@ def test_datasets_streams_what_was_published(tmp_path: Path) -> None:
     generate(root, recipe("val", 5, candidates=6), make_world=FakeWorld)
     with fake_hub.serving() as hub:
         own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub_state.WRITER, "HF_HOME": str(tmp_path / "hf")}
-        environment = os.environ | own | {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-        command = ["-m", "loopcraft.publish", str(root), "--repo", "lab/set", "--shard-mb", "0.01"]
-        for arguments in (command, ["-c", STREAM]):
-            done = subprocess.run(
-                [sys.executable, *arguments], env=environment, capture_output=True, text=True, timeout=120
-            )
-            assert done.returncode == 0, done.stderr
-            assert hub_state.WRITER not in done.stdout + done.stderr
+        quiet = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+        environment = os.environ | own | quiet
+        command = [str(root), "--repo", "lab/set", "--shard-mb", "0.01"]
+        published = nursery.start(tmp_path, "loopcraft.publish", *command, **own, **quiet)
+        assert published.wait() == 0, published.err
+        done = subprocess.run(
+            [sys.executable, "-c", STREAM], env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        assert hub_state.WRITER not in published.out + published.err + done.stdout + done.stderr
     read = json.loads(done.stdout)
     dataset = open_dataset(root)
     assert read["kind"] == "Video"

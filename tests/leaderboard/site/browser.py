@@ -2,18 +2,32 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--no-sandbox", "--mute-audio", "--disable-gpu"]
 HINT = "no Chromium on this machine: the site's pages were not opened (apt-get install chromium)"
 
 
 def chromium() -> str | None:
     """The browser's path, where there is one."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@dataclass
+class Browser:
+    """A running Chromium, and its windows that show nothing."""
+
+    running: Any
+    empty: str
+    """The address of an empty page."""
+    idle: dict[str, list[Any]] = field(default_factory=dict)
+    """Pages by the options of their windows."""
 
 
 @dataclass
@@ -26,33 +40,51 @@ class Watched:
 
 
 @contextmanager
-def browser() -> Iterator[Any]:
+def browser() -> Iterator[Browser]:
     """A running Chromium."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--mute-audio"]
-        )
-        yield running
+    with sync_playwright() as playwright, TemporaryDirectory() as folder:
+        empty = Path(folder, "empty.html")
+        empty.touch()
+        running = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield Browser(running, empty.as_uri())
         running.close()
 
 
 @contextmanager
-def opened(running: Any, address: str, **options: Any) -> Iterator[Watched]:
-    """A page at `address` in a window of its own; console messages, errors and failed requests are kept."""
-    context = running.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
-    watched = Watched(context.new_page())
-    page = watched.page
-    page.set_default_timeout(10_000)
-    page.on("console", lambda m: watched.troubles.append(f"{m.type}: {m.text}") if m.type != "log" else None)
-    page.on("pageerror", lambda error: watched.troubles.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: (watched.troubles.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.on("request", lambda request: watched.requests.append(request.url))
-    page.on("requestfailed", lambda r: watched.troubles.append(f"failed: {r.url} {r.failure}"))
+def opened(browser: Browser, address: str, **options: Any) -> Iterator[Watched]:
+    """A page at `address`, whose console messages, errors and failed requests are kept.
+
+    Pages with the same options follow each other in one window, which forgets what the last one stored.
+    """
+    idle = browser.idle.setdefault(repr(options), [])
+    page = idle.pop() if idle else _new_page(browser, options)
+    watched = Watched(page)
+    listeners: dict[str, Callable[[Any], Any]] = {
+        "console": lambda m: watched.troubles.append(f"{m.type}: {m.text}") if m.type != "log" else None,
+        "pageerror": lambda error: watched.troubles.append(f"error: {error}"),
+        "dialog": lambda dialog: (watched.troubles.append(f"dialog: {dialog.message}"), dialog.dismiss()),
+        "request": lambda request: watched.requests.append(request.url),
+        "requestfailed": lambda r: watched.troubles.append(f"failed: {r.url} {r.failure}"),
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
     page.goto(address)
     yield watched
-    context.close()
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
+    if options.get("java_script_enabled", True):
+        page.evaluate("localStorage.clear()")
+    page.goto(browser.empty)  # as an address that differs in its fragment alone would load nothing
+    idle.append(page)
+
+
+def _new_page(browser: Browser, options: dict[str, Any]) -> Any:
+    context = browser.running.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    return page
 
 
 def wait_until(page: Any, condition: str, timeout_s: float = 10.0) -> None:

@@ -248,7 +248,7 @@ def bomb(shape: tuple[int, ...], dtype: str) -> bytes:
         np.lib.format.write_array_header_1_0(
             member, {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
         )
-        for _ in range(256):
+        for _ in range(64):
             member.write(bytes(1 << 20))
     return file.getvalue()
 

@@ -42,6 +42,16 @@ def games(script: StandIn, turns: object = None) -> MineRLWorld:
     return MineRLWorld(resolution=16, make_environment=script, patience=HASTE, turns=turns)
 
 
+@pytest.fixture(autouse=True)
+def java(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Java, as far as one can tell from outside: a real one takes long to say which it is."""
+    java = tmp_path_factory.mktemp("bin") / "java"
+    java.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_402\"' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("PATH", str(java.parent), prepend=":")
+    return java
+
+
 class PlayedWorld:
     """The fake world without its `path`; the plays `fails` and the worlds `seeds` fail half-way."""
 
@@ -229,16 +239,12 @@ def test_the_command_line_makes_a_data_set(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An environment that has minerl 0.4.4 and a Java, as far as one can tell from outside."""
+    """An environment that has minerl 0.4.4, as far as one can tell from outside."""
     metadata = tmp_path / "packages" / "minerl-0.4.4.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True)
     metadata.write_text("Metadata-Version: 2.1\nName: minerl\nVersion: 0.4.4\n")
     monkeypatch.syspath_prepend(metadata.parents[1])
-    java = tmp_path / "packages" / "java"
-    java.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_402\"' >&2\n")
-    java.chmod(0o755)
-    monkeypatch.setenv("PATH", str(java.parent), prepend=":")
-    return java.parent
+    return metadata.parents[1]
 
 
 def test_the_data_set_says_which_minecraft_made_it(tmp_path: Path, installed: Path) -> None:
@@ -249,11 +255,13 @@ def test_the_data_set_says_which_minecraft_made_it(tmp_path: Path, installed: Pa
     assert recorded["numpy"] == np.__version__
 
 
-def test_it_goes_on_under_another_java_8_but_no_other_minerl(tmp_path: Path, installed: Path) -> None:
+def test_it_goes_on_under_another_java_8_but_no_other_minerl(
+    tmp_path: Path, installed: Path, java: Path
+) -> None:
     root = tmp_path / "set"
     make(root, recipe())
     (root / "000/001.npy").unlink()
-    (installed / "java").write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_432\"' >&2\n")
+    java.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_432\"' >&2\n")
     make(root, recipe())
     assert (root / "000/001.npy").exists()
     (root / "000/001.npy").unlink()

@@ -7,7 +7,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from numba import njit
 from scipy import stats
 
 from loopcraft.core import seeding
@@ -26,20 +25,10 @@ NUM_BUNDLES = 100_000
 PINNED_ENTRIES = "FFFFLFLFFFFLLFLLFFFFFFFRRFRRFFRRFFFFFLLFF"
 
 
-@njit
-def _draw_many(rng, count, out):
-    """Rows: number of entries, then the entries themselves."""
-    for row in range(count):
-        bundle = draw_bundle(rng)
-        out[row, 0] = len(bundle)
-        out[row, 1 : 1 + len(bundle)] = bundle
-
-
 @pytest.fixture(scope="module")
 def bundles() -> list[tuple[int, ...]]:
-    table = np.zeros((NUM_BUNDLES, 1 + 1 + 4 + 11), np.int8)
-    _draw_many(seeding.generator(0, "test bundles"), NUM_BUNDLES, table)
-    return [tuple(row[1 : 1 + row[0]]) for row in table.tolist()]
+    rng = seeding.generator(0, "test bundles")
+    return [tuple(draw_bundle(rng).tolist()) for _ in range(NUM_BUNDLES)]
 
 
 def _turns(bundle):
