@@ -2,14 +2,14 @@
 
     model = models.load("millivid", checkpoint="published")
 
-`load` is loaded when it is asked for, so that importing the package costs nothing.
+`load` is imported on first use, so importing the package is cheap.
 """
 
 from typing import Any
 
 from loopcraft.core.extras import explain_missing
 
-__all__ = ["load"]  # given by __getattr__
+__all__ = ["load"]  # resolved by __getattr__
 
 explain_missing("models")
 

@@ -1,6 +1,6 @@
 """Make side-by-side videos of models and the truth: `python -m models.demo DATA --out DIR --baselines`.
 
-Writes one mp4 per video: the truth and every model, labelled; first the context, then the generated frames.
+Writes one mp4 per video with the truth and every model, labelled: the context, then the generated frames.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,28 +31,28 @@ BASELINES = ("framepack", "full-resolution")
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which videos, which models, and where the pictures go."""
+    """The videos, the models and the output folder."""
 
     data: Annotated[Path, tyro.conf.Positional]
     """The data set: a folder, or hf://ORG/NAME."""
     out: Path
-    """The folder of the mp4 files."""
+    """The output folder for the mp4 files."""
     checkpoint: str | None = None
     """"pretrained" (the default), "published", a folder of weights, or hf://ORG/NAME."""
     preset: str | None = None
-    """As in paper or trial: random weights, for trying things out."""
+    """Use random weights of this preset, such as paper or trial, for trying things out."""
     baselines: bool = False
     """Also run FramePack and full-resolution rollout."""
     videos: str = ""
-    """Keys separated by commas, as in "000/000,000/003"; the first --num-videos if empty."""
+    """Comma-separated keys, as in "000/000,000/003"; if empty, the first --num-videos."""
     num_videos: int = 2
-    """Show the first N videos, unless --videos names some."""
+    """Show the first N videos; ignored if --videos is given."""
     context: int = 256
-    """Frames that are given."""
+    """Number of context frames."""
     horizon: int = 768
-    """Frames that are generated."""
+    """Number of frames to generate."""
     steps: int | None = None
-    """Network calls a window."""
+    """Network calls per window."""
     device: str = "cpu"
     precision: Precision = "auto"
     """auto: bfloat16 on CUDA, float32 elsewhere."""
@@ -62,15 +62,14 @@ class Flags:
 def generate(
     model: VideoRollout, frames: UInt8[np.ndarray, "T H W 3"], actions: torch.Tensor, context: int, seed: int
 ) -> UInt8[np.ndarray, "horizon H W 3"]:
-    """What the model makes of the frames after `context`; raises `UserError` for too short a context."""
+    """Generate all frames after `context`; raise `UserError` if the context is too short for the model."""
     first = context - model.max_context
     if first < 0:
         raise UserError(f"{model.name} needs {model.max_context} context frames; give --context that or more")
-    device = actions.device
-    given = torch.from_numpy(frames[first:context]).movedim(-1, 1)[None].to(device)
+    context_frames = torch.from_numpy(frames[first:context]).movedim(-1, 1)[None].to(actions.device)
     parts = [
         (chunk[0] * 255).round().byte().movedim(1, -1).cpu()
-        for chunk in model.rollout(given, actions[None, first:], seeds=[seed])
+        for chunk in model.rollout(context_frames, actions[None, first:], seeds=[seed])
     ]
     return torch.cat(parts).numpy()
 
@@ -82,9 +81,9 @@ def write_comparison(
     models: Sequence[VideoRollout],
     advance: Callable[[], None],
 ) -> Path:
-    """Generate one video with every model and write them beside the truth.
+    """Generate one video with every model, write them next to the truth and return the path of the mp4.
 
-    Raises `UserError` for a video that is too short.
+    Raises `UserError` if the video is too short.
     """
     end = flags.context + flags.horizon
     if dataset.num_frames(key) < end:
@@ -96,18 +95,18 @@ def write_comparison(
     panels = {"truth": list(truth)}
     for model in models:
         seed = integer_seed(flags.seed, "demo", *key.encode())
-        made = generate(model, truth, actions, flags.context, seed)
-        panels[model.name] = [*truth[: flags.context], *made]
+        generated = generate(model, truth, actions, flags.context, seed)
+        panels[model.name] = [*truth[: flags.context], *generated]
         advance()
     board = Board(list(panels), dataset.states(key)[:end, [1, 3]], flags.context)
     out = flags.out / f"{key.replace('/', '-')}.mp4"
-    pictures = enumerate(zip(*panels.values(), strict=True))
-    write_video(out, (board.draw(index, frames) for index, frames in pictures))
+    columns = zip(*panels.values(), strict=True)
+    write_video(out, (board.draw(index, frames) for index, frames in enumerate(columns)))
     return out
 
 
 def show(flags: Flags) -> None:
-    """Run the demo."""
+    """Generate the videos and print the paths of the mp4 files."""
     find_device(flags.device)
     require_at_least(flags, num_videos=1, horizon=1)
     dataset = open_dataset(flags.data)

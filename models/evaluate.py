@@ -1,6 +1,6 @@
 """Score and draw reconstructions: `python -m models.evaluate autoencoder --data DATA --out OUT`.
 
-Scores the reconstruction from each level of an autoencoder, hierarchical and cascaded side by side. Writes
+Scores the reconstruction from each level of the hierarchical and the cascaded autoencoder. Writes
 reconstruction.json and reconstruction.png, and prints a table for each metric.
 """
 
@@ -36,14 +36,14 @@ from models.reconstruction.scores import (
     choose_examples,
     choose_frames,
     collect,
-    reconstruct,
+    score_videos,
 )
 from models.zoo.box import PRETRAINED
-from models.zoo.loading import SUFFIX, WeightSource, holds, load_autoencoder
+from models.zoo.loading import SUFFIX, WeightSource, has_weights, load_autoencoder
 
 FORMAT, FORMAT_VERSION = "loopcraft-reconstruction", 1
 COLUMNS = 6
-"""Frames in the picture."""
+"""Number of frames in the picture."""
 HIERARCHICAL, CASCADED = "hierarchical", "mean-pooled"
 CASCADED_FILE = f"autoencoder-cascaded{SUFFIX}"
 
@@ -52,29 +52,29 @@ Estimates = Mapping[str, Mapping[str, Sequence[MeanWithError]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """What is scored, on what, and where the results go."""
+    """The checkpoint, the data set and the output folder."""
 
     what: tyro.conf.Positional[Literal["autoencoder"]]
     data: Path
     """The data set: a folder, or hf://ORG/NAME."""
     out: Path
-    """The folder of reconstruction.json and reconstruction.png."""
+    """The output folder for reconstruction.json and reconstruction.png."""
     checkpoint: str = PRETRAINED
-    """"pretrained", "published", or what holds autoencoder.safetensors and maybe the cascaded one: a folder,
-    or hf://ORG/NAME."""
+    """"pretrained", "published", or a folder or hf://ORG/NAME that holds autoencoder.safetensors and,
+    optionally, autoencoder-cascaded.safetensors."""
     metrics: str = ""
-    """Paired metrics of the benchmark, separated by commas; psnr,ssim if empty, and lpips with --weights."""
+    """Comma-separated paired metrics of the benchmark; psnr,ssim if empty, and lpips with --weights."""
     weights: Path | None = None
     """The folder of pretrained networks fetched by python -m benchmark.weights."""
     num_frames: int = 16
-    """Frames of each video, evenly spaced."""
+    """Number of evenly spaced frames to score per video."""
     device: str = "cpu"
     precision: Precision = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """The autoencoders by name, and the SHA-256 of their files."""
+    """The autoencoders and the SHA-256 of their files, by name."""
 
     codecs: Mapping[str, FrameCodec]
     sha256: Mapping[str, str | None]
@@ -82,7 +82,7 @@ class Loaded:
 
 
 def evaluate(flags: Flags) -> None:
-    """Score, print and write."""
+    """Score the reconstructions, print the tables and write the results."""
     require_at_least(flags, num_frames=1)
     device = find_device(flags.device)
     metrics = choose_metrics(flags.metrics, flags.weights)
@@ -103,11 +103,11 @@ def evaluate(flags: Flags) -> None:
     chosen = choose_frames(data, flags.num_frames)
     shown = choose_examples(chosen, COLUMNS)
     videos, examples = [], []
-    steps = reconstruct(data, chosen, shown, loaded.codecs, scores, device)
+    steps = score_videos(data, chosen, shown, loaded.codecs, scores, device)
     with progress_bar("scoring", len(chosen), "videos") as advance:
-        for video, shown_here in steps:
-            videos.append(video)
-            examples += shown_here
+        for video_scores, video_examples in steps:
+            videos.append(video_scores)
+            examples += video_examples
             advance()
     estimates = collect(videos)
     num_frames = sum(map(len, chosen.values()))
@@ -128,20 +128,18 @@ def evaluate(flags: Flags) -> None:
 
 
 def choose_metrics(names: str, weights: Path | None) -> list[PairedMetric]:
-    """The metrics asked for; raises `UserError` for unknown ones and those that compare sets."""
-    usual = "psnr,ssim" if weights is None else "psnr,ssim,lpips"
+    """Return the requested metrics; raise `UserError` for unknown ones and for those that compare sets."""
+    default = "psnr,ssim" if weights is None else "psnr,ssim,lpips"
     metrics = []
-    for metric in get_metrics(names_in((names or usual).lower())):
+    for metric in get_metrics(names_in((names or default).lower())):
         if not isinstance(metric, PairedMetric):
-            raise UserError(
-                f"--metrics {metric.name}: compares sets of videos, not a frame with another; leave it out"
-            )
+            raise UserError(f"--metrics {metric.name}: compares sets of videos, not pairs of frames; drop it")
         metrics.append(metric)
     return metrics
 
 
 def load_scores(metrics: Sequence[PairedMetric], resources: Resources) -> dict[str, Score]:
-    """The functions behind the metrics; raises `UserError` where pretrained weights are missing."""
+    """Return each metric's score function; raise `UserError` if pretrained weights are missing."""
     scores = {}
     for metric in metrics:
         try:
@@ -154,12 +152,12 @@ def load_scores(metrics: Sequence[PairedMetric], resources: Resources) -> dict[s
 def load_autoencoders(
     checkpoint: str, precision: Precision, device: torch.device, world: str | None = None
 ) -> Loaded:
-    """The hierarchical autoencoder and, where the folder has it, the cascaded one, of the same grid.
+    """Load the hierarchical autoencoder and, if the checkpoint has it, the cascaded one.
 
-    Raises `UserError` for two of different grids.
+    Raises `UserError` if their frame sizes or grids differ.
     """
     models = {HIERARCHICAL: "millivid"}
-    if holds("autoencoder-cascaded", checkpoint):
+    if has_weights("autoencoder-cascaded", checkpoint):
         models[CASCADED] = "millivid-cascaded"
     codecs, sha256 = {}, {}
     for name, model in models.items():
@@ -168,8 +166,8 @@ def load_autoencoders(
     shapes = {(codec.frame_shape, *codec.autoencoder.grid.tokens_per_level) for codec in codecs.values()}
     if len(shapes) > 1:
         raise UserError(
-            f"{checkpoint}: its two autoencoders differ in frame size or tokens a level; train both with one "
-            "preset and resolution, or move one away"
+            f"{checkpoint}: its two autoencoders differ in frame size or tokens per level; train both with "
+            "the same preset and resolution, or move one away"
         )
     return Loaded(codecs=codecs, sha256=sha256, grid=codecs[HIERARCHICAL].autoencoder.grid)
 
@@ -181,14 +179,14 @@ def _require_frames(
     expected = loaded.codecs[HIERARCHICAL].frame_shape
     if (3, height, width) != expected:
         raise UserError(
-            f"--data {as_given(flags.data)}: has frames of {height} x {width}, and the autoencoder of "
+            f"--data {as_given(flags.data)}: has frames of {height} x {width}, but the autoencoder of "
             f"{flags.checkpoint} takes {expected[1]} x {expected[2]}; give a data set of that resolution"
         )
     check_sides(metrics, expected)
 
 
 def _settings(flags: Flags, metrics: Sequence[PairedMetric], resources: Resources) -> dict[str, Any]:
-    """What moves the numbers, beside the data and the networks."""
+    """Return the settings, other than data and autoencoders, that affect the scores."""
     return {
         "num_frames": flags.num_frames,
         "device": flags.device,
@@ -201,7 +199,7 @@ def _settings(flags: Flags, metrics: Sequence[PairedMetric], resources: Resource
 
 
 def _autoencoders(loaded: Loaded, estimates: Estimates) -> dict[str, Any]:
-    """The checkpoints by name, and the estimates of every level."""
+    """Return each autoencoder's checkpoint and its estimates for every level."""
     return {
         name: {
             "sha256": loaded.sha256[name],
@@ -210,23 +208,23 @@ def _autoencoders(loaded: Loaded, estimates: Estimates) -> dict[str, Any]:
                 {
                     "level": level,
                     "tokens": tokens,
-                    "metrics": {metric: asdict(levels[level]) for metric, levels in of_metrics.items()},
+                    "metrics": {metric: asdict(levels[level]) for metric, levels in by_metric.items()},
                 }
                 for level, tokens in enumerate(loaded.grid.tokens_per_level)
             ],
         }
-        for name, of_metrics in estimates.items()
+        for name, by_metric in estimates.items()
     }
 
 
 def metric_table(metric: PairedMetric, estimates: Estimates, grid: Grid) -> Table:
-    """A row a level, finest first, and a column an autoencoder."""
+    """Return a table with one row per level, finest first, and one column per autoencoder."""
     unit = f" ({metric.unit})" if metric.unit else ""
     better = "higher" if metric.higher_is_better else "lower"
     title = f"{metric.title}{unit}, {better} is better"
-    table = Table("level", "tokens a frame", *estimates, title=title, title_justify="left")
+    table = Table("level", "tokens per frame", *estimates, title=title, title_justify="left")
     for level, tokens in enumerate(grid.tokens_per_level):
-        cells = (_cell(of_metrics[metric.name][level], metric.decimals) for of_metrics in estimates.values())
+        cells = (_cell(by_metric[metric.name][level], metric.decimals) for by_metric in estimates.values())
         table.add_row(str(level), str(tokens), *cells)
     return table
 

@@ -1,6 +1,6 @@
 """Shrink trained checkpoints for release: `python -m models.pack RUN --out DIR`.
 
-Stores weights in a half or a quarter of the bits, with the sampling settings and the training log.
+Stores the weights in a half or a quarter of the bits, along with sampling settings and the training log.
 """
 
 import json
@@ -26,24 +26,24 @@ from models.zoo.loading import AUTOENCODERS, SUFFIX, config_from
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which checkpoints are packed, and how they are to be sampled."""
+    """The checkpoints to pack and their sampling settings."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """The folder of trained checkpoints."""
     out: Path
-    """The folder of the small ones."""
+    """The output folder for the packed checkpoints."""
     dtype: Literal["float16", "bfloat16", "float32", "int8"] = "float16"
-    """How weights are stored (int8: matrices, by rows); networks compute in float32 or autocast as ever."""
+    """Data type of stored weights (int8: matrices, by rows); networks compute in float32 or autocast."""
     steps: int = 50
-    """Network calls of a rollout step, unless the user says otherwise."""
+    """Default number of network calls per plan step."""
     solver: Solver = "ddim"
-    """How the models are sampled: ddim (the paper) or dpm++2m, which needs fewer network calls."""
+    """Default solver: ddim (the paper's) or dpm++2m, which needs fewer network calls."""
     bound: float | None = None
-    """The largest absolute value of the model's latents, to which predictions are clipped."""
+    """Largest absolute value of the model's latents; predictions are clipped to it."""
     context_time: float = 0.0
-    """The noise level at which context is shown, for networks that were trained with noise on it."""
+    """Noise level of the context, for networks trained with noisy context."""
     log_every: int = 10
-    """Keep every N-th step of the logs, and the last."""
+    """Keep every N-th step of the logs, and the last one."""
 
 
 def pack(flags: Flags) -> None:
@@ -60,41 +60,38 @@ def pack(flags: Flags) -> None:
 
 
 def _pack(flags: Flags, path: Path) -> None:
-    """Pack a checkpoint and its log."""
     header, weights = read_checkpoint(path)
     config = config_from(header, path)
     origin: dict[str, Any] = {"packed_from": header.get("packed_from", file_sha256(path))}
     if "training" in header:
         origin["training"] = header["training"]
     if path.stem not in AUTOENCODERS:
-        origin["sampling"] = sampling_of(flags)
+        origin["sampling"] = sampling_header(flags)
     packed = flags.out / path.name
     log = path.with_suffix(".jsonl")
     records = read_log(log) if log.exists() else []
     save_checkpoint(packed, _convert(weights, flags.dtype, path), config, **origin)
-    said = f"{packed}: {packed.stat().st_size / 1e6:.2f} MB"
+    summary = f"{packed}: {packed.stat().st_size / 1e6:.2f} MB"
     if records:
         with whole_file(packed.with_suffix(".jsonl")) as temporary:
-            kept = _thin(records, flags.log_every)
-            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
+            thinned = _thin(records, flags.log_every)
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in thinned))
         minutes = training_minutes(records, header.get("training", {}).get("batch_size", 0))
-        said += f", {records[-1]['step'] + 1} steps in {minutes:.0f} minutes"
-    print(said)
+        summary += f", {records[-1]['step'] + 1} steps in {minutes:.0f} minutes"
+    print(summary)
 
 
-def sampling_of(flags: Flags) -> dict[str, Any]:
-    """What the header says of sampling: what differs from the paper's, and always steps and solver."""
-    sampling: dict[str, Any] = {"steps": flags.steps, "solver": flags.solver}
-    if flags.bound is not None:
-        sampling["bound"] = flags.bound
-    if flags.context_time:
-        sampling["context_time"] = flags.context_time
-    Sampling(**sampling)  # refuses what cannot be
+def sampling_header(flags: Flags) -> dict[str, Any]:
+    """Return the header's sampling field: steps and solver, and whatever else differs from the paper."""
+    optional = {"bound": flags.bound, "context_time": flags.context_time or None}
+    changed = {name: value for name, value in optional.items() if value is not None}
+    sampling: dict[str, Any] = {"steps": flags.steps, "solver": flags.solver, **changed}
+    Sampling(**sampling)  # raises UserError for invalid values
     return sampling
 
 
 def training_minutes(records: Sequence[Mapping[str, Any]], batch_size: int) -> float:
-    """How long the steps of a log took, by the throughput that it states now and then."""
+    """Estimate how long the logged steps took from the throughput that some records state."""
     seconds, last = 0.0, -1
     for record in records:
         if "trained_per_second" in record:
@@ -104,7 +101,7 @@ def training_minutes(records: Sequence[Mapping[str, Any]], batch_size: int) -> f
 
 
 def _convert(weights: Weights, dtype: str, path: Path) -> Weights:
-    """The weights in another precision; raises `UserError` where one leaves its range."""
+    """Convert the weights to `dtype`; raise `UserError` if a value is outside its range."""
     if dtype == "int8":
         converted = to_int8(weights)
     else:
@@ -116,7 +113,7 @@ def _convert(weights: Weights, dtype: str, path: Path) -> Weights:
 
 
 def _thin(records: list[dict[str, Any]], every: int) -> list[dict[str, Any]]:
-    """Every N-th step, those that state the throughput, and the last."""
+    """Keep every N-th step, the records that state the throughput, and the last one."""
     return [
         record
         for record in records

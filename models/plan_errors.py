@@ -1,11 +1,13 @@
-"""Show which step of a plan its errors come from: `python -m models.plan_errors --data DATA`.
+"""Show which plan steps cause a model's errors: `python -m models.plan_errors --data DATA`.
 
-Plays the first chunk of every video twice: as in a rollout, and with the truth in place of what earlier steps
-generated. Compares the latents of every level with the true ones, by how far ahead a frame is. An error that
-vanishes with the truth was inherited; one that stays is the step's own; one above that of repeating the last
-context frame means that the step has not learnt to look at its context.
+Generates the first chunk of every video twice: once as in a rollout, and once with the true latents in place
+of those that earlier steps generated. Compares the latents of every level with the true ones, by distance
+from the context. An error that vanishes when the truth is given was inherited from an earlier step; one that
+stays is the step's own. An error above that of repeating the last context frame means that the step has not
+learned to use its context.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,12 +36,12 @@ SAMPLED, GIVEN_TRUTH, REPEATED = "sampled", "given the truth", "last frame repea
 VIDEOS_AT_ONCE = 8
 
 Errors = dict[str, list[Float[Tensor, " frames"]]]
-"""By kind of prediction: a relative squared error a frame ahead, for every level, finest first."""
+"""For each kind of prediction and each level, finest first: a relative squared error per frame ahead."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which model is looked at, on what."""
+    """The model and the data set."""
 
     data: Path
     """The data set: a folder, or hf://ORG/NAME."""
@@ -47,19 +49,19 @@ class Flags:
     checkpoint: str | None = None
     """"pretrained", "published", a folder, or hf://ORG/NAME."""
     preset: str | None = None
-    """In place of a checkpoint: a preset with random weights."""
+    """Use random weights of this preset instead of a checkpoint."""
     max_videos: int = 24
     """Use only the first N videos."""
     steps: int | None = None
-    """Network calls a plan step; as the checkpoint says if not given."""
+    """Network calls per plan step; the checkpoint's if not given."""
     solver: Solver | None = None
-    """ddim or dpm++2m; as the checkpoint has it if not given."""
+    """ddim or dpm++2m; the checkpoint's if not given."""
     precision: Precision = "auto"
     device: str = "cpu"
 
 
 def show(flags: Flags) -> None:
-    """Measure and print a table."""
+    """Measure the errors and print a table."""
     require_at_least(flags, max_videos=1)
     device = find_device(flags.device)
     data = open_dataset(flags.data)
@@ -74,16 +76,16 @@ def show(flags: Flags) -> None:
     codec = FrameCodec(model.autoencoder.to(device), flags.precision, model.config.video.space)
     if codec.frame_shape[1] != side:
         raise UserError(
-            f"--data {as_given(flags.data)}: has frames of {side} x {side}, and {flags.model} takes "
+            f"--data {as_given(flags.data)}: has frames of {side} x {side}, but {flags.model} takes "
             f"{codec.frame_shape[1]} x {codec.frame_shape[2]}; give a data set of that resolution"
         )
-    sampler = _sampler_of(flags, model, device)
+    sampler = _make_sampler(flags, model, device)
     num_frames = sampler.num_context + sampler.num_future(1)
     keys = [key for key in data.keys if data.num_frames(key) >= num_frames][: flags.max_videos]
     if not keys:
         raise UserError(
-            f"--data {as_given(flags.data)}: no video has the {num_frames} frames of the first chunk of "
-            f"{flags.model}"
+            f"--data {as_given(flags.data)}: no video has the {num_frames} frames that the first chunk of "
+            f"{flags.model} spans; give longer videos"
         )
     errors = measure(sampler, codec, data, keys, num_frames)
     Console().print(
@@ -91,7 +93,7 @@ def show(flags: Flags) -> None:
     )
 
 
-def _sampler_of(flags: Flags, model: LoadedModel, device: torch.device) -> TokenSampler:
+def _make_sampler(flags: Flags, model: LoadedModel, device: torch.device) -> TokenSampler:
     sampling = model.config.sampling.changed(
         steps=flags.steps, solver=flags.solver, bfloat16=uses_bfloat16(flags.precision, device)
     )
@@ -100,7 +102,7 @@ def _sampler_of(flags: Flags, model: LoadedModel, device: torch.device) -> Token
     if not isinstance(sampler, TokenSampler):
         raise UserError(
             f"--model {flags.model}: denoises all its tokens in one step; choose a model whose plan has "
-            "several, as millivid"
+            "several steps, such as millivid"
         )
     return sampler
 
@@ -108,35 +110,34 @@ def _sampler_of(flags: Flags, model: LoadedModel, device: torch.device) -> Token
 def measure(
     sampler: TokenSampler, codec: FrameCodec, data: LoopcraftDataset, keys: Sequence[str], num_frames: int
 ) -> Errors:
-    """The errors of the first chunk, over all `keys`."""
+    """Measure the errors of the first chunk over all `keys`."""
     device = sampler.device
     parts = []
     with progress_bar("measuring", len(keys), "videos") as advance:
         for first in range(0, len(keys), VIDEOS_AT_ONCE):
-            some = keys[first : first + VIDEOS_AT_ONCE]
-            frames = torch.stack([torch.from_numpy(data.frames(key, 0, num_frames)) for key in some])
-            actions = torch.stack([torch.from_numpy(data.actions(key)[:num_frames]) for key in some])
+            batch = keys[first : first + VIDEOS_AT_ONCE]
+            frames = torch.stack([torch.from_numpy(data.frames(key, 0, num_frames)) for key in batch])
+            actions = torch.stack([torch.from_numpy(data.actions(key)[:num_frames]) for key in batch])
             truth = codec.encode(frames.movedim(-1, 2).to(device))
-            seeds = range(first, first + len(some))
+            seeds = range(first, first + len(batch))
             parts.append((truth, predict(sampler, truth, actions.long().to(device), seeds)))
-            advance(len(some))
+            advance(len(batch))
     truths = [torch.cat(level) for level in zip(*(truth for truth, _ in parts), strict=True)]
-    kinds = parts[0][1]
     return {
         kind: relative_errors(
             [torch.cat(level) for level in zip(*(predicted[kind] for _, predicted in parts), strict=True)],
             truths,
         )
-        for kind in kinds
+        for kind in parts[0][1]
     }
 
 
 def predict(
     sampler: TokenSampler, truth: Pyramid, actions: Int64[Tensor, "B total"], seeds: Sequence[int]
 ) -> dict[str, Pyramid]:
-    """The future latents of every level that the first chunk denoises, as three kinds have them.
+    """Predict the first chunk's future latents in three ways: sampled, given the truth, and repeated.
 
-    What a level does not denoise stays NaN.
+    Frames that a level does not denoise stay NaN.
     """
     start = sampler.num_context
     context = [level[:, :start] for level in truth]
@@ -145,9 +146,10 @@ def predict(
         for kind in (SAMPLED, GIVEN_TRUTH)
     }
     for kind, given in ((SAMPLED, None), (GIVEN_TRUTH, truth)):
-        for done in sampler.rollout(context, actions, keyed_noise(seeds), given):
-            first = done.first_frame - start
-            predicted[kind][done.level][:, first : first + done.latents.shape[1]] = done.latents
+        for generated in sampler.rollout(context, actions, keyed_noise(seeds), given):
+            first = generated.first_frame - start
+            last = first + generated.latents.shape[1]
+            predicted[kind][generated.level][:, first:last] = generated.latents
     repeated = [
         level[:, -1:].expand_as(future) for level, future in zip(context, predicted[SAMPLED], strict=True)
     ]
@@ -155,24 +157,24 @@ def predict(
 
 
 def relative_errors(predicted: Pyramid, truth: Pyramid) -> list[Float[Tensor, " frames"]]:
-    """Mean squared errors by frame ahead, divided by the variance of the level's true latents."""
+    """Return mean squared errors per frame ahead, divided by the variance of the level's true latents."""
     errors = []
-    for guess, true in zip(predicted, truth, strict=True):
+    for prediction, true in zip(predicted, truth, strict=True):
         variance = true.flatten(0, 2).var(0, correction=0).mean()
-        squared = (guess - true[:, -guess.shape[1] :]).square()
+        squared = (prediction - true[:, -prediction.shape[1] :]).square()
         errors.append(squared.mean((0, 2, 3)) / variance)
     return errors
 
 
 def error_table(errors: Errors, title: str) -> Table:
-    """A row for a level, coarsest first, and the 1st, 2nd, 4th, 8th ... frame ahead that it denoises."""
+    """Return a table of levels, coarsest first, with rows for the 1st, 2nd, 4th, 8th, ... frame ahead."""
     table = Table("level", "frame ahead", *errors, title=title, title_justify="left")
     num_levels = len(errors[SAMPLED])
     for level in reversed(range(num_levels)):
         num_frames = len(errors[SAMPLED][level])
         for frame in (2**power for power in range(num_frames.bit_length())):
-            cells = [of_kind[level][frame - 1].item() for of_kind in errors.values()]
-            if not any(cell != cell for cell in cells):
+            cells = [by_level[level][frame - 1].item() for by_level in errors.values()]
+            if not any(map(math.isnan, cells)):  # NaN: the level does not denoise this frame
                 table.add_row(str(level), str(frame), *(f"{cell:.3f}" for cell in cells))
     return table
 

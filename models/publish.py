@@ -1,9 +1,9 @@
 """Publish checkpoints on the Hugging Face Hub: `python -m models.publish DIR --repo ORG/NAME`.
 
-Sends the autoencoders and video models in DIR (autoencoder.safetensors, millivid.safetensors, ...), their
-training logs (millivid.jsonl), any result files, and a card of all that the repository then holds. Training
-states (MODEL.training.pt) are not sent, nor is what the Hub already has; checkpoints that are not in DIR
-stay. `--checkpoint hf://ORG/NAME` reads them back.
+Uploads the autoencoders and video models in DIR (autoencoder.safetensors, millivid.safetensors, ...), their
+training logs (millivid.jsonl), any result files, and a card that describes the whole repository. Training
+states (MODEL.training.pt) and files that the Hub already has are not uploaded; checkpoints on the Hub that
+are not in DIR stay. `--checkpoint hf://ORG/NAME` reads them back.
 """
 
 from collections.abc import Mapping
@@ -41,15 +41,15 @@ class Flags:
     dry_run: bool = False
     """Check everything and list what would be sent, but send nothing."""
     results: tuple[Path, ...] = ()
-    """Result files (or the folders of their runs) whose tables the card shows."""
+    """Result files (or run folders) whose tables the card shows."""
     datasets: tuple[str, ...] = ()
-    """ORG/NAME of the data sets at the Hub that the models were trained on, for the card's header."""
+    """ORG/NAME of the data sets on the Hub that the models were trained on, for the card's header."""
     licence: str = "mit"
-    """The weights' licence, by the Hub's identifier."""
+    """The Hub's identifier of the weights' licence."""
 
 
 def run(flags: Flags) -> None:
-    """Check files and rights, put what is missing in one commit, check what arrived."""
+    """Check files and permissions, upload missing files in one commit, and verify the upload."""
     files = find_files(flags.folder)
     results = result_files(flags.results) if flags.results else {}
     listing = hub.claim(flags.repo, private=flags.private, is_ours=is_ours, repo_type=MODEL)
@@ -58,17 +58,16 @@ def run(flags: Flags) -> None:
     require_own_results(results, checkpoints)
     card = make_card(flags.repo, checkpoints, (), licence=flags.licence, datasets=flags.datasets)
     remedy = (
-        f"--licence {flags.licence}: choose one of the Hub's identifiers, as mit, cc-by-4.0 or other; "
-        "--datasets are ORG/NAME"
+        f"--licence {flags.licence}: choose one of the Hub's identifiers, such as mit, cc-by-4.0 or other; "
+        "give --datasets as ORG/NAME"
     )
     hub.require_card(flags.repo, card, remedy, MODEL)
-    for path, place in {**files, **results}.items():
-        is_there = listing is not None and hub.is_same(place, listing.files.get(path))
-        print(
-            f"{path}: {'is there already' if is_there else f'to send, {place.stat().st_size / 1e6:.1f} MB'}"
-        )
+    for path, source in {**files, **results}.items():
+        is_unchanged = listing is not None and hub.is_same(source, listing.files.get(path))
+        status = "already there" if is_unchanged else f"to send, {source.stat().st_size / 1e6:.1f} MB"
+        print(f"{path}: {status}")
     for state in sorted(flags.folder.glob("*.training.pt")):
-        print(f"{state.name}: stays here; only a training run that goes on needs it")
+        print(f"{state.name}: stays here; it is only needed to resume training")
     if flags.dry_run:
         print(f"{flags.repo}: nothing was sent (--dry-run)")
         return
@@ -79,16 +78,16 @@ def run(flags: Flags) -> None:
 
 
 def is_ours(path: str) -> bool:
-    """Whether this command could have written `path`, or the Hub itself when the repository was made."""
+    """Return whether this command, or the Hub on creating the repository, could have written `path`."""
     return path in (".gitattributes", "README.md") or is_checkpoint_file(path) or is_result(path)
 
 
 def put(flags: Flags, files: Mapping[str, Path], results: dict[str, Path]) -> str:
-    """Commit what is missing and a card of all; check what arrived; return the commit."""
+    """Commit the missing files and the card, verify the upload, and return the commit."""
     listing = hub.list_files(flags.repo, repo_type=MODEL)
     checkpoints = describe(flags.repo, files, listing)
-    fitting, _ = split_results(all_results(flags.repo, listing, results, MODEL), checkpoints)
-    tables = sections(fitting)
+    own_results, _ = split_results(all_results(flags.repo, listing, results, MODEL), checkpoints)
+    tables = sections(own_results)
     card = make_card(flags.repo, checkpoints, tables, licence=flags.licence, datasets=flags.datasets)
     wanted: dict[str, bytes | Path] = {**files, **results, "README.md": card.encode()}
     return hub.put(flags.repo, wanted, f"Publish {', '.join(files)}", listing, MODEL)

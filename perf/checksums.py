@@ -57,7 +57,7 @@ def write_latents(root: Path, grid: Grid) -> None:
     shapes = [(FRAMES, tokens, grid.channels) for tokens in grid.tokens_per_level]
     levels = [torch.randn(shape, generator=draws).bfloat16() for shape in shapes]
     store.write_video(root, KEY, levels, np.zeros((FRAMES, 6), np.float32))
-    write_json(root / store.MANIFEST, store.manifest_of(grid, torch.bfloat16, autoencoder_sha256=None))
+    write_json(root / store.MANIFEST, store.make_manifest(grid, torch.bfloat16, autoencoder_sha256=None))
     store.write_index(root, {KEY: FRAMES})
 
 

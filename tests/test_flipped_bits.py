@@ -92,7 +92,7 @@ def test_what_has_a_checksum_is_no_other_of_its_kind(tmp_path: Path) -> None:
     latents = open_latents(tmp_path / "latents")
     first, second = (tmp_path / f"latents/000/00{number}.safetensors" for number in (0, 1))
     shutil.copy(second, first)
-    with pytest.raises(UserError, match=r"000\.safetensors: not a whole file .its frames are not what"):
+    with pytest.raises(UserError, match=r"000\.safetensors: not a whole file .its frames do not match"):
         latents.read("000/000", 3, 4)
     make_scores(tmp_path)
     path = tmp_path / "scores/000/000.safetensors"

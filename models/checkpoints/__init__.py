@@ -1,1 +1,1 @@
-"""Checkpoint files, ours and the published ones, on disk and on the Hub."""
+"""Checkpoint files, the project's and the published ones, on disk and on the Hub."""

@@ -1,7 +1,6 @@
-"""Checkpoints: our own safetensors files, which carry their configuration, and the published ones.
+"""Checkpoint files: the project's safetensors, which carry their configuration, and published .ckpt files.
 
-Nothing here executes code from a file: published files are read with `weights_only`, and ours are
-safetensors.
+No code from a file is executed: published files are read with `weights_only`.
 """
 
 import dataclasses
@@ -28,7 +27,7 @@ from models.checkpoints.quantize import SCALE, from_int8
 FORMAT = "loopcraft-model"
 FORMAT_VERSION = 1
 SUM = "tensors_sha256"
-"""In our header, the SHA-256 of all the tensors and of the rest of the header."""
+"""Header field with the SHA-256 of all tensors and of the rest of the header."""
 
 PUBLISHED_NAMES = [
     (r"^trunk\.blocks\.", "dit.dit.dit.blocks."),
@@ -39,28 +38,28 @@ PUBLISHED_NAMES = [
     (r"^head\.", "dit.unpatchify."),
     (r"\.modulation\.linear\.", ".adaLN_modulation.1."),
 ]
-"""How our parameter names become the published ones, rule after rule."""
+"""Substitutions that turn our parameter names into the published ones, applied in order."""
 
 Weights = dict[str, Shaped[Tensor, "..."]]
 
 
 def published_name(name: str) -> str:
-    """The published key of one of our parameters."""
+    """Return the published name of one of our parameters."""
     for pattern, replacement in PUBLISHED_NAMES:
         name = re.sub(pattern, replacement, name)
     return name
 
 
-def tensors_sha256(said: Any, tensors: Weights) -> str:
-    """The SHA-256 of contiguous tensors on the CPU, and of the JSON value `said` that stands beside them."""
+def tensors_sha256(header: Any, tensors: Weights) -> str:
+    """Return the SHA-256 of a JSON header and of contiguous tensors on the CPU."""
     content = {name: value.reshape(-1).view(torch.uint8).numpy().data for name, value in tensors.items()}
     return arrays_sha256(
-        said, {name: (str(value.dtype), value.shape, content[name]) for name, value in tensors.items()}
+        header, {name: (str(value.dtype), value.shape, content[name]) for name, value in tensors.items()}
     )
 
 
 def save_checkpoint(path: Path, weights: Weights, config: Any, **origin: Any) -> None:
-    """Write weights with the dataclass that describes them; the header holds `origin` too."""
+    """Write weights with the dataclass that describes them; `origin` adds fields to the header."""
     header = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -75,16 +74,16 @@ def save_checkpoint(path: Path, weights: Weights, config: Any, **origin: Any) ->
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], Weights]:
-    """The header (format, version, kind, config) and the weights of one of our files.
+    """Read the header (format, version, kind, config) and the weights of one of our files.
 
-    Raises `UserError` unless both are what the checksum in the header says; older files have none.
+    Raises `UserError` if they do not match the checksum in the header; older files have none.
     """
-    with _opened(path) as file:
-        header = header_of(file.metadata(), path)
+    with _open(path) as file:
+        header = parse_header(file.metadata(), path)
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     expected = header.pop(SUM, None)
     if expected is not None and tensors_sha256(header, stored) != expected:
-        raise UserError(f"{path}: not what its own SHA-256 says; copy it again")
+        raise UserError(f"{path}: its content does not match its own SHA-256; copy it again")
     try:
         return header, from_int8(stored)
     except (RuntimeError, IndexError) as error:
@@ -93,30 +92,29 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], Weights]:
 
 
 def describe_checkpoint(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of one of our files, and how many parameters it holds; none of them is read."""
-    with _opened(path) as file:
-        header = header_of(file.metadata(), path)
+    """Return the header and the number of parameters of one of our files without reading its weights."""
+    with _open(path) as file:
+        header = parse_header(file.metadata(), path)
         names = [name for name in file.keys() if not name.endswith(SCALE)]  # noqa: SIM118
         shapes = [file.get_slice(name).get_shape() for name in names]
     return header, sum(math.prod(shape) for shape in shapes)
 
 
-def header_of(metadata: dict[str, str] | None, path: str | Path) -> dict[str, Any]:
-    """Our header among a safetensors file's metadata; raises `UserError` if it is none of ours."""
+def parse_header(metadata: dict[str, str] | None, path: str | Path) -> dict[str, Any]:
+    """Return our header from a safetensors file's metadata; raise `UserError` if it is missing or invalid."""
     text = (metadata or {}).get(FORMAT, "{}")
-    header = parse_json(text.encode(), f"{path}: its header", "save it with this project")
+    header: dict[str, Any] = parse_json(text.encode(), f"{path}: its header", "save it with this project")
     is_ours = isinstance(header, dict) and header.get("format") == FORMAT
     if not is_ours or header.get("version") != FORMAT_VERSION:
-        raise UserError(f"{path}: no {FORMAT} of version {FORMAT_VERSION}; save it with this project")
+        raise UserError(f"{path}: not a {FORMAT} of version {FORMAT_VERSION}; save it with this project")
     for name in ("config", "training", "sampling"):
         if not isinstance(header.get(name, {}), dict):
-            raise UserError(f"{path}: {name} in its header is no object; save it with this project")
-    found: dict[str, Any] = header
-    return found
+            raise UserError(f"{path}: {name} in its header is not an object; save it with this project")
+    return header
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open(path: Path) -> Iterator[Any]:
     try:
         require_regular(path)
         with safe_open(path, framework="pt") as file:
@@ -126,9 +124,9 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def read_published(path: Path) -> Weights:
-    """The model's weights in one of the published .ckpt files, under their published names.
+    """Read the model's weights from a published .ckpt file, under their published names.
 
-    Raises `UserError` for a file that is none.
+    Raises `UserError` if the file is not such a checkpoint.
     """
     require_regular(path)
     try:
@@ -136,37 +134,39 @@ def read_published(path: Path) -> Weights:
         weights: Weights = stored["model"]
         for name, value in weights.items():
             if not isinstance(name, str) or not isinstance(value, Tensor) or value.layout != torch.strided:
-                raise TypeError("its model holds other things than dense tensors with names")
+                raise TypeError("its model holds something other than named dense tensors")
     except OSError:
         raise
-    except Exception as error:  # of pickle, zip or torch: damaged bytes raise a dozen kinds
+    except Exception as error:  # damaged bytes raise many kinds of errors in pickle, zip and torch
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path}: not a whole published checkpoint ({reason}); fetch it again") from error
     return weights
 
 
 def load_weights(model: nn.Module, weights: Weights, path: Path, *, published: bool = False) -> None:
-    """Load strictly; raises `UserError` with the differing names where the file is of another model.
+    """Load weights strictly.
 
-    So it does for weights that are no finite real numbers.
+    Raises `UserError` with the differing names if the file belongs to another model, and for weights that are
+    not finite real numbers.
     """
-    wanted = {published_name(key) if published else key: key for key in model.state_dict()}
-    shapes = {name: tuple(model.state_dict()[key].shape) for name, key in wanted.items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    differing = sorted(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name))
+    keys = {published_name(key) if published else key: key for key in model.state_dict()}
+    expected = {name: tuple(model.state_dict()[key].shape) for name, key in keys.items()}
+    shapes = {name: tuple(value.shape) for name, value in weights.items()}
+    names = expected.keys() | shapes.keys()
+    differing = sorted(name for name in names if expected.get(name) != shapes.get(name))
     if differing:
-        shown = "; ".join(
-            f"{name} is {found.get(name, 'missing')}, expected {shapes.get(name, 'none')}"
+        examples = "; ".join(
+            f"{name} is {shapes.get(name, 'missing')}, expected {expected.get(name, 'none')}"
             for name in differing[:3]
         )
         raise UserError(
-            f"{path}: {len(differing)} weights do not fit this model ({shown}); choose another checkpoint or "
-            "preset"
+            f"{path}: {len(differing)} weights do not fit this model ({examples}); choose another checkpoint "
+            "or preset"
         )
     for name, value in weights.items():
         if not value.is_floating_point() or not value.isfinite().all():
             raise UserError(
-                f"{path}: {name} holds values of type {value.dtype} that are no finite real numbers; fetch "
+                f"{path}: {name} holds values of type {value.dtype} that are not finite real numbers; fetch "
                 "it again or choose another checkpoint"
             )
-    model.load_state_dict({wanted[name]: value for name, value in weights.items()})
+    model.load_state_dict({keys[name]: value for name, value in weights.items()})

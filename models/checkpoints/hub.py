@@ -1,4 +1,4 @@
-"""Checkpoints on the Hugging Face Hub: the paper's, those at any hf://ORG/NAME, and how a file is fetched."""
+"""Checkpoints on the Hugging Face Hub: the paper's, and those at any hf://ORG/NAME."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from loopcraft.core.files import file_sha256
 
 @dataclass(frozen=True, kw_only=True)
 class HubFile:
-    """One file of a Hub repository at a revision; `sha256` is checked where it is known."""
+    """A file in a Hub repository at a revision; `sha256` is checked if known."""
 
     name: str
     repository: str = "charatan/millivid"
@@ -27,28 +27,25 @@ PUBLISHED = {
     "framepack": HubFile(name="framepack_192k.ckpt"),
     "full-resolution": HubFile(name="full_resolution_rollout_192k.ckpt"),
 }
-"""The checkpoints behind the paper's main table."""
-
+"""The checkpoints of the paper's main table."""
 
 ADDRESS = re.compile(r"hf:/{1,2}(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/]+))?/?", re.ASCII)
 
 
 def is_address(checkpoint: str) -> bool:
-    """Whether a checkpoint is on the Hub, not in a folder (a Path has only one of the two slashes left)."""
+    """Return whether a checkpoint is on the Hub (a `Path` collapses the two slashes to one)."""
     return checkpoint.startswith("hf:/")
 
 
 def fetch_first(address: str, names: Sequence[str]) -> Path | None:
-    """The first of the files `names` that hf://ORG/NAME[@REVISION] holds, in the Hub's own cache.
+    """Fetch the first of the files `names` that hf://ORG/NAME[@REVISION] holds, into the Hub's own cache.
 
-    None if it holds none of them. Raises `UserError` for what is no address, a repository that is not there,
-    and an unreachable Hub.
+    Returns None if it holds none of them. Raises `UserError` for an invalid address, a missing repository and
+    an unreachable Hub.
     """
     match = ADDRESS.fullmatch(address)
     if match is None:
-        raise UserError(
-            f"{address}: no address of checkpoints; write hf://ORG/NAME or hf://ORG/NAME@REVISION"
-        )
+        raise UserError(f"{address}: not a valid address; write hf://ORG/NAME or hf://ORG/NAME@REVISION")
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
@@ -62,7 +59,7 @@ def fetch_first(address: str, names: Sequence[str]) -> Path | None:
         with plain_errors(match["repository"], MODEL):
             try:
                 return Path(hf_hub_download(match["repository"], name, revision=match["revision"]))
-            except LocalEntryNotFoundError as error:  # no network; another of the names may be in the cache
+            except LocalEntryNotFoundError as error:  # no network, but another name may be in the cache
                 unreachable = error
             except EntryNotFoundError:
                 continue
@@ -73,9 +70,9 @@ def fetch_first(address: str, names: Sequence[str]) -> Path | None:
 
 
 def fetch(file: HubFile) -> Path:
-    """The local path of a Hub file, downloaded once and kept in the Hub's own cache.
+    """Return the local path of a Hub file, downloaded once into the Hub's own cache.
 
-    Raises `UserError` where it cannot be fetched.
+    Raises `UserError` if it cannot be fetched.
     """
     try:
         from huggingface_hub import hf_hub_download
@@ -97,7 +94,7 @@ def fetch(file: HubFile) -> Path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the client's line for each of its retries: what comes of them is said once."""
+    """Silence the Hub client's log line for each retry; the outcome is reported once."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -108,6 +105,6 @@ def _quiet() -> Iterator[None]:
 
 
 def require_sha256(path: Path, expected: str | None) -> None:
-    """Refuse a file of another content than the recorded one (None: nothing is recorded)."""
-    if expected is not None and (found := file_sha256(path)) != expected:
-        raise UserError(f"{path}: has sha256 {found}, expected {expected}; delete it and fetch it again")
+    """Raise `UserError` if the file does not have the expected SHA-256 (None: not known)."""
+    if expected is not None and (actual := file_sha256(path)) != expected:
+        raise UserError(f"{path}: has sha256 {actual}, expected {expected}; delete it and fetch it again")

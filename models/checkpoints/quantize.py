@@ -1,7 +1,7 @@
-"""Weights in eight bits: every row of a matrix as integers from -127 to 127 with a scale of its own.
+"""Eight-bit weights: each row of a matrix is stored as integers from -127 to 127 with its own scale.
 
-A weight moves by at most 1 / 254 of the largest of its row. Networks compute as ever: files are read back as
-float32. Vectors (biases, gains), which are few, stay in float16.
+A weight changes by at most 1 / 254 of the largest weight in its row. Computation is unaffected, as matrices
+are read back as float32. Vectors (biases, gains) are few and stay in float16.
 """
 
 import torch
@@ -9,12 +9,12 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 SCALE = "::scale"
-"""Added to a matrix's name, the name of its scales in a file."""
+"""Suffix that turns a matrix's name into the name of its scales."""
 LARGEST = 127
 
 
 def to_int8(weights: dict[str, Shaped[Tensor, "..."]]) -> dict[str, Shaped[Tensor, "..."]]:
-    """The weights as a file holds them."""
+    """Quantise the weights for storage in a file."""
     stored: dict[str, Tensor] = {}
     for name, value in weights.items():
         if value.ndim != 2:
@@ -28,7 +28,7 @@ def to_int8(weights: dict[str, Shaped[Tensor, "..."]]) -> dict[str, Shaped[Tenso
 
 
 def from_int8(stored: dict[str, Shaped[Tensor, "..."]]) -> dict[str, Shaped[Tensor, "..."]]:
-    """The weights of a file; those that have no scales are handed on as they are."""
+    """Restore the weights of a file; weights without scales are returned unchanged."""
     return {
         name: value.float() * stored[name + SCALE][:, None] if name + SCALE in stored else value
         for name, value in stored.items()

@@ -1,4 +1,4 @@
-"""The log of a run: a line of JSON a step, a printed line now and then, and TensorBoard if asked."""
+"""The log of a training run: one line of JSON per step and, if requested, TensorBoard."""
 
 import json
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from loopcraft.core.urls import content_of
 
 
 class Journal:
-    """Appends to MODEL.jsonl; lines of steps that are run again after a resume are dropped first."""
+    """Appends to MODEL.jsonl, after dropping the lines of steps that a resumed run repeats."""
 
     def __init__(self, path: Path, *, first_step: int, tensorboard: bool) -> None:
         if path.exists():
-            kept = [json.dumps(record) + "\n" for record in read_log(path) if record["step"] < first_step]
+            lines = [json.dumps(record) + "\n" for record in read_log(path) if record["step"] < first_step]
             with whole_file(path) as temporary:
-                temporary.write_text("".join(kept))
+                temporary.write_text("".join(lines))
         self._file = path.open("a")
         self._board = _open_board(path.with_suffix(".tensorboard")) if tensorboard else None
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
-        """Append the records of some steps."""
+        """Append the records of some steps to the log and to TensorBoard."""
         for record in records:
             self._file.write(json.dumps(record) + "\n")
             if self._board is not None:
@@ -31,14 +31,14 @@ class Journal:
         self._file.flush()
 
     def close(self) -> None:
-        """End the files."""
+        """Close the files."""
         self._file.close()
         if self._board is not None:
             self._board.close()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The records of a log, without a last line that is torn; raises `UserError` for what is no log."""
+    """Read the records of a log, ignoring an incomplete last line; raise `UserError` if it is not a log."""
     records = [parse_json(line, path) for line in content_of(path).split(b"\n")[:-1]]
     for number, record in enumerate(records, 1):
         if not _is_record(record):

@@ -1,1 +1,1 @@
-"""Frames to latents and back, and latents on disk."""
+"""Conversion between frames and latents, and latents on disk."""

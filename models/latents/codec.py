@@ -1,4 +1,4 @@
-"""An autoencoder on whole videos: frames to latents of all levels, latents of one level to frames."""
+"""Applies an autoencoder to whole videos."""
 
 from typing import Literal
 
@@ -12,16 +12,16 @@ from models.networks.precision import Precision, autocast, uses_bfloat16
 from models.networks.tokens import ALL_LATENTS, LatentSpace, Pyramid
 
 FRAMES_AT_ONCE = 32
-"""Frames that the autoencoder works on at a time on a processor."""
+"""Batch size of the autoencoder, in frames, on a CPU."""
 
 
 def frames_at_once(device: torch.device) -> int:
-    """Frames that the autoencoder works on at a time: many on a GPU, where few are a waste."""
+    """Return the batch size of the autoencoder, in frames: larger on a GPU, which small batches underuse."""
     return FRAMES_AT_ONCE if device.type == "cpu" else 16 * FRAMES_AT_ONCE
 
 
 class FrameCodec:
-    """An autoencoder on whole videos: 8-bit frames to latents, latents of one level to frames in [0, 1]."""
+    """Encodes 8-bit frames of videos to latents, and decodes latents of one level to frames in [0, 1]."""
 
     def __init__(
         self, autoencoder: Autoencoder, precision: Precision, space: LatentSpace = ALL_LATENTS
@@ -31,23 +31,23 @@ class FrameCodec:
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
-        """The shape of a frame."""
+        """Shape (3, H, W) of a frame."""
         size = self.autoencoder.config.frame_size
         return 3, size, size
 
     def precision_on(self, device: torch.device) -> Literal["bfloat16"] | None:
-        """What the networks choose to compute in; None if that is up to an autocast around them."""
+        """Return the precision that the networks choose; None if the caller's autocast decides."""
         return "bfloat16" if uses_bfloat16(self.precision, device) else None
 
     @torch.no_grad()
     def encode(self, frames: UInt8[Tensor, "B T 3 H W"]) -> Pyramid:
-        """The float32 latents of all levels of the space.
+        """Return the float32 latents of all levels of the space.
 
-        Raises `UserError` for frames of another type or shape.
+        Raises `UserError` for frames of a wrong type or shape.
         """
         if tuple(frames.shape[2:]) != self.frame_shape or frames.dtype != torch.uint8:
             raise UserError(
-                f"the model takes uint8 frames of {self.frame_shape}, and got "
+                f"the model takes uint8 frames of {self.frame_shape}, but got "
                 f"{str(frames.dtype).removeprefix('torch.')} of {tuple(frames.shape[2:])}"
             )
         with autocast(frames.device, uses_bfloat16(self.precision, frames.device)):
@@ -60,7 +60,7 @@ class FrameCodec:
 
     @torch.no_grad()
     def decode(self, latents: Float[Tensor, "B T n C"], level: int = 0) -> Float[Tensor, "B T 3 H W"]:
-        """Frames, clipped to [0, 1], from one level of the space."""
+        """Decode frames, clipped to [0, 1], from one level of the space."""
         latents = self.space.leave(latents)
         with autocast(latents.device, uses_bfloat16(self.precision, latents.device)):
             parts = [

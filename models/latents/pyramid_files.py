@@ -1,9 +1,9 @@
 """The published file formats: `.pyramid` (latents and actions of one video) and `.frames` (a list of blobs).
 
-A .pyramid file has a section for every start level a, finest first; section a holds, frame by frame, the
-latents of level a and of all coarser levels (channel, row, column; bfloat16, little-endian) and the frame's
-six action columns (float32). Coarse data repeats so that any stretch of frames from any level on is one read.
-A .frames file begins with one 64-bit end offset a blob, counted from the end of this header.
+A .pyramid file has one section per start level a, finest first. Section a holds, frame by frame, the latents
+of level a and all coarser levels (channel, row, column; little-endian bfloat16) and the frame's six action
+columns (float32). Coarse data is repeated so that any range of frames, from any level on, is a single read.
+A .frames file starts with one 64-bit end offset per blob, relative to the end of this header.
 """
 
 import itertools
@@ -23,11 +23,11 @@ from models.networks.tokens import Grid
 ACTION_COLUMNS = 6
 
 FrameLatents = list[BFloat16[Tensor, "T _ C"]]
-"""The latents of consecutive frames of one video, finest read level first."""
+"""The latents of consecutive frames of one video, finest of the read levels first."""
 
 
 def record_bytes(grid: Grid, first_level: int) -> int:
-    """Bytes of one frame in the section that begins with `first_level`."""
+    """Return the bytes per frame in the section that starts at `first_level`."""
     tokens = sum(grid.tokens_per_level[first_level:])
     return 2 * grid.channels * tokens + 4 * ACTION_COLUMNS
 
@@ -35,7 +35,7 @@ def record_bytes(grid: Grid, first_level: int) -> int:
 def write_pyramid(
     path: Path, latents: Sequence[Float[Tensor, "T _ C"]], actions: Float32[np.ndarray, "T 6"]
 ) -> None:
-    """Write the latents of all levels; values are rounded to bfloat16."""
+    """Write the latents of all levels, rounded to bfloat16, and the actions."""
     parts = [
         level.to(torch.bfloat16).mT.contiguous().flatten(1).view(torch.uint8).cpu().numpy()
         for level in latents
@@ -47,23 +47,17 @@ def write_pyramid(
 
 
 def read_pyramid(
-    path: Path,
-    grid: Grid,
-    num_frames: int,
-    *,
-    start: int = 0,
-    stop: int | None = None,
-    first_level: int = 0,
+    path: Path, grid: Grid, num_frames: int, *, start: int = 0, stop: int | None = None, first_level: int = 0
 ) -> tuple[FrameLatents, Float32[np.ndarray, "T 6"]]:
-    """Frames `start` to `stop` - 1 of a file that holds `num_frames`, from `first_level` on.
+    """Read latents from `first_level` on, and actions, of frames `start` to `stop` - 1 of `num_frames`.
 
-    Raises `UserError` for frames or levels that are not there, and for a damaged file.
+    Raises `UserError` for frames or levels out of range, and for a damaged file.
     """
     stop = num_frames if stop is None else stop
     if not (0 <= start <= stop <= num_frames and 0 <= first_level < grid.levels):
         raise UserError(
-            f"{path}: no frames {start} to {stop} from level {first_level} on; it holds {num_frames}, and "
-            f"{grid.levels} levels"
+            f"{path}: cannot read frames {start} to {stop} from level {first_level} on; it holds "
+            f"{num_frames} frames and {grid.levels} levels"
         )
     sizes = [num_frames * record_bytes(grid, level) for level in range(grid.levels)]
     require_regular(path)
@@ -94,13 +88,13 @@ def write_frames(path: Path, blobs: Sequence[bytes]) -> None:
 
 
 def read_frames(path: Path, num_frames: int, start: int = 0, stop: int | None = None) -> list[bytes]:
-    """Blobs `start` to `stop` - 1 of a file that holds `num_frames`.
+    """Read blobs `start` to `stop` - 1 of a file that holds `num_frames`.
 
-    Raises `UserError` for blobs that are not there, and for a damaged file.
+    Raises `UserError` for blobs out of range, and for a damaged file.
     """
     stop = num_frames if stop is None else stop
     if not 0 <= start <= stop <= num_frames:
-        raise UserError(f"{path}: no blobs {start} to {stop}; it holds {num_frames}")
+        raise UserError(f"{path}: cannot read blobs {start} to {stop}; it holds {num_frames}")
     require_regular(path)
     with path.open("rb") as file:
         raw = file.read(8 * num_frames)

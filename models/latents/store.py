@@ -1,19 +1,19 @@
-"""Latents of a data set on disk: a safetensors file a video, a tensor a level, read by any window of frames.
+"""Latents of a data set on disk: one safetensors file per video, from which any window of frames is read.
 
-index.json        {"000/000": 1024, ...}: frames of each video; written last: the set is finished
-latents.json      format version, grid, dtype, sha256 of the autoencoder, and where the frames came from
+index.json            {"000/000": 1024, ...}: frames per video; written last, when the set is finished
+latents.json          format version, grid, dtype, SHA-256 of the autoencoder and origin of the frames
 000/000.safetensors   level0 (T, n, C) ... level3, states float32 (T, 6), and crc32 int64 (T, levels + 1)
-SHA256SUMS        the checksums of index.json and latents.json
+SHA256SUMS            the checksums of index.json and latents.json
 
-`crc32` has the checksum of every frame's row of level0 to the last, and of its states: what is read is
-compared with it. Older files have none. The published layout, which has no checksums, opens as well:
-index.json or index_unfiltered.json with .pyramid files. At an address, a video is fetched whole to be read.
+`crc32` holds checksums of every frame's row in each level and in the states; reads are verified against it.
+Older files have none. The published layout, which has no checksums, can be read as well: index.json or
+index_unfiltered.json with .pyramid files. At an address, a video is fetched as a whole.
 """
 
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,14 @@ PUBLISHED_INDEX = "index_unfiltered.json"
 
 
 def video_name(key: str) -> str:
-    """Where a video's latents lie in the folder."""
+    """Return the path of a video's latents within the folder."""
     return f"{key}.safetensors"
 
 
 def write_video(
     root: AnyPath, key: str, levels: Sequence[Float[Tensor, "T _ C"]], states: Float32[np.ndarray, "T 6"]
 ) -> None:
-    """Write the latents and states of one video, whole."""
+    """Write the latents and states of one video."""
     tensors = {f"level{level}": latents.contiguous() for level, latents in enumerate(levels)}
     tensors["states"] = torch.from_numpy(states)
     sums = [row_sums(f"{key} {name}", rows) for name, rows in tensors.items()]
@@ -58,22 +58,22 @@ def write_video(
 
 
 def row_sums(name: str, rows: Shaped[Tensor, "T ..."]) -> Int64[Tensor, " T"]:
-    """The CRC-32 of every row, begun with what the rows are: those of other videos or types do not pass."""
-    begin = zlib.crc32(f"{name} {rows.dtype}".encode())
+    """Return the CRC-32 of every row, seeded with name and dtype so that rows of other videos fail."""
+    seed = zlib.crc32(f"{name} {rows.dtype}".encode())
     content = rows.contiguous().flatten(1).view(torch.uint8).numpy()
-    return torch.tensor([zlib.crc32(row, begin) for row in content], dtype=torch.int64)
+    return torch.tensor([zlib.crc32(row, seed) for row in content], dtype=torch.int64)
 
 
 def write_index(root: AnyPath, num_frames: Mapping[str, int]) -> None:
-    """Say that the folder is finished: write the checksums of manifest and index, then the index."""
+    """Mark the folder as finished: write the checksums of manifest and index, then the index."""
     content = encode_json(num_frames)
     add_sums(root, {**sums_of(root, [MANIFEST]), INDEX: hashlib.sha256(content).hexdigest()})
     with whole_file(root / INDEX) as temporary:
         temporary.write_bytes(content)
 
 
-def manifest_of(grid: Grid, dtype: torch.dtype, **origin: Any) -> dict[str, Any]:
-    """What latents.json says."""
+def make_manifest(grid: Grid, dtype: torch.dtype, **origin: Any) -> dict[str, Any]:
+    """Return the content of latents.json."""
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -85,25 +85,25 @@ def manifest_of(grid: Grid, dtype: torch.dtype, **origin: Any) -> dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class OwnLatents:
-    """Latents in our own format."""
+    """Latents in the project's own format."""
 
     root: AnyPath
     grid: Grid
     num_frames: dict[str, int]
     """The length of every video, by key."""
     autoencoder_sha256: str | None = None
-    """The file of the autoencoder that made them (None: random weights)."""
+    """SHA-256 of the autoencoder's file (None: random weights)."""
 
     def read(
         self, key: str, start: int = 0, stop: int | None = None, *, first_level: int = 0
     ) -> tuple[list[Float[Tensor, "T _ C"]], Float32[np.ndarray, "T 6"]]:
-        """Latents from `first_level` on, and states, of frames `start` to `stop` - 1: one slice a level.
+        """Read latents from `first_level` on, and states, of frames `start` to `stop` - 1.
 
-        Raises `UserError` for a damaged file.
+        Raises `UserError` if the file is damaged.
         """
         name = video_name(key)
         try:
-            with copies_of(self.root, [name]) as folder, _opened(folder / name) as file:
+            with copies_of(self.root, [name]) as folder, _open(folder / name) as file:
                 self._check(file, self.num_frames[key])
                 levels = [
                     file.get_slice(f"level{level}")[start:stop]
@@ -124,22 +124,22 @@ class OwnLatents:
     def _check_rows(
         self, key: str, first_level: int, arrays: list[Tensor], sums: Int64[Tensor, "T arrays"]
     ) -> None:
-        """Raise `ValueError` unless the rows of levels and states are what was written."""
+        """Raise `ValueError` if rows of levels or states do not match their checksums."""
         names = [*(f"level{level}" for level in range(first_level, self.grid.levels)), "states"]
-        found = [row_sums(f"{key} {name}", rows) for name, rows in zip(names, arrays, strict=True)]
-        if not torch.equal(torch.stack(found, dim=1), sums):
-            raise ValueError("its frames are not what their checksums say")
+        actual = [row_sums(f"{key} {name}", rows) for name, rows in zip(names, arrays, strict=True)]
+        if not torch.equal(torch.stack(actual, dim=1), sums):
+            raise ValueError("its frames do not match their checksums")
 
     def _check(self, file: Any, num_frames: int) -> None:
-        """Raise `ValueError` unless the open file holds what index and manifest say."""
+        """Raise `ValueError` if the shapes in the open file do not match index and manifest."""
         grid = self.grid
-        wanted = {f"level{i}": [num_frames, grid.tokens_at(i), grid.channels] for i in range(grid.levels)}
-        wanted["states"] = [num_frames, len(STATE_COLUMNS)]
+        expected = {f"level{i}": [num_frames, grid.tokens_at(i), grid.channels] for i in range(grid.levels)}
+        expected["states"] = [num_frames, len(STATE_COLUMNS)]
         if ROW_SUMS in file.keys():  # noqa: SIM118
-            wanted[ROW_SUMS] = [num_frames, grid.levels + 1]
-        for name, shape in wanted.items():
-            if (found := file.get_slice(name).get_shape()) != shape:
-                raise ValueError(f"{name} is {found}, expected {shape}")
+            expected[ROW_SUMS] = [num_frames, grid.levels + 1]
+        for name, shape in expected.items():
+            if (actual := file.get_slice(name).get_shape()) != shape:
+                raise ValueError(f"{name} is {actual}, expected {shape}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ class PublishedLatents:
     def read(
         self, key: str, start: int = 0, stop: int | None = None, *, first_level: int = 0
     ) -> tuple[list[Float[Tensor, "T _ C"]], Float32[np.ndarray, "T 6"]]:
-        """The same; one contiguous read."""
+        """Read as `OwnLatents.read` does, in one contiguous read."""
         return read_pyramid(
             self.root / f"{key}.pyramid",
             self.grid,
@@ -168,11 +168,10 @@ Latents = OwnLatents | PublishedLatents
 
 
 def open_latents(root: str | AnyPath, published_grid: Grid | None = None) -> Latents:
-    """Open a folder of either format, or latents of ours at an address.
+    """Open a folder of either format, or latents in our own format at an address.
 
-    `published_grid` is the shape of .pyramid files (None: the paper's).
-
-    Raises `UserError` for a folder without an index.
+    `published_grid` is the shape of .pyramid files (None: the paper's). Raises `UserError` if the folder has
+    no index.
     """
     root = path_at(root)
     names = [name for name in (INDEX, PUBLISHED_INDEX) if (root / name).is_file()]
@@ -189,41 +188,38 @@ def open_latents(root: str | AnyPath, published_grid: Grid | None = None) -> Lat
     )
 
 
-def _opened(path: Path) -> Any:
-    """The file, to be read slice by slice."""
+def _open(path: Path) -> Any:
     require_regular(path)
     return safe_open(path, framework="pt")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Manifest:
-    """What is read of latents.json; more may be there."""
+    """The fields of latents.json that are read; it may contain others."""
 
     grid: Grid
     autoencoder_sha256: str | None = None
 
 
 def _read_manifest(path: AnyPath) -> _Manifest:
-    """The manifest; raises `UserError` for what is none of ours."""
-    found = read_json(path.parent, path.name)
-    if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORMAT, FORMAT_VERSION):
-        raise UserError(f"{path}: no {FORMAT} of version {FORMAT_VERSION}; encode again")
+    """Read the manifest; raise `UserError` if it is not in our format."""
+    content = read_json(path.parent, path.name)
+    is_ours = isinstance(content, dict) and content.get("format") == FORMAT
+    if not is_ours or content.get("version") != FORMAT_VERSION:
+        raise UserError(f"{path}: not a {FORMAT} manifest of version {FORMAT_VERSION}; encode again")
+    names = [field.name for field in fields(_Manifest)]
     try:
-        manifest = decode(_Manifest, {name: found[name] for name in _READ if name in found})
+        return decode(_Manifest, {name: content[name] for name in names if name in content})
     except (SchemaError, UserError) as error:
         raise UserError(f"{path}: damaged ({error}); restore it or encode again") from error
-    return manifest
-
-
-_READ = ("grid", "autoencoder_sha256")
 
 
 def _read_lengths(path: AnyPath) -> dict[str, int]:
-    """The frames of each video; raises `UserError` where the file is no index."""
-    found = read_json(path.parent, path.name)
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: names no videos; restore it or encode again")
-    for key, frames in found.items():
+    """Read the number of frames of each video; raise `UserError` if the file is not an index."""
+    index = read_json(path.parent, path.name)
+    if not isinstance(index, dict):
+        raise UserError(f"{path}: not an index of videos; restore it or encode again")
+    for key, frames in index.items():
         if not is_inside(key) or type(frames) is not int or frames < 1:
-            raise UserError(f"{path}: no valid entry {key!r}: {frames!r}; restore it or encode again")
-    return found
+            raise UserError(f"{path}: invalid entry {key!r}: {frames!r}; restore it or encode again")
+    return index

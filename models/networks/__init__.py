@@ -1,1 +1,1 @@
-"""The networks: tokens, layers, autoencoder, video denoisers."""
+"""The networks: tokens, layers, autoencoder and video denoisers."""

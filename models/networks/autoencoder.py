@@ -1,7 +1,7 @@
-"""The hierarchical autoencoder: one frame to four grids of tokens, each of which gives the whole frame back.
+"""The hierarchical autoencoder: encodes a frame as four grids of tokens, each of which decodes to the frame.
 
-The encoder reads the frame and its halvings in one sequence, so every token of every level attends to all;
-the decoder is given the tokens of a single level and told which.
+The encoder reads all levels of the frame's image pyramid as one sequence, so tokens attend across levels. The
+decoder receives the tokens of a single level and the index of that level.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from models.networks.layers import (
 from models.networks.tokens import LEVEL, Grid
 
 Levels = list[Float[Tensor, "N _ C"]]
-"""The latents of N frames, finest level first; levels differ in their number of tokens."""
+"""The latents of N frames, finest level first; the number of tokens differs between levels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig:
-    """The shape of an autoencoder; the defaults are those of the published one."""
+    """The shape of an autoencoder; the defaults are the published model's."""
 
     frame_size: int = 256
     """Height and width of a frame in pixels."""
@@ -36,7 +36,7 @@ class AutoencoderConfig:
     channels: int = 32
     size: str = "B"
     cascaded: bool = False
-    """Replace the encoder's coarse levels by 2 x 2 means of the next finer latents (an ablation)."""
+    """Replace the encoder's coarse levels with 2 x 2 means of the next finer latents (an ablation)."""
 
     @property
     def grid(self) -> Grid:
@@ -45,12 +45,12 @@ class AutoencoderConfig:
 
 
 def cut_patches(images: Float[Tensor, "N 3 H W"], patch: int) -> Float[Tensor, "N n patch"]:
-    """Cut into patches in raster order; a patch is flattened channel, row, column."""
+    """Cut images into patches in raster order, each flattened as (channel, row, column)."""
     return functional.pixel_unshuffle(images, patch).flatten(2).transpose(1, 2)
 
 
 def join_patches(patches: Float[Tensor, "N n patch"], patch: int) -> Float[Tensor, "N 3 H W"]:
-    """The inverse of `cut_patches` for square images."""
+    """Invert `cut_patches` for square images."""
     side = round(patches.shape[1] ** 0.5)
     return functional.pixel_shuffle(patches.transpose(1, 2).reshape(len(patches), -1, side, side), patch)
 
@@ -58,7 +58,7 @@ def join_patches(patches: Float[Tensor, "N n patch"], patch: int) -> Float[Tenso
 def patch_pyramid(
     images: Float[Tensor, "N 3 H W"], patch: int, levels: int
 ) -> Float[Tensor, "N tokens patch"]:
-    """The patches of the image, of its 2 x 2 mean, of the mean of that, and so on."""
+    """Return the patches of the image and of its successive 2 x 2 mean poolings, finest level first."""
     parts = []
     for _ in range(levels):
         parts.append(cut_patches(images, patch))
@@ -66,8 +66,8 @@ def patch_pyramid(
     return torch.cat(parts, dim=1)
 
 
-def mean_pooled(finest: Float[Tensor, "N n C"], grid: Grid) -> Levels:
-    """The cascade: every coarser level is the 2 x 2 mean of the level before, and carries no gradient."""
+def mean_pool(finest: Float[Tensor, "N n C"], grid: Grid) -> Levels:
+    """Build the cascaded levels: each coarser level is the 2 x 2 mean of the next finer, without gradient."""
     levels = [finest]
     latents = finest.detach().transpose(1, 2).reshape(len(finest), -1, grid.side, grid.side)
     for _ in range(grid.levels - 1):
@@ -77,7 +77,7 @@ def mean_pooled(finest: Float[Tensor, "N n C"], grid: Grid) -> Levels:
 
 
 class Encoder(nn.Module):
-    """Patches of all levels to latents in (-1, 1)."""
+    """A ViT that maps the patches of all levels to latents in (-1, 1)."""
 
     def __init__(self, size: TransformerSize, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Encoder(nn.Module):
         self.register_buffer("address", config.grid.frame_addresses(), persistent=False)
 
     def forward(self, patches: Float[Tensor, "N tokens patch"]) -> Float[Tensor, "N tokens C"]:
-        """Encode; there is no final norm."""
+        """Encode all patches of N frames; as published, there is no final norm."""
         x = self.patchify(patches) + image_position_features(self.address, self.patchify.out_features)
         x = x + self.level_embedding(self.address[:, LEVEL])
         for block in self.blocks:
@@ -98,10 +98,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The latents of one level (zeros elsewhere) to the patches of all levels.
+    """A ViT that maps the latents of one level, with zeros at the others, to the patches of all levels.
 
-    One table of level embeddings serves twice: added to every token, and, row k, as the condition of the
-    image.
+    The level embedding table has two uses: each token adds the row of its own level, and the row of the
+    decoded level is the condition of the adaLN-zero blocks.
     """
 
     def __init__(self, size: TransformerSize, config: AutoencoderConfig) -> None:
@@ -116,9 +116,9 @@ class Decoder(nn.Module):
     def forward(
         self, latents: Float[Tensor, "N tokens C"], level: Int64[Tensor, " N"]
     ) -> Float[Tensor, "N tokens patch"]:
-        """Decode frame i from its level `level[i]`; there is no final norm and no clamping."""
-        kept = self.address[:, LEVEL] == level[:, None]
-        x = self.unbottleneck(latents * kept[..., None])
+        """Decode frame i from its level `level[i]`; as published, without final norm or clamping."""
+        is_input = self.address[:, LEVEL] == level[:, None]
+        x = self.unbottleneck(latents * is_input[..., None])
         x = x + image_position_features(self.address, x.shape[-1])
         x = x + self.level_embedding(self.address[:, LEVEL])
         for block in self.blocks:
@@ -128,7 +128,7 @@ class Decoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Frames in [0, 1] to latents of all levels, and any one level back to frames."""
+    """Encodes frames in [0, 1] to latents of all levels; decodes frames from any single level."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -143,21 +143,20 @@ class Autoencoder(nn.Module):
         return self.config.grid
 
     def encode(self, images: Float[Tensor, "N 3 H W"]) -> Levels:
-        """The latents of every level."""
+        """Return the latents of every level."""
         patches = patch_pyramid(images, self.config.patch, self.config.levels)
         levels = list(self.encoder(patches).split(self.grid.tokens_per_level, dim=1))
-        return mean_pooled(levels[0], self.grid) if self.config.cascaded else levels
+        return mean_pool(levels[0], self.grid) if self.config.cascaded else levels
 
     def decode_patches(self, levels: Levels, level: Int64[Tensor, " N"]) -> Float[Tensor, "N tokens patch"]:
-        """The patches of all levels, decoded from level `level[i]` of frame i."""
+        """Decode the patches of all levels, for frame i from level `level[i]`."""
         out: Tensor = self.decoder(torch.cat(levels, dim=1), level)
         return out
 
     def decode(self, latents: Float[Tensor, "N n C"], level: int) -> Float[Tensor, "N 3 H W"]:
-        """Full-resolution frames from the latents of one level, not clamped."""
+        """Decode full-resolution frames, not clamped, from the latents of one level."""
         batch = len(latents)
         levels = [latents.new_zeros(batch, n, self.config.channels) for n in self.grid.tokens_per_level]
         levels[level] = latents
-        chosen = torch.full((batch,), level, device=latents.device)
-        patches = self.decode_patches(levels, chosen)
+        patches = self.decode_patches(levels, torch.full((batch,), level, device=latents.device))
         return join_patches(patches[:, : self.grid.tokens_at(0)], self.config.patch)

@@ -1,12 +1,10 @@
-"""The video denoiser: a transformer over a set of tokens, each with its own noise level, level and action.
+"""The video denoiser: a DiT over a set of tokens, each with its own noise level, pyramid level and action.
 
-It serves MilliVid, full-resolution rollout and every in-latent-space variant. There is no role embedding:
-context and targets are told apart by their noise level alone. All tokens attend to all, except in a causal
-denoiser, whose context attends to context only: so it can be read once, and kept while the targets are
-denoised.
+MilliVid, full-resolution rollout and all variants in latent space use it. There is no role embedding: only
+the noise level distinguishes context from targets. All tokens attend to each other, except in a causal
+denoiser, whose context attends only to context, so that its keys and values are computed once per window.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -31,32 +29,32 @@ from models.networks.tokens import FRAME
 
 NUM_ACTIONS = 3
 NO_ACTION = NUM_ACTIONS
-"""The action id of tokens that must not know their action (its embedding is zero)."""
+"""Action id for tokens whose action is hidden; its embedding is zero."""
 
 KVCache = list[KeysValues]
-"""Of every block, what its attention reads of the context."""
+"""Keys and values of the context in every block."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """The distinct (time, level, action) rows of a batch of tokens, and the row of every token."""
+    """The distinct (time, level, action) rows of a batch of tokens, and each token's row."""
 
     time: Float[Tensor, " R"]
     level: Int64[Tensor, " R"]
     action: Int64[Tensor, " R"]
     row: Rows
-    """An index for every token; or, from `by_product`, a one-hot vector over the rows of its sample."""
+    """An index per token or, after `to_one_hot`, a one-hot vector over the rows of its sample."""
 
-    def by_product(self) -> "Condition":
-        """The same with rows that a matrix product selects, which is exact and, backwards, fast on a GPU.
+    def to_one_hot(self) -> "Condition":
+        """Select rows by a matrix product with one-hot vectors: exact, and its backward is fast on a GPU.
 
-        Every sample must have equally many rows, and they must lie one sample after the other.
+        Every sample must have the same number of rows, stored sample after sample.
         """
         batch = len(self.row)
-        each = len(self.time) // batch
-        first = each * torch.arange(batch, device=self.row.device)[:, None]
-        chosen = functional.one_hot(self.row - first, each).to(self.time.dtype)
-        return replace(self, row=chosen)
+        rows_per_sample = len(self.time) // batch
+        first = rows_per_sample * torch.arange(batch, device=self.row.device)[:, None]
+        one_hot = functional.one_hot(self.row - first, rows_per_sample)
+        return replace(self, row=one_hot.to(self.time.dtype))
 
     @classmethod
     def per_group(
@@ -67,7 +65,7 @@ class Condition:
         action: Int64[Tensor, "#B n"],
         num_levels: int,
     ) -> "Condition":
-        """A row for each (group, level, action), used or not; the tokens of a group share their time."""
+        """Make a row for every (group, level, action), used or not; the tokens of a group share a time."""
         per_level = NUM_ACTIONS + 1
         per_time = num_levels * per_level
         entries = torch.arange(len(time) * per_time, device=time.device)
@@ -80,7 +78,7 @@ class Condition:
 
 
 class TimeEmbedding(nn.Module):
-    """A two-layer MLP on the time features."""
+    """A two-layer MLP over sinusoidal features of the noise level."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -107,8 +105,8 @@ class DiT(nn.Module):
         self.action_embedding = nn.Embedding(NUM_ACTIONS, size.width)
 
     def embed(self, condition: Condition) -> Float[Tensor, "R D"]:
-        """The condition vector of every row."""
-        actions = functional.pad(self.action_embedding.weight, (0, 0, 0, 1))  # the last row is NO_ACTION
+        """Return each row's condition vector; level and action enter the network only through it."""
+        actions = functional.pad(self.action_embedding.weight, (0, 0, 0, 1))  # a zero row for NO_ACTION
         rows: Tensor = self.time_embedding(condition.time) + self.level_embedding(condition.level)
         return rows + functional.embedding(condition.action, actions)
 
@@ -121,28 +119,25 @@ class DiT(nn.Module):
         mask: Bool[Tensor, "B n n"] | None = None,
         cache: KVCache | None = None,
     ) -> Float[Tensor, "B m D"]:
-        """Run all blocks; the last one works for the last `num_outputs` tokens only (default: for all)."""
-        caches: Sequence[KeysValues | None] = cache or [None] * len(self.blocks)
-        *blocks, last = zip(self.blocks, caches, strict=True)
-        for block, seen in blocks:
-            x = block(x, rows, row, None, mask, seen)
-        block, seen = last
-        out: Tensor = block(x, rows, row, num_outputs, mask, seen)
-        return out
+        """Run all blocks; the last block updates only the last `num_outputs` tokens (default: all)."""
+        for index, block in enumerate(self.blocks):
+            outputs = num_outputs if index == len(self.blocks) - 1 else None
+            x = block(x, rows, row, outputs, mask, None if cache is None else cache[index])
+        return x
 
     def prefill(self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Rows) -> KVCache:
-        """Run all blocks but the last one's update and keep what later tokens may attend to."""
+        """Run the context through all blocks and return the keys and values that targets attend to."""
         cache: KVCache = []
         for block in self.blocks:
             assert isinstance(block, AdaLNZeroBlock)
             cache.append(block.prefill(x, rows, row))
-            if len(cache) < len(self.blocks):
+            if len(cache) < len(self.blocks):  # nothing reads the last block's update of the context
                 x = block(x, rows, row)
         return cache
 
 
 class FinalLayer(nn.Module):
-    """The final modulated norm and the projection to latent channels; gives zeros at first."""
+    """The final modulated norm and the projection to latent channels; outputs zeros at initialisation."""
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
@@ -153,17 +148,17 @@ class FinalLayer(nn.Module):
     def forward(
         self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Rows
     ) -> Float[Tensor, "B n C"]:
-        """Project every token."""
+        """Normalise, modulate and project every token."""
         shift, scale = self.modulation(rows, row)
         out: Tensor = self.linear(modulate(x, shift, scale))
         return out
 
 
 class TokenDenoiser(nn.Module):
-    """Predicts v for noisy latent tokens at any addresses.
+    """Predicts v for noisy latent tokens at arbitrary addresses.
 
-    A causal one has the same weights; it is trained with the mask `visible_from` and sampled with `prefill`.
-    One with odometry is told where every frame was seen from, as far as the actions tell.
+    A causal denoiser has the same parameters but is trained with `causal_mask` and sampled with `prefill`. A
+    denoiser with odometry also receives each frame's pose, as estimated from the actions.
     """
 
     def __init__(
@@ -185,9 +180,9 @@ class TokenDenoiser(nn.Module):
     def positions(
         self, address: Int64[Tensor, "*#B n 4"], poses: Float[Tensor, "B n 3"] | None = None
     ) -> Float[Tensor, "*B n D"]:
-        """Features of the addresses of windows, and of their poses (all the same where None are given).
+        """Return features of the addresses and, with odometry, of the poses (None: all zero).
 
-        Frames count from the first one of the window, so that a window looks the same anywhere in a video.
+        Frames are counted from the first frame of the window, so a window looks the same anywhere in a video.
         """
         address = address.clone()
         address[..., FRAME] -= address[..., FRAME].amin(dim=-1, keepdim=True)
@@ -196,8 +191,8 @@ class TokenDenoiser(nn.Module):
             return positions
         if poses is None:
             poses = positions.new_zeros(*address.shape[:-1], 3)
-        placed: Tensor = positions + self.odometry(pose_features(poses))
-        return placed
+        with_poses: Tensor = positions + self.odometry(pose_features(poses))
+        return with_poses
 
     def forward(
         self,
@@ -208,9 +203,9 @@ class TokenDenoiser(nn.Module):
         mask: Bool[Tensor, "B n n"] | None = None,
         cache: KVCache | None = None,
     ) -> Float[Tensor, "B m C"]:
-        """Predict v of the last `num_outputs` tokens (default: of all).
+        """Predict v for the last `num_outputs` tokens (default: all).
 
-        They see each other, as far as `mask` allows, and the context in `cache`.
+        Tokens attend to each other, as `mask` allows, and to the context in `cache`.
         """
         rows = self.trunk.embed(condition)
         out = self.trunk(self.patchify(x) + positions, rows, condition.row, num_outputs, mask, cache)
@@ -220,15 +215,15 @@ class TokenDenoiser(nn.Module):
     def prefill(
         self, x: Float[Tensor, "B n C"], positions: Float[Tensor, "*#B n D"], condition: Condition
     ) -> KVCache:
-        """What targets may read of the context `x`, for any number of `forward` calls."""
+        """Return the keys and values of the context `x`, reusable in any number of `forward` calls."""
         return self.trunk.prefill(self.patchify(x) + positions, self.trunk.embed(condition), condition.row)
 
 
-def visible_from(target: Bool[Tensor, "B n"]) -> Bool[Tensor, "B n n"]:
-    """Which token (last axis) each token sees in a causal denoiser: targets all, context only context."""
+def causal_mask(target: Bool[Tensor, "B n"]) -> Bool[Tensor, "B n n"]:
+    """Return a causal denoiser's attention mask (query, key): targets see all, context sees only context."""
     return target[:, :, None] | ~target[:, None, :]
 
 
 def mask_actions(action: Int64[Tensor, "B n"], conditioned: Bool[Tensor, " B"]) -> Int64[Tensor, "B n"]:
-    """Hide the actions of the samples that are not conditioned."""
+    """Hide the actions of samples that are not conditioned."""
     return torch.where(conditioned[:, None], action, NO_ACTION)

@@ -1,8 +1,7 @@
-"""The FramePack denoiser: dense frames in, the older ones cut into larger patches to fit the budget.
+"""The FramePack denoiser: reads dense latents and cuts older frames into larger patches to fit the budget.
 
-A window is, from old to new, context frames at patch level 3, 2, 1 and 0 and then the frames to denoise at
-level 0. Level l cuts the 16 x 16 latent grid into patches of 2^l x 2^l cells, each with a linear layer of its
-own.
+From old to new, a window has context frames at patch levels 3, 2, 1 and 0 and then the frames to denoise at
+level 0. Level l cuts the 16 x 16 latent grid into patches of 2^l x 2^l cells and has its own linear layer.
 """
 
 import itertools
@@ -14,43 +13,43 @@ from torch import Tensor, nn
 
 from models.networks.denoiser import Condition, DiT, FinalLayer
 from models.networks.layers import TransformerSize, video_position_features
-from models.networks.odometry import NUM_POSE_FEATURES, dead_reckoning, pose_features, seen_from
+from models.networks.odometry import NUM_POSE_FEATURES, dead_reckoning, pose_features, relative_poses
 from models.networks.tokens import FRAME, LEVEL, Grid
 
 
 @dataclass(frozen=True, kw_only=True)
 class FramePackWindow:
-    """How many context frames are read at each patch level, finest first, and how many are denoised."""
+    """Numbers of context frames at each patch level, finest first, and of frames to denoise."""
 
     context_frames: tuple[int, ...]
     denoised_frames: int
 
     @property
     def num_context(self) -> int:
-        """Context frames of all levels."""
+        """Number of context frames of all levels."""
         return sum(self.context_frames)
 
     @property
     def num_frames(self) -> int:
-        """Frames of the whole window."""
+        """Number of frames of the whole window."""
         return self.num_context + self.denoised_frames
 
     def runs(self) -> list[tuple[int, int, int]]:
-        """The window's runs of frames with the same patch level, old to new: (level, first frame, frames)."""
+        """Return the runs of frames with equal patch level, old to new, as (level, first frame, frames)."""
         lengths = [*reversed(self.context_frames), self.denoised_frames]
         levels = [*reversed(range(len(self.context_frames))), 0]
         starts = [0, *itertools.accumulate(lengths)]
         return [run for run in zip(levels, starts, lengths, strict=False) if run[2]]
 
     def addresses(self, grid: Grid) -> Int64[Tensor, "tokens 4"]:
-        """The addresses of the window's tokens, in the order in which the network sees them."""
+        """Return the addresses of the window's tokens in the network's order."""
         return torch.cat(
             [grid.addresses(torch.arange(first, first + count), level) for level, first, count in self.runs()]
         )
 
 
 def patches(latents: Float[Tensor, "B T C side side"], level: int) -> Float[Tensor, "B n patch"]:
-    """Cut every frame into patches of 2^level cells a side; a patch is flattened channel, row, column."""
+    """Cut every frame into patches of 2^level x 2^level cells, each flattened as (channel, row, column)."""
     size = 2**level
     batch, frames, channels, side, _ = latents.shape
     cut = latents.view(batch, frames, channels, side // size, size, side // size, size)
@@ -58,7 +57,7 @@ def patches(latents: Float[Tensor, "B T C side side"], level: int) -> Float[Tens
 
 
 class FramePackDenoiser(nn.Module):
-    """Predicts v of the newest frames of a window of dense level-0 latents."""
+    """Predicts v for the newest frames of a window of dense level-0 latents."""
 
     def __init__(
         self,
@@ -97,9 +96,9 @@ class FramePackDenoiser(nn.Module):
         )
 
     def condition_by_role(self, time: Float[Tensor, "#B 2"], action: Int64[Tensor, "B T"]) -> Condition:
-        """The condition of every token: action of its frame, its patch level, and the time of its role.
+        """Return the condition of every token: its frame's action, its patch level, and its role's time.
 
-        All context frames (of a sample) have one noise level, and those to denoise another.
+        `time` holds each sample's noise levels of context frames and of frames to denoise.
         """
         frame, level = self.address[:, FRAME], self.address[:, LEVEL]
         first_group = 2 * torch.arange(len(time), device=time.device)[:, None]
@@ -111,13 +110,13 @@ class FramePackDenoiser(nn.Module):
             self.trunk.num_levels,
         )
 
-    def placed(self, action: Int64[Tensor, "B T"]) -> Float[Tensor, "B n D"]:
-        """What odometry adds to every token: the pose of its frame, seen from the first denoised one."""
+    def pose_embeddings(self, action: Int64[Tensor, "B T"]) -> Float[Tensor, "B n D"]:
+        """Embed the pose of every token's frame relative to the first denoised frame."""
         assert self.odometry is not None
         poses, first = dead_reckoning(action), self.window.num_context
-        features = pose_features(seen_from(poses[:, first : first + 1], poses))
-        added: Tensor = self.odometry(features)[:, self.address[:, FRAME]]
-        return added
+        features = pose_features(relative_poses(poses[:, first : first + 1], poses))
+        embeddings: Tensor = self.odometry(features)[:, self.address[:, FRAME]]
+        return embeddings
 
     def forward(
         self,
@@ -125,11 +124,11 @@ class FramePackDenoiser(nn.Module):
         condition: Condition,
         action: Int64[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B denoised C side side"]:
-        """Predict v of the denoised frames; a network with odometry needs the window's actions."""
+        """Predict v for the frames to denoise; a network with odometry needs the window's actions."""
         x = self.tokenize(latents) + self.positions
         if self.odometry is not None:
             assert action is not None, "a network with odometry needs the actions of its window"
-            x = x + self.placed(action)
+            x = x + self.pose_embeddings(action)
         rows = self.trunk.embed(condition)
         num_outputs = self.window.denoised_frames * self.grid.tokens_at(0)
         x = self.trunk(x, rows, condition.row, num_outputs)

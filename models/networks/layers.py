@@ -1,7 +1,7 @@
-"""The pieces that every model is made of: fixed features, attention, and the plain and the conditioned block.
+"""Layers that all models share: fixed features, attention, and the plain and the conditioned block.
 
-Shapes: B batch, n tokens, D width, R condition rows. A condition is stored once for each distinct value and
-every token knows its row, because thousands of tokens share a handful of (time, level, action) triples.
+Shapes: B batch, n tokens, D width, H heads, R condition rows. Each distinct condition is stored once and
+every token has the index of its row, because thousands of tokens share a few (time, level, action) triples.
 """
 
 import math
@@ -14,20 +14,19 @@ from torch.nn import functional
 
 LAYER_NORM_EPS = 1e-6
 RMS_NORM_EPS = 2.0**-23
-"""The float32 machine epsilon: PyTorch's `eps=None`, with which the published weights were trained."""
+"""The float32 machine epsilon, which PyTorch uses for `eps=None`, as in training of the published weights."""
 
 KeysValues = tuple[Float[Tensor, "B H _ d"], Float[Tensor, "B H _ d"]]
-"""What a layer's attention reads of some tokens."""
+"""Keys and values of some tokens in one attention layer."""
 
 Rows = Int64[Tensor, "B #n"] | Float[Tensor, "B n k"]
-"""The condition row of every token: its index among all R rows, or a one-hot vector over its sample's k."""
+"""Each token's condition row: an index among all R rows, or a one-hot vector over its sample's k rows."""
 
 MAX_PERIOD = 10_000
 NUM_TIME_FEATURES = 256
 ROUNDED_DOWN = 4
-"""The one frequency of time (0.49 of a float's distance below the nearest float) that the reference code's
-exponential rounds down. Processors differ in the last bit of float32 exponentials, and t = 1 makes it 6e-5.
-"""
+"""Index of the one time frequency that the reference code's float32 exponential rounds down: it lies 0.49 ulp
+below the nearest float, CPUs differ in the last bit there, and that bit moves the angle at t = 1 by 6e-5."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +50,16 @@ SIZES = {
     "L": TransformerSize(depth=24, width=1024, heads=16),
     "XL": TransformerSize(depth=28, width=1152, heads=16),
 }
-"""The paper's four sizes (all its models are B) and smaller ones."""
+"""The paper's sizes S, B, L and XL (all its published models are B), and smaller ones."""
 
 
 def sinusoid_pairs(
     values: Shaped[Tensor, "*shape axes"], num_frequencies: int
 ) -> Float[Tensor, "*shape features"]:
-    """Sines then cosines of each axis in turn, with wavelengths from 2 pi to exactly 10,000 times that.
+    """Return sines then cosines for each axis in turn, with wavelengths from 2 pi to exactly 10,000 x 2 pi.
 
-    The frequencies are rounded to float32 in the order of operations below; another order moves the features
-    of frame 400 by 3e-5.
+    The order of operations matters: rounding the frequencies differently moves the features of frame 400 by
+    3e-5.
     """
     steps = torch.arange(num_frequencies, dtype=torch.float32, device=values.device)
     angles = values[..., None] * (1 / MAX_PERIOD ** (steps / (num_frequencies - 1)))
@@ -70,8 +69,8 @@ def sinusoid_pairs(
 def video_position_features(
     address: Int64[Tensor, "*shape 4"], width: int
 ) -> Float[Tensor, "*shape {width}"]:
-    """Features of (frame, row, column), zero-padded to `width`; the level is not part of them."""
-    frame, _, row, column = address.unbind(-1)  # a list as an index would make a GPU wait
+    """Return features of (frame, row, column), zero-padded to `width`; they do not depend on the level."""
+    frame, _, row, column = address.unbind(-1)  # indexing with a list would synchronise with the GPU
     features = sinusoid_pairs(torch.stack([frame, row, column], -1), width // 6)
     return functional.pad(features, (0, width - features.shape[-1]))
 
@@ -79,13 +78,13 @@ def video_position_features(
 def image_position_features(
     address: Int64[Tensor, "*shape 4"], width: int
 ) -> Float[Tensor, "*shape {width}"]:
-    """Features of (column, row): column first, as the autoencoder was trained."""
+    """Return features of (column, row): column first, as in the published autoencoder."""
     _, _, row, column = address.unbind(-1)
     return sinusoid_pairs(torch.stack([column, row], -1), width // 4)
 
 
 def time_features(time: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape 256"]:
-    """Cosines, then sines, of the noise level (0 to 1) at 128 frequencies, the same on every processor."""
+    """Return cosines then sines of the noise level (0 to 1) at 128 frequencies, identical on every CPU."""
     fractions = torch.linspace(0, 1, NUM_TIME_FEATURES // 2, device=time.device)
     frequencies = torch.exp((-math.log(MAX_PERIOD) * fractions).double()).float()
     frequencies[ROUNDED_DOWN] -= 2.0**-24
@@ -94,12 +93,12 @@ def time_features(time: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape 256"]:
 
 
 def layer_norm(x: Float[Tensor, "*shape D"]) -> Float[Tensor, "*shape D"]:
-    """Layer norm without learned scale and offset."""
+    """Apply layer norm without learned scale and offset."""
     return functional.layer_norm(x, x.shape[-1:], eps=LAYER_NORM_EPS)
 
 
 class HeadNorm(nn.Module):
-    """RMS norm of one head's channels with a learned gain, always computed in float32."""
+    """RMS norm over one head's channels with a learned gain, always computed in float32."""
 
     def __init__(self, head_width: int) -> None:
         super().__init__()
@@ -112,7 +111,7 @@ class HeadNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention without rotary embedding; queries and keys are normalised."""
+    """Multi-head attention with normalised queries and keys (QK norm) and without rotary embedding."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -129,9 +128,9 @@ class Attention(nn.Module):
         mask: Bool[Tensor, "B m n"] | None = None,
         cache: KeysValues | None = None,
     ) -> Float[Tensor, "B m D"]:
-        """Attend from the last `num_outputs` tokens (default: from all) to all tokens.
+        """Attend from the last `num_outputs` tokens (default: all) to all tokens and those in `cache`.
 
-        Where there is a `mask`, to those where it is true; where there is a `cache`, to what it holds too.
+        With a `mask`, each query attends only to the keys for which it is true.
         """
         if num_outputs is None:
             q, k, v = (self._split_heads(part) for part in self.qkv(x).chunk(3, dim=-1))
@@ -149,7 +148,7 @@ class Attention(nn.Module):
         return out
 
     def keys_values(self, x: Float[Tensor, "B n D"]) -> KeysValues:
-        """What other tokens read of these."""
+        """Return the keys and values of these tokens."""
         weight, bias, width = self.qkv.weight, self.qkv.bias, x.shape[-1]
         kv = functional.linear(x, weight[width:], bias[width:])
         k, v = (self._split_heads(part) for part in kv.chunk(2, dim=-1))
@@ -160,7 +159,7 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """The usual two layers with four times the width between them and the tanh form of GELU."""
+    """A two-layer MLP with a hidden width of 4 D and the tanh approximation of GELU."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -174,7 +173,7 @@ class Mlp(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """A pre-norm transformer block."""
+    """A plain pre-norm transformer block, used in the autoencoder's encoder."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -183,14 +182,14 @@ class TransformerBlock(nn.Module):
         self.apply(xavier_linear)
 
     def forward(self, x: Float[Tensor, "B n D"]) -> Float[Tensor, "B n D"]:
-        """One residual step of attention, then one of the MLP."""
+        """Apply residual attention, then the residual MLP."""
         x = x + self.attn(layer_norm(x))
         out: Tensor = x + self.mlp(layer_norm(x))
         return out
 
 
 class Modulation(nn.Module):
-    """The adaLN linear: condition rows to `parts` shifts, scales or gates for every token; zero at first."""
+    """The adaLN layer: maps condition rows to `parts` shifts, scales or gates per token, zero-initialised."""
 
     def __init__(self, width: int, parts: int) -> None:
         super().__init__()
@@ -199,23 +198,26 @@ class Modulation(nn.Module):
         zero_linear(self.linear)
 
     def forward(self, rows: Float[Tensor, "R D"], row: Rows) -> list[Float[Tensor, "B #n D"]]:
-        """Modulate the R distinct rows, then hand every token the parts of its own row."""
+        """Compute the modulation of the R distinct rows, then select each token's row."""
         modulated = self.linear(functional.silu(rows))
-        if row.is_floating_point():
-            chosen = row.to(modulated.dtype) @ modulated.view(len(row), -1, modulated.shape[-1])
-            return list(chosen.chunk(self.parts, dim=-1))
+        if row.is_floating_point():  # one-hot, see `Condition.to_one_hot`
+            selected = row.to(modulated.dtype) @ modulated.view(len(row), -1, modulated.shape[-1])
+            return list(selected.chunk(self.parts, dim=-1))
         return [functional.embedding(row, part) for part in modulated.chunk(self.parts, dim=-1)]
 
 
 def modulate(
     x: Float[Tensor, "B n D"], shift: Float[Tensor, "B #n D"], scale: Float[Tensor, "B #n D"]
 ) -> Float[Tensor, "B n D"]:
-    """Normalise, then scale and shift."""
+    """Apply adaLN: layer norm, then each token's scale and shift."""
     return torch.addcmul(shift, layer_norm(x), 1 + scale)
 
 
 class AdaLNZeroBlock(nn.Module):
-    """A transformer block whose norms and residual gates follow each token's condition (adaLN-zero)."""
+    """A transformer block with norms and residual gates from each token's condition (adaLN-zero of DiT).
+
+    With m = Linear(silu(c)): x += gate1 attn(adaLN1(x)), then x += gate2 mlp(adaLN2(x)).
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -233,7 +235,7 @@ class AdaLNZeroBlock(nn.Module):
         mask: Bool[Tensor, "B m n"] | None = None,
         cache: KeysValues | None = None,
     ) -> Float[Tensor, "B m D"]:
-        """Update the last `num_outputs` tokens (default: all) and return them; the rest is `Attention`'s."""
+        """Update and return the last `num_outputs` tokens (default: all); the rest is as in `Attention`."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(rows, row)
         attended = self.attn(modulate(x, shift1, scale1), num_outputs, mask, cache)
         if num_outputs is not None and row.shape[1] > 1:
@@ -242,19 +244,19 @@ class AdaLNZeroBlock(nn.Module):
         return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))
 
     def prefill(self, x: Float[Tensor, "B n D"], rows: Float[Tensor, "R D"], row: Rows) -> KeysValues:
-        """What the attention of later tokens reads of these."""
+        """Return the keys and values of these tokens for the attention of other tokens."""
         shift, scale, *_ = self.modulation(rows, row)
         return self.attn.keys_values(modulate(x, shift, scale))
 
 
 def xavier_linear(module: nn.Module) -> None:
-    """Initialise a linear layer of a block: Xavier-uniform weight (fused matrices as one), zero bias."""
+    """Initialise a linear layer with a Xavier-uniform weight (fused matrices count as one) and zero bias."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)
 
 
 def zero_linear(linear: nn.Linear) -> None:
-    """Initialise a layer so that it gives zeros."""
+    """Initialise a linear layer so that it outputs zeros."""
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)

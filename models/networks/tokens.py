@@ -1,7 +1,7 @@
-"""Where tokens live: one square grid a level, and the address (frame, level, row, column) of every token.
+"""Token geometry: one square grid per level, and the address (frame, level, row, column) of each token.
 
-Level 0 is the finest. Row and column count cells of the token's own level. Latents of a video are kept as a
-pyramid: one tensor (B, T, n, C) a level, whose n tokens are the level's cells in raster order.
+Level 0 is the finest. Row and column count cells of the token's own level. The latents of a video form a
+pyramid: one tensor (B, T, n, C) per level, whose n tokens are the level's cells in raster order.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from torch import Tensor
 from loopcraft.core.errors import UserError
 
 Pyramid = list[Float[Tensor, "B T _ C"]]
-"""The latents of a batch of videos, finest level first; levels differ in their number of tokens."""
+"""The latents of a batch of videos, finest level first; the number of tokens differs between levels."""
 
 MOST_LEVELS = 16
 FRAME, LEVEL, ROW, COLUMN = range(4)
@@ -30,60 +30,62 @@ class Grid:
 
     def __post_init__(self) -> None:
         if min(self.side, self.levels, self.channels) < 1 or self.levels > MOST_LEVELS:
-            raise UserError(f"{self} has no levels, or too many; choose at least one cell and channel")
+            raise UserError(
+                f"{self}: choose at least one cell and channel, and from 1 to {MOST_LEVELS} levels"
+            )
         if self.side % 2 ** (self.levels - 1):
             raise UserError(
-                f"{self.side} x {self.side} patches a frame cannot be halved {self.levels - 1} times; choose "
-                "larger frames, or a preset of fewer levels"
+                f"{self.side} x {self.side} patches per frame cannot be halved {self.levels - 1} times; "
+                "choose larger frames, or a preset with fewer levels"
             )
 
     def side_at(self, level: int) -> int:
-        """Rows (and columns) of one level."""
+        """Return the number of rows (and columns) of one level."""
         return self.side >> level
 
     def tokens_at(self, level: int) -> int:
-        """Tokens of one frame at one level."""
+        """Return the number of tokens of one frame at one level."""
         return self.side_at(level) ** 2
 
     @property
     def tokens_per_level(self) -> list[int]:
-        """Tokens of one frame at each level, finest first."""
+        """Number of tokens of one frame at each level, finest first."""
         return [self.tokens_at(level) for level in range(self.levels)]
 
     def coarser(self, finest: int) -> "Grid":
-        """The grid without its `finest` finest levels."""
+        """Return the grid without its `finest` finest levels."""
         return replace(self, side=self.side >> finest, levels=self.levels - finest)
 
     def addresses(self, frames: Int64[Tensor, " frames"], level: int) -> Int64[Tensor, "tokens 4"]:
-        """The addresses of all tokens of `frames` at one level: frame, then row, then column."""
+        """Return the addresses of all tokens of `frames` at one level, ordered by frame, row, column."""
         cells = torch.arange(self.side_at(level), device=frames.device)
         frame, row, column = torch.meshgrid(frames, cells, cells, indexing="ij")
         return torch.stack([frame, torch.full_like(frame, level), row, column], dim=-1).flatten(0, 2)
 
     def frame_addresses(self) -> Int64[Tensor, "tokens 4"]:
-        """The addresses of every token of one frame (frame 0), finest level first."""
+        """Return the addresses of all tokens of one frame (frame 0), finest level first."""
         frame = torch.zeros(1, dtype=torch.int64)
         return torch.cat([self.addresses(frame, level) for level in range(self.levels)])
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatentSpace:
-    """Which of an autoencoder's levels a video model works on, and in which unit."""
+    """The levels of an autoencoder that a video model works on, and their scale."""
 
     finest: int = 0
-    """The autoencoder's level that is level 0 of the video model; finer ones are left out."""
+    """The autoencoder's level that is level 0 of the video model; finer levels are dropped."""
     scale: float = 1.0
-    """What latents are multiplied with, so that diffusion sees about unit variance."""
+    """Factor applied to latents, so that diffusion sees roughly unit variance."""
 
     def enter(self, levels: list[Float[Tensor, "*frames _ C"]]) -> list[Float[Tensor, "*frames _ C"]]:
-        """The autoencoder's latents as the video model has them."""
-        kept = levels[self.finest :]
-        return kept if self.scale == 1 else [latents * self.scale for latents in kept]
+        """Convert the autoencoder's latents to the video model's."""
+        levels = levels[self.finest :]
+        return levels if self.scale == 1 else [latents * self.scale for latents in levels]
 
     def leave(self, latents: Float[Tensor, "*shape C"]) -> Float[Tensor, "*shape C"]:
-        """Latents of the video model as the autoencoder has them."""
+        """Convert latents of the video model to the autoencoder's scale."""
         return latents if self.scale == 1 else latents / self.scale
 
 
 ALL_LATENTS = LatentSpace()
-"""The paper's space: every level, as the autoencoder gives it."""
+"""The paper's space: every level, unscaled."""

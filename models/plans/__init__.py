@@ -1,1 +1,1 @@
-"""Rollout plans: which tokens a network reads and which it denoises in every step."""
+"""Rollout plans: the tokens that a network reads and denoises in every step."""

@@ -15,19 +15,19 @@ from models.plans.builders import NAMED_PLANS
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which plan to draw, and where to."""
+    """The plan to draw and the output file."""
 
     name: Annotated[str, tyro.conf.Positional]
-    """A plan, as in "millivid"."""
+    """Name of the plan, as in "millivid"."""
     out: Path | None = None
     """The picture to write; default NAME.png."""
     steps: int = 22
-    """Draw at most this many steps."""
+    """Maximum number of steps to draw."""
 
 
 def draw(flags: Flags) -> None:
-    """Draw one plan and say what it costs."""
-    from models.plans.picture import draw_plan  # needs matplotlib, which training does without
+    """Draw one plan and print its cost."""
+    from models.plans.picture import draw_plan  # needs matplotlib, which training does not
 
     if flags.name not in NAMED_PLANS:
         raise UserError(f"there is no plan {flags.name!r}; choose one of {', '.join(NAMED_PLANS)}")
@@ -38,7 +38,7 @@ def draw(flags: Flags) -> None:
     tokens = sorted(set(plan.num_tokens(Grid(levels=plan.num_levels)).tolist()))
     print(
         f"{out}: {len(plan.steps)} steps of {tokens} tokens finish {plan.width} frames, "
-        f"from {plan.denoising_start} frames of context"
+        f"from {plan.denoising_start} context frames"
     )
 
 

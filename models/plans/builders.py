@@ -1,6 +1,6 @@
-"""The plans of the paper: MilliVid, FramePack, full-resolution rollout, and the ablations.
+"""Builders of the paper's plans: MilliVid, FramePack, full-resolution rollout and the ablations.
 
-`python -m models.plans NAME --out PNG` draws one.
+`python -m models.plans NAME --out PNG` draws a plan.
 """
 
 import itertools
@@ -17,14 +17,14 @@ from models.plans.plan import CONTEXT, DENOISED, UNSEEN, Plan
 
 
 def full_resolution(num_frames: int) -> Plan:
-    """Full-resolution rollout: one level, the older half of the window is context."""
+    """Build full-resolution rollout: a single level; the older half of the window is context."""
     step = np.full((1, 1, num_frames), DENOISED, np.int8)
     step[..., : num_frames // 2] = CONTEXT
     return Plan(steps=step, groups=(0,))
 
 
 def _coarse_to_fine_context(step: Int8[np.ndarray, "levels frames"], frames: Sequence[int]) -> int:
-    """Mark context frames, oldest at the coarsest level, each at one level; return where they end."""
+    """Mark context frames, the oldest at the coarsest level, each at one level; return their end frame."""
     first = 0
     for level in reversed(range(len(frames))):
         step[level, first : first + frames[level]] = CONTEXT
@@ -33,14 +33,14 @@ def _coarse_to_fine_context(step: Int8[np.ndarray, "levels frames"], frames: Seq
 
 
 def framepack(context: Sequence[int], denoised: int) -> Plan:
-    """FramePack in latent space: ever coarser context, then frames denoised at all levels at once."""
+    """Build FramePack in latent space: older context is coarser; new frames are denoised at all levels."""
     step = np.full((len(context), sum(context) + denoised), UNSEEN, np.int8)
     step[:, _coarse_to_fine_context(step, context) :] = DENOISED
     return Plan(steps=step[None], groups=(0,))
 
 
 def framepack_mirrored(context: Sequence[int], denoised: Sequence[int]) -> Plan:
-    """FramePack whose future is as coarse as its past: drafts of later frames, redone by later chunks."""
+    """Build FramePack with ever coarser drafts of later frames, which later chunks denoise again."""
     step = np.full((len(context), sum(context) + sum(denoised)), UNSEEN, np.int8)
     first = _coarse_to_fine_context(step, context)
     step[:, first : first + denoised[0]] = DENOISED
@@ -51,20 +51,20 @@ def framepack_mirrored(context: Sequence[int], denoised: Sequence[int]) -> Plan:
 
 
 def millivid(windows: Sequence[int], extra_budget: int, tokens_at_0: int = 256, nested: bool = False) -> Plan:
-    """MilliVid: denoise a long coarse window, then refine it part by part, depth first, down to level 0.
+    """Build MilliVid: denoise a long coarse window, then refine it in parts, depth first, down to level 0.
 
-    `windows` holds the window length in frames of every level, finest first; `extra_budget` tokens a level of
-    older context keep all steps equally large. In a `nested` plan, which is ours, what is read at one level
-    is read at all coarser ones too.
+    `windows` are the window lengths in frames, finest level first; `extra_budget` tokens of older context per
+    level give all steps the same size. In a `nested` plan (not in the paper), every frame that is read at one
+    level is also read at all coarser levels.
 
-    Raises `UserError` for windows of which one does not divide the next.
+    Raises `UserError` if a window does not divide the next one.
     """
     levels = len(windows)
     if any(coarse % fine for fine, coarse in itertools.pairwise(windows)):
-        raise UserError(f"window lengths {list(windows)} must divide successively, finest first")
-    extra = [extra_budget // (tokens_at_0 // 4**level) for level in range(levels)]
+        raise UserError(f"window lengths {list(windows)} must each divide the next, finest first")
+    extra = [extra_budget // (tokens_at_0 // 4**level) for level in range(levels)]  # frames of older context
     num_frames = sum(windows) + extra[-1]
-    start = [num_frames - windows[-1] - window for window in windows]  # of each level's current window
+    start = [num_frames - windows[-1] - window for window in windows]  # first frame of each level's window
     steps, groups = [], []
 
     def visit(target: int) -> None:
@@ -82,9 +82,9 @@ def millivid(windows: Sequence[int], extra_budget: int, tokens_at_0: int = 256, 
 
 
 def _nest(steps: list[Int8[np.ndarray, "levels frames"]], tokens_per_level: Sequence[int]) -> None:
-    """Add coarser copies of all that is read, and older context until all steps are equally large, in place.
+    """Add, in place, coarser copies of all tokens, and older context until all steps have the same size.
 
-    So a network finds past and future in one language, and need not learn to translate between levels.
+    A network then sees past and future at the same levels and need not learn to translate between levels.
     """
     for step in steps:
         for finer, coarser in itertools.pairwise(step):
@@ -98,10 +98,10 @@ def _nest(steps: list[Int8[np.ndarray, "levels frames"]], tokens_per_level: Sequ
 def _millivid_step(
     windows: Sequence[int], extra: Sequence[int], start: Sequence[int], target: int, num_frames: int
 ) -> Int8[np.ndarray, "levels frames"]:
-    """One step: the target's window denoised, all around it context that gets coarser with distance.
+    """Build one step: the target level's window is denoised, with context that gets coarser with distance.
 
-    [left, right) is the stretch of frames already covered at finer levels. The part of a coarser window that
-    lies inside it is traded for older frames.
+    Frames [left, right) are already covered at finer levels. The part of a coarser window that overlaps them
+    is replaced by the same number of older frames.
     """
     step = np.full((len(windows), num_frames), UNSEEN, np.int8)
     left = right = start[0]
@@ -121,7 +121,7 @@ def _millivid_step(
 
 
 def rollout_upscale(base_frames: int, num_levels: int) -> Plan:
-    """Every level is rolled out in half-overlapping windows, under guidance of the next coarser one."""
+    """Build a rollout of each level in half-overlapping windows, given the next coarser level as context."""
     widths = [base_frames * 4**level for level in range(num_levels)]
     widths[-1] = widths[-1] * 9 // 8
     total = widths[-1] * 3 // 2
@@ -134,7 +134,7 @@ def rollout_upscale(base_frames: int, num_levels: int) -> Plan:
 
 
 def upscale(base_frames: int, num_levels: int) -> Plan:
-    """The coarsest level is rolled out; every finer one is upscaled from the next coarser, part by part."""
+    """Build a rollout of the coarsest level; each finer level is upscaled from the next coarser, in parts."""
     widths = [base_frames * 4**level for level in range(num_levels)]
     widths[-1] = widths[-1] * 5 // 4
     total = widths[-1] * 3 // 2
@@ -150,7 +150,7 @@ def upscale(base_frames: int, num_levels: int) -> Plan:
 
 
 def _window_plan(windows: Sequence[tuple[int, int, int, int]], num_levels: int, num_frames: int) -> Plan:
-    """One step a window (level, first, middle, end): context up to the middle, then denoised frames."""
+    """Make a step per window (level, first, middle, end): context up to the middle, then denoised frames."""
     steps = np.full((len(windows), num_levels, num_frames), UNSEEN, np.int8)
     for step, (level, first, middle, end) in zip(steps, windows, strict=True):
         step[level, first:middle] = CONTEXT
@@ -172,19 +172,19 @@ BUILDERS: dict[str, Callable[..., Plan]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class PlanConfig:
-    """A plan as data: the kind and the arguments of its builder."""
+    """A plan as data: its kind and the arguments of its builder."""
 
     kind: str
     arguments: Mapping[str, Any]
 
     def build(self, grid: Grid) -> Plan:
-        """The plan for latents of this shape."""
+        """Build the plan for latents of this shape."""
         tokens = {"tokens_at_0": grid.tokens_at(0)} if self.kind == "millivid" else {}
         return BUILDERS[self.kind](**self.arguments, **tokens)
 
 
 def plan_config(kind: str, **arguments: Any) -> PlanConfig:
-    """Shorthand for a `PlanConfig`."""
+    """Make a `PlanConfig` from keyword arguments."""
     return PlanConfig(kind=kind, arguments=arguments)
 
 
@@ -201,4 +201,4 @@ NAMED_PLANS = {
     "rollout-upscale": plan_config("rollout-upscale", base_frames=4, num_levels=4),
     "upscale": plan_config("upscale", base_frames=4, num_levels=4),
 }
-"""The plans of the paper, and our nested one, under the names that the command draws."""
+"""The paper's plans and a nested one, by the names that `python -m models.plans` accepts."""

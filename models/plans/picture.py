@@ -1,4 +1,4 @@
-"""Draws a plan as in figures 2, 10 and 11 of the paper: a band a step, a line a level, a column a frame."""
+"""Draws a plan as in figures 2, 10 and 11 of the paper: a band per step, line per level, column per frame."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ GAP = (255, 255, 255)
 
 
 def plan_pixels(plan: Plan, max_steps: int) -> UInt8[np.ndarray, "lines frames 3"]:
-    """One pixel a (step, level, frame); coarse levels on top, a white line between steps."""
+    """Return one pixel per (step, level, frame), coarse levels on top, with a white line between steps."""
     palette = np.array([*COLORS.values(), GAP], np.uint8)
     steps = plan.steps[:max_steps, ::-1]
     banded = np.pad(steps, ((0, 0), (0, 1), (0, 0)), constant_values=len(COLORS))
@@ -26,7 +26,7 @@ def plan_pixels(plan: Plan, max_steps: int) -> UInt8[np.ndarray, "lines frames 3
 
 
 def draw_plan(plan: Plan, out: Path, *, title: str, max_steps: int = 85) -> None:
-    """Write a picture of the first `max_steps` steps of a chunk."""
+    """Draw the first `max_steps` steps of a chunk and save the picture."""
     pixels = plan_pixels(plan, max_steps)
     num_steps = min(max_steps, len(plan.steps))
     figure = Figure(figsize=(9, min(11.0, 2.2 + 0.12 * len(pixels))), layout="constrained")
@@ -41,7 +41,7 @@ def draw_plan(plan: Plan, out: Path, *, title: str, max_steps: int = 85) -> None
     )
     axes.axvline(-0.5, color="black", linewidth=0.8)
     axes.axvline(plan.width - 0.5, color="black", linewidth=0.8, linestyle="--")
-    axes.set_xlabel("frame, from the first generated one (dashed: where the next chunk begins)")
+    axes.set_xlabel("frame, counted from the first generated one (dashed: start of the next chunk)")
     axes.set_ylabel("step (coarsest level on top)")
     more = f" (the first {num_steps} of {len(plan.steps)} steps)" if num_steps < len(plan.steps) else ""
     axes.set_title(title + more)

@@ -1,1 +1,1 @@
-"""Checkpoints and their card on the Hub."""
+"""Publishing of checkpoints with a model card on the Hub."""

@@ -1,4 +1,4 @@
-"""The model card: what a stranger must know to use published checkpoints, and the header for the Hub."""
+"""The model card of published checkpoints: files, usage, configuration, training and results."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,21 +12,21 @@ from models.zoo.loading import AUTOENCODERS
 from models.zoo.presets import MODELS
 
 _PIPELINE = "image-to-video"
-"""The nearest of the Hub's tasks: frames in, the frames that follow out."""
+"""The closest of the Hub's tasks: frames in, subsequent frames out."""
 
 _BODY = """\
 # {title}
 
 World models for [Loopcraft](https://arxiv.org/abs/2606.09056): given frames of a walk and the actions that
-follow (0 forward, 1 left, 2 right; 20 a second), they generate the frames that the agent will see.
+follow (0 forward, 1 left, 2 right; 20 per second), they generate the frames that the agent will see.
 
 ## Files
 
-| file | what it is | parameters | bytes | SHA-256 |
+| file | content | parameters | bytes | SHA-256 |
 |---|---|---|---|---|
 {files}
 
-Each file carries its configuration in its header and is read by `loopcraft` alone; nothing in it is executed.
+Each file carries its configuration in its header and needs only `loopcraft`; nothing in it is executed.
 
 ## Use
 
@@ -42,7 +42,7 @@ With Loopcraft (`pip install -e .` in a checkout of the project named in its CIT
 
 {citation}"""
 _LOAD_MODEL = """\
-Load it, and let it go on from a context:
+Load it and continue a context:
 
 ```python
 import torch
@@ -54,7 +54,7 @@ frames = torch.cat(list(model.rollout(context, actions, seeds=[0])), dim=1)  # (
 ```
 """
 _LOAD_AUTOENCODER = """\
-Load it, and encode frames:
+Load it and encode frames:
 
 ```python
 import torch
@@ -72,15 +72,15 @@ python -m loopcraft.generate --out data/test --split test --num-episodes 100{res
 python -m benchmark.run --model {name} --checkpoint hf://{repository} --data data/test --out runs/{name}
 ```
 """
-_ABOUT_RESULTS = "Brackets hold 95 % bootstrap intervals over videos; bounds are shown, not ranked.\n"
+_ABOUT_RESULTS = "Brackets are 95 % bootstrap intervals over videos; bounds are shown but not ranked.\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A checkpoint file: its header, its size and, where a log tells, the last record of its training."""
+    """A checkpoint file: its header, its size and, if there is a log, the last record of its training."""
 
-    place: str
-    """Its path here or at the Hub."""
+    location: str
+    """Its local path, or its path on the Hub."""
     header: dict[str, Any]
     parameters: int
     num_bytes: int
@@ -89,9 +89,9 @@ class Checkpoint:
 
     @property
     def training(self) -> dict[str, Any]:
-        """How it was trained, as its header says; empty where it does not."""
-        found: dict[str, Any] = self.header.get("training", {})
-        return found
+        """The training settings in its header; empty if there are none."""
+        training: dict[str, Any] = self.header.get("training", {})
+        return training
 
 
 def make_card(
@@ -102,7 +102,7 @@ def make_card(
     licence: str,
     datasets: Sequence[str],
 ) -> str:
-    """The whole README.md of a repository; `checkpoints` by stem, `results` sections in Markdown."""
+    """Write the README.md of a repository; `checkpoints` are by stem, `results` are Markdown sections."""
     header = ModelCardData(
         license=licence,
         library_name="loopcraft",
@@ -113,9 +113,9 @@ def make_card(
     models = [stem for stem in checkpoints if stem not in AUTOENCODERS]
     body = _BODY.format(
         title=repository.split("/")[1],
-        files="\n".join(_file_row(stem, found) for stem, found in checkpoints.items()),
+        files="\n".join(_file_row(stem, checkpoint) for stem, checkpoint in checkpoints.items()),
         use=_use(repository, checkpoints, models),
-        details="\n".join(_details(stem, found) for stem, found in checkpoints.items()),
+        details="\n".join(_details(stem, checkpoint) for stem, checkpoint in checkpoints.items()),
         results="\n".join(["# Results\n", _ABOUT_RESULTS, *results, ""]) if results else "",
         licence=licence,
         citation=CITATION,
@@ -124,7 +124,7 @@ def make_card(
 
 
 def _use(repository: str, checkpoints: Mapping[str, Checkpoint], models: Sequence[str]) -> str:
-    """How to load the first model and to score it; the benchmark scores no cascaded autoencoder by itself."""
+    """Explain how to load and score the first model (a cascaded autoencoder alone cannot be scored)."""
     if models:
         name, autoencoder = models[0], MODELS[models[0]].autoencoder
         use = _LOAD_MODEL.format(name=name, repository=repository)
@@ -139,34 +139,34 @@ def _use(repository: str, checkpoints: Mapping[str, Checkpoint], models: Sequenc
     return use + _SCORE.format(name=name, repository=repository, resolution=resolution)
 
 
-def _file_row(stem: str, found: Checkpoint) -> str:
-    what = "autoencoder of frames" if stem in AUTOENCODERS else f"video model `{stem}`"
-    numbers = f"{found.parameters:,} | {found.num_bytes:,}"
-    return f"| [{stem}.safetensors]({stem}.safetensors) | {what} | {numbers} | `{found.sha256}` |"
+def _file_row(stem: str, checkpoint: Checkpoint) -> str:
+    content = "autoencoder of frames" if stem in AUTOENCODERS else f"video model `{stem}`"
+    numbers = f"{checkpoint.parameters:,} | {checkpoint.num_bytes:,}"
+    return f"| [{stem}.safetensors]({stem}.safetensors) | {content} | {numbers} | `{checkpoint.sha256}` |"
 
 
-def _details(stem: str, found: Checkpoint) -> str:
-    lines = [f"### {stem}", "", f"`{found.header['kind']}`:", "", *_json(found.header["config"]), ""]
-    if not found.training:
-        return "\n".join([*lines, "How it was trained is not recorded.", ""])
-    training = found.training
+def _details(stem: str, checkpoint: Checkpoint) -> str:
+    header, training = checkpoint.header, checkpoint.training
+    lines = [f"### {stem}", "", f"`{header['kind']}`:", "", *_json(header["config"]), ""]
+    if not training:
+        return "\n".join([*lines, "Its training is not recorded.", ""])
     sentence = (
         f"{training['step']:,} updates of {training['batch_size']} samples, seed {training['seed']}, on "
         f"{_data(training['data'])}."
     )
-    if found.last_record is not None:
-        step, loss = found.last_record["step"], found.last_record["loss"]
+    if checkpoint.last_record is not None:
+        step, loss = checkpoint.last_record["step"], checkpoint.last_record["loss"]
         sentence += (
             f" Its log, [{stem}.jsonl]({stem}.jsonl), ends with step {step:,} at a loss of {loss:.4g}."
         )
-    if "sampling" in found.header:
-        steps, solver = found.header["sampling"]["steps"], found.header["sampling"]["solver"]
-        sentence += f" Unless told otherwise it is sampled in {steps} calls of the network ({solver})."
+    if "sampling" in header:
+        steps, solver = header["sampling"]["steps"], header["sampling"]["solver"]
+        sentence += f" By default it is sampled with {steps} network calls ({solver})."
     return "\n".join([*lines, sentence, "", *_json(training), ""])
 
 
 def _data(identity: str) -> str:
-    """The data of a training configuration: a world with its settings, or a checksum."""
+    """Describe a training configuration's data: a world with its settings, or a checksum."""
     return f"`{identity}`" if "," in identity else f"stored episodes of SHA-256 `{identity}`"
 
 

@@ -1,1 +1,1 @@
-"""What autoencoders give back of frames: scores and pictures."""
+"""Scores and pictures of autoencoder reconstructions."""

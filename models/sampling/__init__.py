@@ -1,1 +1,1 @@
-"""From noise to latents: the noise schedule, solvers, and rollout of a plan."""
+"""Sampling: the noise schedule, the solvers and the rollout of a plan."""

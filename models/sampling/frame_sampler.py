@@ -1,4 +1,4 @@
-"""Rollout of the FramePack denoiser: window after window, a few newest frames each."""
+"""Rollout of the FramePack denoiser, window by window."""
 
 from collections.abc import Iterator
 
@@ -15,23 +15,25 @@ from models.sampling.token_sampler import Generated, Noise, require_context, shi
 
 
 class FrameSampler:
-    """Rolls out a FramePack denoiser: every window finishes its newest frames, at level 0 only.
+    """Rolls out a FramePack denoiser: every window generates its newest frames, at level 0 only.
 
-    The noise that is mixed into context is, for generated frames, the noise predicted by their last call.
+    The small amount of noise mixed into context is, for generated frames, what their last call predicted.
     """
 
     def __init__(self, network: FramePackDenoiser, sampling: Sampling) -> None:
         if sampling.guidance != 1:
-            raise UserError(f"FramePack knows no guidance; set guidance to 1, not {sampling.guidance:g}")
+            raise UserError(
+                f"FramePack does not support guidance; set guidance to 1, not {sampling.guidance:g}"
+            )
         self.network, self.sampling = network, sampling
 
     @property
     def num_context(self) -> int:
-        """Context frames that a rollout reads."""
+        """Number of context frames that a rollout reads."""
         return self.network.window.num_context
 
     def num_future(self, horizon: int) -> int:
-        """Frames whose actions a rollout of `horizon` frames needs."""
+        """Return how many frames' actions a rollout of `horizon` frames needs: whole windows."""
         count = self.network.window.denoised_frames
         return -(-horizon // count) * count
 
@@ -39,15 +41,15 @@ class FrameSampler:
     def rollout(
         self, context: Pyramid, actions: Int64[Tensor, "B total"], noise: Noise
     ) -> Iterator[Generated]:
-        """Generate from the end of `context`, of which level 0 is read, as many frames as `actions` cover."""
+        """Continue level 0 of `context` for as many whole windows as `actions` cover."""
         window, grid = self.network.window, self.network.grid
         count = window.denoised_frames
         num_context = require_context(context[0], window.num_context)
-        known = context[0][:, num_context - window.num_context :]
-        known = known.view(*known.shape[:2], grid.side, grid.side, grid.channels).movedim(-1, 2)
-        frame_shape = known.shape[2:]
-        x = torch.cat([known, known.new_zeros(len(known), count, *frame_shape)], dim=1)
-        old_eps = noise(0, tuple(known.shape[1:])).to(x)
+        past = context[0][:, num_context - window.num_context :]
+        past = past.view(*past.shape[:2], grid.side, grid.side, grid.channels).movedim(-1, 2)
+        frame_shape = past.shape[2:]
+        x = torch.cat([past, past.new_zeros(len(past), count, *frame_shape)], dim=1)
+        old_eps = noise(0, tuple(past.shape[1:])).to(x)
         for index in range((actions.shape[1] - num_context) // count):
             first = num_context - window.num_context + index * count
             eps = torch.cat([old_eps, noise(1 + index, (count, *frame_shape)).to(x)], dim=1)

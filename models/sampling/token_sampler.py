@@ -1,7 +1,8 @@
-"""Rollout: denoise window after window of a plan, over any horizon, with the memory of one chunk.
+"""Rollout of a plan, window by window, over any horizon.
 
-Latents are kept for the frames of the current chunk only and handed out as soon as they are denoised. Noise
-is an argument: a function of the rollout step, so that a video does not depend on its place in a batch.
+Memory does not grow with the horizon: only the latents of the current chunk are kept, and they are yielded as
+soon as they are denoised. Noise is a function of the rollout step that the caller passes in, so that a video
+does not depend on its position in a batch.
 """
 
 import functools
@@ -24,12 +25,12 @@ from models.plans.plan import CONTEXT, DENOISED, Plan
 from models.sampling.diffusion import Sampling, Velocity, sample
 
 Noise = Callable[[int, tuple[int, ...]], Float[Tensor, "B *shape"]]
-"""From the rollout step and the shape of one video's latents to unit Gaussian noise of the whole batch."""
+"""Maps the rollout step and the shape of one video's latents to unit Gaussian noise for the whole batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Generated:
-    """Latents of consecutive frames at one level, just denoised."""
+    """Newly denoised latents of consecutive frames at one level."""
 
     level: int
     first_frame: int
@@ -38,23 +39,23 @@ class Generated:
 
 @runtime_checkable
 class Sampler(Protocol):
-    """What both samplers are: latents and actions in, generated latents out."""
+    """The interface of both samplers: latents and actions in, generated latents out."""
 
     @property
     def num_context(self) -> int:
-        """Context frames that a rollout reads."""
+        """Number of context frames that a rollout reads."""
 
     def num_future(self, horizon: int) -> int:
-        """Frames whose actions a rollout of `horizon` frames needs."""
+        """Return how many frames' actions a rollout of `horizon` frames needs."""
 
     def rollout(
         self, context: Pyramid, actions: Int64[Tensor, "B total"], noise: Noise
     ) -> Iterator[Generated]:
-        """Generate what follows `context`; `actions` begin with those of the context."""
+        """Generate the frames after `context`; `actions` start with those of the context."""
 
 
 def keyed_noise(seeds: Sequence[int]) -> Noise:
-    """Noise that depends on each video's own seed and the rollout step alone; always drawn on the CPU."""
+    """Return noise that depends only on each video's seed and the rollout step, always drawn on the CPU."""
 
     def draw(step: int, shape: tuple[int, ...]) -> Tensor:
         keys = [integer_seed(seed, "sampling noise", step) for seed in seeds]
@@ -64,36 +65,36 @@ def keyed_noise(seeds: Sequence[int]) -> Noise:
 
 
 def require_context(latents: Float[Tensor, "B T n C"], needed: int) -> int:
-    """The number of context frames, which must suffice; raises `UserError` for fewer."""
+    """Return the number of context frames; raise `UserError` if there are fewer than `needed`."""
     if latents.shape[1] < needed:
-        raise UserError(f"the model needs {needed} context frames, and got {latents.shape[1]}")
+        raise UserError(f"the model needs {needed} context frames, but got {latents.shape[1]}")
     return latents.shape[1]
 
 
 def shift_frames(latents: Float[Tensor, "B T *rest"], count: int) -> Float[Tensor, "B T *rest"]:
-    """Drop the oldest `count` frames and append as many zero frames."""
+    """Drop the oldest `count` frames and append the same number of zero frames."""
     return torch.cat([latents[:, count:], torch.zeros_like(latents[:, :count])], dim=1)
 
 
 def consecutive_runs(step: Int8[np.ndarray, "levels frames"], role: int) -> list[tuple[int, int, int]]:
-    """The stretches (level, first frame, frame after the last) that play one role, finest level first."""
+    """Return the runs of frames with one role as (level, first frame, end frame), finest level first."""
     edges = np.diff(step == role, axis=1, prepend=False, append=False)
     return [
-        (level, int(first), int(last))
+        (level, int(first), int(end))
         for level, row in enumerate(edges)
-        for first, last in np.flatnonzero(row).reshape(-1, 2)
+        for first, end in np.flatnonzero(row).reshape(-1, 2)
     ]
 
 
 class Layout:
-    """The tokens of one plan step: context, padding up to the largest step, targets; each finest first."""
+    """The token order of a plan step: context, padding up to the largest step, targets; each finest first."""
 
     def __init__(
         self, step: Int8[np.ndarray, "levels frames"], grid: Grid, num_tokens: int, device: torch.device
     ) -> None:
         self.context, self.targets = consecutive_runs(step, CONTEXT), consecutive_runs(step, DENOISED)
         context, targets = (
-            [grid.addresses(torch.arange(first, last), level) for level, first, last in runs]
+            [grid.addresses(torch.arange(first, end), level) for level, first, end in runs]
             for runs in (self.context, self.targets)
         )
         self.target_sizes = [len(addresses) for addresses in targets]
@@ -107,36 +108,33 @@ class Layout:
         self.is_padding = (position >= num_context) & ~self.is_target
 
     def address_in_video(self, first_frame: int) -> Int64[Tensor, "n 4"]:
-        """The addresses when the chunk begins at `first_frame`; padding stays at frame 0."""
+        """Return the addresses for a chunk that starts at `first_frame`; padding stays at frame 0."""
         address = self.address.clone()
         address[:, FRAME] += torch.where(self.is_padding, 0, first_frame)
         return address
 
     def gather(self, chunk: Pyramid) -> Float[Tensor, "B n C"]:
-        """The latents of the step's tokens."""
+        """Gather the latents of the step's tokens from the chunk."""
         context, targets = (
-            [chunk[level][:, first:last].flatten(1, 2) for level, first, last in runs]
+            [chunk[level][:, first:end].flatten(1, 2) for level, first, end in runs]
             for runs in (self.context, self.targets)
         )
         batch, _, _, channels = chunk[0].shape
         return torch.cat([*context, chunk[0].new_zeros(batch, self.num_padding, channels), *targets], dim=1)
 
 
-def _correct(
-    chunk: Pyramid,
-    generated: list[Generated],
-    truth: list[Float[Tensor, "B total _ C"]],
-    first_frame: int,
+def _insert_truth(
+    chunk: Pyramid, generated: list[Generated], truth: list[Float[Tensor, "B total _ C"]], first_frame: int
 ) -> None:
-    """Put the truth where something was generated."""
-    for done in generated:
-        frames = slice(done.first_frame, done.first_frame + done.latents.shape[1])
-        place = slice(frames.start - first_frame, frames.stop - first_frame)
-        chunk[done.level][:, place] = truth[done.level][:, frames]
+    """Overwrite generated latents with the true ones."""
+    for part in generated:
+        frames = slice(part.first_frame, part.first_frame + part.latents.shape[1])
+        in_chunk = slice(frames.start - first_frame, frames.stop - first_frame)
+        chunk[part.level][:, in_chunk] = truth[part.level][:, frames]
 
 
 class TokenSampler:
-    """Executes a plan with a token denoiser."""
+    """Rolls out a token denoiser by executing a plan."""
 
     def __init__(self, network: TokenDenoiser, plan: Plan, grid: Grid, sampling: Sampling) -> None:
         self.network, self.plan, self.sampling = network, plan, sampling
@@ -146,11 +144,11 @@ class TokenSampler:
 
     @property
     def num_context(self) -> int:
-        """Context frames that a rollout reads."""
+        """Number of context frames that a rollout reads."""
         return self.plan.denoising_start
 
     def num_future(self, horizon: int) -> int:
-        """Frames whose actions a rollout of `horizon` frames needs: whole chunks and their drafts."""
+        """Return how many frames' actions a rollout of `horizon` frames needs: whole chunks and drafts."""
         return self.plan.num_chunks(horizon) * self.plan.width + self.plan.num_drafts
 
     def rollout(
@@ -160,18 +158,18 @@ class TokenSampler:
         noise: Noise,
         truth: list[Float[Tensor, "B total _ C"]] | None = None,
     ) -> Iterator[Generated]:
-        """Generate from the end of `context` as many whole chunks as `actions` cover, drafts included.
+        """Continue `context` for as many whole chunks as `actions` cover, drafts included.
 
-        `actions` begin with those of the context frames. Latents are generated in the dtype of the context.
-        With `truth`, the true latents of all frames that have actions, every step finds these where an
-        earlier one has been: what it gets wrong is then its own error.
+        `actions` start with those of the context frames. Latents are generated in the dtype of the context.
+        If `truth` is given (the true latents of all frames with actions), it replaces the output of each step
+        as input for later steps, so that a step's error is its own.
         """
         plan = self.plan
         num_context = require_context(context[0], plan.denoising_start)
         chunk = []
-        for known in context[: plan.num_levels]:
-            latents = known.new_zeros(len(known), plan.num_frames, *known.shape[2:])
-            latents[:, : plan.denoising_start] = known[:, num_context - plan.denoising_start :]
+        for past in context[: plan.num_levels]:
+            latents = past.new_zeros(len(past), plan.num_frames, *past.shape[2:])
+            latents[:, : plan.denoising_start] = past[:, num_context - plan.denoising_start :]
             chunk.append(latents)
         for index in range(plan.num_chunks_within(actions.shape[1] - num_context)):
             first = num_context - plan.denoising_start + index * plan.width
@@ -180,7 +178,7 @@ class TokenSampler:
                 generated = self._denoise(chunk, layout, first, actions, draw)
                 yield from generated
                 if truth is not None:
-                    _correct(chunk, generated, truth, first)
+                    _insert_truth(chunk, generated, truth, first)
             chunk = [shift_frames(latents, plan.width) for latents in chunk]
 
     @torch.no_grad()
@@ -192,7 +190,7 @@ class TokenSampler:
         actions: Int64[Tensor, "B total"],
         draw: Callable[[tuple[int, ...]], Tensor],
     ) -> list[Generated]:
-        """Denoise the targets of one step, in place."""
+        """Denoise the targets of one step, write them to `chunk` and return them."""
         x = layout.gather(chunk)
         eps = draw(tuple(x.shape[1:])).to(x)
         address = layout.address_in_video(first_frame)
@@ -204,12 +202,13 @@ class TokenSampler:
             poses = torch.where(layout.is_padding[:, None], 0, poses)
         velocity = self._velocity(layout, x, eps, address, action, poses)
         first_target = x.shape[1] - layout.num_targets
+        # Targets start from zeros or from an earlier draft, which enters with weight alpha(1) = 5.5e-4.
         denoised, _ = sample(velocity, x[:, first_target:], eps[:, first_target:], self.sampling)
         generated = []
         parts = torch.split(denoised, layout.target_sizes, dim=1)
-        for (level, first, last), tokens in zip(layout.targets, parts, strict=True):
-            latents = tokens.view_as(chunk[level][:, first:last])
-            chunk[level][:, first:last] = latents
+        for (level, first, end), tokens in zip(layout.targets, parts, strict=True):
+            latents = tokens.view_as(chunk[level][:, first:end])
+            chunk[level][:, first:end] = latents
             generated.append(Generated(level=level, first_frame=first_frame + first, latents=latents))
         return generated
 
@@ -222,7 +221,7 @@ class TokenSampler:
         action: Int64[Tensor, "B n"],
         poses: Float[Tensor, "B n 3"] | None,
     ) -> Velocity:
-        """The network on one window: context fixed, targets as the solver asks; guided if that is wanted."""
+        """Return the network on one window, with fixed context and, if requested, guidance."""
         times = self.sampling.times().to(x.device)
         first_target = x.shape[1] - layout.num_targets
         level = layout.address[:, LEVEL].expand(len(x), -1)
@@ -255,9 +254,11 @@ class TokenSampler:
         conditional = with_context_at(self.sampling.context_time, action, poses)
         if self.sampling.guidance == 1:
             return conditional
-        blind = with_context_at(1.0, torch.full_like(action, NO_ACTION), None)
+        # Classifier-free guidance: v = v_uncond + g (v_cond - v_uncond). The unconditional pass sees pure
+        # noise as context, and no actions or poses, as in samples with context dropout during training.
+        unconditional = with_context_at(1.0, torch.full_like(action, NO_ACTION), None)
         return lambda noisy, index: torch.lerp(
-            blind(noisy, index), conditional(noisy, index), self.sampling.guidance
+            unconditional(noisy, index), conditional(noisy, index), self.sampling.guidance
         )
 
     def _denoise_from_cache(
@@ -268,9 +269,9 @@ class TokenSampler:
         positions: Float[Tensor, "*B n D"],
         action: Int64[Tensor, "B n"],
     ) -> Velocity:
-        """A causal network on one window: it reads the context now, and remembers it in every call."""
+        """Return a causal network on one window; it reads the context once and caches its keys and values."""
         times = self.sampling.times().to(context.device)
-        known, targets = slice(context.shape[1]), slice(context.shape[1], None)
+        past, targets = slice(context.shape[1]), slice(context.shape[1], None)
 
         def condition(time: Float[Tensor, "1"], part: slice) -> Condition:
             level = layout.address[part, LEVEL].expand(len(context), -1)
@@ -278,13 +279,13 @@ class TokenSampler:
             return Condition.per_group(time, group, level, action[:, part], self.network.trunk.num_levels)
 
         with autocast(context.device, self.sampling.bfloat16):
-            at_context = condition(times.new_tensor([context_time]), known)
-            cache = self.network.prefill(context, positions[..., known, :], at_context)
+            of_context = condition(times.new_tensor([context_time]), past)
+            cache = self.network.prefill(context, positions[..., past, :], of_context)
 
         def predict(noisy: Tensor, index: int) -> Tensor:
-            at_targets = condition(times[index : index + 1], targets)
+            of_targets = condition(times[index : index + 1], targets)
             with autocast(context.device, self.sampling.bfloat16):
-                v: Tensor = self.network(noisy, positions[..., targets, :], at_targets, cache=cache)
+                v: Tensor = self.network(noisy, positions[..., targets, :], of_targets, cache=cache)
             return v
 
         return predict

@@ -1,1 +1,1 @@
-"""The trainer: from frames, latents or the voxel world itself to checkpoints that the benchmark runs."""
+"""The trainer: turns frames, latents or a simulated world into checkpoints that the benchmark runs."""

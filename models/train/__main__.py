@@ -1,7 +1,7 @@
 """Train a model: `python -m models.train autoencoder|video --preset gpu-hour --data voxel-v1 --out DIR`.
 
 --data is a world (episodes are simulated on the fly), the folder of a data set or, for video models, a folder
-of latents. Run the same command again to resume. Use torchrun for several GPUs.
+of latents. Run the same command again to resume. Use torchrun for multiple GPUs.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ Command = (
 
 
 def train(flags: AnyFlags) -> None:
-    """Check everything, then train."""
+    """Set up the run and train."""
     with join_processes(flags.compute.device) as processes, _claim(flags, processes):
         run = build_run(flags, processes)
         first_step = 0 if run.state is None else int(run.state["step"])
@@ -42,7 +42,7 @@ def train(flags: AnyFlags) -> None:
         pool = EpisodePool(
             run.source,
             run.config.pool,
-            keep=run.keep,
+            convert=run.convert,
             first_step=first_step,
             workers=flags.episodes.workers,
             rank=processes.rank,
@@ -62,10 +62,10 @@ def train(flags: AnyFlags) -> None:
 
 @contextmanager
 def _claim(flags: AnyFlags, processes: Processes) -> Iterator[None]:
-    """Keep a second run of the same model out of --out; other models may be trained there meanwhile."""
+    """Lock --out against a second run of the same model; other models can be trained there meanwhile."""
     is_unknown = isinstance(flags, VideoFlags) and flags.model not in MODELS
     if processes.rank > 0 or is_unknown:
-        yield  # another process has the lock, or `build_run` will refuse the name
+        yield  # another process holds the lock, or `build_run` will reject the name
         return
     with writing_to(flags.out, part=flags.model, swept=("", f"{flags.model}-pictures")):
         yield

@@ -1,12 +1,12 @@
-"""The state of a run on disk: the model that the benchmark loads, and then the state that a run goes on from.
+"""A training run on disk: MODEL.safetensors for the benchmark and MODEL.training.pt to resume from.
 
-MODEL.safetensors, what is shipped, is written first and MODEL.training.pt last: only the latter says how far
-a run is. Killed between the two, a run goes on from the state of before; a shipped file that is lost, damaged
-or of another step than the state is made again from it.
+MODEL.safetensors, the shipped file, is written first and MODEL.training.pt last; only the latter records
+progress. A run that is killed between the two resumes from the previous state. A shipped file that is
+missing, damaged or from a different step than the state is rewritten from the state.
 
-MODEL.training.pt holds the configuration, the step, the network, its average, and both optimisers. There is
-no generator state to hold: every draw is keyed by (seed, purpose, step, process), and the place in the data
-follows from the step; both are written for the reader.
+MODEL.training.pt holds the configuration, the step, the network, its average and both optimisers. No random
+state is needed: every draw is keyed by (seed, purpose, step, process), and the position in the data follows
+from the step; both are stored only for human readers.
 """
 
 import zipfile
@@ -25,31 +25,31 @@ from models.train.trainer import Trainer
 
 FORMAT = "loopcraft-training"
 FORMAT_VERSION = 1
-_ANEW = "remove it to start anew"
+_REMEDY = "remove it to start over"
 
 
 def state_file(out: Path, model: str) -> Path:
-    """Where the state of a model's run lies."""
+    """Return the path of the training state of a model."""
     return out / f"{model}.training.pt"
 
 
 def shipped_file(out: Path, model: str) -> Path:
-    """Where the model that the benchmark loads lies."""
+    """Return the path of the model that the benchmark loads."""
     return out / f"{model}.safetensors"
 
 
 def is_shipped(out: Path, trainer: Trainer, step: int) -> bool:
-    """Whether the shipped file is there, whole, and what `ship` would write."""
+    """Return whether the shipped file exists, is undamaged and equals what `ship` would write."""
     config = trainer.config
     try:
         header, weights = read_checkpoint(shipped_file(out, config.model))
     except UserError:
         return False
-    wanted = trainer.best.state_dict()
+    expected = trainer.best.state_dict()
     return (
         (header.get("config"), header.get("training")) == (config.as_json()["network"], _origin(config, step))
-        and weights.keys() == wanted.keys()
-        and all(torch.equal(weights[name], value.cpu()) for name, value in wanted.items())
+        and weights.keys() == expected.keys()
+        and all(torch.equal(weights[name], value.cpu()) for name, value in expected.items())
     )
 
 
@@ -61,12 +61,12 @@ def ship(out: Path, trainer: Trainer, step: int) -> None:
 
 
 def _origin(config: TrainingConfig, step: int) -> dict[str, Any]:
-    """What a shipped file says of its making."""
+    """Return the `training` field of a shipped file's header."""
     return {**{name: value for name, value in config.as_json().items() if name != "network"}, "step": step}
 
 
 def save_state(out: Path, trainer: Trainer, step: int) -> None:
-    """Write both files; raises `UserError` where the disk is full, and the state of before stays."""
+    """Write both files; if that fails, as on a full disk, raise `UserError` and keep the previous state."""
     config, average = trainer.config, trainer.average
     state = {
         "format": FORMAT,
@@ -86,51 +86,50 @@ def save_state(out: Path, trainer: Trainer, step: int) -> None:
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
         reason = describe_os_error(error) if isinstance(error, OSError) else "is the disk full?"
         raise UserError(
-            f"{out}: step {step} could not be saved ({reason}); {last_good(out, config.model)}; make "
-            "room and run the same command again"
+            f"{out}: step {step} could not be saved ({reason}); {describe_last(out, config.model)}; free up "
+            "space and run the same command again"
         ) from error
 
 
 def read_state(out: Path, config: TrainingConfig) -> dict[str, Any] | None:
-    """The state to go on from (None: there is none); raises `UserError` where it is of another run."""
+    """Read the state to resume from (None: there is none); raise `UserError` if it is of another run."""
     path = state_file(out, config.model)
     if not path.exists():
         return None
-    state = _load(path)
+    state: dict[str, Any] = _load(path)
     stored = state.get("config") if isinstance(state, dict) else None
     if not isinstance(stored, dict) or type(state.get("step")) is not int:
-        raise UserError(f"{path}: not a training state; {_ANEW}")
-    if found := differences(config.as_json(), stored):
+        raise UserError(f"{path}: not a training state; {_REMEDY}")
+    if changes := differences(config.as_json(), stored):
         raise UserError(
-            f"{path}: is of a run with another configuration ({'; '.join(found[:3])}); choose another --out"
+            f"{path}: is of a run with another configuration ({'; '.join(changes[:3])}); choose another --out"
         )
-    whole: dict[str, Any] = state
-    return whole
+    return state
 
 
 def _load(path: Path) -> Any:
-    """What the file holds, every byte checked; raises `UserError` where it is damaged."""
+    """Load the file and verify the checksums of its content; raise `UserError` if it is damaged."""
     require_regular(path)
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is not None:
-            raise ValueError(f"{damaged} is not what its checksum says")
+            raise ValueError(f"{damaged} does not match its checksum")
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # damaged bytes raise a dozen kinds
+    except Exception as error:  # damaged bytes raise many kinds of errors
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: not a whole training state ({reason}); {_ANEW}") from error
+        raise UserError(f"{path}: not a whole training state ({reason}); {_REMEDY}") from error
 
 
-def last_good(out: Path, model: str) -> str:
-    """Which checkpoint a stopped run leaves."""
+def describe_last(out: Path, model: str) -> str:
+    """Describe, for an error message, the last checkpoint of a run that fails."""
     path = state_file(out, model)
     if not path.exists():
         return "no checkpoint was saved before"
     try:
         step = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["step"]
-    except Exception as error:  # damaged bytes raise a dozen kinds
-        return f"the checkpoint of before, {path}, cannot be read ({type(error).__name__})"
+    except Exception as error:  # damaged bytes raise many kinds of errors
+        return f"the previous checkpoint, {path}, cannot be read ({type(error).__name__})"
     return f"the last good checkpoint is {path}, of step {step}"

@@ -1,4 +1,4 @@
-"""What decides the losses of a training run, and the published and small settings of it."""
+"""The configuration of a training run, and the schedules of the presets."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -11,36 +11,36 @@ from models.train.optimizers import OptimizerConfig
 from models.zoo.configs import VideoConfig
 
 Detail = Literal["lpips", "gradient"]
-"""The term beside the squared error: LPIPS (VGG), or the difference of image gradients."""
+"""The loss added to the squared error: LPIPS (VGG), or the difference of image gradients."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """Everything that the losses follow from; a run is only resumed under an equal one."""
+    """Everything that determines the losses; a run can only be resumed with an equal configuration."""
 
     model: str
     """"autoencoder", "autoencoder-cascaded", or the name of a video model."""
     network: AutoencoderConfig | VideoConfig
     grid: Grid
-    """The latents of a frame."""
+    """The latent grid of a frame."""
     data: str
-    """What the episodes are: a world and its settings, or a SHA-256 that follows from their content."""
+    """Identity of the episodes: a world and its settings, or a SHA-256 computed from their content."""
     autoencoder: str | None = None
-    """The SHA-256 of the autoencoder that encodes the episodes, where one does."""
+    """SHA-256 of the autoencoder that encodes the episodes, if there is one."""
     initial: str | None = None
-    """The SHA-256 of the checkpoint whose weights the run begins with, where there is one."""
+    """SHA-256 of the checkpoint with the run's initial weights, if there is one."""
     batch_size: int
-    """Samples an update, over all processes and accumulated batches."""
+    """Samples per update, over all processes and accumulated batches."""
     accumulate: int = 1
     processes: int = 1
     pool: PoolConfig
     optimizer: OptimizerConfig
     clip_norm: float = 1.0
-    """The largest norm of the whole gradient."""
+    """The gradient is clipped to this total norm."""
     context_dropout: float = 0.1
-    """Share of video samples whose context is pure noise (video models only)."""
+    """Fraction of samples whose context is pure noise (video models only)."""
     context_noise: float = 0.0
-    """Half of the video samples see their context at a noise level drawn from 0 to this one."""
+    """Half of the samples have context at a noise level drawn from 0 to this one (video models only)."""
     detail: Detail = "gradient"
     detail_weight: float = 0.05
     ema_decay: float | None = None
@@ -48,57 +48,57 @@ class TrainingConfig:
     seed: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """The configuration as a file holds it."""
+        """Return the configuration as stored in files."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
     @property
     def micro_batch(self) -> int:
-        """Samples that one process works on at a time."""
+        """Number of samples that one process handles at a time."""
         return self.batch_size // (self.accumulate * self.processes)
 
 
-def differences(ours: dict[str, Any], stored: dict[str, Any], prefix: str = "") -> list[str]:
-    """What differs between two configurations, as "name is A here and B there"."""
-    found = []
-    for name in sorted(ours.keys() | stored.keys()):
-        here, there = ours.get(name), stored.get(name)
-        if isinstance(here, dict) and isinstance(there, dict):
-            found += differences(here, there, f"{prefix}{name}.")
-        elif here != there:
-            found.append(f"{prefix}{name} is {here} here and {there} there")
-    return found
+def differences(current: dict[str, Any], stored: dict[str, Any], prefix: str = "") -> list[str]:
+    """List the differences between two configurations, as "name is A here and B there"."""
+    changes = []
+    for name in sorted(current.keys() | stored.keys()):
+        new, old = current.get(name), stored.get(name)
+        if isinstance(new, dict) and isinstance(old, dict):
+            changes += differences(new, old, f"{prefix}{name}.")
+        elif new != old:
+            changes.append(f"{prefix}{name} is {new} here and {old} there")
+    return changes
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSchedule:
-    """How long a preset trains, and on how much at a time."""
+    """The length, batch size and episodes of a preset's training."""
 
     steps: int
     batch_size: int
     warmup_steps: int = 2000
     pool: PoolConfig = field(default_factory=PoolConfig)
     episode_frames: int = 1024
-    """Frames of a simulated episode."""
+    """Frames per simulated episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """How often a run logs, draws and saves; changes nothing about the losses."""
+    """How often a run logs, draws pictures and saves; does not affect the losses."""
 
     save_every: int = 1000
     """Updates between checkpoints."""
     picture_every: int = 1000
-    """Updates between pictures; 0 is none."""
+    """Updates between pictures; 0: no pictures."""
     log_every: int = 50
     """Updates between printed lines."""
     tensorboard: bool = False
-    """Log to TensorBoard as well."""
+    """Also log to TensorBoard."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PresetSchedules:
-    """A preset's two schedules; the batch is per update, over all GPUs."""
+    """A preset's two schedules; batch sizes are per update, over all GPUs."""
 
     autoencoder: TrainingSchedule
     video: TrainingSchedule
@@ -146,4 +146,4 @@ SCHEDULES = {
         ),
     ),
 }
-"""By the name of the preset."""
+"""The schedules by preset name."""

@@ -1,9 +1,8 @@
-"""The term that keeps reconstructions sharp: LPIPS (VGG) where its weights are there, or gradients."""
+"""The loss term that keeps reconstructions sharp: LPIPS (VGG) if its weights are given, else gradients."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -14,29 +13,24 @@ from torch import Tensor, nn
 from loopcraft.core.errors import UserError
 
 IN_BUNDLE = Path("vgg16", "vgg16.safetensors")
-"""Where a folder of fetched weights has VGG16."""
+"""Path of VGG16 in a folder of weights fetched by benchmark.weights."""
 
 
-class DetailLoss(Protocol):
-    """What a detail term is: a distance of two batches of images in [0, 1]."""
-
-    def __call__(
-        self, predicted: Float[Tensor, "N 3 H W"], target: Float[Tensor, "N 3 H W"]
-    ) -> Float[Tensor, ""]:
-        """Mean distance."""
+DetailLoss = Callable[[Float[Tensor, "N 3 H W"], Float[Tensor, "N 3 H W"]], Float[Tensor, ""]]
+"""(predicted, target) -> the mean distance between two batches of images in [0, 1]."""
 
 
 def gradient_difference(
     predicted: Float[Tensor, "N 3 H W"], target: Float[Tensor, "N 3 H W"]
 ) -> Float[Tensor, ""]:
-    """Mean absolute difference of neighbouring pixels' differences, down and to the right."""
+    """Return the mean absolute error of the vertical image gradients plus that of the horizontal ones."""
     error = predicted.float() - target
     total: Tensor = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
     return total
 
 
 class Lpips:
-    """LPIPS with VGG features; not a module, so that its frozen weights are no part of what is trained."""
+    """LPIPS with VGG features; not a module, so that its frozen weights are not part of the trained model."""
 
     def __init__(self, vgg: Path, device: torch.device) -> None:
         try:
@@ -50,35 +44,33 @@ class Lpips:
     def __call__(
         self, predicted: Float[Tensor, "N 3 H W"], target: Float[Tensor, "N 3 H W"]
     ) -> Float[Tensor, ""]:
-        """Mean LPIPS."""
+        """Return the mean LPIPS."""
         distance: Tensor = self._network(predicted, target, normalize=True)
         return distance.float().mean()
 
 
 def load_vgg(network: nn.Module, path: Path) -> None:
-    """Fill LPIPS's VGG from a file of torchvision's vgg16 names, or from a folder of fetched weights.
+    """Load LPIPS's VGG from a file with torchvision's names for vgg16, or from a folder of fetched weights.
 
-    Raises `UserError` for a file that does not hold them.
+    Raises `UserError` if the file does not hold these weights.
     """
     remedy = (
-        "give the folder that python -m benchmark.weights fetch --only vgg16 --to DIR made, or torchvision's "
-        "vgg16 weights, or leave --vgg out"
+        "give the folder written by python -m benchmark.weights fetch --only vgg16 --to DIR, or "
+        "torchvision's vgg16 weights, or leave --vgg out"
     )
     if path.is_dir():
         path = path / IN_BUNDLE
     if not path.is_file():
         raise UserError(f"{path}: no such file; {remedy}")
     try:
-        stored = load_file(path) if path.suffix == ".safetensors" else _load_pickled(path)
+        if path.suffix == ".safetensors":
+            stored = load_file(path)
+        else:
+            stored = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
         raise UserError(f"{path}: not a file of weights; {remedy}") from error
-    wanted = {name: f"features.{name.split('.', 1)[1]}" for name in network.state_dict()}
-    missing = [name for name in wanted.values() if name not in stored]
+    keys = {name: f"features.{name.split('.', 1)[1]}" for name in network.state_dict()}
+    missing = [key for key in keys.values() if key not in stored]
     if missing:
         raise UserError(f"{path}: lacks {missing[0]}; {remedy}")
-    network.load_state_dict({name: stored[theirs] for name, theirs in wanted.items()})
-
-
-def _load_pickled(path: Path) -> Mapping[str, Tensor]:
-    stored: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return stored
+    network.load_state_dict({name: stored[key] for name, key in keys.items()})

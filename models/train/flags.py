@@ -1,4 +1,4 @@
-"""The flags of `python -m models.train autoencoder` and `... video`, in groups; None is the preset's own."""
+"""The flags of `python -m models.train autoencoder` and `... video`; None means the preset's value."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -13,70 +13,70 @@ from models.zoo.presets import Preset, find_preset
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateFlags:
-    """What an update is."""
+    """Batches, learning rate and averaging."""
 
     batch_size: int | None = None
-    """Samples an update, over all processes."""
+    """Samples per update, over all processes; the preset's if not given."""
     accumulate: int = 1
-    """Backward passes an update."""
+    """Backward passes per update."""
     learning_rate: float = 1e-3
-    """Of both optimisers, after warm-up."""
+    """Learning rate of both optimisers after warm-up."""
     warmup_steps: int | None = None
-    """Updates over which the rate grows from 0; the preset's if not given."""
+    """Updates over which the learning rate grows from 0; the preset's if not given."""
     cooldown: float = 0.0
-    """Share of all steps, at the end, over which the rate falls to 0; such a run cannot be made longer."""
+    """Final fraction of all steps over which the learning rate falls to 0; such a run cannot be extended."""
     clip_norm: float = 1.0
-    """Largest norm of the gradient."""
+    """Maximum norm of the gradient."""
     ema: float | None = None
-    """Decay of an average of the weights, as in 0.999; the average is then what is shipped."""
+    """Decay of an exponential moving average of the weights, as in 0.999; the average is then shipped."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeFlags:
-    """Where samples come from."""
+    """Episodes that samples are drawn from."""
 
     pool: int | None = None
-    """Episodes, for each process, that samples are drawn from at a time."""
+    """Episodes in the pool of each process; the preset's if not given."""
     fresh: float | None = None
-    """New episodes an update, for each process."""
+    """New episodes per update in each process; the preset's if not given."""
     workers: int = 1
-    """Processes that load or simulate episodes, for each training process; 0: none but itself."""
+    """Loader processes per training process; 0: the training process itself loads episodes."""
     resolution: int | None = None
     """Worlds only: height and width of a frame."""
     episode_frames: int | None = None
-    """Worlds only: frames of an episode."""
+    """Worlds only: frames per episode."""
     episode_cache: Path | None = None
-    """Worlds only: a folder in which episodes are kept for the next run (5 MB for 384 frames of 64 x 64)."""
+    """Worlds only: a folder that keeps episodes for later runs (5 MB for 384 frames of 64 x 64)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeFlags:
-    """Where it is computed, and how."""
+    """Device, precision and compilation."""
 
     device: str = "auto"
     """cpu, cuda, or auto."""
     precision: Precision = "auto"
     compile: bool | None = None
-    """torch.compile; on CUDA unless told otherwise."""
+    """Use torch.compile; only on CUDA if not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flags(ABC):
-    """What both commands take."""
+    """The flags of both commands."""
 
     data: str
-    """A world, as in plaza-v1 or voxel-v1; a folder of frames or latents, its address as in
+    """A world such as plaza-v1 or voxel-v1, a folder of frames or latents, its address such as
     s3://BUCKET/FOLDER, or a data set at hf://ORG/NAME."""
     out: Path
-    """The folder of checkpoints, logs and pictures; all models of a set may share one."""
+    """The output folder for checkpoints, logs and pictures; all models of a set can share one."""
     preset: str = "gpu-hour"
     """Sizes, plans and schedule: paper, paper-ablation, gpu-hour, gpu-minutes, cpu-evening, or trial."""
     steps: int | None = None
-    """Updates in all. A finished run goes on when this is raised."""
+    """Total number of updates; the preset's if not given. Raise it to continue a finished run."""
     begin_with: Path | None = None
-    """A .safetensors file of ours with the weights to begin with; without it they are drawn at random."""
+    """A .safetensors file of this project with the initial weights; random weights if not given."""
     seed: int = 0
-    """Root of all randomness: weights, worlds, samples and noise."""
+    """Seed of all randomness: weights, worlds, samples and noise."""
     update: UpdateFlags = field(default_factory=UpdateFlags)
     episodes: EpisodeFlags = field(default_factory=EpisodeFlags)
     compute: ComputeFlags = field(default_factory=ComputeFlags)
@@ -84,16 +84,16 @@ class Flags(ABC):
 
     @property
     def sizes(self) -> Preset:
-        """The preset itself; raises `UserError` for a name that none has."""
+        """The preset itself; raises `UserError` for an unknown name."""
         return find_preset(self.preset)
 
     @property
     @abstractmethod
     def schedule(self) -> TrainingSchedule:
-        """What the preset has where the flags say nothing."""
+        """The preset's values for flags that are not given."""
 
     def check(self) -> None:
-        """Refuse numbers that make no sense; raises `UserError`."""
+        """Raise `UserError` for numbers out of range."""
         require_at_least(self, steps=1, seed=0)
         require_at_least(self.update, batch_size=1, accumulate=1, warmup_steps=1)
         require_at_least(self.episodes, pool=1, resolution=8, episode_frames=8, workers=0)
@@ -102,9 +102,9 @@ class Flags(ABC):
             if name in ("learning_rate", "clip_norm", "fresh") and value is not None and not value > 0:
                 raise UserError(f"--{name.replace('_', '-')} {value}: choose a number above 0")
         if not 0 <= self.update.cooldown <= 1:
-            raise UserError(f"--cooldown {self.update.cooldown}: choose a share from 0 to 1")
+            raise UserError(f"--cooldown {self.update.cooldown}: choose a fraction from 0 to 1")
         if self.update.ema is not None and not 0 < self.update.ema < 1:
-            raise UserError(f"--ema {self.update.ema}: choose a number between 0 and 1, as in 0.999")
+            raise UserError(f"--ema {self.update.ema}: choose a number between 0 and 1, such as 0.999")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,36 +112,36 @@ class AutoencoderFlags(Flags):
     """Train an autoencoder on frames."""
 
     cascaded: bool = False
-    """The ablation whose coarse latents are means of the finer ones."""
+    """Train the ablation whose coarse latents are means of the finer ones."""
     vgg: Path | None = None
-    """torchvision's file of vgg16 weights, for the LPIPS term; without it, image gradients are compared."""
+    """For LPIPS: torchvision's vgg16 weights or a benchmark.weights folder; without it, use gradients."""
 
     @property
     def model(self) -> str:
-        """What the run is called."""
+        """Name of the model, as in file names."""
         return "autoencoder-cascaded" if self.cascaded else "autoencoder"
 
     @property
     def schedule(self) -> TrainingSchedule:
-        """That of the preset's autoencoder."""
+        """The schedule of the preset's autoencoder."""
         return SCHEDULES[self.sizes.name].autoencoder
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFlags(Flags):
-    """Train a video model on latents, or on frames that an autoencoder encodes as they arrive."""
+    """Train a video model on latents, or on frames that an autoencoder encodes on the fly."""
 
     model: str = "millivid"
     autoencoder: str | None = None
-    """Folder or hf://ORG/NAME of a trained autoencoder: frames need it, for latents it draws the pictures."""
+    """Folder or hf://ORG/NAME of a trained autoencoder: required for frames; used for pictures of latents."""
     context_dropout: float = 0.1
-    """Share of samples whose context is pure noise."""
+    """Fraction of samples whose context is pure noise."""
     context_noise: float = 0.0
-    """Half of the samples see their context at a noise level from 0 to this one; the paper has 0."""
+    """Half of the samples have context at a noise level from 0 to this one; the paper uses 0."""
 
     @property
     def schedule(self) -> TrainingSchedule:
-        """That of the preset's video models."""
+        """The schedule of the preset's video models."""
         return SCHEDULES[self.sizes.name].video
 
 

@@ -1,4 +1,4 @@
-"""The loop: draw, update, log, draw pictures, save; until all steps are done or the run is told to stop."""
+"""The training loop: updates, logs, pictures and checkpoints, until the last step or a stop request."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from torch import Tensor
 from loopcraft.core.errors import UserError
 from loopcraft.core.progress import Meter
 from models.checkpoints.training_log import Journal
-from models.train.checkpoint import is_shipped, last_good, save_state, ship, shipped_file, state_file
+from models.train.checkpoint import describe_last, is_shipped, save_state, ship, shipped_file, state_file
 from models.train.config import LoopConfig
 from models.train.data.pool import EpisodePool
 from models.train.pictures import Frames, save_picture
@@ -19,11 +19,11 @@ from models.train.processes import StopRequest
 from models.train.trainer import Trainer
 
 Draw = Callable[[Trainer, EpisodePool], Frames]
-"""From the trainer and its pool to what a picture shows."""
+"""Makes the frames of a picture from the trainer and its pool."""
 
 
 class Loop:
-    """Runs a trainer from `first_step` until it has done `steps`, and keeps all files in `out`."""
+    """Runs a trainer from `first_step` up to `steps` and writes all files to `out`."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Loop:
         self._meter = Meter(steps, "steps", first_step)
 
     def run(self) -> None:
-        """Train; raises `UserError` when a loss is not finite or a checkpoint cannot be saved."""
+        """Train; raise `UserError` if a loss is not finite or a checkpoint cannot be saved."""
         journal = None
         if self.is_first:
             path = self.out / f"{self.model}.jsonl"
@@ -61,13 +61,13 @@ class Loop:
     def _run(self, journal: Journal | None, stop: StopRequest) -> None:
         config, processes = self.config, self.trainer.processes
         step = self._first_step
-        self._ship_again(step)
+        self._repair_shipped(step)
         while step < self.steps:
             self._advance(step, stop, journal)
             if processes.any(stop()):
                 self._flush(journal)
                 self._save(step)
-                self._say(f"told to stop: saved step {step}; the same command goes on from there")
+                self._print(f"stopped on request: saved step {step}; run the same command again to resume")
                 return
             if step == self._first_step:
                 self._start_clock()
@@ -80,10 +80,10 @@ class Loop:
                 self._save(step)
             if config.picture_every and (step % config.picture_every == 0 or is_last):
                 self._picture(step)
-        self._say(f"trained {step} steps: {shipped_file(self.out, self.model)}")
+        self._print(f"trained {step} steps: {shipped_file(self.out, self.model)}")
 
     def _advance(self, step: int, stop: StopRequest, journal: Journal | None) -> None:
-        """Let the pool take in what `step` needs; where it cannot, what has been trained is saved first."""
+        """Load the episodes that `step` needs; if loading fails, save the training so far and re-raise."""
         try:
             self.pool.advance(step, stop)
         except UserError:
@@ -92,18 +92,17 @@ class Loop:
                 self._save(step)
             raise
 
-    def _ship_again(self, step: int) -> None:
-        """Make the shipped file again where it is not of the state that the run goes on from."""
+    def _repair_shipped(self, step: int) -> None:
+        """Rewrite the shipped file if it does not match the state that the run resumes from."""
         if self.is_first and step and not is_shipped(self.out, self.trainer, step):
             ship(self.out, self.trainer, step)
-            shipped = shipped_file(self.out, self.model)
-            self._say(f"made {shipped} again, from the state of step {step}")
+            self._print(f"rewrote {shipped_file(self.out, self.model)} from the state of step {step}")
 
     def _start_clock(self) -> None:
         self._since, self.pool.seconds_waited = time.perf_counter(), 0.0
 
     def _flush(self, journal: Journal | None) -> None:
-        """Log the steps since the last time; here, and not in every step, the GPU is waited for."""
+        """Log the steps since the last flush; only here does the CPU wait for the GPU."""
         if not self._pending:
             return
         values = self.trainer.processes.average(torch.stack([value for _, value in self._pending])).tolist()
@@ -123,23 +122,23 @@ class Loop:
         records[-1] |= {"trained_per_second": trained, "loaded_per_second": loaded}
         if journal is not None:
             journal.write(records)
-        self._refuse_nan(records)
+        self._require_finite(records)
         self._meter.count(len(records))
-        self._say(
+        self._print(
             f"training: {self._meter}; loss {records[-1]['loss']:.5g}; "
-            f"trains {trained:.3g} samples/s, loading can give {loaded:.3g} samples/s, "
+            f"trains {trained:.3g} samples/s, could load {loaded:.3g} samples/s, "
             f"waited {self.pool.seconds_waited / seconds:.0%} of the time"
         )
         self._pending = []
         self._start_clock()
 
-    def _refuse_nan(self, records: list[dict[str, Any]]) -> None:
+    def _require_finite(self, records: list[dict[str, Any]]) -> None:
         for record in records:
             if not torch.tensor([record["loss"], record["gradient_norm"]]).isfinite().all():
                 raise UserError(
                     f"{self.out}: step {record['step']} has loss {record['loss']:g} and gradient norm "
-                    f"{record['gradient_norm']:g}; {last_good(self.out, self.model)}; "
-                    "start anew in another folder with a lower --learning-rate"
+                    f"{record['gradient_norm']:g}; {describe_last(self.out, self.model)}; "
+                    "start over in another folder with a lower --learning-rate"
                 )
 
     def _save(self, step: int) -> None:
@@ -152,16 +151,16 @@ class Loop:
             try:
                 save_picture(path, self.draw(self.trainer, self.pool))
             except ImportError as error:
-                self._say(f"no pictures are drawn: {error}")
+                self._print(f"no pictures are drawn: {error}")
                 self.draw = None
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if self.is_first:
             print(line, flush=True)
 
 
 def load_state(trainer: Trainer, state: dict[str, Any], out: Path) -> None:
-    """Go on from a state; raises `UserError` where it is not one of this trainer's."""
+    """Load a state into the trainer; raise `UserError` if it does not fit."""
     try:
         trainer.load(state)
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
@@ -171,7 +170,7 @@ def load_state(trainer: Trainer, state: dict[str, Any], out: Path) -> None:
 
 
 def describe_start(out: Path, model: str, first_step: int) -> str:
-    """Where a run begins, in one line."""
+    """Describe in one line where a run starts."""
     if first_step:
-        return f"going on from step {first_step} of {state_file(out, model)}"
+        return f"resuming from step {first_step} of {state_file(out, model)}"
     return f"starting {model} in {out}"

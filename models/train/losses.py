@@ -1,6 +1,6 @@
-"""What training minimises: reconstruction of the whole patch pyramid, and v-prediction on the targets.
+"""Training losses: reconstruction of the whole patch pyramid, and v-prediction on the targets.
 
-Every random draw is an argument, so that a loss is a pure function; models/train draws them.
+Random draws are arguments, so that losses are pure functions; `models.train.objectives` makes the draws.
 """
 
 import torch
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from models.networks.autoencoder import Autoencoder, patch_pyramid
-from models.networks.denoiser import Condition, TokenDenoiser, mask_actions, visible_from
+from models.networks.denoiser import Condition, TokenDenoiser, causal_mask, mask_actions
 from models.networks.framepack import FramePackDenoiser
 from models.networks.tokens import LEVEL
 from models.sampling.diffusion import NoiseSchedule
@@ -17,10 +17,10 @@ from models.sampling.diffusion import NoiseSchedule
 def reconstruction_loss(
     model: Autoencoder, images: Float[Tensor, "N 3 H W"], level: Int64[Tensor, " N"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "N tokens patch"]]:
-    """Squared error of all patches when frame i is decoded from `level[i]` alone, and the predicted patches.
+    """Return the squared error of all patches, with frame i decoded from `level[i]` alone, and the patches.
 
-    A patch of level l weighs 4^l, so that each level has the same say. The paper adds 0.05 LPIPS (VGG) of the
-    finest image, for which the patches are returned.
+    A patch of level l has weight 4^l, so that all levels contribute equally. The paper adds 0.05 LPIPS (VGG)
+    of the finest image, for which the predicted patches are returned.
     """
     target = patch_pyramid(images, model.config.patch, model.config.levels)
     predicted = model.decode_patches(model.encode(images), level)
@@ -42,10 +42,10 @@ def token_loss(
     poses: Float[Tensor, "B n 3"] | None = None,
     context_time: Float[Tensor, " B"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean squared v error over the target tokens of the batch.
+    """Return the mean squared v error over the target tokens of the batch.
 
-    Targets have the noise level of their sample. Context is clean, or has the noise level `context_time`; in
-    samples that are not conditioned it is pure noise without actions and the `poses` that follow from them.
+    Targets have the noise level of their sample. Context is clean, or at noise level `context_time` if given.
+    In samples that are not conditioned, context is pure noise and no token has an action or a pose.
     """
     if poses is not None:
         poses = poses * conditioned[:, None, None]
@@ -59,10 +59,10 @@ def token_loss(
         network.trunk.num_levels,
     )
     if x.is_cuda:
-        condition = condition.by_product()
-    alpha, sigma = schedule.alpha_sigma(times)  # (B, 2): few, as they are computed in float64
+        condition = condition.to_one_hot()
+    alpha, sigma = schedule.alpha_sigma(times)  # computed in float64, so only for the (B, 2) distinct times
     alpha, sigma = (torch.where(target, w[:, 1:], w[:, :1])[..., None] for w in (alpha, sigma))
-    mask = visible_from(target) if network.causal else None
+    mask = causal_mask(target) if network.causal else None
     v = network(alpha * x + sigma * eps, network.positions(address, poses), condition, mask=mask)
     error: Tensor = v - (alpha * eps - sigma * x)
     weight = target[..., None] / (target.sum() * x.shape[-1])
@@ -72,9 +72,9 @@ def token_loss(
 def _context_and_target(
     time: Float[Tensor, " B"], conditioned: Bool[Tensor, " B"], context_time: Float[Tensor, " B"] | None
 ) -> Float[Tensor, "B 2"]:
-    """The noise levels of each sample's context and of its targets."""
-    known = torch.zeros_like(time) if context_time is None else context_time
-    return torch.stack([torch.where(conditioned, known, 1), time], dim=1)
+    """Return the noise levels of each sample's context and of its targets."""
+    context = torch.zeros_like(time) if context_time is None else context_time
+    return torch.stack([torch.where(conditioned, context, 1), time], dim=1)
 
 
 def frame_loss(
@@ -88,12 +88,12 @@ def frame_loss(
     schedule: NoiseSchedule,
     context_time: Float[Tensor, " B"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean squared v error over the newest frames; context as in `token_loss`, actions always given."""
+    """Return the mean squared v error over the newest frames; as in `token_loss`, but never hide actions."""
     times = _context_and_target(time, conditioned, context_time)
     count = network.window.denoised_frames
     condition = network.condition_by_role(times, action)
     if latents.is_cuda:
-        condition = condition.by_product()
+        condition = condition.to_one_hot()
     frame_times = torch.cat(
         [times[:, :1].expand(-1, network.window.num_context), times[:, 1:].expand(-1, count)], dim=1
     )

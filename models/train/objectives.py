@@ -1,7 +1,7 @@
-"""The three training objectives as modules: what a sample is, which draws it needs, and its loss.
+"""The three training objectives as modules, which draw samples and compute their loss.
 
-`draw` reads the pool, `forward` computes the loss; torch's DDP wraps the latter. Draws come in the published
-order from generators keyed by the step, so nothing is left to restore when a run is resumed.
+`draw` reads the pool; `forward`, which DDP wraps, computes the loss. Draws are made in the published order
+from generators keyed by the step, so resuming a run requires no random state.
 """
 
 from typing import cast
@@ -29,7 +29,7 @@ Batch = dict[str, Shaped[Tensor, "..."]]
 
 
 class AutoencoderObjective(nn.Module):
-    """Reconstruct a frame from one random level: squared error of the pyramid, and detail of the finest."""
+    """Reconstruction from a random level: squared error of the pyramid plus detail loss of the image."""
 
     clip_length = 1
 
@@ -38,7 +38,7 @@ class AutoencoderObjective(nn.Module):
         self.network, self.detail, self.detail_weight = network, detail, detail_weight
 
     def draw(self, pool: EpisodePool, count: int, rng: np.random.Generator, noise: torch.Generator) -> Batch:
-        """Random frames of the pool, and the level that each is decoded from."""
+        """Draw random frames from the pool, and the level that each is decoded from."""
         slot, frame = (send(index, pool.values.device) for index in pool.draw(rng, count, 1))
         images = pool.values[slot, frame].to(noise.device).movedim(-1, 1)
         levels = self.network.config.levels
@@ -48,7 +48,7 @@ class AutoencoderObjective(nn.Module):
         }
 
     def forward(self, images: Shaped[Tensor, "N 3 H W"], level: Int64[Tensor, " N"]) -> Float[Tensor, ""]:
-        """The loss of 8-bit frames."""
+        """Return the loss of 8-bit frames."""
         target = images.float() / 255
         loss, predicted = reconstruction_loss(self.network, target, level)
         finest = predicted[:, : self.network.grid.tokens_at(0)]
@@ -57,7 +57,7 @@ class AutoencoderObjective(nn.Module):
 
 
 class TokenObjective(nn.Module):
-    """Predict v of the tokens that a random step of the plan denoises."""
+    """Prediction of v for the tokens that a random step of the plan denoises."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class TokenObjective(nn.Module):
         self.clip_length = plan.num_frames
 
     def draw(self, pool: EpisodePool, count: int, rng: np.random.Generator, noise: torch.Generator) -> Batch:
-        """Random clips of the pool, one step of the plan cut out of each."""
+        """Draw random clips from the pool and cut a random plan step out of each."""
         slot, start = pool.draw(rng, count, self.clip_length)
         step = torch.tensor([choose_step(self.plan, uniform) for uniform in rng.random(count)])
         slot, start, step = (send(index, pool.values.device) for index in (slot, start, step))
@@ -97,12 +97,12 @@ class TokenObjective(nn.Module):
         }
 
     def forward(self, **batch: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
-        """The loss of a batch, as `token_loss` takes it."""
+        """Return the loss of a batch of `token_loss` arguments."""
         return token_loss(self.network, **batch, schedule=NoiseSchedule())
 
 
 class FrameObjective(nn.Module):
-    """Predict v of the newest frames of a FramePack window."""
+    """Prediction of v for the newest frames of a FramePack window."""
 
     def __init__(
         self, network: FramePackDenoiser, context_dropout: float, context_noise: float = 0.0
@@ -113,7 +113,7 @@ class FrameObjective(nn.Module):
         self.clip_length = network.window.num_frames
 
     def draw(self, pool: EpisodePool, count: int, rng: np.random.Generator, noise: torch.Generator) -> Batch:
-        """Random clips of level-0 latents."""
+        """Draw random clips of level-0 latents from the pool."""
         slot, start = (send(index, pool.values.device) for index in pool.draw(rng, count, self.clip_length))
         frame = start[:, None] + torch.arange(self.clip_length, device=start.device)
         grid = self.network.grid
@@ -130,16 +130,16 @@ class FrameObjective(nn.Module):
         }
 
     def forward(self, **batch: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
-        """The loss of a batch, as `frame_loss` takes it."""
+        """Return the loss of a batch of `frame_loss` arguments."""
         return frame_loss(self.network, **batch, schedule=NoiseSchedule())
 
 
 def draw_context_times(highest: float, count: int, noise: torch.Generator) -> Batch:
-    """The noise levels of the samples' contexts, about half of them 0, unless all are."""
+    """Draw each sample's context noise level: 0 for half of them, else up to `highest`; empty if it is 0."""
     if not highest:
         return {}
-    share = 2 * torch.rand(count, generator=noise, device=noise.device) - 1
-    return {"context_time": highest * share.clamp(min=0)}
+    fraction = 2 * torch.rand(count, generator=noise, device=noise.device) - 1
+    return {"context_time": highest * fraction.clamp(min=0)}
 
 
 Objective = AutoencoderObjective | TokenObjective | FrameObjective
@@ -148,14 +148,14 @@ Objective = AutoencoderObjective | TokenObjective | FrameObjective
 def video_objective(
     network: VideoNetwork, plan: Plan | None, grid: Grid, context_dropout: float, context_noise: float = 0.0
 ) -> Objective:
-    """The objective of a video network; token denoisers have a plan."""
+    """Make the objective of a video network; token denoisers have a plan."""
     if plan is None:
         return FrameObjective(cast(FramePackDenoiser, network), context_dropout, context_noise)
     return TokenObjective(cast(TokenDenoiser, network), plan, grid, context_dropout, context_noise)
 
 
 def compile_networks(network: nn.Module) -> None:
-    """Compile the heavy parts in place; parameter names stay."""
+    """Compile the expensive parts in place, which keeps parameter names."""
     if isinstance(network, Autoencoder):
         network.encoder.compile()
         network.decoder.compile()

@@ -1,4 +1,4 @@
-"""The optimiser of all models: Muon for the weights of linear layers, AdamW for everything else."""
+"""The optimisers of all models: Muon for weights of linear layers, AdamW for all other parameters."""
 
 from dataclasses import dataclass
 
@@ -8,18 +8,18 @@ from torch import nn
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Learning rate and decay, the same for both halves; the defaults are the paper's."""
+    """Learning rate and weight decay, shared by both optimisers; the defaults are the paper's."""
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup_steps: int = 2000
-    """The rate grows linearly from 0 at step 0 to its full value at this step, and stays there."""
+    """The learning rate grows linearly from 0 at step 0 to its full value at this step."""
     cooldown_steps: int = 0
-    """Our own: over so many steps before `last_step` the rate falls linearly to 0."""
+    """Steps before `last_step` over which the learning rate falls linearly to 0 (not in the paper)."""
     last_step: int | None = None
 
     def rate_at(self, step: int) -> float:
-        """The learning rate of the update number `step`, counted from 0."""
+        """Return the learning rate of update `step`, counted from 0."""
         rate = self.learning_rate * min(step / self.warmup_steps, 1)
         if self.cooldown_steps and self.last_step is not None:
             rate *= min(max((self.last_step - step) / self.cooldown_steps, 0), 1)
@@ -27,7 +27,7 @@ class OptimizerConfig:
 
 
 def split_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
-    """(the weights of linear layers, all other parameters) by name, each in the order of the model.
+    """Return (weights of linear layers, all other parameters) by name, in the model's order.
 
     Fused matrices (qkv, adaLN) count as one matrix.
     """
@@ -42,9 +42,9 @@ def split_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[st
 
 
 def build_optimizers(model: nn.Module, config: OptimizerConfig) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
-    """Both optimisers; their updates have comparable size (Muon's is scaled to AdamW's rms).
+    """Make both optimisers; Muon's updates are scaled to the RMS of AdamW's.
 
-    Parameters that need no gradient have none, and stay as they are.
+    Parameters that do not require a gradient get none and do not change.
     """
     matrices, others = split_parameters(model)
     muon = torch.optim.Muon(
@@ -61,7 +61,7 @@ def build_optimizers(model: nn.Module, config: OptimizerConfig) -> tuple[torch.o
 
 
 def set_learning_rate(optimizers: tuple[torch.optim.Optimizer, ...], rate: float) -> None:
-    """Give every parameter the same rate."""
+    """Set the learning rate of all parameters."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate

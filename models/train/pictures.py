@@ -1,4 +1,4 @@
-"""What a network makes of its data, drawn while it trains."""
+"""Pictures of a network's output, drawn during training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,18 +14,17 @@ from models.sampling.token_sampler import keyed_noise
 from models.zoo.configs import VideoConfig, VideoNetwork
 
 COLUMNS = 8
-"""Frames in a row."""
+"""Number of frames in a row."""
 SMALLEST_TILE = 64
-"""Frames of fewer pixels a side are enlarged by a whole factor to at least this."""
-
+"""Smaller frames are enlarged by an integer factor to at least this many pixels a side."""
 
 Frames = Mapping[str, Float[Tensor, "N 3 H W"]]
-"""Frames in [0, 1], a row a name."""
+"""Rows of frames in [0, 1] by name."""
 
 
 def save_picture(path: Path, frames: Frames) -> None:
-    """Write rows of frames, clipped, as a PNG; raises `ImportError` where Pillow or OpenCV is missing."""
-    from loopcraft.drawing.canvas import enlarged  # machines that only train have no OpenCV and no Pillow
+    """Write rows of frames, clipped, as a PNG; raise `ImportError` if Pillow or OpenCV is missing."""
+    from loopcraft.drawing.canvas import enlarged  # training alone needs neither OpenCV nor Pillow
     from loopcraft.drawing.grid import Row, draw_rows
 
     rows = []
@@ -37,10 +36,10 @@ def save_picture(path: Path, frames: Frames) -> None:
 
 @torch.no_grad()
 def reconstructions(network: Autoencoder, images: Float[Tensor, "N 3 H W"]) -> Frames:
-    """The frames, and below them what each level gives back."""
-    levels = network.encode(images)
-    given_back = {f"level {level}": network.decode(latents, level) for level, latents in enumerate(levels)}
-    return {"truth": images, **given_back}
+    """Return the frames and, below them, their reconstruction from each level."""
+    levels = enumerate(network.encode(images))
+    decoded = {f"level {level}": network.decode(latents, level) for level, latents in levels}
+    return {"truth": images, **decoded}
 
 
 @torch.no_grad()
@@ -52,10 +51,10 @@ def rollout(
     latents: Float[Tensor, "T tokens C"],
     actions: Int64[Tensor, " T"],
 ) -> Frames:
-    """True frames, decoded, above those generated from the same context; evenly spread over the horizon."""
-    whole = codec.autoencoder.grid
-    grid = whole.coarser(video.space.finest)
-    sampler = video.sampler(network, whole, sampling)
+    """Return true frames, decoded, and below them generated ones, spread evenly over the horizon."""
+    full_grid = codec.autoencoder.grid
+    grid = full_grid.coarser(video.space.finest)
+    sampler = video.sampler(network, full_grid, sampling)
     levels = [part[None] for part in torch.split(latents.float(), grid.tokens_per_level, dim=1)]
     actions = actions[: sampler.num_context + sampler.num_future(COLUMNS)]
     context = [level[:, : sampler.num_context] for level in levels]

@@ -1,6 +1,6 @@
 """Simulate training episodes in advance: `python -m models.train.play --data plaza-v1 --episode-cache DIR`.
 
-Uses several processes; training with the same `--episode-cache` reads the episodes from there.
+Training with the same `--episode-cache` reads the episodes from there.
 """
 
 import multiprocessing
@@ -17,13 +17,13 @@ from models.train.data.played import WorldEpisodes, is_world
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """Which episodes; the numbers must be those of the training."""
+    """The episodes to simulate; the numbers must be those of the training run."""
 
     data: str
-    """A world."""
+    """Name of a world."""
     episode_cache: Path
     episodes: int = 1024
-    """Episodes 0 to this many are played, unless they are there."""
+    """Number of episodes, counted from episode 0; those in the cache are skipped."""
     episode_frames: int = 384
     resolution: int = 64
     seed: int = 0
@@ -31,12 +31,12 @@ class Flags:
 
 
 def play(flags: Flags) -> None:
-    """Play one episode here, which compiles all kernels, and the others in processes that inherit them.
+    """Play one episode in this process, which compiles all kernels, and the others in forked processes.
 
-    Raises `UserError` for data that are no world.
+    Raises `UserError` if `--data` is not a world.
     """
     if not is_world(flags.data):
-        raise UserError(f"--data {flags.data}: is no world; name one, as in plaza-v1")
+        raise UserError(f"--data {flags.data}: not a world; name one, such as plaza-v1")
     recipe = Recipe(
         world=flags.data,
         split="train",
@@ -46,7 +46,7 @@ def play(flags: Flags) -> None:
         seed=flags.seed,
     )
     source = WorldEpisodes(recipe=recipe, cache=flags.episode_cache)
-    missing = [index for index in range(flags.episodes) if not _is_there(source, index)]
+    missing = [index for index in range(flags.episodes) if not _is_cached(source, index)]
     if missing:
         source[missing[0]]
         bar = progress_bar("playing", flags.episodes, "episodes", flags.episodes - len(missing) + 1)
@@ -57,11 +57,11 @@ def play(flags: Flags) -> None:
 
 
 def _play(source: WorldEpisodes, index: int) -> None:
-    """Play an episode into the cache, and send nothing back."""
+    """Play an episode into the cache without returning it."""
     source[index]
 
 
-def _is_there(source: WorldEpisodes, index: int) -> bool:
+def _is_cached(source: WorldEpisodes, index: int) -> bool:
     path = source.cached(index)
     return path is not None and path.is_file()
 

@@ -1,4 +1,4 @@
-"""One process or many: what torchrun says, torch's own process group, and a request to stop that all heed."""
+"""Distributed training: torchrun's environment, the process group, and requests to stop."""
 
 import os
 import signal
@@ -15,21 +15,21 @@ from loopcraft.core.device import find_device
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
-    """This process among all that train together."""
+    """This process and the number of processes that train together."""
 
     rank: int
     count: int
     device: torch.device
 
     def average(self, value: Tensor) -> Tensor:
-        """The mean of `value` over all processes."""
+        """Return the mean of `value` over all processes."""
         if self.count > 1:
             distributed.all_reduce(value)
             value /= self.count
         return value
 
     def any(self, flag: bool) -> bool:
-        """Whether some process says yes; all processes get the same answer."""
+        """Return, in all processes, whether `flag` is true in at least one."""
         if self.count == 1:
             return flag
         return bool(self.average(torch.tensor(float(flag), device=self.device)) > 0)
@@ -37,51 +37,50 @@ class Processes:
 
 @contextmanager
 def join_processes(device: str) -> Iterator[Processes]:
-    """Join the group that torchrun describes in the environment; alone without it.
+    """Join the process group that torchrun's environment variables describe; without them, run alone.
 
-    "auto" is CUDA where there is one; each process of a machine takes the GPU of its local rank.
+    "auto" is CUDA if available; each process on a machine uses the GPU of its local rank.
     """
     rank, count, local = (int(os.environ.get(name, default)) for name, default in TORCHRUN)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    place = find_device(device)
+    target = find_device(device)
     if device == "cuda":
-        place = torch.device(device, local)
-    if place.type == "cuda":
-        torch.cuda.set_device(place)
+        target = torch.device(device, local)
+    if target.type == "cuda":
+        torch.cuda.set_device(target)
     if count == 1:
-        yield Processes(rank=0, count=1, device=place)
+        yield Processes(rank=0, count=1, device=target)
         return
-    distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    distributed.init_process_group("nccl" if target.type == "cuda" else "gloo")
     try:
-        yield Processes(rank=rank, count=count, device=place)
-        distributed.barrier()  # who leaves first takes its peers' connections away while they still save
+        yield Processes(rank=rank, count=count, device=target)
+        distributed.barrier()  # a process that leaves early would cut off peers that are still saving
     finally:
         distributed.destroy_process_group()
 
 
 TORCHRUN = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
-"""The variables that torchrun sets, and what holds without it."""
+"""Environment variables set by torchrun, and their values without it."""
 
 
 class StopRequest:
-    """Whether SIGTERM, SIGINT (Ctrl-C) or SIGHUP (a closed terminal) has come, within the block.
+    """Context manager that notes SIGTERM, SIGINT (Ctrl-C) and SIGHUP (a closed terminal) within its block.
 
-    The handlers of before are put back. A signal that was ignored before, as by nohup, stays ignored.
+    Previous handlers are restored at the end. A signal that was ignored before, as by nohup, stays ignored.
     """
 
     def __init__(self) -> None:
         self.requested = False
 
     def __call__(self) -> bool:
-        """Whether to stop."""
+        """Return whether a stop was requested."""
         return self.requested
 
     def __enter__(self) -> "StopRequest":
-        heeded = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         self._previous = {
             number: signal.signal(number, self._note)
-            for number in heeded
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
             if signal.getsignal(number) is not signal.SIG_IGN
         }
         return self

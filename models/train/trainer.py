@@ -1,4 +1,4 @@
-"""The network, its optimisers and its average: one update at a time, from a pool of episodes."""
+"""The network, its optimisers and its moving average, and the update on samples from a pool of episodes."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -19,7 +19,7 @@ from models.train.processes import Processes
 
 
 class Trainer:
-    """What a checkpoint holds, and the update that changes it."""
+    """The state of a training run, and the update that advances it."""
 
     def __init__(
         self, config: TrainingConfig, objective: Objective, processes: Processes, *, compiled: bool
@@ -28,10 +28,8 @@ class Trainer:
         self.objective = objective.to(processes.device)
         self.network: nn.Module = objective.network
         self.optimizers = build_optimizers(self.network, config.optimizer)
-        self.average: AveragedModel | None = None
-        if config.ema_decay is not None:
-            self.average = AveragedModel(self.network)
-        self._is_averaged = False  # kept here, as asking the average's own counter waits for the GPU
+        self.average = None if config.ema_decay is None else AveragedModel(self.network)
+        self._is_averaged = False  # kept here because reading the average's own counter waits for the GPU
         if compiled:
             compile_networks(self.network)
         self._parallel: nn.Module = self.objective
@@ -40,11 +38,11 @@ class Trainer:
 
     @property
     def best(self) -> nn.Module:
-        """The network to show and to ship: the average, where there is one."""
+        """The network to show and to ship: the average, if there is one."""
         return self.network if self.average is None else self.average.module
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a stored state."""
+        """Restore a stored state."""
         self.network.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["ema"])
@@ -53,7 +51,7 @@ class Trainer:
             optimizer.load_state_dict(stored)
 
     def update(self, step: int, pool: EpisodePool) -> Float[Tensor, " 2"]:
-        """Update number `step`: (mean loss of this process, norm of the gradient before clipping)."""
+        """Make update `step`; return (this process's mean loss, gradient norm before clipping)."""
         config = self.config
         loss = torch.zeros((), device=self.processes.device)
         for micro in range(config.accumulate):
@@ -63,7 +61,7 @@ class Trainer:
             noise.manual_seed(integer_seed(config.seed, "training noise", *key))
             rng = generator(config.seed, "training samples", *key)
             batch = self.objective.draw(pool, config.micro_batch, rng, noise)
-            with self._without_exchange(not is_last):
+            with self._no_sync(not is_last):
                 with autocast(self.processes.device, config.bfloat16):
                     part = self._parallel(**batch) / config.accumulate
                 part.backward()
@@ -79,19 +77,19 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self, average: AveragedModel) -> None:
-        """Move the average towards the network; the first time, copy it."""
+        """Move the average towards the network's weights; the first time, copy them."""
         assert self.config.ema_decay is not None
-        ours: list[Tensor] = list(average.module.parameters())
-        theirs: list[Tensor] = list(self.network.parameters())
+        averaged: list[Tensor] = list(average.module.parameters())
+        current: list[Tensor] = list(self.network.parameters())
         if self._is_averaged:
-            torch._foreach_lerp_(ours, theirs, 1 - self.config.ema_decay)
+            torch._foreach_lerp_(averaged, current, 1 - self.config.ema_decay)
         else:
-            torch._foreach_copy_(ours, theirs)
+            torch._foreach_copy_(averaged, current)
         self._is_averaged = True
         average.n_averaged += 1
 
-    def _without_exchange(self, skipped: bool) -> Any:
-        """Gradients are exchanged between processes once an update."""
-        if skipped and isinstance(self._parallel, DistributedDataParallel):
+    def _no_sync(self, is_partial: bool) -> Any:
+        """Skip the gradient exchange between processes in all but an update's last backward pass."""
+        if is_partial and isinstance(self._parallel, DistributedDataParallel):
             return self._parallel.no_sync()
         return nullcontext()

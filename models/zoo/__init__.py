@@ -1,1 +1,1 @@
-"""The models by name: presets, their weights, and all of it as the benchmark's RolloutModel."""
+"""The model registry: presets, weights, and models that implement the benchmark's RolloutModel."""

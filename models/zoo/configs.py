@@ -1,4 +1,4 @@
-"""What defines a model but its weights; a checkpoint's header holds it."""
+"""Model configurations: everything that defines a model except its weights; stored in checkpoint headers."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,21 +18,21 @@ VideoNetwork = TokenDenoiser | FramePackDenoiser
 
 @dataclass(frozen=True, kw_only=True)
 class TokenModelConfig:
-    """A token denoiser and the plan that it was trained for."""
+    """Configuration of a token denoiser and the plan that it was trained for."""
 
     plan: PlanConfig
     size: str = "B"
     levels: int = 4
-    """Rows of the level table; a plan may use fewer."""
+    """Rows of the level embedding table; a plan may use fewer."""
     odometry: bool = False
-    """Whether tokens are told where their frame was seen from, by dead reckoning; the paper's are not."""
+    """Whether each token receives the pose of its frame by dead reckoning (not in the paper)."""
     space: LatentSpace = ALL_LATENTS
-    """Which latents of an autoencoder the model works on."""
+    """The latents of the autoencoder that the model works on."""
 
     is_causal: ClassVar[bool] = False
 
     def network(self, grid: Grid) -> TokenDenoiser:
-        """The network for an autoencoder's grid, freshly initialised."""
+        """Return a freshly initialised network for an autoencoder's grid."""
         return TokenDenoiser(
             SIZES[self.size],
             channels=grid.channels,
@@ -42,7 +42,7 @@ class TokenModelConfig:
         )
 
     def sampler(self, network: VideoNetwork, grid: Grid, sampling: Sampling) -> Sampler:
-        """What rolls it out."""
+        """Return the sampler that rolls out the network."""
         assert isinstance(network, TokenDenoiser)
         grid = grid.coarser(self.space.finest)
         return TokenSampler(network, self.plan.build(grid), grid, sampling)
@@ -50,31 +50,31 @@ class TokenModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CausalModelConfig(TokenModelConfig):
-    """A token denoiser whose context attends to context only, so that it is read once for all its calls."""
+    """Configuration of a token denoiser whose context attends only to context, so its keys can be cached."""
 
     is_causal: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class FramePackConfig:
-    """A FramePack denoiser."""
+    """Configuration of a FramePack denoiser."""
 
     window: FramePackWindow
     size: str = "B"
     bottleneck: int | None = None
     odometry: bool = False
-    """As of `TokenModelConfig`."""
+    """As in `TokenModelConfig`."""
     space: LatentSpace = ALL_LATENTS
 
     def network(self, grid: Grid) -> FramePackDenoiser:
-        """The network for an autoencoder's grid, freshly initialised."""
+        """Return a freshly initialised network for an autoencoder's grid."""
         grid = grid.coarser(self.space.finest)
         return FramePackDenoiser(
             SIZES[self.size], self.window, grid, bottleneck=self.bottleneck, odometry=self.odometry
         )
 
     def sampler(self, network: VideoNetwork, grid: Grid, sampling: Sampling) -> Sampler:
-        """What rolls it out."""
+        """Return the sampler that rolls out the network."""
         assert isinstance(network, FramePackDenoiser)
         return FrameSampler(network, sampling)
 
@@ -84,7 +84,7 @@ VideoConfig = TokenModelConfig | FramePackConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Everything that defines a model but its weights."""
+    """Everything that defines a model except its weights."""
 
     autoencoder: AutoencoderConfig
     video: VideoConfig
@@ -92,7 +92,7 @@ class ModelConfig:
 
 
 def describe_architecture(network: type[VideoConfig], plan: str) -> str:
-    """The architecture of a video model, whatever its size."""
+    """Describe the architecture of a video model, regardless of its size."""
     if network is FramePackConfig:
         return "a FramePack denoiser"
     causal = "causal " if network is CausalModelConfig else ""

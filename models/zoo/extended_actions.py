@@ -1,4 +1,4 @@
-"""How the published training and evaluation choose videos, clips and actions."""
+"""How the published code splits videos, samples clips and extends actions."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ TICKS_PER_ACTION = 9
 def split_videos(
     index: Mapping[str, int], test_fraction: float
 ) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """(test, train) lists of (key, frames): sorted, shuffled with seed 0, cut."""
+    """Return (test, train) lists of (key, frames): the index sorted, shuffled with seed 0, and cut."""
     items = sorted(index.items())
     random.Random(0).shuffle(items)
     cut = int(len(items) * test_fraction)
@@ -20,7 +20,7 @@ def split_videos(
 
 
 def clip_index(videos: Sequence[tuple[str, int]], clip_length: int | None) -> list[tuple[str, int]]:
-    """Every (key, start frame) of clips of one length, in a fixed random order; None: whole videos."""
+    """Return (key, start frame) of every clip of this length in a fixed random order; None: whole videos."""
     starts = {key: 1 if clip_length is None else max(0, frames - clip_length + 1) for key, frames in videos}
     clips = [(key, start) for key, _ in videos for start in range(starts[key])]
     return [clips[i] for i in np.random.default_rng(0).permutation(len(clips))]
@@ -29,10 +29,10 @@ def clip_index(videos: Sequence[tuple[str, int]], clip_length: int | None) -> li
 def extend_actions(
     states: Shaped[np.ndarray, "T columns"], num_frames: int, draws: np.random.RandomState
 ) -> Shaped[np.ndarray, "num_frames columns"]:
-    """Invent actions after the end of a video, as published, for windows that reach past it.
+    """Invent actions after the end of a video for windows that reach past it, as the published code does.
 
-    The last row is repeated 9 - num_frames % 9 times (by the length asked for, not the length given, as
-    published); then follows the data set's random walk, with zeros in all columns but the first.
+    Repeats the last row 9 - num_frames % 9 times (as published, this depends on the requested length, not on
+    the given one), then follows the data set's random walk, with zeros in all columns but the first.
     """
     repeats = TICKS_PER_ACTION - num_frames % TICKS_PER_ACTION
     parts = [states, np.repeat(states[-1:], repeats, axis=0)]

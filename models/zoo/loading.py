@@ -1,4 +1,4 @@
-"""Where a model's weights come from: the box, a folder of ours, the published files, or a random draw."""
+"""Load models: weights that come with the project, a folder, the Hub, published files, or random weights."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -32,16 +32,16 @@ from models.zoo.presets import MODELS, PRESETS, find_model, find_preset
 
 SUFFIX = ".safetensors"
 AUTOENCODERS = ("autoencoder", "autoencoder-cascaded")
-"""What files of autoencoders are called; all others hold video models."""
+"""File names, without suffix, of autoencoders; all others hold video models."""
 _KINDS: Mapping[str, type[AutoencoderConfig | VideoConfig]] = {
     kind.__name__: kind for kind in (AutoencoderConfig, TokenModelConfig, CausalModelConfig, FramePackConfig)
 }
-"""What a file's configuration may be, by what its header calls it."""
+"""Configuration classes by the kind in a file's header."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightSource:
-    """Where weights come from: a checkpoint, or a preset with random weights.
+    """The source of a model's weights: a checkpoint, or a preset with random weights.
 
     A checkpoint is "pretrained" (the default), "pretrained/WORLD", "published", a folder, or
     hf://ORG/NAME[@REVISION].
@@ -49,36 +49,36 @@ class WeightSource:
 
     checkpoint: str | None = None
     world: str | None = None
-    """The world of the data, which chooses among the sets that come with the project."""
+    """The world of the data; selects one of the sets that come with the project."""
     preset: str | None = None
     frame_size: int | None = None
-    """Side of the frames that a preset is made for; 256 if None. Checkpoints have their own."""
+    """Frame side in pixels for a preset; 256 if None. Checkpoints record their own."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.checkpoint is not None and self.preset is not None:
             raise UserError(
                 f"give either a checkpoint ('{PRETRAINED}', 'published', a folder or hf://ORG/NAME) or a "
-                f"preset ({', '.join(PRESETS)}: random weights), and not both"
+                f"preset ({', '.join(PRESETS)}: random weights), not both"
             )
         if self.preset is not None:
             find_preset(self.preset)
 
     @property
     def folder(self) -> str:
-        """The checkpoint; asked for only where no preset is named."""
+        """The checkpoint, with the project's own sets resolved to a folder; unused if a preset is named."""
         checkpoint = self.checkpoint or PRETRAINED
         return str(choose_set(checkpoint, self.world)) if is_boxed(checkpoint) else checkpoint
 
     @property
     def label(self) -> str:
-        """What a model's name adds, so that random weights are never mistaken for a result."""
+        """A suffix for the model's name, so that random weights are never mistaken for a result."""
         return "" if self.preset is None else f" ({find_preset(self.preset).name}, random weights)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """The two networks of a model, what defines them, and one SHA-256 of both files (None: random)."""
+    """The two networks of a model, their configuration, and one SHA-256 for both files (None: random)."""
 
     config: ModelConfig
     autoencoder: Autoencoder
@@ -88,23 +88,23 @@ class LoadedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """One checkpoint file: its configuration (None: the paper's main setting) and its weights."""
+    """One checkpoint file: its weights and its configuration (None: the paper's main setting)."""
 
     path: Path
     config: AutoencoderConfig | VideoConfig | None
     weights: Weights
     sampling: Sampling = field(default_factory=Sampling)
-    """How the model is sampled unless told otherwise."""
+    """Default sampling settings of the model."""
     header: Mapping[str, Any] = field(default_factory=dict)
-    """All that the file says of itself; empty for the published ones."""
+    """The header of the file; empty for published files."""
 
     def fill(self, module: nn.Module) -> None:
-        """Load the weights strictly."""
+        """Load the weights into `module`, strictly."""
         load_weights(module, self.weights, self.path, published=self.config is None)
 
 
 def load_model(name: str, source: WeightSource) -> LoadedModel:
-    """The model called `name`, with its autoencoder."""
+    """Load the model called `name` with its autoencoder."""
     if source.preset is not None:
         autoencoder, _ = load_autoencoder(name, source)
         config = find_preset(source.preset).model(name, source.frame_size or 256)
@@ -112,7 +112,7 @@ def load_model(name: str, source: WeightSource) -> LoadedModel:
             network = config.video.network(autoencoder.grid)
         return LoadedModel(config=config, autoencoder=autoencoder, network=network, sha256=None)
     stem = find_model(name).autoencoder
-    stored = find_weights(name, source.folder)  # first: what is not there is said before more is fetched
+    stored = find_weights(name, source.folder)  # first, to report a missing model before fetching more
     autoencoder_file = find_weights(stem, source.folder)
     autoencoder = _fill_autoencoder(name, autoencoder_file)
     if stored.config is not None:
@@ -123,7 +123,7 @@ def load_model(name: str, source: WeightSource) -> LoadedModel:
     )
     video = stored.config or PRESETS["paper"].model(name).video
     assert not isinstance(video, AutoencoderConfig)
-    with _described_by(stored.path):
+    with _config_errors(stored.path):
         network = video.network(autoencoder.grid)
     stored.fill(network)
     digest = model_sha256(autoencoder_sha256, file_sha256(stored.path))
@@ -132,12 +132,12 @@ def load_model(name: str, source: WeightSource) -> LoadedModel:
 
 
 def model_sha256(autoencoder_sha256: str, video_sha256: str) -> str:
-    """What identifies a model: one SHA-256 of those of its two files."""
+    """Return the SHA-256 that identifies a model, computed from the SHA-256 of its two files."""
     return hashlib.sha256(f"{autoencoder_sha256}{video_sha256}".encode()).hexdigest()
 
 
 def load_autoencoder(name: str, source: WeightSource) -> tuple[Autoencoder, str | None]:
-    """The autoencoder of the model called `name`, and its file's SHA-256 (None: random weights)."""
+    """Return the autoencoder of the model called `name`, and its file's SHA-256 (None: random weights)."""
     if source.preset is not None:
         with seeded(source.seed):
             config = find_preset(source.preset).model(name, source.frame_size or 256)
@@ -150,14 +150,14 @@ def _fill_autoencoder(name: str, stored: Stored) -> Autoencoder:
     config = stored.config or AutoencoderConfig()
     if not isinstance(config, AutoencoderConfig) or config.cascaded != find_model(name).cascaded:
         raise UserError(f"{stored.path}: does not hold the autoencoder of {name}; choose another checkpoint")
-    with _described_by(stored.path):
+    with _config_errors(stored.path):
         autoencoder = Autoencoder(config)
     stored.fill(autoencoder)
     return autoencoder
 
 
-def holds(stem: str, checkpoint: str) -> bool:
-    """Whether a checkpoint, published ones apart, has a file STEM.safetensors."""
+def has_weights(stem: str, checkpoint: str) -> bool:
+    """Return whether a checkpoint, other than "published", has a file STEM.safetensors."""
     name = f"{stem}{SUFFIX}"
     if is_address(checkpoint):
         return fetch_first(checkpoint, [name]) is not None
@@ -169,9 +169,9 @@ def _folder_of(checkpoint: str) -> Path:
 
 
 def find_weights(stem: str, checkpoint: str) -> Stored:
-    """The weights called `stem`: STEM.safetensors or a published file in a folder, or on the Hub.
+    """Read the weights called `stem`: STEM.safetensors or a published file, in a folder or on the Hub.
 
-    Raises `UserError` where there are none.
+    Raises `UserError` if there are none.
     """
     published = PUBLISHED.get(stem)
     if checkpoint == "published":
@@ -204,34 +204,38 @@ def find_weights(stem: str, checkpoint: str) -> Stored:
 
 
 def _other_sets(stem: str) -> str:
-    """The sets in the box that have such weights, as a list goes on."""
-    return "".join(
-        f", '{PRETRAINED}/{world}'" for world in boxed_worlds() if holds(stem, f"{PRETRAINED}/{world}")
-    )
+    """Return the project's own sets with these weights, to be appended to a comma-separated list."""
+    names = (f"{PRETRAINED}/{world}" for world in boxed_worlds())
+    return "".join(f", '{name}'" for name in names if has_weights(stem, name))
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Layers made in this block draw their weights from `seed`; the global generator is left as it was."""
+    """Draw the initial weights of layers created in this block from `seed`; restore the global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer_seed(seed, "initial weights"))
         yield
 
 
 @contextmanager
-def _described_by(path: Path) -> Iterator[None]:
-    """A network that cannot be built is its file's fault: `UserError` with the path."""
+def _config_errors(path: Path) -> Iterator[None]:
+    """Convert errors from building a network into a `UserError` that blames the file's configuration."""
     try:
         yield
     except (TypeError, KeyError, ValueError, RuntimeError, ZeroDivisionError) as error:
-        raise UserError(f"{path}: its configuration is not one of ours ({error}); save it again") from error
+        raise UserError(f"{path}: its configuration is invalid ({error}); save it again") from error
 
 
 def require_kind(stem: str, config: AutoencoderConfig | VideoConfig, path: str | Path) -> None:
-    """Raise `UserError` if a file called `stem` holds a model of another architecture."""
-    wanted = "an autoencoder" if stem in AUTOENCODERS else MODELS[stem].architecture
-    if _family(config) != wanted:
-        raise UserError(f"{path}: holds {_family(config)}, not {stem}; choose another checkpoint")
+    """Raise `UserError` if a file called `stem` holds a model of a different architecture."""
+    expected = "an autoencoder" if stem in AUTOENCODERS else MODELS[stem].architecture
+    if isinstance(config, AutoencoderConfig):
+        actual = "an autoencoder"
+    else:
+        plan = "" if isinstance(config, FramePackConfig) else config.plan.kind
+        actual = describe_architecture(type(config), plan)
+    if actual != expected:
+        raise UserError(f"{path}: holds {actual}, not {stem}; choose another checkpoint")
 
 
 def require_same_autoencoder(
@@ -241,38 +245,32 @@ def require_same_autoencoder(
     autoencoder_path: str | Path,
     sha256: str,
 ) -> None:
-    """Raise `UserError` if the header `video` names another autoencoder than this file, or what it is of."""
+    """Raise `UserError` if the header `video` names an autoencoder other than this file or its original.
+
+    The original is the file that `models.pack` made it from.
+    """
     trained_on = video.get("training", {}).get("autoencoder")
     if trained_on not in (None, sha256, autoencoder.get("packed_from")):
         raise UserError(
-            f"{video_path} was trained on an autoencoder of SHA-256 {str(trained_on)[:12]}..., and "
-            f"{autoencoder_path} has {sha256[:12]}...; put the one that it was trained on there"
+            f"{video_path} was trained with an autoencoder of SHA-256 {str(trained_on)[:12]}..., but "
+            f"{autoencoder_path} has {sha256[:12]}...; replace it with the one used in training"
         )
 
 
-def _family(config: AutoencoderConfig | VideoConfig) -> str:
-    """The architecture of a model, whatever its size."""
-    if isinstance(config, AutoencoderConfig):
-        return "an autoencoder"
-    return describe_architecture(
-        type(config), "" if isinstance(config, FramePackConfig) else config.plan.kind
-    )
-
-
 def sampling_from(header: Mapping[str, Any], path: Path) -> Sampling:
-    """How a checkpoint's header says that it is sampled; raises `UserError` for what is no sampling."""
+    """Return the sampling settings in a checkpoint's header; raise `UserError` if they are invalid."""
     try:
         return decode(Sampling, header.get("sampling", {}))
     except (SchemaError, UserError) as error:
-        raise UserError(f"{path}: its sampling is not one of ours ({error}); save it again") from error
+        raise UserError(f"{path}: its sampling settings are invalid ({error}); save it again") from error
 
 
 def config_from(header: Mapping[str, Any], path: str | Path) -> AutoencoderConfig | VideoConfig:
-    """The configuration in a checkpoint's header; `UserError` for kinds or fields that are not ours."""
+    """Return the configuration in a checkpoint's header; raise `UserError` for unknown kinds or fields."""
     try:
         kind = _KINDS.get(str(header["kind"]))
         if kind is not None:
             return decode(kind, header["config"])
     except (SchemaError, UserError, KeyError) as error:
-        raise UserError(f"{path}: its configuration is not one of ours ({error}); save it again") from error
+        raise UserError(f"{path}: its configuration is invalid ({error}); save it again") from error
     raise UserError(f"{path}: holds an unknown kind of model, {header['kind']!r}")

@@ -1,7 +1,7 @@
-"""Every model and every preset of the project, a line each.
+"""All models and presets of the project.
 
-A model's name says what it is: a plan, a network, and the autoencoder that it works with. A preset says how
-large it is: the settings of the paper, and small ones for one GPU or a processor.
+A model's name determines its plan, its network and its autoencoder. A preset determines its size: there are
+the settings of the paper, and smaller ones for a single GPU or a CPU.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from models.zoo.configs import (
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What a model is, whatever its size."""
+    """The properties of a model that do not depend on its size."""
 
     plan: str
     """The kind of its plan, one of `models.plans.builders.BUILDERS`."""
@@ -36,12 +36,12 @@ class Kind:
 
     @property
     def autoencoder(self) -> str:
-        """What the file of its autoencoder is called."""
+        """File name, without suffix, of its autoencoder."""
         return "autoencoder-cascaded" if self.cascaded else "autoencoder"
 
     @property
     def architecture(self) -> str:
-        """What its file holds, in words."""
+        """Its architecture in words, for messages."""
         return describe_architecture(self.network, self.plan)
 
 
@@ -61,7 +61,7 @@ MODELS: Mapping[str, Kind] = {
 
 
 def find_model(name: str) -> Kind:
-    """What the model of that name is; raises `UserError` for a name that no model has."""
+    """Return the model called `name`; raise `UserError` for an unknown name."""
     if name not in MODELS:
         raise UserError(f"there is no model {name!r}; choose one of {', '.join(MODELS)}")
     return MODELS[name]
@@ -72,13 +72,13 @@ _PAPER_SAMPLING = Sampling()
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Sizes that a set of models shares, and the arguments of each kind of plan."""
+    """The sizes that a set of models shares, and the arguments of each kind of plan."""
 
     name: str
     frame_size: int = 256
-    """The usual side of a frame in pixels."""
+    """Default side of a frame in pixels."""
     patches: int | None = None
-    """Patches along a side of a frame; None: as many as 16 pixels a patch give, as in the paper."""
+    """Patches along each side of a frame; None: patches of 16 x 16 pixels, as in the paper."""
     autoencoder_levels: int = 4
     channels: int = 32
     autoencoder_size: str = "B"
@@ -88,11 +88,14 @@ class Preset:
     space: LatentSpace = ALL_LATENTS
     plans: Mapping[str, Mapping[str, Any]]
     models: Sequence[str] = tuple(MODELS)
-    """The models that it offers."""
+    """The models that the preset offers."""
     sampling: Sampling = _PAPER_SAMPLING
 
     def model(self, name: str, frame_size: int | None = None) -> ModelConfig:
-        """The model of that name for square frames of `frame_size` pixels; raises `UserError` for none."""
+        """Return the model called `name` for square frames with `frame_size` pixels a side.
+
+        Raises `UserError` if the preset has no such model or its patches do not divide the frame size.
+        """
         kind = find_model(name)
         if name not in self.models:
             raise UserError(
@@ -136,7 +139,7 @@ _FAST = Sampling(steps=10, solver="dpm++2m")
 _SCALED_COARSE = LatentSpace(finest=1, scale=2.0)
 
 _PRESETS = (
-    # The paper's main table: 3840 tokens a step, and 3584 for full-resolution rollout.
+    # The paper's main table: 3840 tokens per step, and 3584 for full-resolution rollout.
     Preset(
         name="paper",
         models=("millivid", "framepack", "full-resolution"),
@@ -146,7 +149,7 @@ _PRESETS = (
             "full-resolution": {"num_frames": 14},
         },
     ),
-    # The paper's ablations: about 1280 tokens a step.
+    # The paper's ablations: about 1280 tokens per step.
     Preset(
         name="paper-ablation",
         plans={
@@ -158,7 +161,7 @@ _PRESETS = (
             "upscale": {"base_frames": 4, "num_levels": 4},
         },
     ),
-    # Seconds of a processor, for tests and for trying out: 8 x 8 tokens a frame, two blocks.
+    # For tests and for trying things out, seconds on a CPU: 8 x 8 tokens per frame at level 0, two blocks.
     Preset(
         name="trial",
         frame_size=32,
@@ -178,8 +181,8 @@ _PRESETS = (
         },
         sampling=Sampling(steps=4, solver="dpm++2m"),
     ),
-    # An hour of a GPU: 64 / 16 / 4 / 1 tokens a frame, at most 288 tokens a step, 53 frames of context.
-    # Full-resolution rollout has 256 tokens, the nearest whole frame below.
+    # An hour on a GPU: 64 / 16 / 4 / 1 tokens per frame, at most 288 tokens per step, 53 context frames.
+    # Full-resolution rollout has 256 tokens, the largest number of whole frames within that budget.
     Preset(
         name="gpu-hour",
         frame_size=64,
@@ -195,8 +198,8 @@ _PRESETS = (
         },
         sampling=_FAST,
     ),
-    # An evening of a processor: 16 / 4 / 1 tokens a frame, 352 tokens a step. Made for loopcraft-mini, which
-    # gives 64 frames: MilliVid reads 56 of them and outlines all 192 others in one step.
+    # An evening on a CPU: 16 / 4 / 1 tokens per frame, 352 tokens per step. Made for loopcraft-mini with its
+    # 64 context frames: MilliVid reads 56 of them and outlines all 192 future frames in its first step.
     Preset(
         name="cpu-evening",
         frame_size=64,
@@ -215,9 +218,9 @@ _PRESETS = (
         },
         sampling=_FAST,
     ),
-    # Minutes of a GPU, and sampled on a processor: 64 / 16 / 4 tokens a frame, of which video models work
-    # on the 16 and the 4; 1280 tokens a step. MilliVid outlines the 192 frames of loopcraft-mini in one step,
-    # from 4 tokens of each of the 64 that it was given, and keeps that outline in all 12 steps that follow.
+    # Trained in minutes on a GPU, sampled on a CPU: 64 / 16 / 4 tokens per frame, of which video models use
+    # the 16 and the 4; 1280 tokens per step. MilliVid outlines the 192 future frames of loopcraft-mini in its
+    # first step, from 4 tokens of each of the 64 context frames, and reads that outline in the next 12 steps.
     Preset(
         name="gpu-minutes",
         frame_size=64,
@@ -248,11 +251,11 @@ OLD_NAMES = {
     "pico": "cpu-evening",
     "small": "gpu-minutes",
 }
-"""What presets were called, and may still be called."""
+"""Former names of presets, still accepted."""
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name, or old name; raises `UserError` for none."""
+    """Return the preset called `name`, which may be an old name; raise `UserError` if there is none."""
     name = OLD_NAMES.get(name, name)
     if name not in PRESETS:
         raise UserError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")

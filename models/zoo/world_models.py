@@ -1,7 +1,6 @@
-"""World models for the benchmark: frames and actions in, frames out, under the names that are registered.
+"""World models for the benchmark: frames and actions in, frames out, registered as entry points.
 
-A token's way is: frames -> `autoencoder.encode` -> latents -> `token_sampler.rollout` -> latents ->
-`autoencoder.decode`.
+Data flow: frames -> `FrameCodec.encode` -> latents -> `Sampler.rollout` -> latents -> `FrameCodec.decode`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,14 +23,14 @@ from models.networks.denoiser import NUM_ACTIONS
 from models.networks.precision import Precision, uses_bfloat16
 from models.sampling.diffusion import Sampling, Solver
 from models.sampling.token_sampler import Sampler, keyed_noise
-from models.zoo.box import PRETRAINED, misfit
+from models.zoo.box import PRETRAINED, world_mismatch
 from models.zoo.extended_actions import extend_actions
 from models.zoo.loading import LoadedModel, WeightSource, load_autoencoder, load_model
 from models.zoo.presets import find_model
 
 
 class VideoRollout:
-    """A video model and its autoencoder as a RolloutModel; it works on the device of its context."""
+    """A video model and its autoencoder as a RolloutModel; runs on the device of its context."""
 
     def __init__(self, name: str, model: LoadedModel, sampling: Sampling, precision: Precision) -> None:
         self.name = name
@@ -43,31 +42,28 @@ class VideoRollout:
         self._sampling = sampling
         self._precision = precision
         self.frame_shape = self._codec.frame_shape
-        self.max_context = self._placed_on(torch.device("cpu")).num_context  # and it needs as many
+        self.max_context = self._make_sampler(torch.device("cpu")).num_context  # also the minimum
 
     def rollout(
-        self,
-        context: UInt8[Tensor, "B C 3 H W"],
-        actions: Int64[Tensor, "B total"],
-        *,
-        seeds: Sequence[int],
+        self, context: UInt8[Tensor, "B C 3 H W"], actions: Int64[Tensor, "B total"], *, seeds: Sequence[int]
     ) -> Iterator[Float[Tensor, "B n 3 H W"]]:
-        """Generate the horizon, handing out frames as soon as their finest latents are there.
+        """Generate the horizon, yielding frames as soon as their finest latents are denoised.
 
-        Raises `UserError` for actions that are none, and for numbers of videos that differ.
+        Raises `UserError` for invalid actions and if the numbers of videos differ.
         """
         if actions.is_floating_point() or not len(context) == len(actions) == len(seeds):
             raise UserError(
-                f"a rollout takes whole-number actions and as many videos as seeds, and got {actions.dtype} "
-                f"actions of {len(actions)} videos, {len(context)} contexts and {len(seeds)} seeds"
+                "a rollout takes integer actions, one context and one seed per video, but got "
+                f"{actions.dtype} actions of {len(actions)} videos, {len(context)} contexts and "
+                f"{len(seeds)} seeds"
             )
         low, high = int(actions.min()), int(actions.max())
         if low < 0 or high >= NUM_ACTIONS:
-            raise UserError(f"actions must lie in 0 to {NUM_ACTIONS - 1}, and reach from {low} to {high}")
-        sampler = self._placed_on(context.device)
+            raise UserError(f"actions must be from 0 to {NUM_ACTIONS - 1}, but range from {low} to {high}")
+        sampler = self._make_sampler(context.device)
         horizon = actions.shape[1] - context.shape[1]
-        needed = context.shape[1] + sampler.num_future(horizon)
-        walks = [extend_walk(walk, needed, seed) for walk, seed in zip(actions, seeds, strict=True)]
+        num_frames = context.shape[1] + sampler.num_future(horizon)
+        walks = [extend_walk(walk, num_frames, seed) for walk, seed in zip(actions, seeds, strict=True)]
         latents = self._codec.encode(context)
         for generated in sampler.rollout(latents, torch.stack(walks), keyed_noise(seeds)):
             if generated.level == 0:
@@ -77,15 +73,15 @@ class VideoRollout:
                     return
 
     def precision_on(self, device: torch.device) -> Literal["bfloat16"] | None:
-        """What the networks choose to compute in; None if that is up to an autocast around the model."""
+        """Return the precision that the networks choose; None if the caller's autocast decides."""
         return self._codec.precision_on(device)
 
     def place(self, device: torch.device) -> None:
-        """Move the networks to `device`; a rollout would do so itself, at its first context."""
-        self._placed_on(device)
+        """Move the networks to `device` now instead of at the first rollout."""
+        self._make_sampler(device)
 
-    def _placed_on(self, device: torch.device) -> Sampler:
-        """Move both networks to `device` and make the sampler for it."""
+    def _make_sampler(self, device: torch.device) -> Sampler:
+        """Move both networks to `device` and return a sampler for them."""
         self._codec.autoencoder.to(device)
         self._network.to(device)
         sampling = replace(self._sampling, bfloat16=uses_bfloat16(self._precision, device))
@@ -93,7 +89,7 @@ class VideoRollout:
 
 
 def extend_walk(walk: Int64[Tensor, " T"], num_frames: int, seed: int) -> Int64[Tensor, " num_frames"]:
-    """Add actions for frames that whole chunks need and nobody sees, by the published rule."""
+    """Add actions, by the published rule, for frames past the horizon that the last chunk still generates."""
     if num_frames <= len(walk):
         return walk
     draws = np.random.RandomState(integer_seed(seed, "extended actions") % 2**32)
@@ -102,21 +98,21 @@ def extend_walk(walk: Int64[Tensor, " T"], num_frames: int, seed: int) -> Int64[
 
 
 class Episodes(Protocol):
-    """What `Autoencoded` needs of a data set."""
+    """The part of a data set that `Autoencoded` needs."""
 
     def frames(self, key: str, start: int = 0, stop: int | None = None) -> UInt8[np.ndarray, "T H W 3"]:
-        """Frames `start` to `stop` - 1 of an episode."""
+        """Return frames `start` to `stop` - 1 of an episode."""
 
 
 class Horizon(Protocol):
-    """What `Autoencoded` needs of a protocol: where the horizon begins and ends."""
+    """The part of a protocol that `Autoencoded` needs: where the horizon starts and ends."""
 
     context: int
     num_frames: int
 
 
 class Autoencoded:
-    """Upper reference of every model that shares the autoencoder: the true frames, encoded and decoded."""
+    """Upper bound for every model with this autoencoder: the true frames, encoded and decoded."""
 
     role: ClassVar = "bound"
 
@@ -130,11 +126,11 @@ class Autoencoded:
         self.frame_shape = self._codec.frame_shape
 
     def precision_on(self, device: torch.device) -> Literal["bfloat16"] | None:
-        """What the autoencoder chooses to compute in on its own device."""
+        """Return the precision that the autoencoder chooses on its own device; `device` is ignored."""
         return self._codec.precision_on(torch.device(self._device))
 
     def play(self, episodes: Episodes, protocol: Horizon, keys: Sequence[str]) -> Iterator[Tensor]:
-        """The horizon of each video, decoded from one level."""
+        """Yield the horizon of all videos in chunks, decoded from one level."""
         for start in range(protocol.context, protocol.num_frames, FRAMES_AT_ONCE):
             stop = min(start + FRAMES_AT_ONCE, protocol.num_frames)
             frames = np.stack([episodes.frames(key, start, stop) for key in keys])
@@ -156,11 +152,11 @@ def build_rollout(
     seed: int = 0,
     world: str | None = None,
 ) -> VideoRollout:
-    """The model called `name`, with weights as `WeightSource` says; what is None is as the preset has it.
+    """Build the model called `name`; see `WeightSource` for the weights.
 
-    `world` is that of the data (the benchmark gives it): it chooses among the sets in the box.
-
-    Raises `UserError` for an unknown precision.
+    `steps`, `solver` and `guidance` default to the checkpoint's or preset's. `world` is the world of the data
+    (the benchmark passes it); it selects one of the sets that come with the project. Raises `UserError` for
+    an unknown precision.
     """
     if precision not in get_args(Precision):
         raise UserError(f"precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
@@ -170,7 +166,7 @@ def build_rollout(
     if compile_network:
         model.network.trunk.compile()
     rollout = VideoRollout(name + source.label, model, sampling, precision)
-    note = None if preset is not None else misfit(checkpoint or PRETRAINED, world)
+    note = None if preset is not None else world_mismatch(checkpoint or PRETRAINED, world)
     rollout.notes = () if note is None else (note,)
     return rollout
 
@@ -185,7 +181,7 @@ def autoencoded(
     seed: int = 0,
     world: str | None = None,
 ) -> Autoencoded:
-    """The reconstruction reference at one level, with MilliVid's autoencoder."""
+    """Build the reconstruction reference at one level of MilliVid's autoencoder."""
     source = WeightSource(checkpoint=checkpoint, preset=preset, frame_size=frame_size, seed=seed, world=world)
     autoencoder, sha256 = load_autoencoder("millivid", source)
     return Autoencoded(f"autoencoded{source.label}", autoencoder, sha256, level, device)
@@ -204,29 +200,23 @@ upscale = partial(build_rollout, "upscale")
 
 
 def load(name: str, *, device: str = "cpu", **options: Any) -> VideoRollout:
-    """A reference model, ready to roll out: frames and actions in, frames out, on `device`.
+    """Load a reference model on `device`, ready to roll out: frames and actions in, frames out.
 
     `options` are those of `build_rollout`: checkpoint ("pretrained", "published", a folder or hf://ORG/NAME),
-    world (that of the data, for the models in the box; a world without models of its own gets those of
-    voxel-v1), steps, solver, precision. Raises `UserError` for a name, a world, a checkpoint or a device that
-    is not there.
+    world (the world of the data, which selects one of the sets that come with the project; worlds without a
+    set get that of voxel-v1), steps, solver, precision. Raises `UserError` for an unknown name or world, and
+    for a missing checkpoint or device.
 
     >>> model = load("millivid", world="plaza-v1")
     >>> model.frame_shape, model.max_context
     ((3, 64, 64), 64)
     """
     find_model(name)
-    _require_known(options.get("world"))
-    place = find_device(device)
-    model = build_rollout(name, **options)
-    model.place(place)
-    return model
-
-
-def _require_known(world: str | None) -> None:
-    """Raise `UserError` for a misspelt world.
-
-    `build_rollout` takes any: the benchmark gives it that of the data, which may not be known here.
-    """
+    world = options.get("world")
+    # Not checked by `build_rollout`: the benchmark passes it the data's world, which may be unknown here.
     if world is not None and world not in world_ids():
         raise UserError(f"unknown world {world!r}: choose one of {', '.join(world_ids())}")
+    target = find_device(device)
+    model = build_rollout(name, **options)
+    model.place(target)
+    return model

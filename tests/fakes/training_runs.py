@@ -9,7 +9,7 @@ import torch
 
 from loopcraft.core.files import write_json
 from loopcraft.core.urls import AnyPath
-from models.latents.store import MANIFEST, manifest_of, write_index, write_video
+from models.latents.store import MANIFEST, make_manifest, write_index, write_video
 from models.train.__main__ import main
 from models.train.data import played
 from models.zoo.presets import PRESETS
@@ -52,7 +52,7 @@ def write_latents(folder: Path) -> Path:
         states[:, 0] = rng.integers(0, 3, FRAMES)
         write_video(folder, key, [*values.split(grid.tokens_per_level, dim=1)], states)
         index[key] = FRAMES
-    write_json(folder / MANIFEST, manifest_of(grid, torch.float32, autoencoder_sha256=None))
+    write_json(folder / MANIFEST, make_manifest(grid, torch.float32, autoencoder_sha256=None))
     write_index(folder, index)
     return folder
 

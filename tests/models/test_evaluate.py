@@ -28,7 +28,7 @@ from models.reconstruction.scores import (
     choose_frames,
     collect,
     estimate,
-    reconstruct,
+    score_videos,
 )
 from models.zoo.loading import WeightSource, load_autoencoder
 from tests.fakes.benchmark_data import make_frames, write_dataset
@@ -154,21 +154,21 @@ def test_numbers_are_those_of_an_independent_computation(checkpoint, data, tmp_p
     assert "mean ± standard error over 3 videos (12 frames)\n" in printed
 
 
-def reversed_levels(codec, frames, device, give_back=reconstruction.give_back):
-    return give_back(codec, frames, device)[::-1]
+def reversed_levels(codec, frames, device, original=reconstruction.reconstruct):
+    return original(codec, frames, device)[::-1]
 
 
-def swapped_levels(codec, frames, device, give_back=reconstruction.give_back):
-    finest, middle, coarsest = give_back(codec, frames, device)
+def swapped_levels(codec, frames, device, original=reconstruction.reconstruct):
+    finest, middle, coarsest = original(codec, frames, device)
     return [finest, coarsest, middle]
 
 
-def always_finest(codec, frames, device, give_back=reconstruction.give_back):
-    return [give_back(codec, frames, device)[0]] * 3
+def always_finest(codec, frames, device, original=reconstruction.reconstruct):
+    return [original(codec, frames, device)[0]] * 3
 
 
-def frames_moved(codec, frames, device, give_back=reconstruction.give_back):
-    return [np.roll(level, 1, axis=0) for level in give_back(codec, frames, device)]
+def frames_moved(codec, frames, device, original=reconstruction.reconstruct):
+    return [np.roll(level, 1, axis=0) for level in original(codec, frames, device)]
 
 
 def truncated(codec, frames, device):
@@ -185,7 +185,7 @@ def truncated(codec, frames, device):
     ids=lambda f: f.__name__,
 )
 def test_the_comparison_catches_mutants(mutant, checkpoint, data, tmp_path, expected, monkeypatch):
-    monkeypatch.setattr(reconstruction, "give_back", mutant)
+    monkeypatch.setattr(reconstruction, "reconstruct", mutant)
     assert differs(run(checkpoint, data, tmp_path), expected)
 
 
@@ -220,7 +220,7 @@ def test_a_perfect_level_is_perfect_alone(perfect, data):
     codecs = {"hierarchical": FrameCodec(OnlyOneLevel(perfect), "float32")}
     dataset = open_dataset(data)
     chosen = choose_frames(dataset, 2)
-    steps = reconstruct(dataset, chosen, set(), codecs, {"psnr": psnr, "ssim": ssim}, CPU)
+    steps = score_videos(dataset, chosen, set(), codecs, {"psnr": psnr, "ssim": ssim}, CPU)
     found = collect([scores for scores, _ in steps])["hierarchical"]
     for level in range(3):
         estimates = found["psnr"][level], found["ssim"][level]
@@ -266,7 +266,7 @@ def test_lpips_is_the_benchmarks(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "open_bundle", lambda root: resources.weights)
     report = run(tmp_path, data, tmp_path / "out", "--weights", str(tmp_path / "weights"))
     frames = make_frames(0, 2, 32)
-    back = reconstruction.give_back(FrameCodec(autoencoder, "float32"), frames, CPU)[1]
+    back = reconstruction.reconstruct(FrameCodec(autoencoder, "float32"), frames, CPU)[1]
     [score] = report["autoencoders"]["hierarchical"]["levels"][1]["metrics"]["lpips"]["videos"]
     assert score == pytest.approx(float(load_lpips(resources)(back, frames).mean()), rel=1e-2)
     assert "alexnet/alexnet.safetensors" in report["settings"]["metrics"]["lpips"]["weights"]
@@ -281,7 +281,7 @@ def test_the_picture_has_the_truth_on_top_and_finest_levels_first(tmp_path):
         key="000/000",
         index=5,
         true=solid(10),
-        given_back={"hierarchical": [solid(20), solid(40)], "mean-pooled": [solid(30), solid(50)]},
+        reconstructions={"hierarchical": [solid(20), solid(40)], "mean-pooled": [solid(30), solid(50)]},
     )
     other = dataclasses.replace(example, true=solid(60))
     draw_reconstructions(tmp_path / "a.png", [example, other], [4, 1])
@@ -316,7 +316,7 @@ def test_the_picture_of_a_run_shows_its_frames(checkpoint, data, tmp_path):
         (("--checkpoint", "nowhere"), "nowhere: holds no autoencoder.safetensors; give the folder of"),
         (("--data", "nowhere"), "nowhere: no such folder"),
         (("--metrics", "psnr,beauty"), "unknown metric 'beauty': choose from psnr, ssim"),
-        (("--metrics", "fid"), "--metrics fid: compares sets of videos, not a frame with another"),
+        (("--metrics", "fid"), "--metrics fid: compares sets of videos, not pairs of frames"),
         (("--metrics", "ms_ssim"), "ms_ssim needs frames of at least"),
         (("--metrics", "dinov2"), "dinov2"),
         (("--num-frames", "0"), "--num-frames 0: choose 1 or more"),
@@ -353,7 +353,7 @@ def test_frames_of_another_size_are_refused(checkpoint, tmp_path, capsys):
     flags = ("--checkpoint", str(checkpoint), "--data", str(data), "--out", str(tmp_path / "out"))
     assert main(["autoencoder", *flags]) == 2
     error = capsys.readouterr().err
-    assert f"--data {data}: has frames of 8 x 8, and the autoencoder of {checkpoint} takes 16 x 16" in error
+    assert f"--data {data}: has frames of 8 x 8, but the autoencoder of {checkpoint} takes 16 x 16" in error
 
 
 def test_autoencoders_of_different_grids_are_refused(data, tmp_path, capsys):
@@ -361,4 +361,4 @@ def test_autoencoders_of_different_grids_are_refused(data, tmp_path, capsys):
     save(tmp_path, "autoencoder-cascaded", 0, levels=2)
     flags = ("--checkpoint", str(tmp_path), "--data", str(data), "--out", str(tmp_path / "out"))
     assert main(["autoencoder", *flags]) == 2
-    assert "its two autoencoders differ in frame size or tokens a level" in capsys.readouterr().err
+    assert "its two autoencoders differ in frame size or tokens per level" in capsys.readouterr().err

@@ -34,7 +34,7 @@ def exact_float32():
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
-def forward(folder: Folder, rule: str, *, bfloat16: bool, by_product: bool) -> tuple[torch.Tensor, dict]:
+def forward(folder: Folder, rule: str, *, bfloat16: bool, to_one_hot: bool) -> tuple[torch.Tensor, dict]:
     """v of the golden forward pass of the token denoiser on the GPU, and the golden arrays."""
     manifest, golden = folder.json("forward_manifest.json"), folder.tensors("universal_forward_S.npz")
     test = manifest["tests"]["universal_forward_S"]
@@ -47,25 +47,25 @@ def forward(folder: Folder, rule: str, *, bfloat16: bool, by_product: bool) -> t
     address = on_gpu["indices_flhw"]
     action = mask_actions(on_gpu["actions"][..., 0].long(), on_gpu["mask_first_false"])
     condition = per_token(on_gpu["t_any"], address[..., LEVEL], action)
-    if by_product:
-        condition = condition.by_product()
+    if to_one_hot:
+        condition = condition.to_one_hot()
     with torch.autocast("cuda", torch.bfloat16, enabled=bfloat16):
         v = network(on_gpu["x"], network.positions(address), condition)
     return v.float().cpu(), golden
 
 
-@pytest.mark.parametrize("by_product", [False, True])
+@pytest.mark.parametrize("to_one_hot", [False, True])
 @pytest.mark.parametrize("rule", ["A", "B"])
 @torch.no_grad()
-def test_float32_is_the_golden_one(folder, rule, by_product):
-    v, golden = forward(folder, rule, bfloat16=False, by_product=by_product)
+def test_float32_is_the_golden_one(folder, rule, to_one_hot):
+    v, golden = forward(folder, rule, bfloat16=False, to_one_hot=to_one_hot)
     torch.testing.assert_close(v, golden[f"{rule}/f32/v_t_any_mask_first_false"], atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("rule", ["A", "B"])
 @torch.no_grad()
 def test_bfloat16_is_as_near_as_the_reference(folder, rule):
-    v, golden = forward(folder, rule, bfloat16=True, by_product=False)
+    v, golden = forward(folder, rule, bfloat16=True, to_one_hot=False)
     noise = folder.json("forward_manifest.json")["numerical_noise"][f"public/universal_forward_S/{rule}"]
     found = root_mean_square(v, golden[f"{rule}/f32/v_t_any_mask_first_false"])
     assert found <= 2 * noise["autocast_vs_f32"]["rms_diff"]
@@ -99,7 +99,7 @@ def test_a_selection_by_product_has_the_gradients_of_one_by_index(name):
     zeros = torch.zeros(2 * rows, dtype=torch.int64, device="cuda")
     condition = Condition(time=time, level=zeros, action=zeros, row=row)
     gradients = []
-    for chosen in (condition, condition.by_product()):
+    for chosen in (condition, condition.to_one_hot()):
         network.zero_grad()
         network.trunk(x, network.trunk.embed(chosen), chosen.row).square().sum().backward()
         gradients.append(network.trunk.blocks[0].modulation.linear.weight.grad.clone())

@@ -112,7 +112,7 @@ def test_mistakes_are_told_in_a_sentence(data, capsys, tmp_path) -> None:
             "there is no model 'surprise'; choose",
         ),
         (["--data", str(data), *tiny_flags, "--device", "surprise"], "use cpu, cuda or cuda:1"),
-        (["--data", str(data), *tiny_flags, "--steps", "0"], "takes a whole number of network calls"),
+        (["--data", str(data), *tiny_flags, "--steps", "0"], "choose a whole number of network calls"),
     ):
         assert main(flags) == 2
         error = capsys.readouterr().err
@@ -121,6 +121,6 @@ def test_mistakes_are_told_in_a_sentence(data, capsys, tmp_path) -> None:
 
 
 def test_a_mutant_that_ignores_the_truth_is_seen(sampler, video, monkeypatch) -> None:
-    monkeypatch.setattr("models.sampling.token_sampler._correct", lambda *arguments: None)
+    monkeypatch.setattr("models.sampling.token_sampler._insert_truth", lambda *arguments: None)
     with pytest.raises(AssertionError):
         test_a_later_step_sees_the_truth_and_the_first_does_not(sampler, video)

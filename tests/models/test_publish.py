@@ -70,7 +70,7 @@ def test_packed_checkpoints_are_published_like_others(hub, trained, tmp_path) ->
     """Their autoencoder has other bytes than the one that the video model was trained on, and says whose."""
     assert pack.main([str(trained), "--out", str(tmp_path / "packed"), "--steps", "7"]) == 0
     assert publish_to("lab/packed", tmp_path / "packed") == 0
-    assert "sampled in 7 calls of the network (ddim)" in files_of(hub, "lab/packed")["README.md"].decode()
+    assert "sampled with 7 network calls (ddim)" in files_of(hub, "lab/packed")["README.md"].decode()
     assert load_model("millivid", WeightSource(checkpoint="hf://lab/packed")).config.sampling.steps == 7
 
 
@@ -208,14 +208,14 @@ MISTAKES = {
     "empty": ({"change": lambda root: root.parent}, r"holds no checkpoint \(autoencoder.safetensors"),
     "cut": ({"change": _cut}, r"millivid.safetensors: not a whole safetensors file"),
     "renamed": ({"change": _renamed}, r"holds a token denoiser for millivid plans, not framepack"),
-    "not ours": ({"change": _foreign}, r"millivid.safetensors: no loopcraft-model of version 1"),
+    "not ours": ({"change": _foreign}, r"millivid.safetensors: not a loopcraft-model of version 1"),
     "no autoencoder": (
         {"change": _without_autoencoder},
         r"millivid.safetensors but not its autoencoder.safetensors",
     ),
     "mixed": (
         {"change": _other_autoencoder},
-        r"copy/millivid.safetensors was trained on an autoencoder of SHA-256 \w{12}.*copy/autoencoder",
+        r"copy/millivid.safetensors was trained with an autoencoder of SHA-256 \w{12}.*copy/autoencoder",
     ),
     "no log": ({"change": _no_log}, r"millivid.jsonl: not the log of a training run"),
     "two hyphens": ({"name": "lab/na--me"}, r"lab/na--me: no name of a repository"),
@@ -257,7 +257,7 @@ def test_reading_says_what_is_wrong_with_an_address(hub, trained, monkeypatch) -
         find_weights("millivid", "hf://lab/read@0123456")
     with pytest.raises(UserError, match=r"lab/x\.git: no name of a repository"):
         find_weights("millivid", "hf://lab/x.git")
-    with pytest.raises(UserError, match="hf://lab: no address of checkpoints; write hf://ORG/NAME"):
+    with pytest.raises(UserError, match="hf://lab: not a valid address; write hf://ORG/NAME"):
         find_weights("millivid", "hf://lab")
     cached = find_weights("autoencoder", "hf://lab/read").path
     disconnect(monkeypatch)

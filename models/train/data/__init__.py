@@ -1,1 +1,1 @@
-"""What a run learns from: episodes, the pool they wait in, windows of latents."""
+"""Training data: episodes, the pool that holds them, and windows of latents."""

@@ -1,8 +1,8 @@
-"""Where training data comes from: episodes by number, out of a world, a data set or a folder of latents.
+"""Sources of training data: episodes by number, from a world, a data set or a folder of latents.
 
-Every source is a torch data set without end (finite ones repeat, each time in another order), so that
-loaders can read ahead. `values` are uint8 frames (T, H, W, 3), or latents (T, tokens, C) of all
-levels, finest first. Only what a source needs is imported: a world needs no video decoder and no tables.
+Every source is an endless torch data set (finite ones repeat, each time in a new order), so that loaders can
+read ahead. `values` are uint8 frames (T, H, W, 3), or latents (T, tokens, C) of all levels, finest first.
+Each source imports only what it needs: a world needs no video decoder and no tables.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from models.train.data.played import LoadedEpisode, WorldEpisodes
 
 
 class StoredEpisodes(Dataset[LoadedEpisode]):
-    """What stored sources share: their keys, repeated in ever new orders."""
+    """Base class of stored sources: repeats the keys endlessly, in a new order each time."""
 
     def __init__(
         self, root: AnyPath, num_frames: dict[str, int], *, identity: str, min_frames: int, seed: int
@@ -31,40 +31,34 @@ class StoredEpisodes(Dataset[LoadedEpisode]):
         if not self._keys:
             longest = max(num_frames.values(), default=0)
             raise UserError(
-                f"{root}: its longest episode has {longest} frames, and a sample needs {min_frames}; "
-                "give longer episodes, or a model with a smaller budget"
+                f"{root}: its longest episode has {longest} frames, but a sample needs {min_frames}; "
+                "give longer episodes, or choose a preset with a smaller budget"
             )
         self._seed = seed
         self.max_frames = max(num_frames[key] for key in self._keys)
         self.identity = identity
 
     def key(self, index: int) -> str:
-        """The episode that number `index` is."""
-        epoch, place = divmod(index, len(self._keys))
+        """Return the key of episode number `index`."""
+        epoch, position = divmod(index, len(self._keys))
         order = generator(self._seed, "order of episodes", epoch).permutation(len(self._keys))
-        return self._keys[int(order[place])]
+        return self._keys[int(order[position])]
 
 
 class DatasetEpisodes(StoredEpisodes):
-    """The episodes of a data set on disk or, as hf://ORG/NAME, on the Hub."""
+    """The episodes of a data set on disk or, with hf://ORG/NAME, on the Hub."""
 
     def __init__(self, root: str | Path, *, min_frames: int, seed: int) -> None:
-        from loopcraft.dataset import open_dataset  # tables and video, which the world does without
+        from loopcraft.dataset import open_dataset  # imports tables and video, which a world does not need
 
         self._dataset = open_dataset(root)
         index = {key: self._dataset.num_frames(key) for key in self._dataset.keys}
         super().__init__(
-            self._dataset.root,
-            index,
-            identity=self._dataset.fingerprint,
-            min_frames=min_frames,
-            seed=seed,
+            self._dataset.root, index, identity=self._dataset.fingerprint, min_frames=min_frames, seed=seed
         )
         height, width = self._dataset.frames(self._keys[0], 0, 1).shape[1:3]
         if height != width:
-            raise UserError(
-                f"{root}: frames are {height} x {width}, and must be square; make the data set again"
-            )
+            raise UserError(f"{root}: frames are {height} x {width}; give a data set with square frames")
         self.frame_size = int(height)
 
     def __getitem__(self, index: int) -> LoadedEpisode:
@@ -78,7 +72,7 @@ class LatentEpisodes(StoredEpisodes):
     """The videos of a folder of latents."""
 
     def __init__(self, latents: Latents, *, min_frames: int, seed: int) -> None:
-        # latents.json says which frames and which autoencoder they were made of.
+        # The identity includes latents.json, which identifies the frames and the autoencoder.
         names = [name for name in (INDEX, PUBLISHED_INDEX, MANIFEST) if (latents.root / name).is_file()]
         content = b"".join((latents.root / name).read_bytes() for name in names)
         super().__init__(
@@ -102,7 +96,7 @@ EpisodeSource = WorldEpisodes | DatasetEpisodes | LatentEpisodes
 
 
 def holds_latents(root: AnyPath) -> bool:
-    """Whether a folder holds latents and not frames; at an address, whether it holds latents of ours."""
+    """Return whether a folder holds latents, not frames; at an address, only our own format counts."""
     if isinstance(root, UrlPath):
         return (root / MANIFEST).is_file()
     return (root / MANIFEST).is_file() or next(root.rglob("*.pyramid"), None) is not None

@@ -1,9 +1,8 @@
-"""Processes that load episodes ahead of the trainer, and never outlive it.
+"""Processes that load episodes ahead of the trainer and never outlive it.
 
-Each hands its episodes over by a pipe of its own: one that dies, however it dies, closes its pipe, and the
-trainer knows. Loaders write nothing, so they are killed when they are no longer needed. They are spawned
-(forked ones would share CUDA and compiled threads), and arrays travel through pipes, for containers have
-little shared memory.
+Each loader sends its episodes through its own pipe, which closes however the process dies, so the trainer
+always notices. Loaders write no files and are killed when no longer needed. They are spawned because forked
+ones would share CUDA and compiled threads, and use pipes because containers have little shared memory.
 """
 
 import pickle
@@ -25,59 +24,58 @@ from models.train.data.episodes import EpisodeSource
 from models.train.data.played import LoadedEpisode
 
 READ_AHEAD = 2
-"""Episodes that each loader has ready or on their way, beside the one that it loads."""
-_LOOK_S = 0.2
-"""How long to wait for an episode before looking whether the run is to stop."""
+"""Episodes that each loader has ready or in transit, in addition to the one being loaded."""
+_POLL_S = 0.2
+"""Time to wait for an episode before checking for a stop request."""
 _GRACE_S = 2.0
-"""A loader and its trainer may be told to stop at the same time: how long to wait for the latter's signal."""
+"""Time to wait for a stop request after a loader died, as a signal may reach loader and trainer together."""
 
 
 class LoaderError(UserError):
-    """A loader has died."""
+    """Raised when a loader process has died."""
 
 
 class Loaders:
-    """The episodes `numbers` of a source, in their order; with no `workers` this process loads them."""
+    """Loads the episodes `numbers` of a source in order; with 0 `workers`, in this process."""
 
     def __init__(self, source: EpisodeSource, numbers: range, workers: int) -> None:
         self._source, self._numbers, self._next = source, numbers, 0
         self._loaders = [_Loader(source, numbers[first::workers]) for first in range(workers)]
 
     def take(self, should_stop: Callable[[], bool]) -> LoadedEpisode | None:
-        """The next episode; None if the run is to stop before it is there.
+        """Return the next episode, or None if a stop is requested before it arrives.
 
-        Raises `LoaderError` where a loader has died, and what loading the episode raised.
+        Raises `LoaderError` if a loader has died, and re-raises errors from loading the episode.
         """
         if should_stop():
             return None
+        episode: LoadedEpisode | None
         if not self._loaders:
             episode = self._source[self._numbers[self._next]]
         else:
-            found = self._loaders[self._next % len(self._loaders)].take(should_stop)
-            if found is None:
-                return None
-            episode = found
-        self._next += 1
+            episode = self._loaders[self._next % len(self._loaders)].take(should_stop)
+        if episode is not None:
+            self._next += 1
         return episode
 
     def close(self) -> None:
-        """End the processes."""
+        """Kill the processes."""
         for loader in self._loaders:
             loader.close()
 
 
 class _Loader:
-    """One process and the end of its pipe."""
+    """One loader process and the trainer's end of its pipe."""
 
     def __init__(self, source: EpisodeSource, numbers: range) -> None:
         context = get_context("spawn")
-        self._pipe, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(target=_load, args=(source, numbers, theirs), daemon=True)
+        self._pipe, child_pipe = context.Pipe(duplex=False)
+        self._process = context.Process(target=_load, args=(source, numbers, child_pipe), daemon=True)
         self._process.start()
-        theirs.close()  # or the end of the process would not end the pipe
+        child_pipe.close()  # else the pipe would stay open after the process has died
 
     def take(self, should_stop: Callable[[], bool]) -> LoadedEpisode | None:
-        while not self._pipe.poll(_LOOK_S):
+        while not self._pipe.poll(_POLL_S):
             if should_stop():
                 return None
         try:
@@ -87,22 +85,22 @@ class _Loader:
             return None
         if error is not None:
             raise error
-        taken: LoadedEpisode = episode
-        return taken
+        loaded: LoadedEpisode = episode
+        return loaded
 
     def _explain(self, should_stop: Callable[[], bool], ended: Exception) -> None:
-        """Raise what the end of the process means, unless the whole run is ending."""
+        """Raise `LoaderError` with the cause of death, unless the whole run is stopping."""
         self._process.join(_GRACE_S)
-        until = time.monotonic() + _GRACE_S
-        while time.monotonic() < until:
+        deadline = time.monotonic() + _GRACE_S
+        while time.monotonic() < deadline:
             if should_stop():
                 return
             time.sleep(0.05)
         code = self._process.exitcode
-        how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
+        cause = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
         raise LoaderError(
-            f"a process that loads episodes died ({how}: killed, or out of memory?); run the same command "
-            "again to go on, with fewer --workers if memory is short"
+            f"a process that loads episodes died ({cause}: killed, or out of memory?); run the same command "
+            "again to resume, with fewer --workers if memory is short"
         ) from ended
 
     def close(self) -> None:
@@ -112,7 +110,6 @@ class _Loader:
 
 
 def _load(source: EpisodeSource, numbers: range, pipe: Connection) -> None:
-    """The whole life of a loader."""
     end_with_parent()
     torch.set_num_threads(1)
     ready: queue.Queue[Any] = queue.Queue(READ_AHEAD - 1)
@@ -127,7 +124,7 @@ def _load(source: EpisodeSource, numbers: range, pipe: Connection) -> None:
 
 
 def _send(ready: queue.Queue[Any], pipe: Connection) -> None:
-    """Hand over what is ready; ends after an error, or where the trainer has been killed."""
+    """Send what is ready until an error has been sent or the trainer is gone."""
     error = None
     with suppress(BrokenPipeError):
         while error is None:
@@ -137,11 +134,11 @@ def _send(ready: queue.Queue[Any], pipe: Connection) -> None:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error as it is, with its traceback for whoever prints it; as text where it cannot travel."""
-    told = "".join(traceback.format_exception(error))
-    error.add_note(f"In a process that loads episodes:\n{told}")
+    """Return the error with its traceback as a note, or as text if it cannot be pickled."""
+    text = "".join(traceback.format_exception(error))
+    error.add_note(f"In a process that loads episodes:\n{text}")
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # whatever its class does when it is pickled
-        return RuntimeError(told)
+    except Exception:  # an error's class may raise anything when pickled
+        return RuntimeError(text)
     return error

@@ -1,4 +1,4 @@
-"""Episodes of a world, played as training needs them: all that this takes is a world, no torch."""
+"""Episodes of a world, simulated on the fly; needs a world but not torch."""
 
 import hashlib
 import time
@@ -17,7 +17,7 @@ from loopcraft.worlds.base import PathWorld
 
 
 class LoadedEpisode(NamedTuple):
-    """An episode, and how long it took to get."""
+    """An episode and the time it took to load, in seconds."""
 
     values: Shaped[np.ndarray, "T *value"]
     actions: Int64[np.ndarray, " T"]
@@ -26,14 +26,14 @@ class LoadedEpisode(NamedTuple):
 
 @dataclass(kw_only=True)
 class WorldEpisodes:
-    """Freshly simulated episodes: number i is that of `loopcraft.generate --split train` with this recipe.
+    """Simulated episodes: number i equals episode i of `loopcraft.generate --split train` with this recipe.
 
-    With a `cache`, an episode that anybody has played before is read from there, and others are kept there.
+    With a `cache`, episodes that exist there are read from it, and new ones are saved to it.
     """
 
     recipe: Recipe
     world: PathWorld | None = None
-    """Made in the process that plays."""
+    """Created on first use, in the process that simulates."""
     cache: Path | None = None
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class WorldEpisodes:
         return LoadedEpisode(frames, actions, time.perf_counter() - begin)
 
     def cached(self, index: int) -> Path | None:
-        """Where an episode is kept; other recipes have other folders."""
+        """Return the path of an episode in the cache, which has a separate folder for each recipe."""
         if self.cache is None:
             return None
         return self.cache / hashlib.sha256(self.identity.encode()).hexdigest()[:16] / f"{index:06d}.npz"
@@ -74,5 +74,5 @@ class WorldEpisodes:
 
 
 def is_world(data: str) -> bool:
-    """Whether `--data` names a world and not stored episodes."""
+    """Return whether `--data` names a world, as opposed to stored episodes."""
     return data in world_ids()

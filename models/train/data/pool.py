@@ -1,4 +1,4 @@
-"""The pool of episodes that a process draws samples from, refilled by processes that load ahead."""
+"""The pool of episodes that a process draws samples from, refilled by loader processes."""
 
 import time
 from collections.abc import Callable
@@ -17,47 +17,45 @@ from models.train.data.transfer import send
 
 @dataclass(frozen=True, kw_only=True)
 class PoolConfig:
-    """Which episodes a process draws its samples from.
+    """The episodes that a process draws its samples from.
 
-    A pool of episodes slides over the data: while step k is drawn it holds the episodes int(k * fresh) and
-    the `episodes` - 1 that follow. So the data of a step depends on its number alone, and a resumed run
-    refills the pool.
+    The pool slides over the data: at step k it holds episode int(k * fresh) and the next `episodes` - 1. The
+    data of a step thus depends only on its number, and a resumed run refills the pool.
     """
 
     episodes: int = 64
     fresh: float = 1.0
-    """New episodes a step; an episode serves batch_size / processes / fresh samples on average."""
+    """New episodes per step; an episode serves batch_size / processes / fresh samples on average."""
 
     def first_episode(self, step: int) -> int:
-        """The oldest episode of the pool while `step` is drawn."""
+        """Return the oldest episode in the pool at `step`."""
         return int(step * self.fresh)
 
 
+Convert = Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *stored"]]
+"""Converts an episode's values from the source to those that the pool stores (latents, on a device)."""
 ENDLESS = 2**40
 
 
 class EpisodePool:
-    """A ring of episodes; `keep` turns what a source gives into what is kept (latents, on a device).
-
-    Process r of n has the episodes r, r + n, r + 2n, ...
-    """
+    """A ring buffer of episodes; process r of n has the episodes r, r + n, r + 2n, ..."""
 
     def __init__(
         self,
         source: EpisodeSource,
         config: PoolConfig,
         *,
-        keep: Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]],
+        convert: Convert,
         first_step: int,
         workers: int,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
-        self.config, self._keep = config, keep
+        self.config, self._convert = config, convert
         self._max_frames = source.max_frames
         self._workers = max(workers, 1)
         self.next_episode = config.first_episode(first_step)
-        self.values = torch.empty(0)  # (episodes, T, *kept), made when the first episode says its shape
+        self.values = torch.empty(0)  # (episodes, T, *stored), allocated when the first episode arrives
         self.actions = torch.zeros(config.episodes, source.max_frames, dtype=torch.int64)
         self.lengths = np.zeros(config.episodes, np.int64)
         self.seconds_waited = 0.0
@@ -66,9 +64,9 @@ class EpisodePool:
         self._arriving = Loaders(source, numbers, workers)
 
     def advance(self, step: int, should_stop: Callable[[], bool]) -> None:
-        """Take in what `step` draws from, older episodes making room, unless the run is to stop.
+        """Load the episodes that `step` draws from, replacing the oldest, unless a stop is requested.
 
-        Raises `LoaderError` where a process that loads has died, and what loading an episode raised.
+        Raises `LoaderError` if a loader has died, and re-raises errors from loading an episode.
         """
         begin = time.perf_counter()
         while self.next_episode < self.config.first_episode(step) + self.config.episodes:
@@ -80,28 +78,28 @@ class EpisodePool:
         self.seconds_waited += time.perf_counter() - begin
 
     def close(self) -> None:
-        """End the processes that load."""
+        """Kill the loader processes."""
         self._arriving.close()
 
     @property
     def episodes_per_second(self) -> float:
-        """How fast the workers load, were they never kept waiting."""
+        """How fast the workers would load if they never had to wait."""
         return self._workers / float(np.mean(self._load_seconds[-100:]))
 
     def _take_in(self, episode: LoadedEpisode, slot: int) -> None:
-        kept = self._keep(torch.from_numpy(episode.values))
+        values = self._convert(torch.from_numpy(episode.values))
         if not self.values.numel():
-            self.values = kept.new_zeros(self.config.episodes, self._max_frames, *kept.shape[1:])
-            self.actions = self.actions.to(kept.device)
-        self.values[slot, : len(kept)] = kept
-        self.actions[slot, : len(kept)] = send(torch.from_numpy(episode.actions), kept.device)
-        self.lengths[slot] = len(kept)
+            self.values = values.new_zeros(self.config.episodes, self._max_frames, *values.shape[1:])
+            self.actions = self.actions.to(values.device)
+        self.values[slot, : len(values)] = values
+        self.actions[slot, : len(values)] = send(torch.from_numpy(episode.actions), values.device)
+        self.lengths[slot] = len(values)
         self._load_seconds.append(episode.seconds)
 
     def draw(
         self, rng: np.random.Generator, count: int, clip_length: int
     ) -> tuple[Int64[Tensor, " count"], Int64[Tensor, " count"]]:
-        """Slots and first frames of random clips: every clip in the pool is equally likely."""
+        """Draw slots and first frames of clips, uniformly over all clips in the pool."""
         ends = np.cumsum(np.maximum(self.lengths - clip_length + 1, 0))
         clip = rng.integers(ends[-1], size=count)
         slot = np.searchsorted(ends, clip, side="right")

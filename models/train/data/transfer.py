@@ -1,4 +1,4 @@
-"""Copies from the processor's memory to a device that the processor does not wait for."""
+"""Asynchronous copies from CPU memory to a device."""
 
 import torch
 from jaxtyping import Shaped
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def send(values: Shaped[Tensor, "*shape"], device: torch.device) -> Shaped[Tensor, "*shape"]:
-    """The values on the device; a GPU gets them when it has done what was asked of it before."""
+    """Copy values to the device; on a GPU the copy is queued after earlier work and the CPU does not wait."""
     if device.type != "cuda" or values.is_cuda:
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)

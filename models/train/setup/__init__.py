@@ -1,1 +1,1 @@
-"""From flags to all that a run needs, with every mistake found before it starts."""
+"""Setup of a training run from its flags; all mistakes are found before the run starts."""

@@ -1,7 +1,6 @@
-"""From flags to a training run that is ready to start, with every mistake found before any work is done."""
+"""Builds a training run from its flags and finds all mistakes before any work is done."""
 
 import shutil
-from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -19,7 +18,7 @@ from models.networks.tokens import Grid, LatentSpace
 from models.train.checkpoint import read_state
 from models.train.data.episodes import EpisodeSource, LatentEpisodes, holds_latents
 from models.train.data.played import is_world
-from models.train.data.pool import EpisodePool
+from models.train.data.pool import Convert, EpisodePool
 from models.train.data.transfer import send
 from models.train.detail_loss import Lpips, gradient_difference
 from models.train.flags import AnyFlags, AutoencoderFlags, VideoFlags
@@ -28,7 +27,7 @@ from models.train.objectives import AutoencoderObjective, video_objective
 from models.train.pictures import COLUMNS, Frames, reconstructions, rollout
 from models.train.processes import Processes
 from models.train.setup.frames import open_frames, refuse_world_flags
-from models.train.setup.run import Run, begin_with, make_config
+from models.train.setup.run import Run, load_initial_weights, make_config
 from models.train.trainer import Trainer
 from models.zoo.configs import ModelConfig, TokenModelConfig, VideoNetwork
 from models.zoo.loading import WeightSource, find_weights, load_autoencoder, seeded
@@ -36,7 +35,7 @@ from models.zoo.presets import find_model
 
 
 def build_run(flags: AnyFlags, processes: Processes) -> Run:
-    """Read the data's description, the autoencoder's and the stored state; raises `UserError` on misfits."""
+    """Open the data, the autoencoder and the stored state; raise `UserError` if they do not fit together."""
     flags.check()
     if isinstance(flags, AutoencoderFlags):
         run = _build_autoencoder(flags, processes)
@@ -53,7 +52,7 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
     require_patches(network_config)
     with seeded(flags.seed):
         network = Autoencoder(network_config)
-    initial = begin_with(network, flags.begin_with)
+    initial = load_initial_weights(network, flags.begin_with)
     detail = gradient_difference if flags.vgg is None else Lpips(flags.vgg, processes.device)
     config = make_config(
         flags,
@@ -77,14 +76,16 @@ def _build_autoencoder(flags: AutoencoderFlags, processes: Processes) -> Run:
         state=read_state(flags.out, config),
         objective=AutoencoderObjective(network, detail, config.detail_weight),
         source=source,
-        keep=lambda frames: send(frames, processes.device),
+        convert=lambda frames: send(frames, processes.device),
         draw=draw,
     )
 
 
 def _build_video(flags: VideoFlags, processes: Processes) -> Run:
-    flags.sizes.model(flags.model)  # refuses an unknown model before anything is read
-    autoencoder, sha256 = _load_autoencoder(flags)
+    flags.sizes.model(flags.model)  # rejects an unknown model before anything is read
+    autoencoder, sha256 = None, None
+    if flags.autoencoder is not None:
+        autoencoder, sha256 = load_autoencoder(flags.model, WeightSource(checkpoint=flags.autoencoder))
     size = flags.sizes.frame_size if autoencoder is None else autoencoder.config.frame_size
     model = flags.sizes.model(flags.model, size)
     grid = model.autoencoder.grid if autoencoder is None else autoencoder.grid
@@ -96,7 +97,7 @@ def _build_video(flags: VideoFlags, processes: Processes) -> Run:
     plan = model.video.plan.build(used) if isinstance(model.video, TokenModelConfig) else None
     with seeded(flags.seed):
         network = model.video.network(grid)
-    initial = begin_with(network, flags.begin_with)
+    initial = load_initial_weights(network, flags.begin_with)
     objective = video_objective(network, plan, used, flags.context_dropout, flags.context_noise)
     source = _episodes(flags, latents, objective.clip_length, size)
     config = make_config(
@@ -117,49 +118,51 @@ def _build_video(flags: VideoFlags, processes: Processes) -> Run:
     codec = None
     if autoencoder is not None:
         codec = FrameCodec(autoencoder.to(processes.device), flags.compute.precision, space)
+    convert = _make_encoder(codec, processes) if latents is None else _make_selector(space, grid, processes)
     return Run(
         config=config,
         steps=flags.steps or flags.schedule.steps,
         state=state,
         objective=objective,
         source=source,
-        keep=_encoder(codec, processes) if latents is None else _selector(space, grid, processes),
+        convert=convert,
         draw=None if codec is None else _rollout_picture(model, codec),
     )
 
 
 def _open_latents(flags: VideoFlags, grid: Grid, sha256: str | None) -> Latents | None:
-    """The latents that --data names, made by the autoencoder of that SHA-256; None where it has frames."""
+    """Open the latents in --data and check which autoencoder made them; return None if it holds frames."""
     if is_world(flags.data) or not holds_latents(path_at(flags.data)):
         if flags.autoencoder is None:
             raise UserError(
-                f"--data {flags.data} holds frames: give the --autoencoder that turns them into latents"
+                f"--data {flags.data} holds frames: give the --autoencoder that encodes them as latents"
             )
         return None
     refuse_world_flags(flags)
     latents = open_latents(flags.data, grid)
     if isinstance(latents, OwnLatents) and sha256 not in (None, latents.autoencoder_sha256):
         raise UserError(
-            f"--autoencoder {flags.autoencoder} did not make the latents in {flags.data}; give the one that "
-            "did"
+            f"--autoencoder {flags.autoencoder} did not encode the latents in {flags.data}; give the one "
+            "that did"
         )
     return latents
 
 
 def _episodes(flags: VideoFlags, latents: Latents | None, clip_length: int, size: int) -> EpisodeSource:
-    """Episodes of latents, or of frames as large as the autoencoder takes them."""
+    """Open the episodes of latents, or of frames with the autoencoder's frame size."""
     if latents is not None:
         return LatentEpisodes(latents, min_frames=clip_length, seed=flags.seed)
-    source, found = open_frames(flags, flags.model, clip_length, size)
-    if found != size:
+    source, data_size = open_frames(flags, flags.model, clip_length, size)
+    if data_size != size:
         raise UserError(
-            f"--data {flags.data} has frames of {found}, and the autoencoder takes {size}; choose another"
+            f"--data {flags.data} has frames of {data_size} pixels a side, but the autoencoder takes {size}; "
+            "choose another"
         )
     return source
 
 
 def require_patches(config: AutoencoderConfig) -> None:
-    """Refuse frames that cannot be cut into patches at every level."""
+    """Raise `UserError` if frames cannot be cut into patches at every level."""
     coarsest = config.patch * 2 ** (config.levels - 1)
     if config.patch < 1 or config.frame_size % coarsest:
         raise UserError(
@@ -168,29 +171,25 @@ def require_patches(config: AutoencoderConfig) -> None:
         )
 
 
-def _encoder(
-    codec: FrameCodec | None, processes: Processes
-) -> Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]:
-    """Frames (T, H, W, 3) to the latents (T, tokens, C) of all levels, on the device."""
+def _make_encoder(codec: FrameCodec | None, processes: Processes) -> Convert:
+    """Return a function from frames (T, H, W, 3) to latents (T, tokens, C) of all levels on the device."""
     assert codec is not None
 
-    def encode(frames: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *kept"]:
+    def encode(frames: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *stored"]:
         levels = codec.encode(send(frames, processes.device).movedim(-1, 1)[None])
         return torch.cat(levels, dim=2)[0]
 
     return encode
 
 
-def _selector(
-    space: LatentSpace, grid: Grid, processes: Processes
-) -> Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]:
-    """Stored latents (T, tokens, C) of all levels to those of the model's space, on the device."""
+def _make_selector(space: LatentSpace, grid: Grid, processes: Processes) -> Convert:
+    """Return a function from stored latents (T, tokens, C) to those of the model's space on the device."""
 
-    def keep(latents: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *kept"]:
+    def select(latents: Shaped[Tensor, "T *value"]) -> Shaped[Tensor, "T *stored"]:
         levels = list(torch.split(send(latents, processes.device), grid.tokens_per_level, dim=1))
         return torch.cat(space.enter(levels), dim=1)
 
-    return keep
+    return select
 
 
 def _rollout_picture(model: ModelConfig, codec: FrameCodec) -> Draw:
@@ -198,34 +197,24 @@ def _rollout_picture(model: ModelConfig, codec: FrameCodec) -> Draw:
         network = cast(VideoNetwork, trainer.best)
         length = int(pool.lengths[0])
         return rollout(
-            model.video,
-            network,
-            codec,
-            model.sampling,
-            pool.values[0, :length],
-            pool.actions[0, :length],
+            model.video, network, codec, model.sampling, pool.values[0, :length], pool.actions[0, :length]
         )
 
     return draw
 
 
 def _require_levels(model: ModelConfig, grid: Grid, flags: VideoFlags) -> None:
-    wanted = model.autoencoder
-    if (grid.levels, grid.channels) != (wanted.levels, wanted.channels):
+    expected = model.autoencoder
+    if (grid.levels, grid.channels) != (expected.levels, expected.channels):
         raise UserError(
-            f"--data {flags.data}: latents have {grid.levels} levels of {grid.channels} channels, and the "
-            f"preset {flags.preset} takes {wanted.levels} of {wanted.channels}; choose the autoencoder's"
+            f"--data {flags.data}: latents have {grid.levels} levels of {grid.channels} channels, but the "
+            f"preset {flags.preset} takes {expected.levels} of {expected.channels}; choose the autoencoder's "
+            "preset"
         )
 
 
-def _load_autoencoder(flags: VideoFlags) -> tuple[Autoencoder | None, str | None]:
-    if flags.autoencoder is None:
-        return None, None
-    return load_autoencoder(flags.model, WeightSource(checkpoint=flags.autoencoder))
-
-
 def _copy_autoencoder(flags: VideoFlags) -> None:
-    """Put the autoencoder beside the model, as `models.zoo.loading` expects."""
+    """Copy the autoencoder to the model's folder, where `models.zoo.loading` expects it."""
     assert flags.autoencoder is not None
     path = find_weights(find_model(flags.model).autoencoder, flags.autoencoder).path
     copy = flags.out / path.name

@@ -1,12 +1,10 @@
-"""What a training run needs before it starts, and what all runs make of their flags."""
+"""A training run that is ready to start, and the parts of its setup that all models share."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Shaped
-from torch import Tensor, nn
+from torch import nn
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.files import file_sha256
@@ -14,7 +12,7 @@ from models.checkpoints.format import load_weights, read_checkpoint
 from models.networks.precision import uses_bfloat16
 from models.train.config import TrainingConfig
 from models.train.data.episodes import EpisodeSource
-from models.train.data.pool import PoolConfig
+from models.train.data.pool import Convert, PoolConfig
 from models.train.flags import Flags
 from models.train.loop import Draw
 from models.train.objectives import Objective
@@ -29,17 +27,16 @@ class Run:
     config: TrainingConfig
     steps: int
     state: dict[str, Any] | None
-    """What to go on from."""
+    """The stored state to resume from."""
     objective: Objective
     source: EpisodeSource
-    keep: Callable[[Shaped[Tensor, "T *value"]], Shaped[Tensor, "T *kept"]]
-    """From what the source gives to what the pool keeps."""
+    convert: Convert
     draw: Draw | None
-    """Makes the pictures; None without an autoencoder to decode latents."""
+    """Makes the pictures; None if there is no autoencoder to decode latents."""
 
 
-def begin_with(network: nn.Module, path: Path | None) -> str | None:
-    """Give the network the weights that the flags name, and tell their SHA-256."""
+def load_initial_weights(network: nn.Module, path: Path | None) -> str | None:
+    """Load the network's initial weights from `path`, if given, and return the file's SHA-256."""
     if path is None:
         return None
     _, weights = read_checkpoint(path)
@@ -48,12 +45,12 @@ def begin_with(network: nn.Module, path: Path | None) -> str | None:
 
 
 def make_config(flags: Flags, processes: Processes, **fields: Any) -> TrainingConfig:
-    """The configuration: what the flags say, else the preset's schedule.
+    """Make the configuration from the flags; flags that are not given take the preset's values.
 
-    Raises `UserError` for a batch that cannot be divided.
+    Raises `UserError` if the batch cannot be divided equally.
     """
-    usual, update, episodes = flags.schedule, flags.update, flags.episodes
-    batch_size, steps = update.batch_size or usual.batch_size, flags.steps or usual.steps
+    default, update, episodes = flags.schedule, flags.update, flags.episodes
+    batch_size, steps = update.batch_size or default.batch_size, flags.steps or default.steps
     parts = update.accumulate * processes.count
     if batch_size % parts:
         raise UserError(
@@ -65,12 +62,12 @@ def make_config(flags: Flags, processes: Processes, **fields: Any) -> TrainingCo
         accumulate=update.accumulate,
         processes=processes.count,
         pool=PoolConfig(
-            episodes=episodes.pool or usual.pool.episodes,
-            fresh=usual.pool.fresh if episodes.fresh is None else episodes.fresh,
+            episodes=episodes.pool or default.pool.episodes,
+            fresh=default.pool.fresh if episodes.fresh is None else episodes.fresh,
         ),
         optimizer=OptimizerConfig(
             learning_rate=update.learning_rate,
-            warmup_steps=update.warmup_steps or usual.warmup_steps,
+            warmup_steps=update.warmup_steps or default.warmup_steps,
             cooldown_steps=round(update.cooldown * steps),
             last_step=steps if update.cooldown else None,
         ),

@@ -27,7 +27,7 @@ from loopcraft.dataset.catalog import SHARD_PATH, decode_catalog, encode_catalog
 from loopcraft.dataset.episode_files import fingerprint
 from loopcraft.dataset.manifest import read_manifest
 from loopcraft.dataset.mask_files import encode_masks, read_masks
-from models.checkpoints.format import FORMAT, header_of
+from models.checkpoints.format import FORMAT, parse_header
 from models.checkpoints.training_log import read_log
 from tests.fakes.catalogs import CATALOG
 from tests.fakes.json_mutants import attempt, byte_mutants, mutants
@@ -228,7 +228,7 @@ DEEP_OBJECT = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
         lambda path: read_manifest(path.parent),
         lambda path: decode_catalog(path.read_bytes(), "lab/set"),
         lambda path: parse_model_args(path.read_text()),
-        lambda path: header_of({FORMAT: path.read_text()}, path),
+        lambda path: parse_header({FORMAT: path.read_text()}, path),
         read_log,
     ],
 )

@@ -121,8 +121,8 @@ def test_a_model_with_another_autoencoder_than_it_was_trained_on_is_refused(tmp_
     load_model("millivid", source)
     retrain(tmp_path, "1" * 64, packed_from="2" * 64)
     message = (
-        rf"{tmp_path}/millivid.safetensors was trained on .* 1{{12}}\.\.\., "
-        rf"and {tmp_path}/autoencoder.safetensors"
+        rf"{tmp_path}/millivid.safetensors was trained with .* 1{{12}}\.\.\., "
+        rf"but {tmp_path}/autoencoder.safetensors"
     )
     with pytest.raises(UserError, match=message):
         load_model("millivid", source)
@@ -137,19 +137,19 @@ def write_header(path: Path, header: object) -> Path:
 OURS = {"format": FORMAT, "version": 1, "kind": "AutoencoderConfig", "config": {}}
 FOREIGN = {
     "no JSON": ("{", "its header: not JSON"),
-    "list": ([OURS], "no loopcraft-model of version 1"),
-    "null": ("null", "no loopcraft-model of version 1"),
-    "config": ({**OURS, "config": [1]}, "config in its header is no object"),
-    "training": ({**OURS, "training": "long"}, "training in its header is no object"),
-    "sampling": ({**OURS, "sampling": 3}, "sampling in its header is no object"),
-    "no config": ({k: v for k, v in OURS.items() if k != "config"}, "configuration is not one of ours"),
-    "no kind": ({k: v for k, v in OURS.items() if k != "kind"}, "configuration is not one of ours"),
-    "unknown size": ({**OURS, "config": {"size": "vast"}}, "configuration is not one of ours.*vast"),
-    "a word for a number": ({**OURS, "config": {"patch": "a"}}, "configuration is not one of ours"),
-    "no patch": ({**OURS, "config": {"patch": 0}}, "configuration is not one of ours"),
-    "unknown sampling": ({**OURS, "sampling": {"colour": 1}}, "sampling is not one of ours.*colour"),
-    "no steps": ({**OURS, "sampling": {"steps": 0}}, "sampling is not one of ours"),
-    "other solver": ({**OURS, "sampling": {"solver": "euler"}}, "sampling is not one of ours"),
+    "list": ([OURS], "not a loopcraft-model of version 1"),
+    "null": ("null", "not a loopcraft-model of version 1"),
+    "config": ({**OURS, "config": [1]}, "config in its header is not an object"),
+    "training": ({**OURS, "training": "long"}, "training in its header is not an object"),
+    "sampling": ({**OURS, "sampling": 3}, "sampling in its header is not an object"),
+    "no config": ({k: v for k, v in OURS.items() if k != "config"}, "configuration is invalid"),
+    "no kind": ({k: v for k, v in OURS.items() if k != "kind"}, "configuration is invalid"),
+    "unknown size": ({**OURS, "config": {"size": "vast"}}, "configuration is invalid.*vast"),
+    "a word for a number": ({**OURS, "config": {"patch": "a"}}, "configuration is invalid"),
+    "no patch": ({**OURS, "config": {"patch": 0}}, "configuration is invalid"),
+    "unknown sampling": ({**OURS, "sampling": {"colour": 1}}, "sampling settings are invalid.*colour"),
+    "no steps": ({**OURS, "sampling": {"steps": 0}}, "sampling settings are invalid"),
+    "other solver": ({**OURS, "sampling": {"solver": "euler"}}, "sampling settings are invalid"),
 }
 
 
@@ -180,13 +180,13 @@ def test_a_truncated_file_is_refused(tmp_path):
 def test_foreign_headers_are_refused(tmp_path):
     path = tmp_path / "x.safetensors"
     save_file({"a": torch.zeros(1)}, path)
-    with pytest.raises(UserError, match="no loopcraft-model of version 1"):
+    with pytest.raises(UserError, match="not a loopcraft-model of version 1"):
         read_checkpoint(path)
     header = {
         "kind": "TokenModelConfig",
         "config": {"plan": {"kind": "millivid", "arguments": {}}, "depth": 3},
     }
-    with pytest.raises(UserError, match=r"configuration is not one of ours.*depth"):
+    with pytest.raises(UserError, match=r"configuration is invalid.*depth"):
         config_from(header, path)
     with pytest.raises(UserError, match="unknown kind of model, 'Surprise'"):
         config_from({"kind": "Surprise", "config": {}}, path)
@@ -262,7 +262,7 @@ def test_a_published_file_with_a_name_that_is_no_text_is_refused(tmp_path):
         ({"weight": torch.eye(2).to_sparse()}, "not a whole published checkpoint"),
         ({"weight": torch.ones(2, 2, dtype=torch.complex64)}, "weight holds values of type torch.complex64"),
         ({"weight": torch.ones(2, 2, dtype=torch.int64)}, "weight holds values of type torch.int64"),
-        ({"weight": torch.full((2, 2), torch.nan)}, "no finite real numbers"),
+        ({"weight": torch.full((2, 2), torch.nan)}, "not finite real numbers"),
     ],
 )
 def test_published_weights_are_finite_real_numbers_in_dense_memory(tmp_path, weights, message: str):

@@ -159,9 +159,9 @@ def test_a_window_outside_the_file_is_refused(tmp_path, window):
     """Behind the frames of a section begins the next one: it must not be read as frames."""
     latents, states = example(7)
     write_pyramid(tmp_path / "a.pyramid", latents, states)
-    with pytest.raises(UserError, match=r"a.pyramid: no frames .* on; it holds 7, and"):
+    with pytest.raises(UserError, match=r"a.pyramid: cannot read frames .* on; it holds 7 frames and"):
         read_pyramid(tmp_path / "a.pyramid", GRID, 7, **window)
     write_frames(tmp_path / "a.frames", [b"x"] * 7)
     if "first_level" not in window:
-        with pytest.raises(UserError, match=r"a.frames: no blobs .*; it holds 7"):
+        with pytest.raises(UserError, match=r"a.frames: cannot read blobs .*; it holds 7"):
             read_frames(tmp_path / "a.frames", 7, **{"start": 0, **window})

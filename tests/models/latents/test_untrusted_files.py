@@ -46,7 +46,7 @@ def test_no_latents_are_read_from_outside_the_folder(tmp_path: Path, key: str) -
     root = write_latents(tmp_path / "latents")
     (root / "SHA256SUMS").unlink()
     (root / "index.json").write_text(json.dumps({key: FRAMES}))
-    with pytest.raises(UserError, match="no valid entry"):
+    with pytest.raises(UserError, match="invalid entry"):
         open_latents(root)
 
 

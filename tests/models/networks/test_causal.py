@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from loopcraft.core.errors import UserError
-from models.networks.denoiser import TokenDenoiser, mask_actions, visible_from
+from models.networks.denoiser import TokenDenoiser, causal_mask, mask_actions
 from models.networks.tokens import LEVEL
 from models.sampling.diffusion import NoiseSchedule, Sampling
 from models.sampling.token_sampler import TokenSampler, keyed_noise
@@ -50,7 +50,7 @@ def influence(network: TokenDenoiser, mask: torch.Tensor | None, *, of_targets: 
 
 
 def test_context_does_not_depend_on_targets_and_targets_do_on_context(network):
-    mask = visible_from(TARGET)
+    mask = causal_mask(TARGET)
     assert influence(network, mask, of_targets=True) == 0
     assert influence(network, mask, of_targets=False) > 0.1
     for mutant in (None, mask.transpose(1, 2), torch.ones_like(mask)):
@@ -78,7 +78,7 @@ def test_the_loss_is_that_of_the_plain_implementation_with_a_mask(network, monke
     v = reference.predict(weights, SIZE.heads, noisy, address, time, known, visible)
     expected = (v - alpha * eps + sigma * x)[TARGET].square().mean()
     torch.testing.assert_close(loss_of(network), expected)
-    monkeypatch.setattr(losses, "visible_from", lambda target: torch.ones(2, 9, 9, dtype=torch.bool))
+    monkeypatch.setattr(losses, "causal_mask", lambda target: torch.ones(2, 9, 9, dtype=torch.bool))
     assert (loss_of(network) - expected).abs() > 1e-3
 
 
@@ -93,7 +93,7 @@ class MaskedInEveryCall(TokenDenoiser):
 
     def forward(self, x, positions, condition, num_outputs=None):
         is_target = torch.arange(x.shape[1]) >= x.shape[1] - num_outputs
-        mask = visible_from(is_target.expand(len(x), -1))
+        mask = causal_mask(is_target.expand(len(x), -1))
         return super().forward(x, positions, condition, mask=mask)[:, -num_outputs:]
 
 

@@ -10,7 +10,7 @@ from models.networks.autoencoder import (
     AutoencoderConfig,
     cut_patches,
     join_patches,
-    mean_pooled,
+    mean_pool,
     patch_pyramid,
 )
 from models.networks.denoiser import Condition, TokenDenoiser, mask_actions
@@ -50,7 +50,7 @@ def test_addresses_are_frame_row_column():
     address = Grid(side=4, levels=2).addresses(torch.tensor([5, 7]), 1)
     assert address.tolist() == [[f, 1, r, c] for f in (5, 7) for r in (0, 1) for c in (0, 1)]
     assert Grid(side=4, levels=2).frame_addresses()[:, LEVEL].tolist() == [0] * 16 + [1] * 4
-    with pytest.raises(ValueError, match="6 x 6 patches a frame cannot be halved 2 times"):
+    with pytest.raises(ValueError, match="6 x 6 patches per frame cannot be halved 2 times"):
         Grid(side=6, levels=3)
 
 
@@ -198,7 +198,7 @@ def test_latents_lie_in_the_open_cube_and_levels_decode_alone(autoencoder):
 
 def test_cascade_pools_and_stops_gradients():
     finest = torch.rand(1, 16, 2, requires_grad=True)
-    levels = mean_pooled(finest, Grid(side=4, levels=3, channels=2))
+    levels = mean_pool(finest, Grid(side=4, levels=3, channels=2))
     torch.testing.assert_close(levels[2][0, 0], finest[0].mean(0))
     torch.testing.assert_close(levels[1][0, 1], finest[0, [2, 3, 6, 7]].mean(0))
     assert levels[0].requires_grad

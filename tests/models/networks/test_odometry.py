@@ -17,7 +17,7 @@ from models.networks.odometry import (
     NUM_POSE_FEATURES,
     dead_reckoning,
     pose_features,
-    seen_from,
+    relative_poses,
     token_poses,
 )
 from models.networks.tokens import Grid
@@ -57,7 +57,7 @@ def test_it_finds_the_way_of_the_block_world() -> None:
         seen = list(world.play(seed, walk.numpy()))
         true = torch.tensor([[-frame.pose[0], frame.pose[2], math.radians(frame.pose[3])] for frame in seen])
         found = dead_reckoning(walk[None])
-        truly, reckoned = (seen_from(poses[:, 20:21], poses[:, 20:])[0] for poses in (true[None], found))
+        truly, reckoned = (relative_poses(poses[:, 20:21], poses[:, 20:])[0] for poses in (true[None], found))
         apart = truly - reckoned
         errors.append(apart[[16, 64], :2].norm(dim=1))
         assert (((apart[:, 2] + math.pi) % (2 * math.pi)) - math.pi).abs().max() < 1e-4

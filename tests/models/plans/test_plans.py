@@ -103,7 +103,7 @@ def test_drafts_of_a_mirrored_plan():
 
 
 def test_windows_that_do_not_divide_are_refused():
-    with pytest.raises(UserError, match=r"\[2, 5, 11\] must divide"):
+    with pytest.raises(UserError, match=r"\[2, 5, 11\] must each divide"):
         millivid([2, 5, 11], 256)
 
 
@@ -142,6 +142,6 @@ def test_command_draws_and_refuses(tmp_path, capsys):
     out = tmp_path / "plan.png"
     assert main(["millivid-3-level", "--out", str(out)]) == 0
     assert out.read_bytes().startswith(b"\x89PNG")
-    assert "21 steps of [1024] tokens finish 16 frames, from 21 frames" in capsys.readouterr().out
+    assert "21 steps of [1024] tokens finish 16 frames, from 21 context frames" in capsys.readouterr().out
     assert main(["nonsense"]) == 2
     assert "there is no plan 'nonsense'; choose one of millivid," in capsys.readouterr().err

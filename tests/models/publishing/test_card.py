@@ -93,7 +93,7 @@ def test_a_cascaded_autoencoder_alone_has_no_command_that_scores_it(hub, trained
 def test_the_size_to_score_at_is_that_of_the_models_own_autoencoder() -> None:
     def checkpoint(kind: str, **config: int) -> Checkpoint:
         header = {"kind": kind, "config": config}
-        return Checkpoint(place="", header=header, parameters=1, num_bytes=1, sha256="0" * 64)
+        return Checkpoint(location="", header=header, parameters=1, num_bytes=1, sha256="0" * 64)
 
     found = {
         "autoencoder": checkpoint("AutoencoderConfig", frame_size=64),
@@ -114,7 +114,10 @@ def test_results_leave_the_card_with_their_weights(hub, trained, tmp_path, capsy
     weights = {name: value + 1 for name, value in stored.weights.items()}
     save_checkpoint(stored.path, weights, stored.config, training=stored.header["training"])
     assert publish_to("lab/scored", folder, *flags) == 2
-    assert re.search(r"error: .*result.json: is a result of millivid with other", capsys.readouterr().err)
+    assert re.search(
+        r"error: .*result.json: is a result of millivid with weights .* other than the published",
+        capsys.readouterr().err,
+    )
     assert publish_to("lab/scored", folder) == 0
     assert "21.00" not in files_of(hub, "lab/scored")["README.md"].decode()
 
@@ -142,5 +145,5 @@ def test_a_result_file_of_other_weights_is_refused(trained, tmp_path) -> None:
     checkpoints = describe("lab/x", find_files(trained), None)
     model = dataclasses.replace(make_result("millivid").model, checkpoint_sha256="0" * 64)
     write_result(tmp_path / "old.json", make_result("millivid", model=model))
-    with pytest.raises(UserError, match=r"old.json: is a result of millivid with other weights .*0{12}"):
+    with pytest.raises(UserError, match=r"old.json: is a result of millivid with weights .*0{12}"):
         require_own_results({"results/a.json": tmp_path / "old.json"}, checkpoints)

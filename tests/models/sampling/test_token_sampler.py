@@ -210,7 +210,7 @@ def test_guidance_zero_ignores_actions_and_context():
 def test_too_little_context_is_one_sentence():
     sampler = token_sampler("millivid")
     context, actions = inputs(sampler.num_context - 1, 4)
-    with pytest.raises(UserError, match=f"needs {sampler.num_context} context frames, and got"):
+    with pytest.raises(UserError, match=f"needs {sampler.num_context} context frames, but got"):
         next(sampler.rollout(context, actions, keyed_noise([1, 2])))
 
 

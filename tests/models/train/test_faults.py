@@ -95,7 +95,7 @@ def test_a_lost_or_stale_shipped_file_is_made_again(tmp_path, latents, finished,
         (tmp_path / name).write_bytes((finished / name).read_bytes())
     damage(tmp_path / SHIPPED)
     assert train("millivid", latents, tmp_path, "--steps", "4") == 0
-    assert f"made {tmp_path / SHIPPED} again, from the state of step 4" in capsys.readouterr().out
+    assert f"rewrote {tmp_path / SHIPPED} from the state of step 4" in capsys.readouterr().out
     assert (tmp_path / SHIPPED).read_bytes() == (finished / SHIPPED).read_bytes()
 
 
@@ -108,7 +108,7 @@ def test_a_damaged_state_is_a_sentence_wherever_it_is_damaged(tmp_path, latents,
         said = capsys.readouterr()
         if said.err:
             assert f"{tmp_path / STATE}: not a" in said.err
-            assert "remove it to start anew" in said.err
+            assert "remove it to start over" in said.err
         else:  # what was changed is no content: a name or a date in the archive
             shipped = (finished / SHIPPED).read_bytes()
             assert (tmp_path / SHIPPED).read_bytes() == shipped
@@ -117,7 +117,7 @@ def test_a_damaged_state_is_a_sentence_wherever_it_is_damaged(tmp_path, latents,
 def test_a_good_one_is_left_alone(finished, latents, capsys) -> None:
     before = (finished / SHIPPED).stat().st_mtime_ns
     assert train("millivid", latents, finished, "--steps", "4") == 0
-    assert "again" not in capsys.readouterr().out
+    assert "rewrote" not in capsys.readouterr().out
     assert (finished / SHIPPED).stat().st_mtime_ns == before
 
 
@@ -193,7 +193,7 @@ def test_a_loader_that_is_told_to_stop_with_its_trainer_is_no_fault() -> None:
 
 def test_a_stalled_loader_does_not_keep_a_run_from_stopping() -> None:
     pool = EpisodePool(
-        Numbers({0: "stall"}), PoolConfig(episodes=2), keep=lambda x: x, first_step=0, workers=1
+        Numbers({0: "stall"}), PoolConfig(episodes=2), convert=lambda x: x, first_step=0, workers=1
     )
     begin = time.monotonic()
     pool.advance(0, lambda: time.monotonic() > begin + 0.3)
@@ -245,7 +245,7 @@ def test_the_whole_group_may_be_told_to_stop(tmp_path, latents) -> None:
     process, loaders = start(latents, tmp_path / "out", *flags, **environment)
     os.killpg(process.pid, signal.SIGTERM)
     assert process.wait() == 0, process.err
-    assert "told to stop: saved step" in process.out
+    assert "stopped on request: saved step" in process.out
     wait_until_gone(loaders)
 
 
@@ -259,7 +259,7 @@ def test_a_disk_that_fills_while_weights_are_written_is_a_sentence(tmp_path, lat
         f"{tmp_path / 'out'}: step 4 could not be saved ({tmp_path / 'out' / SHIPPED}: File too large)"
         in line
     )
-    assert "no checkpoint was saved before; make room and run the same command again" in line
+    assert "no checkpoint was saved before; free up space and run the same command again" in line
     assert "Traceback" not in error
     wait_until_gone(loaders)
 

@@ -17,7 +17,7 @@ from loopcraft.generation.plan import plan_train_episode
 from loopcraft.generation.recipe import Recipe
 from loopcraft.video.h264 import video_writer
 from loopcraft.worlds import make_world
-from models.latents.store import MANIFEST, manifest_of, open_latents
+from models.latents.store import MANIFEST, make_manifest, open_latents
 from models.train.config import SCHEDULES, differences
 from models.train.data.episodes import DatasetEpisodes, LatentEpisodes
 from models.train.data.played import WorldEpisodes
@@ -61,7 +61,7 @@ def pool_of(latents: Path, first_step: int, **more) -> EpisodePool:
     source = LatentEpisodes(open_latents(latents), min_frames=1, seed=0)
     config = PoolConfig(episodes=2, fresh=0.5)
     more = {"workers": 0, **more}
-    return EpisodePool(source, config, keep=lambda values: values, first_step=first_step, **more)
+    return EpisodePool(source, config, convert=lambda values: values, first_step=first_step, **more)
 
 
 def test_the_pool_depends_on_the_step_alone(tmp_path):
@@ -207,6 +207,6 @@ def test_latents_of_other_frames_or_autoencoders_are_other_data(tmp_path, other)
     origin = {"autoencoder_sha256": "a", "data_fingerprint": "a"}
     identities = []
     for changes in ({}, {}, other):
-        write_json(folder / MANIFEST, manifest_of(grid, torch.float32, **{**origin, **changes}))
+        write_json(folder / MANIFEST, make_manifest(grid, torch.float32, **{**origin, **changes}))
         identities.append(LatentEpisodes(open_latents(folder), min_frames=1, seed=0).identity)
     assert identities[0] == identities[1] != identities[2]

@@ -120,7 +120,7 @@ def test_a_signal_to_stop_saves_and_ends_well(tmp_path, latents, monkeypatch, ca
     previous = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
     before_step(monkeypatch, 2, lambda _: os.kill(os.getpid(), number))
     assert train("millivid", latents, tmp_path, "--steps", "9") == 0
-    assert "told to stop: saved step 3" in capsys.readouterr().out
+    assert "stopped on request: saved step 3" in capsys.readouterr().out
     state = torch.load(tmp_path / "millivid.training.pt", weights_only=True)
     assert (state["step"], len(losses(tmp_path, "millivid"))) == (3, 3)
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == previous
@@ -135,7 +135,7 @@ def test_nan_stops_and_names_the_last_good_checkpoint(tmp_path, latents, monkeyp
     assert train("millivid", latents, tmp_path, *flags) == 2
     error = capsys.readouterr().err
     assert "step 5 has loss nan" in error
-    assert "millivid.training.pt, of step 4; start anew" in error
+    assert "millivid.training.pt, of step 4; start over" in error
     assert torch.load(tmp_path / "millivid.training.pt", weights_only=True)["step"] == 4
     _, weights = read_checkpoint(tmp_path / "millivid.safetensors")
     assert all(value.isfinite().all() for value in weights.values())
@@ -154,7 +154,7 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path, latents, monkeypatc
     error = capsys.readouterr().err
     assert "step 2 could not be saved" in error
     assert "No space left on device" in error
-    assert "of step 1; make room" in error
+    assert "of step 1; free up space" in error
     assert (tmp_path / "millivid.training.pt").read_bytes() == before
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -219,7 +219,7 @@ def make_pool(latents: Path, rank: int, processes: int, clip_length: int) -> Epi
     source = episodes.LatentEpisodes(open_latents(latents), min_frames=clip_length, seed=0)
     config = PoolConfig(episodes=4, fresh=0.25)
     return EpisodePool(
-        source, config, keep=lambda x: x, first_step=0, workers=0, rank=rank, processes=processes
+        source, config, convert=lambda x: x, first_step=0, workers=0, rank=rank, processes=processes
     )
 
 
@@ -241,13 +241,13 @@ def test_two_processes_train_as_one(tmp_path, latents):
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (("--episode-frames", "32"), "a sample of millivid spans 58 frames and an episode has 32; raise"),
+        (("--episode-frames", "32"), "a sample of millivid spans 58 frames, but an episode has 32; raise"),
         (("--batch-size", "3", "--accumulate", "2"), "choose a multiple of 2"),
         (("--learning-rate", "0"), "--learning-rate 0.0: choose a number above 0"),
         (("--save-every", "0"), "--save-every 0: choose 1 or more"),
         (("--device", "surprise"), "--device surprise: no device of that name; use cpu, cuda or cuda:1"),
         (("--model", "surprise"), "there is no model 'surprise'; choose one of millivid"),
-        (("--preset", "gpu-hour"), "and the preset gpu-hour takes 4 of 16; choose the autoencoder's"),
+        (("--preset", "gpu-hour"), "but the preset gpu-hour takes 4 of 16; choose the autoencoder's preset"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, flags, sentence, capsys, trained):
@@ -273,15 +273,15 @@ def test_data_that_do_not_fit_are_refused(tmp_path, latents, capsys):
     (short / "SHA256SUMS").unlink()
     (short / "index.json").write_text('{"000/000": 40}')
     assert train("millivid", short, tmp_path / "out") == 2
-    assert "longest episode has 40 frames, and a sample needs 58" in capsys.readouterr().err
+    assert "longest episode has 40 frames, but a sample needs 58" in capsys.readouterr().err
     (short / "index.json").write_text("{}")
     assert train("millivid", short, tmp_path / "out") == 2
     assert "longest episode has 0 frames" in capsys.readouterr().err
     assert train("millivid", latents, tmp_path / "out", "--resolution", "64") == 2
-    assert "--resolution is for worlds" in capsys.readouterr().err
+    assert "--resolution is only for worlds" in capsys.readouterr().err
     flags = ("--data", str(latents), *QUICK, "--out", str(tmp_path / "out"))
     assert main(["autoencoder", *flags]) == 2
-    assert "holds latents, and an autoencoder needs frames" in capsys.readouterr().err
+    assert "holds latents, but an autoencoder needs frames" in capsys.readouterr().err
     assert main(["autoencoder", *WORLD[:2], "--resolution", "60", "--out", str(tmp_path / "out")]) == 2
     assert (
         "frames of 60 x 60 cannot be cut into 8 x 8 patches; choose a resolution that 8 divides"

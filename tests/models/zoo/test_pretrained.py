@@ -18,7 +18,7 @@ from loopcraft.generation.recipe import Recipe
 from loopcraft.worlds import make_world
 from models.checkpoints.format import read_checkpoint
 from models.sampling.diffusion import Sampling
-from models.zoo.box import PRETRAINED_FOLDER, boxed_worlds, misfit
+from models.zoo.box import PRETRAINED_FOLDER, boxed_worlds, world_mismatch
 from models.zoo.loading import WeightSource, load_autoencoder
 from models.zoo.world_models import build_rollout, load
 
@@ -149,11 +149,11 @@ def test_what_returns_gains_millivid_more_than_anybody(metric):
 
 
 def test_data_of_another_world_gets_the_natural_set_and_a_note():
-    assert misfit("pretrained", "plaza-v1") is None
-    assert misfit("pretrained", None) is None
-    assert misfit("some/folder", "minerl") is None
+    assert world_mismatch("pretrained", "plaza-v1") is None
+    assert world_mismatch("pretrained", None) is None
+    assert world_mismatch("some/folder", "minerl") is None
     note = "the weights were trained on world 'voxel-v1', and the data is of 'minerl'"
-    assert misfit("pretrained", "minerl") == note
+    assert world_mismatch("pretrained", "minerl") == note
     model = build_rollout("millivid", world="minerl")
     assert model.notes == (note,)
     assert (

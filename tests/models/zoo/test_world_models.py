@@ -101,13 +101,13 @@ def test_bfloat16_is_close_by_either_way():
 def test_mistakes_are_one_sentence():
     model = tiny("millivid")
     context, actions = inputs(model, 4)
-    with pytest.raises(UserError, match="actions must lie in 0 to 2, and reach from 0 to 3"):
+    with pytest.raises(UserError, match="actions must be from 0 to 2, but range from 0 to 3"):
         next(model.rollout(context, actions.where(actions < 2, 3), seeds=[1, 2]))
     with pytest.raises(
-        UserError, match=r"takes uint8 frames of \(3, 16, 16\), and got uint8 of \(3, 8, 16\)"
+        UserError, match=r"takes uint8 frames of \(3, 16, 16\), but got uint8 of \(3, 8, 16\)"
     ):
         next(model.rollout(context[:, :, :, :8], actions, seeds=[1, 2]))
-    with pytest.raises(UserError, match=f"needs {model.max_context} context frames, and got"):
+    with pytest.raises(UserError, match=f"needs {model.max_context} context frames, but got"):
         next(model.rollout(context[:, 1:], actions[:, 1:], seeds=[1, 2]))
 
 
@@ -226,8 +226,8 @@ def test_encoding_stores_what_the_model_sees(data, tmp_path, capsys):
     capsys.readouterr()
     assert encode([*arguments, "--shard", "1/2"]) == 0
     assert capsys.readouterr().out.endswith(
-        f"{out}: shard 1/2 has the latents of its 1 videos; when all shards have ended, the same command "
-        "without --shard writes the index\n"
+        f"{out}: shard 1/2 has the latents of its 1 videos; once all shards have ended, run the same command "
+        "without --shard to write the index\n"
     )
     assert not (out / "index.json").exists()
     assert encode(arguments) == 0
@@ -266,7 +266,7 @@ def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):
     ("command", "flags", "sentence"),
     [
         (encode, ["--max-videos", "0"], "--max-videos 0: choose 1 or more"),
-        (encode, ["--preset", "paper"], "2 x 2 patches a frame cannot be halved 3 times"),
+        (encode, ["--preset", "paper"], "2 x 2 patches per frame cannot be halved 3 times"),
         (demo, ["--num-videos", "0"], "--num-videos 0: choose 1 or more"),
         (demo, ["--horizon", "0"], "--horizon 0: choose 1 or more"),
         (draw_plan, ["--steps", "0"], "--steps 0: choose 1 or more"),
@@ -288,8 +288,8 @@ def test_flags_out_of_range_are_told_in_a_sentence(command, flags, sentence, wor
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda c, a: (c.float() / 255, a, [1, 2]), "takes uint8 frames of (3, 16, 16), and got float32 of"),
-        (lambda c, a: (c, a.float(), [1, 2]), "whole-number actions and as many videos as seeds"),
+        (lambda c, a: (c.float() / 255, a, [1, 2]), "takes uint8 frames of (3, 16, 16), but got float32 of"),
+        (lambda c, a: (c, a.float(), [1, 2]), "takes integer actions, one context and one seed per video"),
         (lambda c, a: (c, a, [1]), "2 contexts and 1 seeds"),
         (lambda c, a: (c[:1], a, [1, 2]), "actions of 2 videos, 1 contexts"),
     ],
@@ -313,8 +313,8 @@ def test_a_device_that_is_not_there_is_told_in_a_sentence(command, data, tmp_pat
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"steps": 0}, "steps 0: a window takes a whole number of network calls, 1 at least"),
-        ({"steps": 2.5}, "steps 2.5: a window takes a whole number"),
+        ({"steps": 0}, "steps 0: choose a whole number of network calls, at least 1"),
+        ({"steps": 2.5}, "steps 2.5: choose a whole number"),
         ({"solver": "x"}, "solver 'x': choose one of ddim, dpm++2m"),
         ({"guidance": float("nan")}, "guidance nan: choose a finite number"),
     ],
