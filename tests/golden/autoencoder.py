@@ -41,7 +41,7 @@ def check_autoencoder(folder: Folder) -> None:
         rounded = torch.cat(model.encode(image.bfloat16().float()), dim=1)
         expected = golden[f"{rule}/f32/latents_from_bf16_rounded_image"]
         folder.close(f"{rule} latents of the rounded image", rounded, expected, LATENTS)
-        cascaded.load_state_dict(model.state_dict())
+        cascaded.encoder = model.encoder
         pooled = torch.cat(cascaded.encode(image), dim=1).detach()
         folder.close(f"{rule} cascaded latents", pooled, golden[f"{rule}/f32/latents_cascaded"], LATENTS)
         stored = golden[f"{rule}/f32/latents"].split(model.grid.tokens_per_level, dim=1)
@@ -61,7 +61,8 @@ def check_decoding(
     images = [
         join_patches(part, model.config.patch) for part in patches.split(model.grid.tokens_per_level, 1)
     ]
-    folder.close(f"{prefix}: decode", model.decode(stored[level], level), images[0], 1e-6)
+    if not folder.fast:  # `check_video`, and `check_autoencoder_in_bfloat16`, call it too
+        folder.close(f"{prefix}: decode", model.decode(stored[level], level), images[0], 1e-6)
     for key in [key for key in golden if key.startswith(prefix)]:
         index = int(key.split("_image")[1][0])
         stride = int(key.split("_stride")[1]) if "_stride" in key else 1
