@@ -1,6 +1,7 @@
 """The models in the box: light, really trained, and the ones whose results are the leaderboard's entries."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -96,13 +97,14 @@ def test_a_model_without_named_weights_is_the_one_in_the_box(world, name):
     assert model.name == name
     assert model.notes == ()
     assert model._sampling == SAMPLING[world]
+    model._sampling = replace(SAMPLING[world], steps=4)  # enough to be nowhere near noise
     first = CONTEXT - model.max_context
     generated = next(
         model.rollout(frames[None, first:CONTEXT], actions[None, first : CONTEXT + 4], seeds=[0])
     )
     truth = frames[CONTEXT : CONTEXT + generated.shape[1]].float() / 255
     noise = torch.rand(truth.shape, generator=torch.Generator().manual_seed(0))
-    assert psnr(generated[0], truth).mean() > psnr(noise, truth).mean() + 4
+    assert psnr(generated[0], truth).mean() > psnr(noise, truth).mean() + 10
 
 
 @pytest.mark.parametrize(("world", "name"), ALL)
