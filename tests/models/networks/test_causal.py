@@ -107,8 +107,7 @@ class MaskedInEveryCall(TokenDenoiser):
     ],
 )
 def test_memory_changes_nothing(plan, solver, guidance):
-    """With four calls, the fewest of which DPM-Solver++ extrapolates one."""
-    sampler = token_sampler(plan, causal=True, steps=4, solver=solver, guidance=guidance)
+    sampler = token_sampler(plan, causal=True, steps=5, solver=solver, guidance=guidance)
     context, actions = inputs(sampler.num_context, sampler.num_future(8))
 
     def rolled_out(network: TokenDenoiser) -> torch.Tensor:
