@@ -28,11 +28,11 @@ from tests.fakes.zygote import zygote
 def forked_companions() -> Iterator[None]:
     """Companions of this process are forks, and its children all the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(companion, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": _Forked}))
+        patch.setattr(companion, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": Forked}))
         yield
 
 
-class _Forked:
+class Forked:
     """As much of `subprocess.Popen` as a companion uses; its process is this one's child."""
 
     def __init__(
