@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes.forked_companions import forked_companions
 from tests.fakes.forked_spawn import forked_spawn
+from tests.fakes.read_once import read_once
 from tests.fakes.zygote import prepare
 
 FIRST = (
@@ -31,6 +32,7 @@ FIRST = (
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the process that forks others in each of several workers: they import the same in any case."""
+    read_once()
     if hasattr(config, "workerinput"):
         prepare()
 

@@ -1,9 +1,11 @@
 """I3D once more, in NumPy alone, from the paper's figure 3 and TensorFlow's rules: channels last, no modules.
 
-Every convolution is a sum over its kernel's offsets of shifted, strided inputs times a matrix.
+Every convolution is a sum over its kernel's offsets of shifted, strided inputs times a matrix; those of one
+moment are multiplied together, side by side.
 """
 
 from collections.abc import Mapping
+from functools import reduce
 from itertools import product
 
 import numpy as np
@@ -47,15 +49,17 @@ def unit(tensors: Mapping[str, np.ndarray], name: str, x: np.ndarray, stride: in
         tensors[f"{name}.{part}"] for part in ("weight", "bias", "mean", "variance")
     )
     kernel = weight.shape[2:]
+    shifted = [window for _, window in windows(x, kernel, (stride,) * 3, np.float32(0))]
+    moments = [shifted[n : n + kernel[1] * kernel[2]] for n in range(0, len(shifted), kernel[1] * kernel[2])]
     total = sum(
-        window @ weight[:, :, *offset].T
-        for offset, window in windows(x, kernel, (stride,) * 3, np.float32(0))
+        np.concatenate(moment, axis=-1) @ weight[:, :, n].transpose(2, 3, 1, 0).reshape(-1, len(weight))
+        for n, moment in enumerate(moments)
     )
     return np.maximum((total - mean) / np.sqrt(variance + np.float32(1e-3)) + bias, 0)
 
 
 def max_pool(x: np.ndarray, kernel: tuple[int, ...], stride: tuple[int, ...]) -> np.ndarray:
-    return np.max([window for _, window in windows(x, kernel, stride, np.float32(-np.inf))], axis=0)
+    return reduce(np.maximum, (window for _, window in windows(x, kernel, stride, np.float32(-np.inf))))
 
 
 def windows(x, kernel, stride, filling):
