@@ -24,7 +24,7 @@ def bootstrap_interval(
     """Return the percentile interval (low, high) of the mean over V videos, column by column."""
     means = resampling_weights(len(values)) @ values.reshape(len(values), -1).astype(np.float64)
     tail = 50.0 * (1.0 - CONFIDENCE)
-    columns = np.ascontiguousarray(means.T)  # numbers of a column side by side are ordered in less time
+    columns = np.ascontiguousarray(means.T)  # contiguous columns sort faster
     low, high = np.percentile(columns, [tail, 100.0 - tail], axis=1, overwrite_input=True)
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
 
