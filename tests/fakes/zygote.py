@@ -111,6 +111,7 @@ def own_zygote() -> Zygote:
 def _serve(connection: socket.socket) -> None:
     """Fork for every question, until who asks has ended or been killed."""
     gc.freeze()  # a fork that looks for garbage there would copy it all
+    gc.set_threshold(20_000, 10, 50)
     with suppress(ConnectionError):
         _answer(connection)
 
