@@ -1,4 +1,4 @@
-"""A published set as its users meet it: `datasets` streams it, told where by the client's own variables."""
+"""Streaming a published set with `datasets`, configured by the client's own environment variables."""
 
 import base64
 import json
