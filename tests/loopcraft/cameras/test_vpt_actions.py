@@ -10,7 +10,7 @@ def test_there_are_25_entries_in_the_order_of_open_oasis() -> None:
     assert len(VPT_ENTRIES) == len(set(VPT_ENTRIES)) == 25
     entries = {"inventory": 0, "ESC": 1, "hotbar.1": 2, "hotbar.9": 10, "forward": 11, "back": 12, "left": 13,
                "right": 14, "cameraX": 15, "cameraY": 16, "jump": 17, "attack": 21, "drop": 24}  # fmt: skip
-    assert {name: VPT_ENTRIES.index(name) for name in entries} == positions
+    assert {name: VPT_ENTRIES.index(name) for name in entries} == entries
 
 
 def test_walking_and_turning() -> None:
