@@ -321,7 +321,7 @@ def fail(world: FakeWorld, item: int) -> int:
     raise OSError(28, "No space left on device", "/disk/000.mp4")
 
 
-def test_a_dead_worker_is_reported() -> None:
+def test_a_dead_worker_is_one_sentence() -> None:
     with pytest.raises(UserError, match="a worker process died"):
         list(LocalExecutor(2).run(die, range(3), make_state=FakeWorld))
 

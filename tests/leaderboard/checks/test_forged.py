@@ -93,7 +93,7 @@ def test_values_edited_together_with_their_mean_do_not_give_the_interval(root: P
         name: dataclasses.replace(
             estimate, mean=estimate.mean + 1.0, interval=(estimate.mean, estimate.mean + 2.0)
         )
-        for name, found in metric.windows.items()
+        for name, estimate in metric.windows.items()
     }
     curve = dataclasses.replace(metric.curve, mean=tuple(value + 1.0 for value in metric.curve.mean))
     forged = dataclasses.replace(metric, videos=videos, windows=windows, curve=curve)

@@ -315,7 +315,7 @@ def threaded_reads(source: str) -> list[str]:
 
 
 def test_arrow_reads_in_the_callers_thread() -> None:
-    """A thread of Arrow's that still holds the file at the interpreter's exit aborts the process or hangs it."""
+    """A thread of Arrow's own that still holds the file at exit aborts the process, or hangs it."""
     sources = [path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     assert sum(source.count("read_row_group(") for source in sources) >= 2
     assert [call for source in sources for call in threaded_reads(source)] == []
