@@ -92,7 +92,7 @@ def wait_until_drawn(page: Any) -> None:
 
 
 def wait_for_chart(page: Any, chart: str) -> None:
-    """Scroll to a chart and wait until it is wait_until_drawn."""
+    """Scroll to a chart and wait until it is drawn."""
     page.locator(chart).scroll_into_view_if_needed()
     wait_until(page, f"Boolean(document.querySelector('{chart} .main-svg'))")
 

@@ -96,7 +96,7 @@ def test_rows_place_their_frames_labels_and_titles() -> None:
     untitled = draw_rows(rows, tile=16).pixels
     np.testing.assert_array_equal(
         untitled[MARGIN + 16 :], picture[first + 16 :]
-    )  # no titles, less space untitled
+    )  # no titles, less space above
 
 
 def test_long_labels_wrap_and_are_cut_to_fit() -> None:

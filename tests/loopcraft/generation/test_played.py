@@ -241,7 +241,7 @@ def test_the_command_line_makes_a_data_set(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Metadata of minerl 0.4.4 on the import path, as if it were packages."""
+    """Metadata of minerl 0.4.4 on the import path, as if it were installed."""
     metadata = tmp_path / "packages" / "minerl-0.4.4.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True)
     metadata.write_text("Metadata-Version: 2.1\nName: minerl\nVersion: 0.4.4\n")
