@@ -105,12 +105,12 @@ def test_killed_between_any_two_files(tmp_path: Path, monkeypatch: pytest.Monkey
     """Kill the run at each rename or unlink: the rerun ends with the same bytes."""
     small = recipe("test", num_episodes=2, num_frames=16)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # slow, and irrelevant here
-    wanted = make(tmp_path / "whole", small)
+    expected = make(tmp_path / "whole", small)
     for moment in itertools.count():
         root = tmp_path / f"{moment}"
         if not run_until_killed(moment, root, small, monkeypatch):
             break
-        assert make(root, small) == wanted
+        assert make(root, small) == expected
     assert moment > 2 * 3 + 4  # three files per episode, and those of the set
 
 

@@ -256,8 +256,8 @@ def test_sums_from_sha256sum_cover_any_file(root: Path, capsys: pytest.CaptureFi
     (root / "dataset.json").unlink()
     (root / "episodes.parquet").unlink()
     names = ["index.json", *(f"000/{n:03d}.{kind}" for n in range(4) for kind in ("mp4", "npy"))]
-    done = subprocess.run(["sha256sum", *names], cwd=root, capture_output=True, check=True)
-    (root / "SHA256SUMS").write_bytes(done.stdout)
+    result = subprocess.run(["sha256sum", *names], cwd=root, capture_output=True, check=True)
+    (root / "SHA256SUMS").write_bytes(result.stdout)
     assert verify.main([str(root)]) == 0
     assert capsys.readouterr().out.endswith("4 episodes, no faults\n")
     flip_a_byte(root)

@@ -158,9 +158,9 @@ peer = start_misbehaving("stuck")
 print(peer.receive(100)[1].decode(), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == -9, done.stderr
-    assert wait_until_gone(int(done.stdout))
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == -9, result.stderr
+    assert wait_until_gone(int(result.stdout))
 
 
 def test_it_exits_when_its_parent_is_gone(tmp_path) -> None:
@@ -170,8 +170,8 @@ peer = Companion("tests.fakes.companions", "echo", Limits(), print)
 peer.send(b"A", b"x")
 print(peer.receive(10)[0].decode(), peer._process.pid, flush=True)
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    letter, process = done.stdout.split()
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    letter, process = result.stdout.split()
     assert letter == "A"
     assert wait_until_gone(int(process))
 

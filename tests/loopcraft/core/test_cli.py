@@ -103,8 +103,8 @@ def test_a_command_runs_without_standard_error(
 def test_a_command_without_standard_streams_ends_as_usual(tmp_path: Path, closed: str) -> None:
     command = f"{sys.executable} {__file__} --what descriptors --out {tmp_path}"
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
-    done = subprocess.run(["sh", "-c", f"{command} {closed}"], env=environment, capture_output=True)
-    assert (done.returncode, (tmp_path / "file").read_text()) == (0, "whole")
+    result = subprocess.run(["sh", "-c", f"{command} {closed}"], env=environment, capture_output=True)
+    assert (result.returncode, (tmp_path / "file").read_text()) == (0, "whole")
     streams = {"0": "<&-" in closed, "1": " >&-" in f" {closed}", "2": "2>&-" in closed}
     nulls = json.loads((tmp_path / "said").read_text())
     assert nulls["child"] == 0
@@ -167,12 +167,12 @@ def test_help_that_nobody_reads_is_no_error() -> None:
 
 
 def test_leaving_keeps_the_output() -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", "from loopcraft.core.cli import leave; print('done', end=''); leave(3)"],
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stdout) == (3, "done")
+    assert (result.returncode, result.stdout) == (3, "done")
 
 
 def test_handlers_are_restored() -> None:

@@ -179,9 +179,9 @@ def test_without_any_folder_the_kernel_still_runs(project: Path) -> None:
 def test_a_full_disk_only_prevents_caching(project: Path) -> None:
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))"
     command = [sys.executable, "-B", "-c", f"{full}\n{CALL}"]  # else Python keeps truncated bytecode
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
-    assert done.stdout == "4 1\n"
-    assert "compiled code cannot be cached: [Errno 27] File too large" in done.stderr
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+    assert result.stdout == "4 1\n"
+    assert "compiled code cannot be cached: [Errno 27] File too large" in result.stderr
     assert run_kernel(project)[:2] == (4, 1)
 
 

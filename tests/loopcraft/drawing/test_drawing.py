@@ -94,9 +94,8 @@ def test_rows_place_their_frames_labels_and_titles() -> None:
     assert is_ink.any()
     assert not is_ink[:, :MARGIN].any()
     untitled = draw_rows(rows, tile=16).pixels
-    np.testing.assert_array_equal(
-        untitled[MARGIN + 16 :], picture[first + 16 :]
-    )  # no titles, less space above
+    # Without titles there is less space above.
+    np.testing.assert_array_equal(untitled[MARGIN + 16 :], picture[first + 16 :])
 
 
 def test_long_labels_wrap_and_are_cut_to_fit() -> None:

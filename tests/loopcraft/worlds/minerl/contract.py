@@ -66,7 +66,7 @@ def test_the_mission_holds_every_option_of_the_world(mission: etree._Element) ->
     off = ("Dungeons", "Strongholds", "Villages", "MineShafts", "Temples", "Monuments", "Mansions", "Ravines")
     off += ("WaterLakes", "LavaLakes", "LavaOceans")
     assert {name for name, value in options.items() if value is False} == {f"use{name}" for name in off}
-    wanted = {
+    expected = {
         **{
             "coordinateScale": 684.412,
             "heightScale": 684.412,
@@ -79,7 +79,7 @@ def test_the_mission_holds_every_option_of_the_world(mission: etree._Element) ->
         **{"biomeScaleOffset": 0, "biomeSize": 8, "riverSize": 1},
         **{"seaLevel": 1, "useCaves": True, "fixedBiome": 6},
     }
-    assert {name: options[name] for name in wanted} == wanted
+    assert {name: options[name] for name in expected} == expected
 
 
 def test_the_ores_match_minerls_customized_world(mission: etree._Element) -> None:
