@@ -1,4 +1,4 @@
-"""Tables of results: who is best, what is refused, and what the four formats say."""
+"""Tables of results: which is best, what is refused, and what the four formats show."""
 
 import csv
 import dataclasses
@@ -24,7 +24,7 @@ def bound(result: Result) -> Result:
 
 
 def with_metric(result: Result, name: str, mean: float, **card: object) -> Result:
-    """`result` with one more metric, a copy of its PSNR but for `mean` and fields of its card."""
+    """Return `result` with one more metric: a copy of its PSNR with another `mean` and card fields."""
     metric = result.metrics["psnr"]
     windows = {window: dataclasses.replace(e, mean=mean) for window, e in metric.windows.items()}
     changed = dataclasses.replace(
@@ -35,8 +35,8 @@ def with_metric(result: Result, name: str, mean: float, **card: object) -> Resul
     return dataclasses.replace(result, metrics={**result.metrics, name: changed})
 
 
-def named(*results: Result) -> dict[str, Result]:
-    return {f"{place}.json": result for place, result in enumerate(results)}
+def by_file(*results: Result) -> dict[str, Result]:
+    return {f"{index}.json": result for index, result in enumerate(results)}
 
 
 def bold(table) -> list[list[bool | None]]:
@@ -44,7 +44,7 @@ def bold(table) -> list[list[bool | None]]:
 
 
 def test_bounds_come_first_and_are_never_best() -> None:
-    results = named(make_result("a", 20.0), make_result("b", 22.0), bound(make_result("truth", 100.0)))
+    results = by_file(make_result("a", 20.0), make_result("b", 22.0), bound(make_result("truth", 100.0)))
     tables = window_tables(results)
     assert [table.window for table in tables] == ["short", "medium", "long"]
     for table in tables:
@@ -56,12 +56,12 @@ def test_bounds_come_first_and_are_never_best() -> None:
 def test_lower_can_be_better_and_ties_are_shared() -> None:
     means = [("a", 3.0), ("b", 2.0), ("c", 2.0)]
     results = [with_metric(make_result(name), "fid", m, higher_is_better=False) for name, m in means]
-    assert [row[1] for row in bold(window_tables(named(*results))[0])] == [False, True, True]
+    assert [row[1] for row in bold(window_tables(by_file(*results))[0])] == [False, True, True]
 
 
 def test_an_absent_number_is_a_gap_with_a_reason() -> None:
     lacking = make_result("b", absent={"fid": "fetch the weights"}, failed={"000/009": "NaN"})
-    table = window_tables(named(with_metric(make_result("a"), "fid", 3.0), lacking))[0]
+    table = window_tables(by_file(with_metric(make_result("a"), "fid", 3.0), lacking))[0]
     assert bold(table) == [[True, True], [True, None]]
     assert table.notes == ("b: fid is absent: fetch the weights", "b: 1 of 5 videos failed and are left out")
     for text in (to_text([table]), to_markdown([table]), to_latex([table])):
@@ -70,7 +70,7 @@ def test_an_absent_number_is_a_gap_with_a_reason() -> None:
 
 def test_results_without_any_number_still_say_why() -> None:
     empty = dataclasses.replace(make_result("a"), metrics={}, absent={"fid": "fetch the weights"})
-    tables = window_tables(named(empty))
+    tables = window_tables(by_file(empty))
     for write in (to_text, to_markdown, to_latex):
         assert "fetch the weights" in write(tables)
     assert to_csv(tables).count("\n") == 1
@@ -89,19 +89,19 @@ def test_results_without_any_number_still_say_why() -> None:
         (lambda r: with_metric(r, "psnr", 20.0, weights={"net": "b"}), "weights of psnr differ"),
     ],
 )  # fmt: skip
-def test_results_of_different_questions_are_not_mixed(change, message: str) -> None:
+def test_incomparable_results_are_refused(change, message: str) -> None:
     for tables in (window_tables, paired_tables):
         with pytest.raises(UserError, match=f"0.json and 1.json cannot be compared: their {message}"):
-            tables(named(make_result("a"), change(make_result("b"))))
+            tables(by_file(make_result("a"), change(make_result("b"))))
 
 
-def test_paired_differences_are_those_of_the_videos() -> None:
-    one, other = make_result("a", 21.0), make_result("b", 20.0)
+def test_paired_differences_match_the_videos() -> None:
+    first, second = make_result("a", 21.0), make_result("b", 20.0)
     values = np.array([20.0, 20.5, 20.0, 19.5])
     videos = {window: tuple(values) for window in ("short", "medium", "long")}
-    metric = dataclasses.replace(other.metrics["psnr"], videos=videos)
-    other = dataclasses.replace(other, metrics={"psnr": metric})
-    cell = paired_tables(named(one, other))[0].rows[0].cells[0]
+    metric = dataclasses.replace(second.metrics["psnr"], videos=videos)
+    second = dataclasses.replace(second, metrics={"psnr": metric})
+    cell = paired_tables(by_file(first, second))[0].rows[0].cells[0]
     assert cell is not None
     differences = 21.0 + np.array([-1.0, 0.0, 0.5, 0.5]) - values
     assert cell.estimate.mean == pytest.approx(differences.mean())
@@ -110,15 +110,15 @@ def test_paired_differences_are_those_of_the_videos() -> None:
     assert cell.text.startswith("+1.00 [")
 
 
-def test_differences_join_videos_by_key_whatever_their_order_in_the_file(tmp_path) -> None:
-    one = make_result("a", 21.0)
-    videos = {window: values[::-1] for window, values in (one.metrics["psnr"].videos or {}).items()}
-    turned = dataclasses.replace(
-        one,
-        data=dataclasses.replace(one.data, keys=one.data.keys[::-1]),
-        metrics={"psnr": dataclasses.replace(one.metrics["psnr"], videos=videos)},
+def test_differences_join_videos_by_key_in_any_order(tmp_path) -> None:
+    result = make_result("a", 21.0)
+    videos = {window: values[::-1] for window, values in (result.metrics["psnr"].videos or {}).items()}
+    reordered = dataclasses.replace(
+        result,
+        data=dataclasses.replace(result.data, keys=result.data.keys[::-1]),
+        metrics={"psnr": dataclasses.replace(result.metrics["psnr"], videos=videos)},
     )
-    paths = [Path(path) for path in write(tmp_path, one, turned)]
+    paths = [Path(path) for path in write(tmp_path, result, reordered)]
     for table in paired_tables(read_results(paths)):
         cell = table.rows[0].cells[0]
         assert cell is not None
@@ -126,7 +126,7 @@ def test_differences_join_videos_by_key_whatever_their_order_in_the_file(tmp_pat
 
 
 def test_a_constant_difference_is_certain_and_no_difference_is_not() -> None:
-    tables = paired_tables(named(make_result("a", 21.0), make_result("b", 20.0), make_result("c", 20.0)))
+    tables = paired_tables(by_file(make_result("a", 21.0), make_result("b", 20.0), make_result("c", 20.0)))
     rows = {row.label: row.cells[0] for row in tables[0].rows}
     assert {label: cell is not None and cell.bold for label, cell in rows.items()} == {
         "a − b": True,
@@ -137,7 +137,7 @@ def test_a_constant_difference_is_certain_and_no_difference_is_not() -> None:
 
 def test_set_wise_metrics_have_no_pairs() -> None:
     results = [with_metric(make_result(name), "fid", 3.0, kind="set-wise") for name in "ab"]
-    assert [card.name for card in paired_tables(named(*results))[0].cards] == ["psnr"]
+    assert [card.name for card in paired_tables(by_file(*results))[0].cards] == ["psnr"]
 
 
 def test_labels_are_unique() -> None:
@@ -153,7 +153,7 @@ def test_labels_are_unique() -> None:
 @pytest.fixture
 def tables():
     return window_tables(
-        named(bound(make_result("truth", 100.0)), make_result("a_b|c & [x]", 20.0), make_result("d", 22.0))
+        by_file(bound(make_result("truth", 100.0)), make_result("a_b|c & [x]", 20.0), make_result("d", 22.0))
     )
 
 
@@ -187,7 +187,7 @@ def test_csv_has_every_number_unrounded(tables) -> None:
     }  # fmt: skip
 
 
-def test_text_marks_the_best_where_there_is_no_bold(tables) -> None:
+def test_text_marks_the_best_with_an_asterisk(tables) -> None:
     text = to_text(tables)
     assert "a_b|c & [x]" in text
     assert "22.00 [21.00, 23.00]*" in text
@@ -199,9 +199,9 @@ HOSTILE = "=cmd|'/c calc'!A1\n\\input{/etc/passwd}\r\x1b[2J<img src=x onerror=al
 
 @pytest.fixture
 def hostile():
-    """Every text that a stranger's result holds tries to be more than text."""
+    """Results in which every text of a stranger tries to be more than text."""
     result = with_metric(make_result(HOSTILE), "other", 3.0, title=HOSTILE, unit="@SUM(1)")
-    return named(dataclasses.replace(result, absent={HOSTILE: HOSTILE}), make_result("plain"))
+    return by_file(dataclasses.replace(result, absent={HOSTILE: HOSTILE}), make_result("plain"))
 
 
 def test_a_strangers_text_stays_text(hostile) -> None:
@@ -220,7 +220,7 @@ def test_a_strangers_text_stays_text(hostile) -> None:
 
 def test_figures_show_a_strangers_text_as_it_is(tmp_path) -> None:
     for name in ("$x^$", "_hidden", "$", r"\frac{", "a^b_c{}%", HOSTILE):
-        results = named(make_result(name), make_result("plain"))
+        results = by_file(make_result(name), make_result("plain"))
         figure = curve_figures(results)["psnr"]
         figure.savefig(tmp_path / "figure.png")
         (label, *_) = unique_labels(list(results.values()))
@@ -230,17 +230,17 @@ def test_figures_show_a_strangers_text_as_it_is(tmp_path) -> None:
 
 def write(folder: Path, *results: Result) -> list[str]:
     paths = []
-    for place, result in enumerate(results):
-        write_result(folder / str(place) / "result.json", result)
-        paths.append(str(folder / str(place)))
+    for index, result in enumerate(results):
+        write_result(folder / str(index) / "result.json", result)
+        paths.append(str(folder / str(index)))
     return paths
 
 
 def test_the_command_takes_files_and_folders(tmp_path, capsys) -> None:
-    one, other = write(tmp_path, make_result("a"), make_result("b", 30.0))
-    assert compare.main([one, f"{other}/result.json", "--format", "csv"]) == 0
+    first, second = write(tmp_path, make_result("a"), make_result("b", 30.0))
+    assert compare.main([first, f"{second}/result.json", "--format", "csv"]) == 0
     assert "short,b,false,psnr,dB,30.0,29.0,31.0" in capsys.readouterr().out
-    assert compare.main([one, other, "--pairs"]) == 0
+    assert compare.main([first, second, "--pairs"]) == 0
     assert "a − b" in capsys.readouterr().out
 
 
@@ -254,7 +254,7 @@ def test_the_command_takes_files_and_folders(tmp_path, capsys) -> None:
         (["nowhere.json"], "nowhere.json: No such file"),
     ],
 )
-def test_the_command_refuses_in_one_sentence(tmp_path, arguments, message, capsys) -> None:
+def test_the_command_reports_mistakes(tmp_path, arguments, message, capsys) -> None:
     other = dataclasses.replace(
         make_result("b"), data=dataclasses.replace(make_result().data, keys=("000/000",))
     )
@@ -266,7 +266,7 @@ def test_the_command_refuses_in_one_sentence(tmp_path, arguments, message, capsy
     assert message in capsys.readouterr().err
 
 
-def test_a_row_is_a_line_where_there_is_no_terminal(
+def test_a_row_is_one_line_without_a_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")

@@ -1,4 +1,4 @@
-"""The page of the leaderboard says what is there."""
+"""The leaderboard's page in the docs agrees with the code."""
 
 import re
 from pathlib import Path
@@ -11,11 +11,11 @@ from loopcraft.test_sets.known import all_test_sets
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "leaderboard.md").read_text()
 
 
-def test_its_card_is_that_of_the_site() -> None:
-    found = re.search(r"<!-- card -->\n```json\n(.*?)\n```", PAGE, re.DOTALL)
-    assert found is not None
-    assert found[1] == EXAMPLE_CARD
-    assert decode_card(parse_json(found[1].encode(), "the page")).name == "Rememberer"
+def test_its_card_matches_the_sites() -> None:
+    match = re.search(r"<!-- card -->\n```json\n(.*?)\n```", PAGE, re.DOTALL)
+    assert match is not None
+    assert match[1] == EXAMPLE_CARD
+    assert decode_card(parse_json(match[1].encode(), "the page")).name == "Rememberer"
 
 
 def test_its_table_has_every_test_set() -> None:

@@ -1,4 +1,4 @@
-"""From a run's folder to an entry: what is good is added whole, else nothing is written."""
+"""From a run's folder to an entry: a good run is added whole; otherwise nothing is written."""
 
 import dataclasses
 import shutil
@@ -22,11 +22,11 @@ def run(tmp_path: Path) -> Path:
     """A finished run that kept four videos, and its card."""
     folder = tmp_path / "run"
     write_result(folder / "result.json", sound_result(recall=False))
-    for place in range(4):
+    for index in range(4):
         with video_writer(
-            folder / "videos" / f"000/00{place}.mp4", height=64, width=64, lossless=True
+            folder / "videos" / f"000/00{index}.mp4", height=64, width=64, lossless=True
         ) as out:
-            for frame in make_frames(place, LOOPCRAFT_MINI.horizon, 64):
+            for frame in make_frames(index, LOOPCRAFT_MINI.horizon, 64):
                 out.write(frame)
     write_card(tmp_path / "card.json", make_card())
     (tmp_path / "entries").mkdir()
@@ -49,7 +49,7 @@ def test_a_run_becomes_an_entry(run: Path) -> None:
     assert all(count_frames(path) == LOOPCRAFT_MINI.horizon for path in entry.videos.values())
 
 
-def test_an_entry_is_not_overwritten_unless_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_entry_is_not_overwritten_unless_requested(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert submit.main(flags(run)) == 0
     assert submit.main(flags(run)) == 2
     assert "already exists; choose another --name, or --replace it" in capsys.readouterr().err
@@ -74,7 +74,7 @@ def test_a_wrong_card_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) 
     assert "links.paper: expected an address like https://example.org" in capsys.readouterr().err
 
 
-def test_a_run_of_other_data_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_on_other_data_is_noted(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = sound_result(recall=False)
     other = dataclasses.replace(result, data=dataclasses.replace(result.data, fingerprint="e" * 64))
     write_result(run / "result.json", other)
@@ -83,33 +83,31 @@ def test_a_run_of_other_data_says_so(run: Path, capsys: pytest.CaptureFixture[st
     assert (run.parent / "entries/loopcraft-mini/other-eeeeeeeeeeee/dreamer").is_dir()
 
 
-def test_an_unfinished_run_is_one_sentence(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unfinished_run_is_reported(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "result.json").unlink()
     assert submit.main(flags(run)) == 2
     assert "result.json: no such file; the run is unfinished" in capsys.readouterr().err
 
 
-def test_an_entry_is_proposed_at_the_hub(hub, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_entry_is_proposed_on_the_hub(hub, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hub.add("lab/entries", {"README.md": b""})
     assert submit.main(flags(run, "--repo", "lab/entries")) == 0
     assert f"proposed at {hub.url}/datasets/lab/entries/discussions/1" in capsys.readouterr().out
     repository = hub.repositories["lab/entries"]
-    place = "loopcraft-mini/plaza-v1/dreamer"
-    assert {f"{place}/result.json", f"{place}/card.json", f"{place}/videos/000-000.mp4"} <= set(
+    folder = "loopcraft-mini/plaza-v1/dreamer"
+    assert {f"{folder}/result.json", f"{folder}/card.json", f"{folder}/videos/000-000.mp4"} <= set(
         repository.proposals[0]
     )
     assert set(repository.files) == {"README.md"}
     assert read_entries(run.parent / "entries") == []
 
 
-def test_no_repository_to_propose_to_is_one_sentence(
-    hub, run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_repository_is_reported(hub, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert submit.main(flags(run, "--repo", "lab/none")) == 2
     assert "lab/none: no such data set" in capsys.readouterr().err
 
 
-def test_the_work_folder_is_gone(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_working_folder_is_removed(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "work"))
     (tmp_path / "work").mkdir()
     submit.main(flags(run))

@@ -1,4 +1,4 @@
-"""The doctor: what it finds, what it says mends it, and its exit code, on machines of every kind."""
+"""The doctor's findings, remedies and exit codes on machines of every kind."""
 
 import sys
 from pathlib import Path
@@ -12,14 +12,14 @@ from loopcraft.worlds.checks import require_world
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of commands that is the whole PATH, and an empty environment."""
+    """An empty folder that is the whole PATH, without display variables."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("MINERL_HEADLESS", raising=False)
     return tmp_path
 
 
-def test_slow_and_full_disks_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_and_full_disks_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     space, speed = doctor.check_disk(tmp_path / "not" / "there" / "yet")
     assert (space.remedy, speed.remedy) == (None, None)
     assert str(tmp_path) in space.found
@@ -49,7 +49,7 @@ def test_the_block_world_runs_here(tmp_path: Path, capsys: pytest.CaptureFixture
     assert printed.endswith("world voxel-v1 can run here\n")
 
 
-def test_a_bare_machine_is_told_what_to_do(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bare_machine_gets_remedies(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.main(["--world", "minerl", "--out", str(machine)]) == 1
     lines = capsys.readouterr().out.splitlines()
     failed = [line.split()[1] for line in lines if line.startswith("FAIL")]
@@ -62,6 +62,6 @@ def test_a_bare_machine_is_told_what_to_do(machine: Path, capsys: pytest.Capture
         require_world("minerl")
 
 
-def test_an_unknown_world_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_world_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.main(["--world", "moon"]) == 2
     assert "unknown world 'moon'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A data set comes out the same however it was made, and every mistake is one sentence."""
+"""Generation gives the same bytes however it is run, and every mistake gives a one-line error."""
 
 import itertools
 import json
@@ -38,7 +38,7 @@ def make(root: Path, recipe: Recipe, **options: object) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
-    """What an undisturbed run writes, by split."""
+    """Files of an undisturbed run, by split."""
     root = tmp_path_factory.mktemp("whole")
     return {split: make(root / split, recipe(split)) for split in ("train", "val", "test")}
 
@@ -71,7 +71,9 @@ def test_the_table_describes_the_files(whole: dict[str, dict[str, bytes]], tmp_p
             assert not any(row[flag] for flag in FLAGS)
 
 
-def test_workers_leave_no_trace(whole: dict[str, dict[str, bytes]], tmp_path: Path) -> None:
+def test_the_bytes_do_not_depend_on_the_number_of_workers(
+    whole: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
     assert make(tmp_path, recipe("test"), executor=LocalExecutor(2)) == whole["test"]
 
 
@@ -100,24 +102,24 @@ def test_a_deleted_file_is_made_again(whole: dict[str, dict[str, bytes]], tmp_pa
 
 
 def test_killed_between_any_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every rename and unlink is a moment to die at; the rerun ends with the same bytes."""
+    """Kill the run at each rename or unlink: the rerun ends with the same bytes."""
     small = recipe("test", num_episodes=2, num_frames=16)
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # as slow as the disk, and no matter here
-    wanted = make(tmp_path / "whole", small)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # slow, and irrelevant here
+    expected = make(tmp_path / "whole", small)
     for moment in itertools.count():
         root = tmp_path / f"{moment}"
-        if not dies_at(moment, root, small, monkeypatch):
+        if not run_until_killed(moment, root, small, monkeypatch):
             break
-        assert make(root, small) == wanted
-    assert moment > 2 * 3 + 4  # three files an episode and those of the set
+        assert make(root, small) == expected
+    assert moment > 2 * 3 + 4  # three files per episode, and those of the set
 
 
-def dies_at(moment: int, root: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Run until the `moment`-th change of the folder, which does not happen, nor anything after it."""
-    dying = dies_after(moment)
+def run_until_killed(moment: int, root: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Run until just before the `moment`-th change of the folder; return whether it got there."""
+    wrap = dies_after(moment)
     with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", dying(os.replace))
-        patch.setattr(Path, "unlink", dying(Path.unlink))
+        patch.setattr(os, "replace", wrap(os.replace))
+        patch.setattr(Path, "unlink", wrap(Path.unlink))
         try:
             generate.generate(root, recipe, make_world=FakeWorld)
         except Killed:
@@ -126,7 +128,7 @@ def dies_at(moment: int, root: Path, recipe: Recipe, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("num_workers", "moment"), [(1, "000/000.npy"), (2, "000/001.mp4")])
-def test_sigkill_leaves_nothing_that_a_rerun_does_not_mend(
+def test_a_rerun_repairs_whatever_sigkill_leaves(
     num_workers: int, moment: str, whole: dict[str, dict[str, bytes]], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "tests.fakes.world", tmp_path, "train", num_workers]
@@ -134,7 +136,7 @@ def test_sigkill_leaves_nothing_that_a_rerun_does_not_mend(
     while not (tmp_path / moment).exists() and process.poll() is None:
         time.sleep(0.001)
     process.kill()
-    process.communicate(timeout=30)  # ends when every worker has ended, too: they hold the pipe
+    process.communicate(timeout=30)  # waits for every worker too: they hold the pipe
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "index.json").exists()
     assert make(tmp_path, recipe()) == whole["train"]
@@ -159,28 +161,30 @@ def test_splits_share_no_seed() -> None:
 
 def test_the_test_split_keeps_the_furthest_walks(whole: dict[str, dict[str, bytes]], tmp_path: Path) -> None:
     (tmp_path / "table").write_bytes(whole["test"]["episodes.parquet"])
-    kept = list(pd.read_parquet(tmp_path / "table")["draw"])
+    chosen = list(pd.read_parquet(tmp_path / "table")["draw"])
     distances = [plan.candidate_distance(FakeWorld(), candidate, recipe("test")) for candidate in range(40)]
-    assert kept == sorted(sorted(range(40), key=lambda candidate: -distances[candidate])[:4])
+    assert chosen == sorted(sorted(range(40), key=lambda candidate: -distances[candidate])[:4])
 
 
-def test_a_stuck_walk_is_dropped_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stuck_walk_is_dropped_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(tmp_path, recipe(num_episodes=12))
     table = pd.read_parquet(tmp_path / "episodes.parquet")
     dropped = int(table["draw"].sum())
-    assert dropped > 0  # a fifth of the fake worlds holds one fast
+    assert dropped > 0  # a fifth of the fake worlds trap the walker
     assert not table["stuck"].any()
     assert f"12 kept, {dropped} dropped: {dropped} stuck" in capsys.readouterr().out
 
 
-def test_where_every_attempt_is_stuck_it_is_flagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_episode_is_flagged_if_every_attempt_is_stuck(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(plan, "integer_seed", lambda *key: 5 * key[-1])
     make(tmp_path, recipe(num_episodes=1))
     row = pd.read_parquet(tmp_path / "episodes.parquet").iloc[0]
     assert (row["draw"], row["rejected"], row["stuck"]) == (7, ",".join(["stuck"] * 7), True)
 
 
-# What users get wrong.
+# User mistakes.
 
 CLI_MISTAKES = {
     "resolution 0": (["--resolution", "0"], "--resolution 0: choose 8 to 4096"),
@@ -204,14 +208,14 @@ CLI_MISTAKES = {
 
 
 @pytest.mark.parametrize("name", CLI_MISTAKES)
-def test_a_bad_flag_is_one_sentence_and_writes_nothing(
+def test_a_bad_flag_gives_a_one_line_error_and_writes_nothing(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name not in ("unknown world",):
         monkeypatch.setattr(generate, "make_world", lambda *args, **options: FakeWorld())
     flags, message = CLI_MISTAKES[name]
-    given = ["--out", str(tmp_path / "set"), "--split", "train", "--num-episodes", "2", *flags]
-    assert generate.main(given) == 2
+    arguments = ["--out", str(tmp_path / "set"), "--split", "train", "--num-episodes", "2", *flags]
+    assert generate.main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
@@ -226,7 +230,7 @@ def test_a_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
     assert content(tmp_path) == before
 
 
-def test_a_folder_of_other_versions_is_refused_unless_all_is_there(
+def test_a_folder_of_other_versions_is_refused_unless_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path, recipe())
@@ -248,7 +252,7 @@ def test_a_folder_begun_by_other_code_is_refused(tmp_path: Path, monkeypatch: py
         make(tmp_path, recipe())
 
 
-def test_folders_that_are_none_of_ours_are_refused(tmp_path: Path) -> None:
+def test_foreign_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     with pytest.raises(UserError, match="file: is a file; choose a folder"):
         make(tmp_path / "file", recipe())
@@ -265,14 +269,14 @@ def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
     make(tmp_path, recipe())
     with ExitStack() as stack:
         stack.enter_context(writing_to(tmp_path, together=True))
-        stack.enter_context(writing_to(tmp_path, together=True))  # as shards may
+        stack.enter_context(writing_to(tmp_path, together=True))  # allowed, as for shards
         stack.enter_context(pytest.raises(UserError, match="another command is writing to it"))
         make(tmp_path, recipe())
 
 
 @contextmanager
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Files can be opened, but their data do not get onto the disk."""
+    """Let files be opened, but not flushed to the disk."""
 
     def flush(path: Path) -> None:
         raise OSError(28, "No space left on device", str(path))
@@ -282,7 +286,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_a_full_disk_is_one_sentence_and_a_rerun_goes_on(
+def test_a_full_disk_gives_a_one_line_error_and_a_rerun_resumes(
     whole: dict[str, dict[str, bytes]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -302,7 +306,7 @@ def test_a_full_disk_is_one_sentence_and_a_rerun_goes_on(
     assert content(tmp_path) == whole["train"]
 
 
-def test_an_unwritable_folder_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwritable_folder_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("text")
     flags = ["--out", str(tmp_path / "file" / "set"), "--split", "train", "--num-episodes", "2"]
     assert generate.main(flags) == 2
@@ -322,7 +326,7 @@ def test_a_dead_worker_is_one_sentence() -> None:
         list(LocalExecutor(2).run(die, range(3), make_state=FakeWorld))
 
 
-def test_what_a_job_raises_arrives_whole() -> None:
+def test_a_jobs_exception_arrives_intact() -> None:
     with pytest.raises(OSError, match="No space left") as caught:
         list(LocalExecutor(2).run(fail, range(3), make_state=FakeWorld))
     assert caught.value.filename == "/disk/000.mp4"

@@ -1,4 +1,4 @@
-"""Publishing through the real client to a local Hub: whole, at once, repeatable, honest about mistakes."""
+"""Publishing with the real client to a local Hub: complete, atomic, repeatable, with clear errors."""
 
 import re
 import shutil
@@ -32,18 +32,18 @@ pytestmark = pytest.mark.usefixtures("hub")
 COMMIT = "POST .*/commit/"
 
 
-def test_what_is_read_back_is_what_was_published(hub, made) -> None:
+def test_a_published_set_reads_back_unchanged(hub, made) -> None:
     assert publish_to("lab/round", made) == 0
     for split in ("train", "val"):
-        here, there = open_dataset(made / split), open_dataset(f"hf://lab/round/{split}")
-        assert there.keys == here.keys
-        assert there.fingerprint == here.fingerprint
-        assert there.manifest == here.manifest
-        pd.testing.assert_frame_equal(there.metadata, here.metadata)
-        for key in here.keys:
-            assert there.video_path(key).read_bytes() == here.video_path(key).read_bytes()
-            assert there.states_path(key).read_bytes() == here.states_path(key).read_bytes()
-        np.testing.assert_array_equal(there.frames(here.keys[1], 7, 23), here.frames(here.keys[1], 7, 23))
+        local, remote = open_dataset(made / split), open_dataset(f"hf://lab/round/{split}")
+        assert remote.keys == local.keys
+        assert remote.fingerprint == local.fingerprint
+        assert remote.manifest == local.manifest
+        pd.testing.assert_frame_equal(remote.metadata, local.metadata)
+        for key in local.keys:
+            assert remote.video_path(key).read_bytes() == local.video_path(key).read_bytes()
+            assert remote.states_path(key).read_bytes() == local.states_path(key).read_bytes()
+        np.testing.assert_array_equal(remote.frames(local.keys[1], 7, 23), local.frames(local.keys[1], 7, 23))
     assert open_dataset("hf://lab/round").keys == open_dataset(made / "train").keys
     assert open_dataset(Path("hf://lab/round/tiny")).keys == open_dataset(made / "val").keys[:4]
 
@@ -63,7 +63,7 @@ def test_an_episode_is_fetched_once_and_alone(hub, made) -> None:
         dataset.frames("000/999", 0, 1)
 
 
-def test_the_card_lists_the_configurations_that_are_there(hub, made) -> None:
+def test_the_card_lists_the_existing_configurations(hub, made) -> None:
     publish_to("lab/card", made, "--licence", "cc0-1.0")
     files = hub.repositories["lab/card"].files
     header = yaml.safe_load(files["README.md"].decode().split("---")[1])
@@ -96,13 +96,13 @@ def test_a_dry_run_sends_nothing(hub, made, capsys) -> None:
 
 @pytest.mark.parametrize("how", [429, 500, "drop", "lose"])
 @pytest.mark.parametrize("commit", [0, 1, 2])
-def test_broken_off_and_run_again_it_sends_only_what_is_missing(
+def test_a_rerun_after_a_failure_sends_only_what_is_missing(
     hub, made, monkeypatch, capsys, commit, how
 ) -> None:
     name = f"lab/broken-{commit}-{how}"
     monkeypatch.setattr(upload, "COMMIT_SHARDS", 2)
-    seen: list[str] = []
-    hub.fault = lambda line: _fault_at(hub, seen, line, commit, how)  # type: ignore[method-assign]
+    commits: list[str] = []
+    hub.fault = lambda line: _fault_at(hub, commits, line, commit, how)  # type: ignore[method-assign]
     try:
         assert publish_to(name, made) == 2
         assert re.search(r"error: .* run the same command again", capsys.readouterr().err)
@@ -118,12 +118,12 @@ def test_broken_off_and_run_again_it_sends_only_what_is_missing(
     assert open_dataset(f"hf://{name}/train").fingerprint == open_dataset(made / "train").fingerprint
 
 
-def _fault_at(hub: Hub, seen: list[str], line: str, commit: int, how: int | str) -> int | str | None:
-    """Only the commit of that number fails."""
+def _fault_at(hub: Hub, commits: list[str], line: str, commit: int, how: int | str) -> int | str | None:
+    """Return the fault `how` for commit number `commit` only."""
     if not re.search(COMMIT, line):
         return None
-    seen.append(line)
-    return how if len(seen) == commit + 1 else None
+    commits.append(line)
+    return how if len(commits) == commit + 1 else None
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def _fault_at(hub: Hub, seen: list[str], line: str, commit: int, how: int | str)
         ("repos/create", 500),
     ],
 )
-def test_passing_trouble_is_waited_out(hub, made, monkeypatch, pattern, how) -> None:
+def test_temporary_failures_are_retried(hub, made, monkeypatch, pattern, how) -> None:
     monkeypatch.setattr(loopcraft.hub.repository, "RETRY_WAITS_S", (0.0, 0.0))
     name = f"lab/trouble-{abs(sum(map(ord, pattern)))}-{how}"
     hub.faults.append(Fault(pattern, how, times=2))
@@ -148,8 +148,8 @@ def test_passing_trouble_is_waited_out(hub, made, monkeypatch, pattern, how) -> 
 
 
 @pytest.mark.parametrize("number", range(1, 5))
-def test_a_listing_that_fails_is_asked_for_again(hub, made, monkeypatch, capsys, number) -> None:
-    """Those of the two batches' commits, of the last commit, and of the check."""
+def test_a_failed_listing_is_retried(hub, made, monkeypatch, capsys, number) -> None:
+    """The listings of the two batches' commits, of the last commit, and of the check."""
     monkeypatch.setattr(loopcraft.hub.repository, "RETRY_WAITS_S", (7.0,))
     name = f"lab/listing-{number}"
     listings: list[str] = []
@@ -158,7 +158,7 @@ def test_a_listing_that_fails_is_asked_for_again(hub, made, monkeypatch, capsys,
         if not re.search(rf"GET /api/datasets/{name}(/revision/\w+)?$", line):
             return None
         listings.append(line)
-        return 500 if len(listings) == number + 1 else None  # the first asks whether there is a repository
+        return 500 if len(listings) == number + 1 else None  # the first asks whether the repository exists
 
     hub.fault = fault  # type: ignore[method-assign]
     try:
@@ -208,8 +208,8 @@ def test_configurations_that_are_not_in_the_folder_stay(hub, made) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [("train", "val"), ("val", "train")])
-def test_two_who_publish_at_once_keep_each_others_data(hub, made, monkeypatch, first, second) -> None:
-    """The second publishes all of its part between the first's look at the repository and its last commit."""
+def test_concurrent_publishers_keep_each_others_data(hub, made, monkeypatch, first, second) -> None:
+    """The second publishes its whole part between the first's look at the repository and its last commit."""
     name = f"lab/at-once-{first}"
     send = upload.upload_shards
 
@@ -222,11 +222,11 @@ def test_two_who_publish_at_once_keep_each_others_data(hub, made, monkeypatch, f
     assert publish_to(name, made / first) == 0
     card = hub.repositories[name].files["README.md"].decode()
     for split in ("train", "val"):
-        there = open_dataset(f"hf://{name}/{split}")
-        assert there.fingerprint == open_dataset(made / split).fingerprint
-        assert there.fingerprint in card
-        for key in there.keys:
-            assert there.video_path(key).read_bytes() == (made / split / f"{key}.mp4").read_bytes()
+        remote = open_dataset(f"hf://{name}/{split}")
+        assert remote.fingerprint == open_dataset(made / split).fingerprint
+        assert remote.fingerprint in card
+        for key in remote.keys:
+            assert remote.video_path(key).read_bytes() == (made / split / f"{key}.mp4").read_bytes()
     tiny = open_dataset(f"hf://{name}/tiny")
     assert tiny.keys == open_dataset(made / "val").keys[:4]
     assert tiny.video_path("000/000").read_bytes() == (made / "val/000/000.mp4").read_bytes()
@@ -234,7 +234,7 @@ def test_two_who_publish_at_once_keep_each_others_data(hub, made, monkeypatch, f
     assert sorted(config["config_name"] for config in configs) == ["tiny", "train", "val"]
     shards = {path for path in hub.repositories[name].files if path.startswith("data/")}
     catalog = publish.read_catalog(name, loopcraft.hub.repository.list_files(name))
-    assert shards == {shard.path for found in catalog.values() for shard in found.shards}
+    assert shards == {shard.path for configuration in catalog.values() for shard in configuration.shards}
 
 
 def _damage(root: Path) -> Path:
@@ -265,20 +265,20 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_mistakes_are_one_sentence_before_anything_is_sent(
+def test_mistakes_give_one_line_errors_before_anything_is_sent(
     hub, made, tmp_path, monkeypatch, capsys, case
 ) -> None:
-    what, message = MISTAKES[case]
-    name = what.get("name", f"lab/{case.replace(' ', '-')}")
+    setup, message = MISTAKES[case]
+    name = setup.get("name", f"lab/{case.replace(' ', '-')}")
     root = Path(shutil.copytree(made / "val", tmp_path / "val"))
-    if "token" in what:
-        monkeypatch.delenv("HF_TOKEN") if what["token"] is None else monkeypatch.setenv(
-            "HF_TOKEN", what["token"]
+    if "token" in setup:
+        monkeypatch.delenv("HF_TOKEN") if setup["token"] is None else monkeypatch.setenv(
+            "HF_TOKEN", setup["token"]
         )
-    if "files" in what:
-        hub.add(name, what["files"])
-    folder = what.get("change", lambda root: root)(root)
-    assert publish_to(name, folder, *what.get("flags", [])) == 2
+    if "files" in setup:
+        hub.add(name, setup["files"])
+    folder = setup.get("change", lambda root: root)(root)
+    assert publish_to(name, folder, *setup.get("flags", [])) == 2
     error = capsys.readouterr().err
     assert re.search(message, error)
     assert error.strip().splitlines()[-1].startswith("error: ")
@@ -286,7 +286,7 @@ def test_mistakes_are_one_sentence_before_anything_is_sent(
     assert hub.count(WRITES) == 0
 
 
-def test_an_unreachable_hub_is_said(made, monkeypatch, capsys) -> None:
+def test_an_unreachable_hub_is_reported(made, monkeypatch, capsys) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     assert publish_to("lab/set", made / "val") == 2
     assert "error: http://127.0.0.1:9 cannot be reached" in capsys.readouterr().err
@@ -294,7 +294,7 @@ def test_an_unreachable_hub_is_said(made, monkeypatch, capsys) -> None:
         open_dataset("hf://lab/set")
 
 
-def test_offline_is_said(hub, made, monkeypatch) -> None:
+def test_offline_mode_is_reported(hub, made, monkeypatch) -> None:
     assert publish_to("lab/offline", made / "val") == 0
     dataset = open_dataset("hf://lab/offline")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -304,7 +304,7 @@ def test_offline_is_said(hub, made, monkeypatch) -> None:
         dataset.frames("000/001", 0, 2)
 
 
-def test_what_did_not_arrive_is_found(hub, made) -> None:
+def test_damaged_uploads_are_detected(hub, made) -> None:
     publish_to("lab/check", made / "val")
     repository = hub.repositories["lab/check"]
     listing = loopcraft.hub.repository.list_files("lab/check")
@@ -336,24 +336,24 @@ def test_the_papers_layout_is_read(hub, made) -> None:
         f"test_latents_x/{name}": b'{"000/000": 1024}' for name in ("index.json", "index_unfiltered.json")
     }
     hub.add("charatan/loopcraft", files | latents)
-    here = open_dataset(made / "train")
+    local = open_dataset(made / "train")
     for address in ("hf://charatan/loopcraft", "hf://datasets/charatan/loopcraft/train_videos"):
-        there = open_dataset(address)
-        assert there.keys == here.keys
-        np.testing.assert_array_equal(there.frames("000/002", 5, 9), here.frames("000/002", 5, 9))
-        np.testing.assert_array_equal(there.states("000/002"), here.states("000/002"))
-    assert not (there.root / "000/003.mp4").exists()
-    assert there.fingerprint == here.fingerprint
+        remote = open_dataset(address)
+        assert remote.keys == local.keys
+        np.testing.assert_array_equal(remote.frames("000/002", 5, 9), local.frames("000/002", 5, 9))
+        np.testing.assert_array_equal(remote.states("000/002"), local.states("000/002"))
+    assert not (remote.root / "000/003.mp4").exists()
+    assert remote.fingerprint == local.fingerprint
 
 
 @pytest.mark.parametrize("address", ["hf://lab", "hf://lab/set/a/b/c", "hf://"])
-def test_addresses_that_are_none_are_refused(address) -> None:
+def test_invalid_addresses_are_refused(address) -> None:
     with pytest.raises(UserError, match="write hf://ORG/NAME"):
         open_dataset(address)
 
 
 @pytest.mark.parametrize("name", ["lab/na--me", "lab/-x", "lab/x.git", f"lab/{'x' * 97}"])
-def test_names_that_the_hub_cannot_have_are_refused(name) -> None:
+def test_names_that_the_hub_forbids_are_refused(name) -> None:
     with pytest.raises(UserError, match=f"{re.escape(name)}: not a valid repository name; ORG and NAME are"):
         open_dataset(f"hf://{name}")
     with (
@@ -363,7 +363,7 @@ def test_names_that_the_hub_cannot_have_are_refused(name) -> None:
         HfApi().repo_info(name)
 
 
-def test_a_repository_that_is_not_there_is_said() -> None:
+def test_a_missing_repository_is_reported() -> None:
     with pytest.raises(UserError, match="lab/nothing: no such data set"):
         open_dataset("hf://lab/nothing")
 

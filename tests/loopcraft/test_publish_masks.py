@@ -1,4 +1,4 @@
-"""Recall masks at the Hub: typed columns, the same arrays back, others refused."""
+"""Recall masks on the Hub: typed columns that read back unchanged; malformed masks are refused."""
 
 import shutil
 from pathlib import Path
@@ -26,11 +26,11 @@ def test_masks_travel_with_their_episode(made, tmp_path) -> None:
     dataset = open_dataset("hf://lab/masks")
     assert dataset.masks("000/000") is None
     for key, names in (("000/001", ["seen", "age"]), ("000/002", ["seen"])):
-        found = dataset.masks(key)
-        assert list(found) == names
+        loaded = dataset.masks(key)
+        assert list(loaded) == names
         for name in names:
-            assert found[name].dtype == masks[name].dtype
-            np.testing.assert_array_equal(found[name], masks[name])
+            assert loaded[name].dtype == masks[name].dtype
+            np.testing.assert_array_equal(loaded[name], masks[name])
     assert dataset.fingerprint == open_dataset(made / "val").fingerprint
 
 
@@ -67,7 +67,7 @@ def test_masks_are_typed_columns(hub, made, tmp_path) -> None:
         {"seen": np.zeros((64, 4, 4), bool), "more": np.zeros((64, 4, 4), bool)},
     ],
 )
-def test_masks_of_another_kind_are_refused(hub, made, tmp_path, capsys, masks) -> None:
+def test_malformed_masks_are_refused(hub, made, tmp_path, capsys, masks) -> None:
     root = Path(shutil.copytree(made / "val", tmp_path / "val"))
     np.savez(root / "000/001.seen.npz", **masks)
     assert publish_to("lab/strange", root) == 2

@@ -1,4 +1,4 @@
-"""A published set as its users meet it: `datasets` streams it, told where by the client's own variables."""
+"""Streaming a published set with `datasets`, configured by the client's own environment variables."""
 
 import base64
 import json
@@ -46,12 +46,12 @@ def test_datasets_streams_what_was_published(tmp_path: Path) -> None:
         command = [str(root), "--repo", "lab/set", "--shard-mb", "0.01"]
         published = nursery.start(tmp_path, "loopcraft.publish", *command, **own, **quiet)
         assert published.wait() == 0, published.err
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", STREAM], env=environment, capture_output=True, text=True, timeout=120
         )
-        assert done.returncode == 0, done.stderr
-        assert hub_state.WRITER not in published.out + published.err + done.stdout + done.stderr
-    read = json.loads(done.stdout)
+        assert result.returncode == 0, result.stderr
+        assert hub_state.WRITER not in published.out + published.err + result.stdout + result.stderr
+    read = json.loads(result.stdout)
     dataset = open_dataset(root)
     assert read["kind"] == "Video"
     assert list(read["videos"]) == list(dataset.keys)

@@ -1,4 +1,4 @@
-"""Every kind of damage is found and its file named; a whole set has none."""
+"""Verification finds every kind of damage and names the file; a whole set has none."""
 
 import io
 import json
@@ -23,19 +23,19 @@ from tests.fakes.world import FakeWorld, recipe
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data") / "set"
     generate(root, recipe(), make_world=FakeWorld)
     return root
 
 
 @pytest.fixture
-def root(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "set"))
+def root(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "set"))
 
 
 def edit_states(change: Callable[[np.ndarray], None]) -> Callable[[Path], None]:
-    """Change the states and, as a careful forger would, their checksum in the table, and the table's."""
+    """Change the states and, as a careful forger would, their checksum in the table and the table's own."""
 
     def damage(root: Path) -> None:
         path = root / "000" / "002.npy"
@@ -89,8 +89,8 @@ def swap_videos(root: Path) -> None:
 def edit_index(**changes: int | None) -> Callable[[Path], None]:
     def damage(root: Path) -> None:
         index = json.loads((root / "index.json").read_text()) | changes
-        kept = {key: frames for key, frames in index.items() if frames is not None}
-        (root / "index.json").write_text(json.dumps(kept))
+        remaining = {key: frames for key, frames in index.items() if frames is not None}
+        (root / "index.json").write_text(json.dumps(remaining))
         add_sums(root, sums_of(root, ["index.json"]))
 
     return damage
@@ -157,31 +157,31 @@ def test_damage_is_found_and_named(name: str, root: Path, capsys: pytest.Capture
     *lines, last = capsys.readouterr().out.splitlines()
     named = {line.split(": ")[0] for line in lines}
     assert named == {str(root / path) for path in expected}
-    for path, what in expected.items():
-        found = " ".join(line for line in lines if line.startswith(f"{root / path}:"))
-        assert re.search(what, found), found
+    for path, pattern in expected.items():
+        messages = " ".join(line for line in lines if line.startswith(f"{root / path}:"))
+        assert re.search(pattern, messages), messages
     assert last.endswith(f"{len(lines) or 'no'} faults")
 
 
-def test_what_a_killed_command_left_is_named_and_no_fault(root: Path, capsys) -> None:
-    left = [root / ".index.json.5.partial", root / "000" / ".000.seen.npz.0a1b.partial"]
-    for path in [*left, root / ".lock"]:
+def test_leftovers_of_a_killed_command_are_named_but_no_fault(root: Path, capsys) -> None:
+    leftovers = [root / ".index.json.5.partial", root / "000" / ".000.seen.npz.0a1b.partial"]
+    for path in [*leftovers, root / ".lock"]:
         path.touch()
     assert verify.main([str(root)]) == 0
     out = capsys.readouterr().out
-    assert all(f"{path}: belongs to a running or killed command: not a fault" in out for path in left)
+    assert all(f"{path}: belongs to a running or killed command: not a fault" in out for path in leftovers)
     assert out.endswith("no faults\n")
 
 
 def mask_mutants() -> dict[str, bytes]:
-    """A good file of masks with single bytes changed, cut, or of another kind."""
+    """A valid mask file, and copies with one byte changed, cut, or of another format."""
     rng = np.random.default_rng(0)
     file = io.BytesIO()
     np.savez_compressed(file, seen=rng.random((64, 8, 8)) < 0.5)
     good = file.getvalue()
     mutants = {"whole": good, "cut": good[: len(good) // 2], "nothing": b""}
-    for place in range(0, len(good), 5):
-        mutants[f"byte {place}"] = good[:place] + bytes([good[place] ^ 0xFF]) + good[place + 1 :]
+    for position in range(0, len(good), 5):
+        mutants[f"byte {position}"] = good[:position] + bytes([good[position] ^ 0xFF]) + good[position + 1 :]
     array = io.BytesIO()
     np.save(array, np.zeros((64, 8, 8), bool))
     archive = io.BytesIO()
@@ -190,8 +190,8 @@ def mask_mutants() -> dict[str, bytes]:
     return mutants | {"npy": array.getvalue(), "text in a zip": archive.getvalue()}
 
 
-def is_read(path: Path) -> bool:
-    """Whether the file of masks is good all the same: not every byte of a ZIP matters."""
+def is_readable(path: Path) -> bool:
+    """Return whether the masks can still be read: not every byte of a ZIP matters."""
     try:
         read_masks(path, 64)
     except UserError:
@@ -204,7 +204,7 @@ def test_damaged_masks_are_named(root: Path, capsys: pytest.CaptureFixture[str])
     causes = set()
     for name, content in mask_mutants().items():
         path.write_bytes(content)
-        if name == "whole" or (name.startswith("byte ") and is_read(path)):
+        if name == "whole" or (name.startswith("byte ") and is_readable(path)):
             continue
         with pytest.raises(UserError, match=f"^{re.escape(str(path))}: ") as caught:
             read_masks(path, 64)
@@ -217,7 +217,9 @@ def test_damaged_masks_are_named(root: Path, capsys: pytest.CaptureFixture[str])
     assert f"{path}: not a readable NPZ file" in capsys.readouterr().out
 
 
-def test_many_jobs_find_the_same(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_do_not_depend_on_the_number_of_workers(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     truncate(root)
     (root / "000/003.npy").unlink()
     outputs = []
@@ -230,11 +232,11 @@ def test_many_jobs_find_the_same(root: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "message"), [(["nowhere"], "no such folder"), (["--jobs", "0"], "--workers 0")]
 )
-def test_what_cannot_be_verified(
+def test_bad_arguments_are_refused(
     arguments: list[str], message: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [str(root / arguments[0])] if arguments == ["nowhere"] else [str(root), *arguments]
-    assert verify.main(given) == 2
+    command = [str(root / arguments[0])] if arguments == ["nowhere"] else [str(root), *arguments]
+    assert verify.main(command) == 2
     assert message in capsys.readouterr().err
 
 
@@ -250,12 +252,12 @@ def test_the_papers_layout_is_checked_without_a_table(root: Path, capsys: pytest
     assert "000/001.mp4" in capsys.readouterr().out
 
 
-def test_sha256sum_gives_any_file_a_checksum(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sums_from_sha256sum_cover_any_file(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "dataset.json").unlink()
     (root / "episodes.parquet").unlink()
     names = ["index.json", *(f"000/{n:03d}.{kind}" for n in range(4) for kind in ("mp4", "npy"))]
-    done = subprocess.run(["sha256sum", *names], cwd=root, capture_output=True, check=True)
-    (root / "SHA256SUMS").write_bytes(done.stdout)
+    result = subprocess.run(["sha256sum", *names], cwd=root, capture_output=True, check=True)
+    (root / "SHA256SUMS").write_bytes(result.stdout)
     assert verify.main([str(root)]) == 0
     assert capsys.readouterr().out.endswith("4 episodes, no faults\n")
     flip_a_byte(root)
@@ -263,7 +265,7 @@ def test_sha256sum_gives_any_file_a_checksum(root: Path, capsys: pytest.CaptureF
     assert f"000/001.mp4: {SHA}" in capsys.readouterr().out
 
 
-def test_our_own_sums_are_those_of_sha256sum(root: Path) -> None:
+def test_sha256sum_accepts_our_sums(root: Path) -> None:
     command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
     subprocess.run(command, cwd=root, check=True, capture_output=True)
 

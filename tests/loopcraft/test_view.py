@@ -1,4 +1,4 @@
-"""The views: written whole, the right size, and each thing drawn where it belongs."""
+"""Views of an episode: written whole, of the right size, with each thing drawn where it belongs."""
 
 import shutil
 from pathlib import Path
@@ -40,7 +40,7 @@ def count_pixels(image: np.ndarray, color: str, tolerance: int = 12) -> int:
 
 
 def there_and_back() -> np.ndarray:
-    """Poses: 24 frames ahead, a turn, 36 back, a turn, 36 ahead again over the context's own ground."""
+    """Poses: 24 frames ahead, a turn, 36 back, a turn, 36 ahead again over the context's ground."""
     z = np.concatenate([np.arange(24) * 0.5, 12 - np.arange(36) * 0.5, -6 + np.arange(36) * 0.5])
     yaw = np.repeat([0.0, 180.0, 0.0], [24, 36, 36])
     return np.stack([0 * z, 64 + 0 * z, z, yaw, 0 * z], axis=1)
@@ -56,7 +56,7 @@ def test_the_command_writes_three_files(
     assert count_frames(tmp_path / "views" / names[2]) == NUM_FRAMES
 
 
-def test_mistakes_are_one_sentence(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_reported(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, message in (
         ([str(root), "000/007"], "no episode '000/007'"),
         ([str(root), "--context", "96"], "--context 96: choose 1 to 95"),
@@ -79,7 +79,7 @@ def test_the_sheet_shows_first_and_last_frame_and_both_stretches(root: Path, tmp
 
 
 def test_the_memory_sheet_colours_what_the_context_showed(root: Path, tmp_path: Path) -> None:
-    """Left half returned, then a column in sight and one never shown; the rest is sky."""
+    """The left half returned, then one column stayed in sight and one was never shown; the rest is sky."""
     seen, age, sky = (np.zeros((NUM_FRAMES, 8, 8), kind) for kind in (bool, np.uint16, bool))
     age[:, :, :4], seen[:, :, :5], sky[:, :, 6:] = 9, True, True
     masks = tmp_path / "set/000/001.seen.npz"
@@ -102,10 +102,10 @@ def test_the_memory_sheet_colours_what_the_context_showed(root: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(("num_context", "is_drawn"), [(NUM_FRAMES - 3, True), (NUM_CONTEXT, False)])
-def test_masks_are_drawn_for_their_own_context_alone(
+def test_masks_are_drawn_only_for_their_own_context(
     root: Path, tmp_path: Path, num_context, is_drawn
 ) -> None:
-    """Masks of a context that leaves three frames; another is asked for, or that one."""
+    """The masks have a context that leaves three frames; the command asks for that one or another."""
     data = Path(shutil.copytree(root, tmp_path / "set"))
     (data / "SHA256SUMS").unlink()
     (data / "dataset.json").write_text(
@@ -136,7 +136,7 @@ def test_the_map_marks_the_revisits_where_they_are(tmp_path: Path) -> None:
     assert np.ptp(rows[rows < 900]) > 8 * np.ptp(columns[rows < 900])  # the context went straight along z
 
 
-def test_the_map_lies_on_its_background(tmp_path: Path) -> None:
+def test_the_map_is_aligned_with_its_background(tmp_path: Path) -> None:
     ground = np.zeros((40, 40, 3), np.uint8)
     ground[:20] = (0, 200, 0)  # north of z = 0
     background = GroundPicture(image=ground, west=-20, north=-20)
@@ -170,8 +170,9 @@ def test_the_preview_shows_the_frame_and_its_stretch(tmp_path: Path) -> None:
     )
 
 
-def test_the_ground_from_above_is_the_ground() -> None:
-    """A tower of sand in a field of stone lies where its column is, north up and west left."""
+def test_the_view_from_above_shows_the_ground() -> None:
+    """A sand tower in a field of stone is drawn at its own column, north up and west left."""
+
     blocks = np.zeros((5, 7, 96), np.uint8)
     blocks[:, :, :10] = BLOCK_IDS["stone"]
     blocks[1, 4, :20] = BLOCK_IDS["sand"]

@@ -1,4 +1,4 @@
-"""Videos of entries: of another length or size, or no video at all, they are refused."""
+"""Videos of entries: those of wrong length or size, and other files, are refused."""
 
 from pathlib import Path
 
@@ -19,12 +19,12 @@ def video(tmp_path: Path) -> Path:
     return write_entry(tmp_path, sound_result(recall=False), videos=1) / "videos" / "000-000.mp4"
 
 
-def said(video: Path) -> list[str]:
+def problems(video: Path) -> list[str]:
     return [finding.problem for finding in check_clips(read_entry(video.parents[1]))]
 
 
 def test_a_clip_is_good(video: Path) -> None:
-    assert said(video) == []
+    assert problems(video) == []
 
 
 @pytest.mark.parametrize(
@@ -38,20 +38,20 @@ def test_a_clip_is_good(video: Path) -> None:
 )
 def test_another_length_or_size_is_refused(video: Path, num_frames: int, side: int, message: str) -> None:
     write_clip(video, make_frames(0, num_frames, side), 150_000)
-    assert said(video) == [f"the video of 000/000 {message}"]
+    assert problems(video) == [f"the video of 000/000 {message}"]
 
 
 @pytest.mark.parametrize("content", [b"", b"<script>alert(1)</script>", b"GIF89a" + bytes(100)])
-def test_what_is_no_mp4_is_refused(video: Path, content: bytes) -> None:
+def test_a_file_that_is_no_mp4_is_refused(video: Path, content: bytes) -> None:
     video.write_bytes(content)
-    assert said(video) == ["the video of 000/000 is not an MP4"]
+    assert problems(video) == ["the video of 000/000 is not an MP4"]
 
 
 def test_a_damaged_file_is_refused(video: Path) -> None:
     content = video.read_bytes()
     video.write_bytes(content[:100] + bytes(200) + content[300:])
-    assert said(video) == ["the video of 000/000 cannot be decoded"]
-    video.write_bytes(content.replace(b"avc1", b"none"))  # a codec that nobody knows
-    assert said(video) == ["the video of 000/000 cannot be decoded"]
+    assert problems(video) == ["the video of 000/000 cannot be decoded"]
+    video.write_bytes(content.replace(b"avc1", b"none"))  # an unknown codec
+    assert problems(video) == ["the video of 000/000 cannot be decoded"]
     video.write_bytes(b"\0\0\0\x08ftyp" + bytes(300))
-    assert said(video) == ["the video of 000/000 cannot be decoded"]
+    assert problems(video) == ["the video of 000/000 cannot be decoded"]

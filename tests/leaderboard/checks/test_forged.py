@@ -1,4 +1,4 @@
-"""Forged entries: every way to improve a row that we could think of is refused or marked, with its reason."""
+"""Forged entries: every way to improve a row that we know of is refused or marked, with its reason."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ from tests.fakes.entries import (
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A table with two references and an honest model."""
+    """Entries of two references and an honest model."""
     write_entry(tmp_path, sound_result("copy-last", skill=-4.0, role="bound"))
     write_entry(tmp_path, sound_result("other-video", skill=-6.0, role="bound"))
     write_entry(tmp_path, sound_result("honest", skill=1.0))
@@ -33,29 +33,31 @@ def root(tmp_path: Path) -> Path:
 
 
 def findings(root: Path, name: str) -> list[tuple[str, str]]:
-    """What is said of the entry of that name."""
-    (found,) = (list(found) for folder, found in check_all(root).items() if Path(folder).name == name)
-    return [(finding.level, finding.problem) for finding in found]
+    """Return the level and the problem of each finding about the entry of that name."""
+    (problems,) = (
+        list(problems) for folder, problems in check_all(root).items() if Path(folder).name == name
+    )
+    return [(finding.level, finding.problem) for finding in problems]
 
 
 def test_an_honest_table_is_good(root: Path) -> None:
-    assert all(not found for found in check_all(root).values())
+    assert all(not problems for problems in check_all(root).values())
 
 
 def test_the_projects_own_entries_are_good() -> None:
-    found = {folder: list(map(str, findings)) for folder, findings in check_all(ENTRIES).items()}
-    assert len(found) >= 12
-    assert not any(finding.startswith("refused") for findings in found.values() for finding in findings)
+    reports = {folder: list(map(str, findings)) for folder, findings in check_all(ENTRIES).items()}
+    assert len(reports) >= 12
+    assert not any(finding.startswith("refused") for findings in reports.values() for finding in findings)
 
 
-def forge(root: Path, place: str, value: Any) -> list[tuple[str, str]]:
+def forge(root: Path, field: str, value: Any) -> list[tuple[str, str]]:
     folder = write_entry(root, sound_result("forged", skill=2.0))
-    change_json(folder / "result.json", place, value)
+    change_json(folder / "result.json", field, value)
     return findings(root, "forged")
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "reason"),
+    ("field", "value", "reason"),
     [
         ("metrics.psnr.windows.long.mean", 25.0, "is outside its interval"),
         ("metrics.psnr.windows.long.mean", 20.02, "the mean of its videos"),
@@ -73,37 +75,39 @@ def forge(root: Path, place: str, value: Any) -> list[tuple[str, str]]:
         ("metrics.psnr.curve.low", None, "only half a band"),
     ],
 )
-def test_an_edited_result_is_refused(root: Path, place: str, value: Any, reason: str) -> None:
-    assert any(level == "refused" and reason in what for level, what in forge(root, place, value))
+def test_an_edited_result_is_refused(root: Path, field: str, value: Any, reason: str) -> None:
+    assert any(level == "refused" and reason in problem for level, problem in forge(root, field, value))
 
 
-def test_a_result_that_was_edited_by_hand_is_refused_for_its_checksum(root: Path) -> None:
+def test_a_result_edited_by_hand_is_refused_for_its_checksum(root: Path) -> None:
     folder = write_entry(root, sound_result("forged", skill=2.0))
     change_json(folder / "result.json", "metrics.psnr.card.decimals", 3, sealed=False)
-    assert any("sha256: does not match the file" in what for _, what in findings(root, "forged"))
+    assert any("sha256: does not match the file" in problem for _, problem in findings(root, "forged"))
 
 
-def test_videos_edited_together_with_their_mean_do_not_give_the_interval(root: Path) -> None:
+def test_values_edited_together_with_their_mean_do_not_give_the_interval(root: Path) -> None:
     result = sound_result("forged", skill=2.0)
     metric = result.metrics["psnr"]
     videos = {name: tuple(value + 1.0 for value in values) for name, values in (metric.videos or {}).items()}
     windows = {
-        name: dataclasses.replace(found, mean=found.mean + 1.0, interval=(found.mean, found.mean + 2.0))
-        for name, found in metric.windows.items()
+        name: dataclasses.replace(
+            estimate, mean=estimate.mean + 1.0, interval=(estimate.mean, estimate.mean + 2.0)
+        )
+        for name, estimate in metric.windows.items()
     }
     curve = dataclasses.replace(metric.curve, mean=tuple(value + 1.0 for value in metric.curve.mean))
     forged = dataclasses.replace(metric, videos=videos, windows=windows, curve=curve)
     write_entry(root, dataclasses.replace(result, metrics={**result.metrics, "psnr": forged}))
-    assert any("give" in what and level == "refused" for level, what in findings(root, "forged"))
+    assert any("give" in problem and level == "refused" for level, problem in findings(root, "forged"))
 
 
-def joined_by_position(result: Result, order: np.ndarray) -> Result:
-    """The same values under the keys of other videos."""
+def reorder_values(result: Result, order: np.ndarray) -> Result:
+    """Put the same values under the keys of other videos."""
     metrics = {
         name: dataclasses.replace(
             metric,
             videos={
-                window: tuple(values[place] for place in order)
+                window: tuple(values[index] for index in order)
                 for window, values in (metric.videos or {}).items()
             },
         )
@@ -115,15 +119,15 @@ def joined_by_position(result: Result, order: np.ndarray) -> Result:
 @pytest.mark.parametrize("shift", [1, 5, 32])
 def test_values_joined_by_position_do_not_give_the_intervals(root: Path, shift: int) -> None:
     order = np.roll(np.arange(len(KEYS)), shift)
-    write_entry(root, joined_by_position(sound_result("forged"), order))
-    assert any("in the order of their keys" in what for _, what in findings(root, "forged"))
+    write_entry(root, reorder_values(sound_result("forged"), order))
+    assert any("in the order of their keys" in problem for _, problem in findings(root, "forged"))
 
 
-def test_two_videos_that_changed_places_are_found(root: Path) -> None:
+def test_two_swapped_videos_are_found(root: Path) -> None:
     order = np.arange(len(KEYS))
     order[[3, 40]] = order[[40, 3]]
-    write_entry(root, joined_by_position(sound_result("forged"), order))
-    assert any("in the order of their keys" in what for _, what in findings(root, "forged"))
+    write_entry(root, reorder_values(sound_result("forged"), order))
+    assert any("in the order of their keys" in problem for _, problem in findings(root, "forged"))
 
 
 def test_predictions_joined_to_other_videos_before_scoring_are_marked(root: Path) -> None:
@@ -132,9 +136,9 @@ def test_predictions_joined_to_other_videos_before_scoring_are_marked(root: Path
     scores = rng.normal(15.0, 2.0, (len(KEYS), 1)) + rng.normal(0, 0.5, (len(KEYS), 192))
     metrics = {**result.metrics, "psnr": metric_result(METRICS["psnr"], scores)}
     write_entry(root, dataclasses.replace(result, metrics=metrics))
-    (found,) = findings(root, "forged")
-    assert found[0] == "marked"
-    assert "joined to other videos" in found[1]
+    (finding,) = findings(root, "forged")
+    assert finding[0] == "marked"
+    assert "joined to other videos" in finding[1]
 
 
 def test_true_frames_are_refused(root: Path) -> None:
@@ -154,72 +158,74 @@ def test_one_video_of_true_frames_is_found_among_the_others(root: Path) -> None:
     scores[17, 64:] = 80.0
     metrics = {"psnr": metric_result(METRICS["psnr"], scores)}
     write_entry(root, dataclasses.replace(result, metrics=metrics))
-    assert any("video 000/017 has PSNR 80" in what for _, what in findings(root, "forged"))
+    assert any("video 000/017 has PSNR 80" in problem for _, problem in findings(root, "forged"))
 
 
 def test_nothing_beats_the_truth(root: Path) -> None:
     result = sound_result("forged", recall=False)
     metrics = {"psnr": metric_result(METRICS["psnr"], np.full((len(KEYS), 192), 120.0))}
     write_entry(root, dataclasses.replace(result, metrics=metrics))
-    assert any("is always between 0 and 100" in what for _, what in findings(root, "forged"))
+    assert any("is always between 0 and 100" in problem for _, problem in findings(root, "forged"))
 
 
-def test_what_beats_the_autoencoder_is_marked(root: Path) -> None:
+def test_a_model_that_beats_the_autoencoder_is_marked(root: Path) -> None:
     write_entry(root, sound_result("autoencoded", skill=12.0, role="bound"))
     write_entry(root, sound_result("forged", skill=13.0))
-    assert [level for level, what in findings(root, "forged") if "made from true frames" in what] == [
+    assert [level for level, problem in findings(root, "forged") if "made from true frames" in problem] == [
         "marked"
     ]
 
 
-def test_scores_by_several_versions_of_the_code_are_marked(root: Path) -> None:
-    made = sound_result("mixed", skill=1.5)
-    mixed = dataclasses.replace(made.provenance, code=f"0.0; {made.provenance.code}")
-    write_entry(root, dataclasses.replace(made, provenance=mixed))
-    (found,) = findings(root, "mixed")
-    assert found[0] == "marked"
-    assert found[1].startswith("its videos were scored by several versions of the code (0.0; ")
+def test_scores_from_several_versions_of_the_code_are_marked(root: Path) -> None:
+    result = sound_result("mixed", skill=1.5)
+    mixed = dataclasses.replace(result.provenance, code=f"0.0; {result.provenance.code}")
+    write_entry(root, dataclasses.replace(result, provenance=mixed))
+    (finding,) = findings(root, "mixed")
+    assert finding[0] == "marked"
+    assert finding[1].startswith("its videos were scored by several versions of the code (0.0; ")
 
 
-def test_handed_in_frames_and_missing_checksums_are_marked(root: Path) -> None:
+def test_submitted_frames_and_missing_checksums_are_marked(root: Path) -> None:
     result = sound_result("forged")
     model = dataclasses.replace(result.model, source="playback", checkpoint_sha256=None)
     write_entry(root, dataclasses.replace(result, model=model))
-    assert [what for level, what in findings(root, "forged") if level == "marked"] == [
+    assert [problem for level, problem in findings(root, "forged") if level == "marked"] == [
         "its frames were submitted as files, not rolled out by the benchmark"
     ]
 
 
 @pytest.mark.parametrize("name", ["forged", "honest"])
-def test_numbers_that_stand_there_already_are_refused(root: Path, name: str) -> None:
+def test_copied_numbers_are_refused(root: Path, name: str) -> None:
     honest = sound_result("honest", skill=1.0)
     model = dataclasses.replace(honest.model, name=name)
     write_entry(root, dataclasses.replace(honest, model=model), name="forged")
-    assert any("to the last digit" in what for level, what in findings(root, "forged") if level == "refused")
+    assert any(
+        "to the last digit" in problem for level, problem in findings(root, "forged") if level == "refused"
+    )
 
 
 def test_a_part_of_the_test_set_is_refused(root: Path) -> None:
     write_entry(root, sound_result("forged", keys=KEYS[:32]))
-    assert any("32 of the 64 videos" in what for _, what in findings(root, "forged"))
+    assert any("32 of the 64 videos" in problem for _, problem in findings(root, "forged"))
 
 
-def test_other_data_are_marked_and_stand_elsewhere(root: Path) -> None:
+def test_other_data_are_noted_and_kept_in_another_table(root: Path) -> None:
     folder = write_entry(root, sound_result("forged", fingerprint="e" * 64))
     assert folder.parent.name == "other-eeeeeeeeeeee"
-    (found,) = findings(root, "forged")
-    assert found[0] == "noted"
-    assert "not a canonical test set" in found[1]
+    (finding,) = findings(root, "forged")
+    assert finding[0] == "noted"
+    assert "not a canonical test set" in finding[1]
 
 
-def test_a_fingerprint_that_was_put_in_does_not_bring_an_entry_into_another_table(root: Path) -> None:
+def test_a_forged_fingerprint_does_not_move_an_entry_to_another_table(root: Path) -> None:
     folder = write_entry(root, sound_result("forged", fingerprint="e" * 64))
     change_json(folder / "result.json", "data.fingerprint", sound_result().data.fingerprint)
-    (found,) = findings(root, "forged")
-    assert found[0] == "refused"
-    assert "its result belongs at loopcraft-mini/plaza-v1/forged" in found[1]
+    (finding,) = findings(root, "forged")
+    assert finding[0] == "refused"
+    assert "its result belongs at loopcraft-mini/plaza-v1/forged" in finding[1]
 
 
-def test_validate_lists_what_is_wrong_and_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_validate_lists_the_problems_and_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert validate.main([str(root)]) == 0
     folder = write_entry(root, sound_result("forged"))
     change_json(folder / "result.json", "metrics.psnr.windows.long.interval", [0.0, 90.0])

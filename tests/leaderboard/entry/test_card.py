@@ -1,4 +1,4 @@
-"""Model cards: round trips, and every wrong field named with what is expected."""
+"""Model cards: they read back, and each wrong field is named with what was expected."""
 
 import contextlib
 import dataclasses
@@ -19,8 +19,8 @@ from tests.fakes.json_mutants import mutants
 
 
 def document(card: Card | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(card or make_card())))
-    return found
+    fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(card or make_card())))
+    return fields
 
 
 def test_a_card_reads_back(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_card_reads_back(tmp_path: Path) -> None:
     assert read_card(tmp_path / "card.json") == make_card()
 
 
-def test_the_example_of_the_page_is_a_card() -> None:
+def test_the_example_on_the_page_is_a_card() -> None:
     assert decode_card(json.loads(EXAMPLE_CARD)).name == "Rememberer"
 
 
@@ -60,7 +60,7 @@ def test_a_wrong_field_is_named(field: str, value: Any, message: str) -> None:
     assert message in str(raised.value)
 
 
-def test_a_file_that_is_too_large_or_no_card_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_or_no_card_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     path.write_text(json.dumps({**document(), "description": "x" * 100_000}))
     with pytest.raises(UserError, match="larger than 20000 bytes"):
@@ -70,7 +70,7 @@ def test_a_file_that_is_too_large_or_no_card_is_one_sentence(tmp_path: Path) -> 
         read_card(path)
 
 
-def test_a_damaged_card_raises_nothing_else(tmp_path: Path) -> None:
+def test_a_damaged_card_raises_only_user_errors(tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     for content in mutants(document(), num_bytes=100):
         path.write_bytes(content)
@@ -79,7 +79,7 @@ def test_a_damaged_card_raises_nothing_else(tmp_path: Path) -> None:
 
 
 @given(st.text(max_size=60))
-def test_only_the_web_is_linked(text: str) -> None:
+def test_only_web_addresses_are_linked(text: str) -> None:
     if is_web_address(text):
         assert text.startswith(("http://", "https://", "HTTP", "Http", "hTTP"))
         assert not set(text) & set("\"'<> \n\t`\\")

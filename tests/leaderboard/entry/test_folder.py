@@ -1,4 +1,4 @@
-"""Folders of entries: what may lie in them, where they belong, and nothing that leads out of them."""
+"""Folders of entries: what they can hold, where they belong, and nothing that leads out of them."""
 
 import os
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_many_videos_are_refused(folder: Path) -> None:
         read_entry(folder)
 
 
-def test_an_entry_lies_where_its_result_belongs(tmp_path: Path, folder: Path) -> None:
+def test_an_entry_must_be_where_its_result_belongs(tmp_path: Path, folder: Path) -> None:
     elsewhere = tmp_path / "loopcraft-mini" / "voxel-v1" / "dreamer"
     elsewhere.parent.mkdir()
     folder.rename(elsewhere)
@@ -77,7 +77,7 @@ def test_an_entry_lies_where_its_result_belongs(tmp_path: Path, folder: Path) ->
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc", "a/b", ".git", "A", "", "x" * 1_000_000, "<img>", "a b"])
-def test_names_that_are_no_folder_are_refused(name: str) -> None:
+def test_invalid_folder_names_are_refused(name: str) -> None:
     with pytest.raises(UserError, match="not allowed; use up to 64"):
         make_entry_id(sound_result(recall=False), name)
 

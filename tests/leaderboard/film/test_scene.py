@@ -1,4 +1,4 @@
-"""Scenes of test videos: truth, what returned in colour, the walk and the ground below it."""
+"""Scenes of test videos: the true frames, the returned pixels, the walk and the ground below it."""
 
 import json
 from pathlib import Path
@@ -40,17 +40,17 @@ def scene(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_truth_is_the_episode(data: Path, scene: Path) -> None:
     shown = read_frames(scene / "truth.mp4", 0, NUM_FRAMES).astype(float)
     true = open_dataset(data).frames("000/000", 0, NUM_FRAMES)
-    # As near as an encoder brings it, and nearer than the neighbouring frame while the agent turns.
+    # As close as the encoder gets, and closer than the neighbouring frame while the agent turns.
     assert np.abs(shown - true).mean() < 6.0
     assert np.abs(shown[1:] - true[1:]).mean() < np.abs(shown[1:] - true[:-1]).mean() * 0.8
 
 
-def test_what_returned_is_coloured_and_nothing_else(data: Path, scene: Path) -> None:
-    found = open_dataset(data).masks("000/000")
-    assert found is not None
-    returned = found["age"] > 0
+def test_only_returned_pixels_are_coloured(data: Path, scene: Path) -> None:
+    loaded = open_dataset(data).masks("000/000")
+    assert loaded is not None
+    returned = loaded["age"] > 0
     assert returned.any()
-    frames = np.stack(returned_pixels(found, NUM_FRAMES, 32, 32))
+    frames = np.stack(returned_pixels(loaded, NUM_FRAMES, 32, 32))
     assert np.array_equal(frames.any(axis=-1), returned)
     assert set(map(tuple, frames[returned].tolist())) == {RETURNED}
     shown = read_frames(scene / "memory.mp4", 0, NUM_FRAMES)[..., 0]
@@ -58,7 +58,7 @@ def test_what_returned_is_coloured_and_nothing_else(data: Path, scene: Path) -> 
     assert shown[~returned].mean() < 30
 
 
-def test_the_walk_has_places_and_returns(data: Path, scene: Path) -> None:
+def test_the_walk_has_positions_and_returns(data: Path, scene: Path) -> None:
     walk = json.loads((scene / "walk.json").read_text())
     poses = open_dataset(data).states("000/000")[:, 1:]
     assert np.allclose(walk["x"], poses[:, 0], atol=0.01)
@@ -69,12 +69,12 @@ def test_the_walk_has_places_and_returns(data: Path, scene: Path) -> None:
     assert walk["returns"] == [t for t in range(1, NUM_FRAMES) if walk["is_back"][t] > walk["is_back"][t - 1]]
 
 
-def test_the_ground_holds_the_walk(scene: Path) -> None:
+def test_the_ground_contains_the_walk(scene: Path) -> None:
     walk = json.loads((scene / "walk.json").read_text())
     extent = walk["map"]
-    for places, low in ((walk["x"], extent["left"]), (walk["z"], extent["top"])):
-        assert low < min(places)
-        assert max(places) < low + extent["side"]
+    for positions, low in ((walk["x"], extent["left"]), (walk["z"], extent["top"])):
+        assert low < min(positions)
+        assert max(positions) < low + extent["side"]
     with Image.open(scene / "map.webp") as picture:
         assert picture.size == (MAP_PIXELS, MAP_PIXELS)
         assert len(set(picture.convert("RGB").resize((16, 16)).get_flattened_data())) > 2
@@ -83,15 +83,13 @@ def test_the_ground_holds_the_walk(scene: Path) -> None:
 def test_the_same_video_gives_the_same_scene(data: Path, scene: Path, tmp_path: Path) -> None:
     flags = [str(data), "--protocol", "loopcraft-mini", "--keys", "000/000", "--out", str(tmp_path)]
     (tmp_path / "000-000").mkdir()
-    (tmp_path / "000-000" / ".walk.json.0123456789abcdef.partial").touch()  # of a killed command
+    (tmp_path / "000-000" / ".walk.json.0123456789abcdef.partial").touch()  # left by a killed command
     assert scenes.main(flags) == 0
-    made = {path.name: path.read_bytes() for path in (tmp_path / "000-000").iterdir()}
-    assert made == {path.name: path.read_bytes() for path in scene.iterdir()}
+    files = {path.name: path.read_bytes() for path in (tmp_path / "000-000").iterdir()}
+    assert files == {path.name: path.read_bytes() for path in scene.iterdir()}
 
 
-def test_an_unknown_video_is_one_sentence(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unknown_video_is_reported(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = [str(data), "--protocol", "loopcraft-mini", "--keys", "9", "--out", str(tmp_path / "out")]
     assert scenes.main(flags) == 2
     assert "--keys 9: not a video of" in capsys.readouterr().err

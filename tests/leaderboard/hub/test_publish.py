@@ -1,4 +1,4 @@
-"""The site as a static Space: sent whole, sent once, and nothing sent by mistake."""
+"""The site as a static Space: sent whole, sent once, and nothing by mistake."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_a_site_arrives_whole_and_once(hub, site: Path, capsys: pytest.CaptureFi
         assert publish.main([str(site), "--repo", "lab/board"]) == 0
     assert f"{hub.url}/spaces/lab/board at " in capsys.readouterr().out
     space = hub.repositories["spaces/lab/board"]
-    assert len(space.commits) == 2  # that which made it, and one
+    assert len(space.commits) == 2  # the one that created it, and one more
     sent = {path: data for path, data in space.files.items() if path not in (".gitattributes", "README.md")}
     files = [path for path in site.rglob("*") if path.is_file()]
     assert sent == {path.relative_to(site).as_posix(): path.read_bytes() for path in files}

@@ -15,24 +15,24 @@ HINT = "no Chromium on this machine: the site's pages were not opened (apt-get i
 
 
 def chromium() -> str | None:
-    """The browser's path, where there is one."""
+    """Return the path of the browser, if there is one."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 @dataclass
 class Browser:
-    """A running Chromium, and its windows that show nothing."""
+    """A running Chromium and its idle windows."""
 
     running: Any
     empty: str
     """The address of an empty page."""
     idle: dict[str, list[Any]] = field(default_factory=dict)
-    """Pages by the options of their windows."""
+    """Idle pages by the options of their windows."""
 
 
 @dataclass
 class Watched:
-    """A page, and everything that went wrong in it."""
+    """A page and everything that went wrong in it."""
 
     page: Any
     troubles: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Watched:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A running Chromium."""
+    """Run a Chromium."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright, TemporaryDirectory() as folder:
@@ -53,10 +53,10 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, address: str, **options: Any) -> Iterator[Watched]:
-    """A page at `address`, whose console messages, errors and failed requests are kept.
+def open_page(browser: Browser, address: str, **options: Any) -> Iterator[Watched]:
+    """Open a page at `address` and record its console messages, errors and failed requests.
 
-    Pages with the same options follow each other in one window, which forgets what the last one stored.
+    Pages with the same options share a window one after another, which forgets what the last one stored.
     """
     idle = browser.idle.setdefault(repr(options), [])
     page = idle.pop() if idle else _new_page(browser, options)
@@ -76,7 +76,7 @@ def opened(browser: Browser, address: str, **options: Any) -> Iterator[Watched]:
         page.remove_listener(event, listener)
     if options.get("java_script_enabled", True):
         page.evaluate("localStorage.clear()")
-    page.goto(browser.empty)  # as an address that differs in its fragment alone would load nothing
+    page.goto(browser.empty)  # else an address that differs only in its fragment would load nothing
     idle.append(page)
 
 

@@ -1,4 +1,4 @@
-"""The site in a real browser: sorting, comparing, playing, deep links, phones, access, hostile entries."""
+"""The site in a browser: sorting, comparing, playing, deep links, phones, accessibility, hostile entries."""
 
 import dataclasses
 import importlib.resources
@@ -20,17 +20,17 @@ from leaderboard.film.scene import describe_walk
 from loopcraft.core.files import write_json
 from tests.fakes.benchmark_data import make_frames
 from tests.fakes.entries import KEYS, make_card, sound_result, write_entry
-from tests.leaderboard.site.browser import HINT, Watched, browser, chromium, opened, wait_until
+from tests.leaderboard.site.browser import HINT, Watched, browser, chromium, open_page, wait_until
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason=HINT)
 
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
-PLACE = "loopcraft-mini--plaza-v1--"
+PREFIX = "loopcraft-mini--plaza-v1--"
 MOST_BYTES_OF_FIRST_VIEW = 1_000_000
 
 
 def write_scenes(root: Path) -> None:
-    """A scene of the first video: a walk there and back."""
+    """Write a scene of the first video: a walk there and back."""
     folder = root / "loopcraft-mini" / "plaza-v1" / "000-000"
     frames = make_frames(0, LOOPCRAFT_MINI.num_frames, 64)
     write_clip(folder / "truth.mp4", frames, 400_000)
@@ -72,27 +72,27 @@ def chrome() -> Iterator[Any]:
 
 @pytest.fixture
 def table(chrome: Any, site: str) -> Iterator[Watched]:
-    with opened(chrome, f"{site}/index.html") as watched:
+    with open_page(chrome, f"{site}/index.html") as watched:
         yield watched
         assert watched.troubles == []
 
 
 def names(page: Any) -> list[str]:
-    found: list[str] = page.locator("#board tbody tr:not([hidden]) .model-name a").all_inner_texts()
-    return found
+    shown: list[str] = page.locator("#board tbody tr:not([hidden]) .model-name a").all_inner_texts()
+    return shown
 
 
 def compare(models: str, more: str = "") -> str:
-    slugs = ",".join(f"{PLACE}{name}" for name in models.split())
+    slugs = ",".join(f"{PREFIX}{name}" for name in models.split())
     return f"compare.html#table=loopcraft-mini--plaza-v1&models={slugs}{more}"
 
 
-def drawn(page: Any) -> None:
+def wait_until_drawn(page: Any) -> None:
     wait_until(page, "Boolean(document.body?.dataset.drawn)")
 
 
-def charted(page: Any, chart: str) -> None:
-    """Scroll to a chart and wait until it is there."""
+def wait_for_chart(page: Any, chart: str) -> None:
+    """Scroll to a chart and wait until it is drawn."""
     page.locator(chart).scroll_into_view_if_needed()
     wait_until(page, f"Boolean(document.querySelector('{chart} .main-svg'))")
 
@@ -128,33 +128,33 @@ def test_the_table_filters(table: Watched) -> None:
 
 def test_windows_and_columns_are_chosen(table: Watched) -> None:
     page = table.page
-    before = page.locator(f"tr[data-slug={PLACE}good] td").all_inner_texts()
+    before = page.locator(f"tr[data-slug={PREFIX}good] td").all_inner_texts()
     page.get_by_role("radio", name="short").check()
-    assert page.locator(f"tr[data-slug={PLACE}good] td").all_inner_texts() != before
+    assert page.locator(f"tr[data-slug={PREFIX}good] td").all_inner_texts() != before
     page.locator("#columns summary").click()
     page.locator("#columns").get_by_label("Licence").check()
     page.locator("#columns").get_by_label("Memory horizon").uncheck()
     heads = page.locator("#board thead .name").all_inner_texts()
     assert heads == ["Model", "Recall gain, PSNR (dB) ↑", "PSNR (dB) ↑", "LPIPS ↓", "Parameters", "Licence"]
-    assert "GPL" in page.locator(f"tr[data-slug={PLACE}good]").inner_text()
+    assert "GPL" in page.locator(f"tr[data-slug={PREFIX}good]").inner_text()
 
 
-def test_the_numbers_are_those_of_the_result(table: Watched) -> None:
-    found = sound_result("good", skill=2.0).metrics["psnr"].windows["long"]
-    assert found.interval is not None
-    text = table.page.locator(f"tr[data-slug={PLACE}good]").inner_text()
-    assert f"{found.mean:.2f}" in text
-    assert f"[{found.interval[0]:.2f}, {found.interval[1]:.2f}]" in text
+def test_the_numbers_match_the_result(table: Watched) -> None:
+    estimate = sound_result("good", skill=2.0).metrics["psnr"].windows["long"]
+    assert estimate.interval is not None
+    text = table.page.locator(f"tr[data-slug={PREFIX}good]").inner_text()
+    assert f"{estimate.mean:.2f}" in text
+    assert f"[{estimate.interval[0]:.2f}, {estimate.interval[1]:.2f}]" in text
 
 
 def test_the_best_is_bold_and_a_reference_is_not(table: Watched) -> None:
     page = table.page
-    assert page.locator(f"tr[data-slug={PLACE}better] .best").count() == 3
+    assert page.locator(f"tr[data-slug={PREFIX}better] .best").count() == 3
     assert page.locator("tr.reference").count() > 0
     assert page.locator("tr.reference .best, tr.reference .level").count() == 0
 
 
-def test_tables_of_other_data_are_apart(table: Watched) -> None:
+def test_tables_of_other_data_are_separate(table: Watched) -> None:
     page = table.page
     page.get_by_role("combobox", name="Table").select_option("loopcraft-mini--other-eeeeeeeeeeee")
     assert names(page) == ["elsewhere"]
@@ -167,7 +167,7 @@ def test_an_address_reproduces_the_view(table: Watched, chrome: Any) -> None:
     page.get_by_role("button", name="LPIPS").click()
     page.get_by_label("References").uncheck()
     page.get_by_label("Compare Good").check()
-    with opened(chrome, page.url) as other:
+    with open_page(chrome, page.url) as other:
         assert names(other.page) == names(page)
         assert other.page.locator("#board").inner_text() == page.locator("#board").inner_text()
         assert other.page.get_by_label("Compare Good").is_checked()
@@ -179,13 +179,13 @@ def test_ticked_models_are_compared(table: Watched) -> None:
     page.get_by_label("Compare Good").check()
     page.get_by_label("Compare Better").check()
     page.locator("#tray-go").click()
-    drawn(page)
+    wait_until_drawn(page)
     assert page.locator(".chip a").all_inner_texts() == ["Good", "Better"]
     for section in ("watch", "curves", "memory", "agreement", "differences"):
         assert page.locator(f"#{section}").is_visible(), section
 
 
-def test_paired_differences_are_those_of_the_command(chrome: Any, site: str, entries: Path) -> None:
+def test_paired_differences_match_the_command(chrome: Any, site: str, entries: Path) -> None:
     results = {
         e.name: e.result for e in read_entries(entries) if e.name in ("good", "better") and "plaza" in e.id
     }
@@ -193,23 +193,23 @@ def test_paired_differences_are_those_of_the_command(chrome: Any, site: str, ent
     cell = row.cells[0]
     assert cell is not None
     assert cell.estimate.interval is not None
-    with opened(chrome, f"{site}/{compare('better good')}") as watched:
-        drawn(watched.page)
+    with open_page(chrome, f"{site}/{compare('better good')}") as watched:
+        wait_until_drawn(watched.page)
         watched.page.wait_for_selector("#pairs td.better")
-        found = watched.page.locator("#pairs tbody tr").first.locator("td").nth(1)
-        shown = [float(found.get_attribute(f"data-{part}") or "nan") for part in ("low", "high")]
+        element = watched.page.locator("#pairs tbody tr").first.locator("td").nth(1)
+        shown = [float(element.get_attribute(f"data-{part}") or "nan") for part in ("low", "high")]
         assert shown == pytest.approx(cell.estimate.interval, rel=1e-9)
-        assert found.get_attribute("class") == "better"
+        assert element.get_attribute("class") == "better"
         assert watched.troubles == []
 
 
 def test_charts_show_values_hide_models_and_zoom(chrome: Any, site: str) -> None:
-    with opened(chrome, f"{site}/{compare('better good hostile')}") as watched:
+    with open_page(chrome, f"{site}/{compare('better good hostile')}") as watched:
         page = watched.page
-        drawn(page)
-        charted(page, "#memory-chart")
-        charted(page, "#agreement-chart")
-        charted(page, "#curve-chart")
+        wait_until_drawn(page)
+        wait_for_chart(page, "#memory-chart")
+        wait_for_chart(page, "#agreement-chart")
+        wait_for_chart(page, "#curve-chart")
         chart = page.locator("#curve-chart")
         box = chart.locator(".nsewdrag").first.bounding_box()
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -228,33 +228,33 @@ def test_charts_show_values_hide_models_and_zoom(chrome: Any, site: str) -> None
 
 
 def frame_of(page: Any) -> int:
-    found = re.search(r"frame (\d+)", page.locator(".frame-number").inner_text())
-    assert found is not None
-    return int(found[1])
+    match = re.search(r"frame (\d+)", page.locator(".frame-number").inner_text())
+    assert match is not None
+    return int(match[1])
 
 
 def test_films_play_in_step(chrome: Any, site: str) -> None:
-    with opened(chrome, f"{site}/{compare('better good', '&frame=60')}") as watched:
+    with open_page(chrome, f"{site}/{compare('better good', '&frame=60')}") as watched:
         page = watched.page
-        drawn(page)
+        wait_until_drawn(page)
         assert frame_of(page) == 60
         assert page.locator(".screen figcaption small").nth(1).inner_text() == "given"
         page.get_by_role("button", name="Play or pause").click()
         wait_until(page, "parseInt(document.querySelector('.frame-number').textContent.slice(6)) > 75")
         assert page.locator(".screen figcaption small").nth(1).inner_text() == "generated"
         page.get_by_role("button", name="Play or pause").click()
-        rested = frame_of(page)
+        paused = frame_of(page)
         page.wait_for_timeout(200)
-        assert frame_of(page) == rested
-        assert page.locator(".agent").get_attribute("data-frame") == str(rested)
+        assert frame_of(page) == paused
+        assert page.locator(".agent").get_attribute("data-frame") == str(paused)
         assert watched.troubles == []
 
 
-def test_the_player_is_driven_by_keys(chrome: Any, site: str) -> None:
+def test_the_player_is_controlled_by_keys(chrome: Any, site: str) -> None:
     returns = json.loads(read_walk(site))["returns"]
-    with opened(chrome, f"{site}/{compare('better good', '&frame=70')}") as watched:
+    with open_page(chrome, f"{site}/{compare('better good', '&frame=70')}") as watched:
         page = watched.page
-        drawn(page)
+        wait_until_drawn(page)
         page.keyboard.press("ArrowRight")
         assert frame_of(page) == 71
         page.keyboard.press("ArrowLeft")
@@ -276,9 +276,9 @@ def read_walk(site: str) -> str:
 
 
 def test_a_screen_shows_the_frame_of_its_film(chrome: Any, site: str, tmp_path: Path) -> None:
-    with opened(chrome, f"{site}/{compare('better', '&frame=100')}") as watched:
+    with open_page(chrome, f"{site}/{compare('better', '&frame=100')}") as watched:
         page = watched.page
-        drawn(page)
+        wait_until_drawn(page)
         page.wait_for_timeout(300)
         shown = page.locator("canvas").first.screenshot()
         page.keyboard.press("ArrowRight")
@@ -288,10 +288,10 @@ def test_a_screen_shows_the_frame_of_its_film(chrome: Any, site: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "address", ["index.html", compare("good hostile"), "submit.html", f"models/{PLACE}hostile.html"]
+    "address", ["index.html", compare("good hostile"), "submit.html", f"models/{PREFIX}hostile.html"]
 )
-def test_hostile_entries_are_text(chrome: Any, site: str, address: str) -> None:
-    with opened(chrome, f"{site}/{address}") as watched:
+def test_hostile_entries_stay_text(chrome: Any, site: str, address: str) -> None:
+    with open_page(chrome, f"{site}/{address}") as watched:
         page = watched.page
         page.wait_for_timeout(400)
         assert page.locator("img").count() == 0
@@ -303,21 +303,21 @@ def test_hostile_entries_are_text(chrome: Any, site: str, address: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "address", ["index.html", compare("good better"), "submit.html", f"models/{PLACE}good.html"]
+    "address", ["index.html", compare("good better"), "submit.html", f"models/{PREFIX}good.html"]
 )
-def test_axe_finds_nothing(chrome: Any, site: str, address: str, scheme: str) -> None:
+def test_axe_finds_no_violations(chrome: Any, site: str, address: str, scheme: str) -> None:
     options = {"color_scheme": scheme}
-    with opened(chrome, f"{site}/{address}", **options) as watched:
+    with open_page(chrome, f"{site}/{address}", **options) as watched:
         page = watched.page
         if address.startswith("compare"):
-            drawn(page)
-            charted(page, "#curve-chart")
-        bring_axe(page)
+            wait_until_drawn(page)
+            wait_for_chart(page, "#curve-chart")
+        inject_axe(page)
         assert violations(page) == {}
 
 
-def bring_axe(page: Any) -> None:
-    """Put axe-core into a page, past its policy."""
+def inject_axe(page: Any) -> None:
+    """Inject axe-core into a page despite its policy."""
     import axe_playwright_python
 
     script = importlib.resources.files(axe_playwright_python) / "axe.min.js"
@@ -325,37 +325,39 @@ def bring_axe(page: Any) -> None:
 
 
 def violations(page: Any) -> dict[str, list[Any]]:
-    """What axe-core has against a page in which it lies: rule and places."""
+    """Return axe-core's findings about a page that holds it: rules and elements."""
     rules = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']"
-    found = page.evaluate(f"axe.run(document, {{runOnly: {rules}}})")
-    return {each["id"]: [node["target"] for node in each["nodes"]] for each in found["violations"]}
+    report = page.evaluate(f"axe.run(document, {{runOnly: {rules}}})")
+    return {
+        violation["id"]: [node["target"] for node in violation["nodes"]] for violation in report["violations"]
+    }
 
 
-def test_axe_would_find_something(chrome: Any, site: str) -> None:
-    with opened(chrome, f"{site}/submit.html") as watched:
+def test_axe_finds_violations_in_a_bad_page(chrome: Any, site: str) -> None:
+    with open_page(chrome, f"{site}/submit.html") as watched:
         page = watched.page
-        bring_axe(page)
+        inject_axe(page)
         page.evaluate("document.querySelector('main').append(document.createElement('button'))")
         page.evaluate("document.querySelector('.lede p').style.color = '#ddd'")
         assert {"button-name", "color-contrast"} <= violations(page).keys()
 
 
 @pytest.mark.parametrize(
-    "address", ["index.html", compare("good better hostile"), "submit.html", f"models/{PLACE}hostile.html"]
+    "address", ["index.html", compare("good better hostile"), "submit.html", f"models/{PREFIX}hostile.html"]
 )
-def test_nothing_sticks_out_on_a_phone(chrome: Any, site: str, address: str) -> None:
-    with opened(chrome, f"{site}/{address}", viewport={"width": 400, "height": 800}) as watched:
+def test_pages_fit_a_phone(chrome: Any, site: str, address: str) -> None:
+    with open_page(chrome, f"{site}/{address}", viewport={"width": 400, "height": 800}) as watched:
         page = watched.page
         page.wait_for_timeout(600)
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
         if address == "index.html":
             page.evaluate("document.getElementById('frame').scrollLeft = 300")
-            assert page.locator(f"tr[data-slug={PLACE}good] .model").bounding_box()["x"] < 40
+            assert page.locator(f"tr[data-slug={PREFIX}good] .model").bounding_box()["x"] < 40
         assert watched.troubles == []
 
 
 def test_the_theme_is_remembered(chrome: Any, site: str) -> None:
-    with opened(chrome, f"{site}/index.html", color_scheme="light") as watched:
+    with open_page(chrome, f"{site}/index.html", color_scheme="light") as watched:
         page = watched.page
         light = page.evaluate("getComputedStyle(document.body).backgroundColor")
         page.locator("#theme").click()
@@ -365,16 +367,16 @@ def test_the_theme_is_remembered(chrome: Any, site: str) -> None:
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
 
 
-def test_the_first_view_is_light(chrome: Any, site: str) -> None:
-    with opened(chrome, f"{site}/index.html") as watched:
+def test_the_first_view_loads_few_bytes(chrome: Any, site: str) -> None:
+    with open_page(chrome, f"{site}/index.html") as watched:
         sizes = [Path(url.removeprefix("file://").split("#")[0]).stat().st_size for url in watched.requests]
-        assert [url for url in watched.requests if "data/tables.js" in url]  # also from a cache
+        assert [url for url in watched.requests if "data/tables.js" in url]  # even if cached
         assert sum(sizes) < MOST_BYTES_OF_FIRST_VIEW
         assert not [url for url in watched.requests if "plotly" in url]
 
 
-def test_without_scripts_there_are_the_downloads(chrome: Any, site: str) -> None:
-    with opened(chrome, f"{site}/index.html", java_script_enabled=False) as watched:
+def test_downloads_are_offered_without_scripts(chrome: Any, site: str) -> None:
+    with open_page(chrome, f"{site}/index.html", java_script_enabled=False) as watched:
         assert "its numbers are in the downloads below" in watched.page.locator("main").inner_text()
         assert watched.page.get_by_role("link", name="CSV").count() == 2
     assert len(KEYS) == 64

@@ -1,4 +1,4 @@
-"""The site as files: the same bytes again, tables that never mix, standings, text as text."""
+"""The site as files: the same bytes each time, separate tables, standings, text that stays text."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>&\u2028{{7*7}}"
 
 @pytest.fixture
 def entries(tmp_path: Path) -> Path:
-    """Two models and the references, and a model on other data."""
+    """Two models with references, and a model on other data."""
     root = tmp_path / "entries"
     write_entry(root, sound_result("other-video", skill=-6.0, role="bound"))
     write_entry(root, sound_result("copy-last", skill=-4.0, role="bound"))
@@ -52,12 +52,12 @@ def files_below(root: Path) -> dict[str, bytes]:
 def test_the_same_entries_give_the_same_bytes(entries: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert build.main(["--entries", str(entries), "--out", str(tmp_path / name)]) == 0
-    one, two = files_below(tmp_path / "one"), files_below(tmp_path / "two")
-    assert one == two
-    assert {"index.html", "compare.html", "submit.html", "data/tables.js", ADDRESS} <= one.keys()
+    first, second = files_below(tmp_path / "one"), files_below(tmp_path / "two")
+    assert first == second
+    assert {"index.html", "compare.html", "submit.html", "data/tables.js", ADDRESS} <= first.keys()
 
 
-def test_a_site_is_built_over_an_earlier_one_and_over_nothing_else(entries: Path, tmp_path: Path) -> None:
+def test_a_site_replaces_an_earlier_one_and_nothing_else(entries: Path, tmp_path: Path) -> None:
     out = tmp_path / "site"
     assert build.main(["--entries", str(entries), "--out", str(out)]) == 0
     (out / "models" / "gone.html").write_text("of a row that is no more")
@@ -69,12 +69,12 @@ def test_a_site_is_built_over_an_earlier_one_and_over_nothing_else(entries: Path
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "x"
 
 
-def test_what_a_killed_build_left_goes(entries: Path, tmp_path: Path) -> None:
-    left = tmp_path / "site" / ".site.json.0123456789abcdef.partial"
-    left.parent.mkdir()
-    left.touch()
-    assert build.main(["--entries", str(entries), "--out", str(left.parent)]) == 0
-    assert not left.exists()
+def test_leftovers_of_a_killed_build_are_removed(entries: Path, tmp_path: Path) -> None:
+    leftover = tmp_path / "site" / ".site.json.0123456789abcdef.partial"
+    leftover.parent.mkdir()
+    leftover.touch()
+    assert build.main(["--entries", str(entries), "--out", str(leftover.parent)]) == 0
+    assert not leftover.exists()
 
 
 def test_a_refused_entry_stops_the_build(
@@ -86,7 +86,7 @@ def test_a_refused_entry_stops_the_build(
     assert not (tmp_path / "site").exists()
 
 
-def test_rows_of_other_data_stand_in_a_table_of_their_own(entries: Path) -> None:
+def test_rows_of_other_data_have_their_own_table(entries: Path) -> None:
     canonical, other = site_tables(read_entries(entries))
     assert canonical.test_set is not None
     assert [entry.name for entry in other.entries] == ["elsewhere"]
@@ -94,7 +94,7 @@ def test_rows_of_other_data_stand_in_a_table_of_their_own(entries: Path) -> None
     assert "(data eeeeeeee)" in other.title
 
 
-def test_numbers_of_other_weights_stand_in_a_column_of_their_own(tmp_path: Path) -> None:
+def test_numbers_of_other_weights_have_their_own_column(tmp_path: Path) -> None:
     result = sound_result("one", fingerprint="e" * 64)
     lpips = result.metrics["lpips"]
     card = dataclasses.replace(lpips.card, weights={"net": "00" * 32})
@@ -108,29 +108,29 @@ def test_numbers_of_other_weights_stand_in_a_column_of_their_own(tmp_path: Path)
     assert [len(column.values["long"]) for column in columns] == [2, 1, 1]
 
 
-def test_the_best_is_bold_only_where_the_paired_difference_says_so(entries: Path) -> None:
+def test_the_best_is_bold_only_if_the_paired_difference_says_so(entries: Path) -> None:
     table = site_tables(read_entries(entries))[0]
     psnr = next(column for column in table.columns if column.id == "psnr")
-    place = "loopcraft-mini/plaza-v1/"
-    assert standings(table, psnr, "long") == {f"{place}better": "best"}
-    # The standing is that of the table of pairs, which is made elsewhere.
+    folder = "loopcraft-mini/plaza-v1/"
+    assert standings(table, psnr, "long") == {f"{folder}better": "best"}
+    # The standing agrees with the table of pairs, which is computed elsewhere.
     results = {entry.name: entry.result for entry in table.entries if entry.name in ("good", "better")}
     (row,) = paired_tables(results)[2].rows
     assert row.cells[0] is not None
     assert row.cells[0].bold
 
 
-def test_those_that_cannot_be_told_apart_share_the_top(entries: Path) -> None:
+def test_indistinguishable_models_share_the_top(entries: Path) -> None:
     write_entry(entries, sound_result("rival", skill=3.0))
     table = site_tables(read_entries(entries))[0]
     psnr = next(column for column in table.columns if column.id == "psnr")
-    place = "loopcraft-mini/plaza-v1/"
-    assert standings(table, psnr, "long") == {f"{place}better": "level", f"{place}rival": "level"}
+    folder = "loopcraft-mini/plaza-v1/"
+    assert standings(table, psnr, "long") == {f"{folder}better": "level", f"{folder}rival": "level"}
 
 
-@pytest.mark.parametrize("place", [0, 1])
-def test_rows_scored_by_lpips_are_led_by_their_gain_in_it(place: int) -> None:
-    table = site_tables(read_entries(ENTRIES))[place]
+@pytest.mark.parametrize("index", [0, 1])
+def test_rows_scored_by_lpips_are_led_by_their_gain_in_it(index: int) -> None:
+    table = site_tables(read_entries(ENTRIES))[index]
     assert [column.id for column in table.columns[:2]] == ["recall-gain-lpips", "recall-gain-psnr"]
     gains = {row.rpartition("/")[2]: gain.mean for row, gain in table.columns[0].values[""].items()}
     assert max(gains, key=gains.__getitem__) == "millivid"
@@ -149,7 +149,7 @@ def test_recall_gain_and_memory_horizon_come_first(entries: Path) -> None:
     }
 
 
-def test_rows_without_recall_have_no_such_columns(tmp_path: Path) -> None:
+def test_rows_without_recall_have_no_recall_columns(tmp_path: Path) -> None:
     write_entry(tmp_path, sound_result("old", recall=False))
     (table,) = site_tables(read_entries(tmp_path))
     assert [column.id for column in table.columns] == ["psnr", "lpips"]
@@ -159,22 +159,22 @@ def test_downloads_hold_every_number(entries: Path) -> None:
     table = site_tables(read_entries(entries))[0]
     rows = as_rows(table)
     assert len({row[0] for row in rows}) == 5
-    found = next(row for row in rows if row[0].endswith("/good") and row[3:5] == ("long", "psnr"))
+    good_row = next(row for row in rows if row[0].endswith("/good") and row[3:5] == ("long", "psnr"))
     estimate = sound_result("good", skill=2.0).metrics["psnr"].windows["long"]
     assert estimate.interval is not None
-    assert found[7:] == (estimate.mean, *estimate.interval)
+    assert good_row[7:] == (estimate.mean, *estimate.interval)
     assert as_csv(table).decode().count("\n") == len(rows) + 1
 
 
 class Tags(HTMLParser):
-    """All tags and attributes of a page."""
+    """Collects the tags and attributes of a page."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
 
 
 def pages_of(root: Path) -> dict[str, str]:
@@ -205,8 +205,8 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
             continue
         tags = Tags()
         tags.feed(content)
-        assert not [attributes for tag, attributes in tags.found if tag == "img"], name
-        for tag, attributes in tags.found:
+        assert not [attributes for tag, attributes in tags.elements if tag == "img"], name
+        for tag, attributes in tags.elements:
             assert not [attribute for attribute in attributes if attribute.startswith("on")], (name, tag)
             assert tag != "script" or attributes.get("src"), name
         assert "{{7*7}}" in content or name in ("compare.html", "submit.html")
@@ -222,15 +222,15 @@ def test_every_page_has_the_policy_and_names_no_other_host(entries: Path) -> Non
             continue
         tags = Tags()
         tags.feed(content)
-        policies = [a["content"] for tag, a in tags.found if tag == "meta" and "http-equiv" in a]
+        policies = [a["content"] for tag, a in tags.elements if tag == "meta" and "http-equiv" in a]
         assert policies[0] is not None
         assert "default-src 'none'" in policies[0]
         assert "unsafe" not in policies[0]
-        for _, attributes in tags.found:
+        for _, attributes in tags.elements:
             assert "style" not in attributes
             for attribute in ("src", "srcset", "poster"):
                 assert not re.match(r"\w+:|//", attributes.get(attribute) or ""), name
-        links = [a["href"] for tag, a in tags.found if tag == "link"]
+        links = [a["href"] for tag, a in tags.elements if tag == "link"]
         assert not [link for link in links if link is None or ":" in link]
 
 
@@ -238,18 +238,18 @@ def test_data_files_are_calls_that_text_cannot_leave() -> None:
     value: Any = {"text": HOSTILE, "deep": [HOSTILE, None, 1.5]}
     content = script("x", value).decode("ascii")
     assert re.fullmatch(r'Data\.put\("x",(.*)\);\n', content)
-    inside = content.removeprefix('Data.put("x",').removesuffix(");\n")
-    assert json.loads(inside) == value
-    assert not set(inside) & set("<>&")
+    argument = content.removeprefix('Data.put("x",').removesuffix(");\n")
+    assert json.loads(argument) == value
+    assert not set(argument) & set("<>&")
 
 
-def test_the_charts_bring_no_style_of_their_own() -> None:
+def test_the_charts_add_no_style() -> None:
     assert len(style_guards()) == 1
 
 
 def test_a_table_names_what_is_shown(entries: Path) -> None:
-    found = read_entries(entries)
-    value = table_value(site_tables(found)[0], check(found))
+    loaded = read_entries(entries)
+    value = table_value(site_tables(loaded)[0], check(loaded))
     assert [row["name"] for row in value["rows"]] == [
         "autoencoded",
         "better",
@@ -267,7 +267,7 @@ def test_a_metric_without_videos_has_no_standing(tmp_path: Path) -> None:
         result = sound_result(name, recall=False)
         metric = metric_result(METRICS["psnr"], np.full((len(KEYS), 192), 20.0))
         card = dataclasses.replace(metric.card, name="fid", kind="set-wise")
-        windows = {w: dataclasses.replace(found, interval=None) for w, found in metric.windows.items()}
+        windows = {w: dataclasses.replace(estimate, interval=None) for w, estimate in metric.windows.items()}
         curve = dataclasses.replace(metric.curve, low=None, high=None)
         fid = dataclasses.replace(metric, card=card, windows=windows, videos=None, curve=curve)
         write_entry(tmp_path, dataclasses.replace(result, metrics={"fid": fid}))
@@ -289,19 +289,19 @@ def test_a_run_is_previewed_beside_the_entries(entries: Path, tmp_path: Path) ->
     assert build.main([*flags, "--data", str(data)]) == 0
     tables = (tmp_path / "site/data/tables.js").read_text()
     assert tables.index("not submitted") < tables.index('"loopcraft-mini--plaza-v1"')
-    place = f"loopcraft-mini/other-{fingerprint[:12]}"
-    assert (tmp_path / "site/files" / place / "mine/videos/000-001.mp4").exists()
-    assert (tmp_path / "site/files/truth" / place / "000-001/truth.mp4").exists()
+    folder = f"loopcraft-mini/other-{fingerprint[:12]}"
+    assert (tmp_path / "site/files" / folder / "mine/videos/000-001.mp4").exists()
+    assert (tmp_path / "site/files/truth" / folder / "000-001/truth.mp4").exists()
 
 
-def test_a_preview_that_would_be_refused_says_why_and_is_shown(entries: Path, tmp_path: Path) -> None:
+def test_a_preview_that_would_be_refused_is_shown_with_the_reason(entries: Path, tmp_path: Path) -> None:
     write_result(tmp_path / "run" / "result.json", sound_result("mine", keys=KEYS[:4], recall=False))
     flags = ["--entries", str(entries), "--out", str(tmp_path / "site"), str(tmp_path / "run")]
     assert build.main(flags) == 0
     assert "4 of the 64 videos" in (tmp_path / "site/models/loopcraft-mini--plaza-v1--mine.html").read_text()
 
 
-def test_data_without_runs_or_of_others_is_one_sentence(
+def test_data_without_runs_or_of_other_runs_are_refused(
     entries: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_dataset(tmp_path / "data", num_videos=2, side=64)

@@ -1,4 +1,4 @@
-"""Camera matrices against rendered frames, an independent formula and each other."""
+"""Camera matrices against rendered frames, independent formulas and each other."""
 
 import math
 
@@ -23,7 +23,7 @@ from loopcraft.worlds import make_surface_world
 RESOLUTION = 256
 NUM_FRAMES = 24
 EDGE = 0.01
-"""Pixels: only so close to a face's projected edge may a pixel be on the wrong side of it."""
+"""Pixels: only this close to a face's projected edge can a pixel be on the wrong side of it."""
 LARGE_PIXELS = 150
 
 View = tuple[np.ndarray, np.ndarray]
@@ -45,7 +45,7 @@ def views(request) -> list[View]:
 
 
 def corners_of(surface_id: int) -> torch.Tensor:
-    """The four corners (x, y, z) of a block's face, in order around it: its id holds block and side."""
+    """The four corners (x, y, z) of a block face, in order around it: the id encodes block and side."""
     x, z, y, face = surface_id >> 36, surface_id >> 12 & 0xFFFFFF, surface_id >> 4 & 0xFF, surface_id & 0xF
     x, z = ((value + (1 << 23)) % (1 << 24) - (1 << 23) for value in (x, z))
     axis, side = divmod(face - 1, 2)
@@ -53,34 +53,34 @@ def corners_of(surface_id: int) -> torch.Tensor:
     return torch.from_numpy(np.insert(square, axis, side, axis=1) + np.array([x, y, z])).double()
 
 
-def inside_of(quad: np.ndarray) -> np.ndarray:
-    """How far each pixel's centre lies inside of a projected quadrilateral, in pixels; negative outside."""
+def distance_inside(quad: np.ndarray) -> np.ndarray:
+    """Distance of each pixel's centre from the edge of a projected quad, in pixels; negative outside."""
     centres = np.stack(np.meshgrid(*[np.arange(RESOLUTION) + 0.5] * 2, indexing="xy"), axis=-1)
     following = np.roll(quad, -1, axis=0)
     turn = np.sign(np.sum(quad[:, 0] * following[:, 1] - quad[:, 1] * following[:, 0]))
     sides = []
-    for here, there in zip(quad, following, strict=True):
-        along = turn * (there - here) / np.linalg.norm(there - here)
-        sides.append(along[0] * (centres[..., 1] - here[1]) - along[1] * (centres[..., 0] - here[0]))
+    for start, end in zip(quad, following, strict=True):
+        along = turn * (end - start) / np.linalg.norm(end - start)
+        sides.append(along[0] * (centres[..., 1] - start[1]) - along[1] * (centres[..., 0] - start[0]))
     return np.min(sides, axis=0)
 
 
 def count_faces(views: list[View]) -> tuple[int, int, int]:
-    """Large faces whose corners are in view: all, those drawn exactly where they are projected, those beyond.
+    """Count large faces with all corners in view: all, those drawn exactly as projected, those beyond.
 
-    A face that something hides in part has fewer pixels than its quadrilateral; none may have others.
+    A partly hidden face has fewer pixels than its projected quad, but none outside it.
     """
     total = exact = beyond = 0
     for pose, surface in views:
         ids, counts = np.unique(surface, return_counts=True)
         for surface_id in ids[counts > LARGE_PIXELS].tolist():
-            if not 1 <= surface_id & 0xF <= 6:  # the sky, and the planes of plants
+            if not 1 <= surface_id & 0xF <= 6:  # the sky, or the planes of plants
                 continue
             to_camera = world_to_camera(torch.from_numpy(pose))
             quad, depths = project(corners_of(surface_id), to_camera, intrinsics(RESOLUTION))
             if depths.min() < 0.1 or quad.min() < 0 or quad.max() > RESOLUTION:
                 continue
-            inside, shown = inside_of(quad.numpy()), surface == surface_id
+            inside, shown = distance_inside(quad.numpy()), surface == surface_id
             total += 1
             exact += not (shown ^ (inside > 0))[abs(inside) > EDGE].any()
             beyond += bool((shown & (inside < -EDGE)).any())
@@ -90,11 +90,11 @@ def count_faces(views: list[View]) -> tuple[int, int, int]:
 def test_block_faces_are_drawn_where_the_matrices_put_their_corners(views) -> None:
     """The pixels that show a face are those whose centres lie between its four projected corners.
 
-    That holds to 0.01 pixels along every edge, so the corners, where the edges meet, are right to as much.
+    This holds to 0.01 pixels along every edge, so the corners, where edges meet, are as accurate.
     """
     total, exact, beyond = count_faces(views)
     assert total > 500
-    assert exact > 0.6 * total  # the others stand partly behind something
+    assert exact > 0.6 * total  # the others are partly hidden
     assert beyond == 0
 
 
@@ -102,12 +102,12 @@ def test_block_faces_are_drawn_where_the_matrices_put_their_corners(views) -> No
     ("name", "value"),
     [("EYE_HEIGHT_BLOCKS", 1.61), ("FIELD_OF_VIEW_DEG", 69.9), ("intrinsics", "half a pixel off")],
 )
-def test_matrices_that_are_a_little_wrong_are_seen(views, monkeypatch, name: str, value) -> None:
+def test_slightly_wrong_matrices_are_detected(views, monkeypatch, name: str, value) -> None:
     if name == "intrinsics":
-        right = matrices.intrinsics
+        original = matrices.intrinsics
 
         def shifted(resolution: int) -> torch.Tensor:
-            return right(resolution) - torch.tensor([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+            return original(resolution) - torch.tensor([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
 
         monkeypatch.setitem(globals(), "intrinsics", shifted)
     else:
@@ -119,31 +119,31 @@ def test_matrices_that_are_a_little_wrong_are_seen(views, monkeypatch, name: str
 
 @settings(deadline=None)
 @given(pose=poses, offsets=points)
-def test_projection_is_that_of_bearings_and_elevations(pose, offsets) -> None:
-    """Without matrices, for a level head: the tangent of the angle from the line of sight, left and up."""
+def test_projection_matches_bearings_and_elevations(pose, offsets) -> None:
+    """Without matrices, for a level head: tangents of the angles left of and above the line of sight."""
     pose[4] = 0.0
-    places = offsets + pose[:3]
-    pixels, depths = project(places, world_to_camera(pose), intrinsics(RESOLUTION).double())
+    world_points = offsets + pose[:3]
+    pixels, depths = project(world_points, world_to_camera(pose), intrinsics(RESOLUTION).double())
     tangent = math.tan(math.radians(35))
     for (dx, dy, dz), (column, row), depth in zip(
         offsets.tolist(), pixels.tolist(), depths.tolist(), strict=True
     ):
         bearing = math.atan2(-dx, dz) - math.radians(pose[3])  # yaw 0 looks along +z, yaw 90 along -x
-        far = math.hypot(dx, dz) * math.cos(bearing)
-        assert depth == pytest.approx(far, abs=1e-9)
-        if far > 0.5:
+        ahead = math.hypot(dx, dz) * math.cos(bearing)
+        assert depth == pytest.approx(ahead, abs=1e-9)
+        if ahead > 0.5:
             assert column == pytest.approx(
                 RESOLUTION / 2 * (1 + math.tan(bearing) / tangent), abs=1e-4, rel=1e-6
             )
             assert row == pytest.approx(
-                RESOLUTION / 2 * (1 - (dy - 1.62) / far / tangent), abs=1e-4, rel=1e-6
+                RESOLUTION / 2 * (1 - (dy - 1.62) / ahead / tangent), abs=1e-4, rel=1e-6
             )
 
 
 @settings(deadline=None)
 @given(pose=poses)
-def test_rotations_are_those_of_euler_angles(pose) -> None:
-    """SciPy's rotations: first the head bends by the pitch, then the body turns by the yaw."""
+def test_rotations_match_euler_angles(pose) -> None:
+    """SciPy's rotations: the head pitches first, then the body yaws."""
     yaw, pitch = pose[3:].tolist()
     looking_south = np.diag([-1.0, -1.0, 1.0])  # OpenCV's x right, y down, z forwards, at yaw 0
     turned = Rotation.from_euler("xy", [pitch, -yaw], degrees=True).as_matrix() @ looking_south
@@ -152,20 +152,20 @@ def test_rotations_are_those_of_euler_angles(pose) -> None:
 
 @settings(deadline=None)
 @given(pose=poses)
-def test_conventions_and_inverses_belong_together(pose) -> None:
+def test_conventions_and_inverses_agree(pose) -> None:
     cameras = {name: camera_to_world(pose, name) for name in ("opencv", "opengl")}
     flip = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
     torch.testing.assert_close(cameras["opengl"], cameras["opencv"] @ flip)
-    for name, forth in cameras.items():
-        identity = world_to_camera(pose, name) @ forth
+    for name, to_world in cameras.items():
+        identity = world_to_camera(pose, name) @ to_world
         torch.testing.assert_close(identity, torch.eye(4, dtype=torch.float64), atol=1e-9, rtol=0)
-        assert torch.linalg.det(forth[:3, :3]).item() == pytest.approx(1.0)
-        assert forth[:3, 3].tolist() == [pose[0], pose[1] + 1.62, pose[2]]
+        assert torch.linalg.det(to_world[:3, :3]).item() == pytest.approx(1.0)
+        assert to_world[:3, 3].tolist() == [pose[0], pose[1] + 1.62, pose[2]]
 
 
 @settings(deadline=None, max_examples=20)
 @given(pose=poses, distance=st.floats(0.5, 40))
-def test_what_lies_on_a_pixels_ray_is_seen_at_its_centre(pose, distance: float) -> None:
+def test_points_on_a_pixels_ray_project_to_its_centre(pose, distance: float) -> None:
     side = 8
     camera = camera_to_world(pose)
     moments, directions = plucker_rays(camera, side).flatten(1).mT.split(3, dim=1)
@@ -177,18 +177,18 @@ def test_what_lies_on_a_pixels_ray_is_seen_at_its_centre(pose, distance: float) 
     np.testing.assert_allclose(pixels.numpy(), np.stack([column.ravel(), row.ravel()], axis=1), atol=1e-4)
 
 
-def test_batches_are_poses_beside_each_other() -> None:
-    several = torch.randn(2, 3, 5)
-    alone = torch.stack([world_to_camera(pose, "opengl") for pose in several.flatten(0, 1)])
-    torch.testing.assert_close(world_to_camera(several, "opengl").flatten(0, 1), alone)
-    rays = plucker_rays(camera_to_world(several), 4)
+def test_batches_match_single_poses() -> None:
+    batch = torch.randn(2, 3, 5)
+    singles = torch.stack([world_to_camera(pose, "opengl") for pose in batch.flatten(0, 1)])
+    torch.testing.assert_close(world_to_camera(batch, "opengl").flatten(0, 1), singles)
+    rays = plucker_rays(camera_to_world(batch), 4)
     assert rays.shape == (2, 3, 6, 4, 4)
     assert rays.dtype == torch.float32
-    torch.testing.assert_close(rays[1, 2], plucker_rays(camera_to_world(several[1, 2]), 4))
+    torch.testing.assert_close(rays[1, 2], plucker_rays(camera_to_world(batch[1, 2]), 4))
 
 
-def test_a_case_that_anybody_can_check() -> None:
-    """Looking south from the origin: a point 10 blocks ahead at eye height is in the middle; east is left."""
+def test_a_case_that_can_be_checked_by_hand() -> None:
+    """Look south from the origin: a point 10 blocks ahead at eye height is in the middle; east is left."""
     to_camera = world_to_camera(torch.zeros(5))
     pixels, depths = project(
         torch.tensor([[0, 1.62, 10], [7.002075, 1.62, 10], [0, 1.62 + 7.002075, 10], [0, 1.62, -1]]),

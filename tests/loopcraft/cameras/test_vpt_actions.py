@@ -1,4 +1,4 @@
-"""Our actions as vectors of the VPT family."""
+"""Loopcraft actions as action vectors of the VPT family."""
 
 import torch
 
@@ -8,9 +8,9 @@ from loopcraft.walks.actions import Action
 
 def test_there_are_25_entries_in_the_order_of_open_oasis() -> None:
     assert len(VPT_ENTRIES) == len(set(VPT_ENTRIES)) == 25
-    places = {"inventory": 0, "ESC": 1, "hotbar.1": 2, "hotbar.9": 10, "forward": 11, "back": 12, "left": 13,
-              "right": 14, "cameraX": 15, "cameraY": 16, "jump": 17, "attack": 21, "drop": 24}  # fmt: skip
-    assert {name: VPT_ENTRIES.index(name) for name in places} == places
+    entries = {"inventory": 0, "ESC": 1, "hotbar.1": 2, "hotbar.9": 10, "forward": 11, "back": 12, "left": 13,
+               "right": 14, "cameraX": 15, "cameraY": 16, "jump": 17, "attack": 21, "drop": 24}  # fmt: skip
+    assert {name: VPT_ENTRIES.index(name) for name in entries} == entries
 
 
 def test_walking_and_turning() -> None:
@@ -26,6 +26,6 @@ def test_walking_and_turning() -> None:
     assert held == [forward, left, right, forward]
 
 
-def test_a_turn_may_count_for_less() -> None:
+def test_a_larger_unit_scales_turns_down() -> None:
     (vector,) = vpt_actions(torch.tensor([Action.RIGHT]), unit_deg=20.0)
     assert vector[VPT_ENTRIES.index("cameraY")] == 0.5

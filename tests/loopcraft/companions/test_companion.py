@@ -1,4 +1,4 @@
-"""Companions: what they send arrives, and however they end, it is told, and nothing of them is left."""
+"""Companion processes: messages arrive, every kind of end is reported, and nothing is left behind."""
 
 import os
 import socket
@@ -27,20 +27,20 @@ pytestmark = pytest.mark.fresh
 
 
 def start(function: str, shown: list[str] | None = None, **limits: int) -> Companion:
-    """A companion that does what is called so in `tests/fakes/companions.py`."""
+    """Start a companion that runs this function of `tests/fakes/companions.py`."""
     shown = [] if shown is None else shown
     return Companion(companions.__name__, function, Limits(**limits), shown.append)
 
 
-def misbehaving(way: str, shown: list[str] | None = None, **limits: int) -> Companion:
-    found = start("misbehave", shown, **limits)
-    found.send(b"W", way.encode())
-    return found
+def start_misbehaving(way: str, shown: list[str] | None = None, **limits: int) -> Companion:
+    peer = start("misbehave", shown, **limits)
+    peer.send(b"W", way.encode())
+    return peer
 
 
-def ending(found: Companion, patience_s: float = PATIENCE_S) -> CompanionEndedError:
+def wait_for_error(peer: Companion, patience_s: float = PATIENCE_S) -> CompanionEndedError:
     with pytest.raises(CompanionEndedError) as caught:
-        found.receive(100, patience_s)
+        peer.receive(100, patience_s)
     return caught.value
 
 
@@ -52,7 +52,7 @@ def is_running(process: int) -> bool:
     return state != "Z"
 
 
-def waits_until_gone(process: int) -> bool:
+def wait_until_gone(process: int) -> bool:
     until = time.monotonic() + PATIENCE_S
     while is_running(process) and time.monotonic() < until:
         time.sleep(0.02)
@@ -60,7 +60,7 @@ def waits_until_gone(process: int) -> bool:
 
 
 @contextmanager
-def no_descriptor_left() -> Iterator[None]:
+def assert_no_descriptor_leaks() -> Iterator[None]:
     before = os.listdir("/proc/self/fd")
     yield
     assert len(os.listdir("/proc/self/fd")) <= len(before)
@@ -68,21 +68,21 @@ def no_descriptor_left() -> Iterator[None]:
 
 def test_messages_of_any_size_come_back_whole() -> None:
     shown: list[str] = []
-    with no_descriptor_left():
-        found = start("echo", shown)
+    with assert_no_descriptor_leaks():
+        peer = start("echo", shown)
         for content in (b"", b"x", bytes(range(256)) * 40_000):
-            found.send(b"A", content)
-            assert found.receive(1 << 30) == (b"A", content)
-        found.end(in_order=True)
-        found.end()  # a second time does nothing
+            peer.send(b"A", content)
+            assert peer.receive(1 << 30) == (b"A", content)
+        peer.end(in_order=True)
+        peer.end()  # a second time does nothing
 
 
 def test_a_message_larger_than_agreed_is_not_read() -> None:
-    found = start("echo")
-    found.send(b"A", b"12345")
+    peer = start("echo")
+    peer.send(b"A", b"12345")
     with pytest.raises(ValueError, match="5 bytes exceeds the limit of 4"):
-        found.receive(4)
-    found.end()
+        peer.receive(4)
+    peer.end()
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_a_message_larger_than_agreed_is_not_read() -> None:
         ("kill", r"crashed its process \(Killed\)"),
     ],
 )
-def test_how_it_ended_is_told(way: str, why: str) -> None:
-    with no_descriptor_left():
-        error = ending(misbehaving(way))
+def test_the_kind_of_end_is_reported(way: str, why: str) -> None:
+    with assert_no_descriptor_leaks():
+        error = wait_for_error(start_misbehaving(way))
     assert str(error) == why.replace("\\", "")
     assert error.was_killed == (way == "kill")
     assert f"this is {way}" in error.said
@@ -107,73 +107,73 @@ def test_how_it_ended_is_told(way: str, why: str) -> None:
     assert ("ZeroDivisionError" in error.said) == (way == "exception")
 
 
-def test_who_closes_the_connection_is_ended(monkeypatch) -> None:
+def test_a_companion_that_closes_its_connection_is_stopped(monkeypatch) -> None:
     monkeypatch.setattr(companion, "GRACE_S", 0.1)
-    assert str(ending(misbehaving("close"))) == "closed its connection"
+    assert str(wait_for_error(start_misbehaving("close"))) == "closed its connection"
 
 
 @pytest.mark.parametrize("way", ["sleep", "half a message", "stuck"])
-def test_who_takes_too_long_is_ended(way: str) -> None:
-    found = misbehaving(way)
+def test_a_companion_that_takes_too_long_is_stopped(way: str) -> None:
+    peer = start_misbehaving(way)
     if way == "stuck":
-        found.receive(100, PATIENCE_S)
-    error = ending(found, 0.3)
+        peer.receive(100, PATIENCE_S)
+    error = wait_for_error(peer, 0.3)
     assert (str(error), error.was_killed) == ("took longer than 0.3 s", False)
-    assert ("in misbehave" in error.report) == (way != "half a message")  # it is stopped, and says no more
+    assert ("in misbehave" in error.report) == (way != "half a message")  # a stopped process reports nothing
 
 
-def test_who_takes_too_long_to_listen_is_ended() -> None:
-    found = misbehaving("sleep")
+def test_a_companion_that_takes_too_long_to_read_is_stopped() -> None:
+    peer = start_misbehaving("sleep")
     with pytest.raises(CompanionEndedError, match=r"took longer than 0\.3 s"):
-        found.send(b"A", bytes(1 << 26), 0.3)
+        peer.send(b"A", bytes(1 << 26), 0.3)
 
 
-def test_who_takes_too_much_memory_is_ended() -> None:
-    error = ending(misbehaving("memory", memory_bytes=700_000_000))
+def test_a_companion_that_takes_too_much_memory_is_stopped() -> None:
+    error = wait_for_error(start_misbehaving("memory", memory_bytes=700_000_000))
     assert (str(error), error.was_killed) == ("took more than 0.7 GB of memory", False)
 
 
-def test_who_prints_without_end_is_ended_and_the_last_of_it_kept() -> None:
+def test_endless_output_is_stopped_and_its_tail_kept() -> None:
     shown: list[str] = []
-    error = ending(misbehaving("print", shown, output_bytes=3 << 20))
+    error = wait_for_error(start_misbehaving("print", shown, output_bytes=3 << 20))
     assert str(error) == "printed more than 3 MiB"
     assert len(error.said) == companion.OUTPUT_TAIL_BYTES
     assert "in print_without_end" in error.report
     assert 3 << 20 < len("".join(shown)) < 4 << 20
 
 
-def test_what_it_has_started_ends_with_it() -> None:
-    found = misbehaving("sleeper")
-    sleeper = int(found.receive(100, PATIENCE_S)[1])
-    assert str(ending(found)) == "crashed its process (Segmentation fault)"
-    assert waits_until_gone(sleeper)
+def test_processes_that_it_started_end_with_it() -> None:
+    peer = start_misbehaving("sleeper")
+    sleeper = int(peer.receive(100, PATIENCE_S)[1])
+    assert str(wait_for_error(peer)) == "crashed its process (Segmentation fault)"
+    assert wait_until_gone(sleeper)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends what no thread can")
-def test_it_ends_with_its_parent_whatever_it_is_stuck_in() -> None:
+def test_it_ends_with_its_parent_even_if_stuck() -> None:
     program = """
 import os, signal
-from tests.loopcraft.companions.test_companion import misbehaving
-found = misbehaving("stuck")
-print(found.receive(100)[1].decode(), flush=True)
+from tests.loopcraft.companions.test_companion import start_misbehaving
+peer = start_misbehaving("stuck")
+print(peer.receive(100)[1].decode(), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == -9, done.stderr
-    assert waits_until_gone(int(done.stdout))
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == -9, result.stderr
+    assert wait_until_gone(int(result.stdout))
 
 
-def test_it_ends_in_order_where_nobody_speaks_to_it_any_more(tmp_path) -> None:
+def test_it_exits_when_its_parent_is_gone(tmp_path) -> None:
     program = """
 from loopcraft.companions.companion import Companion, Limits
-found = Companion("tests.fakes.companions", "echo", Limits(), print)
-found.send(b"A", b"x")
-print(found.receive(10)[0].decode(), found._process.pid, flush=True)
+peer = Companion("tests.fakes.companions", "echo", Limits(), print)
+peer.send(b"A", b"x")
+print(peer.receive(10)[0].decode(), peer._process.pid, flush=True)
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    letter, process = done.stdout.split()
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    letter, process = result.stdout.split()
     assert letter == "A"
-    assert waits_until_gone(int(process))
+    assert wait_until_gone(int(process))
 
 
 MESSAGES = st.lists(st.tuples(st.binary(min_size=1, max_size=1), st.binary(max_size=100)), max_size=8)
@@ -181,24 +181,24 @@ MESSAGES = st.lists(st.tuples(st.binary(min_size=1, max_size=1), st.binary(max_s
 
 @given(MESSAGES, st.floats(0, 1))
 def test_messages_are_read_as_they_were_sent(messages: list[tuple[bytes, bytes]], part: float) -> None:
-    """Of a stream that breaks off, those that arrived whole."""
+    """A stream that breaks off yields the messages that arrived whole."""
     sent = b"".join(HEADER.pack(kind, len(content)) + content for kind, content in messages)
-    cut, found = round(part * len(sent)), []
-    ours, theirs = socket.socketpair()
-    with ours:
-        ours.sendall(sent[:cut])
-    port = Port(theirs.detach())
+    cut, received = round(part * len(sent)), []
+    sender, receiver = socket.socketpair()
+    with sender:
+        sender.sendall(sent[:cut])
+    port = Port(receiver.detach())
     try:
         while True:
-            found.append(port.receive(100))
+            received.append(port.receive(100))
     except EOFError:
         port.close()
-    assert [(kind, bytes(content)) for kind, content in found] == messages[: len(found)]
-    assert len(found) == len(messages) or cut < len(sent)
+    assert [(kind, bytes(content)) for kind, content in received] == messages[: len(received)]
+    assert len(received) == len(messages) or cut < len(sent)
 
 
 class InterruptedLock:
-    """Ctrl-C comes as soon as it is taken where nothing would give it back."""
+    """A lock that raises Ctrl-C right after a bare `acquire`, when nothing would release it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -215,17 +215,17 @@ class InterruptedLock:
 
 
 def test_ctrl_c_at_any_moment_leaves_no_lock_held() -> None:
-    found = misbehaving("sleep")
-    found._process._waitpid_lock = InterruptedLock()  # type: ignore[attr-defined]
-    assert "took longer than 0.2 s" in str(ending(found, 0.2))
-    assert not is_running(found._process.pid)
+    peer = start_misbehaving("sleep")
+    peer._process._waitpid_lock = InterruptedLock()  # type: ignore[attr-defined]
+    assert "took longer than 0.2 s" in str(wait_for_error(peer, 0.2))
+    assert not is_running(peer._process.pid)
 
 
-def test_a_port_takes_no_memory_for_what_has_not_come() -> None:
-    ours, theirs = socket.socketpair()
-    ours.sendall(HEADER.pack(b"R", 1 << 33) + b"abc")
-    ours.close()
-    port = Port(theirs.detach())
+def test_a_port_allocates_no_memory_for_bytes_not_yet_received() -> None:
+    sender, receiver = socket.socketpair()
+    sender.sendall(HEADER.pack(b"R", 1 << 33) + b"abc")
+    sender.close()
+    port = Port(receiver.detach())
     tracemalloc.start()
     try:
         with pytest.raises(EOFError):

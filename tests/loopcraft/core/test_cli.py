@@ -1,4 +1,4 @@
-"""How commands end: one sentence for a mistake, in order on a signal, without a word where nobody reads."""
+"""How commands end: one-line errors for mistakes, in order on a signal, silently if nobody reads."""
 
 import ctypes
 import faulthandler
@@ -20,7 +20,7 @@ from loopcraft.core.files import whole_file
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """A command for the tests."""
+    """Flags of the test command."""
 
     what: str
     out: Path = Path()
@@ -44,8 +44,8 @@ def body(flags: Flags) -> None:
         (flags.out / "file").write_text("whole")
         null = os.stat(os.devnull)
         child = [sys.executable, "-c", "import sys; sys.exit(None in (sys.stdin, sys.stdout, sys.stderr))"]
-        said = {number: os.path.samestat(os.fstat(number), null) for number in range(3)}
-        (flags.out / "said").write_text(json.dumps({**said, "child": subprocess.run(child).returncode}))
+        is_null = {number: os.path.samestat(os.fstat(number), null) for number in range(3)}
+        (flags.out / "said").write_text(json.dumps({**is_null, "child": subprocess.run(child).returncode}))
     if flags.what == "print":
         for number in range(20_000):
             print(number)
@@ -63,48 +63,48 @@ def start(*flags: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_crash_in_native_code_says_where_it_was() -> None:
+def test_a_crash_in_native_code_reports_its_location() -> None:
     process = start("--what", "crash")
-    _, said = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=30)
     assert process.returncode == -signal.SIGSEGV
-    assert said.startswith("Fatal Python error: Segmentation fault\n")
-    assert f'"{__file__}", line' in said
+    assert error.startswith("Fatal Python error: Segmentation fault\n")
+    assert f'"{__file__}", line' in error
 
 
-def handler_of_crashes(monkeypatch: pytest.MonkeyPatch, *, is_enabled: bool) -> list[str]:
-    """What is asked of a stand-in for the process's own, which is pytest's."""
-    asked: list[str] = []
+def fake_crash_handler(monkeypatch: pytest.MonkeyPatch, *, is_enabled: bool) -> list[str]:
+    """Replace the process's own crash handler, which is pytest's, and record the calls."""
+    calls: list[str] = []
     monkeypatch.setattr(faulthandler, "is_enabled", lambda: is_enabled)
-    monkeypatch.setattr(faulthandler, "enable", lambda file: asked.append(f"enable on {file.fileno()}"))
-    monkeypatch.setattr(faulthandler, "disable", lambda: asked.append("disable"))
-    return asked
+    monkeypatch.setattr(faulthandler, "enable", lambda file: calls.append(f"enable on {file.fileno()}"))
+    monkeypatch.setattr(faulthandler, "disable", lambda: calls.append("disable"))
+    return calls
 
 
-def test_a_command_leaves_the_handler_of_crashes_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = handler_of_crashes(monkeypatch, is_enabled=False)
+def test_a_command_restores_the_crash_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = fake_crash_handler(monkeypatch, is_enabled=False)
     assert cli.run(Flags, body, ["--what", "escape"]) == 2
-    assert asked == ["enable on 2", "disable"]
-    asked = handler_of_crashes(monkeypatch, is_enabled=True)
+    assert calls == ["enable on 2", "disable"]
+    calls = fake_crash_handler(monkeypatch, is_enabled=True)
     assert cli.run(Flags, body, ["--what", "escape"]) == 2
-    assert not asked
+    assert not calls
 
 
 @pytest.mark.parametrize("stream", [None, io.StringIO()], ids=["closed", "no file"])
-def test_a_command_without_standard_error_goes_on(
+def test_a_command_runs_without_standard_error(
     monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None
 ) -> None:
-    asked = handler_of_crashes(monkeypatch, is_enabled=False)
+    calls = fake_crash_handler(monkeypatch, is_enabled=False)
     monkeypatch.setattr(sys, "__stderr__", stream)
     assert cli.run(Flags, body, ["--what", "nothing"]) == 0
-    assert asked in ([], ["disable"])
+    assert calls in ([], ["disable"])
 
 
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-"])
 def test_a_command_without_standard_streams_ends_as_usual(tmp_path: Path, closed: str) -> None:
-    what = f"{sys.executable} {__file__} --what descriptors --out {tmp_path}"
+    command = f"{sys.executable} {__file__} --what descriptors --out {tmp_path}"
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
-    done = subprocess.run(["sh", "-c", f"{what} {closed}"], env=environment, capture_output=True)
-    assert (done.returncode, (tmp_path / "file").read_text()) == (0, "whole")
+    result = subprocess.run(["sh", "-c", f"{command} {closed}"], env=environment, capture_output=True)
+    assert (result.returncode, (tmp_path / "file").read_text()) == (0, "whole")
     streams = {"0": "<&-" in closed, "1": " >&-" in f" {closed}", "2": "2>&-" in closed}
     nulls = json.loads((tmp_path / "said").read_text())
     assert nulls["child"] == 0
@@ -117,13 +117,13 @@ def test_a_signal_ends_a_command_in_order(tmp_path: Path, number: signal.Signals
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=30)
     assert process.returncode == 128 + number
-    assert said == "interrupted; run the same command again to continue\n"
+    assert error == "interrupted; run the same command again to continue\n"
     assert list(tmp_path.iterdir()) == []
 
 
-def raise_anew(flags: Flags) -> None:
+def raise_again(flags: Flags) -> None:
     try:
         signal.raise_signal(signal.SIGTERM)
     except KeyboardInterrupt:
@@ -131,14 +131,14 @@ def raise_anew(flags: Flags) -> None:
 
 
 def test_a_library_that_raises_its_own_interrupt_does_not_hide_the_signal() -> None:
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what another test's library may have set
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # another test's library may have set one
     try:
-        assert cli.run(Flags, raise_anew, ["--what", "none"]) == 128 + signal.SIGTERM
+        assert cli.run(Flags, raise_again, ["--what", "none"]) == 128 + signal.SIGTERM
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def test_who_ignores_a_hangup_goes_on() -> None:
+def test_an_ignored_hangup_does_not_end_a_command() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert cli.run(Flags, lambda flags: os.kill(os.getpid(), signal.SIGHUP), ["--what", "none"]) == 0
@@ -147,14 +147,14 @@ def test_who_ignores_a_hangup_goes_on() -> None:
 
 
 @pytest.mark.parametrize("what", ["print", "rich"])
-def test_a_reader_that_goes_away_is_no_error(what: str) -> None:
+def test_a_reader_that_closes_the_pipe_is_no_error(what: str) -> None:
     with start("--what", what) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(timeout=30) in (0, 128 + signal.SIGPIPE)  # rich keeps silent by itself
+        assert process.wait(timeout=30) in (0, 128 + signal.SIGPIPE)  # rich handles it silently
 
 
 def test_help_that_nobody_reads_is_no_error() -> None:
@@ -166,27 +166,27 @@ def test_help_that_nobody_reads_is_no_error() -> None:
         assert process.wait(timeout=30) == 128 + signal.SIGPIPE
 
 
-def test_a_command_can_leave_with_what_it_printed() -> None:
-    done = subprocess.run(
+def test_leaving_keeps_the_output() -> None:
+    result = subprocess.run(
         [sys.executable, "-c", "from loopcraft.core.cli import leave; print('done', end=''); leave(3)"],
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stdout) == (3, "done")
+    assert (result.returncode, result.stdout) == (3, "done")
 
 
-def test_handlers_are_put_back() -> None:
+def test_handlers_are_restored() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
     assert cli.run(Flags, body, ["--what", "nothing"]) == 0
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == before
 
 
-def test_leaving_early_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_early_exit_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(Flags, body, ["--what", "exit"]) == 1
     assert capsys.readouterr().err == "error: ended early by sys.exit(0)\n"
 
 
-def test_a_strangers_text_does_not_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(Flags, body, ["--what", "escape"]) == 2
     assert capsys.readouterr().err == "error: bad name \ufffd[2J\ufffd.mp4\n"
 

@@ -1,4 +1,4 @@
-"""Lists of numbers, which are looked at as a whole, come out as if decoded one by one."""
+"""Lists of numbers, which are decoded as a whole, give the same result as item by item."""
 
 from dataclasses import make_dataclass
 from typing import Any
@@ -22,6 +22,6 @@ def outcome(field_type: Any, value: list[Any]) -> str:
 
 @pytest.mark.parametrize("item", [float, float | None])
 @given(value=st.lists(st.floats(allow_nan=False, allow_infinity=False) | ITEMS, min_size=1, max_size=4))
-def test_numbers_at_once_are_numbers_one_by_one(item: Any, value: list[Any]) -> None:
+def test_numbers_decoded_at_once_equal_those_decoded_one_by_one(item: Any, value: list[Any]) -> None:
     one_by_one = tuple[(item,) * len(value)]  # type: ignore[misc]
     assert outcome(tuple[item, ...], value) == outcome(one_by_one, value)

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files are written whole or not at all."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from loopcraft.core.errors import UserError
 from loopcraft.dataset import layout
 
 
-def test_keys_are_a_thousand_to_a_folder() -> None:
+def test_a_folder_holds_a_thousand_keys() -> None:
     assert [layout.episode_key(index) for index in (0, 999, 1000, 199_999)] == [
         "000/000",
         "000/999",
@@ -40,12 +40,12 @@ def test_a_file_has_its_name_only_when_the_block_has_ended(tmp_path: Path) -> No
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_file_may_be_read_by_whom_the_user_lets_read_new_files(tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.touch()
+def test_a_file_has_the_usual_permissions_of_new_files(tmp_path: Path) -> None:
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
     with files.whole_file(tmp_path / "file") as temporary:
-        temporary.touch(mode=0o600)  # as some libraries make theirs
-    assert (tmp_path / "file").stat().st_mode == other.stat().st_mode
+        temporary.touch(mode=0o600)  # as some libraries create theirs
+    assert (tmp_path / "file").stat().st_mode == ordinary.stat().st_mode
 
 
 def test_a_failure_leaves_the_old_file_and_no_debris(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_full_disk_is_an_os_error_that_names_the_file(full_disk, tmp_path: Pat
     "error",
     [URLError("no route"), ConnectionResetError(104, "reset"), FileNotFoundError(2, "no such", "other")],
 )
-def test_what_else_goes_wrong_meanwhile_is_not_blamed_on_the_disk(tmp_path: Path, error: OSError) -> None:
+def test_other_errors_are_not_blamed_on_the_disk(tmp_path: Path, error: OSError) -> None:
     with (
         pytest.raises(OSError, match=r"no route|reset|no such") as caught,
         files.whole_file(tmp_path / "file"),
@@ -115,7 +115,7 @@ def test_what_else_goes_wrong_meanwhile_is_not_blamed_on_the_disk(tmp_path: Path
     assert caught.value is error
 
 
-def test_sweeping_takes_partial_files_and_nothing_else(tmp_path: Path) -> None:
+def test_sweeping_removes_partial_files_and_nothing_else(tmp_path: Path) -> None:
     kept = [tmp_path / ".hidden", tmp_path / "notes.partial", tmp_path / "000" / "000.mp4"]
     swept = [tmp_path / ".index.json.12ab.partial", tmp_path / "000" / ".000.mp4.9f.partial"]
     (tmp_path / "000").mkdir()

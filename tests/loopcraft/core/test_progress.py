@@ -1,4 +1,4 @@
-"""Progress: the same words on a terminal and in a log, with a rate and a time that a clock of ours proves."""
+"""Progress: the same text on a terminal and in a log, with rates and times checked by a fake clock."""
 
 import io
 import re
@@ -12,7 +12,7 @@ from loopcraft.core.progress import Meter, duration, progress_bar
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """A clock that moves only when told to."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -28,7 +28,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_the_words_tell_how_many_how_fast_and_how_long(clock: Clock) -> None:
+def test_the_text_gives_count_rate_and_time_left(clock: Clock) -> None:
     meter = Meter(64, "episodes", 8)
     assert str(meter) == "8 of 64 episodes"
     clock.now += 2.0
@@ -42,8 +42,8 @@ def test_the_words_tell_how_many_how_fast_and_how_long(clock: Clock) -> None:
     assert str(meter) == "64 of 64 episodes, 1 episodes/s, took 0:56"
 
 
-def test_what_failed_is_told_and_counts_for_no_rate(clock: Clock) -> None:
-    """But the time left is for all that are left, as many of which may fail."""
+def test_failures_are_shown_and_do_not_count_for_the_rate(clock: Clock) -> None:
+    """The time left covers all remaining items, of which as many may fail."""
     meter = Meter(64, "videos")
     clock.now += 4.0
     meter.count(4, failed=4)
@@ -56,9 +56,9 @@ def test_what_failed_is_told_and_counts_for_no_rate(clock: Clock) -> None:
     assert str(meter) == "64 of 64 videos, 32 failed, 0.5 videos/s, took 1:04"
 
 
-def test_a_rate_forgets_what_is_long_ago(clock: Clock) -> None:
+def test_a_rate_forgets_the_distant_past(clock: Clock) -> None:
     meter = Meter(10_000, "walks")
-    for _ in range(100):  # one in ten seconds, then ten a second
+    for _ in range(100):  # one per ten seconds, then ten per second
         clock.now += 10.0
         meter.count()
     assert meter.rate == pytest.approx(0.1)
@@ -69,7 +69,7 @@ def test_a_rate_forgets_what_is_long_ago(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
         (0.2, "0:00"),
         (59.6, "1:00"),
@@ -79,12 +79,12 @@ def test_a_rate_forgets_what_is_long_ago(clock: Clock) -> None:
         (360_000, "100:00:00"),
     ],
 )
-def test_durations_are_minutes_and_seconds(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_durations_are_minutes_and_seconds(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def show(console: Console, clock: Clock, seconds: float, items: int, done: int = 0) -> None:
-    """Make cells, one in so many seconds."""
+    """Make cells, one every `seconds`."""
     with progress_bar("making", done + items, "cells", done, console=console, note=note) as advance:
         for _ in range(items):
             clock.now += seconds
@@ -95,7 +95,7 @@ def note(rate: float) -> str:
     return f"[{8 * rate:.1f} frames/s]"
 
 
-def test_a_log_gets_a_line_now_and_then(clock: Clock) -> None:
+def test_a_log_gets_a_line_at_intervals(clock: Clock) -> None:
     log = io.StringIO()
     show(Console(file=log), clock, seconds=10.0, items=7, done=3)
     assert log.getvalue().splitlines() == [
@@ -105,7 +105,7 @@ def test_a_log_gets_a_line_now_and_then(clock: Clock) -> None:
     ]
 
 
-def test_where_all_fail_no_rate_is_made_up(clock: Clock) -> None:
+def test_no_rate_is_shown_if_everything_fails(clock: Clock) -> None:
     log = io.StringIO()
     with progress_bar("making", 2, "cells", console=Console(file=log), note=note) as advance:
         clock.now += 1.0
@@ -119,20 +119,20 @@ def test_a_log_of_a_quick_command_has_one_line(clock: Clock) -> None:
     assert log.getvalue() == "making: 50 of 50 cells, 10 cells/s, took 0:05, [80.0 frames/s]\n"
 
 
-def test_a_terminal_gets_a_bar_with_the_same_words(clock: Clock) -> None:
+def test_a_terminal_gets_a_bar_with_the_same_text(clock: Clock) -> None:
     screen = io.StringIO()
     show(Console(file=screen, force_terminal=True, color_system=None, width=120), clock, 2.0, items=4)
     assert re.search(r"making ━+ 4 of 4 cells, 0.5 cells/s, took 0:08, \[4.0 frames/s\]", screen.getvalue())
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_nothing_is_said_where_nothing_is_left(clock: Clock, is_terminal: bool) -> None:
+def test_nothing_is_shown_if_nothing_is_left(clock: Clock, is_terminal: bool) -> None:
     out = io.StringIO()
     show(Console(file=out, force_terminal=is_terminal), clock, seconds=1.0, items=0, done=5)
     assert out.getvalue() == ""
 
 
-def test_a_command_that_fails_says_how_far_it_came(clock: Clock) -> None:
+def test_a_failed_command_shows_how_far_it_came(clock: Clock) -> None:
     log = io.StringIO()
     bar = progress_bar("making", 5, "cells", console=Console(file=log))
     advance = bar.__enter__()
@@ -145,6 +145,6 @@ def test_a_command_that_fails_says_how_far_it_came(clock: Clock) -> None:
 def test_progress_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar("making", 1, "cells") as advance:
         advance()
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("making: 1 of 1 cells")
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("making: 1 of 1 cells")

@@ -1,4 +1,4 @@
-"""Addresses as paths: what they are, what is refused, and what an error never says."""
+"""Addresses as paths: what counts as one, what is refused, and what an error never reveals."""
 
 import pickle
 from pathlib import Path
@@ -49,25 +49,25 @@ def test_an_address_is_a_path(address: str | Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["s3://lab/d1", "hf://lab/set@1", "/lab/d1", "lab/d1", "a:/b"])
-def test_an_address_is_shown_as_it_was_given(address: str) -> None:
+def test_an_address_is_shown_as_given(address: str) -> None:
     assert as_given(Path(address)) == as_given(address) == address
 
 
-def test_readers_of_one_file_have_a_place_each(root: UrlPath, tmp_path: Path) -> None:
+def test_readers_of_one_file_have_separate_positions(root: UrlPath, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(bytes(range(100)))
     path = root / "a"
     path.put(tmp_path / "a")
-    with path.open() as one, path.open() as other:
-        assert one.read(10) == bytes(range(10))
-        assert other.read(10) == bytes(range(10))
-        assert one.read(1) == b"\n"
+    with path.open() as first, path.open() as second:
+        assert first.read(10) == bytes(range(10))
+        assert second.read(10) == bytes(range(10))
+        assert first.read(1) == b"\n"
 
 
 @pytest.mark.parametrize(
     "local",
     ["data/test", "/data/test", "hf://lab/set", "c:/data", "a b://x", "data:x", "run::1", "run::1/12:30"],
 )
-def test_what_is_no_address(local: str) -> None:
+def test_anything_else_is_a_local_path(local: str) -> None:
     assert not is_url(local)
     assert path_at(local) == Path(local)
 
@@ -84,7 +84,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(address: str) -> N
     assert "token" not in str(refused.value)
 
 
-def test_what_fsspec_cannot_reach_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_system_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="nosuch://a/b: fsspec has no file system for this scheme"):
         path_at("nosuch://a/b").exists()
     monkeypatch.setitem(__import__("sys").modules, "gcsfs", None)
@@ -92,24 +92,24 @@ def test_what_fsspec_cannot_reach_is_a_sentence(monkeypatch: pytest.MonkeyPatch)
         path_at("gs://a/b").read_bytes()
 
 
-def test_what_a_server_says_is_not_repeated() -> None:
+def test_a_servers_message_is_not_repeated() -> None:
     path = path_at("leaky://lab/set")
     assert isinstance(path, UrlPath)
-    for ask in (path.exists, path.read_bytes, lambda: list(path.iterdir()), lambda: num_bytes(path)):
+    for access in (path.exists, path.read_bytes, lambda: list(path.iterdir()), lambda: num_bytes(path)):
         with pytest.raises(
             UserError, match=r"leaky://lab/set: cannot be read or written \(RuntimeError\)"
-        ) as told:
-            ask()
-        assert LeakyFiles.secret not in str(told.value)
+        ) as caught:
+            access()
+        assert LeakyFiles.secret not in str(caught.value)
 
 
-def test_a_web_server_that_does_not_answer_is_not_one_without_the_file() -> None:
+def test_an_unreachable_web_server_does_not_mean_a_missing_file() -> None:
     pytest.importorskip("aiohttp")
     with pytest.raises(UserError, match=r"http://127.0.0.1:1/set: cannot be read or written \(Client"):
         path_at("http://127.0.0.1:1/set").exists()
 
 
-def test_files_are_put_whole_or_not_at_all(root: UrlPath) -> None:
+def test_files_are_written_whole_or_not_at_all(root: UrlPath) -> None:
     write_json(root / "000/a.json", {"a": 1})
     assert read_json(root / "000/a.json") == {"a": 1}
     with pytest.raises(ZeroDivisionError), whole_file(root / "000/b.json") as temporary:
@@ -121,23 +121,23 @@ def test_files_are_put_whole_or_not_at_all(root: UrlPath) -> None:
     assert missing.value.filename == f"{root}/000/b.json"
 
 
-def test_a_folder_and_an_address_answer_alike(root: UrlPath, tmp_path: Path) -> None:
+def test_a_folder_and_an_address_behave_alike(root: UrlPath, tmp_path: Path) -> None:
     names = ["000/a", "000/b", "001/a", "c"]
-    for place in (root, tmp_path):
+    for base in (root, tmp_path):
         for name in names[:3]:
-            with whole_file(place / name) as temporary:
+            with whole_file(base / name) as temporary:
                 temporary.write_text(name)
-    for place in (root, tmp_path):
-        assert existing(place, names) == set(names[:3])
-        assert read_files(place, names[:2]) == {"000/a": b"000/a", "000/b": b"000/b"}
-        assert [path.relative_to(place).as_posix() for path in files_below(place)] == names[:3]
-        assert sorted(path.name for path in place.iterdir()) == ["000", "001"]
-        assert file_sha256(place / "000/a") == file_sha256(tmp_path / "000/a")
-    for place in (root, tmp_path):
-        remove_files(place, ["000/a", "nowhere"])
-        remove_tree(place / "001")
-        remove_tree(place / "nowhere")
-        assert [path.relative_to(place).as_posix() for path in files_below(place)] == ["000/b"]
+    for base in (root, tmp_path):
+        assert existing(base, names) == set(names[:3])
+        assert read_files(base, names[:2]) == {"000/a": b"000/a", "000/b": b"000/b"}
+        assert [path.relative_to(base).as_posix() for path in files_below(base)] == names[:3]
+        assert sorted(path.name for path in base.iterdir()) == ["000", "001"]
+        assert file_sha256(base / "000/a") == file_sha256(tmp_path / "000/a")
+    for base in (root, tmp_path):
+        remove_files(base, ["000/a", "nowhere"])
+        remove_tree(base / "001")
+        remove_tree(base / "nowhere")
+        assert [path.relative_to(base).as_posix() for path in files_below(base)] == ["000/b"]
 
 
 def test_commands_that_write_to_folders_refuse_addresses(
@@ -153,7 +153,7 @@ def test_commands_that_write_to_folders_refuse_addresses(
 
 
 @pytest.mark.parametrize("name", ["run[1]", "a*b", "who?"])
-def test_names_are_no_patterns(root: UrlPath, tmp_path: Path, name: str) -> None:
+def test_names_are_not_patterns(root: UrlPath, tmp_path: Path, name: str) -> None:
     (tmp_path / "a").write_bytes(b"one")
     for folder in (name, "run1", "aab", "whom"):
         (root / folder / "a").put(tmp_path / "a")
@@ -171,7 +171,7 @@ def test_a_missing_file_is_named(root: UrlPath, tmp_path: Path) -> None:
     assert caught.value.filename == str(root / "b")
 
 
-def test_folders_are_made_where_a_file_system_has_them(
+def test_folders_are_created_if_the_file_system_has_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

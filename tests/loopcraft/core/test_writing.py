@@ -1,4 +1,4 @@
-"""One command writes to a folder at a time; the kernel lets go of a lock; what was left is swept."""
+"""One command writes to a folder at a time; the kernel releases its lock; leftovers are swept."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ with eval(sys.argv[1]) as folder:
 
 
 def hold(expression: str, environment: dict[str, str] | None = None) -> tuple[subprocess.Popen[str], str]:
-    """A process that is inside the block `expression`, and what the block yields."""
+    """Start a process that stays in the block `expression`; return it and what the block yields."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, expression],
         stdout=subprocess.PIPE,
@@ -39,15 +39,15 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def leave(path: Path) -> Path:
-    """A temporary file as a killed process leaves it."""
+def leave_partial(path: Path) -> Path:
+    """Create a temporary file as a killed process leaves it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    left = path.with_name(f".{path.name}.0123456789abcdef.partial")
-    left.write_text("half of it")
-    return left
+    partial = path.with_name(f".{path.name}.0123456789abcdef.partial")
+    partial.write_text("half of it")
+    return partial
 
 
-def test_the_second_gets_one_sentence_and_the_folder_stays_clean(tmp_path) -> None:
+def test_a_second_writer_is_refused_and_the_folder_stays_clean(tmp_path) -> None:
     with writing_to(tmp_path / "new"):
         with (
             pytest.raises(UserError, match="new: another command is writing to it; wait for it or choose"),
@@ -60,7 +60,7 @@ def test_the_second_gets_one_sentence_and_the_folder_stays_clean(tmp_path) -> No
         pass
 
 
-def test_a_killed_process_lets_go_and_its_lock_file_is_no_obstacle(tmp_path) -> None:
+def test_a_killed_process_releases_its_lock_and_the_file_is_no_obstacle(tmp_path) -> None:
     process, _ = hold(f"writing_to(Path({str(tmp_path)!r}))")
     with pytest.raises(UserError, match="another command"), writing_to(tmp_path):
         pass
@@ -75,7 +75,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path) -> None:
     reader, writer = os.pipe()
     with writing_to(tmp_path):
         child = os.fork()
-        if child == 0:  # outlives the block, as a data loader may
+        if child == 0:  # outlives the block, as a data loader can
             os.close(writer)
             os.read(reader, 1)
             os._exit(0)
@@ -85,44 +85,44 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path) -> None:
     os.waitpid(child, 0)
 
 
-def test_those_that_write_together_keep_others_out_until_the_last_has_ended(tmp_path) -> None:
+def test_joint_writers_keep_others_out_until_the_last_has_ended(tmp_path) -> None:
     first, second = (writing_to(tmp_path, together=True) for _ in range(2))
     with first:
         with second:
-            left = leave(tmp_path / "picture.png")
+            partial = leave_partial(tmp_path / "picture.png")
             with writing_to(tmp_path, together=True):
-                assert left.exists()  # it may be somebody's who is at work
+                assert partial.exists()  # it may belong to a writer that is still at work
         with pytest.raises(UserError, match="another command"), writing_to(tmp_path):
             pass
     with writing_to(tmp_path, together=True):
-        assert not left.exists()
+        assert not partial.exists()
     assert not any(tmp_path.iterdir())
 
 
-def test_parts_of_a_folder_are_locked_and_swept_apart(tmp_path) -> None:
-    ours, longer, theirs = (
-        leave(tmp_path / name)
+def test_parts_of_a_folder_are_locked_and_swept_separately(tmp_path) -> None:
+    own, longer, foreign = (
+        leave_partial(tmp_path / name)
         for name in ("autoencoder.training.pt", "autoencoder-cascaded.safetensors", "millivid.jsonl")
     )
-    picture = leave(tmp_path / "autoencoder-pictures" / "0000010.png")
+    picture = leave_partial(tmp_path / "autoencoder-pictures" / "0000010.png")
     with writing_to(tmp_path, part="millivid", swept=()):
         with writing_to(tmp_path, part="autoencoder", swept=("", "autoencoder-pictures")):
-            found = [path.exists() for path in (ours, picture, longer, theirs)]
-        assert found == [False, False, True, True]
+            remaining = [path.exists() for path in (own, picture, longer, foreign)]
+        assert remaining == [False, False, True, True]
 
 
-def test_nothing_is_swept_that_is_no_temporary_file_of_ours(tmp_path) -> None:
+def test_only_our_own_temporary_files_are_swept(tmp_path) -> None:
     names = (".download.partial", "notes.0a.partial", ".x.0G.partial", "sub")
     for name in names[:3]:
         (tmp_path / name).touch()
-    nested = leave(tmp_path / "sub" / "index.json")
+    nested = leave_partial(tmp_path / "sub" / "index.json")
     with writing_to(tmp_path, together=True):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     assert nested.exists()
 
 
-def test_a_folder_that_stays_empty_goes_again(tmp_path) -> None:
+def test_a_folder_that_stays_empty_is_removed(tmp_path) -> None:
     with pytest.raises(UserError, match="no"), writing_to(tmp_path / "new"):
         raise UserError("no")
     assert not (tmp_path / "new").exists()
@@ -134,7 +134,7 @@ def test_a_file_is_no_folder(tmp_path) -> None:
         pass
 
 
-def test_where_there_are_no_locks_a_warning_takes_their_place(tmp_path, monkeypatch, capsys) -> None:
+def test_without_locks_there_is_a_warning(tmp_path, monkeypatch, capsys) -> None:
     def refuse(*_: object) -> None:
         raise OSError(38, "Function not implemented")
 
@@ -145,7 +145,7 @@ def test_where_there_are_no_locks_a_warning_takes_their_place(tmp_path, monkeypa
     assert (tmp_path / "file").exists()
 
 
-def test_a_working_folder_goes_and_so_do_those_of_the_dead(tmp_path, monkeypatch) -> None:
+def test_a_working_folder_is_removed_and_so_are_those_of_dead_processes(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     environment = {"TMPDIR": str(tmp_path)}
     processes = [hold("working_folder()", environment) for _ in range(3)]
@@ -156,11 +156,11 @@ def test_a_working_folder_goes_and_so_do_those_of_the_dead(tmp_path, monkeypatch
         kill(process)
     for folder in (dead, alive):
         os.utime(folder, (time.time() - 3600,) * 2)
-    strange = tmp_path / "loopcraft-work-of-nobody"
-    strange.mkdir()
-    os.utime(strange, (0, 0))
+    foreign = tmp_path / "loopcraft-work-of-nobody"
+    foreign.mkdir()
+    os.utime(foreign, (0, 0))
     with working_folder() as folder:
         (folder / "file").touch()
-        assert sorted(tmp_path.iterdir()) == sorted([alive, young, strange, folder])
-    assert sorted(tmp_path.iterdir()) == sorted([alive, young, strange])
+        assert sorted(tmp_path.iterdir()) == sorted([alive, young, foreign, folder])
+    assert sorted(tmp_path.iterdir()) == sorted([alive, young, foreign])
     kill(processes[1][0])

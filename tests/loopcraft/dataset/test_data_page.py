@@ -1,4 +1,4 @@
-"""The data set's page says what is there: its table of columns."""
+"""The data page explains every column of the episode table."""
 
 from pathlib import Path
 

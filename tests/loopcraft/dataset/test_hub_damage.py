@@ -1,4 +1,4 @@
-"""A repository at the Hub that somebody wrote or damaged: its data are right, or refused in a sentence."""
+"""Damaged or forged repositories on the Hub: their data are right, or refused in one sentence."""
 
 import io
 import json
@@ -31,11 +31,11 @@ def repository(hub: hub_state.Hub, made: Path) -> hub_state.Repository:
 
 
 def read_all(sums: dict[str, tuple[bytes, bytes]]) -> None:
-    """Read what the repository holds; what can be read is what was published."""
+    """Read all that the repository holds and check that it is what was published."""
     dataset = open_dataset(ADDRESS)
     for key in dataset.keys:
-        found = dataset.video_path(key).read_bytes(), dataset.states_path(key).read_bytes()
-        assert found == sums[key]
+        stored = dataset.video_path(key).read_bytes(), dataset.states_path(key).read_bytes()
+        assert stored == sums[key]
 
 
 def expected(folder: Path) -> dict[str, tuple[bytes, bytes]]:
@@ -46,7 +46,7 @@ def expected(folder: Path) -> dict[str, tuple[bytes, bytes]]:
     }
 
 
-def test_a_damaged_catalogue_gives_the_right_data_or_a_sentence(repository, made) -> None:
+def test_a_damaged_catalogue_gives_the_right_data_or_an_error(repository, made) -> None:
     good, sums = repository.files, expected(made / "val")
     document = json.loads(good[CATALOG])
     texts = list(mutants(document, 40))
@@ -63,14 +63,14 @@ def test_a_damaged_catalogue_gives_the_right_data_or_a_sentence(repository, made
     repository.commit(good | {CATALOG: b"{"})
     assert publish_to("lab/damaged", made / "val") == 2
     repository.commit({name: data for name, data in good.items() if name != CATALOG})
-    assert publish_to("lab/damaged", made / "val") == 0  # the remedy that the sentence names
+    assert publish_to("lab/damaged", made / "val") == 0  # the remedy that the error names
     read_all(sums)
 
 
-@pytest.mark.parametrize("what", ["episodes/", "data/"])
-def test_damaged_tables_and_shards_are_named(repository, made, tmp_path, monkeypatch, what) -> None:
+@pytest.mark.parametrize("prefix", ["episodes/", "data/"])
+def test_damaged_tables_and_shards_are_named(repository, made, tmp_path, monkeypatch, prefix) -> None:
     good, sums = repository.files, expected(made / "val")
-    path = next(name for name in good if name.startswith(what) and "/tiny" not in name)
+    path = next(name for name in good if name.startswith(prefix) and "/tiny" not in name)
     refused = []
     for number, text in enumerate((*byte_mutants(good[path], 12), b"", good[path][: len(good[path]) // 2])):
         repository.commit(good | {path: text})
@@ -103,7 +103,7 @@ def test_other_states_under_the_same_fingerprint_are_refused(repository, made) -
         dataset.actions(dataset.keys[0])
 
 
-def test_a_bit_in_the_pages_of_a_shard_is_found_by_parquets_own_checksums(tmp_path) -> None:
+def test_a_flipped_bit_in_a_shard_is_found_by_parquets_own_checksums(tmp_path) -> None:
     path, rng = tmp_path / "shard.parquet", np.random.default_rng(0)
     npy = io.BytesIO()
     np.save(npy, np.zeros((4, 6), np.float32))
@@ -112,7 +112,7 @@ def test_a_bit_in_the_pages_of_a_shard_is_found_by_parquets_own_checksums(tmp_pa
     write_shard(path, pa.schema([("key", pa.string())]), [({"key": "000/000"}, content)])
     footer, refused = pq.read_metadata(path), []
     group = footer.row_group(0)
-    for number in range(1, group.num_columns):  # the key is read from the table
+    for number in range(1, group.num_columns):  # the key comes from the table
         column, changed = group.column(number), bytearray(path.read_bytes())
         changed[column.data_page_offset + column.total_compressed_size - 1] ^= 4
         try:
@@ -124,7 +124,7 @@ def test_a_bit_in_the_pages_of_a_shard_is_found_by_parquets_own_checksums(tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["loopcraft.json", "episodes/val.parquet"])
-def test_a_bit_in_the_hubs_cache_is_found(repository, kind, tmp_path, monkeypatch) -> None:
+def test_a_flipped_bit_in_the_hubs_cache_is_found(repository, kind, tmp_path, monkeypatch) -> None:
     for name in ("HF_HUB_CACHE", "HF_ASSETS_CACHE"):
         monkeypatch.setattr(constants, name, str(tmp_path / name))
     open_dataset(ADDRESS)
@@ -141,7 +141,7 @@ def test_a_bit_in_the_hubs_cache_is_found(repository, kind, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("name", ["HF_HUB_CACHE", "HF_ASSETS_CACHE"])
-def test_a_cache_that_cannot_be_written_is_said_with_the_remedy(repository, monkeypatch, name) -> None:
+def test_a_cache_that_cannot_be_written_is_reported_with_a_remedy(repository, monkeypatch, name) -> None:
     monkeypatch.setattr(constants, name, "/sys/loopcraft")
     with pytest.raises(UserError, match=r"cannot be written \(.*\); set HF_HOME to a writable folder"):
         open_dataset(ADDRESS)

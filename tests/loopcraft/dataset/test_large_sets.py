@@ -1,4 +1,4 @@
-"""What grows with the number of episodes stays small: the index in memory, rows on their way to the table."""
+"""Large sets need little memory: for the index, and for rows on their way to the table."""
 
 import json
 import tracemalloc
@@ -26,27 +26,27 @@ def row(index: int) -> Row:
 
 
 @given(st.integers(0, 10_000_000))
-def test_a_key_tells_its_number(index: int) -> None:
+def test_a_key_gives_its_index(index: int) -> None:
     assert episode_index(episode_key(index)) == index
 
 
-def test_an_open_data_set_takes_few_bytes_an_episode(tmp_path: Path) -> None:
+def test_an_open_data_set_takes_few_bytes_per_episode(tmp_path: Path) -> None:
     index = {episode_key(number): 64 for number in range(EPISODES)}
     (tmp_path / "index.json").write_text(json.dumps(index))
     del index
-    open_dataset(tmp_path)  # imports
+    open_dataset(tmp_path)  # so that imports are not measured
     tracemalloc.start()
     dataset = open_dataset(tmp_path)
-    taken, _ = tracemalloc.get_traced_memory()
+    allocated, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert taken < 80 * EPISODES
+    assert allocated < 80 * EPISODES
     assert dataset.keys[-1] == "019/999"
     assert dataset.num_frames("019/999") == 64
     assert "007/000" in dataset
     assert "020/000" not in dataset
 
 
-def test_rows_are_written_in_groups_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_written_in_groups_as_they_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(episode_table, "ROW_GROUP", 3)
     written: list[int] = []
     real = pq.ParquetWriter.write_table
@@ -56,7 +56,7 @@ def test_rows_are_written_in_groups_as_they_come(tmp_path: Path, monkeypatch: py
 
     def rows() -> Iterator[Row]:
         for index in range(8):
-            assert sum(written) >= index - 3  # no more than a group waits
+            assert sum(written) >= index - 3  # at most one group waits
             yield row(index)
 
     write_table(tmp_path, rows())
@@ -67,7 +67,7 @@ def test_rows_are_written_in_groups_as_they_come(tmp_path: Path, monkeypatch: py
         assert read_table(tmp_path, columns).equals(read_table(tmp_path).select(["key", "frames"]))
 
 
-def test_a_table_of_one_group_has_the_bytes_that_it_had(tmp_path: Path) -> None:
+def test_a_table_of_one_group_equals_one_written_at_once(tmp_path: Path) -> None:
     rows = [row(index) for index in range(8)]
     write_table(tmp_path, rows)
     schema = pa.schema(
@@ -77,13 +77,15 @@ def test_a_table_of_one_group_has_the_bytes_that_it_had(tmp_path: Path) -> None:
     assert (tmp_path / "episodes.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
-def test_rows_come_in_order_and_row_files_are_newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_come_in_order_and_row_files_take_precedence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(episode_table, "_ROWS_AT_ONCE", 2)
     write_table(tmp_path, [row(3), row(1), row(0)])  # in any order
     write_row(tmp_path, {**row(1), "draw": 77})
     write_row(tmp_path, row(4))
-    found = list(read_rows(tmp_path, map(episode_key, range(6))))
-    assert [(each["key"], each["draw"]) for each in found] == [
+    rows = list(read_rows(tmp_path, map(episode_key, range(6))))
+    assert [(entry["key"], entry["draw"]) for entry in rows] == [
         ("000/000", 0),
         ("000/001", 77),
         ("000/003", 3),

@@ -1,4 +1,4 @@
-"""Recall masks on disk: codes stand for masks exactly, old files are read, damage is a sentence."""
+"""Recall masks on disk: codes represent masks exactly, old files can be read, damage is reported."""
 
 import bz2
 import io
@@ -22,7 +22,7 @@ planes = shapes.flatmap(
 
 
 def edges(frames: int = 12, side: int = 16, context: int = 6) -> np.ndarray:
-    """A plane as walks make them: a few slanted surfaces that move, with sky above."""
+    """A plane of codes as walks produce it: a few slanted, moving surfaces with sky above."""
     t, y, x = np.ogrid[:frames, :side, :side]
     plane = np.where(y < 3, 0, 1 + (x + 2 * y + t) // 7 % (2 + context))
     ages = t - (plane.astype(int) - 3)
@@ -35,27 +35,27 @@ def test_any_plane_comes_back(codes: np.ndarray) -> None:
     np.testing.assert_array_equal(unpack(*pack(codes), codes.shape), codes)
 
 
-def by_the_page(symbols: np.ndarray, values: list[int]) -> np.ndarray:
-    """The plane again, as the module's text says, with dictionaries."""
-    found: dict[tuple[int, int, int], int] = {}
+def decode_as_documented(symbols: np.ndarray, values: list[int]) -> np.ndarray:
+    """Decode a plane as the module's docstring says, with dictionaries."""
+    decoded: dict[tuple[int, int, int], int] = {}
     for (t, y, x), symbol in np.ndenumerate(symbols):
         left, above, corner, right = (
-            found.get((t, y + dy, x + dx), 0) for dy, dx in ((0, -1), (-1, 0), (-1, -1), (-1, 1))
+            decoded.get((t, y + dy, x + dx), 0) for dy, dx in ((0, -1), (-1, 0), (-1, -1), (-1, 1))
         )
-        foreseen = above if left == corner else left
-        found[t, y, x] = values.pop(0) if symbol == 4 else (foreseen, left, above, right)[symbol]
-    return np.array(list(found.values()), np.uint16).reshape(symbols.shape)
+        predicted = above if left == corner else left
+        decoded[t, y, x] = values.pop(0) if symbol == 4 else (predicted, left, above, right)[symbol]
+    return np.array(list(decoded.values()), np.uint16).reshape(symbols.shape)
 
 
 @settings(deadline=None)
 @given(codes=planes)
-def test_the_streams_are_what_the_page_says(codes: np.ndarray) -> None:
+def test_the_streams_match_the_documentation(codes: np.ndarray) -> None:
     symbols, values = (bz2.decompress(stream) for stream in pack(codes))
     stored = np.frombuffer(symbols, np.uint8).reshape(codes.shape)
-    np.testing.assert_array_equal(by_the_page(stored, np.frombuffer(values, "<u2").tolist()), codes)
+    np.testing.assert_array_equal(decode_as_documented(stored, np.frombuffer(values, "<u2").tolist()), codes)
 
 
-def test_codes_stand_for_masks() -> None:
+def test_codes_represent_masks() -> None:
     codes = np.array([[[0, 1, 2, 2]], [[2, 3, 1, 0]], [[4, 3, 2, 2]]], np.uint16)
     masks = masks_of(codes)
     assert masks["sky"].tolist() == [[[True, *[False] * 3]], [[*[False] * 3, True]], [[False] * 4]]
@@ -77,45 +77,45 @@ def test_codes_stand_for_masks() -> None:
         lambda masks: masks["seen"].__setitem__((5, 0, 0), True),  # the sky is no surface
     ],
 )
-def test_masks_that_codes_cannot_stand_for_are_kept_as_they_are(tmp_path: Path, spoil) -> None:
+def test_masks_that_codes_cannot_represent_are_stored_as_they_are(tmp_path: Path, spoil) -> None:
     masks = {name: array.copy() for name, array in masks_of(edges()).items()}
     spoil(masks)
     assert codes_of(masks) is None
     path = tmp_path / "it.seen.npz"
     path.write_bytes(encode_masks(masks))
-    found = read_masks(path, 12, 256)
-    assert set(found) == set(masks)
+    loaded = read_masks(path, 12, 256)
+    assert set(loaded) == set(masks)
     for name, array in masks.items():
-        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(loaded[name], array)
 
 
 def old_file(masks: dict[str, np.ndarray]) -> bytes:
-    """As versions before the codes wrote it."""
+    """Encode masks as versions before the codes did."""
     file = io.BytesIO()
     np.savez_compressed(file, **masks)
     return file.getvalue()
 
 
-def test_old_files_and_new_ones_say_the_same(tmp_path: Path) -> None:
+def test_old_and_new_files_give_the_same_masks(tmp_path: Path) -> None:
     masks = masks_of(edges())
     for name, content in {"old": old_file(masks), "new": encode_masks(masks)}.items():
         path = tmp_path / name
         path.write_bytes(content)
-        found = read_masks(path, 12, 256)
+        loaded = read_masks(path, 12, 256)
         for key, array in masks.items():
-            assert found[key].dtype == array.dtype
-            np.testing.assert_array_equal(found[key], array)
+            assert loaded[key].dtype == array.dtype
+            np.testing.assert_array_equal(loaded[key], array)
 
 
-def test_the_form_is_pinned() -> None:
-    """Files that are out must stay readable: a change of this number needs another name of the arrays."""
+def test_the_format_is_pinned() -> None:
+    """Published files must stay readable: a change of this number needs new names for the arrays."""
     symbols, values = pack(edges())
     assert (zlib.crc32(symbols), zlib.crc32(values)) == (3411904567, 2859339662)
 
 
 def coded(shape=(12, 16, 16), symbols: bytes | None = None, values: bytes | None = None) -> bytes:
-    ours = pack(edges())
-    streams = [np.frombuffer(s, np.uint8) for s in (symbols or ours[0], values or ours[1])]
+    default = pack(edges())
+    streams = [np.frombuffer(s, np.uint8) for s in (symbols or default[0], values or default[1])]
     file = io.BytesIO()
     np.savez(file, shape=np.array(shape), symbols=streams[0], values=streams[1])
     return file.getvalue()
@@ -137,9 +137,7 @@ LARGE = pack(np.zeros((12, 2000, 2000), np.uint16))[0]
         (coded(values=b"text"), "not a readable NPZ file"),
     ],
 )
-def test_what_cannot_be_right_is_named_and_takes_no_room(
-    tmp_path: Path, content: bytes, message: str
-) -> None:
+def test_invalid_codes_are_reported_and_take_no_memory(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "it.seen.npz"
     path.write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
@@ -148,15 +146,15 @@ def test_what_cannot_be_right_is_named_and_takes_no_room(
     assert "python -m loopcraft.masks" in str(caught.value)
 
 
-def test_every_damaged_byte_is_seen_or_harmless(tmp_path: Path) -> None:
+def test_every_damaged_byte_is_detected_or_harmless(tmp_path: Path) -> None:
     path, good = tmp_path / "it.seen.npz", encode_codes(edges())
-    seen = 0
-    for place in range(0, len(good), 3):
-        path.write_bytes(good[:place] + bytes([good[place] ^ 0xFF]) + good[place + 1 :])
+    detected = 0
+    for position in range(0, len(good), 3):
+        path.write_bytes(good[:position] + bytes([good[position] ^ 0xFF]) + good[position + 1 :])
         try:
-            found = read_masks(path, 12, 256)
+            loaded = read_masks(path, 12, 256)
         except UserError:
-            seen += 1
+            detected += 1
         else:
-            assert all(np.array_equal(found[name], array) for name, array in masks_of(edges()).items())
-    assert seen > len(good) / 3 / 2
+            assert all(np.array_equal(loaded[name], array) for name, array in masks_of(edges()).items())
+    assert detected > len(good) / 3 / 2

@@ -25,32 +25,32 @@ KEYS = ("000/000", "000/001", "000/002", "000/003")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data") / "set"
     generate(root, recipe(), make_world=FakeWorld)
     return root
 
 
 @pytest.fixture
-def root(made: Path, tmp_path: Path) -> Path:
+def root(original: Path, tmp_path: Path) -> Path:
     """A copy to damage."""
-    return Path(shutil.copytree(made, tmp_path / "set"))
+    return Path(shutil.copytree(original, tmp_path / "set"))
 
 
 @pytest.fixture
-def dataset(made: Path) -> LoopcraftDataset:
-    return open_dataset(made)
+def dataset(original: Path) -> LoopcraftDataset:
+    return open_dataset(original)
 
 
 def to_papers_layout(root: Path) -> Path:
-    """Leave what the paper's data have: index, videos and states, in a folder of their own."""
+    """Keep only what the paper's data have (index, videos and states), in a folder of their own."""
     (root / "dataset.json").unlink()
     (root / "episodes.parquet").unlink()
     (root / "SHA256SUMS").unlink(missing_ok=True)
     return root.rename(root.with_name("train_videos"))
 
 
-def test_what_was_generated_is_what_is_read(dataset: LoopcraftDataset) -> None:
+def test_a_generated_set_reads_back(dataset: LoopcraftDataset) -> None:
     assert tuple(dataset) == dataset.keys == KEYS
     assert len(dataset) == len(KEYS)
     assert all(key in dataset for key in KEYS)
@@ -80,8 +80,8 @@ TAKES_A_KEY = ("num_frames", "num_pixels", "video_path", "states_path", "masks_p
 
 @pytest.mark.parametrize("name", [*TAKES_A_KEY, "actions", "frames", "iterate_frames", "__getitem__"])
 def test_an_unknown_key_is_refused(dataset: LoopcraftDataset, name: str) -> None:
-    for key, said in (("000/009", "'000/009'"), ("", "''"), (0, "0")):
-        with pytest.raises(UserError, match=f"set: no episode {said}; there are 4, like '000/000'"):
+    for key, shown in (("000/009", "'000/009'"), ("", "''"), (0, "0")):
+        with pytest.raises(UserError, match=f"set: no episode {shown}; there are 4, like '000/000'"):
             getattr(dataset, name)(key)
 
 
@@ -96,7 +96,7 @@ def test_the_papers_layout_reads_the_same(dataset: LoopcraftDataset, root: Path)
         assert paper.fingerprint == dataset.fingerprint
 
 
-def test_the_fingerprint_is_that_of_the_content(dataset: LoopcraftDataset, root: Path) -> None:
+def test_the_fingerprint_depends_on_the_content_alone(dataset: LoopcraftDataset, root: Path) -> None:
     assert loopcraft.dataset.open(root).fingerprint == dataset.fingerprint
     (root / "SHA256SUMS").unlink()
     index = json.loads((root / "index.json").read_text())
@@ -105,10 +105,10 @@ def test_the_fingerprint_is_that_of_the_content(dataset: LoopcraftDataset, root:
     (root / "index.json").write_text(json.dumps({key: index[key] for key in KEYS[:3]}))
     assert open_dataset(root).fingerprint != dataset.fingerprint
     videos = to_papers_layout(root)
-    other = open_dataset(videos).fingerprint
+    before = open_dataset(videos).fingerprint
     with (videos / "000" / "000.mp4").open("ab") as file:
         file.write(b"\0")
-    assert open_dataset(videos).fingerprint != other
+    assert open_dataset(videos).fingerprint != before
 
 
 def test_random_windows_depend_on_seed_epoch_and_index_alone(dataset: LoopcraftDataset) -> None:
@@ -124,7 +124,7 @@ def test_random_windows_depend_on_seed_epoch_and_index_alone(dataset: LoopcraftD
     assert [item["start"] for item in RandomWindows(dataset, num_frames=5, seed=4, length=12)] != first
 
 
-def test_a_window_is_that_part_of_its_episode(dataset: LoopcraftDataset) -> None:
+def test_a_window_equals_that_part_of_its_episode(dataset: LoopcraftDataset) -> None:
     for item in RandomWindows(dataset, num_frames=17):
         part = slice(item["start"], item["start"] + 17)
         assert item["frames"].dtype == torch.uint8
@@ -134,9 +134,7 @@ def test_a_window_is_that_part_of_its_episode(dataset: LoopcraftDataset) -> None
         np.testing.assert_array_equal(item["actions"], dataset.actions(item["key"])[part])
 
 
-def test_every_window_is_drawn_and_none_twice_as_often(
-    dataset: LoopcraftDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_window_is_equally_likely(dataset: LoopcraftDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = {"000/000": 64, "000/001": 3, "000/002": 63, "000/003": 64}
     monkeypatch.setattr(dataset, "num_frames", lengths.__getitem__)
     monkeypatch.setattr(
@@ -160,7 +158,7 @@ def test_windows_longer_than_any_episode_are_refused(dataset: LoopcraftDataset) 
 
 
 @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.fresh)])
-def test_workers_give_what_one_process_gives(dataset: LoopcraftDataset, method: str) -> None:
+def test_workers_give_the_same_windows_as_one_process(dataset: LoopcraftDataset, method: str) -> None:
     windows = RandomWindows(dataset, num_frames=5, seed=3, length=4)
     context = multiprocessing.get_context(method)
     loader = DataLoader(
@@ -170,10 +168,11 @@ def test_workers_give_what_one_process_gives(dataset: LoopcraftDataset, method: 
         windows.set_epoch(epoch)
         batches = list(loader)
         assert batches[0]["frames"].shape == (2, 5, 3, 32, 32)
-        alone = [windows[index] for index in range(4)]
-        assert [key for batch in batches for key in batch["key"]] == [item["key"] for item in alone]
+        single = [windows[index] for index in range(4)]
+        assert [key for batch in batches for key in batch["key"]] == [item["key"] for item in single]
         assert torch.equal(
-            torch.cat([batch["frames"] for batch in batches]), torch.stack([item["frames"] for item in alone])
+            torch.cat([batch["frames"] for batch in batches]),
+            torch.stack([item["frames"] for item in single]),
         )
 
 
@@ -184,7 +183,7 @@ def test_episodes_are_whole_and_in_order(dataset: LoopcraftDataset) -> None:
     np.testing.assert_array_equal(items[2]["states"], dataset.states(KEYS[2]))
 
 
-def test_folders_that_hold_no_data_set(tmp_path: Path, root: Path) -> None:
+def test_folders_without_a_data_set_are_refused(tmp_path: Path, root: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         open_dataset(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -215,15 +214,15 @@ def test_folders_that_hold_no_data_set(tmp_path: Path, root: Path) -> None:
         '{"../000": 64}',
     ],
 )
-def test_an_index_that_cannot_be_right_is_refused(root: Path, index: str) -> None:
-    (root / "SHA256SUMS").unlink()  # of which a forger makes another
+def test_an_invalid_index_is_refused(root: Path, index: str) -> None:
+    (root / "SHA256SUMS").unlink()  # which a forger would write again
     (root / "index.json").write_text(index)
     with pytest.raises(UserError, match=r"index\.json: (not JSON|lists no|invalid).*restore it"):
         open_dataset(root)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 3.0, 1.5])
-def test_what_is_no_action_never_becomes_one(root: Path, value: float) -> None:
+def test_an_invalid_action_is_refused(root: Path, value: float) -> None:
     dataset = open_dataset(to_papers_layout(root))
     key = dataset.keys[0]
     states = dataset.states(key).copy()
@@ -238,7 +237,7 @@ def test_what_is_no_action_never_becomes_one(root: Path, value: float) -> None:
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
 @pytest.mark.parametrize("mark", [b"  ", b" *"], ids=["text", "binary"])
-def test_checksums_count_however_windows_writes_them(root: Path, ending: bytes, mark: bytes) -> None:
+def test_checksums_in_the_formats_of_windows_are_read(root: Path, ending: bytes, mark: bytes) -> None:
     sums = root / "SHA256SUMS"
     sums.write_bytes(sums.read_bytes().replace(b"  ", mark).replace(b"\n", ending))
     assert open_dataset(root).manifest
@@ -256,7 +255,7 @@ def test_checksums_count_however_windows_writes_them(root: Path, ending: bytes, 
         ("Dataset.json", r"Dataset.json: missing, but SHA256SUMS lists it"),
     ],
 )
-def test_a_name_in_the_checksums_that_is_not_there_is_told(root: Path, name: str, message: str) -> None:
+def test_a_missing_name_in_the_checksums_is_reported(root: Path, name: str, message: str) -> None:
     sums = root / "SHA256SUMS"
     sums.write_bytes(sums.read_bytes().replace(b"dataset.json\n", f"{name}\r\n".encode()))
     with pytest.raises(UserError, match=message):
@@ -269,17 +268,17 @@ def test_damage_is_found_by_the_checksums(root: Path) -> None:
     for suffix in (".mp4", ".npy"):
         first, second = (root / f"{key}{suffix}" for key in KEYS[:2])
         first.write_bytes(second.read_bytes())
-    again = open_dataset(root)
-    for read in (again.states, again.actions):
+    reopened = open_dataset(root)
+    for read in (reopened.states, reopened.actions):
         with pytest.raises(UserError, match=r"000/000\.npy: does not match its SHA-256; delete it and make"):
             read("000/000")
     for start, stop in ((0, None), (40, 56)):
         with pytest.raises(UserError, match=r"000/000\.mp4: does not match its SHA-256; delete it and make"):
-            again.frames("000/000", start, stop)
+            reopened.frames("000/000", start, stop)
         with pytest.raises(UserError, match=r"000/000\.mp4: does not match its SHA-256"):
-            again.iterate_frames("000/000", start, stop)
-    again.frames("000/000", 40, 55)  # less than a fourth, which hashing all of the file would slow down
-    assert np.array_equal(again.frames("000/001"), whole["000/001"].frames)
+            reopened.iterate_frames("000/000", start, stop)
+    reopened.frames("000/000", 40, 55)  # under a quarter, which hashing the whole file would slow down
+    assert np.array_equal(reopened.frames("000/001"), whole["000/001"].frames)
 
 
 def test_masks_are_compared_with_their_checksums(root: Path) -> None:
@@ -301,24 +300,24 @@ def test_masks_are_compared_with_their_checksums(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "episodes.parquet"])
-def test_what_is_lost_is_missed(root: Path, name: str) -> None:
+def test_a_lost_file_is_reported(root: Path, name: str) -> None:
     (root / name).unlink()
     with pytest.raises(FileNotFoundError, match=name):
         open_dataset(root).fingerprint, open_dataset(root).manifest
 
 
-def test_a_table_with_a_text_that_is_none_is_damaged(root: Path) -> None:
-    """Arrow reads it and pandas dies of it, with the whole process."""
+def test_a_table_with_invalid_text_is_damaged(root: Path) -> None:
+    """Arrow can read it, but pandas crashes on it with the whole process."""
     (root / "SHA256SUMS").unlink()
     texts = pa.array([b"\xff\xfe"] * 4, pa.binary()).view(pa.string())
     table = pq.read_table(root / "episodes.parquet")
-    place = table.column_names.index("rejected")
-    pq.write_table(table.set_column(place, "rejected", [texts]), root / "episodes.parquet")
+    index = table.column_names.index("rejected")
+    pq.write_table(table.set_column(index, "rejected", [texts]), root / "episodes.parquet")
     with pytest.raises(UserError, match=r"episodes\.parquet: not a readable table .*Invalid UTF8"):
         open_dataset(root).metadata
 
 
-def test_an_older_data_set_has_fewer_checksums_and_is_read(root: Path, dataset: LoopcraftDataset) -> None:
+def test_an_older_data_set_with_fewer_checksums_can_be_read(root: Path, dataset: LoopcraftDataset) -> None:
     (root / "SHA256SUMS").unlink()
     old = open_dataset(root)
     assert old.fingerprint == dataset.fingerprint

@@ -1,4 +1,4 @@
-"""Files that anybody may have written: they are used rightly or refused in a sentence, whatever they hold."""
+"""Files that anybody could have written are used correctly or refused in one sentence."""
 
 import ast
 import dataclasses
@@ -40,20 +40,20 @@ ARROWS_READS = {"read_table", "read_row_group", "read_row_groups", "iter_batches
 
 def test_the_hubs_catalogue_is_checked_field_by_field() -> None:
     document = json.loads(encode_catalog(CATALOG))
-    del document["sha256"]  # or all is refused
+    del document["sha256"]  # else everything is refused
     assert decode_catalog(encode_catalog(CATALOG), "lab/set") == CATALOG
-    count = taken = 0
+    count = accepted = 0
     for text in mutants(document):
-        found, sentence = attempt(decode_catalog, text, "lab/set")
-        count, taken = count + 1, taken + (sentence is None)
+        decoded, sentence = attempt(decode_catalog, text, "lab/set")
+        count, accepted = count + 1, accepted + (sentence is None)
         assert sentence is None or sentence.startswith("lab/set: its loopcraft.json")
-        for name, configuration in (found or {}).items():
+        for name, configuration in (decoded or {}).items():
             assert configuration.table == f"episodes/{name}.parquet"
             assert all(SHARD_PATH.fullmatch(shard.path) for shard in configuration.shards)
             assert configuration.episodes >= 1
             assert configuration.manifest is None or configuration.manifest["num_context"] >= 1
     assert count > 500
-    assert taken < count / 2
+    assert accepted < count / 2
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_the_hubs_catalogue_is_checked_field_by_field() -> None:
         ({"manifest": {}}, "not a loopcraft-dataset of version 1"),
     ],
 )
-def test_what_is_wrong_with_a_catalogue_is_said(change: dict[str, Any], message: str) -> None:
+def test_faults_of_a_catalogue_are_reported(change: dict[str, Any], message: str) -> None:
     document = json.loads(encode_catalog(CATALOG))
     document["configurations"]["test"] |= change
-    del document["sha256"]  # as it was in older versions
+    del document["sha256"]  # older versions had none
     with pytest.raises(UserError, match=message):
         decode_catalog(json.dumps(document).encode(), "lab/set")
 
@@ -91,8 +91,8 @@ def located(**changes: Any) -> pa.Table:
 def read_located(path: Path, **known: str) -> Any:
     repository = SimpleNamespace(name="lab/set", commit="0", download=lambda _: path)
     rows = zip(*(located()[name].to_pylist() for name in mirror._SUMMED), strict=True)
-    found = dataclasses.replace(CATALOG["test"], **{"fingerprint": fingerprint(rows), **known})
-    return mirror._located_table(repository, found)
+    configuration = dataclasses.replace(CATALOG["test"], **{"fingerprint": fingerprint(rows), **known})
+    return mirror._located_table(repository, configuration)
 
 
 @pytest.mark.parametrize(
@@ -136,44 +136,44 @@ def test_the_hubs_catalogue_is_compared_with_its_checksum() -> None:
         decode_catalog(text.replace(b'"num_context": 16', b'"num_context": 17'), "lab/set")
 
 
-def test_a_damaged_table_is_a_sentence(tmp_path: Path) -> None:
+def test_a_damaged_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     pq.write_table(located(), path)
     content = path.read_bytes()
-    found = []
+    sentences = []
     for text in (*byte_mutants(content, 300), b"", b"PAR1PAR1", content[: len(content) // 2]):
         path.write_bytes(text)
-        found.append(attempt(read_located, path)[1])
-    assert sum(sentence is not None for sentence in found) > 30
+        sentences.append(attempt(read_located, path)[1])
+    assert sum(sentence is not None for sentence in sentences) > 30
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("made")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("original")
     generate.generate(root, recipe("val", num_episodes=2), make_world=FakeWorld)
     return root
 
 
-def test_a_manifest_is_used_rightly_or_refused(made: Path, tmp_path: Path) -> None:
+def test_a_manifest_is_used_correctly_or_refused(original: Path, tmp_path: Path) -> None:
     path = tmp_path / "dataset.json"
-    good = read_manifest(made)
-    count = taken = 0
+    good = read_manifest(original)
+    count = accepted = 0
     for text in mutants(good):
         path.write_bytes(text)
-        found, sentence = attempt(read_manifest, tmp_path)
-        count, taken = count + 1, taken + (sentence is None)
+        manifest, sentence = attempt(read_manifest, tmp_path)
+        count, accepted = count + 1, accepted + (sentence is None)
         if sentence is None:
-            assert found["num_context"] >= 1
-            assert isinstance(found["world"], str)
-            assert found["generator"]["resolution"] >= 1
-            assert all(isinstance(version, str) for version in found["versions"].values())
+            assert manifest["num_context"] >= 1
+            assert isinstance(manifest["world"], str)
+            assert manifest["generator"]["resolution"] >= 1
+            assert all(isinstance(version, str) for version in manifest["versions"].values())
     assert count > 400
-    assert 0 < taken < count
+    assert 0 < accepted < count
 
 
 @pytest.mark.parametrize("name", ["episodes.parquet", "index.json", "dataset.json"])
-def test_a_damaged_data_set_is_opened_rightly_or_refused(made: Path, tmp_path: Path, name: str) -> None:
-    for path in made.iterdir():
+def test_a_damaged_data_set_is_opened_correctly_or_refused(original: Path, tmp_path: Path, name: str) -> None:
+    for path in original.iterdir():
         if path.is_file() and path.name != "SHA256SUMS":
             (tmp_path / path.name).write_bytes(path.read_bytes())
 
@@ -183,9 +183,9 @@ def test_a_damaged_data_set_is_opened_rightly_or_refused(made: Path, tmp_path: P
         assert len(dataset.fingerprint) == 64
         assert (dataset.world_id is None) == (dataset.num_context is None)
 
-    for text in byte_mutants((made / name).read_bytes(), 150):
+    for text in byte_mutants((original / name).read_bytes(), 150):
         (tmp_path / name).write_bytes(text)
-        with suppress(FileNotFoundError):  # of an episode that is not here
+        with suppress(FileNotFoundError):  # episodes are not copied
             attempt(use)
 
 
@@ -193,7 +193,7 @@ def test_a_damaged_data_set_is_opened_rightly_or_refused(made: Path, tmp_path: P
     "text",
     ["[]", "{}", '{"key": "000/001"}', "[" * 100_000, '{"key": "000/000", "frames": "x"}', "\x00"],
 )
-def test_a_damaged_row_of_a_set_under_way_is_named(tmp_path: Path, text: str) -> None:
+def test_a_damaged_row_of_an_unfinished_set_is_named(tmp_path: Path, text: str) -> None:
     generate.generate(tmp_path, recipe(num_episodes=2), make_world=FakeWorld, shard="1/2")
     path = tmp_path / "000" / "000.json"
     assert path.exists()
@@ -232,7 +232,7 @@ DEEP_OBJECT = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
         read_log,
     ],
 )
-def test_json_that_nests_too_deep_is_a_sentence(tmp_path: Path, text: bytes, read: Callable) -> None:
+def test_json_that_is_nested_too_deeply_is_refused(tmp_path: Path, text: bytes, read: Callable) -> None:
     path = tmp_path / "dataset.json"
     path.write_bytes(text + b"\n")
     assert "not JSON" in str(attempt(read, path)[1])
@@ -242,7 +242,7 @@ def test_json_that_nests_too_deep_is_a_sentence(tmp_path: Path, text: bytes, rea
 
 
 def bomb(shape: tuple[int, ...], dtype: str) -> bytes:
-    """An .npz whose array is all zeros, and larger than its file by far."""
+    """Return an NPZ file whose array is all zeros and far larger than the file."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("seen.npy", "w") as member:
         np.lib.format.write_array_header_1_0(
@@ -263,7 +263,7 @@ def bomb(shape: tuple[int, ...], dtype: str) -> bytes:
         ((64, 2**31, 2**31), "bool", "masks are seen"),
     ],
 )
-def test_masks_take_no_more_memory_than_those_of_a_frame(
+def test_masks_take_no_more_memory_than_a_frame_allows(
     tmp_path: Path, shape: tuple[int, ...], dtype: str, message: str
 ) -> None:
     path = tmp_path / "000.seen.npz"
@@ -281,8 +281,8 @@ def test_masks_take_no_more_memory_than_those_of_a_frame(
             read_masks(path, 64, 16 * 16)
 
 
-def test_a_data_set_bounds_its_masks_by_its_frames(made: Path, tmp_path: Path) -> None:
-    dataset = open_dataset(made)
+def test_a_data_set_bounds_its_masks_by_its_frames(original: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(original)
     key, side = dataset.keys[0], recipe().resolution
     assert dataset.num_pixels(key) == side * side
     path = dataset.masks_path(key)
@@ -295,31 +295,31 @@ def test_a_data_set_bounds_its_masks_by_its_frames(made: Path, tmp_path: Path) -
 
 
 def test_old_catalogues_still_load() -> None:
-    """As the first version wrote them: without checksums, with a set without a manifest."""
+    """As the first version wrote them: without checksums, and with a set that has no manifest."""
     plain = dataclasses.replace(CATALOG["test"], manifest=None)
     document = json.loads(encode_catalog({"test": plain}))
     del document["sha256"], document["configurations"]["test"]["table_sha256"]
     assert decode_catalog(json.dumps(document).encode(), "lab/set") == {"test": plain}
 
 
-def reads_by_threads(source: str) -> list[str]:
-    """The calls by which Arrow reads a file in threads of its own."""
+def threaded_reads(source: str) -> list[str]:
+    """Return the calls by which Arrow reads a file in its own threads."""
     calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
     reads = [call for call in calls if getattr(call.func, "attr", "") in ARROWS_READS]
-    here = {"arg": "use_threads", "value": "False"}
+    setting = {"arg": "use_threads", "value": "False"}
     return [
         ast.unparse(call)
         for call in reads
-        if here not in [{"arg": word.arg, "value": ast.unparse(word.value)} for word in call.keywords]
+        if setting not in [{"arg": word.arg, "value": ast.unparse(word.value)} for word in call.keywords]
     ]
 
 
 def test_arrow_reads_in_the_callers_thread() -> None:
-    """One of its own that still holds the file when the interpreter ends aborts the process, or hangs it."""
+    """A thread of Arrow's own that still holds the file at exit aborts the process, or hangs it."""
     sources = [path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     assert sum(source.count("read_row_group(") for source in sources) >= 2
-    assert [call for source in sources for call in reads_by_threads(source)] == []
-    assert reads_by_threads("pq.read_table(path)\nfile.read_row_group(0, use_threads=True)") == [
+    assert [call for source in sources for call in threaded_reads(source)] == []
+    assert threaded_reads("pq.read_table(path)\nfile.read_row_group(0, use_threads=True)") == [
         "pq.read_table(path)",
         "file.read_row_group(0, use_threads=True)",
     ]

@@ -1,4 +1,4 @@
-"""The drawing kit: what is drawn lies where it was asked for, and nowhere else."""
+"""The drawing kit: everything is drawn where it was asked for, and nowhere else."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from loopcraft.drawing.walk import fit_walk, headings
 NOISE = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
 
 
-def drawn(canvas: Canvas) -> tuple[int, int, int, int]:
+def drawn_box(canvas: Canvas) -> tuple[int, int, int, int]:
     """The box (left, top, right, bottom) of all pixels that are not paper."""
     rows, columns = np.nonzero((canvas.pixels != ImageColor.getrgb(canvas.theme.paper)).any(axis=-1))
     return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
@@ -38,9 +38,9 @@ def test_a_frame_is_resampled_to_other_sizes(side: int) -> None:
 
 @given(st.integers(1, 700), st.integers(1, 700))
 def test_the_enlargement_is_the_smallest_whole_one(side: int, least: int) -> None:
-    found = enlarged(side, least)
-    assert found % side == 0
-    assert found - side < least <= found
+    size = enlarged(side, least)
+    assert size % side == 0
+    assert size - side < least <= size
 
 
 @given(
@@ -60,8 +60,8 @@ def test_the_enlargement_is_the_smallest_whole_one(side: int, least: int) -> Non
 def test_tiles_lie_apart_and_inside(grid: Grid, count: int) -> None:
     width, height = grid.size(count)
     covered = np.zeros((height, width), int)
-    for place in range(count):
-        left, top = grid.corner(place)
+    for index in range(count):
+        left, top = grid.corner(index)
         assert left >= grid.margin + grid.left
         room = covered[top - grid.above : top + grid.tile + grid.below, left : left + grid.tile]
         assert room.shape == (grid.above + grid.tile + grid.below, grid.tile)
@@ -74,7 +74,7 @@ def test_tiles_lie_apart_and_inside(grid: Grid, count: int) -> None:
         assert top + grid.tile + grid.below + grid.margin == height
 
 
-def test_rows_have_their_frames_labels_and_titles_where_they_belong() -> None:
+def test_rows_place_their_frames_labels_and_titles() -> None:
     rows = [
         Row(label="the first", frames=[solid(10), solid(20)]),
         Row(label="another", note="and a note", frames=[solid(30), solid(40)], space=9),
@@ -93,11 +93,12 @@ def test_rows_have_their_frames_labels_and_titles_where_they_belong() -> None:
     is_ink = (labels < 128).all(axis=-1)
     assert is_ink.any()
     assert not is_ink[:, :MARGIN].any()
-    above = draw_rows(rows, tile=16).pixels
-    np.testing.assert_array_equal(above[MARGIN + 16 :], picture[first + 16 :])  # without titles, less above
+    untitled = draw_rows(rows, tile=16).pixels
+    # Without titles there is less space above.
+    np.testing.assert_array_equal(untitled[MARGIN + 16 :], picture[first + 16 :])
 
 
-def test_long_labels_take_lines_and_no_more_than_fit() -> None:
+def test_long_labels_wrap_and_are_cut_to_fit() -> None:
     frames = [solid(0)]
     short, long, words = (
         draw_rows([Row(label=label, frames=frames)], tile=128).pixels
@@ -108,22 +109,22 @@ def test_long_labels_take_lines_and_no_more_than_fit() -> None:
     assert short.shape[0] == long.shape[0] == words.shape[0]
 
 
-def test_boxes_and_frames_take_the_pixels_they_name() -> None:
+def test_boxes_and_frames_fill_the_requested_pixels() -> None:
     canvas = Canvas(30, 20, DARK)
     canvas.box(3, 4, 5, 6, "#ffffff")
-    assert drawn(canvas) == (3, 4, 8, 10)
-    other = canvas.copy()
-    other.place(12, 1, NOISE)
-    assert drawn(canvas) == (3, 4, 8, 10)  # the copy's frame is the copy's alone
-    np.testing.assert_array_equal(other.pixels[1:9, 12:20], NOISE)
-    assert drawn(other) == (3, 1, 20, 10)
+    assert drawn_box(canvas) == (3, 4, 8, 10)
+    copy = canvas.copy()
+    copy.place(12, 1, NOISE)
+    assert drawn_box(canvas) == (3, 4, 8, 10)  # drawing on the copy leaves the original alone
+    np.testing.assert_array_equal(copy.pixels[1:9, 12:20], NOISE)
+    assert drawn_box(copy) == (3, 1, 20, 10)
     assert (canvas.width, canvas.height) == (30, 20)
 
 
-def test_text_is_as_wide_as_it_says() -> None:
+def test_text_is_as_wide_as_reported() -> None:
     canvas = Canvas(200, 60)
     width = canvas.write(20, 10, "one line\nand another", 13)
-    left, top, right, bottom = drawn(canvas)
+    left, top, right, bottom = drawn_box(canvas)
     assert 19 <= left <= 22
     assert abs(right - left - width) <= 4
     assert 10 <= top < bottom <= 50
@@ -141,14 +142,14 @@ def test_lines_dots_and_shapes_are_smooth_and_in_place() -> None:
     ):
         canvas = Canvas(30, 20)
         draw(canvas)
-        np.testing.assert_allclose(drawn(canvas), box, atol=4)  # round ends, soft edges
+        np.testing.assert_allclose(drawn_box(canvas), box, atol=4)  # round ends, soft edges
         assert canvas.pixels[10, 15].tolist() == [0, 0, 0]
     slanted = Canvas(30, 20)
     slanted.line(np.array([[2.0, 2.0], [28.0, 15.0]]), "#000000")
-    assert len(np.unique(slanted.pixels)) > 10  # shades at its edge
+    assert len(np.unique(slanted.pixels)) > 10  # shades along its edge
 
 
-def test_a_line_through_no_points_is_nothing() -> None:
+def test_a_line_through_no_points_draws_nothing() -> None:
     canvas = Canvas(20, 20)
     canvas.line(np.empty((0, 2)), "red")
     assert (canvas.pixels == Canvas(20, 20).pixels).all()

@@ -1,4 +1,4 @@
-"""Items are drawn as they are needed, and results come in their order."""
+"""Mapping in threads: items are drawn as needed, and results keep their order."""
 
 import threading
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ def test_results_keep_the_order_of_items() -> None:
 
     def work(number: int) -> int:
         if number + 1 < len(waits) and number % 2 == 0:
-            waits[number + 1].wait(10)  # an even one ends after the odd one behind it
+            waits[number + 1].wait(10)  # an even item ends after the odd one that follows it
         waits[number].set()
         return number * number
 
@@ -34,7 +34,7 @@ def test_few_items_are_drawn_ahead() -> None:
     assert drawn < 20
 
 
-def test_the_first_error_ends_it() -> None:
+def test_the_first_error_ends_the_mapping() -> None:
     def work(number: int) -> int:
         if number == 3:
             raise ValueError("three")

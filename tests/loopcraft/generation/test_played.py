@@ -1,4 +1,4 @@
-"""Data sets of a world whose games fail and whose paths show only in play: whole episodes or none."""
+"""Data sets of a world with failing games and paths known only after play: whole episodes or none."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ def games(script: StandIn, turns: object = None) -> MineRLWorld:
 
 @pytest.fixture(autouse=True)
 def java(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Java, as far as one can tell from outside: a real one takes long to say which it is."""
+    """A stub `java` on the PATH: a real one takes long to report its version."""
     java = tmp_path_factory.mktemp("bin") / "java"
     java.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_402\"' >&2\n")
     java.chmod(0o755)
@@ -53,7 +53,7 @@ def java(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 
 class PlayedWorld:
-    """The fake world without its `path`; the plays `fails` and the worlds `seeds` fail half-way."""
+    """The fake world without `path`; the plays numbered in `fails` and the worlds `seeds` fail half-way."""
 
     world_id, resolution = "minerl", 16
 
@@ -75,7 +75,7 @@ def make(root: Path, recipe: Recipe, world: PlayedWorld | None = None, **options
     return world
 
 
-def test_through_every_failure_to_a_whole_data_set(
+def test_a_data_set_is_complete_after_every_kind_of_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cues = dict(enumerate(("hang", "done", "ok", "lost", "kill", "ok", "black", "raise in reset")))
@@ -99,7 +99,7 @@ def test_through_every_failure_to_a_whole_data_set(
 
 
 def test_a_world_is_built_while_another_is_drawn_and_one_draws_at_a_time(tmp_path: Path) -> None:
-    """The first to draw waits until the other's world is built: with one process it would wait in vain."""
+    """The first to draw waits until the other's world is built, which one process could never do."""
     script = StandIn(tmp_path, plays={0: "meet"})
     factory, num_workers = played.take_turns(partial(games, script), 1)
     assert num_workers == 2
@@ -119,13 +119,13 @@ def test_train_walks_that_are_stuck_are_rendered_again(tmp_path: Path) -> None:
         assert row["world_seed"] == drawn.world_seed
 
 
-def test_it_plays_three_times_then_draws_again(tmp_path: Path) -> None:
+def test_an_episode_is_played_three_times_then_drawn_again(tmp_path: Path) -> None:
     make(tmp_path, recipe(num_episodes=1), PlayedWorld(fails=(1, 2, 3)))
     row = pd.read_parquet(tmp_path / "episodes.parquet").iloc[0]
     assert (row["draw"], row["rejected"].split(",")[:3]) == (1, ["died"] * 3)
 
 
-def test_an_episode_that_never_plays_leaves_nothing_and_says_so(tmp_path: Path) -> None:
+def test_an_unplayable_episode_leaves_nothing_and_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"could not be played .*; run again"):
         make(tmp_path, recipe(), PlayedWorld(fails=tuple(range(100))))
     assert list(content(tmp_path)) == ["dataset.json"]
@@ -146,7 +146,9 @@ def test_the_furthest_candidates_are_kept_and_the_others_removed(tmp_path: Path)
     assert make(tmp_path, wanted).num_played == 0
 
 
-def test_a_candidate_that_cannot_be_played_is_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_candidate_that_cannot_be_played_is_dropped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     wanted = recipe("test", candidates=6)
     make(tmp_path / "all", wanted)
     best = pd.read_parquet(tmp_path / "all" / "episodes.parquet")["draw"].iloc[0]
@@ -173,12 +175,12 @@ def test_shards_of_candidates_merge_by_copying(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_killed_between_any_two_files(split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every rename is a moment to die at; the rerun ends with the same bytes and plays no episode twice."""
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # as slow as the disk, and no matter here
+    """Kill the run at each rename or removal: the rerun gives the same bytes and plays no episode twice."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # slow, and irrelevant here
     small = recipe(split, candidates=3) if split == "test" else recipe(split)
     needed = make(tmp_path / "whole", small).num_played
     moment = 0
-    while (first := dies_at(moment, tmp_path / f"{moment}", small, monkeypatch)) is not None:
+    while (first := run_until_killed(moment, tmp_path / f"{moment}", small, monkeypatch)) is not None:
         again = make(tmp_path / f"{moment}", small).num_played
         assert content(tmp_path / f"{moment}") == content(tmp_path / "whole")
         assert first + again <= needed + plan.TRAIN_ATTEMPTS  # at most the episode under way
@@ -186,15 +188,15 @@ def test_killed_between_any_two_files(split: str, tmp_path: Path, monkeypatch: p
     assert moment > 10
 
 
-def dies_at(moment: int, root: Path, small: Recipe, monkeypatch: pytest.MonkeyPatch) -> int | None:
-    """Episodes played before the `moment`-th change of the folder, where the run ends; None: it was whole."""
-    dying = dies_after(moment)
+def run_until_killed(moment: int, root: Path, small: Recipe, monkeypatch: pytest.MonkeyPatch) -> int | None:
+    """Run until the `moment`-th change of the folder; return the episodes played, None if it completed."""
+    wrap = dies_after(moment)
     world = PlayedWorld()
     with monkeypatch.context() as patch:
         for name in ("os.replace", "pathlib.Path.replace", "shutil.rmtree"):
             holder, _, attribute = name.rpartition(".")
             module: object = {"os": __import__("os"), "pathlib.Path": Path, "shutil": shutil}[holder]
-            patch.setattr(module, attribute, dying(getattr(module, attribute)))
+            patch.setattr(module, attribute, wrap(getattr(module, attribute)))
         try:
             make(root, small, world)
         except Killed:
@@ -215,7 +217,7 @@ def test_a_lost_file_of_a_finished_set_is_rendered_again(tmp_path: Path) -> None
 def test_the_command_asks_the_doctor_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))  # no Java here
+    monkeypatch.setenv("PATH", str(tmp_path))  # a PATH without Java
     flags = ["--out", str(tmp_path / "set"), "--split", "train", "--num-episodes", "1", "--world", "minerl"]
     assert generate.main(flags) == 2
     error = capsys.readouterr().err
@@ -238,8 +240,8 @@ def test_the_command_line_makes_a_data_set(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An environment that has minerl 0.4.4, as far as one can tell from outside."""
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Metadata of minerl 0.4.4 on the import path, as if it were installed."""
     metadata = tmp_path / "packages" / "minerl-0.4.4.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True)
     metadata.write_text("Metadata-Version: 2.1\nName: minerl\nVersion: 0.4.4\n")
@@ -247,7 +249,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return metadata.parents[1]
 
 
-def test_the_data_set_says_which_minecraft_made_it(tmp_path: Path, installed: Path) -> None:
+def test_the_data_set_records_its_minecraft_versions(tmp_path: Path, packages: Path) -> None:
     root = tmp_path / "set"
     make(root, recipe(num_episodes=1))
     recorded = json.loads((root / "dataset.json").read_text())["versions"]
@@ -255,8 +257,8 @@ def test_the_data_set_says_which_minecraft_made_it(tmp_path: Path, installed: Pa
     assert recorded["numpy"] == np.__version__
 
 
-def test_it_goes_on_under_another_java_8_but_no_other_minerl(
-    tmp_path: Path, installed: Path, java: Path
+def test_a_run_resumes_with_another_java_8_but_not_another_minerl(
+    tmp_path: Path, packages: Path, java: Path
 ) -> None:
     root = tmp_path / "set"
     make(root, recipe())
@@ -265,15 +267,15 @@ def test_it_goes_on_under_another_java_8_but_no_other_minerl(
     make(root, recipe())
     assert (root / "000/001.npy").exists()
     (root / "000/001.npy").unlink()
-    (installed / "minerl-0.4.4.dist-info").rename(installed / "minerl-1.0.0.dist-info")
-    (installed / "minerl-1.0.0.dist-info/METADATA").write_text("Name: minerl\nVersion: 1.0.0\n")
+    (packages / "minerl-0.4.4.dist-info").rename(packages / "minerl-1.0.0.dist-info")
+    (packages / "minerl-1.0.0.dist-info/METADATA").write_text("Name: minerl\nVersion: 1.0.0\n")
     with pytest.raises(
         UserError, match=r"was begun with minerl 0\.4\.4, but this is 1\.0\.0; continue with the same"
     ):
         make(root, recipe())
 
 
-def test_games_end_with_a_killed_run(tmp_path: Path) -> None:
+def test_games_end_when_the_run_is_killed(tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
 from functools import partial
@@ -290,9 +292,9 @@ generate.generate(Path({str(tmp_path / "set")!r}), recipe(), make_world=partial(
     while not list(tmp_path.glob("world-0")) and process.poll() is None:
         time.sleep(0.01)
     process.kill()
-    process.communicate(timeout=30)  # ends when the game has ended, too: it holds the pipe
+    process.communicate(timeout=30)  # waits for the game too, which holds the pipe
     (java,) = tmp_path.glob("java-*")
-    end = time.monotonic() + 10  # a process that ends closes its files a moment before it is gone
+    end = time.monotonic() + 10  # an ending process closes its files a moment before it is gone
     while is_running(int(java.name[5:])) and time.monotonic() < end:
         time.sleep(0.01)
     assert not is_running(int(java.name[5:]))

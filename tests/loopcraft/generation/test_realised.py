@@ -1,4 +1,4 @@
-"""Test sets that really come back: the rule, what it measures, and that nothing disturbs it."""
+"""Test sets selected for realised returns: the rule, its measurements, and undisturbed resumption."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def flags(out: Path, *more: str, select: str = "realised") -> list[str]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> dict[str, bytes]:
-    """What an undisturbed run writes."""
+    """Files of an undisturbed run."""
     root = tmp_path_factory.mktemp("whole") / "set"
     assert generate.main(flags(root)) == 0
     return content(root)
@@ -55,22 +55,22 @@ def sightings() -> list[Sighting]:
     return [measure_candidate(world, candidate, recipe()) for candidate in range(CANDIDATES)]
 
 
-def test_stretches_are_those_that_scores_are_split_by() -> None:
-    for place, ages in enumerate(OLD_BINS):
-        assert {interval_of_age(age) for age in (ages[0], ages[-1])} == {place}
+def test_intervals_match_the_age_bins_of_scores() -> None:
+    for index, ages in enumerate(OLD_BINS):
+        assert {interval_of_age(age) for age in (ages[0], ages[-1])} == {index}
     assert len(OLD_BINS) == NUM_INTERVALS
 
 
-def test_what_is_measured_is_what_the_masks_say(sightings) -> None:
+def test_measurements_match_the_masks(sightings) -> None:
     world = make_surface_world("plaza-v1", resolution=SIGHT_RESOLUTION)
     for candidate in (0, 5):
         plan = plan_candidate(recipe(), candidate)
-        seen = list(world.play(plan.world_seed, plan.actions, surfaces=True))
-        masks = recall_masks((one.surface for one in seen), recipe().num_context)
+        observations = list(world.play(plan.world_seed, plan.actions, surfaces=True))
+        masks = recall_masks((observation.surface for observation in observations), recipe().num_context)
         age = masks["age"][recipe().num_context :]
         shares = [np.isin(age, np.array(ages)).mean() for ages in OLD_BINS]
         np.testing.assert_allclose(sightings[candidate].returned, shares, atol=1e-12)
-        steps = np.diff([(one.pose.x, one.pose.z) for one in seen], axis=0)
+        steps = np.diff([(observation.pose.x, observation.pose.z) for observation in observations], axis=0)
         walked = np.hypot(*steps.T).sum()
         assert sightings[candidate].distance_walked == pytest.approx(walked)
 
@@ -94,46 +94,50 @@ some_sightings = st.lists(
 
 @settings(deadline=None)
 @given(sightings=some_sightings, share=st.floats(0, 1))
-def test_the_rule_is_the_one_that_is_written_down(sightings, share: float) -> None:
-    """Against a second implementation, step by step, with tables."""
+def test_the_rule_matches_a_second_implementation(sightings, share: float) -> None:
+    """Compare it with step-by-step operations on a table."""
     keep = max(1, round(share * len(sightings)))
-    table = pd.DataFrame([vars(one) for one in sightings])
-    table["total"] = [sum(one.returned) for one in sightings]
+    table = pd.DataFrame([vars(sighting) for sighting in sightings])
+    table["total"] = [sum(sighting.returned) for sighting in sightings]
     for by in (["is_sound", "distance_walked"], ["total"]):
         rows = max(keep, (len(table) + 1) // 2)
-        if by[0] == "is_sound":  # of the flagged ones, the earlier
+        if by[0] == "is_sound":  # flagged walks rank by order alone
             table["distance_walked"] = table["distance_walked"].where(table["is_sound"], 0.0)
         table = table.sort_values(by, ascending=False, kind="stable").head(rows).sort_index()
     chosen = []
-    reached = [place for place in range(NUM_INTERVALS) if any(one.returned[place] for one in sightings)]
+    reached = [
+        interval
+        for interval in range(NUM_INTERVALS)
+        if any(sighting.returned[interval] for sighting in sightings)
+    ]
     turns = reached[::-1] or [0]
     while len(chosen) < keep:
-        place = turns[len(chosen) % len(turns)]
-        shares = table["returned"].map(lambda returned, place=place: returned[place])
+        interval = turns[len(chosen) % len(turns)]
+        shares = table["returned"].map(lambda returned, interval=interval: returned[interval])
         chosen.append(int(shares.idxmax()))
         table = table.drop(index=chosen[-1])
     assert choose_returning(sightings, keep) == sorted(chosen)
 
 
-def test_a_choice_that_anybody_can_check() -> None:
-    found = make_sightings(
+def test_a_choice_that_can_be_checked_by_hand() -> None:
+    sightings = make_sightings(
         [
             (True, 40.0, (0.3, 0.1, 0.1)),
             (True, 40.0, (0.0, 0.1, 0.4)),
-            (True, 40.0, (0.1, 0.1, 0.1)),  # returns least
-            (True, 1.0, (0.9, 0.0, 0.0)),  # turns round in a corner
+            (True, 40.0, (0.1, 0.1, 0.1)),  # returns the least
+            (True, 1.0, (0.9, 0.0, 0.0)),  # turns in a corner
             (False, 50.0, (0.9, 0.9, 0.9)),  # flagged
             (True, 40.0, (0.1, 0.3, 0.1)),
-            (True, 40.0, (0.0, 0.2, 0.3)),  # as far as four before it
+            (True, 40.0, (0.0, 0.2, 0.3)),  # walks as far as the four before it
             (True, 2.0, (0.9, 0.0, 0.0)),
         ]
     )
-    assert choose_returning(found, 1) == [1]  # the oldest stretch chooses first
-    assert choose_returning(found, 2) == [0, 1]  # then the one before it
-    assert choose_returning(found, 3) == [0, 1, 5]
+    assert choose_returning(sightings, 1) == [1]  # the oldest interval chooses first
+    assert choose_returning(sightings, 2) == [0, 1]  # then the next younger one
+    assert choose_returning(sightings, 3) == [0, 1, 5]
 
 
-def test_the_set_has_the_chosen_walks_and_says_how(whole, sightings, tmp_path) -> None:
+def test_the_set_holds_the_chosen_walks_and_records_the_rule(whole, sightings, tmp_path) -> None:
     (tmp_path / "table").write_bytes(whole["episodes.parquet"])
     assert list(pd.read_parquet(tmp_path / "table")["draw"]) == choose_returning(sightings, 2)
     assert json.loads(whole["dataset.json"])["generator"]["select"] == "realised"
@@ -145,7 +149,7 @@ def test_the_set_has_the_chosen_walks_and_says_how(whole, sightings, tmp_path) -
     }
 
 
-def test_workers_leave_no_trace(whole, tmp_path) -> None:
+def test_the_bytes_do_not_depend_on_the_number_of_workers(whole, tmp_path) -> None:
     assert generate.main(flags(tmp_path / "set", "--workers", "2")) == 0
     assert content(tmp_path / "set") == whole
 
@@ -157,7 +161,7 @@ def test_shards_merge_by_copying(whole, tmp_path) -> None:
     assert content(tmp_path / "set") == whole
 
 
-def test_a_killed_run_measures_only_what_it_had_not(whole, tmp_path, monkeypatch) -> None:
+def test_a_rerun_measures_only_the_missing_candidates(whole, tmp_path, monkeypatch) -> None:
     measured: list[int] = []
 
     def watch(world, candidate, recipe):
@@ -177,14 +181,14 @@ def test_a_killed_run_measures_only_what_it_had_not(whole, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     "text", ["{}", '{"is_sound": true, "distance_walked": 1.0, "returned": [0.5]}', "no"]
 )
-def test_a_damaged_measurement_is_a_sentence(tmp_path, text: str, capsys) -> None:
+def test_a_damaged_measurement_is_reported(tmp_path, text: str, capsys) -> None:
     root = tmp_path / "set"
     (root / "candidates" / "000").mkdir(parents=True)
     (root / "candidates" / "000" / "003.json").write_text(text)
     write_manifest(root)
     assert generate.main(flags(root)) == 2
-    assert "candidates/000/003.json" in (said := " ".join(capsys.readouterr().err.split()))
-    assert "delete it" in said or "not JSON" in said
+    assert "candidates/000/003.json" in (error := " ".join(capsys.readouterr().err.split()))
+    assert "delete it" in error or "not JSON" in error
 
 
 def write_manifest(root: Path) -> None:
@@ -194,7 +198,7 @@ def write_manifest(root: Path) -> None:
     write_json(root / "dataset.json", manifest(recipe()))
 
 
-def test_planned_sets_look_as_ever_and_go_on(tmp_path, whole, capsys) -> None:
+def test_planned_sets_record_no_rule_and_refuse_another(tmp_path, whole, capsys) -> None:
     root = tmp_path / "set"
     assert generate.main(flags(root, select="planned")) == 0
     assert "select" not in json.loads((root / "dataset.json").read_text())["generator"]
@@ -214,7 +218,7 @@ def test_planned_sets_look_as_ever_and_go_on(tmp_path, whole, capsys) -> None:
         ),
     ],
 )
-def test_what_cannot_be_selected_is_said_before_anything_is_written(tmp_path, given, message, capsys) -> None:
+def test_an_invalid_selection_is_refused_before_anything_is_written(tmp_path, given, message, capsys) -> None:
     command = ["--out", str(tmp_path / "set"), "--split", "val", "--num-episodes", "1", *given]
     assert generate.main([*command, "--select", "realised"]) == 2
     assert message in " ".join(capsys.readouterr().err.split())

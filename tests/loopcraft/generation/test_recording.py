@@ -1,4 +1,4 @@
-"""Recording and the audit: each flag has an episode that trips it alone."""
+"""Recording and auditing episodes: each flag has an episode that trips it alone."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_an_episode_holds_what_the_world_showed(tmp_path: Path) -> None:
     assert result.npy_sha256 == file_sha256(tmp_path / "000.npy")
 
 
-def test_distances_are_those_of_the_realised_path(tmp_path: Path) -> None:
+def test_distances_match_the_realised_path(tmp_path: Path) -> None:
     result = record(FakeWorld(), tmp_path)
     path = FakeWorld().path(SEED, walk())
     assert result.distance_walked == pytest.approx(0.2 * np.count_nonzero(walk()[1:] == 0), rel=1e-4)
@@ -62,7 +62,7 @@ def test_distances_are_those_of_the_realised_path(tmp_path: Path) -> None:
 
 
 class BrokenWorld(FakeWorld):
-    """The fake world with its path or its observations spoilt."""
+    """The fake world with a spoilt path or spoilt observations."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ def with_frame(at: int, value: int) -> Callable[[int, Observation], Observation]
 
 
 def freeze() -> Callable[[int, Observation], Observation]:
-    """Shows the same frame again from tick 30 on."""
+    """Repeat one frame from tick 30 on."""
     frames = []
 
     def spoil(tick: int, seen: Observation) -> Observation:
@@ -175,11 +175,11 @@ def test_every_flag_is_tested() -> None:
     assert tripped | {"undecodable"} == set(audit.FLAGS)
 
 
-def test_a_world_that_draws_into_one_picture_is_seen_frame_by_frame() -> None:
+def test_frames_drawn_into_one_buffer_are_audited_separately() -> None:
     picture = np.zeros((16, 16, 3), np.uint8)
-    watching = audit.FrameAudit()
+    frame_audit = audit.FrameAudit()
     for level in range(20, 30):
         picture[:8] = level
         picture[8:] = 200
-        watching.watch(picture, Action.LEFT)
-    assert watching.flags == ()
+        frame_audit.watch(picture, Action.LEFT)
+    assert frame_audit.flags == ()

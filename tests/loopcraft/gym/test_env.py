@@ -1,4 +1,4 @@
-"""The voxel world as a Gymnasium environment: Gymnasium's checker passes, and it shows what `play` shows."""
+"""The worlds as Gymnasium environments: Gymnasium's checker passes, and they show what `play` shows."""
 
 import os
 import subprocess
@@ -25,9 +25,9 @@ SMALL = {"resolution": 32, "quality": "fast"}
 ROOT = Path(__file__).parents[3]
 
 
-def share_differing(frame: np.ndarray, wanted: np.ndarray) -> float:
-    """Share of the pixels that differ: float32 rounds otherwise from another corner."""
-    return float(np.any(frame != wanted, axis=-1).mean())
+def share_differing(frame: np.ndarray, expected: np.ndarray) -> float:
+    """Share of the pixels that differ, as float32 rounds differently from another corner."""
+    return float(np.any(frame != expected, axis=-1).mean())
 
 
 @pytest.mark.parametrize("name", sorted(environments.ENVIRONMENTS))
@@ -47,10 +47,10 @@ def test_it_shows_what_the_world_plays(name: str, world_id: str) -> None:
     environment = gymnasium.make(f"loopcraft/{name}", **SMALL)
     _, info = environment.reset(options={"world_seed": 5})
     assert info == {"world_seed": 5}
-    for action, wanted in zip(actions, make_world(world_id, **SMALL).play(5, actions), strict=True):
+    for action, expected in zip(actions, make_world(world_id, **SMALL).play(5, actions), strict=True):
         seen, reward, terminated, truncated, _ = environment.step(action)
-        np.testing.assert_array_equal(seen["pose"], wanted.pose)
-        assert share_differing(seen["frame"], wanted.frame) < 0.01
+        np.testing.assert_array_equal(seen["pose"], expected.pose)
+        assert share_differing(seen["frame"], expected.frame) < 0.01
         assert (reward, terminated, truncated) == (0.0, False, False)
 
 
@@ -58,10 +58,10 @@ def test_it_walks_far_in_one_direction() -> None:
     environment = gym_env.VoxelEnv(**SMALL)
     start, _ = environment.reset(seed=1, options={"world_seed": 11})
     actions = np.zeros(500, np.int8)
-    for action, wanted in zip(actions, VoxelWorld(**SMALL).play(11, actions), strict=True):
+    for action, expected in zip(actions, VoxelWorld(**SMALL).play(11, actions), strict=True):
         seen, *_ = environment.step(action)
-        np.testing.assert_array_equal(seen["pose"], wanted.pose)
-        assert share_differing(seen["frame"], wanted.frame) < 0.01
+        np.testing.assert_array_equal(seen["pose"], expected.pose)
+        assert share_differing(seen["frame"], expected.frame) < 0.01
     assert np.abs(seen["pose"] - start["pose"])[[0, 2]].max() > gym_env.SLACK_BLOCKS
 
 
@@ -77,46 +77,46 @@ def test_episodes_are_truncated_not_terminated() -> None:
     assert gymnasium.spec("loopcraft/Voxel-v1").max_episode_steps == 1024
 
 
-NO_ACTIONS = (3, -1, 7, 1.5, 1.0, "1", None, np.int64(3), np.float32(1), np.array([1]), 2**70)
+INVALID_ACTIONS = (3, -1, 7, 1.5, 1.0, "1", None, np.int64(3), np.float32(1), np.array([1]), 2**70)
 
 
-def test_what_is_no_action_is_refused_and_nothing_happens() -> None:
+def test_an_invalid_action_is_refused_and_changes_nothing() -> None:
     environment = gym_env.VoxelEnv(**SMALL)
     environment.reset(options={"world_seed": 5})
-    for action in NO_ACTIONS:
+    for action in INVALID_ACTIONS:
         with pytest.raises(UserError, match=r"choose one of 0 \(forward\), 1 \(left\), 2 \(right\)"):
             environment.step(action)
     seen, *_ = environment.step(0)
-    (wanted,) = VoxelWorld(**SMALL).play(5, np.zeros(1, np.int8))
-    np.testing.assert_array_equal(seen["pose"], wanted.pose)
+    (expected,) = VoxelWorld(**SMALL).play(5, np.zeros(1, np.int8))
+    np.testing.assert_array_equal(seen["pose"], expected.pose)
 
 
-def test_actions_of_any_integer_type_are_taken() -> None:
+def test_actions_of_any_integer_type_are_accepted() -> None:
     environment = gym_env.VoxelEnv(**SMALL)
     environment.reset(options={"world_seed": 5})
     actions = (2, np.int8(2), np.uint64(2), np.array(2))
     poses = [environment.step(action)[0]["pose"] for action in actions]
-    wanted = [seen.pose for seen in VoxelWorld(**SMALL).play(5, np.full(len(actions), 2, np.int8))]
-    np.testing.assert_array_equal(poses, wanted)
+    expected = [seen.pose for seen in VoxelWorld(**SMALL).play(5, np.full(len(actions), 2, np.int8))]
+    np.testing.assert_array_equal(poses, expected)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "7", None, 2**63])
-def test_what_is_no_seed_of_a_world_is_refused(seed: object) -> None:
+def test_an_invalid_world_seed_is_refused(seed: object) -> None:
     with pytest.raises(UserError, match=r"world_seed .*: choose an integer"):
         gym_env.VoxelEnv(**SMALL).reset(options={"world_seed": seed})
 
 
-# How it is found, each time in a process that has imported nothing: as a user's own.
+# Registration, each time in a process that has imported nothing yet, like a user's own.
 
 
 def python(script: str, folder: Path) -> str:
-    """What a script prints, run as a file of its own."""
+    """Run a script as a file and return what it prints."""
     path = folder / "script.py"
     path.write_text(script)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, str(path)], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    result = subprocess.run([sys.executable, str(path)], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 IMPORTS = {
@@ -128,7 +128,7 @@ IMPORTS = {
 
 
 @pytest.mark.parametrize("order", IMPORTS)
-def test_make_finds_it(order: str, tmp_path: Path) -> None:
+def test_make_finds_the_environment(order: str, tmp_path: Path) -> None:
     script = f"{IMPORTS[order]}\nprint(gymnasium.make(name, resolution=32).spec.id)"
     assert python(script, tmp_path) == "loopcraft/Voxel-v1\n"
 
@@ -164,7 +164,7 @@ if __name__ == "__main__":
 """
 
 
-def test_workers_of_vector_environments_find_it(tmp_path: Path) -> None:
+def test_workers_of_vector_environments_find_the_environment(tmp_path: Path) -> None:
     lines = python(VECTOR, tmp_path).splitlines()
     assert lines == [
         *["spawn (1, 16, 16, 3)"] * 2,
@@ -179,7 +179,7 @@ def test_importing_loopcraft_loads_no_package(tmp_path: Path) -> None:
     assert loaded - sys.stdlib_module_names == {"loopcraft"}
 
 
-def test_a_failed_import_of_gymnasium_is_tried_again(tmp_path: Path) -> None:
+def test_a_failed_import_of_gymnasium_can_be_repeated(tmp_path: Path) -> None:
     (tmp_path / "gymnasium.py").write_text(
         "import sys\nif not hasattr(sys, 'again'):\n    sys.again = 1\n    raise ImportError('not yet')\n"
         "registry = {}\ndef register(name, entry_point, **_):\n    registry[name] = entry_point\n"
@@ -191,7 +191,7 @@ def test_a_failed_import_of_gymnasium_is_tried_again(tmp_path: Path) -> None:
     assert python(script, tmp_path) == "not yet\nloopcraft/Voxel-v1 loopcraft/Plaza-v1\n"
 
 
-def test_without_gymnasium_loopcraft_works(tmp_path: Path) -> None:
+def test_loopcraft_works_without_gymnasium(tmp_path: Path) -> None:
     script = (
         "import sys\nimport loopcraft\nsys.modules['gymnasium'] = None\ntry:\n    import gymnasium\n"
         "except ModuleNotFoundError as error:\n    print(error)"
@@ -199,7 +199,7 @@ def test_without_gymnasium_loopcraft_works(tmp_path: Path) -> None:
     assert "gymnasium" in python(script, tmp_path)
 
 
-def test_every_environment_of_the_table_can_be_made() -> None:
+def test_every_listed_environment_can_be_made() -> None:
     for name in environments.ENVIRONMENTS:
         spec = gymnasium.make(name, **SMALL).spec
         assert spec is not None

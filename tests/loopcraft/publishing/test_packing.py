@@ -1,4 +1,4 @@
-"""A shard's name: the digest of its rows, taken as they come."""
+"""A shard's name: the digest of its rows, read one at a time."""
 
 import hashlib
 import json
@@ -11,6 +11,6 @@ from loopcraft.publishing.packing import _digest
 
 
 @given(st.lists(st.text()))
-def test_a_digest_is_that_of_the_whole_list(parts: list[str]) -> None:
+def test_a_digest_equals_that_of_the_whole_list(parts: list[str]) -> None:
     text = json.dumps([LAYOUT, *parts])
     assert _digest(iter(parts)) == hashlib.sha256(text.encode()).hexdigest()[:16]

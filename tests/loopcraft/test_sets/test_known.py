@@ -1,4 +1,4 @@
-"""The canonical test sets: their table is whole, their presets stand for flags, and a foreign set is told."""
+"""The canonical test sets: every protocol has one, presets stand for flags, other sets are noticed."""
 
 import dataclasses
 import re
@@ -19,27 +19,27 @@ RESULTS = ENTRIES / "loopcraft-mini"
 
 
 def test_every_protocol_has_its_set_in_every_block_world() -> None:
-    names = {found.name for found in all_test_sets()}
+    names = {test_set.name for test_set in all_test_sets()}
     for protocol in PROTOCOLS:
         assert {f"{protocol}/voxel-v1", f"{protocol}/plaza-v1"} <= names
 
 
-@pytest.mark.parametrize("found", all_test_sets(), ids=lambda found: found.name)
-def test_a_set_fits_its_protocol(found: TestSet) -> None:
-    assert found.world in BUILT_IN
-    assert (found.select == "realised") == (found.protocol_id in RECALL_PROTOCOLS)
-    assert found.num_frames == get_protocol(found.protocol_id).num_frames
-    assert found.fingerprint is None or re.fullmatch("[0-9a-f]{64}", found.fingerprint)
-    assert found.fingerprint is None or find_test_set(found.fingerprint) is found
+@pytest.mark.parametrize("test_set", all_test_sets(), ids=lambda test_set: test_set.name)
+def test_a_set_fits_its_protocol(test_set: TestSet) -> None:
+    assert test_set.world in BUILT_IN
+    assert (test_set.select == "realised") == (test_set.protocol_id in RECALL_PROTOCOLS)
+    assert test_set.num_frames == get_protocol(test_set.protocol_id).num_frames
+    assert test_set.fingerprint is None or re.fullmatch("[0-9a-f]{64}", test_set.fingerprint)
+    assert test_set.fingerprint is None or find_test_set(test_set.fingerprint) is test_set
 
 
 @pytest.mark.parametrize("world", ["plaza-v1", "voxel-v1"])
-def test_the_results_in_the_box_are_of_the_pinned_sets(world: str) -> None:
-    found = get_test_set(f"loopcraft-mini/{world}")
+def test_the_shipped_results_are_for_the_pinned_sets(world: str) -> None:
+    test_set = get_test_set(f"loopcraft-mini/{world}")
     for path in sorted((RESULTS / world).glob("*/result.json")):
         data = read_result(path).data
-        assert (data.fingerprint, data.world_id) == (found.fingerprint, world)
-        assert len(data.keys) == found.num_episodes
+        assert (data.fingerprint, data.world_id) == (test_set.fingerprint, world)
+        assert len(data.keys) == test_set.num_episodes
 
 
 def test_a_preset_is_its_flags() -> None:
@@ -70,7 +70,7 @@ def test_flags_that_contradict_a_preset_are_refused(changes: dict[str, object], 
         generate.recipe_of(dataclasses.replace(generate.Flags(out=Path("x")), **changes))
 
 
-def test_a_set_made_by_a_preset_says_whether_it_is_the_pinned_one(
+def test_generate_reports_whether_a_preset_matches_its_fingerprint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = TestSet(name="tiny/plaza-v1", num_episodes=1, num_frames=16, resolution=16)

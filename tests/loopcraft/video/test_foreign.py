@@ -1,4 +1,4 @@
-"""Videos of other people's making: every frame is found by its number, whatever times and headers say."""
+"""Videos from other programs: each frame is found by its number, whatever times and headers say."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +21,7 @@ FRAGMENTED = {"movflags": "frag_keyframe+empty_moov"}
 
 
 def scene() -> Frames:
-    """Coloured waves, no two frames alike."""
+    """Coloured waves in which no two frames are alike."""
     time, row, column = np.ogrid[:NUM_FRAMES, :32, :48]
     waves = [np.sin((row + 2 * column) / (5 + channel) + time / 3 + 0.01 * time**2) for channel in range(3)]
     return np.uint8(127.5 + 100 * np.stack(waves, axis=-1))
@@ -62,7 +62,7 @@ LOSSY: dict[str, Callable[[Path], None]] = {
     "wrong-header.avi": partial(encode, codec="mpeg4", pix_fmt="yuv420p"),
     "mpeg4.mp4": partial(encode, codec="mpeg4", pix_fmt="yuv420p", options={"bf": "2"}),
 }
-CUTS = {  # name: (source, first packet, frames of it that an edit list hides)
+CUTS = {  # name: (source, first packet, number of its frames that an edit list hides)
     "cut.mp4": ("late.mp4", 16, 7),
     "cut-b-frames.mp4": ("b-frames.mp4", 16, 7),
     "no-key-frame.mp4": ("late.mp4", 5, 0),
@@ -80,7 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", [*LOSSLESS, *LOSSY, *CUTS])
-def test_every_window_is_that_part_of_the_whole(folder: Path, name: str) -> None:
+def test_every_window_equals_that_part_of_the_whole(folder: Path, name: str) -> None:
     path = folder / name
     whole = np.stack(list(video.iterate_frames(path)))
     assert len(whole) == len(list(decoded(path))) == video.count_frames(path) == video.count_decodable(path)
@@ -91,20 +91,18 @@ def test_every_window_is_that_part_of_the_whole(folder: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
-def test_every_frame_is_there_and_in_its_place(folder: Path, name: str) -> None:
+def test_every_frame_is_present_and_in_place(folder: Path, name: str) -> None:
     np.testing.assert_array_equal(np.stack(list(video.iterate_frames(folder / name))), scene())
 
 
 @pytest.mark.parametrize("name", [*LOSSY, *CUTS])
-def test_others_show_the_same_frames(folder: Path, name: str) -> None:
-    for ours, theirs in zip(video.iterate_frames(folder / name), decoded(folder / name), strict=True):
-        assert np.abs(ours.astype(int) - theirs).max() <= 3  # our conversion of colours and theirs
+def test_another_decoder_shows_the_same_frames(folder: Path, name: str) -> None:
+    for frame, reference in zip(video.iterate_frames(folder / name), decoded(folder / name), strict=True):
+        assert np.abs(frame.astype(int) - reference).max() <= 3  # the colour conversions differ
 
 
 @pytest.mark.parametrize(("name", "frames"), [("cut.mp4", (23, 60)), ("cut-b-frames.mp4", (23, 60))])
-def test_an_edit_list_hides_the_frames_that_it_hides(
-    folder: Path, name: str, frames: tuple[int, int]
-) -> None:
+def test_an_edit_list_hides_its_frames(folder: Path, name: str, frames: tuple[int, int]) -> None:
     source = np.stack(list(video.iterate_frames(folder / CUTS[name][0])))
     shown = np.stack(list(video.iterate_frames(folder / name)))
     np.testing.assert_array_equal(shown, source[slice(*frames)])
@@ -114,17 +112,17 @@ def test_an_edit_list_hides_the_frames_that_it_hides(
     ("name", "from_key_frame"),
     [("late.mp4", 48), ("fragmented.mp4", 48), ("plain.mkv", 48), ("cut.mp4", 25), ("vp9.webm", None)],
 )
-def test_decoding_starts_at_the_last_key_frame_that_is_certain(
+def test_decoding_starts_at_the_last_certain_key_frame(
     folder: Path, name: str, from_key_frame: int | None
 ) -> None:
     shown = video.count_frames(folder / name)
     with av.open(str(folder / name)) as container:
-        found = frame_index.seek(container, shown - 2)
-        assert (found and found[0]) == from_key_frame
-        assert (container.streams.video[0].codec_context.name in ONE_PACKET_A_FRAME) == (found is not None)
+        position = frame_index.seek(container, shown - 2)
+        assert (position and position[0]) == from_key_frame
+        assert (container.streams.video[0].codec_context.name in ONE_PACKET_A_FRAME) == (position is not None)
 
 
-def test_frames_of_two_sizes_are_one_sentence(tmp_path: Path) -> None:
+def test_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:
     for name, size in {"a": 32, "b": 16}.items():
         encode(tmp_path / f"{name}.h264", scene()[:5, :, :size], options=CLOSED)
     path = tmp_path / "ab.h264"
@@ -138,13 +136,13 @@ def test_a_title_need_not_be_utf_8(tmp_path: Path) -> None:
     encode(path, scene(), options=CLOSED)
     expected = np.stack(list(video.iterate_frames(path)))
     content = path.read_bytes()
-    assert content.count(b"Lavf") == 1  # who wrote it is in its metadata
+    assert content.count(b"Lavf") == 1  # the metadata names the program that wrote it
     path.write_bytes(content.replace(b"Lavf", b"L\xe4vf"))
     np.testing.assert_array_equal(np.stack(list(video.iterate_frames(path))), expected)
 
 
 @pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile late.mp4\n", "#EXTM3U\n#EXTINF:1,\nlate.mp4\n"])
-def test_a_text_that_names_another_file_is_no_video(folder: Path, text: str) -> None:
+def test_a_playlist_is_not_a_video(folder: Path, text: str) -> None:
     path = folder / "list.mp4"
     path.write_text(text)
     for read in (video.count_frames, lambda path: list(video.iterate_frames(path))):

@@ -1,4 +1,4 @@
-"""Encoding and decoding: exact windows, right colours, the same bytes each time, honest errors."""
+"""Encoding and decoding: exact windows, correct colours, the same bytes each time, clear errors."""
 
 import hashlib
 import resource
@@ -22,7 +22,7 @@ SIZE = 48
 
 
 def moving_scene(num_frames: int = NUM_FRAMES, size: int = SIZE) -> UInt8[np.ndarray, "T H W 3"]:
-    """A smooth coloured pattern that moves, so every frame differs from every other."""
+    """A smooth coloured pattern that moves, so that all frames differ."""
     time, row, column = np.ogrid[:num_frames, :size, :size]
     waves = [
         np.sin(row / 7 + time / 5) + 0 * column,
@@ -39,7 +39,7 @@ def write(path: Path, frames: UInt8[np.ndarray, "T H W 3"], *, lossless: bool = 
 
 
 def write_with_b_frames(path: Path, frames: UInt8[np.ndarray, "T H W 3"]) -> None:
-    """A file like the paper's: x264's own structure, long groups with B-frames, no colour tags."""
+    """Write a file like the paper's: x264's own structure, long groups with B-frames, no colour tags."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=20, options={"x264-params": "keyint=25:bframes=4"})
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
@@ -48,7 +48,9 @@ def write_with_b_frames(path: Path, frames: UInt8[np.ndarray, "T H W 3"]) -> Non
         container.mux(stream.encode(None))
 
 
-def test_a_colon_in_a_relative_path_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_colon_in_a_relative_path_is_not_a_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     path = Path("run 12:30") / "a%20.mp4"
     write(path, moving_scene(5), lossless=True)
@@ -84,9 +86,9 @@ def test_every_window_equals_that_part_of_the_whole(path: Path) -> None:
     np.testing.assert_array_equal(video.read_frames(path, 3, 50), whole[3:50])
 
 
-def test_frames_come_back_in_place_and_close(path: Path, scene: UInt8[np.ndarray, "T H W 3"]) -> None:
+def test_frames_come_back_in_place_and_nearly_equal(path: Path, scene: UInt8[np.ndarray, "T H W 3"]) -> None:
     error = decode_all(path).astype(float) - scene
-    for frame_error in error:  # a frame out of place misses by far more
+    for frame_error in error:  # a frame out of place is off by far more
         assert np.abs(frame_error).mean() < 6
     assert np.abs(error.mean(axis=(0, 1, 2))).max() < 2.5
 
@@ -108,7 +110,7 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path, scene: UInt8[np.nda
 def test_structure_and_tags(tmp_path: Path, scene: UInt8[np.ndarray, "T H W 3"]) -> None:
     write(tmp_path / "a.mp4", scene)
     data = (tmp_path / "a.mp4").read_bytes()
-    assert data.index(b"moov") < data.index(b"mdat")  # plays before it is all there
+    assert data.index(b"moov") < data.index(b"mdat")  # playable before all of it has arrived
     with av.open(str(tmp_path / "a.mp4")) as container:
         stream = container.streams.video[0]
         context = stream.codec_context
@@ -120,11 +122,11 @@ def test_structure_and_tags(tmp_path: Path, scene: UInt8[np.ndarray, "T H W 3"])
 
 
 def test_other_readers_see_the_same_colours(tmp_path: Path, scene: UInt8[np.ndarray, "T H W 3"]) -> None:
-    """FFmpeg's converter, told the matrix by our tags, agrees but for its own rounding."""
+    """FFmpeg's converter, given the matrix by our tags, differs only by its own rounding."""
     write(tmp_path / "a.mp4", scene)
     with av.open(str(tmp_path / "a.mp4")) as container:
-        theirs = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-    assert np.abs(theirs.astype(int) - decode_all(tmp_path / "a.mp4")).max() <= 3
+        ffmpeg_frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    assert np.abs(ffmpeg_frames.astype(int) - decode_all(tmp_path / "a.mp4")).max() <= 3
 
 
 def test_an_unfinished_file_does_not_appear(tmp_path: Path, scene: UInt8[np.ndarray, "T H W 3"]) -> None:
@@ -138,7 +140,7 @@ def test_an_unfinished_file_does_not_appear(tmp_path: Path, scene: UInt8[np.ndar
     assert list(tmp_path.iterdir()) == []
 
 
-def test_damage_is_one_sentence(tmp_path: Path, scene: UInt8[np.ndarray, "T H W 3"]) -> None:
+def test_damage_is_reported(tmp_path: Path, scene: UInt8[np.ndarray, "T H W 3"]) -> None:
     path = tmp_path / "a.mp4"
     with pytest.raises(FileNotFoundError):
         video.read_frames(path, 0, 1)
@@ -154,7 +156,7 @@ def test_damage_is_one_sentence(tmp_path: Path, scene: UInt8[np.ndarray, "T H W 
 
 
 def exact_yuv(rgb: UInt8[np.ndarray, "H W 3"]) -> np.ndarray:
-    """BT.601 in floating point, from its luma weights."""
+    """Convert with BT.601 in floating point, from its luma weights."""
     red, green, blue = np.moveaxis(rgb.astype(float), -1, 0)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     to_blue, to_red = (blue - luma) / 1.772, (red - luma) / 1.402
@@ -182,7 +184,7 @@ def test_conversion_follows_bt601(seed: int, half_height: int, half_width: int) 
 
 
 def test_a_flat_colour_survives_the_round_trip() -> None:
-    """Every byte is at most 2 off: what limited range's rounding costs, and no bias."""
+    """Every byte is at most 2 off, the rounding of limited range, and there is no bias."""
     levels = np.arange(0, 256, 17, dtype=np.uint8)
     colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(64, 64, 3)
     rgb = colours.repeat(2, axis=0).repeat(2, axis=1)
@@ -194,7 +196,7 @@ def test_a_flat_colour_survives_the_round_trip() -> None:
 
 
 def test_a_disk_that_fills_is_an_os_error(tmp_path: Path, scene: UInt8[np.ndarray, "T H W 3"]) -> None:
-    """Even when the last byte alone does not fit."""
+    """Even if only the last byte does not fit."""
     write(tmp_path / "a.mp4", scene)
     size = (tmp_path / "a.mp4").stat().st_size
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

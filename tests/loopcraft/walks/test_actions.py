@@ -1,4 +1,4 @@
-"""The walk's law, its cutting and its determinism."""
+"""The distribution of walks, how they are cut, and their determinism."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def _turns(bundle):
 
 
 def _assert_law(observed: Counter, law: dict) -> None:
-    """Chi-squared at 1e-4 (the draw is fixed, so this either passes for ever or shows a wrong law)."""
+    """Chi-squared at 1e-4 (the draw is fixed, so this either always passes or shows a wrong law)."""
     assert set(observed) <= set(law)
     total = observed.total()
     counts = [observed[key] for key in law]
@@ -55,12 +55,12 @@ def test_number_of_forwards_is_uniform_from_k_to_3k_less_1(bundles, turns):
 
 
 @pytest.mark.parametrize("turns", TURN_COUNTS)
-def test_one_fair_direction_a_bundle(bundles, turns):
+def test_each_bundle_turns_in_one_fair_direction(bundles, turns):
     sides = Counter(frozenset(b) - {Action.FORWARD} for b in bundles if _turns(b) == turns)
     _assert_law(sides, {frozenset({Action.LEFT}): 0.5, frozenset({Action.RIGHT}): 0.5})
 
 
-def test_a_forward_leads(bundles):
+def test_a_bundle_starts_with_a_forward(bundles):
     assert all(bundle[0] == Action.FORWARD for bundle in bundles)
 
 
@@ -114,11 +114,11 @@ def test_a_pinned_walk_in_another_process():
     )
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert output.strip() == PINNED_ENTRIES
-    here = draw_walk(seeding.generator(7, "walk", 3), TICKS_PER_ENTRY * len(PINNED_ENTRIES))
-    assert "".join("FLR"[action] for action in here[::TICKS_PER_ENTRY]) == PINNED_ENTRIES
+    walk = draw_walk(seeding.generator(7, "walk", 3), TICKS_PER_ENTRY * len(PINNED_ENTRIES))
+    assert "".join("FLR"[action] for action in walk[::TICKS_PER_ENTRY]) == PINNED_ENTRIES
 
 
-def test_sines_are_exact_where_they_can_be():
+def test_sines_are_exact_where_possible():
     sines = heading_sines()
     assert sines[[0, 3, 9, 15, 18, 21, 27, 33]].tolist() == [0, 0.5, 1, 0.5, 0, -0.5, -1, -0.5]
     assert not np.signbit(sines[18])

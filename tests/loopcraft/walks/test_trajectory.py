@@ -1,4 +1,4 @@
-"""Flat simulation, Chamfer selection against the formula as written, and what counts as a return."""
+"""Flat simulation, Chamfer selection against the literal formula, and what counts as a return."""
 
 import math
 import subprocess
@@ -69,7 +69,7 @@ def test_turtle_against_complex_numbers(actions):
     np.testing.assert_allclose(simulate_flat(actions), expected, atol=1e-10)
 
 
-def test_a_batch_is_its_walks():
+def test_a_batch_matches_its_walks():
     walks = draw_walks(np.random.default_rng(2), 6, 50).reshape(2, 3, 50)
     batch = simulate_flat(walks)
     assert batch.shape == (2, 3, 50, 2)
@@ -84,7 +84,7 @@ point_sets = hnp.arrays(np.float64, st.tuples(st.integers(1, 40), st.just(2)), e
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(point_sets, point_sets)
-def test_chamfer_is_the_formula_to_the_last_bit(a, b):
+def test_chamfer_equals_the_formula_to_the_last_bit(a, b):
     assert chamfer_distance(a, b) == naive_chamfer(a, b)
     assert chamfer_distance(a, a) == 0
 
@@ -96,7 +96,7 @@ def test_chamfer_by_hand():
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 60))
-def test_the_bound_is_a_bound(seed, num_context, num_rest):
+def test_the_lower_bound_holds(seed, num_context, num_rest):
     rng = np.random.default_rng(seed)
     paths = rng.choice([1.0, 0.1, 30.0]) * rng.normal(size=(5, num_context + num_rest, 2)).cumsum(axis=1)
     exact = [naive_chamfer(path[:num_context], path[num_context:]) for path in paths]
@@ -104,7 +104,7 @@ def test_the_bound_is_a_bound(seed, num_context, num_rest):
 
 
 def tied_paths(seed: int) -> np.ndarray:
-    """Short walks of many turns among copies, mirror images and reversals of each other."""
+    """Short walks with many turns, among copies, mirror images and reversals of each other."""
     rng = np.random.default_rng(seed)
     paths = simulate_flat(draw_walks(rng, 8, 60))
     copies = [paths, paths[::-1], paths * (-1, 1), paths[:, :, ::-1], np.zeros((3, 60, 2))]
@@ -112,7 +112,7 @@ def tied_paths(seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_lowest_are_those_of_the_formula(seed):
+def test_the_lowest_match_the_formula(seed):
     paths = simulate_flat(draw_walks(np.random.default_rng(seed), 40, 512))
     lowest, distances = lowest_chamfer(paths, 128, 10)
     expected, expected_distances = naive_lowest(paths, 128, 10)
@@ -130,7 +130,7 @@ def test_ties_keep_the_order_of_candidates(seed):
         np.testing.assert_array_equal(distances, expected_distances)
 
 
-def test_a_bound_that_is_too_high_would_be_noticed(monkeypatch):
+def test_a_bound_that_is_too_high_is_detected(monkeypatch):
     bounds = trajectory._chamfer_lower_bounds
     monkeypatch.setattr(trajectory, "_chamfer_lower_bounds", lambda p, n: bounds(p, n)[::-1].copy())
     paths = simulate_flat(draw_walks(np.random.default_rng(0), 40, 512))
@@ -184,13 +184,13 @@ def test_distance_ignores_hopping_in_place():
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.integers(0, 5).map(float), max_size=30), st.data())
-def test_the_most_distant_stay_and_of_ties_the_first(distances, data):
+def test_the_most_distant_are_kept_and_the_first_of_ties(distances, data):
     keep = data.draw(st.integers(0, len(distances)))
     ranked = sorted(range(len(distances)), key=lambda i: (-distances[i], i))
     assert select_most_distant(np.array(distances), keep).tolist() == sorted(ranked[:keep])
 
 
-def test_keeping_more_than_there_are_is_refused():
+def test_keeping_more_than_exist_is_refused():
     with pytest.raises(ValueError, match="keep 3 of 2"):
         select_most_distant(np.array([1.0, 2.0]), 3)
 
@@ -203,14 +203,14 @@ def path(*stretches: tuple[int, float, float]) -> np.ndarray:
     return np.array([(x, 64.0, 0.0, yaw, 0.0) for count, x, yaw in stretches for _ in range(count)])
 
 
-def test_staying_is_no_return():
+def test_staying_is_not_a_return():
     statistics = revisit_statistics(path((20, 0, 0)), 10)
     assert (statistics.revisited, statistics.context_revisited, statistics.num_returns) == (0, 0, 0)
     assert math.isnan(statistics.median_age_frames)
 
 
 def test_there_and_back():
-    # Context: 5 frames at x = 0, 5 at x = 10. Horizon: 2 more there, 4 away, 3 back at x = 0, 1 away.
+    # Context: 5 frames at x = 0, 5 at x = 10. Horizon: 2 more at 10, 4 away, 3 back at x = 0, 1 away.
     statistics = revisit_statistics(path((5, 0, 0), (7, 10, 0), (4, 50, 0), (3, 0, 0), (1, 50, 0)), 10)
     assert statistics.revisited == 3 / 10
     assert statistics.revisited_short == 3 / 10
@@ -218,9 +218,7 @@ def test_there_and_back():
     assert math.isnan(statistics.revisited_long)
     assert statistics.context_revisited == 5 / 10
     assert statistics.num_returns == 1
-    assert (
-        statistics.median_age_frames == 17 - 4
-    )  # frame 17 is the middle one, frame 4 the last seen of x = 0
+    assert statistics.median_age_frames == 17 - 4  # frame 17 is the middle one; frame 4 was the last at x = 0
 
 
 def test_looking_away_and_back_is_a_return():

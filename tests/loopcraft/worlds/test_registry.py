@@ -1,4 +1,4 @@
-"""Worlds are found by name: the built-in ones, and those of other packages."""
+"""Worlds are looked up by name: the built-in ones, and those of other packages."""
 
 from importlib.metadata import EntryPoint
 
@@ -12,14 +12,14 @@ UNMADE = WorldSpec(factory="tests.fakes.world:NoWorld")
 
 
 @pytest.fixture
-def _stranger(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = (
+def _foreign_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry_points = (
         EntryPoint("mine-v1", "tests.loopcraft.worlds.test_registry:BLIND", registry.GROUP),
         EntryPoint("unmade-v1", "tests.loopcraft.worlds.test_registry:UNMADE", registry.GROUP),
         EntryPoint("broken-v1", "no_such_package:SPEC", registry.GROUP),
         EntryPoint("wrong-v1", "tests.loopcraft.worlds.test_registry:GROUP_OF_NOTHING", registry.GROUP),
     )
-    monkeypatch.setattr(registry, "_installed", lambda: found)
+    monkeypatch.setattr(registry, "_installed", lambda: entry_points)
 
 
 GROUP_OF_NOTHING = {"a": 1}
@@ -33,21 +33,21 @@ def test_every_built_in_world_has_a_spec() -> None:
     assert not world_spec("minerl").knows_path
 
 
-def test_an_unknown_world_names_those_that_there_are() -> None:
+def test_an_unknown_world_error_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match=r"unknown world 'moon': choose one of voxel-v1, plaza-v1, .*minerl"):
         make_world("moon", resolution=32)
 
 
-@pytest.mark.usefixtures("_stranger")
-def test_an_installed_package_brings_a_world() -> None:
+@pytest.mark.usefixtures("_foreign_worlds")
+def test_an_installed_package_adds_a_world() -> None:
     assert "mine-v1" in world_ids()
     assert world_spec("mine-v1") is BLIND
     with pytest.raises(UserError, match=r"'mine-v1' cannot tell .*: voxel-v1, plaza-v1\b(?!.*mine)"):
         make_surface_world("mine-v1", resolution=32)
 
 
-@pytest.mark.usefixtures("_stranger")
-def test_a_package_that_cannot_be_loaded_is_a_sentence() -> None:
+@pytest.mark.usefixtures("_foreign_worlds")
+def test_a_package_that_cannot_be_loaded_is_reported() -> None:
     with pytest.raises(UserError, match=r"'broken-v1': no_such_package:SPEC cannot be loaded"):
         world_spec("broken-v1")
     with pytest.raises(UserError, match=r"'wrong-v1': its entry point gives dict, not a WorldSpec"):

@@ -1,6 +1,6 @@
-"""Our specification on the real minerl package (`make test-minerl`): its mission, its spaces, its protocol.
+"""Loopcraft's mission, spaces and protocol on the real minerl package (`make test-minerl`).
 
-The game is played by a thread that speaks Malmo's protocol: all up to the socket is MineRL's own code.
+A thread that speaks Malmo's protocol plays the game: all code up to the socket is MineRL's own.
 """
 
 import json
@@ -44,8 +44,8 @@ def schema(name: str) -> etree.XMLSchema:
 
 
 def only(mission: etree._Element, tag: str) -> etree._Element:
-    (found,) = mission.iter(f"{NAMESPACE}{tag}")
-    return found
+    (element,) = mission.iter(f"{NAMESPACE}{tag}")
+    return element
 
 
 def test_the_mission_is_valid(mission: etree._Element) -> None:
@@ -66,7 +66,7 @@ def test_the_mission_holds_every_option_of_the_world(mission: etree._Element) ->
     off = ("Dungeons", "Strongholds", "Villages", "MineShafts", "Temples", "Monuments", "Mansions", "Ravines")
     off += ("WaterLakes", "LavaLakes", "LavaOceans")
     assert {name for name, value in options.items() if value is False} == {f"use{name}" for name in off}
-    wanted = {
+    expected = {
         **{
             "coordinateScale": 684.412,
             "heightScale": 684.412,
@@ -79,16 +79,16 @@ def test_the_mission_holds_every_option_of_the_world(mission: etree._Element) ->
         **{"biomeScaleOffset": 0, "biomeSize": 8, "riverSize": 1},
         **{"seaLevel": 1, "useCaves": True, "fixedBiome": 6},
     }
-    assert {name: options[name] for name in wanted} == wanted
+    assert {name: options[name] for name in expected} == expected
 
 
-def test_the_ores_are_those_of_minerls_own_customized_world(mission: etree._Element) -> None:
+def test_the_ores_match_minerls_customized_world(mission: etree._Element) -> None:
     from minerl.herobraine.env_specs.treechop_specs import TREECHOP_WORLD_GENERATOR_OPTIONS
 
-    theirs = json.loads(TREECHOP_WORLD_GENERATOR_OPTIONS)
-    ours = world_generator_options()
-    assert ours.keys() == theirs.keys()
-    differing = {name for name in ours if ours[name] != theirs[name]}
+    minerl_options = json.loads(TREECHOP_WORLD_GENERATOR_OPTIONS)
+    options = world_generator_options()
+    assert options.keys() == minerl_options.keys()
+    differing = {name for name in options if options[name] != minerl_options[name]}
     assert differing == {"useCaves", "fixedBiome", "biomeSize"}
 
 
@@ -110,8 +110,8 @@ def test_the_stand_in_has_the_real_spaces(environment: Any) -> None:
     pov = observation["pov"]
     assert (pov.shape, pov.dtype) == ((2 * RESOLUTION, 2 * RESOLUTION, 3), np.uint8)
     location = observation["location_stats"].spaces
-    found = {name: (box.shape, box.dtype.name, box.low, box.high) for name, box in location.items()}
-    assert found == LOCATION_SPACE
+    location_space = {name: (box.shape, box.dtype.name, box.low, box.high) for name, box in location.items()}
+    assert location_space == LOCATION_SPACE
     camera = action["camera"]
     described = f"Box{camera.shape} {camera.dtype} {camera.low.min():g} {camera.high.max():g}"
     assert {**{name: str(space) for name, space in action.items()}, "camera": described} == {
@@ -125,7 +125,7 @@ def test_our_actions_lie_in_the_real_space(environment: Any) -> None:
 
 
 class Malmo(threading.Thread):
-    """The game's end of the socket: the agent turns on the spot; `end` tells how a step ends it all."""
+    """The game's end of the socket: the agent turns on the spot; `end` says how a step ends the game."""
 
     def __init__(self, end: dict[int, str]) -> None:
         super().__init__(daemon=True)
@@ -196,19 +196,19 @@ def game(end: dict[int, str] | None = None) -> Iterator[tuple[Environment, Malmo
 
 def test_an_episode_over_the_real_protocol() -> None:
     with game() as (environment, malmo):
-        seen = list(play(environment, ACTIONS))
-    for step, observation in enumerate(seen, 1):
+        observations = list(play(environment, ACTIONS))
+    for step, observation in enumerate(observations, 1):
         upright = malmo.frame(step)[::-1]  # the game sends its rows bottom first
         np.testing.assert_array_equal(observation.frame, box_filter(upright))
-    assert [observation.pose.yaw_deg for observation in seen] == [0, -10, 0, 0]
-    assert seen[-1].pose[:3] == (1.5, 64.0, -2.5)
+    assert [observation.pose.yaw_deg for observation in observations] == [0, -10, 0, 0]
+    assert observations[-1].pose[:3] == (1.5, 64.0, -2.5)
     commands = [dict(line.split(" ", 1) for line in text.split("\n")) for text in malmo.commands]
     assert [command["forward"] for command in commands] == ["1", "0", "0", "1"]
     assert {command["jump"] for command in commands} == {"1"}
     assert [command["camera"] for command in commands] == ["0.0 0.0", "0.0 -10.0", "0.0 10.0", "0.0 0.0"]
 
 
-def test_the_mission_that_is_sent_is_valid_and_has_our_seed() -> None:
+def test_the_sent_mission_is_valid_and_has_the_seed() -> None:
     with game() as (_, malmo):
         pass
     schema("MissionInit.xsd").assertValid(etree.fromstring(malmo.missions[0]))
@@ -216,7 +216,7 @@ def test_the_mission_that_is_sent_is_valid_and_has_our_seed() -> None:
 
 
 @pytest.mark.parametrize(("how", "reason"), [("hang up", "timeout"), ("die", "died")])
-def test_what_minerl_makes_of_a_lost_game_is_a_failure(how: str, reason: str) -> None:
+def test_a_lost_game_is_a_failure(how: str, reason: str) -> None:
     with game({2: how}) as (environment, _):
         episode = play(environment, ACTIONS)
         next(episode)

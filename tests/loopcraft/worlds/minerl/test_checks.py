@@ -1,4 +1,4 @@
-"""What Minecraft needs of a machine: what is found, and what is said to mend it."""
+"""What Minecraft needs from a machine: the checks' findings and remedies."""
 
 import stat
 import sys
@@ -13,7 +13,7 @@ from loopcraft.worlds.minerl import checks
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of commands that is the whole PATH, and an empty environment."""
+    """An empty folder that is the whole PATH, without display variables."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("MINERL_HEADLESS", raising=False)
@@ -31,10 +31,10 @@ def test_java_must_be_eight(machine: Path) -> None:
         name="Java 8", found="no java on the PATH", remedy="apt-get install -y openjdk-8-jdk"
     )
     install(machine, "java", 'openjdk version "17.0.15" 2025-04-15')
-    wrong = checks.check_java()
-    assert wrong.found == "Java 17.0.15"
-    assert wrong.remedy is not None
-    assert "update-alternatives --set java" in wrong.remedy
+    check = checks.check_java()
+    assert check.found == "Java 17.0.15"
+    assert check.remedy is not None
+    assert "update-alternatives --set java" in check.remedy
     install(machine, "java", 'openjdk version "1.8.0_402"')
     assert checks.check_java() == Check(
         name="Java 8",
@@ -42,15 +42,15 @@ def test_java_must_be_eight(machine: Path) -> None:
         remedy="apt-get install -y openjdk-8-jdk",
     ), "the game is compiled: a runtime alone will not do"
     install(machine, "javac", "javac 17.0.15")
-    other = checks.check_java()
-    assert other.found == "Java 1.8.0_402, but javac 17.0.15"
-    assert other.remedy is not None
-    assert "update-alternatives --set javac" in other.remedy
+    check = checks.check_java()
+    assert check.found == "Java 1.8.0_402, but javac 17.0.15"
+    assert check.remedy is not None
+    assert "update-alternatives --set javac" in check.remedy
     install(machine, "javac", "javac 1.8.0_402")
     assert checks.check_java() == Check(name="Java 8", found="Java 1.8.0_402")
 
 
-def test_a_display_is_there_or_made(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_display_exists_or_can_be_created(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks.check_display().remedy == "apt-get install -y xvfb xauth && export MINERL_HEADLESS=1"
     monkeypatch.setenv("DISPLAY", ":0")
     assert checks.check_display() == Check(name="display", found="DISPLAY=:0")
@@ -66,7 +66,7 @@ def test_the_renderer_is_named(machine: Path, monkeypatch: pytest.MonkeyPatch) -
     assert checks.check_gl().remedy is not None
     install(machine, "glxinfo", "OpenGL renderer string: llvmpipe (LLVM 15.0.6, 256 bits)")
     assert checks.check_gl() == Check(name="OpenGL", found="llvmpipe (LLVM 15.0.6, 256 bits)")
-    monkeypatch.setenv("MINERL_HEADLESS", "1")  # now the display that xvfb makes is asked
+    monkeypatch.setenv("MINERL_HEADLESS", "1")  # now the display that xvfb creates is queried
     install(machine, "xvfb-run", "OpenGL renderer string: virtual")
     assert checks.check_gl().found == "virtual"
 

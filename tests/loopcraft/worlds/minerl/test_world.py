@@ -1,4 +1,4 @@
-"""The MineRL world on a stand-in: every way in which a game fails is told apart, and survived."""
+"""The MineRL world with a stand-in game: every kind of failure is identified and survived."""
 
 import logging
 import os
@@ -34,8 +34,8 @@ def world(script: StandIn, patience: Patience = HASTE) -> MineRLWorld:
     return MineRLWorld(resolution=RESOLUTION, make_environment=script, patience=patience)
 
 
-def played_here(script: StandIn, seed: int) -> list[Observation]:
-    """The same episode without any process."""
+def play_in_process(script: StandIn, seed: int) -> list[Observation]:
+    """Play the same episode without a child process."""
     environment = script(RESOLUTION)
     environment.seed(seed)
     environment.reset()
@@ -44,16 +44,16 @@ def played_here(script: StandIn, seed: int) -> list[Observation]:
     return seen
 
 
-def living_java(folder: Path) -> list[int]:
+def running_java(folder: Path) -> list[int]:
     return [int(path.name[5:]) for path in folder.glob("java-*") if is_running(int(path.name[5:]))]
 
 
-def java_left(folder: Path) -> list[int]:
-    """Those that are still there when killed ones have had time to be gone."""
+def remaining_java(folder: Path) -> list[int]:
+    """Return the processes that remain after killed ones have had time to exit."""
     end = time.monotonic() + 5
-    while (left := living_java(folder)) and time.monotonic() < end:
+    while (remaining := running_java(folder)) and time.monotonic() < end:
         time.sleep(0.01)
-    return left
+    return remaining
 
 
 def scratch_folders(folder: Path) -> list[str]:
@@ -65,22 +65,22 @@ def _scratch_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
-def test_frames_and_poses_arrive_whole_and_the_game_is_kept(tmp_path: Path) -> None:
+def test_frames_and_poses_arrive_intact_and_the_game_is_reused(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     games = world(StandIn(tmp_path))
     for seed in (3, 4):
-        theirs, ours = list(games.play(seed, ACTIONS)), played_here(StandIn(tmp_path / "here"), seed)
-        assert len(theirs) == len(ACTIONS)
-        for seen, wanted in zip(theirs, ours, strict=True):
-            np.testing.assert_array_equal(seen.frame, wanted.frame)
+        played, expected = list(games.play(seed, ACTIONS)), play_in_process(StandIn(tmp_path / "here"), seed)
+        assert len(played) == len(ACTIONS)
+        for seen, reference in zip(played, expected, strict=True):
+            np.testing.assert_array_equal(seen.frame, reference.frame)
             assert seen.frame.shape == (RESOLUTION, RESOLUTION, 3)
-            assert seen.pose == wanted.pose
+            assert seen.pose == reference.pose
             assert seen.surface is None
-    assert not (tmp_path / "start-1").exists()  # one game, two worlds
-    assert len(living_java(tmp_path)) == len(scratch_folders(tmp_path)) == 1
+    assert not (tmp_path / "start-1").exists()  # one game for two worlds
+    assert len(running_java(tmp_path)) == len(scratch_folders(tmp_path)) == 1
     games.close()
     assert (tmp_path / "closed").exists()
-    assert java_left(tmp_path) == scratch_folders(tmp_path) == []
+    assert remaining_java(tmp_path) == scratch_folders(tmp_path) == []
 
 
 FAILURES = {
@@ -97,7 +97,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("cue", FAILURES)
-def test_a_failure_is_told_apart_and_the_next_game_is_a_fresh_one(
+def test_a_failure_is_identified_and_cleaned_up(
     cue: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     games = world(StandIn(tmp_path, plays={0: cue}))
@@ -106,15 +106,15 @@ def test_a_failure_is_told_apart_and_the_next_game_is_a_fresh_one(
     assert (caught.value.reason, caught.value.detail) == FAILURES[cue]
     assert f"game failed (1 in a row): {caught.value}" in caplog.text
     assert scratch_folders(tmp_path) == []
-    if cue not in ("exit", "kill"):  # where the child is gone already, MineRL's own watcher ends Java
-        assert java_left(tmp_path) == []
+    if cue not in ("exit", "kill"):  # if the child is already gone, MineRL's own watcher ends Java
+        assert remaining_java(tmp_path) == []
     if cue == "exit":
         assert "A fatal error has been detected by the Java Runtime Environment" in caplog.text
-    for pid in living_java(tmp_path):
+    for pid in running_java(tmp_path):
         os.kill(pid, 9)
 
 
-def test_after_a_failure_it_plays_on(tmp_path: Path) -> None:
+def test_play_continues_after_failures(tmp_path: Path) -> None:
     games = world(StandIn(tmp_path, plays={0: "done", 1: "black"}))
     for _ in range(2):
         with pytest.raises(PlayError):
@@ -123,15 +123,13 @@ def test_after_a_failure_it_plays_on(tmp_path: Path) -> None:
     assert games._failures == 0
     games.close()
     assert len(list(tmp_path.glob("start-*"))) == 3
-    assert java_left(tmp_path) == []
+    assert remaining_java(tmp_path) == []
 
 
 @pytest.mark.parametrize(
     ("cue", "reason"), [("raise", "crash: RuntimeError: no Java here"), ("hang", "timeout: starting")]
 )
-def test_a_game_that_never_starts_ends_the_run_with_one_sentence(
-    cue: str, reason: str, tmp_path: Path
-) -> None:
+def test_a_game_that_never_starts_stops_the_run(cue: str, reason: str, tmp_path: Path) -> None:
     patience = Patience(start_seconds=2, first_pause_seconds=0, max_failures=2)
     games = world(StandIn(tmp_path, starts={0: cue, 1: cue}), patience)
     with pytest.raises(PlayError):
@@ -147,7 +145,7 @@ def test_pauses_double_up_to_the_longest(tmp_path: Path, monkeypatch: pytest.Mon
     sleep = time.sleep
 
     def pause(seconds: float) -> None:
-        """Of threads that other tests have left, let be what they do."""
+        """Record only long pauses: threads left by other tests sleep, too."""
         if seconds < 1:
             sleep(seconds)
         else:
@@ -165,25 +163,25 @@ def test_pauses_double_up_to_the_longest(tmp_path: Path, monkeypatch: pytest.Mon
 def test_an_abandoned_episode_ends_its_game(tmp_path: Path) -> None:
     episode = world(StandIn(tmp_path)).play(3, ACTIONS)
     next(episode)
-    assert len(living_java(tmp_path)) == 1
+    assert len(running_java(tmp_path)) == 1
     episode.close()  # type: ignore[attr-defined]
-    assert java_left(tmp_path) == scratch_folders(tmp_path) == []
+    assert remaining_java(tmp_path) == scratch_folders(tmp_path) == []
 
 
-def test_a_game_that_nobody_holds_is_ended(tmp_path: Path) -> None:
+def test_an_unreferenced_game_is_ended(tmp_path: Path) -> None:
     games = world(StandIn(tmp_path))
     list(games.play(3, ACTIONS))
     del games
-    assert java_left(tmp_path) == scratch_folders(tmp_path) == []
+    assert remaining_java(tmp_path) == scratch_folders(tmp_path) == []
 
 
-def test_the_turn_is_held_while_frames_are_drawn_and_no_longer(tmp_path: Path) -> None:
+def test_the_turn_is_held_only_while_frames_are_drawn(tmp_path: Path) -> None:
     class Turns:
         held = 0
 
         def __enter__(self) -> None:
             self.held += 1
-            assert len(list(tmp_path.glob("world-*"))) == 1  # the world is built before
+            assert len(list(tmp_path.glob("world-*"))) == 1  # the world is built before the turn
 
         def __exit__(self, *error: object) -> None:
             self.held -= 1
@@ -191,15 +189,15 @@ def test_the_turn_is_held_while_frames_are_drawn_and_no_longer(tmp_path: Path) -
     turns = Turns()
     games = MineRLWorld(resolution=16, make_environment=StandIn(tmp_path), patience=HASTE, turns=turns)
     held = [turns.held for _ in games.play(3, ACTIONS)]
-    assert held == [1] * 9 + [0]  # given back before the last frame is encoded
+    assert held == [1] * 9 + [0]  # released before the last frame is encoded
     games.close()
 
 
-def test_actions_are_the_papers() -> None:
+def test_actions_match_the_paper() -> None:
     for action, forward, turn in ((0, 1, 0.0), (1, 0, -10.0), (2, 0, 10.0)):
-        taken = minerl_action(action)
-        assert [taken[key] for key in KEYS] == [forward, 0, 0, 0, 1, 0, 0, 0]
-        np.testing.assert_array_equal(taken["camera"], [0.0, turn])
+        command = minerl_action(action)
+        assert [command[key] for key in KEYS] == [forward, 0, 0, 0, 1, 0, 0, 0]
+        np.testing.assert_array_equal(command["camera"], [0.0, turn])
 
 
 def test_the_box_filter_is_the_rounded_mean() -> None:
@@ -215,16 +213,16 @@ def test_yaw_is_wrapped() -> None:
     assert pose_of(stats | {"yaw": -190.0}).yaw_deg == 170.0
 
 
-def test_the_generators_options_are_the_papers() -> None:
+def test_the_generator_options_match_the_paper() -> None:
     options = world_generator_options()
     assert len(options) == 79
     assert (options["seaLevel"], options["fixedBiome"], options["biomeSize"]) == (1, 6, 8)
     assert [name for name in options if name.startswith("use") and options[name]] == ["useCaves"]
 
 
-def test_it_is_a_world_without_known_paths() -> None:
-    found = make_world("minerl", resolution=64)
-    assert (found.world_id, found.resolution) == ("minerl", 64)
-    assert not isinstance(found, PathWorld)
+def test_its_paths_are_not_known_in_advance() -> None:
+    minecraft = make_world("minerl", resolution=64)
+    assert (minecraft.world_id, minecraft.resolution) == ("minerl", 64)
+    assert not isinstance(minecraft, PathWorld)
     with pytest.raises(UserError, match="--quality best: world 'minerl' has one quality"):
         make_world("minerl", resolution=64, quality="best")

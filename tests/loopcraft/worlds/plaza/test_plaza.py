@@ -1,4 +1,4 @@
-"""The world plaza-v1: its courts, and that it is a world like the others."""
+"""The world plaza-v1: its courts, and that it behaves like the other worlds."""
 
 import hashlib
 
@@ -30,8 +30,8 @@ GOLDEN_EPISODE = "ed9a621060782e520db4705c3585cdae98c27e0819ca89246f634e825c2c73
 SEEDS = range(40)
 
 
-def inside(seed: int) -> np.ndarray:
-    """The blocks above the ground within the walls, (X, Z, Y)."""
+def interior(seed: int) -> np.ndarray:
+    """The blocks within the walls and above the ground, (X, Z, Y)."""
     region = court(seed)
     cells = slice(-region.x0, -region.x0 + SIDE_BLOCKS)
     return region.blocks[cells, cells, GROUND_BLOCKS:]
@@ -40,24 +40,24 @@ def inside(seed: int) -> np.ndarray:
 def digest(seed: int, num_ticks: int) -> str:
     total = hashlib.sha256()
     walk = draw_walk(generator(0, "test"), num_ticks)
-    for seen in make_world("plaza-v1", resolution=32).play(seed, walk):
-        total.update(seen.frame.tobytes())
-        total.update(repr(tuple(seen.pose)).encode())
+    for observation in make_world("plaza-v1", resolution=32).play(seed, walk):
+        total.update(observation.frame.tobytes())
+        total.update(repr(tuple(observation.pose)).encode())
     return total.hexdigest()
 
 
-def test_frames_and_poses_are_those_of_the_first_release() -> None:
+def test_frames_and_poses_match_the_first_release() -> None:
     assert digest(5, 40) == GOLDEN_EPISODE
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_court_has_its_landmarks_apart_and_below_the_walls(seed: int) -> None:
-    landmarks = inside(seed) != BLOCK_IDS["air"]
+def test_landmarks_stand_apart_and_below_the_walls(seed: int) -> None:
+    landmarks = interior(seed) != BLOCK_IDS["air"]
     labels, count = ndimage.label(landmarks.any(axis=2), structure=np.ones((3, 3)))
     assert MIN_LANDMARKS <= count <= MAX_LANDMARKS
     assert landmarks.any(axis=(0, 1)).nonzero()[0].max() < TALLEST_BLOCKS < WALL_HEIGHT_BLOCKS
     grown = [ndimage.binary_dilation(labels == k, structure=np.ones((3, 3))) for k in range(1, count + 1)]
-    assert np.sum(grown, axis=0).max() == 1  # two free cells between any two of them
+    assert np.sum(grown, axis=0).max() == 1  # two free cells between any two landmarks
 
 
 def test_walls_are_a_compass() -> None:
@@ -81,7 +81,7 @@ def test_the_start_is_free_on_all_sides(seed: int) -> None:
     assert yaw_deg % 10 == 0
     low_x, low_z = int(x) - START_RADIUS_BLOCKS, int(z) - START_RADIUS_BLOCKS
     assert min(low_x, low_z) >= 0
-    room = inside(seed)[
+    room = interior(seed)[
         low_x : low_x + 2 * START_RADIUS_BLOCKS + 1, low_z : low_z + 2 * START_RADIUS_BLOCKS + 1
     ]
     assert room.shape[:2] == (2 * START_RADIUS_BLOCKS + 1,) * 2
@@ -89,10 +89,10 @@ def test_the_start_is_free_on_all_sides(seed: int) -> None:
 
 
 def test_no_two_courts_are_alike() -> None:
-    assert len({inside(seed).tobytes() for seed in SEEDS}) == len(SEEDS)
+    assert len({interior(seed).tobytes() for seed in SEEDS}) == len(SEEDS)
 
 
-def test_a_court_cannot_be_changed_by_who_gets_it() -> None:
+def test_a_court_is_read_only() -> None:
     with pytest.raises(ValueError, match="read-only"):
         court(1).blocks[0, 0, 0] = 1
 
@@ -107,22 +107,22 @@ def test_nobody_leaves_the_court() -> None:
         assert poses[:, [0, 2]].max() <= SIDE_BLOCKS - 0.3
 
 
-def test_play_follows_path_and_tells_surfaces() -> None:
+def test_play_follows_path_and_gives_surfaces() -> None:
     world = make_surface_world("plaza-v1", resolution=32)
     walk = draw_walk(generator(0, "test"), 30)
-    seen = list(world.play(4, walk, surfaces=True))
+    observations = list(world.play(4, walk, surfaces=True))
     assert isinstance(world, PathWorld)
-    assert np.array_equal([observation.pose for observation in seen], world.path(4, walk))
-    assert all(observation.surface is not None and observation.surface.any() for observation in seen)
+    assert np.array_equal([observation.pose for observation in observations], world.path(4, walk))
+    assert all(observation.surface is not None and observation.surface.any() for observation in observations)
 
 
-def test_a_broken_court_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_court_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(courts, "GAP_BLOCKS", 1)
     monkeypatch.setattr(f"{__name__}.court", court.__wrapped__)
 
     def check_all() -> None:
         for seed in SEEDS:
-            test_a_court_has_its_landmarks_apart_and_below_the_walls(seed)
+            test_landmarks_stand_apart_and_below_the_walls(seed)
 
     with pytest.raises(AssertionError):
         check_all()

@@ -29,7 +29,7 @@ def random_volume(seed: int, share: float, size: tuple[int, int, int]) -> np.nda
 
 
 def widest_box(volume: np.ndarray, x: int, z: int, y: int, height: int) -> int:
-    """Width of the widest empty box of a height from a voxel towards +x, +z, +y that stays off the border."""
+    """Width of the widest empty box of a height from a voxel towards +x, +z, +y, clear of the border."""
     limits = [size - 1 for size in volume.shape]
     width = 0
     while width < MAX_WIDTH:
@@ -43,7 +43,7 @@ def widest_box(volume: np.ndarray, x: int, z: int, y: int, height: int) -> int:
 
 
 def chosen_box(volume: np.ndarray, x: int, z: int, y: int) -> tuple[int, int]:
-    """Width and height of the box with the longest shortest side; of equals the lower, or one as wide."""
+    """Width and height of the box with the longest shortest side: the lowest, grown to its full height."""
     heights = [1 << power for power in range(NUM_HEIGHTS)]
     boxes = [(widest_box(volume, x, z, y, height), height) for height in heights]
     best = max(boxes, key=min)
@@ -76,12 +76,12 @@ def test_every_octant_field_holds_a_large_empty_box(
             else:
                 width, height = chosen_box(mirrored, x, z, y)
                 assert box_height.py_func(int(byte)) == height
-                # Not every width has a code: the stored one is the widest that does and is no wider.
+                # Only some widths have a code: the stored one is the largest of them that fits.
                 stored = box_width.py_func(int(byte))
-                assert stored == max(known for known in WIDTHS if known <= width)
+                assert stored == max(coded for coded in WIDTHS if coded <= width)
 
 
-def test_every_box_of_open_sky_is_as_wide_as_a_code_can_say() -> None:
+def test_boxes_in_open_sky_have_the_widest_code_that_fits() -> None:
     padded = np.zeros((90, 90, 40), np.uint8)
     fields = np.empty((8, *padded.shape), np.uint8)
     fill_octant_fields(padded, fields)
@@ -95,8 +95,8 @@ def test_every_box_of_open_sky_is_as_wide_as_a_code_can_say() -> None:
     )
 
 
-def relaxed_levels(padded: np.ndarray) -> np.ndarray:
-    """Light levels by repeating the rule everywhere until nothing changes."""
+def relax_levels(padded: np.ndarray) -> np.ndarray:
+    """Compute light levels by applying the rule everywhere until nothing changes."""
     cost = np.array([1, 15, 2, 1, 3])[SHAPE]
     levels = np.zeros(padded.shape, int)
     for x, z in np.ndindex(*padded.shape[:2]):
@@ -112,7 +112,7 @@ def relaxed_levels(padded: np.ndarray) -> np.ndarray:
             for shift in (-1, 1):
                 neighbour = np.roll(levels, shift, axis)[inner]
                 lit = neighbour - cost[padded[inner]]
-                # Light from the border counts only where the column pass has put it: the border is open sky.
+                # Light from the border counts only through the column pass: the border is open sky.
                 ok = np.ones_like(lit, bool)
                 edge = [slice(None)] * 3
                 edge[axis] = slice(0, 1) if shift == 1 else slice(-1, None)
@@ -125,11 +125,11 @@ def relaxed_levels(padded: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=30, derandomize=True, deadline=None)
 @given(seed=st.integers(0, 10**6), share=st.sampled_from([0.1, 0.4, 0.7]))
-def test_light_floods_as_the_rule_says(seed: int, share: float) -> None:
+def test_flooded_light_matches_the_rule(seed: int, share: float) -> None:
     padded = random_volume(seed, share, (6, 6, 7))
     padded[1:-1, 1:-1, 5] = np.where(padded[1:-1, 1:-1, 5] == 0, STONE, padded[1:-1, 1:-1, 5])
     inner = (slice(1, -1),) * 3
-    assert np.array_equal(flood_levels(padded, SHAPE, GLOW)[inner], relaxed_levels(padded)[inner])
+    assert np.array_equal(flood_levels(padded, SHAPE, GLOW)[inner], relax_levels(padded)[inner])
 
 
 def test_a_corner_is_darker_the_more_it_is_hemmed_in() -> None:

@@ -1,4 +1,4 @@
-"""The player's body: known figures of the game, situations one by one, and a second implementation."""
+"""The player's physics: known figures of the game, single situations, and a second implementation."""
 
 import hashlib
 import math
@@ -27,7 +27,7 @@ def flat(size_x: int = 48, size_z: int = 48, height: int = 24) -> np.ndarray:
 
 
 def play(blocks, start, actions, **kwargs):
-    """Poses of a walk that must not leave the box."""
+    """Poses of a walk that must stay in the box."""
     poses, num_played = simulate(blocks, start, np.array(actions), x0=0, z0=0, **kwargs)
     assert num_played == len(actions)
     return poses
@@ -97,7 +97,7 @@ def test_turns_are_ten_degrees_right_positive_and_wrap():
 
 
 @pytest.mark.parametrize(("yaw", "direction"), [(0, (0, 1)), (90, (-1, 0)), (-180, (0, -1)), (-90, (1, 0))])
-def test_heading_is_minecrafts(yaw, direction):
+def test_headings_match_minecraft(yaw, direction):
     poses = play(flat(), (24.5, GROUND, 24.5, float(yaw)), [F] * 20)
     step = poses[-1, [0, 2]] - [24.5, 24.5]
     np.testing.assert_allclose(step / np.abs(step).max(), direction, atol=0)
@@ -137,7 +137,7 @@ def test_a_wall_of_two_blocks_stops_the_jump():
     assert poses[:, 2].max() == pytest.approx(19.7, abs=1e-12)
 
 
-def test_plants_do_not_stop():
+def test_plants_do_not_stop_the_player():
     blocks = flat()
     blocks[:, 20, GROUND] = GRASS
     free, through = (play(b, (24.5, GROUND, 15.5, 0.0), [F] * 60) for b in (flat(), blocks))
@@ -152,8 +152,8 @@ def test_sliding_along_a_wall():
     assert poses[-1, 2] - poses[-2, 2] == pytest.approx(0.8660254037844386 * 0.098 / 0.454, abs=1e-9)
 
 
-def test_the_head_bumps_and_the_cooldown_holds():
-    # Under a ceiling 2 blocks up, a hop rises 0.2 and is over at once; the next waits for the cooldown.
+def test_a_low_ceiling_ends_a_hop_but_not_its_cooldown():
+    # Under a ceiling 2 blocks up, a hop rises 0.2 and ends at once; the next waits for the cooldown.
     blocks = flat()
     blocks[:, :, GROUND + 2] = STONE
     heights = play(blocks, (24.5, GROUND, 24.5, 0.0), [L] * 40)[:, 1] - GROUND
@@ -184,7 +184,7 @@ def test_a_fast_fall_does_not_tunnel_through_one_block():
 # --- the edges of the array
 
 
-def test_stops_at_the_margin_and_a_larger_box_goes_on_the_same():
+def test_a_walk_stops_at_the_margin_and_a_larger_box_continues_it():
     small, large = flat(24, 24), flat(80, 80)
     actions = np.full(150, F)
     poses, num_played = simulate(small, (12.5, GROUND, 12.5, 0.0), actions, x0=0, z0=0)
@@ -204,7 +204,7 @@ def test_a_start_within_the_margin_plays_nothing(start):
     assert simulate(blocks, (x, GROUND, z, 0.0), np.array([L, L]), x0=0, z0=0, margin_blocks=2.5)[1] == 2
 
 
-def test_above_is_air_and_the_lowest_layer_goes_on_below():
+def test_air_is_above_and_the_lowest_layer_repeats_below():
     floor_only = np.full((10, 10, 1), STONE, np.uint8)
     assert play(floor_only, (5.0, 30.0, 5.0, 0.0), [L] * 100, jump=False)[-1, 1] == 1
     bottomless = np.zeros((10, 10, 1), np.uint8)
@@ -243,7 +243,7 @@ def test_a_swimmer_floats_and_climbs_the_bank():
     assert out[-1, 1] >= 14
 
 
-# --- a second implementation: the game's own way, lists of boxes clipped in floating point
+# --- a second implementation, as in the game: lists of boxes clipped in floating point
 
 
 def solid_at(blocks, x, y, z):
@@ -268,7 +268,7 @@ def cells_in(low, high):
 
 
 def clip(box, cell, axis, move):
-    """How far the box may move along one axis before it meets a unit cube."""
+    """Distance the box can move along one axis before it meets a unit cube."""
     others = [a for a in range(3) if a != axis]
     if any(box[3 + a] <= cell[a] + 1e-7 or box[a] >= cell[a] + 1 - 1e-7 for a in others):
         return move
@@ -280,7 +280,7 @@ def clip(box, cell, axis, move):
 
 
 def reference(blocks, start, actions, jump):
-    """Positions after each action, in plain Python."""
+    """Positions after each action, computed in plain Python."""
     x, y, z, yaw = start
     velocity, on_ground, jump_ticks, rows = [0.0, 0.0, 0.0], False, 0, []
     for action in actions:
@@ -298,29 +298,29 @@ def reference(blocks, start, actions, jump):
             velocity[1], jump_ticks = 0.42, 10
         speed, drag = (0.02, 0.8) if swims else (0.1, 0.6 * 0.91) if on_ground else (0.02, 0.91)
         if action == F:
-            # Rounded, or a sine of 1e-16 would count as running into the wall alongside.
+            # Rounded: a sine of 1e-16 would count as running into the wall alongside.
             velocity[0] -= 0.98 * speed * round(math.sin(math.radians(yaw)), 15)
             velocity[2] += 0.98 * speed * round(math.cos(math.radians(yaw)), 15)
-        box, asked, was_y = box_at(x, y, z), list(velocity), y
-        swept_low = [box[a] + min(asked[a], 0) - 1 for a in range(3)]
-        swept_high = [box[3 + a] + max(asked[a], 0) + 1 for a in range(3)]
+        box, requested, old_y = box_at(x, y, z), list(velocity), y
+        swept_low = [box[a] + min(requested[a], 0) - 1 for a in range(3)]
+        swept_high = [box[3 + a] + max(requested[a], 0) + 1 for a in range(3)]
         cubes = [cell for cell in cells_in(swept_low, swept_high) if solid_at(blocks, *cell)]
         for axis in (1, 0, 2):
-            move = asked[axis]
+            move = requested[axis]
             for cube in cubes:
                 move = clip(box, cube, axis, move)
             box[axis] += move
             box[3 + axis] += move
-            if abs(move - asked[axis]) > 1e-7:
+            if abs(move - requested[axis]) > 1e-7:
                 velocity[axis] = 0.0
-        on_ground = velocity[1] == 0 and asked[1] < 0
-        stopped = any(velocity[a] == 0 and asked[a] != 0 for a in (0, 2))
+        on_ground = velocity[1] == 0 and requested[1] < 0
+        stopped = any(velocity[a] == 0 and requested[a] != 0 for a in (0, 2))
         x, y, z = (box[0] + box[3]) / 2, box[1], (box[2] + box[5]) / 2
         velocity[0] *= drag
         velocity[2] *= drag
         if swims:
             velocity[1] = velocity[1] * 0.8 - 0.02
-            hop = box_at(x + velocity[0], was_y + velocity[1] + 0.6, z + velocity[2])
+            hop = box_at(x + velocity[0], old_y + velocity[1] + 0.6, z + velocity[2])
             around = cells_in([v + 1e-7 for v in hop[:3]], [v - 1e-7 for v in hop[3:]])
             if stopped and not any(solid_at(blocks, *c) or liquid_at(blocks, *c) for c in around):
                 velocity[1] = 0.3
@@ -363,7 +363,7 @@ def test_agrees_with_the_reference(seed):
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32 - 1))
-def test_never_inside_a_solid(seed):
+def test_the_player_is_never_inside_a_solid(seed):
     blocks, start, actions, jump = random_play(seed)
     poses, num_played = simulate(blocks, start, actions, x0=0, z0=0, jump=jump)
     for x, y, z in poses[:num_played, :3]:

@@ -1,4 +1,4 @@
-"""The renderer against its plain twin, against itself at twice the size, and against golden frames."""
+"""The renderer against a plain one, against itself at twice the size, and against golden frames."""
 
 import hashlib
 
@@ -20,7 +20,7 @@ GOLDEN = {
     "default": "9e280f2da835ba0ce5c052d30a64291f72ef6cfc7bb1750d3e828a5a34c42736",
     "best": "cce52842e687b72279a07c3d7fa4552f5c94ec3bae3b6ac709ae60fbd405d615",
 }
-"""SHA-256 of the frame of world 3, yaw 40, 64 pixels: the looks of voxel-v1. A change is a new world id."""
+"""SHA-256 of the frame of world 3, yaw 40, 64 pixels: the look of voxel-v1. A change needs a new world id."""
 
 
 def untile(values: np.ndarray, resolution: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def look(seed: int, yaw_deg: float, *, resolution: int = 128, quality: str = "fa
 
 
 def compare_with_reference(seed: int, pose: Pose, resolution: int = 128) -> tuple[float, np.ndarray]:
-    """Share of pixels that see another place, and the colour errors of all others."""
+    """Return the share of pixels that hit another place, and the colour errors of all others."""
     scene, _ = scene_at_spawn(seed)
     sky = make_sky(seed)
     renderer = Renderer(resolution=resolution, quality="fast")
@@ -46,7 +46,7 @@ def compare_with_reference(seed: int, pose: Pose, resolution: int = 128) -> tupl
     return 1 - same.mean(), np.abs(picture - frame)[same]
 
 
-def test_hits_and_colors_equal_those_of_the_plain_renderer() -> None:
+def test_hits_and_colors_match_the_plain_renderer() -> None:
     misses, errors = zip(
         *(
             compare_with_reference(seed, pose_at_spawn(seed, yaw))
@@ -67,7 +67,7 @@ def test_looking_up_and_down_agrees_too() -> None:
         assert errors.max() < 5
 
 
-def test_the_comparison_sees_a_displaced_camera() -> None:
+def test_the_comparison_detects_a_displaced_camera() -> None:
     scene, _ = scene_at_spawn(3)
     sky = make_sky(3)
     renderer = Renderer(resolution=128, quality="fast")
@@ -106,7 +106,7 @@ def test_golden_frames(quality: str) -> None:
     assert hashlib.sha256(frame.tobytes()).hexdigest() == GOLDEN[quality]
 
 
-def test_a_frame_does_not_depend_on_what_was_drawn_before() -> None:
+def test_a_frame_does_not_depend_on_earlier_ones() -> None:
     renderer = Renderer(resolution=64)
     scene, _ = scene_at_spawn(3)
     other, _ = scene_at_spawn(40)
@@ -116,7 +116,7 @@ def test_a_frame_does_not_depend_on_what_was_drawn_before() -> None:
 
 
 def decode(scene: Scene, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """x, y, z (in the padded volume) and face of surface ids."""
+    """Decode surface ids into x, y, z (in the padded volume) and face."""
     ids = ids.astype(np.int64)
     x, z = ((ids >> shift & 0xFFFFFF) for shift in (36, 12))
     x, z = (np.where(v >= 1 << 23, v - (1 << 24), v) for v in (x, z))
@@ -160,7 +160,7 @@ def test_any_resolution(resolution: int) -> None:
     assert frame.std() > 10
 
 
-def test_a_region_too_large_for_a_place_is_refused() -> None:
+def test_a_region_too_large_to_index_is_refused() -> None:
     for size in ((2100, 8), (1400, 1400)):
         blocks = np.broadcast_to(np.uint8(0), (*size, 96))
         tint = np.broadcast_to(np.uint8(255), (*size, 3))
@@ -169,7 +169,7 @@ def test_a_region_too_large_for_a_place_is_refused() -> None:
             build_scene(region)
 
 
-def test_mistakes_are_told() -> None:
+def test_bad_arguments_are_refused() -> None:
     with pytest.raises(UserError, match="unknown quality 'ultra'"):
         Renderer(resolution=64, quality="ultra")
     for resolution in (0, -8, 20):

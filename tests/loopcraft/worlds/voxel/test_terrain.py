@@ -1,4 +1,4 @@
-"""The terrain is a pure function of coordinates and obeys the rules of a block world."""
+"""The terrain: a pure function of coordinates that obeys the rules of a block world."""
 
 import hashlib
 
@@ -28,11 +28,11 @@ AIR, WATER = BLOCK_IDS["air"], BLOCK_IDS["water"]
 
 
 @pytest.fixture(scope="module", params=SEEDS)
-def country(request) -> Region:
+def terrain(request) -> Region:
     return generate_region(request.param, x0=-70, z0=-50, size_x=140, size_z=140)
 
 
-def same(inner: Region, outer: Region) -> bool:
+def matches(inner: Region, outer: Region) -> bool:
     x, z = inner.x0 - outer.x0, inner.z0 - outer.z0
     size_x, size_z, _ = inner.blocks.shape
     names = ("blocks", "grass_tint", "foliage_tint", "water_tint")
@@ -50,22 +50,22 @@ def same(inner: Region, outer: Region) -> bool:
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     after=st.tuples(st.integers(0, 40), st.integers(0, 40)),
 )
-def test_any_box_is_a_part_of_any_larger_one(seed, corner, before, size, after):
+def test_any_box_matches_any_larger_one(seed, corner, before, size, after):
     (x, z), (bx, bz), (sx, sz), (ax, az) = corner, before, size, after
     inner = generate_region(seed, x0=x, z0=z, size_x=sx, size_z=sz)
     outer = generate_region(seed, x0=x - bx, z0=z - bz, size_x=bx + sx + ax, size_z=bz + sz + az)
-    assert same(inner, outer)
+    assert matches(inner, outer)
 
 
 def test_a_box_smaller_than_a_landmark_shows_its_part():
-    country_seed = 7
-    outer = generate_region(country_seed, x0=-70, z0=-50, size_x=140, size_z=140)
-    sites = plan_sites(world_seeds(country_seed), -60, -40, 120, 120)
+    seed = 7
+    outer = generate_region(seed, x0=-70, z0=-50, size_x=140, size_z=140)
+    sites = plan_sites(world_seeds(seed), -60, -40, 120, 120)
     corners = [(s.x0 + s.heights.shape[0] // 2, s.z0 + s.heights.shape[1] // 2) for s in sites]
     inside = [(x, z) for x, z in corners if -70 <= x < 68 and -50 <= z < 88]
     assert len(inside) >= 3
     for x, z in inside:
-        assert same(generate_region(country_seed, x0=x, z0=z, size_x=2, size_z=2), outer)
+        assert matches(generate_region(seed, x0=x, z0=z, size_x=2, size_z=2), outer)
 
 
 def test_seeds_differ():
@@ -73,29 +73,29 @@ def test_seeds_differ():
     assert not np.array_equal(first.blocks, second.blocks)
 
 
-def test_layout(country):
-    assert country.blocks.dtype == np.uint8
-    assert country.blocks.shape == (140, 140, 96)
-    assert country.blocks.flags.c_contiguous
-    assert country.blocks.max() < len(BLOCKS)
-    for tint in (country.grass_tint, country.foliage_tint, country.water_tint):
+def test_layout(terrain):
+    assert terrain.blocks.dtype == np.uint8
+    assert terrain.blocks.shape == (140, 140, 96)
+    assert terrain.blocks.flags.c_contiguous
+    assert terrain.blocks.max() < len(BLOCKS)
+    for tint in (terrain.grass_tint, terrain.foliage_tint, terrain.water_tint):
         assert tint.shape == (140, 140, 3)
         assert tint.dtype == np.uint8
         assert tint.flags.c_contiguous
 
 
-def test_bedrock_below_and_sky_above(country):
-    assert (country.blocks[:, :, 0] == BLOCK_IDS["bedrock"]).all()
-    assert (country.blocks[:, :, 95] == AIR).all()
-    assert (country.blocks[:, :, 1:16] != AIR).all()
+def test_bedrock_below_and_sky_above(terrain):
+    assert (terrain.blocks[:, :, 0] == BLOCK_IDS["bedrock"]).all()
+    assert (terrain.blocks[:, :, 95] == AIR).all()
+    assert (terrain.blocks[:, :, 1:16] != AIR).all()
 
 
-def test_water_lies_flat_and_is_contained(country):
-    """No side and no underside of standing water meets air, so no wall of water is ever seen."""
-    x, z, y = np.nonzero(country.blocks[1:-1, 1:-1] == WATER)
+def test_water_lies_flat_and_is_contained(terrain):
+    """Standing water has no side or underside against air, so no wall of water is ever visible."""
+    x, z, y = np.nonzero(terrain.blocks[1:-1, 1:-1] == WATER)
     x, z = x + 1, z + 1
     for dx, dz, dy in ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, -1)):
-        beside = country.blocks[x + dx, z + dz, y + dy]
+        beside = terrain.blocks[x + dx, z + dz, y + dy]
         assert (SOLID[beside] | (beside == WATER)).all()
 
 
@@ -108,14 +108,14 @@ def test_ponds_and_lakes_hold_water():
         assert (pond.heights < pond.water).sum() >= 9
 
 
-def test_plants_stand_on_ground_that_suits_them(country):
+def test_plants_stand_on_ground_that_suits_them(terrain):
     plants = SHAPE == Shape.CROSS
-    x, z, y = np.nonzero(plants[country.blocks])
+    x, z, y = np.nonzero(plants[terrain.blocks])
     assert len(x) > 100
     sown = {name for biome in BIOMES for name in (*biome.plants, *biome.flowers)} - {"wheat"}
     lush = {"grass", "podzol", "dirt", "mud"}
     for plant, below in set(
-        zip(country.blocks[x, z, y].tolist(), country.blocks[x, z, y - 1].tolist(), strict=True)
+        zip(terrain.blocks[x, z, y].tolist(), terrain.blocks[x, z, y - 1].tolist(), strict=True)
     ):
         name, ground = BLOCKS[plant].name, BLOCKS[below].name
         assert BLOCKS[below].solid or (name == ground == "reeds"), (name, ground)
@@ -133,7 +133,7 @@ def test_the_ground_is_mostly_walkable_but_not_flat():
 
 
 def test_there_are_caves_and_overhangs():
-    """Air beneath rock or soil, within the hills and not in the depths."""
+    """There is air beneath rock or soil within the hills, but not in the depths."""
     for seed in SEEDS:
         blocks = generate_region(seed, x0=-64, z0=-64, size_x=128, size_z=128).blocks
         rock = np.isin(
@@ -145,8 +145,8 @@ def test_there_are_caves_and_overhangs():
         assert not hollow[:, :, :30].any()
 
 
-def test_tints_change_softly(country):
-    for tint in (country.grass_tint, country.foliage_tint, country.water_tint):
+def test_tints_change_softly(terrain):
+    for tint in (terrain.grass_tint, terrain.foliage_tint, terrain.water_tint):
         for axis in (0, 1):
             assert np.abs(np.diff(tint.astype(int), axis=axis)).max() <= 40
 
@@ -169,7 +169,7 @@ def test_worlds_start_in_different_biomes():
     assert len(starts) >= 8
 
 
-def test_a_wide_country_holds_several_biomes():
+def test_a_wide_area_holds_several_biomes():
     for seed in SEEDS:
         shares = np.bincount(columns(world_seeds(seed), -128, -128, 256, 256).biome.ravel()) / 256**2
         assert (shares > 0.02).sum() >= 3
@@ -213,7 +213,7 @@ def test_noise_is_centred_bounded_and_smooth():
     assert noise2(seed, -3.0, 8.0) == 0.0
 
 
-def test_tables_name_only_what_exists():
+def test_tables_name_only_existing_entries():
     for biome in BIOMES:
         assert set(biome.trees) <= set(TREES)
         assert set(biome.sites) <= {*LANDMARKS, "pond"}
@@ -224,7 +224,7 @@ def test_tables_name_only_what_exists():
         assert len(fit) >= 2
 
 
-def test_strata_are_of_rock():
+def test_strata_consist_of_rock():
     table = strata(4)
     assert {BLOCKS[b].name for b in table[0]} <= {"stone", "andesite", "granite", "diorite", "gravel"}
     assert len(set(table[1].tolist())) >= 4
@@ -243,7 +243,7 @@ def test_landmarks_fit_their_site_and_vary(kind):
     assert len({t.blocks.tobytes() + bytes(t.blocks.shape) for t in drawn}) >= 38
 
 
-def test_sites_keep_to_their_cell():
+def test_sites_stay_within_their_cell():
     for seed in range(6):
         sites = plan_sites(world_seeds(seed), -160, -160, 320, 320)
         assert len(sites) >= 20
@@ -254,7 +254,7 @@ def test_sites_keep_to_their_cell():
 
 @pytest.mark.parametrize("kind", range(len(TREES)), ids=list(TREES))
 def test_no_tree_reaches_too_far_or_too_high(kind):
-    """On an empty plane: every block within TREE_REACH of the foot, and something grows."""
+    """On an empty plane, something grows, and every block is within TREE_REACH of the foot."""
     arrays, foot, ground = tree_arrays(), 12, 40
     for key in range(60):
         blocks = np.zeros((25, 25, 96), np.uint8)
@@ -289,7 +289,7 @@ def whole_landmarks(region: Region, seed: int) -> list:
 
 
 def test_landmarks_stand_whole_and_on_solid_ground():
-    """Placed by an independent loop: every block is there, no tree in it, and no gap below it."""
+    """An independent loop finds every block in place, no tree in it, and no gap below it."""
     checked = 0
     for seed in SEEDS:
         region = generate_region(seed, x0=-70, z0=-50, size_x=140, size_z=140)
@@ -298,12 +298,12 @@ def test_landmarks_stand_whole_and_on_solid_ground():
             for (i, k), height in np.ndenumerate(site.heights):
                 column = region.blocks[site.x0 + i - region.x0, site.z0 + k - region.z0]
                 base = int(height) + 1 if template.drape else site.base
-                wanted = template.blocks[i, k]
-                for y, block in enumerate(wanted.tolist()):
+                expected = template.blocks[i, k]
+                for y, block in enumerate(expected.tolist()):
                     if block not in (KEEP, AIR):
                         assert column[base + y] == block
                         checked += 1
-                if wanted[0] not in (KEEP, AIR):
+                if expected[0] not in (KEEP, AIR):
                     assert SOLID[column[base - 1]]
     assert checked > 1000
 
@@ -323,10 +323,10 @@ def test_no_tree_stands_in_a_landmark():
                     assert column[height + 1] not in trunks
 
 
-def test_hardly_any_place_is_a_trap(country):
-    """From nearly every column the region's edge can be walked to by single steps up and any fall."""
+def test_hardly_any_column_is_a_trap(terrain):
+    """From nearly every column the region's edge can be reached by single steps up and any fall."""
     walkable = SOLID & (SHAPE != Shape.CUTOUT) & ~np.array(["log" in b.name for b in BLOCKS])
-    top = 95 - np.argmax(walkable[country.blocks[:, :, ::-1]], axis=2)
+    top = 95 - np.argmax(walkable[terrain.blocks[:, :, ::-1]], axis=2)
     free = np.zeros(top.shape, bool)
     free[[0, -1]] = free[:, [0, -1]] = True
     count = -1
@@ -334,8 +334,8 @@ def test_hardly_any_place_is_a_trap(country):
         count = free.sum()
         for axis in (0, 1):
             for step in (1, -1):
-                to, its_top = np.roll(free, step, axis), np.roll(top, step, axis)
-                free |= to & (its_top - top <= 1)
+                next_free, next_top = np.roll(free, step, axis), np.roll(top, step, axis)
+                free |= next_free & (next_top - top <= 1)
     assert free.mean() > 0.985
 
 
@@ -348,7 +348,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("box", GOLDEN)
 def test_golden_bytes(box):
-    """Pinned on x86-64; another digest is another world and needs another world id."""
+    """Pinned on x86-64; another digest means another world, which needs a new world id."""
     seed, x0, z0, size_x, size_z = box
     region = generate_region(seed, x0=x0, z0=z0, size_x=size_x, size_z=size_z)
     digest = hashlib.sha256()

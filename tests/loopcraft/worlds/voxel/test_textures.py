@@ -14,7 +14,7 @@ from loopcraft.worlds.voxel.textures import PAINTERS, draw_textures, mip_chain
 
 TEXTURES = draw_textures()
 NUM_OF_VOXEL_V1 = 87
-"""Textures that voxel-v1 came with; later ones are appended."""
+"""Number of textures that voxel-v1 started with; later ones are appended."""
 PINNED_SHA256 = "260166afc2029aa428e92e3d6ad6eb2361d145b71e6a6fb50f8007c8c645b9f5"
 
 GROUNDS = (
@@ -46,7 +46,7 @@ def opaque_colours(image: UInt8[np.ndarray, "H W 4"]) -> Float64[np.ndarray, "P 
 
 
 def seam_ratio(image: UInt8[np.ndarray, "16 16 4"]) -> float:
-    """Step over the wrapped border as a multiple of the largest step inside, the worse of both axes."""
+    """Step across the wrapped border over the largest step inside, for the worse of the two axes."""
     ratios = []
     for axis in (0, 1):
         step = np.abs(np.diff(image.astype(np.float64), axis=axis, append=image.take([0], axis=axis)))
@@ -60,7 +60,7 @@ def test_every_name_has_one_painter_and_no_painter_is_idle() -> None:
 
 
 def test_bytes_are_pinned() -> None:
-    """A change of these bytes is a change of looks: a new world id."""
+    """A change of these bytes changes the look of the world, which needs a new world id."""
     assert TEXTURES.shape == (len(TEXTURE_NAMES), 16, 16, 4)
     assert TEXTURES.dtype == np.uint8
     assert hashlib.sha256(TEXTURES[:NUM_OF_VOXEL_V1].tobytes()).hexdigest() == PINNED_SHA256
@@ -77,8 +77,8 @@ def test_no_two_textures_look_the_same() -> None:
     premultiplied = (
         (TEXTURES[..., :3] * (TEXTURES[..., 3:] > 0)).reshape(len(TEXTURES), -1).astype(np.float64)
     )
-    apart = np.abs(premultiplied[:, None] - premultiplied[None]).mean(axis=2)
-    assert apart[~np.eye(len(apart), dtype=bool)].min() > 3
+    distances = np.abs(premultiplied[:, None] - premultiplied[None]).mean(axis=2)
+    assert distances[~np.eye(len(distances), dtype=bool)].min() > 3
 
 
 def test_only_cutouts_and_plants_have_holes_and_alpha_is_all_or_nothing() -> None:
@@ -115,21 +115,21 @@ def test_grounds_tile_without_a_seam_in_a_few_calm_shades(name: str) -> None:
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_the_seam_measure_sees_a_seam(axis: int) -> None:
+def test_the_seam_measure_detects_a_seam(axis: int) -> None:
     sloped = texture("stone").copy()
     sloped[..., :3] += (np.indices((16, 16))[axis] * 4).astype(np.uint8)[..., None]
     assert seam_ratio(sloped) > 2
 
 
 def test_fixed_side_fringe_matches_a_tinted_top() -> None:
-    """Grass sides carry their green in the paint; it must sit near a plains-tinted top."""
+    """Grass sides are painted green, which must be close to the tinted top of the plains."""
     top = opaque_colours(texture("grass_top")).mean(axis=0) * np.array([145, 189, 89]) / 255
     fringe = texture("grass_side")[:2, :, :3].reshape(-1, 3).mean(axis=0)
     assert np.abs(top - fringe).max() < 20
 
 
 def check_mips(textures: UInt8[np.ndarray, "N 16 16 4"]) -> None:
-    """The contract of `mip_chain`, texel by texel."""
+    """Check the contract of `mip_chain` texel by texel."""
     chain = mip_chain(textures)
     assert [level.shape for level in chain] == [(len(textures), s, s, 4) for s in (16, 8, 4, 2, 1)]
     for level in chain:
@@ -144,10 +144,10 @@ def check_mips(textures: UInt8[np.ndarray, "N 16 16 4"]) -> None:
                 counts[row, col] = len(inside)
                 if len(inside):
                     np.testing.assert_allclose(mip[row, col, :3], inside.mean(axis=0), atol=0.5 + 1e-9)
-            kept = mip[..., 3] == 255
-            assert abs(kept.sum() - (source[..., 3] == 255).mean() * size * size) <= 0.5
-            if kept.any() and not kept.all():
-                assert counts[kept].min() >= counts[~kept].max()
+            opaque = mip[..., 3] == 255
+            assert abs(opaque.sum() - (source[..., 3] == 255).mean() * size * size) <= 0.5
+            if opaque.any() and not opaque.all():
+                assert counts[opaque].min() >= counts[~opaque].max()
 
 
 def test_mips_of_all_textures() -> None:
@@ -179,11 +179,11 @@ def test_holes_carry_the_colour_around_them() -> None:
     poppy, source = full[TEXTURE_NAMES.index("poppy")], texture("poppy")
     checked = 0
     for row, col in np.ndindex(16, 16):
-        around = source.take(range(row - 1, row + 2), 0, mode="wrap").take(
+        neighbours = source.take(range(row - 1, row + 2), 0, mode="wrap").take(
             range(col - 1, col + 2), 1, mode="wrap"
         )
-        if source[row, col, 3] == 0 and (around[..., 3] == 255).any():
-            expected = opaque_colours(around).mean(axis=0)
+        if source[row, col, 3] == 0 and (neighbours[..., 3] == 255).any():
+            expected = opaque_colours(neighbours).mean(axis=0)
             np.testing.assert_allclose(poppy[row, col, :3], expected, atol=0.5 + 1e-9)
             checked += 1
     assert checked > 20
@@ -192,7 +192,7 @@ def test_holes_carry_the_colour_around_them() -> None:
 
 
 def test_a_stem_keeps_its_foot() -> None:
-    """Among equally full texels the lower stay: half of a one-texel stem's column survives, at the bottom."""
+    """Of equally full texels the lower survive: half of a one-texel stem's column, at the bottom."""
     stem = np.zeros((1, 16, 16, 4), np.uint8)
     stem[0, 2:, 7] = (60, 120, 40, 255)
     alpha = mip_chain(stem)[1][0, :, 3, 3]

@@ -1,4 +1,4 @@
-"""The voxel world as a whole: what is played does not depend on when, where or after what it is played."""
+"""The voxel world as a whole: play does not depend on time, process or earlier episodes."""
 
 import hashlib
 import subprocess
@@ -36,13 +36,13 @@ def walk(num_ticks: int) -> np.ndarray:
 
 def digest(world: BlockWorld, seed: int, num_ticks: int) -> str:
     total = hashlib.sha256()
-    for seen in world.play(seed, walk(num_ticks)):
-        total.update(seen.frame.tobytes())
-        total.update(repr(tuple(seen.pose)).encode())
+    for observation in world.play(seed, walk(num_ticks)):
+        total.update(observation.frame.tobytes())
+        total.update(repr(tuple(observation.pose)).encode())
     return total.hexdigest()
 
 
-def test_it_is_a_world_that_knows_its_paths() -> None:
+def test_its_paths_are_known_in_advance() -> None:
     world: World = make_world("voxel-v1", resolution=32)
     assert isinstance(world, PathWorld)
     assert (world.world_id, world.resolution) == ("voxel-v1", 32)
@@ -57,15 +57,15 @@ def test_play_follows_path() -> None:
     assert np.array_equal(turned, np.choose(actions[1:], [0, -10, 10]))
 
 
-def test_the_same_frames_after_another_episode_and_in_another_process() -> None:
+def test_frames_are_the_same_after_another_episode_and_in_another_process() -> None:
     world = VoxelWorld(resolution=32)
     digest(world, 6, 20)
-    here = digest(world, 5, 40)
-    there = subprocess.run([sys.executable, "-c", PLAY], capture_output=True, text=True, check=True).stdout
-    assert here == there.strip() == GOLDEN_EPISODE
+    in_process = digest(world, 5, 40)
+    printed = subprocess.run([sys.executable, "-c", PLAY], capture_output=True, text=True, check=True).stdout
+    assert in_process == printed.strip() == GOLDEN_EPISODE
 
 
-def test_a_longer_walk_begins_with_the_same_pictures() -> None:
+def test_a_longer_walk_begins_with_the_same_frames() -> None:
     world = VoxelWorld(resolution=64)
     short = np.stack([seen.frame for seen in world.play(7, walk(30))])
     long = np.stack([seen.frame for _, seen in zip(range(30), world.play(7, walk(300)), strict=False)])
@@ -81,7 +81,7 @@ def test_surfaces_on_request() -> None:
 
 
 CHOICES = r"choose one of 0 \(forward\), 1 \(left\), 2 \(right\)$"
-NO_WALKS = {
+INVALID_WALKS = {
     "action 7": [0, 7],
     "action -1": np.array([-1]),
     "action 300": np.array([300, 300, 0]),
@@ -94,22 +94,22 @@ NO_WALKS = {
 }
 
 
-@pytest.mark.parametrize("said", NO_WALKS)
-def test_what_is_no_walk_is_refused(said: str) -> None:
+@pytest.mark.parametrize("message", INVALID_WALKS)
+def test_an_invalid_walk_is_refused(message: str) -> None:
     world = VoxelWorld(resolution=32)
-    with pytest.raises(UserError, match=rf"^{said}: .*{CHOICES}"):
-        world.path(5, NO_WALKS[said])
-    with pytest.raises(UserError, match=rf"^{said}: .*{CHOICES}"):
-        next(world.play(5, NO_WALKS[said]))
+    with pytest.raises(UserError, match=rf"^{message}: .*{CHOICES}"):
+        world.path(5, INVALID_WALKS[message])
+    with pytest.raises(UserError, match=rf"^{message}: .*{CHOICES}"):
+        next(world.play(5, INVALID_WALKS[message]))
 
 
 @pytest.mark.parametrize("kind", [list, np.uint8, np.int64])
-def test_a_walk_of_any_integer_type_is_taken(kind: type) -> None:
+def test_a_walk_of_any_integer_type_is_accepted(kind: type) -> None:
     world, actions = VoxelWorld(resolution=32), walk(20)
-    given = actions.tolist() if kind is list else actions.astype(kind)
-    assert np.array_equal(world.path(5, given), world.path(5, actions))
+    converted = actions.tolist() if kind is list else actions.astype(kind)
+    assert np.array_equal(world.path(5, converted), world.path(5, actions))
 
 
-def test_unknown_worlds_are_told() -> None:
+def test_an_unknown_world_is_refused() -> None:
     with pytest.raises(UserError, match=r"unknown world 'moon-v1': choose one of voxel-v1"):
         make_world("moon-v1", resolution=64)
