@@ -27,7 +27,7 @@ from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.folder_content import content
 from tests.fakes.growing_cluster import growing_cluster
 from tests.fakes.object_store import BUCKET, use_s3
-from tests.fakes.ray_cluster import be_spent_once, die, die_once, fail, killed_once, state_of, two_nodes
+from tests.fakes.ray_cluster import be_spent_once, die, die_once, fail, be_killed_once, state_of, two_nodes
 from tests.fakes.worker_models import SECOND
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -208,7 +208,7 @@ def test_a_cluster_that_loses_a_node_and_workers_makes_the_same_bytes(
     assert rows_left[0] > 0  # it died in mid-run
     markers = [tmp_path / "masks", tmp_path / "encode"]
     for marker, command, job in zip(markers, (masks, encode), ("make_masks", "encode_video"), strict=True):
-        monkeypatch.setattr(command, job, partial(killed_once, marker, command.__name__, job))
+        monkeypatch.setattr(command, job, partial(be_killed_once, marker, command.__name__, job))
     assert masks.main([str(root), *on_ray]) == 0
     out = f"s3://{BUCKET}/latents"
     assert encode.main([str(root), "--out", out, *ENCODED, *on_ray]) == 0
