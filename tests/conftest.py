@@ -1,8 +1,8 @@
 """Order the tests, fork processes instead of starting interpreters, and tune the garbage collector.
 
-The slowest tests come first, so that no worker waits for another at the end. Of two workers, the second starts
-in the middle, among the tests of the models: they need no kernels, while the first worker compiles those of
-the worlds for both.
+The slowest tests come first, so that no worker waits for another at the end. Of two workers, the second
+starts in the middle, among the tests of the models: they need no kernels, while the first worker compiles
+those of the worlds for both.
 """
 
 import gc

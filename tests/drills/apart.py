@@ -1,8 +1,8 @@
 """Run commands in forked children of a process that has made their imports, so that a run costs none.
 
-A process that outlives such a child becomes a child of this process (`adopt_orphans`). Searching by process id
-would not work, as ids are reused within seconds where many threads start. Each child has a folder for temporary
-files, which shows what it leaves behind.
+A process that outlives such a child becomes a child of this process (`adopt_orphans`). Searching by process
+id would not work, as ids are reused within seconds where many threads start. Each child has a folder for
+temporary files, which shows what it leaves behind.
 """
 
 import ctypes

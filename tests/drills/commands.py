@@ -161,7 +161,7 @@ def rehearse(top: Path) -> Path:
 
 
 SHARED: Path | None = None
-"""The folder in which drills in forks of one process share the results of run_undisturbed commands."""
+"""The folder in which drills in forks of one process share the results of undisturbed commands."""
 
 
 def run_undisturbed(command: Command, inputs: Path, folder: Path) -> float:

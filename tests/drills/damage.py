@@ -1,9 +1,9 @@
 """Damage the files of finished folders: `python -m tests.drills.damage --times 20`.
 
-A bit is flipped, or the file is truncated, emptied, deleted, or replaced by another of its kind. The folder is
-then read; if a command wrote it, the command and its check (loopcraft.verify) run again instead. Either the
-content or result is the same as before, or a sentence names the damage. Anything else is counted: a changed
-result without notice, and tracebacks. Files without a checksum are counted separately.
+A bit is flipped, or the file is truncated, emptied, deleted, or replaced by another of its kind. The folder
+is then read; if a command wrote it, the command and its check (loopcraft.verify) run again instead. Either
+the content or result is the same as before, or a sentence names the damage. Anything else is counted: a
+changed result without notice, and tracebacks. Files without a checksum are counted separately.
 """
 
 import io

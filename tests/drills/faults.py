@@ -1,8 +1,8 @@
-"""Give commands where something is amiss, then where nothing is: `python -m tests.drills.faults`.
+"""Run commands under a fault, then again without it: `python -m tests.drills.faults`.
 
-The first command ends with the result of an run_undisturbed one, or with one sentence and its exit code; nothing
-temporary is left of it. The second one always has that result. Disks are full and folders read-only in a
-mount namespace of the command's own, for which Linux asks for root; without it these faults are left out.
+The first run ends with the result of an undisturbed one, or with one sentence and its exit code, and leaves
+nothing temporary behind. The second always has that result. Full disks and read-only folders exist only in
+the command's own mount namespace, which requires root; without root these faults are skipped.
 """
 
 import ctypes

@@ -1,9 +1,9 @@
 """Mutate untrusted files and messages and read them: `python -m tests.drills.fuzz --inputs 10000`.
 
-Every reader gets good files, without the checksums that would reject all mutants, with bits, bytes, numbers and
-ranges changed, removed or repeated, and JSON with values of other types. A reader accepts its input or refuses
-it in a sentence. The drill counts other exceptions, inputs that take longer than `SLOW_S`, and readers after
-which the process holds `MUCH_MB` more memory.
+Every reader gets good files, without the checksums that would reject all mutants, with bits, bytes, numbers
+and ranges changed, removed or repeated, and JSON with values of other types. A reader accepts its input or
+refuses it in a sentence. The drill counts other exceptions, inputs that take longer than `SLOW_S`, and
+readers after which the process holds `MUCH_MB` more memory.
 """
 
 import faulthandler
@@ -26,7 +26,7 @@ from loopcraft.core.files import parse_json
 from loopcraft.core.seeding import generator
 from tests.drills.messages import Reader
 from tests.drills.readers import NAMES, REFUSALS, reader_of
-from tests.fakes.json_mutants import STRANGE, value_paths, replace_value
+from tests.fakes.json_mutants import STRANGE, replace_value, value_paths
 
 SLOW_S, MUCH_MB, STUCK_S = 2.0, 200, 30
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF)

@@ -1,8 +1,8 @@
 """Fuzz the readers of `tests.drills.fuzz` guided by coverage: `python -m tests.drills.guided --inputs 10000`.
 
-libFuzzer, through the package atheris (it has wheels for Linux), keeps each input that reaches a new branch of
-our Python code, and mutates it further. Each reader has its own process, limited to `MEMORY_MB` and `STUCK_S`
-per input. The first input that a reader neither accepts nor refuses ends its row.
+libFuzzer, through the package atheris (it has wheels for Linux), keeps each input that reaches a new branch
+of our Python code, and mutates it further. Each reader has its own process, limited to `MEMORY_MB` and
+`STUCK_S` per input. The first input that a reader neither accepts nor refuses ends its row.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Kill commands at random moments, start them again, and compare: `python -m tests.drills.kills --rounds 20`.
+"""Kill commands at random moments, rerun them, and compare: `python -m tests.drills.kills --rounds 20`.
 
-A round kills the same command up to three times before it is let be. Whatever moments were met, the result
-must be that of an run_undisturbed run (nothing lost, nothing there twice), no process may outlive its parent, and
-nothing temporary may be left: no file in the folder or in TMPDIR, no shared memory.
+A round kills a command up to three times and then lets it finish. The result must always be that of an
+undisturbed run (nothing lost, nothing duplicated), no process may outlive its parent, and nothing temporary
+may be left: no file in the folder or in TMPDIR, no shared memory.
 """
 
 import shutil

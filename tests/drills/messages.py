@@ -1,4 +1,4 @@
-"""Readers of messages: over HTTP, from the Hub, and between the benchmark and a model's process, both ways."""
+"""Readers of messages: over HTTP, from the Hub, and both ways between the benchmark and a model's process."""
 
 import io
 import json

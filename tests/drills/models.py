@@ -2,8 +2,8 @@
 
 `python -m tests.drills.models` scores with each of them and counts.
 
-Every model takes the context of videos and yields the same frames as `honest` in the way its docstring says, or
-misbehaves on the second video.
+Every model takes the context of videos and yields the same frames as `honest`, in the way its docstring says,
+or misbehaves on the second video.
 """
 
 import os

@@ -190,7 +190,7 @@ def write_entry(
 
 
 def change_json(path: Path, field: str, value: Any, *, sealed: bool = True) -> None:
-    """Set one field of a JSON file, such as "metrics.psnr.windows.long.mean"; update the checksum if `sealed`."""
+    """Set a field of a JSON file, as in "metrics.psnr.windows.long.mean"; if `sealed`, mend the checksum."""
     document = json.loads(path.read_text())
     *parents, last = field.split(".")
     inner = document

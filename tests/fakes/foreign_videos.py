@@ -24,7 +24,7 @@ def encode(
     options: dict[str, str] | None = None,
     **container: object,
 ) -> None:
-    """Encode frames, by default losslessly; frame t is shown at `times(t)` ticks, `container` goes to `av.open`."""
+    """Encode frames, by default losslessly, frame t at `times(t)` ticks; `container` goes to `av.open`."""
     with av.open(str(path), "w", **container) as output:
         stream = output.add_stream(codec, rate=20, options={"qp": "0", **(options or {})})
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pix_fmt

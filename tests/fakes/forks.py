@@ -8,7 +8,7 @@ from typing import NoReturn
 
 
 def end_with(act: Callable[[], object]) -> NoReturn:
-    """Call `act` and exit as an interpreter would, without running the exit handlers inherited from the parent."""
+    """Call `act` and exit as an interpreter would, but without exit handlers inherited from the parent."""
     code: object = 1
     try:
         code = act() or 0

@@ -22,7 +22,7 @@ from tests.fakes.benchmark_data import make_frames
 
 
 class Honest:
-    """Shifts the last frame by a pixel per frame and adds noise from the video's seed, in chunks of 5 frames."""
+    """Shifts the last frame by a pixel per frame, with noise from the video's seed, in chunks of 5 frames."""
 
     name, frame_shape, max_context = "honest", None, 8
     checkpoint_sha256, notes = "5" * 64, ("a note",)

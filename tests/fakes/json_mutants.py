@@ -43,7 +43,7 @@ def value_paths(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any
 
 
 def replace_value(document: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """A copy of the document with the value at `path` replace_value."""
+    """A copy of the document with the value at `path` replaced."""
     if not path:
         return value
     changed = copy.deepcopy(document)

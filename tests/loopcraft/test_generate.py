@@ -38,7 +38,7 @@ def make(root: Path, recipe: Recipe, **options: object) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
-    """What an run_undisturbed run writes, by split."""
+    """What an undisturbed run writes, by split."""
     root = tmp_path_factory.mktemp("whole")
     return {split: make(root / split, recipe(split)) for split in ("train", "val", "test")}
 

@@ -43,7 +43,7 @@ def flags(out: Path, *more: str, select: str = "realised") -> list[str]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> dict[str, bytes]:
-    """What an run_undisturbed run writes."""
+    """What an undisturbed run writes."""
     root = tmp_path_factory.mktemp("whole") / "set"
     assert generate.main(flags(root)) == 0
     return content(root)
