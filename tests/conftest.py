@@ -1,4 +1,4 @@
-"""Order the tests, fork processes instead of starting interpreters, and tune the garbage collector.
+"""Order the tests, fork processes instead of starting interpreters, and save repeated work.
 
 The slowest tests come first, so that no worker waits for another at the end. Of two workers, the second
 starts in the middle, among the tests of the models: they need no kernels, while the first worker compiles
@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes.forked_companions import forked_companions
 from tests.fakes.forked_spawn import forked_spawn
+from tests.fakes.read_once import read_once
 from tests.fakes.zygote import prepare
 
 FIRST = (
@@ -30,7 +31,8 @@ FIRST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare a forking process in each of several workers, which import the same modules anyway."""
+    """Read once what commands reread; prepare a forking process in each of several workers."""
+    read_once()
     if hasattr(config, "workerinput"):
         prepare()
 

@@ -33,7 +33,9 @@ def find_loops(poses: Float[np.ndarray, "T 5"], num_context: int) -> tuple[list[
         offsets = np.linalg.norm(poses[:frame, :3] - poses[frame, :3], axis=1)
         turns = np.abs((poses[:frame, 3] - poses[frame, 3] + 180.0) % 360.0 - 180.0)
         is_away = np.flatnonzero((offsets > REVISIT_RADIUS_BLOCKS) | (turns > REVISIT_TURN_DEGREES))
-        before = int(is_away[-1]) if len(is_away) else 0
+        if not len(is_away):
+            continue
+        before = int(is_away[-1])
         is_same = (offsets[:before] <= SAME_PLACE_BLOCKS) & (turns[:before] <= SAME_YAW_DEGREES)
         distance = offsets[:before] / SAME_PLACE_BLOCKS + turns[:before] / SAME_YAW_DEGREES
         for loops, part in ((generated, slice(num_context, None)), (shown, slice(0, num_context))):

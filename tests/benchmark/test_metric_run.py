@@ -32,7 +32,7 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True, scope="module")
 def tiny_i3d() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, tiny_networks.linear_undrawn():
         patch.setattr(i3d, "Network", tiny_networks.TinyI3D)
         yield
 

@@ -77,6 +77,11 @@ class Moody(CopyLast):
 SHIMMER = f"{__name__}:Shimmer"
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(data, tmp_path_factory) -> tuple:
+    return numbers(score(SHIMMER, data, tmp_path_factory.mktemp("whole") / "out"))
+
+
 def numbers(result: Result) -> tuple:
     return result.metrics, result.data, result.model, result.failed, result.absent
 
@@ -109,7 +114,7 @@ def test_batch_size_and_chunks_do_not_matter(data, tmp_path) -> None:
     assert score(SHIMMER, data, tmp_path / "third", "--seed", "1").metrics != one.metrics
 
 
-def test_a_second_run_does_nothing_and_more_videos_go_on(data, tmp_path, monkeypatch) -> None:
+def test_a_second_run_does_nothing_and_more_videos_go_on(data, tmp_path, monkeypatch, uninterrupted) -> None:
     score(SHIMMER, data, tmp_path / "out", "--max-videos", "2")
     rolled = []
     original = Shimmer.rollout
@@ -123,7 +128,7 @@ def test_a_second_run_does_nothing_and_more_videos_go_on(data, tmp_path, monkeyp
     assert rolled == []
     whole = score(SHIMMER, data, tmp_path / "out")
     assert rolled == [1]
-    assert numbers(whole) == numbers(score(SHIMMER, data, tmp_path / "fresh"))
+    assert numbers(whole) == uninterrupted
 
 
 def test_videos_asked_for_later_are_made_later(data, tmp_path) -> None:
@@ -148,7 +153,7 @@ def test_another_run_may_not_use_the_folder(data, tmp_path, capsys) -> None:
         assert "holds another run" in capsys.readouterr().err
 
 
-def test_killed_it_goes_on_to_the_same_numbers(data, tmp_path) -> None:
+def test_killed_it_goes_on_to_the_same_numbers(data, tmp_path, uninterrupted) -> None:
     killed = tmp_path / "killed"
     flags = ["--model", SHIMMER, "--data", str(data), "--out", str(killed), "--protocol", "loopcraft-mini"]
     process = nursery.start(tmp_path, "benchmark.run", *flags, STALL="1")
@@ -159,13 +164,13 @@ def test_killed_it_goes_on_to_the_same_numbers(data, tmp_path) -> None:
     assert process.wait() == -signal.SIGKILL
     assert not (killed / "result.json").exists()
     (killed / "scores" / "000" / ".002.safetensors.0.partial").write_text("half of it")
-    assert numbers(score(SHIMMER, data, killed)) == numbers(score(SHIMMER, data, tmp_path / "fresh"))
+    assert numbers(score(SHIMMER, data, killed)) == uninterrupted
     assert not list(killed.rglob("*.partial"))
 
 
 @pytest.mark.parametrize("moment", [0, 11, 30, 70])
 def test_interrupted_at_any_moment_it_goes_on_to_the_same_numbers(
-    data, tmp_path, moment, monkeypatch
+    data, tmp_path, moment, monkeypatch, uninterrupted
 ) -> None:
     countdown = itertools.count(moment, -1)
 
@@ -177,9 +182,7 @@ def test_interrupted_at_any_moment_it_goes_on_to_the_same_numbers(
     flags = ["--model", SHIMMER, "--no-isolate", "--data", str(data), "--protocol", "loopcraft-mini"]
     assert run.main([*flags, "--out", str(tmp_path / "out")]) == 130
     assert not (tmp_path / "out" / "result.json").exists()
-    assert numbers(score(SHIMMER, data, tmp_path / "out")) == numbers(
-        score(SHIMMER, data, tmp_path / "fresh")
-    )
+    assert numbers(score(SHIMMER, data, tmp_path / "out")) == uninterrupted
 
 
 def wait_for(condition) -> None:

@@ -27,11 +27,11 @@ from tests.fakes.zygote import zygote
 def forked_companions() -> Iterator[None]:
     """Make companions of this process forks, which are still its children."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(companion, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": _Forked}))
+        patch.setattr(companion, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": Forked}))
         yield
 
 
-class _Forked:
+class Forked:
     """The part of `subprocess.Popen` that a companion uses; the fork is a child of this process."""
 
     def __init__(

@@ -4,12 +4,14 @@ Their libraries take a second to import, so that happens when a network is made.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -44,12 +46,22 @@ def bundle_of(root: Path, name: str, save: Callable[[Path], object]) -> Resource
     return Resources(weights=bundle)
 
 
+@contextmanager
+def linear_undrawn() -> Iterator[None]:
+    """Skip initialising linear layers: those of AlexNet and VGG, which LPIPS discards, take a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.Linear, "reset_parameters", lambda layer: None)
+        patch.setattr(nn.init, "normal_", lambda tensor, *_, **__: tensor)
+        yield
+
+
 @cache
 def tiny_alexnet() -> dict[str, Tensor]:
     """Features with random weights, and LPIPS's own heads."""
     from torchvision.models import alexnet
 
-    features = fill(alexnet(weights=None).features).state_dict()
+    with linear_undrawn():
+        features = fill(alexnet(weights=None).features).state_dict()
     return from_torchvision("alexnet", {f"features.{name}": value for name, value in features.items()})
 
 

@@ -18,7 +18,7 @@ import tyro
 from loopcraft.core.cli import EXIT_FAILED, EXIT_OK, run
 from loopcraft.core.errors import UserError
 from tests.golden import autoencoder, formats, networks, plans, precision, rollouts, training, weights
-from tests.golden.folder import Folder
+from tests.golden.folder import Folder, golden_weight
 
 GROUPS = [
     check
@@ -58,6 +58,7 @@ def check_folder(flags: Flags) -> int:
             continue
         except UNREADABLE as error:
             folder.record(f"stopped by {type(error).__name__}: {error}", math.inf, 0.0)
+        golden_weight.cache_clear()
         print_group(group.__name__, folder, first, time.perf_counter() - start)
     failed = [check for check in folder.checks if not check.passed]
     unread = folder.unread()

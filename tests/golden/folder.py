@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -109,8 +110,9 @@ def root_mean_square(actual: torch.Tensor, expected: torch.Tensor) -> float:
     return (actual.detach().double() - expected.double()).square().mean().sqrt().item()
 
 
+@cache
 def golden_weight(key: str, shape: torch.Size, rule: str, salt: str) -> torch.Tensor:
-    """The weight that a rule gives to one published key."""
+    """The weight that a rule gives to one published key, cached, as many networks share keys."""
     seed = zlib.crc32((salt + key).encode())
     draw = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
     if fnmatch.fnmatch(key, "*[qk]_norm.weight"):
@@ -125,7 +127,8 @@ def golden_weight(key: str, shape: torch.Size, rule: str, salt: str) -> torch.Te
 @contextmanager
 def undrawn() -> Iterator[None]:
     """Skip the random initialisation of networks made in the block, as `fill` sets all weights."""
-    with mock.patch.multiple(nn.init, kaiming_uniform_=_keep, xavier_uniform_=_keep, uniform_=_keep):
+    initializers = ("kaiming_uniform_", "xavier_uniform_", "uniform_", "normal_")
+    with mock.patch.multiple(nn.init, **dict.fromkeys(initializers, _keep)):
         yield
 
 

@@ -1,6 +1,7 @@
 """Golden checks of single network calls: features, blocks, denoisers, autoencoder."""
 
 import torch
+from torch import Tensor
 
 from models.networks.denoiser import Condition, TimeEmbedding, TokenDenoiser, mask_actions
 from models.networks.framepack import FramePackDenoiser, FramePackWindow
@@ -95,12 +96,15 @@ def check_one_universal(
         return network(x, network.positions(address), condition)
 
     out = f"{rule}/f32"
+    after_blocks: list[Tensor] = []
+    hook = network.trunk.register_forward_hook(lambda _, inputs, output: after_blocks.append(output))
     for mask in ("all", "first_false"):
         v = predict(golden["x"], golden["t_any"], golden[f"mask_{mask}"])
         folder.close(f"{name} v, mask {mask}", v, golden[f"{out}/v_t_any_mask_{mask}"], FORWARD)
+    hook.remove()
     if f"{out}/inter_first6tokens/c" in golden:
         condition = per_token(golden["t_any"], level, action)
-        check_inside(folder, name, network, golden, f"{out}/inter_first6tokens", condition)
+        check_inside(folder, name, network, golden, f"{out}/inter_first6tokens", condition, after_blocks[0])
 
     x, eps, time, target = golden["x"], golden["eps"], golden["t_role"], golden["roles"][..., None] == 2
     all_conditioned = torch.ones(len(x), dtype=torch.bool)
@@ -123,7 +127,13 @@ def check_one_universal(
 
 
 def check_inside(
-    folder: Folder, name: str, network: TokenDenoiser, golden: dict, prefix: str, condition: Condition
+    folder: Folder,
+    name: str,
+    network: TokenDenoiser,
+    golden: dict,
+    prefix: str,
+    condition: Condition,
+    last_block_out: Tensor,
 ) -> None:
     """Check condition vectors, and the residual stream around the first and after the last block."""
     trunk = network.trunk
@@ -133,7 +143,7 @@ def check_inside(
         "c": rows[condition.row],
         "block0_in": x,
         "block0_out": trunk.blocks[0](x, rows, condition.row),
-        "last_block_out": trunk(x, rows, condition.row),
+        "last_block_out": last_block_out,
     }
     for key, values in activations.items():
         expected = golden[f"{prefix}/{key}"]

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from models.latents.codec import FrameCodec
 from models.networks.autoencoder import Autoencoder
+from models.plans.builders import PlanConfig
+from models.plans.plan import DENOISED, Plan
 from models.sampling import token_sampler as samplers
 from models.sampling.diffusion import NoiseSchedule, Sampling
 from models.zoo.presets import MODELS, PRESETS
@@ -16,6 +19,14 @@ SIZE = 32
 VIDEOS = 2
 END = 5.5e-4
 """The schedule's weight of noise at t = 0; the trace needs a number, not this one."""
+
+
+def until_frames_are_there(plan: Plan) -> Plan:
+    """The plan without what follows its first step at the finest level: nobody takes it here."""
+    last = np.flatnonzero((plan.steps[:, 0] == DENOISED).any(1))[0]
+    assert plan.width > 0  # known before, and remembered
+    object.__setattr__(plan, "steps", plan.steps[: last + 1])
+    return plan
 
 
 class Weight(float):
@@ -28,6 +39,8 @@ class Weight(float):
 @pytest.fixture
 def imagined(monkeypatch):
     """A mode in which tensors have a device and no numbers; the schedule, host work, keeps its numbers."""
+    build = PlanConfig.build
+    monkeypatch.setattr(PlanConfig, "build", lambda config, grid: until_frames_are_there(build(config, grid)))
     times, alpha_sigma, log_snr = Sampling.times, NoiseSchedule.alpha_sigma, NoiseSchedule.log_snr
 
     def with_numbers(function):
@@ -54,7 +67,9 @@ def first_frames(name: str, preset: str, size: int, **changes: object) -> torch.
     with torch.device("cuda"):
         autoencoder = Autoencoder(settings.autoencoder)
         network = settings.video.network(autoencoder.grid).requires_grad_(False)
-    sampling = replace(settings.sampling, steps=3, bfloat16=True, **changes)
+    for stack in (autoencoder.encoder, autoencoder.decoder, network.trunk):
+        del stack.blocks[1:-1]  # they do what the first does; the last one may do less
+    sampling = replace(settings.sampling, **{"steps": 2, "bfloat16": True, **changes})
     sampler = settings.video.sampler(network, autoencoder.grid, sampling)
     codec = FrameCodec(autoencoder, "auto")
     shape = (VIDEOS, sampler.num_context, 3, size, size)
@@ -76,10 +91,7 @@ def first_frames(name: str, preset: str, size: int, **changes: object) -> torch.
     ("name", "preset", "size"),
     [
         *((name, "trial", SIZE) for name in MODELS),
-        *(
-            (name, "cpu-evening", 64)
-            for name in ("millivid", "millivid-causal", "framepack", "full-resolution")
-        ),
+        *((name, "cpu-evening", 64) for name in ("millivid", "millivid-causal", "framepack")),  # odometry
         *((name, "paper", 256) for name in ("millivid", "framepack", "full-resolution")),
     ],
 )
@@ -90,10 +102,14 @@ def test_nothing_is_left_on_the_cpu(imagined, name, preset, size):
     assert frames.dtype == torch.float32
 
 
-@pytest.mark.parametrize("name", ["millivid", "millivid-causal"])
-def test_nor_is_it_with_guidance(imagined, name):
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [("millivid", 4), ("millivid-causal", 2)],  # four are the fewest of which one extrapolates
+)
+def test_nor_is_it_with_guidance(imagined, name, steps):
+    changes = {"steps": steps, "guidance": 1.5, "solver": "dpm++2m", "bound": 2.0}
     with imagined:
-        assert first_frames(name, "trial", SIZE, guidance=1.5, solver="dpm++2m").device.type == "cuda"
+        assert first_frames(name, "trial", SIZE, **changes).device.type == "cuda"
 
 
 def test_a_tensor_on_the_cpu_is_caught(imagined, monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,19 @@ import torch
 from models.networks.layers import AdaLNZeroBlock
 from tests.golden import precision
 from tests.golden.__main__ import GROUPS, main
-from tests.golden.folder import Folder, undrawn
+from tests.golden.folder import Folder, golden_weight, undrawn
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def golden() -> Path:
+def golden() -> Iterator[Path]:
     torch.set_num_threads(1)
     for place in (os.environ.get("LOOPCRAFT_GOLDEN"), ROOT.parent / "shared" / "golden"):
         if place and Path(place).is_dir():
-            return Path(place)
+            yield Path(place)
+            golden_weight.cache_clear()  # most of a gigabyte
+            return
     pytest.skip("no golden vectors here; LOOPCRAFT_GOLDEN names their folder")
 
 

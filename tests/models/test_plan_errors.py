@@ -39,8 +39,13 @@ def played(sampler, truth, actions, corrections):
     return list(sampler.rollout(context, actions, keyed_noise(range(3)), corrections))
 
 
-def test_a_rollout_corrected_by_what_it_generated_is_the_rollout(sampler, video) -> None:
-    plain = played(sampler, *video, None)
+@pytest.fixture(scope="module")
+def plain(sampler, video):
+    """A rollout that nobody corrects."""
+    return played(sampler, *video, None)
+
+
+def test_a_rollout_corrected_by_what_it_generated_is_the_rollout(sampler, video, plain) -> None:
     own = [level.clone() for level in video[0]]
     for done in plain:
         own[done.level][:, done.first_frame : done.first_frame + done.latents.shape[1]] = done.latents
@@ -48,8 +53,8 @@ def test_a_rollout_corrected_by_what_it_generated_is_the_rollout(sampler, video)
     assert all(torch.equal(a.latents, b.latents) for a, b in zip(plain, corrected, strict=True))
 
 
-def test_a_later_step_sees_the_truth_and_the_first_does_not(sampler, video) -> None:
-    plain, corrected = played(sampler, *video, None), played(sampler, *video, video[0])
+def test_a_later_step_sees_the_truth_and_the_first_does_not(sampler, video, plain) -> None:
+    corrected = played(sampler, *video, video[0])
     assert torch.equal(plain[0].latents, corrected[0].latents)
     for before, after in zip(plain[1:], corrected[1:], strict=True):
         assert not torch.allclose(before.latents, after.latents, atol=1e-4)
@@ -120,7 +125,7 @@ def test_mistakes_are_told_in_a_sentence(data, capsys, tmp_path) -> None:
         assert error.count("\n") == 1
 
 
-def test_a_mutant_that_ignores_the_truth_is_seen(sampler, video, monkeypatch) -> None:
+def test_a_mutant_that_ignores_the_truth_is_seen(sampler, video, plain, monkeypatch) -> None:
     monkeypatch.setattr("models.sampling.token_sampler._insert_truth", lambda *arguments: None)
     with pytest.raises(AssertionError):
-        test_a_later_step_sees_the_truth_and_the_first_does_not(sampler, video)
+        test_a_later_step_sees_the_truth_and_the_first_does_not(sampler, video, plain)

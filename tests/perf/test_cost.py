@@ -31,15 +31,17 @@ def test_the_published_model_costs_about_six_operations_a_weight_and_token_and_i
     assert found.operations == pytest.approx(linear + attention, rel=0.1)
 
 
-def test_the_table_has_the_published_model(capsys, monkeypatch):
-    """Two presets are traced; the others differ in sizes alone."""
+def test_the_table_has_every_model_of_every_preset(capsys, monkeypatch):
+    """Two small presets are traced; the others differ in sizes alone."""
     assert set(cost.SHOWN) == {"paper", "paper-ablation", "gpu-hour", "gpu-minutes", "cpu-evening"}
-    shown = ("paper", "cpu-evening")
+    shown = ("gpu-hour", "cpu-evening")
     monkeypatch.setattr(cost, "SHOWN", shown)
     assert main([]) == 0
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
-    (row,) = (row for row in rows if row[:2] == ["paper", "millivid"])
-    assert row[2] == "129.57 M"
+    (row,) = (row for row in rows if row[:2] == ["gpu-hour", "millivid"])
+    with FakeTensorMode():
+        found = video_cost(PRESETS["gpu-hour"].model("millivid", 64))
+    assert (row[2], row[5]) == (f"{found.parameters / 1e6:.2f} M", f"{found.operations / 1e9:.3g}")
     assert {tuple(row[:2]) for row in rows if len(row) == 10} == {
         (preset, model)
         for preset in shown

@@ -2,16 +2,21 @@
 
 import json
 import shlex
+import subprocess
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from models.checkpoints.format import read_checkpoint
 from perf import gpu
+from tests.fakes.forked_modules import popen
 
 
-def test_it_trains_and_brings_everything_home(tmp_path: Path) -> None:
+def test_it_trains_and_brings_everything_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are forks but the model that waits for the autoencoder: `perf.gpu` says what it imports."""
+    monkeypatch.setattr(gpu, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": popen}))
     flags = "--device cpu --minutes 3 --jobs train --preset trial --models full-resolution --workers 1"
     steps = "--autoencoder-steps 2 --video-steps 2 --episodes 4 --episode-frames 128"
     more = ["--autoencoder-flags=--pool 2 --fresh 0.5", "--video-flags=--pool 2 --fresh 0.5"]

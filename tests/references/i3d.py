@@ -1,9 +1,11 @@
 """I3D in NumPy alone, from figure 3 of the paper and TensorFlow's rules: channels last, no modules.
 
-Every convolution is a sum, over the kernel's offsets, of shifted, strided inputs times a matrix.
+Every convolution is a sum, over the kernel's offsets, of shifted, strided inputs times a matrix; those of one
+time step are concatenated and multiplied together.
 """
 
 from collections.abc import Mapping
+from functools import reduce
 from itertools import product
 
 import numpy as np
@@ -47,15 +49,18 @@ def unit(tensors: Mapping[str, np.ndarray], name: str, x: np.ndarray, stride: in
         tensors[f"{name}.{part}"] for part in ("weight", "bias", "mean", "variance")
     )
     kernel = weight.shape[2:]
+    shifted = [window for _, window in windows(x, kernel, (stride,) * 3, np.float32(0))]
+    area = kernel[1] * kernel[2]
+    time_steps = [shifted[n : n + area] for n in range(0, len(shifted), area)]
     total = sum(
-        window @ weight[:, :, *offset].T
-        for offset, window in windows(x, kernel, (stride,) * 3, np.float32(0))
+        np.concatenate(step, axis=-1) @ weight[:, :, n].transpose(2, 3, 1, 0).reshape(-1, len(weight))
+        for n, step in enumerate(time_steps)
     )
     return np.maximum((total - mean) / np.sqrt(variance + np.float32(1e-3)) + bias, 0)
 
 
 def max_pool(x: np.ndarray, kernel: tuple[int, ...], stride: tuple[int, ...]) -> np.ndarray:
-    return np.max([window for _, window in windows(x, kernel, stride, np.float32(-np.inf))], axis=0)
+    return reduce(np.maximum, (window for _, window in windows(x, kernel, stride, np.float32(-np.inf))))
 
 
 def windows(x, kernel, stride, filling):

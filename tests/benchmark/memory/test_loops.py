@@ -35,7 +35,7 @@ def plain_loops(poses: np.ndarray, num_context: int) -> tuple[dict[int, set[int]
     return own, shown
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6))
 def test_loops_are_those_of_plain_loops(seed: int) -> None:
     rng = np.random.default_rng(seed)

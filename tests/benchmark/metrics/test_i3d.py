@@ -22,7 +22,7 @@ def network() -> Network:
     return network
 
 
-@pytest.mark.parametrize(("num_frames", "height", "width"), [(16, 64, 64), (18, 90, 41)])
+@pytest.mark.parametrize(("num_frames", "height", "width"), [(9, 64, 64), (18, 90, 41)])
 def test_logits_are_those_of_a_second_implementation(network, num_frames, height, width) -> None:
     clips = scenes(0, num_frames, 90)[None, :, :height, :width]
     expected = i3d_logits({name: values.numpy() for name, values in network.state_dict().items()}, clips)

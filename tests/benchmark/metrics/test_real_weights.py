@@ -10,6 +10,7 @@ import scipy.linalg
 import torch
 from torch import nn
 
+from benchmark.metrics.base import EmbeddingFunction
 from benchmark.metrics.distances import frechet_distance, kernel_distance
 from benchmark.metrics.i3d import load_i3d
 from benchmark.metrics.lightglue import COLUMNS
@@ -17,7 +18,7 @@ from benchmark.metrics.lightglue_aliked import load_lightglue_aliked
 from benchmark.metrics.lpips import load_lpips, load_lpips_map
 from models.train.detail_loss import Lpips
 from tests.fakes.real_weights import WEIGHTS, real, real_tensors
-from tests.fakes.tiny_networks import scenes
+from tests.fakes.tiny_networks import linear_undrawn, scenes
 from tests.references.i3d import i3d_logits
 
 pytestmark = pytest.mark.weights
@@ -33,11 +34,16 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="module")
+def embed() -> EmbeddingFunction:
+    return load_i3d(real("i3d"))
+
+
 def packages_lpips(name: str, net: str) -> nn.Module:
     """The package's own module with its own heads, and the features of the bundle."""
     import lpips
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), linear_undrawn():
         warnings.simplefilter("ignore")
         module = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
     tensors = real_tensors(name)
@@ -79,7 +85,7 @@ def test_lpips_is_that_of_the_package(side: int) -> None:
 @pytest.mark.parametrize(("side", "leak"), [(64, 0.6), (256, 0.25)])
 def test_the_map_of_lpips_charges_what_is_right_less_than_what_is_wrong(side: int, leak: float) -> None:
     """The truth in a quarter of the frame, another scene in the rest: what of it leaks into the quarter."""
-    target, predicted = scenes(0, 8, side), scenes(1, 8, side)
+    target, predicted = scenes(0, 4, side), scenes(1, 4, side)
     predicted[:, : side // 2, : side // 2] = target[:, : side // 2, : side // 2]
     values, maps, _ = load_lpips_map(real("alexnet"))(predicted, target)
     np.testing.assert_allclose(maps.mean(axis=(1, 2)), values, rtol=1e-3)
@@ -105,10 +111,10 @@ def test_the_detail_term_is_lpips_of_the_package_with_vgg() -> None:
 def test_aliked_tells_a_view_from_another_scene() -> None:
     pytest.importorskip("kornia")
     matches = load_lightglue_aliked(real("aliked"))
-    target = scenes(0, 1, 256)
+    target, another = (scenes(seed, 1, 256)[:, 64:192] for seed in (0, 1))
     shifted, blank_frame = np.roll(target, 8, axis=2), np.zeros_like(target)
     soft = cv2.GaussianBlur(target[0], (0, 0), 2)[None]
-    predicted = np.concatenate([target, shifted, soft, scenes(1, 1, 256), blank_frame, blank_frame])
+    predicted = np.concatenate([target, shifted, soft, another, blank_frame, blank_frame])
     rows = matches(predicted, np.concatenate([target] * 5 + [blank_frame]))
     same, moved, blurred, other, without, nothing = rows[:, 0]
     assert same > 200
@@ -120,17 +126,16 @@ def test_aliked_tells_a_view_from_another_scene() -> None:
     assert (above["above_0.6"] <= rows[:, 0]).all()
 
 
-def test_i3d_is_a_second_implementation() -> None:
+def test_i3d_is_a_second_implementation(embed) -> None:
     clips = scenes(0, 16)[None]
-    logits = load_i3d(real("i3d"))(clips)
+    logits = embed(clips)
     expected = i3d_logits(real_tensors("i3d"), clips)
     assert np.abs(expected).max() > 1
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("num_frames", FVD_ZEROS_ONES)
-def test_fvd_of_black_and_white_is_the_published_value(num_frames: int) -> None:
-    embed = load_i3d(real("i3d"))
+def test_fvd_of_black_and_white_is_the_published_value(embed, num_frames: int) -> None:
     black, white = (np.repeat(embed(blank(level, 1, num_frames)), 8, axis=0) for level in (0, 255))
     ours, published = FVD_ZEROS_ONES[num_frames]
     fvd = frechet_distance(white, black)
@@ -138,10 +143,9 @@ def test_fvd_of_black_and_white_is_the_published_value(num_frames: int) -> None:
     assert fvd == pytest.approx(published, rel=4e-3)
 
 
-def test_fvd_and_kvd_are_the_textbooks_formulas() -> None:
-    embed = load_i3d(real("i3d"))
-    clips = (scenes(seed, 40).reshape(4, 10, 64, 64, 3) for seed in (0, 1))
-    first, second = (embed(clip).astype(np.float64) for clip in clips)
+def test_fvd_and_kvd_are_the_textbooks_formulas(embed) -> None:
+    features = embed(scenes(0, 45).reshape(5, 9, 64, 64, 3)).astype(np.float64)
+    first, second = features[:3], features[2:]
     covariances = [np.cov(features, rowvar=False) for features in (first, second)]
     root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
     offset = first.mean(axis=0) - second.mean(axis=0)

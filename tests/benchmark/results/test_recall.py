@@ -99,7 +99,7 @@ def tables(seed: int, num_videos: int, num_bins: int) -> tuple[np.ndarray, ...]:
     return model, floor, ceiling, np.where(missing, 0, pixels)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.integers(2, 6), st.integers(1, 5))
 def test_the_horizon_is_that_of_plain_loops(seed: int, num_videos: int, num_bins: int) -> None:
     model, floor, ceiling, pixels = (np.round(t, 4) for t in tables(seed, num_videos, num_bins))

@@ -67,8 +67,8 @@ def score(data: Path, out: Path, *more: str) -> Result:
     return replace(found := read_result(out / "result.json"), provenance=replace(found.provenance, seconds=0))
 
 
-@pytest.mark.fresh
 def test_two_processes_have_the_result_of_one(data: Path, tmp_path: Path) -> None:
+    """Forks here: workers that are fresh interpreters have it in tests/test_cluster.py."""
     one = score(data, tmp_path / "one")
     score(data, tmp_path / "two", "--max-videos", "1")  # it goes on where another run was
     assert score(data, tmp_path / "two", "--workers", "2") == one

@@ -80,9 +80,9 @@ def test_scores_are_the_same_in_a_process_of_its_own(data, tmp_path, model: str)
 
 @pytest.mark.fresh
 def test_what_a_model_does_to_its_process_reaches_no_score(data, tmp_path) -> None:
-    honest = score("Honest", data, tmp_path / "honest", "--no-isolate", "--max-videos", "3")
+    honest = score("Honest", data, tmp_path / "honest", "--no-isolate", "--max-videos", "2")
     before, folder, environment = process_state(), Path.cwd(), dict(os.environ)
-    spoiling = score("Spoiling", data, tmp_path / "spoiling", "--max-videos", "3")
+    spoiling = score("Spoiling", data, tmp_path / "spoiling", "--max-videos", "2")
     assert spoiling.metrics == honest.metrics
     assert spoiling.model.notes == ("a note",)
     assert process_state() == before

@@ -97,9 +97,15 @@ class MaskedInEveryCall(TokenDenoiser):
         return super().forward(x, positions, condition, mask=mask)[:, -num_outputs:]
 
 
-@pytest.mark.parametrize("guidance", [1.0, 1.5])
-@pytest.mark.parametrize("solver", ["ddim", "dpm++2m"])
-@pytest.mark.parametrize("plan", ["millivid with padding", "framepack-mirrored"])
+@pytest.mark.parametrize(
+    ("plan", "solver", "guidance"),
+    [
+        ("millivid with padding", "ddim", 1.0),
+        ("millivid with padding", "dpm++2m", 1.5),
+        ("framepack-mirrored", "ddim", 1.5),
+        ("framepack-mirrored", "dpm++2m", 1.0),
+    ],
+)
 def test_memory_changes_nothing(plan, solver, guidance):
     sampler = token_sampler(plan, causal=True, steps=5, solver=solver, guidance=guidance)
     context, actions = inputs(sampler.num_context, sampler.num_future(8))
@@ -116,7 +122,7 @@ def test_memory_changes_nothing(plan, solver, guidance):
 
 @pytest.mark.parametrize("guidance", [1.0, 1.5])
 def test_context_is_read_once_a_plan_step(monkeypatch, guidance):
-    sampler = token_sampler("millivid", causal=True, steps=7, guidance=guidance)
+    sampler = token_sampler("millivid", causal=True, steps=3, guidance=guidance)
     calls = Counter()
 
     def count(name: str) -> None:
@@ -135,7 +141,7 @@ def test_context_is_read_once_a_plan_step(monkeypatch, guidance):
     for _ in sampler.rollout(context, actions, keyed_noise([1, 2])):
         pass
     passes = chunks * len(sampler.plan.steps) * (1 if guidance == 1 else 2)
-    assert calls == {"prefill": passes, "forward": 7 * passes}
+    assert calls == {"prefill": passes, "forward": 3 * passes}
 
 
 def test_bfloat16_is_close(network):

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import jaxtyping
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.contract.protocol import LOOPCRAFT_MINI as MINI
+from benchmark.contract.protocol import PROTOCOLS
 from benchmark.results.result_file import read_result
 from benchmark.run import main as benchmark
 from benchmark.sources.loading import load_model as load_registered
@@ -187,12 +190,21 @@ def world_data(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture
+def short_protocol(monkeypatch) -> str:
+    """The id of a protocol that generates a quarter of what loopcraft-mini does: two chunks of MilliVid's."""
+    windows = tuple(replace(each, first=each.first // 4 + 1, last=each.last // 4) for each in MINI.windows)
+    protocol = replace(MINI, id="short", horizon=MINI.horizon // 4, windows=windows)
+    monkeypatch.setitem(PROTOCOLS, protocol.id, protocol)
+    return protocol.id
+
+
 @pytest.mark.parametrize("name", [*MODELS, "autoencoded"])
-def test_the_whole_benchmark_runs_with_every_registered_model(world_data, tmp_path, name):
+def test_the_whole_benchmark_runs_with_every_registered_model(world_data, tmp_path, short_protocol, name):
     arguments = {"preset": "trial", "frame_size": SIZE} | ({} if name == "autoencoded" else {"steps": 1})
     code = benchmark([
         "--model", name, "--model-args", json.dumps(arguments), "--data", str(world_data),
-        "--out", str(tmp_path / "run"), "--protocol", "loopcraft-mini", "--metrics", "psnr",
+        "--out", str(tmp_path / "run"), "--protocol", short_protocol, "--metrics", "psnr",
     ])  # fmt: skip
     assert code == 0
     result = read_result(tmp_path / "run" / "result.json")
@@ -201,12 +213,12 @@ def test_the_whole_benchmark_runs_with_every_registered_model(world_data, tmp_pa
     assert not result.failed
 
 
-def test_a_result_says_what_the_model_computed_in(world_data, tmp_path):
+def test_a_result_says_what_the_model_computed_in(world_data, tmp_path, short_protocol):
     for precision in ("auto", "bfloat16"):
         arguments = {"preset": "trial", "frame_size": SIZE, "steps": 1, "precision": precision}
-        command = ["--model", "upscale", "--model-args", json.dumps(arguments), "--data", str(world_data)]
+        command = ["--model", "framepack", "--model-args", json.dumps(arguments), "--data", str(world_data)]
         out = tmp_path / precision
-        command += ["--out", str(out), "--protocol", "loopcraft-mini", "--metrics", "psnr"]
+        command += ["--out", str(out), "--protocol", short_protocol, "--metrics", "psnr"]
         assert benchmark(command) == 0
         found = read_result(out / "result.json").model.precision
         assert found == {"auto": "float32", "bfloat16": "bfloat16"}[precision]
