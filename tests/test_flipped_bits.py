@@ -86,7 +86,7 @@ def test_a_flipped_bit_of_a_training_state_is_named_or_changes_nothing(tmp_path:
         assert (out / "millivid.safetensors").read_bytes() == weights
 
 
-def test_a_file_in_the_place_of_another_of_its_kind_is_refused(tmp_path: Path) -> None:
+def test_a_file_swapped_with_another_of_its_kind_is_refused(tmp_path: Path) -> None:
     """The files are intact but belong to another video or run."""
     write_latents(tmp_path / "latents")
     latents = open_latents(tmp_path / "latents")

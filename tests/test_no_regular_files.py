@@ -25,7 +25,7 @@ def test_every_reader_refuses_a_device(name: str, tmp_path: Path) -> None:
         example.read()
 
 
-def test_a_clip_that_is_a_device_is_a_finding(tmp_path: Path) -> None:
+def test_a_clip_that_is_a_device_is_reported(tmp_path: Path) -> None:
     example = FILES["clip"](tmp_path)
     example.path.unlink()
     example.path.symlink_to("/dev/null")

@@ -57,7 +57,7 @@ def imported(folders: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
                         yield top, path
 
 
-def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+def test_imports_and_declared_dependencies_match() -> None:
     declared = BASE | set().union(*(names for name, names in EXTRAS.items() if name != "dev"))
     used = {name for name, _ in imported(ROOMS)} - OPTIONAL
     assert used - declared == set()
@@ -294,7 +294,7 @@ def test_a_console_script_finds_our_models_beside_a_package_called_models(script
     assert FRAME_SHAPE_ERROR in err.splitlines()[-1]  # earlier lines may report the compilation of kernels
 
 
-def test_python_m_finds_them_too_or_names_the_intruder(
+def test_python_m_finds_our_models_or_names_the_intruder(
     install: Path | None, small_data: str, tmp_path: Path
 ) -> None:
     (tmp_path / "models").mkdir()

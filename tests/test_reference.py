@@ -23,7 +23,7 @@ def test_the_page_of_the_python_interface_is_up_to_date() -> None:
     assert (reference.DOCS / "api.md").read_text() == reference.api(), REMEDY
 
 
-def test_what_the_docs_import_and_the_attributes_of_a_data_set_are_on_the_page() -> None:
+def test_the_page_has_what_the_docs_import_and_the_attributes_of_a_data_set() -> None:
     page = (reference.DOCS / "api.md").read_text()
     for path in (reference.DOCS.parent / "README.md", *reference.DOCS.glob("*.md")):
         for names in re.findall(

@@ -27,7 +27,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class ChildResult:
     """How a child ended: its exit code (negative: a signal), its output and the seconds it took."""
 
     code: int
@@ -35,7 +35,7 @@ class Ended:
     seconds: float
 
 
-def run_apart(act: Callable[[], int], log: Path, kill_after: float | None = None) -> Ended:
+def run_apart(act: Callable[[], int], log: Path, kill_after: float | None = None) -> ChildResult:
     """Call `act` in a forked child, and kill the child after `kill_after` seconds if it is still running."""
     start = time.monotonic()
     child = os.fork()
@@ -48,7 +48,7 @@ def run_apart(act: Callable[[], int], log: Path, kill_after: float | None = None
     seconds = time.monotonic() - start
     output = log.read_text(errors="replace") if log.exists() else ""
     code = os.waitstatus_to_exitcode(status)
-    return Ended(code=code, output=output, seconds=seconds)
+    return ChildResult(code=code, output=output, seconds=seconds)
 
 
 def _become(act: Callable[[], int], log: Path) -> None:

@@ -170,12 +170,12 @@ def run_undisturbed(command: Command, inputs: Path, folder: Path) -> float:
     if shared is not None and shared.exists():
         shutil.copytree(shared / "whole", whole)
         return float((shared / "seconds").read_text())
-    ended = run_apart(lambda: command.act(inputs, whole), folder / "log")
-    assert ended.code == 0, ended.output
+    child = run_apart(lambda: command.act(inputs, whole), folder / "log")
+    assert child.code == 0, child.output
     if shared is not None and whole.exists():  # `publish` writes no folder
         shutil.copytree(whole, shared / "whole")
-        (shared / "seconds").write_text(str(ended.seconds))
-    return ended.seconds
+        (shared / "seconds").write_text(str(child.seconds))
+    return child.seconds
 
 
 HUB = hub_state.Hub()

@@ -24,7 +24,7 @@ import tyro
 
 from tests.drills.apart import (
     PATIENCE_S,
-    Ended,
+    ChildResult,
     adopt_orphans,
     orphans,
     run_apart,
@@ -75,12 +75,12 @@ def make_read_only(out: Path) -> None:
 def fill_the_disk(out: Path) -> None:
     """Leave 8 KiB of the folder's file system."""
     out.mkdir(exist_ok=True)
-    kept = out.with_name(f"{out.name}-kept")
-    shutil.copytree(out, kept)
-    pages = sum(1 + path.stat().st_size // 4096 for path in kept.rglob("*"))
+    copy = out.with_name(f"{out.name}-kept")
+    shutil.copytree(out, copy)
+    pages = sum(1 + path.stat().st_size // 4096 for path in copy.rglob("*"))
     mount("-t", "tmpfs", "-o", f"size={(pages + 3) * 4096}", "tmpfs", str(out))
-    shutil.copytree(kept, out, dirs_exist_ok=True)
-    shutil.rmtree(kept)
+    shutil.copytree(copy, out, dirs_exist_ok=True)
+    shutil.rmtree(copy)
 
 
 def lose_home(_: Path) -> None:
@@ -164,16 +164,16 @@ def drill(command: Command, fault: Fault, inputs: Path, folder: Path, expected: 
     return problems
 
 
-def find_problems(ended: Ended, codes: tuple[int, ...]) -> list[str]:
-    """What is wrong with how a command ended."""
+def find_problems(result: ChildResult, codes: tuple[int, ...]) -> list[str]:
+    """The problems with how a command ended."""
     problems = []
-    if ended.code not in codes:
-        problems.append(f"exit code {ended.code}: {ended.output[-600:]}")
-    if "Traceback" in ended.output:
-        problems.append(f"a traceback: {ended.output[-600:]}")
-    errors = [line for line in ended.output.splitlines() if line.startswith("error: ")]
-    if ended.code == 2 and len(errors) != 1:
-        problems.append(f"{len(errors)} sentences: {ended.output[-600:]}")
+    if result.code not in codes:
+        problems.append(f"exit code {result.code}: {result.output[-600:]}")
+    if "Traceback" in result.output:
+        problems.append(f"a traceback: {result.output[-600:]}")
+    errors = [line for line in result.output.splitlines() if line.startswith("error: ")]
+    if result.code == 2 and len(errors) != 1:
+        problems.append(f"{len(errors)} sentences: {result.output[-600:]}")
     return problems
 
 

@@ -27,9 +27,9 @@ def misbehave(descriptor: int) -> None:
     """Do what the first message names."""
     end_with_input()
     port = Port(descriptor)
-    _, way = port.receive(100)
-    print("this is", way.decode(), flush=True)
-    WAYS[way.decode()](port)
+    _, action = port.receive(100)
+    print("this is", action.decode(), flush=True)
+    ACTIONS[action.decode()](port)
 
 
 def start_a_sleeper(port: Port) -> int:
@@ -54,9 +54,9 @@ def stick_with_a_sleeper(port: Port) -> None:
 
 def fill_memory(port: Port) -> None:
     """Allocate 100 MB at a time."""
-    held = []
+    blocks = []
     while True:
-        held.append(b"x" * 100_000_000)
+        blocks.append(b"x" * 100_000_000)
         time.sleep(0.01)
 
 
@@ -66,7 +66,7 @@ def print_without_end(port: Port) -> None:
         print("x" * 1000)
 
 
-WAYS = {
+ACTIONS = {
     "segfault": lambda port: ctypes.string_at(0),
     "abort": lambda port: os.abort(),
     "exit": lambda port: sys.exit(3),

@@ -60,8 +60,8 @@ class Forked:
         """The exit code; None while the process runs."""
         with self._reaping:
             if self.returncode is None:
-                ended, status = os.waitpid(self.pid, os.WNOHANG)
-                self.returncode = os.waitstatus_to_exitcode(status) if ended else None
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                self.returncode = os.waitstatus_to_exitcode(status) if pid else None
             return self.returncode
 
     def wait(self, timeout: float = 900.0) -> int:

@@ -30,7 +30,7 @@ class GrowingCluster:
 
     address: str
     environment: Mapping[str, str]
-    """What a command needs to connect; others' commands cannot."""
+    """What a command needs to connect; no other command can."""
     head: int
     """The process from which all others of the cluster descend."""
 

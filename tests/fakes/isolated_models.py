@@ -35,7 +35,7 @@ class Honest:
             count = min(5, horizon - start)
             moved = torch.stack([context[:, -1].roll(start + t, dims=-1) for t in range(count)], dim=1)
             size = (count, *context.shape[2:])
-            drawn = [torch.rand(size, generator=own, dtype=torch.float32) for own in noise]
+            drawn = [torch.rand(size, generator=rng, dtype=torch.float32) for rng in noise]
             self.before_chunk(context, start)
             yield 0.9 * moved.float() / 255 + 0.1 * torch.stack(drawn)
 
@@ -114,9 +114,9 @@ class Spoiling(Honest):
 
 def fill_memory() -> None:
     """Allocate 50 MB at a time."""
-    held = []
+    blocks = []
     while True:
-        held.append(torch.ones(50_000_000, dtype=torch.uint8))
+        blocks.append(torch.ones(50_000_000, dtype=torch.uint8))
 
 
 def print_without_end() -> None:

@@ -35,7 +35,7 @@ class Noise:
         for start in range(context.shape[1], actions.shape[1], CHUNK):
             if start > context.shape[1] and any(torch.equal(video[-1], second) for video in context):
                 self.act()
-            drawn = torch.stack([torch.rand(CHUNK, 3, SIDE, SIDE, generator=own) for own in noise])
+            drawn = torch.stack([torch.rand(CHUNK, 3, SIDE, SIDE, generator=rng) for rng in noise])
             yield 0.9 * context[:, -1:] / 255 + 0.1 * drawn
 
 
