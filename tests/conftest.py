@@ -41,7 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort by the first prefix in `FIRST` that matches the file; the sort is stable."""
 
     def rank(item: pytest.Item) -> int:
-        return next((rank for rank, prefix in enumerate(FIRST) if item.nodeid.startswith(prefix)), len(FIRST))
+        return next(
+            (index for index, prefix in enumerate(FIRST) if item.nodeid.startswith(prefix)), len(FIRST)
+        )
 
     items.sort(key=rank)
 
