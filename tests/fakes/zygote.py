@@ -111,6 +111,7 @@ def own_zygote() -> Zygote:
 def _serve(connection: socket.socket) -> None:
     """Fork at every request, until the requesting process ends."""
     gc.freeze()  # a collection in a fork would copy all these pages
+    gc.set_threshold(20_000, 10, 50)
     with suppress(ConnectionError):
         _answer(connection)
 
