@@ -1,1 +1,1 @@
-"""The tests, in the rooms' own folders; fakes/, references/ and golden/ are what they lean on."""
+"""The tests, in a folder per package; fakes/, references/ and golden/ support them."""

@@ -1,8 +1,8 @@
-"""The order of the tests, and what the garbage collector need not look at again and again.
+"""Order the tests, fork processes instead of starting interpreters, and save repeated work.
 
-What takes longest comes first, or at the end one worker waits for another. Of two workers the second begins
-in the middle, which lies among the models: tests that need no kernels, while the first compiles those of the
-worlds for both.
+The slowest tests come first, so that no worker waits for another at the end. Of two workers, the second
+starts in the middle, among the tests of the models: they need no kernels, while the first worker compiles
+those of the worlds for both.
 """
 
 import gc
@@ -31,24 +31,26 @@ FIRST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare the process that forks others in each of several workers: they import the same in any case."""
+    """Read once what commands reread; prepare a forking process in each of several workers."""
     read_once()
     if hasattr(config, "workerinput"):
         prepare()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by the first beginning that fits the file; what is equal keeps its order."""
+    """Sort by the first prefix in `FIRST` that matches the file; the sort is stable."""
 
     def rank(item: pytest.Item) -> int:
-        return next((place for place, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST))
+        return next(
+            (index for index, prefix in enumerate(FIRST) if item.nodeid.startswith(prefix)), len(FIRST)
+        )
 
     items.sort(key=rank)
 
 
 @pytest.fixture(autouse=True)
 def _forks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Processes that start with imports are forks of one that has made them, but in tests marked `fresh`."""
+    """Fork new processes from one that has made their imports, except in tests marked `fresh`."""
     if request.node.get_closest_marker("fresh"):
         yield
         return
@@ -58,16 +60,16 @@ def _forks(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Import all tests without a collection, and leave what they import out of all later ones."""
+    """Import all tests without garbage collection, and exempt what they import from later collections."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
         gc.enable()
-        gc.set_threshold(20_000, 10, 50)  # collecting more often takes a twentieth of the time of all tests
+        gc.set_threshold(20_000, 10, 50)  # collecting more often takes 5 % of the time of all tests
 
 
 def pytest_sessionfinish() -> None:
-    """What lives to the end is collected there: some libraries complain of what is not."""
+    """Let the frozen objects be collected at exit: some libraries complain if they are not."""
     gc.unfreeze()

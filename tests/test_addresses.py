@@ -1,4 +1,4 @@
-"""Runs and latents at addresses: what a folder has, gone on with, mended, and read by commands."""
+"""Tests of runs and latents at URLs: equal to local folders, resumed, repaired, and read by commands."""
 
 import os
 import subprocess
@@ -49,62 +49,62 @@ def names(root: AnyPath) -> set[str]:
     return {path.relative_to(root).as_posix() for path in files_below(root)}
 
 
-def same(result: Result) -> Result:
-    """A result but for how fast it was made."""
+def without_seconds(result: Result) -> Result:
+    """A result without the time it took."""
     return replace(result, provenance=replace(result.provenance, seconds=0.0))
 
 
 @pytest.mark.filterwarnings("ignore:.* some turn of yaw does not match")
-def test_an_address_gets_what_a_folder_gets(
+def test_a_run_at_an_address_equals_one_in_a_folder(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    there, here = memory("whole"), tmp_path / "run"
-    assert same(score(data, there)) == same(score(data, here))
+    remote, local = memory("whole"), tmp_path / "run"
+    assert without_seconds(score(data, remote)) == without_seconds(score(data, local))
     assert "wrote memory://runs/whole/result.json\n" in capsys.readouterr().out
-    assert names(there) == names(here)
-    for name in sorted(name for name in names(here) if name.endswith((".mp4", "run.json"))):
-        assert (there / name).read_bytes() == (here / name).read_bytes()
-    found = benchmark.evaluate(
-        "copy-last", data, protocol="loopcraft-mini", metrics=["psnr", "ssim"], out=str(there)
+    assert names(remote) == names(local)
+    for name in sorted(name for name in names(local) if name.endswith((".mp4", "run.json"))):
+        assert (remote / name).read_bytes() == (local / name).read_bytes()
+    result = benchmark.evaluate(
+        "copy-last", data, protocol="loopcraft-mini", metrics=["psnr", "ssim"], out=str(remote)
     )
-    assert found == read_result(there / "result.json")
+    assert result == read_result(remote / "result.json")
 
 
 def test_data_at_an_address_is_named_by_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    there = memory("short")
+    remote = memory("short")
     for path in files_below(write_dataset(tmp_path, num_videos=1)):
         assert isinstance(path, Path)
-        (there / path.relative_to(tmp_path).as_posix()).put(path)
+        (remote / path.relative_to(tmp_path).as_posix()).put(path)
     flags = ["--model", "copy-last", "--protocol", "loopcraft-v1", "--out", str(tmp_path / "out")]
-    assert run.main([*flags, "--data", str(there)]) == 2
-    assert f"error: {there}: video 000/000 has 256 frames but" in capsys.readouterr().err
+    assert run.main([*flags, "--data", str(remote)]) == 2
+    assert f"error: {remote}: video 000/000 has 256 frames but" in capsys.readouterr().err
 
 
-def test_it_is_gone_on_with_where_it_was(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    there = memory("resumed")
-    whole = score(data, there)
-    (there / "scores/000/001.safetensors").unlink()
-    (there / "videos/000/002.mp4").unlink()
+def test_a_run_at_an_address_resumes(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    remote = memory("resumed")
+    whole = score(data, remote)
+    (remote / "scores/000/001.safetensors").unlink()
+    (remote / "videos/000/002.mp4").unlink()
     capsys.readouterr()
-    assert same(score(data, there)) == same(whole)
+    assert without_seconds(score(data, remote)) == without_seconds(whole)
     assert "scoring: 2 of 2 videos, " in capsys.readouterr().err
-    assert names(there) >= {f"videos/{key}.mp4" for key in KEYS}
+    assert names(remote) >= {f"videos/{key}.mp4" for key in KEYS}
     other = ["--model", "other-video", "--protocol", "loopcraft-mini", "--metrics", "psnr,ssim"]
-    assert run.main([*other, "--data", str(data), "--out", str(there)]) == 2
+    assert run.main([*other, "--data", str(data), "--out", str(remote)]) == 2
     assert "error: memory://runs/resumed: holds another run (" in capsys.readouterr().err
 
 
 def test_damaged_scores_are_made_again(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    there = memory("damaged")
-    whole = score(data, there)
-    scores = there / "scores/000/002.safetensors"
+    remote = memory("damaged")
+    whole = score(data, remote)
+    scores = remote / "scores/000/002.safetensors"
     content = bytearray(scores.read_bytes())
     content[-1] ^= 1
     (tmp_path / "damaged").write_bytes(content)
     scores.put(tmp_path / "damaged")
-    assert same(score(data, there)) == same(whole)
+    assert without_seconds(score(data, remote)) == without_seconds(whole)
     assert (
         f"{scores}: damaged (not a complete score file (its SHA-256 does not match its header))"
         in capsys.readouterr().err
@@ -112,46 +112,46 @@ def test_damaged_scores_are_made_again(
 
 
 def test_failures_are_kept_and_tried_again(data: Path, tmp_path: Path) -> None:
-    there, marker = memory("failed"), tmp_path / "healed"
+    remote, marker = memory("failed"), tmp_path / "healed"
     model = "tests.fakes.worker_models:FailingUnless"
     arguments = ["--model-args", f'{{"marker": "{marker}"}}']
-    assert score(data, there, *arguments, model=model, code=1).failed == {
+    assert score(data, remote, *arguments, model=model, code=1).failed == {
         "000/001": "noise raised RuntimeError: not yet"
     }
-    assert b"not yet" in (there / "failures/000/001.txt").read_bytes()
+    assert b"not yet" in (remote / "failures/000/001.txt").read_bytes()
     marker.touch()
-    assert score(data, there, *arguments, "--retry-failed", model=model).failed == {}
-    assert "failures/000/001.txt" not in names(there)
+    assert score(data, remote, *arguments, "--retry-failed", model=model).failed == {}
+    assert "failures/000/001.txt" not in names(remote)
 
 
-def test_commands_read_runs_there(
+def test_commands_read_runs_at_addresses(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    there, here = memory("read"), tmp_path / "read"
-    score(data, there)
-    score(data, here)
+    remote, local = memory("read"), tmp_path / "read"
+    score(data, remote)
+    score(data, local)
     monkeypatch.setattr(side_by_side, "PANEL", 64)
-    shown = []
-    for root in (here, there):
+    outputs = []
+    for root in (local, remote):
         capsys.readouterr()
         assert compare.main([str(root)]) == 0
         assert recall.main([str(root), "--data", str(data)]) == 0
         out = capsys.readouterr().out
         assert "PSNR" in out
         assert "other frames" in out
-        shown.append(out.replace(str(root), "ROOT"))
-        flags = ["--data", str(data), "--out", str(tmp_path / f"report-{len(shown)}"), "--videos", "1"]
+        outputs.append(out.replace(str(root), "ROOT"))
+        flags = ["--data", str(data), "--out", str(tmp_path / f"report-{len(outputs)}"), "--videos", "1"]
         assert report.main([str(root), *flags]) == 0
-        shown.append((tmp_path / f"report-{len(shown)}" / "report.html").read_text())
-    assert shown[0] == shown[2]
-    assert "data:video/mp4" in shown[3]
-    (there / "scores/000/001.safetensors").unlink()
-    assert recall.main([str(there), "--data", str(data)]) == 2
-    said = "scores/000/001.safetensors: no such file; give the whole run folder, not only its result file"
-    assert f"{there}/{said}" in capsys.readouterr().err
+        outputs.append((tmp_path / f"report-{len(outputs)}" / "report.html").read_text())
+    assert outputs[0] == outputs[2]
+    assert "data:video/mp4" in outputs[3]
+    (remote / "scores/000/001.safetensors").unlink()
+    assert recall.main([str(remote), "--data", str(data)]) == 2
+    message = "scores/000/001.safetensors: no such file; give the whole run folder, not only its result file"
+    assert f"{remote}/{message}" in capsys.readouterr().err
 
 
-def test_commands_that_take_folders_say_so(
+def test_commands_for_local_folders_refuse_addresses(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -164,29 +164,31 @@ def test_commands_that_take_folders_say_so(
         (publish.main, [address, "--repo", "lab/results"]),
     ):
         assert main(flags) == 2
-        said = f"error: {address}: is a URL, but this command reads local folders; copy it to one\n"
-        assert capsys.readouterr().err == said
+        message = f"error: {address}: is a URL, but this command reads local folders; copy it to one\n"
+        assert capsys.readouterr().err == message
     assert not list(tmp_path.iterdir())
 
 
-def test_latents_there_are_those_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, there = write_latents(tmp_path / "latents"), memory("latents")
+def test_latents_at_an_address_equal_those_in_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, remote = write_latents(tmp_path / "latents"), memory("latents")
     for path in files_below(folder):
-        (there / path.relative_to(folder)).put(path)
-    here, found = (open_latents(root).read("000/001", 3, 9, first_level=1) for root in (folder, there))
-    assert all(torch.equal(one, other) for one, other in zip(here[0], found[0], strict=True))
-    assert np.array_equal(here[1], found[1])
-    for root in (folder, there):
+        (remote / path.relative_to(folder)).put(path)
+    expected, actual = (open_latents(root).read("000/001", 3, 9, first_level=1) for root in (folder, remote))
+    assert all(torch.equal(one, other) for one, other in zip(expected[0], actual[0], strict=True))
+    assert np.array_equal(expected[1], actual[1])
+    for root in (folder, remote):
         out = tmp_path / f"trained-on-{type(root).__name__}"
         assert train_video("framepack", root, out, "--steps", "2") == 0
     assert len({path.read_bytes() for path in tmp_path.glob("trained-on-*/framepack.safetensors")}) == 1
     (tmp_path / "cut").write_bytes((folder / "000/001.safetensors").read_bytes()[:-1])
-    (there / "000/001.safetensors").put(tmp_path / "cut")
+    (remote / "000/001.safetensors").put(tmp_path / "cut")
     with pytest.raises(UserError, match=r"memory://runs/latents/000/001.safetensors: not a whole file"):
-        open_latents(there).read("000/001")
-    (there / "index.json").unlink()
+        open_latents(remote).read("000/001")
+    (remote / "index.json").unlink()
     with pytest.raises(UserError, match=r"memory://runs/latents: holds no index.json"):
-        open_latents(there)
+        open_latents(remote)
 
 
 PUT = """
@@ -197,7 +199,7 @@ for name in sys.stdin:
 """
 
 
-def test_what_other_processes_write_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_other_processes_write_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     root = path_at(f"{use_s3(monkeypatch)}/shared")
     assert isinstance(root, UrlPath)
     (root / "000/a").put(Path(__file__))
@@ -217,8 +219,10 @@ def test_what_other_processes_write_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
         assert (root / "000/d").exists()
 
 
-def test_a_killed_run_goes_on_there(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = path_at(f"{use_s3(monkeypatch)}/killed")
+def test_a_killed_run_at_an_address_resumes(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = path_at(f"{use_s3(monkeypatch)}/killed")
     flags = [
         "--model",
         "tests.benchmark.test_run:Shimmer",
@@ -229,14 +233,16 @@ def test_a_killed_run_goes_on_there(data: Path, tmp_path: Path, monkeypatch: pyt
     ]
     flags += ["--metrics", "psnr", "--no-isolate"]
     store = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    stalled = nursery.start(tmp_path, "benchmark.run", *flags, "--out", str(there), STALL="1", **store)
-    until = time.monotonic() + 60
-    while not existing(there, ["scores/000/000.safetensors"]) and time.monotonic() < until:
+    stalled = nursery.start(tmp_path, "benchmark.run", *flags, "--out", str(remote), STALL="1", **store)
+    deadline = time.monotonic() + 60
+    while not existing(remote, ["scores/000/000.safetensors"]) and time.monotonic() < deadline:
         time.sleep(0.1)
     stalled.kill()
     assert stalled.wait() == -9
-    assert "result.json" not in names(there)
-    assert run.main([*flags, "--out", str(there)]) == 0
+    assert "result.json" not in names(remote)
+    assert run.main([*flags, "--out", str(remote)]) == 0
     assert run.main([*flags, "--out", str(tmp_path / "run")]) == 0
-    assert same(read_result(there / "result.json")) == same(read_result(tmp_path / "run" / "result.json"))
-    assert names(there) == names(tmp_path / "run")
+    assert without_seconds(read_result(remote / "result.json")) == without_seconds(
+        read_result(tmp_path / "run" / "result.json")
+    )
+    assert names(remote) == names(tmp_path / "run")

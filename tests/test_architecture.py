@@ -1,7 +1,7 @@
-"""The architecture of docs/architecture.md, held against the imports of every module, inside functions too.
+"""Compare docs/architecture.md with the imports of every module, including those inside functions.
 
-A row of its tables is a folder: what it holds, and which other folders it may import. The row of a room is
-its commands, the files at its top and every `__main__.py`; that of one file is what it may import beyond.
+A row of its tables is a folder: what it holds, and which other folders it may import. A room's row covers its
+commands, which are the files at its top and every `__main__.py`; a file's row lists what else it may import.
 """
 
 import ast
@@ -22,18 +22,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "models": ("loopcraft", "benchmark"),
     "leaderboard": ("loopcraft", "benchmark"),
 }
-"""The rooms, and whose folders a row of theirs may name."""
+"""The rooms, and the other rooms whose folders their rows may name."""
 NO_COMMANDS = ("warm.py", "library.py")
-"""Files at the top of a room that are none: what `doctor --warm` calls, and the Python interface."""
+"""Files at the top of a room that are not commands: what `doctor --warm` calls, and the Python interface."""
 MOST_MODULES = 15
 CROWDED: dict[str, int] = {}
-"""Folders that may hold more modules, and how many."""
+"""Folders that may hold more modules, with the number."""
 
 Table = dict[str, tuple[str, frozenset[str]]]
 
 
 def read_table(page: str) -> Table:
-    """Row -> what it holds, and the rows it may import; a name without its room is of the row's own."""
+    """Row -> what it holds, and the rows it may import; a name without a room is in the row's own room."""
     rows = re.findall(r"^\| `([\w/.]+)` \| (.*?) \| (.*?) \|$", page, re.MULTILINE)
     names = [name for name, _, _ in rows]
     table: Table = {}
@@ -50,7 +50,7 @@ def read_table(page: str) -> Table:
 
 
 def wildcards(page: str) -> set[str]:
-    """The rows that may import whole rooms: commands."""
+    """The rows that may import whole rooms, which are commands."""
     rows = re.findall(r"^\| `([\w/.]+)` \| .*? \| (.*?) \|$", page, re.MULTILINE)
     return {name for name, imports in rows if "/*" in imports}
 
@@ -66,7 +66,7 @@ def row_of(path: str) -> str:
 
 
 def imported_modules(source: str) -> list[str]:
-    """Every module that a source imports, inside functions too; `from a import b` counts as a.b."""
+    """Every module that a source imports, including inside functions; `from a import b` counts as a.b."""
     names = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -77,28 +77,28 @@ def imported_modules(source: str) -> list[str]:
 
 
 def resolve(name: str, modules: Mapping[str, str]) -> str | None:
-    """The path of the module that an imported name is or lies in."""
+    """The path of the module that an imported name denotes or lies in."""
     while name and name not in modules:
         name = name.rpartition(".")[0]
     return modules.get(name)
 
 
 def arrows(path: str, source: str, modules: Mapping[str, str]) -> dict[str, str]:
-    """The rows that a module imports from, not its own -> the import that says so; "." for a relative one."""
-    found = {}
+    """The other rows that a module imports from -> the import; "." for a relative one."""
+    imports = {}
     for name in imported_modules(source):
         if name.startswith("."):
-            found["."] = name
+            imports["."] = name
         elif name.split(".")[0] in ROOMS:
             target = resolve(name, modules)
             row = row_of(target) if target else "?"
             if row != row_of(path):
-                found[row] = name
-    return found
+                imports[row] = name
+    return imports
 
 
 def forbidden(path: str, source: str, table: Table, modules: Mapping[str, str]) -> list[str]:
-    """The imports of a module that the table does not have."""
+    """The imports of a module that the table does not allow."""
     allowed = table.get(row_of(path), ("", frozenset()))[1] | table.get(path, ("", frozenset()))[1]
     return [name for row, name in arrows(path, source, modules).items() if row not in allowed]
 
@@ -113,7 +113,7 @@ def unneeded(table: Table, used: Mapping[str, Iterable[str]]) -> list[str]:
 
 
 def cycle(graph: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
-    """What is left of a graph once all that imports nothing of it is taken away, again and again."""
+    """The part of a graph that remains after repeatedly removing nodes that import no others."""
     left = {name: set(targets) for name, targets in graph.items()}
     while leaves := [name for name, targets in left.items() if not targets & left.keys()]:
         for name in leaves:
@@ -122,7 +122,7 @@ def cycle(graph: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
 
 
 def upward(table: Table) -> list[str]:
-    """Arrows between rooms that no row may have."""
+    """Arrows to rooms that the row's room may not import."""
     return [
         f"{row} -> {target}"
         for row, (_, targets) in table.items()
@@ -132,13 +132,13 @@ def upward(table: Table) -> list[str]:
 
 
 def crowded(paths: Iterable[str]) -> dict[str, int]:
-    """Folders with more modules than a reader can take in; packages' own files do not count."""
+    """Folders with more than `MOST_MODULES` modules; `__init__.py` files do not count."""
     count = Counter(path.rpartition("/")[0] for path in paths if not path.endswith("__init__.py"))
     return {folder: number for folder, number in count.items() if number > MOST_MODULES}
 
 
 def is_command(source: str) -> bool:
-    """Whether a source ends as commands do."""
+    """Whether a source ends like a command."""
     last = ast.parse(source).body[-1]
     return isinstance(last, ast.If) and ast.unparse(last.test) == "__name__ == '__main__'"
 
@@ -157,11 +157,11 @@ def test_imports_follow_the_arrows(path: str) -> None:
 def test_every_arrow_is_needed() -> None:
     used: dict[str, set[str]] = {}
     for path in PATHS:
-        found = set(arrows(path, (ROOT / path).read_text(), MODULES))
+        targets = set(arrows(path, (ROOT / path).read_text(), MODULES))
         row = used.setdefault(row_of(path), set())
-        row |= found - TABLE.get(path, ("", frozenset()))[1]
+        row |= targets - TABLE.get(path, ("", frozenset()))[1]
         if path in TABLE:
-            used[path] = found
+            used[path] = targets
     exact = {name: row for name, row in TABLE.items() if name not in wildcards(PAGE.read_text())}
     assert unneeded(exact, used) == []
 
@@ -179,7 +179,7 @@ def test_modules_form_no_cycle() -> None:
     assert cycle(graph) == {}
 
 
-def test_every_folder_has_its_row_and_its_sentence() -> None:
+def test_every_folder_has_a_row_with_its_docstring() -> None:
     sentences = {}
     for path in PATHS:
         if path.endswith("/__init__.py") and path.count("/") > 1:
@@ -212,7 +212,7 @@ def test_results_are_compared_without_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
-# Mutants: each check sees the fault that it is for.
+# Mutants: each check detects its fault.
 
 SMALL = {
     "loopcraft.core.cli": "loopcraft/core/cli.py",
@@ -256,28 +256,28 @@ ROWS = """
         ("loopcraft/generate.py", "from loopcraft.dataset.reader import open_dataset", []),
     ],
 )
-def test_a_forbidden_import_is_seen(path: str, source: str, found: list[str]) -> None:
+def test_a_forbidden_import_is_detected(path: str, source: str, found: list[str]) -> None:
     assert forbidden(path, source, read_table(ROWS), SMALL) == found
 
 
-def test_an_arrow_that_nobody_needs_is_seen() -> None:
+def test_an_unneeded_arrow_is_detected() -> None:
     used = {"loopcraft/dataset": {"loopcraft/core"}, "benchmark/harness": {"benchmark/results"}}
     rows = {name: row for name, row in read_table(ROWS).items() if name in used}
     assert unneeded(rows, used) == ["benchmark/harness -> loopcraft/core"]
 
 
-def test_an_arrow_that_points_up_is_seen() -> None:
+def test_an_arrow_that_points_up_is_detected() -> None:
     table = read_table(ROWS + "| `loopcraft/views` | Pictures | benchmark/results |")
     assert upward(table) == ["loopcraft/views -> benchmark/results"]
     assert upward(read_table(ROWS)) == []
 
 
-def test_a_cycle_is_seen() -> None:
+def test_a_cycle_is_detected() -> None:
     assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == {"a": {"b"}, "b": {"c"}, "c": {"b"}}
     assert cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {}
 
 
-def test_a_crowd_is_seen() -> None:
+def test_a_crowded_folder_is_detected() -> None:
     folder = [f"benchmark/metrics/m{number}.py" for number in range(MOST_MODULES)]
     assert crowded([*folder, "benchmark/metrics/__init__.py"]) == {}
     assert crowded([*folder, "benchmark/metrics/psnr.py"]) == {"benchmark/metrics": MOST_MODULES + 1}
@@ -291,5 +291,5 @@ def test_a_crowd_is_seen() -> None:
         ("if __name__ == '__main__':\n    main()\nX = 1", False),
     ],
 )
-def test_a_library_at_the_top_of_a_room_is_seen(source: str, expected: bool) -> None:
+def test_a_library_at_the_top_of_a_room_is_detected(source: str, expected: bool) -> None:
     assert is_command(source) is expected

@@ -1,4 +1,4 @@
-"""The same bytes from this machine's processes, a Ray cluster that loses a node, and a job array."""
+"""Local processes, a Ray cluster that loses or gains nodes, and a job array make the same bytes."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ from tests.fakes.benchmark_data import write_dataset
 from tests.fakes.folder_content import content
 from tests.fakes.growing_cluster import growing_cluster
 from tests.fakes.object_store import BUCKET, use_s3
-from tests.fakes.ray_cluster import be_spent_once, die, die_once, fail, killed_once, state_of, two_nodes
+from tests.fakes.ray_cluster import be_killed_once, be_spent_once, die, die_once, fail, state_of, two_nodes
 from tests.fakes.worker_models import SECOND
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +41,7 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not inst
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What one process makes: a data set with masks."""
+    """The files of a data set with masks that one process makes."""
     root = tmp_path_factory.mktemp("local") / "set"
     assert generate.main(["--out", str(root), *RECIPE, "--workers", "1"]) == 0
     assert masks.main([str(root), "--workers", "1"]) == 0
@@ -50,7 +50,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def latents(expected: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What one process encodes the data set to."""
+    """The latents that one process encodes the data set to."""
     root, out = (tmp_path_factory.mktemp(name) for name in ("set", "latents"))
     for name, data in expected.items():
         (root / name).parent.mkdir(exist_ok=True)
@@ -61,36 +61,38 @@ def latents(expected: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[tuple[Any, Any]]:
-    """A cluster and its node, with a connection that all tests share, and an S3 server that both know."""
+    """A cluster and its node, with a connection shared by all tests, and an S3 server that both can reach."""
     with pytest.MonkeyPatch.context() as patch:
         use_s3(patch)
-        patch.setenv("RAY_worker_niceness", "0")  # with Ray's 15 they wait for all other tests
-        with two_nodes() as found, open_executor(one_worker(found[0].address)):
-            yield found
+        patch.setenv("RAY_worker_niceness", "0")  # at Ray's niceness of 15 they wait for other tests
+        with two_nodes() as nodes, open_executor(one_worker(nodes[0].address)):
+            yield nodes
 
 
 @pytest.fixture
 def executor(cluster: tuple[Any, Any]) -> Iterator[Executor]:
-    with open_executor(one_worker(cluster[0].address)) as opened:
-        yield opened
+    with open_executor(one_worker(cluster[0].address)) as executor:
+        yield executor
 
 
 @needs_ray
-def test_a_killed_worker_loses_its_range_alone(executor: Executor, tmp_path: Path) -> None:
-    found = dict(executor.run(die_once, range(6), make_state=state_of(tmp_path)))
-    assert found == {item: item * item for item in range(6)}
+def test_a_killed_worker_loses_only_its_range(executor: Executor, tmp_path: Path) -> None:
+    results = dict(executor.run(die_once, range(6), make_state=state_of(tmp_path)))
+    assert results == {item: item * item for item in range(6)}
     assert (tmp_path / "3.died").exists()
 
 
 @needs_ray
-def test_what_a_job_raises_arrives_whole(executor: Executor, tmp_path: Path) -> None:
+def test_an_exception_of_a_job_arrives_intact(executor: Executor, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left") as caught:
         list(executor.run(fail, range(3), make_state=state_of(tmp_path)))
     assert caught.value.filename == "/disk/000.mp4"
 
 
 @needs_ray
-def test_a_range_that_kills_every_worker_is_one_sentence(cluster: tuple[Any, Any], tmp_path: Path) -> None:
+def test_a_range_that_kills_every_worker_ends_in_one_sentence(
+    cluster: tuple[Any, Any], tmp_path: Path
+) -> None:
     with (
         open_executor(one_worker(cluster[0].address), retries=1) as executor,
         pytest.raises(UserError, match=r"lost the worker of some items 2 times .*run the same command"),
@@ -100,8 +102,8 @@ def test_a_range_that_kills_every_worker_is_one_sentence(cluster: tuple[Any, Any
 
 @needs_ray
 def test_a_spent_worker_is_replaced(executor: Executor, tmp_path: Path) -> None:
-    found = dict(executor.run(be_spent_once, range(4), make_state=state_of(tmp_path)))
-    assert len(set(found.values())) == 2  # processes
+    process_ids = dict(executor.run(be_spent_once, range(4), make_state=state_of(tmp_path)))
+    assert len(set(process_ids.values())) == 2
     assert (tmp_path / "3.died").exists()
 
 
@@ -119,36 +121,38 @@ def flags_of_run(model: str, data: AnyPath, out: AnyPath, *more: str) -> list[st
     return [*flags, "--protocol", "loopcraft-mini", "--save-videos", "2", "--no-isolate", *more]
 
 
-def same(result: Result) -> Result:
-    """A result but for when and how fast it was made."""
+def without_seconds(result: Result) -> Result:
+    """A result without the time it took."""
     return replace(result, provenance=replace(result.provenance, seconds=0.0))
 
 
 @needs_ray
 def test_a_run_that_loses_a_worker_has_the_local_result(cluster: tuple[Any, Any], tmp_path: Path) -> None:
-    """A shard of it first, then the rest by two workers."""
+    """One worker scores a shard first, then two workers the rest."""
     data, out = write_dataset(tmp_path / "data"), tmp_path / "ray"
     marker = tmp_path / "killed"
     arguments = ["--model-args", f'{{"marker": "{marker}"}}']
     on_ray = [*arguments, "--executor", "ray", "--address", cluster[0].address]
     shard = ["--workers", "1", "--shard", "3/3"]
     assert run.main(flags_of_run("KilledOnce", data, out, *on_ray, *shard)) == 0
-    made = content(out)
+    shard_files = content(out)
     assert not marker.exists()
-    assert "result.json" not in made
-    found = score("KilledOnce", data, out, *on_ray, "--workers", "2")
+    assert "result.json" not in shard_files
+    result = score("KilledOnce", data, out, *on_ray, "--workers", "2")
     assert marker.exists()
-    assert made.items() <= content(out).items()
-    assert same(found) == same(score("KilledOnce", data, tmp_path / "local", *arguments))
+    assert shard_files.items() <= content(out).items()
+    assert without_seconds(result) == without_seconds(
+        score("KilledOnce", data, tmp_path / "local", *arguments)
+    )
     files = content(tmp_path / "ray")
-    assert files.keys() == content(tmp_path / "local").keys()  # no partial file, no note of a crash
+    assert files.keys() == content(tmp_path / "local").keys()  # no partial file, no crash report
     assert {name: files[name] for name in files if name.endswith(".mp4")} == {
         name: data for name, data in content(tmp_path / "local").items() if name.endswith(".mp4")
     }
 
 
 @needs_ray
-def test_a_model_that_crashes_its_workers_has_failed(
+def test_a_video_that_crashes_its_workers_fails(
     cluster: tuple[Any, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, out = write_dataset(tmp_path / "data"), tmp_path / "ray"
@@ -163,7 +167,7 @@ def test_a_model_that_crashes_its_workers_has_failed(
 
 
 @needs_ray
-def test_a_run_at_an_address_of_data_at_one_tries_failed_videos_again(
+def test_a_run_with_all_files_at_addresses_retries_failed_videos(
     cluster: tuple[Any, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, address = write_dataset(tmp_path / "data"), path_at(f"s3://{BUCKET}/data")
@@ -176,9 +180,11 @@ def test_a_run_at_an_address_of_data_at_one_tries_failed_videos_again(
     assert failed == {SECOND: "noise raised RuntimeError: not yet"}
     marker.touch()
     capsys.readouterr()
-    found = score("FailingUnless", address, out, *on_ray, "--retry-failed")
+    result = score("FailingUnless", address, out, *on_ray, "--retry-failed")
     assert "scoring: 1 of 1 videos, " in capsys.readouterr().err
-    assert same(found) == same(score("FailingUnless", data, tmp_path / "local", *arguments))
+    assert without_seconds(result) == without_seconds(
+        score("FailingUnless", data, tmp_path / "local", *arguments)
+    )
     assert content(out).keys() == content(tmp_path / "local").keys()
 
 
@@ -205,21 +211,21 @@ def test_a_cluster_that_loses_a_node_and_workers_makes_the_same_bytes(
     killer.start()
     assert generate.main(["--out", str(root), *RECIPE, *on_ray]) == 0
     killer.join(10)
-    assert rows_left[0] > 0  # it died in mid-run
+    assert rows_left[0] > 0  # the node died during the run
     markers = [tmp_path / "masks", tmp_path / "encode"]
     for marker, command, job in zip(markers, (masks, encode), ("make_masks", "encode_video"), strict=True):
-        monkeypatch.setattr(command, job, partial(killed_once, marker, command.__name__, job))
+        monkeypatch.setattr(command, job, partial(be_killed_once, marker, command.__name__, job))
     assert masks.main([str(root), *on_ray]) == 0
     out = f"s3://{BUCKET}/latents"
     assert encode.main([str(root), "--out", out, *ENCODED, *on_ray]) == 0
-    assert all(marker.exists() for marker in markers)  # the workers died in mid-run
+    assert all(marker.exists() for marker in markers)  # the workers died during the run
     assert content(root) == expected
     assert content(path_at(out)) == latents
 
 
 @needs_ray
 def test_a_cluster_that_grows_makes_the_same_bytes(expected: dict[str, bytes], tmp_path: Path) -> None:
-    """The head has no processor: what is made is made by nodes that the autoscaler added."""
+    """The head has no processor, so nodes that the autoscaler adds do all the work."""
     root = tmp_path / "set"
     with growing_cluster(most_nodes=2) as growing:
         command = [sys.executable, "-m", "loopcraft.generate", "--out", str(root), *RECIPE, "--workers", "2"]
@@ -234,14 +240,14 @@ def test_a_cluster_that_grows_makes_the_same_bytes(expected: dict[str, bytes], t
 def test_a_job_array_makes_the_same_bytes(
     expected: dict[str, bytes], latents: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """docs/slurm.sh as a plain process, then commands with the flags that it gives, here."""
+    """Run docs/slurm.sh as a plain process, then the commands with its flags in this process."""
     root, out = tmp_path / "set", tmp_path / "latents"
-    making = ["--out", str(root), *RECIPE]
-    task = start_task(["loopcraft.generate", *making], 1, 2)
-    assert generate.main([*making, "--workers", "1", "--shard", "2/2"]) == 0
+    generating = ["--out", str(root), *RECIPE]
+    task = start_task(["loopcraft.generate", *generating], 1, 2)
+    assert generate.main([*generating, "--workers", "1", "--shard", "2/2"]) == 0
     assert task.wait(120) == 0
     for main, flags, shards in (
-        (generate.main, making, ["1/1"]),
+        (generate.main, generating, ["1/1"]),
         (masks.main, [str(root)], ["1/2", "2/2", "1/1"]),
         (encode.main, [str(root), "--out", str(out), *ENCODED], ["1/2", "2/2", "1/1"]),
     ):
@@ -252,19 +258,19 @@ def test_a_job_array_makes_the_same_bytes(
 
 
 def test_a_job_array_has_the_result_of_one_process(tmp_path: Path) -> None:
-    """docs/slurm.sh as a plain process while the other task is done here, then an array of one, here."""
+    """Run docs/slurm.sh as a plain process while this one does the other task, then an array of one task."""
     data, out = write_dataset(tmp_path / "data"), tmp_path / "array"
     scoring = flags_of_run("Noise", data, out)
     task = start_task(["benchmark.run", *scoring], 1, 2)
     assert run.main([*scoring, "--workers", "1", "--shard", "2/2"]) == 0
     assert task.wait(120) == 0
-    made = content(out)
-    assert not [name for name in made if name.endswith((".lock", "result.json"))]
-    found = score("Noise", data, out, "--workers", "1", "--shard", "1/1")
-    assert same(found) == same(score("Noise", data, tmp_path / "local"))
+    shard_files = content(out)
+    assert not [name for name in shard_files if name.endswith((".lock", "result.json"))]
+    result = score("Noise", data, out, "--workers", "1", "--shard", "1/1")
+    assert without_seconds(result) == without_seconds(score("Noise", data, tmp_path / "local"))
     files, local = content(out), content(tmp_path / "local")
     assert files.keys() == local.keys()
-    assert all(files[name] == made[name] for name in made)  # nothing was made twice
+    assert all(files[name] == shard_files[name] for name in shard_files)  # nothing was rewritten
     assert all(files[name] == local[name] for name in files if name.endswith((".mp4", "run.json")))
 
 
@@ -286,7 +292,7 @@ def start_task(command: list[str], task: int, count: int) -> subprocess.Popen[by
         (["--executor", "ray", "--workers", "-1"], "--workers -1"),
     ],
 )
-def test_flags_that_do_not_fit_are_one_sentence(
+def test_unsuitable_flags_are_refused_in_one_sentence(
     flags: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert generate.main(["--out", str(tmp_path / "set"), *RECIPE, *flags]) == 2
@@ -294,7 +300,7 @@ def test_flags_that_do_not_fit_are_one_sentence(
     assert not (tmp_path / "set").exists()
 
 
-def test_without_ray_the_remedy_is_said(
+def test_without_ray_the_error_names_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)

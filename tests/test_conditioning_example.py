@@ -1,4 +1,4 @@
-"""The model with poses of docs/conditioning.md, taken from the page: checked, scored, served, and marked."""
+"""The model with poses from docs/conditioning.md is checked, scored, served, and marked in tables."""
 
 import re
 import threading
@@ -22,10 +22,10 @@ SPEC = "my_pose_model:NearestView"
 
 @pytest.fixture(autouse=True)
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example's source, saved as my_pose_model.py in a folder on the path."""
-    found = re.search(r"<!-- example -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert found
-    (tmp_path / "my_pose_model.py").write_text(found[1])
+    """Save the example's source as my_pose_model.py in a folder on the path."""
+    block = re.search(r"<!-- example -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert block
+    (tmp_path / "my_pose_model.py").write_text(block[1])
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
@@ -44,22 +44,22 @@ def score(data: Path, out: Path, *flags: str) -> Result:
     return read_result(out / "result.json")
 
 
-def test_it_keeps_the_contract() -> None:
+def test_the_example_keeps_the_contract() -> None:
     assert check.main(["--model", SPEC]) == 0
 
 
-def test_it_remembers_and_says_what_it_was_told(data: Path, tmp_path: Path) -> None:
-    near = score(data, tmp_path / "near", "--model", SPEC)
-    assert near.model.conditioning == ("actions", "poses")
+def test_the_example_beats_copy_last_and_reports_its_conditioning(data: Path, tmp_path: Path) -> None:
+    local = score(data, tmp_path / "near", "--model", SPEC)
+    assert local.model.conditioning == ("actions", "poses")
     model = load_model(SPEC)
     assert isinstance(model, RolloutModel)
     with ModelServer(model, Compute(), "127.0.0.1", 0, 1 << 26) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        far = score(data, tmp_path / "far", "--model", f"http://127.0.0.1:{server.server_address[1]}")
+        served = score(data, tmp_path / "far", "--model", f"http://127.0.0.1:{server.server_address[1]}")
         server.shutdown()
-    assert (far.metrics, far.model.conditioning) == (near.metrics, near.model.conditioning)
-    still = score(data, tmp_path / "still", "--model", "copy-last")
-    assert near.metrics["psnr"].windows["long"].mean > still.metrics["psnr"].windows["long"].mean
+    assert (served.metrics, served.model.conditioning) == (local.metrics, local.model.conditioning)
+    copy_last = score(data, tmp_path / "still", "--model", "copy-last")
+    assert local.metrics["psnr"].windows["long"].mean > copy_last.metrics["psnr"].windows["long"].mean
     page = to_markdown(window_tables(read_results([tmp_path / "near", tmp_path / "still"])))
     assert "| nearest-view (+ poses) |" in page
-    assert "not do the same task" not in page  # the other is a bound
+    assert "not do the same task" not in page  # copy-last is a bound

@@ -1,4 +1,4 @@
-"""The drills of kills, faults, damage and mutated input in short; `make drills` has the long form."""
+"""Short runs of the drills of kills, faults, damage and mutated input; `make drills` runs the full ones."""
 
 import subprocess
 import sys
@@ -22,11 +22,11 @@ ROWS = {
 
 @pytest.fixture(scope="module")
 def drilled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of what the short drills said."""
-    place = tmp_path_factory.mktemp("drilled")
-    done = nursery.start(place, "tests.drills.short", str(place))
-    assert done.wait() == 0, done.err
-    return place
+    """The folder with the output of the short drills."""
+    folder = tmp_path_factory.mktemp("drilled")
+    command = nursery.start(folder, "tests.drills.short", str(folder))
+    assert command.wait() == 0, command.err
+    return folder
 
 
 @pytest.mark.parametrize("drill", ["kills", "damage", "faults"])
@@ -36,13 +36,13 @@ def test_a_short_drill_finds_nothing(drill: str, drilled: Path) -> None:
     assert len(out.splitlines()) == 1 + ROWS[drill]
 
 
-def test_mutated_input_is_taken_or_refused(tmp_path: Path) -> None:
-    done = nursery.start(tmp_path, "tests.drills.fuzz", "--inputs", "40")
-    assert done.wait() == 0, done.out + done.err
-    assert len(done.out.splitlines()) == 1 + ROWS["fuzz"]
+def test_mutated_input_is_accepted_or_refused(tmp_path: Path) -> None:
+    command = nursery.start(tmp_path, "tests.drills.fuzz", "--inputs", "40")
+    assert command.wait() == 0, command.out + command.err
+    assert len(command.out.splitlines()) == 1 + ROWS["fuzz"]
 
 
-def test_inputs_guided_by_coverage_are_taken_or_refused() -> None:
+def test_inputs_guided_by_coverage_are_accepted_or_refused() -> None:
     pytest.importorskip("atheris", reason="atheris has no wheel for this machine: nothing guides the inputs")
     command = [sys.executable, "-m", "tests.drills.guided", "--inputs", "200", "--only", "manifest"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=900)
@@ -51,7 +51,7 @@ def test_inputs_guided_by_coverage_are_taken_or_refused() -> None:
     assert (name, int(taken) + int(refused), int(branches) > 10) == ("manifest", 200, True), done.stdout
 
 
-def test_the_drill_of_kills_finds_whoever_outlives_its_parent(tmp_path: Path) -> None:
+def test_processes_that_outlive_their_parent_are_found(tmp_path: Path) -> None:
     program = f"""
 import subprocess
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""One bit changed anywhere in any kind of file: it is found and named, or what is read is the same.
+"""A bit flipped anywhere in any kind of file is named in an error, or does not change what is read.
 
-Beside each kind stands the file as older versions wrote it, without a checksum: it is read as before.
+Files as older versions wrote them, without a checksum, are read as before.
 """
 
 import shutil
@@ -20,16 +20,16 @@ from tests.drills.files import KINDS, Kind, make_scores
 from tests.fakes.training_runs import train, write_latents
 
 FLIPS = 150
-"""Of each kind of file."""
+"""The flips for each kind of file."""
 
 
 def attempt(kind: Kind, root: Path) -> tuple[Any, str | None]:
-    """What is read, or the sentence with which it is refused."""
+    """What is read, or the sentence of the refusal."""
     try:
         return kind.read(root), None
     except UserError as error:
         return None, str(error)
-    except FileNotFoundError as error:  # which the command line makes a sentence of
+    except FileNotFoundError as error:  # the command line turns it into a sentence
         return None, str(error)
 
 
@@ -40,13 +40,13 @@ def test_a_flipped_bit_is_named_or_changes_nothing(name: str, tmp_path: Path) ->
     path, expected = tmp_path / kind.path, kind.read(tmp_path)
     content, rng, refused = path.read_bytes(), generator(0, f"flips of {name}"), 0
     for number in range(FLIPS):
-        place = int(rng.integers(len(content) if number % 2 else min(len(content), 500)))
+        offset = int(rng.integers(len(content) if number % 2 else min(len(content), 500)))
         changed = bytearray(content)
-        changed[place] ^= 1 << int(rng.integers(8))
+        changed[offset] ^= 1 << int(rng.integers(8))
         path.write_bytes(changed)
-        found, sentence = attempt(kind, tmp_path)
+        value, sentence = attempt(kind, tmp_path)
         if sentence is None:
-            assert found == expected, f"bit {place} went unnoticed"
+            assert value == expected, f"bit {offset} went unnoticed"
             continue
         refused += 1
         assert len(sentence.splitlines()) == 1
@@ -71,23 +71,23 @@ def test_a_flipped_bit_of_a_training_state_is_named_or_changes_nothing(tmp_path:
     latents, out = write_latents(tmp_path / "latents"), tmp_path / "out"
     assert train("millivid", latents, out, "--steps", "2", "--save-every", "2") == 0
     state = out / "millivid.training.pt"
-    content, shipped, rng = (
+    content, weights, rng = (
         state.read_bytes(),
         (out / "millivid.safetensors").read_bytes(),
         generator(0, "flips"),
     )
     for number in range(12):
-        place = int(rng.integers(len(content) if number % 2 else 500))
+        offset = int(rng.integers(len(content) if number % 2 else 500))
         changed = bytearray(content)
-        changed[place] ^= 1 << int(rng.integers(8))
+        changed[offset] ^= 1 << int(rng.integers(8))
         state.write_bytes(changed)
         code = train("millivid", latents, out, "--steps", "2", "--save-every", "2")
         assert code == 0 or (code == 2 and f"{state}: " in capsys.readouterr().err)
-        assert (out / "millivid.safetensors").read_bytes() == shipped
+        assert (out / "millivid.safetensors").read_bytes() == weights
 
 
-def test_what_has_a_checksum_is_no_other_of_its_kind(tmp_path: Path) -> None:
-    """Files that are whole but another's: of another video, of another run."""
+def test_a_file_swapped_with_another_of_its_kind_is_refused(tmp_path: Path) -> None:
+    """The files are intact but belong to another video or run."""
     write_latents(tmp_path / "latents")
     latents = open_latents(tmp_path / "latents")
     first, second = (tmp_path / f"latents/000/00{number}.safetensors" for number in (0, 1))

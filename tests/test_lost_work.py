@@ -1,4 +1,4 @@
-"""Workers whose files the command does not see: a sentence, and nothing that says all is well."""
+"""Commands that do not see their workers' files end with a sentence and do not finish their output."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -17,27 +17,27 @@ from models import encode
 from tests.fakes.benchmark_data import write_dataset
 
 RECIPE = ["--world", "plaza-v1", "--split", "train", "--num-frames", "64", "--resolution", "32"]
-SAID = ": let all workers write to the same folder, on a shared disk or at a URL that they can reach"
+REMEDY = ": let all workers write to the same folder, on a shared disk or at a URL that they can reach"
 
 
-class Losing:
-    """An executor on a machine with a disk of its own."""
+class LosingExecutor:
+    """An executor on a machine whose disk the command does not see."""
 
     def run(self, job, items: Sequence, *, make_state) -> Iterator:
-        """Say that all is done."""
+        """Report all items as done."""
         yield from ((item, {}) for item in items)
 
 
 @contextmanager
-def losing(*_: object, **__: object) -> Iterator[Losing]:
-    yield Losing()
+def open_losing(*_: object, **__: object) -> Iterator[LosingExecutor]:
+    yield LosingExecutor()
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "ARRIVAL_S", 0.0)
     for module in (generate, masks, encode, workers):
-        monkeypatch.setattr(module, "open_executor", losing)
+        monkeypatch.setattr(module, "open_executor", open_losing)
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +50,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_generate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "set"
     assert generate.main(["--out", str(root), *RECIPE, "--num-episodes", "3", "--workers", "2"]) == 2
-    said = f"error: {root}: 3 episodes were made but are not here, such as 000/000{SAID}"
-    assert said in capsys.readouterr().err
+    message = f"error: {root}: 3 episodes were made but are not here, such as 000/000{REMEDY}"
+    assert message in capsys.readouterr().err
     assert not (root / INDEX).exists()
 
 
 def test_masks(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert masks.main([str(data), "--workers", "2"]) == 2
     assert (
-        f"error: {data}: 2 masks were made but are not here, such as 000/000{SAID}" in capsys.readouterr().err
+        f"error: {data}: 2 masks were made but are not here, such as 000/000{REMEDY}"
+        in capsys.readouterr().err
     )
 
 
@@ -66,7 +67,8 @@ def test_encode(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     out = tmp_path / "latents"
     assert encode.main([str(data), "--out", str(out), "--preset", "trial"]) == 2
     assert (
-        f"error: {out}: 2 videos were made but are not here, such as 000/000{SAID}" in capsys.readouterr().err
+        f"error: {out}: 2 videos were made but are not here, such as 000/000{REMEDY}"
+        in capsys.readouterr().err
     )
     assert not (out / INDEX).exists()
 
@@ -76,7 +78,8 @@ def test_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--model", "copy-last", "--data", str(write_dataset(tmp_path / "data")), "--out", str(out)]
     assert run.main([*flags, "--protocol", "loopcraft-mini", "--metrics", "psnr", "--workers", "2"]) == 2
     assert (
-        f"error: {out}: 3 videos were made but are not here, such as 000/000{SAID}" in capsys.readouterr().err
+        f"error: {out}: 3 videos were made but are not here, such as 000/000{REMEDY}"
+        in capsys.readouterr().err
     )
     assert not (out / "result.json").exists()
 

@@ -1,4 +1,4 @@
-"""Pipes and devices in the place of strangers' files: refused before anything waits or reads without end."""
+"""Pipes and devices in place of untrusted files are refused before anything blocks or reads forever."""
 
 import os
 import subprocess
@@ -12,12 +12,12 @@ from loopcraft.core.urls import content_of, require_regular
 from tests.drills.readers import FILES, REFUSALS
 
 OF_FILES_ALONE = ("picture", "entry", "clip", "index of latents", "index of pyramids", "manifest of latents")
-"""Whose readers look for regular files, and say in other words that they found none."""
+"""Files whose readers list only regular files, and report in other words that there are none."""
 
 
 @pytest.mark.parametrize("name", sorted(set(FILES) - set(OF_FILES_ALONE)))
 def test_every_reader_refuses_a_device(name: str, tmp_path: Path) -> None:
-    """/dev/null, as a reader that opened it would only find it empty."""
+    """Use /dev/null, which a reader that opened it would take for an empty file."""
     example = FILES[name](tmp_path)
     example.path.unlink()
     example.path.symlink_to("/dev/null")
@@ -25,7 +25,7 @@ def test_every_reader_refuses_a_device(name: str, tmp_path: Path) -> None:
         example.read()
 
 
-def test_a_clip_that_is_a_device_is_a_finding(tmp_path: Path) -> None:
+def test_a_clip_that_is_a_device_is_reported(tmp_path: Path) -> None:
     example = FILES["clip"](tmp_path)
     example.path.unlink()
     example.path.symlink_to("/dev/null")

@@ -1,4 +1,4 @@
-"""What pyproject.toml promises: extras, console scripts in any folder, and a base install without torch."""
+"""Tests of packaging: extras, console scripts in any folder, and a base install without torch."""
 
 import ast
 import json
@@ -28,11 +28,11 @@ MODULE_OF = {
     "pillow": "PIL",
 }
 OPTIONAL = {"tensorboard"}
-"""Packages that a flag needs and whose absence is one sentence."""
+"""Packages that only a flag needs and whose absence ends in one sentence."""
 
 
 def packages(requirements: list[str]) -> set[str]:
-    """The modules of some requirements, without extras of our own."""
+    """The modules of some requirements, without our own extras."""
     names = (re.split(r"[\[>=<]", requirement)[0] for requirement in requirements)
     return {MODULE_OF.get(name, name) for name in names} - {"loopcraft"}
 
@@ -40,11 +40,11 @@ def packages(requirements: list[str]) -> set[str]:
 EXTRAS = {name: packages(listed) for name, listed in PROJECT["optional-dependencies"].items()}
 BASE = packages(PROJECT["dependencies"])
 HEAVY = EXTRAS["benchmark"] | EXTRAS["models"] | EXTRAS["gym"] | EXTRAS["matchers"] | EXTRAS["cluster"]
-"""What a base install lacks."""
+"""The modules that a base install lacks."""
 
 
 def imported(folders: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
-    """Every third-party module that sources import, with the importer."""
+    """Every third-party module that sources import, with the importing file."""
     for folder in folders:
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
@@ -57,7 +57,7 @@ def imported(folders: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
                         yield top, path
 
 
-def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+def test_imports_and_declared_dependencies_match() -> None:
     declared = BASE | set().union(*(names for name, names in EXTRAS.items() if name != "dev"))
     used = {name for name, _ in imported(ROOMS)} - OPTIONAL
     assert used - declared == set()
@@ -85,7 +85,7 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 """
-"""As in an environment without the extras: importing one of them fails."""
+"""Makes imports of the extras fail, as in an environment without them."""
 
 
 def test_data_sets_are_made_and_read_without_the_extras(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_results_are_compared_without_the_extras(tmp_path: Path) -> None:
     assert "millivid" in done.stdout
 
 
-def test_the_trial_without_torch_has_none(tmp_path: Path) -> None:
+def test_the_simulated_base_install_lacks_torch(tmp_path: Path) -> None:
     assert "ModuleNotFoundError" in run(f"{WITHOUT}\nimport torch", tmp_path).stderr
 
 
@@ -126,29 +126,27 @@ def test_the_trial_without_torch_has_none(tmp_path: Path) -> None:
         ("leaderboard.build", "plotly", "leaderboard"),
     ],
 )
-def test_a_command_names_the_extra_that_it_misses(
-    tmp_path: Path, command: str, missing: str, extra: str
-) -> None:
+def test_a_command_names_the_missing_extra(tmp_path: Path, command: str, missing: str, extra: str) -> None:
     (tmp_path / f"{missing}.py").write_text(f"raise ModuleNotFoundError('No {missing}', name='{missing}')\n")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
 
-    def said(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
 
     arguments: list[str] = []
-    if extra == "leaderboard":  # needs it once it has read all entries
+    if extra == "leaderboard":  # it needs the package only after reading all entries
         write_entry(tmp_path / "entries", sound_result("copy-last", skill=-4.0, role="bound"))
         arguments = ["--entries", "entries", "--out", "site"]
-    done = said("-m", command, *arguments)
+    done = run_python("-m", command, *arguments)
     assert done.returncode == 2, done.stderr
-    *before, last = done.stderr.splitlines()  # before it a command may say that it compiles kernels
+    *before, last = done.stderr.splitlines()  # a command may first report that it compiles kernels
     assert last == f"error: this needs the package {missing}: pip install 'loopcraft[{extra}]'"
     assert not any("Traceback" in line for line in before)
-    imported = said("-c", f"import {extra}, {missing}")
-    assert "Traceback" in imported.stderr
-    assert imported.returncode == 1
+    importing = run_python("-c", f"import {extra}, {missing}")
+    assert "Traceback" in importing.stderr
+    assert importing.returncode == 1
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +154,7 @@ def wheel_install(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's wheel, installed without its dependencies."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    copy = folder / "sources"  # setuptools leaves its folder `build` beside what it builds
+    copy = folder / "sources"  # setuptools leaves a folder `build` next to the sources
     for name in (*ROOMS, "pyproject.toml", "README.md", "LICENSE"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -168,12 +166,12 @@ def wheel_install(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"no wheel can be built here: {done.stderr.strip()[-200:]}")
     (wheel,) = folder.glob("*.whl")
     installed = folder / "installed"
-    shutil.unpack_archive(wheel, installed, "zip")  # all that an installer does to a wheel of pure Python
+    shutil.unpack_archive(wheel, installed, "zip")  # all that installing a pure Python wheel takes
     return installed
 
 
 def foreign_project(folder: Path) -> Path:
-    """A researcher's own folder, with packages of our names."""
+    """A researcher's folder, with packages named like ours."""
     for name in ("models", "benchmark"):
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text("raise RuntimeError('not ours')\n")
@@ -181,17 +179,17 @@ def foreign_project(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module", params=["wheel", "editable"])
-def place(request: pytest.FixtureRequest) -> Path | None:
-    """Where the wheel is installed, or None for the editable install that the tests run from."""
+def install(request: pytest.FixtureRequest) -> Path | None:
+    """The folder of the installed wheel, or None for the editable install that the tests run from."""
     installed: Path | None = request.getfixturevalue("wheel_install") if request.param == "wheel" else None
     return installed
 
 
-def python(place: Path | None) -> tuple[list[str], dict[str, str]]:
-    """An interpreter that has the project from there, and its environment."""
-    if place is None:
+def python(install: Path | None) -> tuple[list[str], dict[str, str]]:
+    """The command of an interpreter that uses this install, and its environment."""
+    if install is None:
         return [sys.executable], dict(os.environ)
-    path = f"{place}{os.pathsep}{sysconfig.get_path('purelib')}"
+    path = f"{install}{os.pathsep}{sysconfig.get_path('purelib')}"
     return [sys.executable, "-S"], {**os.environ, "PYTHONPATH": path}  # -S leaves out the editable install
 
 
@@ -199,46 +197,46 @@ FORKS = """
 import json, os, site, sys
 import cv2, matplotlib.figure, numba, pandas, torch, tyro
 
-for place, said, script, module, function, arguments in json.loads(sys.argv[1]):
+for folder, output, script, module, function, arguments in json.loads(sys.argv[1]):
     sys.stdout.flush()
     if os.fork() == 0:
         for number, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{said}.{name}", os.O_WRONLY | os.O_CREAT), number)
-        if place is None:
+            os.dup2(os.open(f"{output}.{name}", os.O_WRONLY | os.O_CREAT), number)
+        if folder is None:
             site.main()
         else:
-            sys.path.insert(0, place)
+            sys.path.insert(0, folder)
         sys.argv = [script, *arguments]
         start = f"import sys; from {module} import {function}; sys.exit({function}())"
         try:
             exec(start, {"__name__": "__main__"})
-        except SystemExit as ended:
+        except SystemExit as error:
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(ended.code or 0)
+            os._exit(error.code or 0)
     print(os.waitstatus_to_exitcode(os.wait()[1]))
 """
-"""Console scripts as pip writes them, each in a fork of a process that has imported nothing of ours.
+"""Runs console scripts as pip writes them, each in a fork of a process without any of our packages.
 
-The process is started with -S: a fork has the wheel's folder on its path, or does what -S left out.
+The process runs with -S: a fork puts the wheel's folder on its path, or does what -S skipped.
 """
 
 
 @pytest.fixture(scope="module")
-def all_started(
+def all_script_runs(
     small_data: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, tuple[int, str, str]]]:
-    """Exit code, output and errors of console scripts beside a stranger's packages, by place and script."""
+    """Exit code, stdout and stderr of console scripts run in a foreign project, by install and script."""
     folder = foreign_project(tmp_path_factory.mktemp("project"))
-    places: dict[str, str | None] = {"editable": None}
+    installs: dict[str, str | None] = {"editable": None}
     with suppress(pytest.skip.Exception):
-        places["wheel"] = str(request.getfixturevalue("wheel_install"))
+        installs["wheel"] = str(request.getfixturevalue("wheel_install"))
     wanted = {script: (script, ["--help"]) for script in HELPFUL} | {
         "score": ("loopcraft-run", score(small_data))
     }
     orders = [
-        (place, f"{kind}-{name}", name, *PROJECT["scripts"][script].split(":"), arguments)
-        for kind, place in places.items()
+        (install, f"{kind}-{name}", name, *PROJECT["scripts"][script].split(":"), arguments)
+        for kind, install in installs.items()
         for name, (script, arguments) in wanted.items()
     ]
     environment = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
@@ -250,58 +248,58 @@ def all_started(
         text=True,
         check=True,
     )
-    found: dict[str, dict[str, tuple[int, str, str]]] = {kind: {} for kind in places}
-    for code, (_, said, name, *_) in zip(map(int, done.stdout.split()), orders, strict=True):
-        out, err = ((folder / f"{said}.{end}").read_text() for end in ("out", "err"))
-        found[said.partition("-")[0]][name] = code, out, err
-    return found
+    runs: dict[str, dict[str, tuple[int, str, str]]] = {kind: {} for kind in installs}
+    for code, (_, output, name, *_) in zip(map(int, done.stdout.split()), orders, strict=True):
+        out, err = ((folder / f"{output}.{end}").read_text() for end in ("out", "err"))
+        runs[output.partition("-")[0]][name] = code, out, err
+    return runs
 
 
 @pytest.fixture
-def started(place: Path | None, all_started) -> dict[str, tuple[int, str, str]]:
-    """What was started from one place."""
-    return all_started["editable" if place is None else "wheel"]
+def script_runs(install: Path | None, all_script_runs) -> dict[str, tuple[int, str, str]]:
+    """The runs of one install's scripts."""
+    return all_script_runs["editable" if install is None else "wheel"]
 
 
-# One of each room.
+# One per room with heavy imports.
 HELPFUL = ("loopcraft-run", "loopcraft-train", "loopcraft-compare")
 
 
 @pytest.mark.parametrize("script", HELPFUL)
-def test_console_scripts_work_beside_packages_of_the_same_names(script: str, started) -> None:
-    code, out, err = started[script]
+def test_console_scripts_work_beside_packages_of_the_same_names(script: str, script_runs) -> None:
+    code, out, err = script_runs[script]
     assert code == 0, err
     assert "usage:" in out
 
 
 @pytest.fixture(scope="module")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An episode of frames that no model in the box takes."""
+    """A data set of one episode, at a resolution that no built-in model accepts."""
     out = str(tmp_path_factory.mktemp("data") / "data")
     size = ["--num-episodes", "1", "--num-frames", "256", "--resolution", "32", "--workers", "1"]
     assert generate.main(["--out", out, "--split", "val", "--world", "plaza-v1", *size]) == 0
     return out
 
 
-FOUND = "millivid makes frames of shape (3, 64, 64)"
+FRAME_SHAPE_ERROR = "millivid makes frames of shape (3, 64, 64)"
 
 
 def score(data: str) -> tuple[str, ...]:
     return ("--model", "millivid", "--protocol", "loopcraft-mini", "--data", data, "--out", "out")
 
 
-def test_a_console_script_finds_our_models_beside_a_package_called_models(started) -> None:
-    code, _, err = started["score"]
+def test_a_console_script_finds_our_models_beside_a_package_called_models(script_runs) -> None:
+    code, _, err = script_runs["score"]
     assert code == 2
-    assert FOUND in err.splitlines()[-1]  # kernels may have been compiled before
+    assert FRAME_SHAPE_ERROR in err.splitlines()[-1]  # earlier lines may report the compilation of kernels
 
 
-def test_python_m_finds_them_too_or_names_the_intruder(
-    place: Path | None, small_data: str, tmp_path: Path
+def test_python_m_finds_our_models_or_names_the_intruder(
+    install: Path | None, small_data: str, tmp_path: Path
 ) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "__init__.py").touch()
-    command, environment = python(place)
+    command, environment = python(install)
     done = subprocess.run(
         [*command, "-m", "benchmark.run", *score(small_data)],
         cwd=tmp_path,
@@ -311,8 +309,8 @@ def test_python_m_finds_them_too_or_names_the_intruder(
     )
     assert done.returncode == 2
     message = done.stderr.splitlines()[-1]
-    if place is None:  # setuptools' finder of editable installs looks past the intruder
-        assert FOUND in message
+    if install is None:  # setuptools' finder for editable installs skips the intruder
+        assert FRAME_SHAPE_ERROR in message
     else:
         assert f"{tmp_path / 'models'} has the same name: run in another folder" in message
 
@@ -328,7 +326,7 @@ def test_python_m_names_an_intruder_that_it_imports(
         [*interpreter, "-m", command, "--help"], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 2
-    said = (
+    reason = (
         f"{tmp_path / 'benchmark'} has the same name: run in another folder, with python -P, or the command"
     )
-    assert done.stderr == f"error: this needs Loopcraft's package benchmark, but {said} loopcraft-...\n"
+    assert done.stderr == f"error: this needs Loopcraft's package benchmark, but {reason} loopcraft-...\n"

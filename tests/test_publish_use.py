@@ -30,7 +30,7 @@ SHORT = EvaluationProtocol(
     windows=(Window(name="short", first=1, last=8), Window(name="long", first=9, last=32)),
     metrics=("psnr", "ssim"),
 )
-"""Fewer generated frames than any protocol of the project has."""
+"""A protocol with fewer generated frames than the project's."""
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +44,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def weights(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An autoencoder and MilliVid, trained on the folder."""
-    return trained(tmp_path_factory.mktemp("weights"), str(made / "train"))
+    """An autoencoder and MilliVid trained on the folder."""
+    return train_both(tmp_path_factory.mktemp("weights"), str(made / "train"))
 
 
 def train(out: Path, data: str, *more: str) -> None:
-    """A few updates of the autoencoder, or with `more` of MilliVid on it, on one thread."""
+    """Train the autoencoder, or with `more` MilliVid on it, for a few updates on one thread."""
     torch.set_num_threads(1)
     command = ["video", *more] if more else ["autoencoder"]
     assert main([*command, "--data", data, *QUICK, "--steps", str(STEPS), "--out", str(out)]) == 0
 
 
-def trained(root: Path, data: str) -> Path:
+def train_both(root: Path, data: str) -> Path:
     train(root, data)
     train(root, data, "--autoencoder", str(root))
     return root
@@ -63,18 +63,18 @@ def trained(root: Path, data: str) -> Path:
 
 def test_a_published_set_trains_like_its_folder(hub, made, weights, tmp_path) -> None:
     assert loopcraft.publish.main([str(made), "--repo", "lab/walks", *SHARD]) == 0
-    here, there = weights, trained(tmp_path / "there", "hf://lab/walks/train")
+    here, there = weights, train_both(tmp_path / "there", "hf://lab/walks/train")
     for kind in ("autoencoder", "millivid"):
         assert losses(there, kind) == losses(here, kind)
         assert len(set(losses(here, kind))) == STEPS
-        name = f"{kind}.safetensors"  # weights and header: the identity of the data among it
+        name = f"{kind}.safetensors"  # weights and header, which includes the identity of the data
         assert (there / name).read_bytes() == (here / name).read_bytes()
     other = tmp_path / "other"
     train(other, "hf://lab/walks/val")
     assert losses(other, "autoencoder") != losses(here, "autoencoder")
 
 
-def test_a_run_begun_on_the_folder_goes_on_from_the_hub(hub, made, weights, tmp_path) -> None:
+def test_a_run_started_on_the_folder_continues_from_the_hub(hub, made, weights, tmp_path) -> None:
     assert loopcraft.publish.main([str(made / "train"), "--repo", "lab/onwards", *SHARD]) == 0
     shutil.copytree(weights, tmp_path / "out")
     more = ["--data", "hf://lab/onwards", *QUICK, "--out", str(tmp_path / "out"), "--steps", str(STEPS + 1)]
@@ -131,14 +131,14 @@ def test_latents_and_pictures_come_from_the_hub_too(hub, made, weights, tmp_path
 
 
 def test_workers_read_from_the_hub(hub, made, weights, tmp_path) -> None:
-    """Processes of their own, told where the Hub is by the client's own variables."""
+    """The workers are processes that find the Hub through the client's environment variables."""
     assert loopcraft.publish.main([str(made / "train"), "--repo", "lab/set", *SHARD]) == 0
-    own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub_state.WRITER, "HF_HOME": str(tmp_path / "hf")}
+    account = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub_state.WRITER, "HF_HOME": str(tmp_path / "hf")}
     quiet = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
     out = tmp_path / "out"
-    apart = ["1" if flag == "--workers" else value for flag, value in pairwise(("", *QUICK))]
-    command = ["autoencoder", *apart, "--steps", str(STEPS), "--out", str(out), "--data", "hf://lab/set"]
-    done = nursery.start(tmp_path, "models.train.__main__", *command, **own, **quiet)
-    assert done.wait() == 0, done.err
-    assert hub_state.WRITER not in done.out + done.err
+    quick = ["1" if flag == "--workers" else value for flag, value in pairwise(("", *QUICK))]
+    flags = ["autoencoder", *quick, "--steps", str(STEPS), "--out", str(out), "--data", "hf://lab/set"]
+    command = nursery.start(tmp_path, "models.train.__main__", *flags, **account, **quiet)
+    assert command.wait() == 0, command.err
+    assert hub_state.WRITER not in command.out + command.err
     assert losses(out, "autoencoder") == pytest.approx(losses(weights, "autoencoder"), rel=1e-5)

@@ -1,4 +1,4 @@
-"""The README's example model, taken from the page and scored in all three ways: the same numbers."""
+"""The README's example model gets the same scores in all three ways, and the first example runs."""
 
 import json
 import re
@@ -27,15 +27,15 @@ ARGUMENTS = f'{{"resolution": {SIDE}}}'
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The example's source, saved as my_model.py in a folder on the path."""
-    found = re.search(r"<!-- example -->\n```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert found
-    (tmp_path / "my_model.py").write_text(found[1])
+    block = re.search(r"<!-- example -->\n```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert block
+    (tmp_path / "my_model.py").write_text(block[1])
     monkeypatch.syspath_prepend(str(tmp_path))
-    return found[1]
+    return block[1]
 
 
 def score(data: Path, out: Path, *flags: str) -> dict[str, float]:
-    """Run the benchmark; the means of both metrics in every window."""
+    """Run the benchmark; return the means of both metrics in every window."""
     common = [
         "--data",
         str(data),
@@ -56,7 +56,7 @@ def score(data: Path, out: Path, *flags: str) -> dict[str, float]:
 
 
 def generate_by_hand(model: RolloutModel, data: Path, folder: Path) -> Path:
-    """What a stranger would do in a framework of their own: make the frames and save them."""
+    """Generate and save the frames, as an outsider would in another framework."""
     dataset = open_dataset(data)
     context_length, length = LOOPCRAFT_MINI.context, LOOPCRAFT_MINI.num_frames
     for key in dataset.keys:
@@ -71,7 +71,7 @@ def generate_by_hand(model: RolloutModel, data: Path, folder: Path) -> Path:
     return folder
 
 
-def test_it_is_scored_alike_in_all_three_ways(example: str, tmp_path: Path) -> None:
+def test_the_example_scores_the_same_in_all_three_ways(example: str, tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data")
     in_process = score(data, tmp_path / "a", "--model", SPEC, "--model-args", ARGUMENTS)
     model = load_model(SPEC, json.loads(ARGUMENTS))
@@ -86,11 +86,11 @@ def test_it_is_scored_alike_in_all_three_ways(example: str, tmp_path: Path) -> N
     assert len(in_process) == 6
 
 
-def test_it_keeps_the_contract(example: str) -> None:
+def test_the_example_keeps_the_contract(example: str) -> None:
     assert check.main(["--model", SPEC, "--model-args", ARGUMENTS]) == 0
 
 
-def test_it_is_as_short_as_we_say(example: str) -> None:
+def test_the_example_is_at_most_15_lines(example: str) -> None:
     lines = [
         line
         for line in example.splitlines()
@@ -104,17 +104,15 @@ SMALLER = {
     "metrics=[": 'protocol="loopcraft-mini", metrics=[',
     "MyModel()": "MyModel(resolution=64)",
 }
-"""What the first screen's Python is given here to take less time: each is there as often as it is said."""
+"""Replacements that make the README's first example faster."""
 
 
-def test_the_first_screen_runs_as_it_stands(
-    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = re.search(
+def test_the_first_example_runs(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = re.search(
         r"```python\n(import benchmark, loopcraft, models\n.*?)```", README.read_text(), re.DOTALL
     )
-    assert found
-    source = found[1]
+    assert block
+    source = block[1]
     for text, small in SMALLER.items():
         assert text in source
         source = source.replace(text, small)

@@ -1,4 +1,4 @@
-"""Every console script leads to a command that explains itself."""
+"""Every console script starts a command with a help text."""
 
 import tomllib
 from importlib import import_module
@@ -11,9 +11,9 @@ SCRIPTS = tomllib.loads(PYPROJECT.read_text())["project"]["scripts"]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_script_prints_its_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     module, _, function = SCRIPTS[name].partition(":")
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         getattr(import_module(module), function)(["--help"])
-    assert ended.value.code == 0
+    assert exit_info.value.code == 0
     assert "usage:" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""No two commands write to one folder: the second is told so in a sentence, and neither's result is lost."""
+"""Of two commands that write to one folder, the second ends with a sentence, and no result is lost."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def world(tmp_path_factory) -> Path:
 
 
 def commands(name: str, data: Path, world: Path, out: Path):
-    """Each command that writes to a folder, its arguments and the folder."""
+    """The main function, arguments and folder of a command that writes to a folder."""
     scored = ["--model", "copy-last", "--data", str(data), "--protocol", "loopcraft-mini"]
     return {
         "generate": (generate.main, ["--out", str(out), "--split", "train", "--num-episodes", "1"], out),
@@ -46,7 +46,9 @@ def commands(name: str, data: Path, world: Path, out: Path):
 
 
 @pytest.mark.parametrize("name", ["generate", "masks", "run", "encode", "weights", "view", "demo"])
-def test_the_second_is_one_sentence_and_changes_nothing(name, data, world, tmp_path, capsys) -> None:
+def test_the_second_command_ends_with_one_sentence_and_changes_nothing(
+    name, data, world, tmp_path, capsys
+) -> None:
     main, arguments, folder = commands(name, data, world, tmp_path / "out")
     with writing_to(folder):
         (folder / "of the first").touch()
@@ -60,8 +62,8 @@ def test_the_second_is_one_sentence_and_changes_nothing(name, data, world, tmp_p
     ]
 
 
-def test_finished_masks_ask_for_no_lock(world) -> None:
-    """Data that may only be read keep their masks."""
+def test_finished_masks_need_no_lock(world) -> None:
+    """So read-only data with masks can be used."""
     assert masks.main([str(world), "--workers", "1"]) == 0
     with writing_to(world):
         assert masks.main([str(world), "--workers", "1"]) == 0
@@ -74,7 +76,7 @@ def scored(data, tmp_path) -> Path:
     return tmp_path / "run"
 
 
-def test_a_report_sweeps_what_a_killed_one_left(scored, data, tmp_path) -> None:
+def test_a_report_removes_what_a_killed_one_left(scored, data, tmp_path) -> None:
     left = [tmp_path / "report" / name for name in (".report.html.0a.partial", "figures/.a.png.1.partial")]
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,15 +85,15 @@ def test_a_report_sweeps_what_a_killed_one_left(scored, data, tmp_path) -> None:
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_of_two_processes_in_a_new_folder_one_scores_and_one_is_told(data, tmp_path) -> None:
+def test_of_two_processes_in_a_new_folder_one_scores_and_one_is_refused(data, tmp_path) -> None:
     out = tmp_path / "out"
     flags = ["--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini"]
-    started = {
+    processes = {
         model: nursery.start(tmp_path / "said", "benchmark.run", "--model", model, *flags)
         for model in ("copy-last", "other-video")
     }
-    codes = {model: process.wait() for model, process in started.items()}
-    errors = {model: process.err for model, process in started.items()}
+    codes = {model: process.wait() for model, process in processes.items()}
+    errors = {model: process.err for model, process in processes.items()}
     assert sorted(codes.values()) == [0, 2]
     (loser,) = (name for name, code in codes.items() if code == 2)
     assert "another command is writing to it" in errors[loser] or "holds another run" in errors[loser]

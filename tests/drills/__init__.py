@@ -1,1 +1,1 @@
-"""What outsiders' models and damaged files do to the product, tried many times: `python -m tests.drills`."""
+"""Drills with outsiders' models, damaged files and faults: `python -m tests.drills.NAME`."""

@@ -1,8 +1,8 @@
-"""Run commands in forked children of a process that has imported all they need: a run costs no imports.
+"""Run commands in forked children of a process that has made their imports, so that a run costs none.
 
-Whoever outlives a child becomes a child of this process, which has asked Linux for that (`adopt_orphans`): no
-search by numbers, which are used again within seconds where many threads are started. Each child has a folder
-for temporary files, in which whatever it leaves is found.
+A process that outlives such a child becomes a child of this process (`adopt_orphans`). Searching by process
+id would not work, as ids are reused within seconds where many threads start. Each child has a folder for
+temporary files, which shows what it leaves behind.
 """
 
 import ctypes
@@ -20,24 +20,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE_S = 30.0
-"""How long children of a killed process have to notice: those that have just begun import torch first."""
+"""The time that children of a killed process get to notice: those just started import torch first."""
 _SHARED = Path("/dev/shm")
 _PR_SET_CHILD_SUBREAPER = 36
 """From Linux's sys/prctl.h."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How a child ended: exit code (negative: a signal), what it said, the seconds it took."""
+class ChildResult:
+    """How a child ended: its exit code (negative: a signal), its output and the seconds it took."""
 
     code: int
-    said: str
+    output: str
     seconds: float
 
 
-def run_apart(act: Callable[[], int], log: Path, kill_after: float | None = None) -> Ended:
-    """Fork, call `act` in the child, and kill the child after some seconds if it is still there by then."""
-    begin = time.monotonic()
+def run_apart(act: Callable[[], int], log: Path, kill_after: float | None = None) -> ChildResult:
+    """Call `act` in a forked child, and kill the child after `kill_after` seconds if it is still running."""
+    start = time.monotonic()
     child = os.fork()
     if child == 0:
         _become(act, log)
@@ -45,14 +45,14 @@ def run_apart(act: Callable[[], int], log: Path, kill_after: float | None = None
         time.sleep(kill_after)
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    seconds = time.monotonic() - begin
-    said = log.read_text(errors="replace") if log.exists() else ""
+    seconds = time.monotonic() - start
+    output = log.read_text(errors="replace") if log.exists() else ""
     code = os.waitstatus_to_exitcode(status)
-    return Ended(code=code, said=said, seconds=seconds)
+    return ChildResult(code=code, output=output, seconds=seconds)
 
 
 def _become(act: Callable[[], int], log: Path) -> None:
-    """The child's whole life."""
+    """Run as the child, from start to end."""
     os.setsid()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
@@ -73,28 +73,28 @@ def _become(act: Callable[[], int], log: Path) -> None:
 
 
 def temporary_folder(folder: Path) -> Path:
-    """Where the children whose log is in `folder` have their temporary files."""
+    """The folder for temporary files of children whose log is in `folder`."""
     return folder / "temporary"
 
 
 def adopt_orphans(does: bool = True) -> None:
-    """Become the parent of every process whose parent, below this one, ends before it does; or no longer."""
+    """Become the parent of descendants whose own parent ends before them; stop with `does=False`."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(does), 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl does not know subreapers")
 
 
 def orphans(patience_s: float = PATIENCE_S) -> list[str]:
-    """The command lines of the processes that are still there a while after their parents have ended."""
-    until = time.monotonic() + patience_s
+    """The command lines of processes that still run a while after their parents have ended."""
+    deadline = time.monotonic() + patience_s
     while _has_children():
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             return [_command_line(child) for child in _children()]
         time.sleep(0.05)
     return []
 
 
 def _has_children() -> bool:
-    """Whether this process has children, after it has taken note of those that have ended."""
+    """Whether this process has children left, after reaping those that have ended."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -111,23 +111,23 @@ def _children() -> list[int]:
 def _command_line(process: int) -> str:
     try:
         return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ").strip()
-    except OSError:  # it has just ended
+    except OSError:  # the process has just ended
         return "?"
 
 
 def shared_memory(but: Container[str] = (), patience_s: float = 0.0) -> set[str]:
-    """What lies in shared memory and belongs to no living process, but for some names.
+    """The names in shared memory that belong to no living process, except those in `but`.
 
-    The helpers of dead processes are given some time to remove what was theirs.
+    Helpers of dead processes get some time to remove what they own.
     """
-    until = time.monotonic() + patience_s
+    deadline = time.monotonic() + patience_s
     while True:
         names = {path.name for path in _SHARED.iterdir()} if _SHARED.is_dir() else set()
-        found = {name for name in names if name not in but and not _names_a_process(name)}
-        if found:  # the maps of all processes are long
-            found -= _mapped()
-        if not found or time.monotonic() > until:
-            return found
+        leaked = {name for name in names if name not in but and not _names_a_process(name)}
+        if leaked:  # only then, as the maps of all processes are long
+            leaked -= _mapped_names()
+        if not leaked or time.monotonic() > deadline:
+            return leaked
         time.sleep(0.05)
 
 
@@ -135,10 +135,10 @@ def _names_a_process(name: str) -> bool:
     return any(Path(f"/proc/{number}").exists() for number in re.findall(r"\d+", name))
 
 
-def _mapped() -> set[str]:
+def _mapped_names() -> set[str]:
     """The names in shared memory that some process has mapped."""
-    found: set[str] = set()
+    names: set[str] = set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
-        with suppress(OSError):  # it has just ended, or is another user's
-            found |= set(re.findall(rf"{_SHARED}/(\S+)", maps.read_text()))
-    return found
+        with suppress(OSError):  # the process has just ended, or is another user's
+            names |= set(re.findall(rf"{_SHARED}/(\S+)", maps.read_text()))
+    return names

@@ -1,4 +1,4 @@
-"""Small commands for the drills: what each writes, and what of it must be the same however it went."""
+"""Small commands for the drills, each with the part of its output that must not depend on how it ran."""
 
 import io
 import json
@@ -35,22 +35,22 @@ from tests.fakes.world import FakeWorld, recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Writes to a folder; `result` is what two runs must share."""
+    """A command that writes to a folder; `result` must be the same for any two runs."""
 
     name: str
     act: Callable[[Path, Path], int]
     """(inputs, out) -> exit code."""
     prepare: Callable[[Path, Path], None] = lambda inputs, out: None
-    """Makes (inputs, out) what the command works on, if that is not there."""
+    """Called with (inputs, out): makes what the command works on, if missing."""
     result: Callable[[Path], object]
     check: Callable[[Path], int] = lambda out: 0
-    """What looks for damage in a finished folder, which the command itself may leave alone."""
+    """Looks for damage in a finished folder, which the command itself may ignore."""
     without_sums: tuple[str, ...] = ()
-    """How files of its folder end that have no checksum: damage in them may go unnoticed."""
+    """Suffixes of its files without a checksum: damage to them may go unnoticed."""
 
 
 def _write_inputs(folder: Path) -> int:
-    """What the commands read."""
+    """Write what the commands read."""
     write_dataset(folder / "data", num_videos=2)
     write_latents(folder / "latents")
     generate.generate(folder / "val", recipe("val", num_episodes=3, candidates=6), make_world=FakeWorld)
@@ -61,7 +61,7 @@ def _write_inputs(folder: Path) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class _NoFlags:
-    """Of `generate`, whose world is the tests' own."""
+    """The flags of `generate`, whose world is a fake."""
 
 
 def _generate(_: Path, out: Path) -> int:
@@ -94,11 +94,11 @@ def _scores(out: Path) -> object:
 
 
 FORKED_LOADERS = False
-"""Whether the processes that load episodes are forks, which import nothing."""
+"""Whether loader processes are forks, which need no imports."""
 
 
 def _train(inputs: Path, out: Path) -> int:
-    """With a loader in a process of its own."""
+    """Train with a loader process."""
     if FORKED_LOADERS:
         use_forks()
     flags = ["--steps", "8", "--save-every", "2", "--log-every", "1", "--workers", "1"]
@@ -135,19 +135,19 @@ def _report(inputs: Path, out: Path) -> int:
 
 
 def _build(inputs: Path, out: Path) -> int:
-    """A run beside its data set, without the entries of the project."""
+    """Build the site of a run with its data set, without the project's entries."""
     (inputs / "entries").mkdir(exist_ok=True)
-    places = ["--data", str(inputs / "data"), "--entries", str(inputs / "entries")]
-    return build.main([str(inputs / "run"), "--out", str(out), *places])
+    folders = ["--data", str(inputs / "data"), "--entries", str(inputs / "entries")]
+    return build.main([str(inputs / "run"), "--out", str(out), *folders])
 
 
 _rehearsed: list[Path] = []
 
 
 def rehearse(top: Path) -> Path:
-    """Make what the commands read (the folder), and import what they import late, so that no fork does.
+    """Write what the commands read and make their late imports, so that no fork has to; return the folder.
 
-    A process does so once; from then on the folder must still be there.
+    A process does so once, and the folder must stay from then on.
     """
     if _rehearsed:
         return _rehearsed[0]
@@ -161,34 +161,34 @@ def rehearse(top: Path) -> Path:
 
 
 SHARED: Path | None = None
-"""Where drills in forks of one process keep what undisturbed commands made, for those that come after."""
+"""The folder in which drills in forks of one process share the results of undisturbed commands."""
 
 
-def undisturbed(command: Command, inputs: Path, folder: Path) -> float:
-    """Have a command write FOLDER/whole; returns the seconds that it took."""
-    whole, kept = folder / "whole", None if SHARED is None else SHARED / command.name
-    if kept is not None and kept.exists():
-        shutil.copytree(kept / "whole", whole)
-        return float((kept / "seconds").read_text())
-    ended = run_apart(lambda: command.act(inputs, whole), folder / "log")
-    assert ended.code == 0, ended.said
-    if kept is not None and whole.exists():  # `publish` writes no folder
-        shutil.copytree(whole, kept / "whole")
-        (kept / "seconds").write_text(str(ended.seconds))
-    return ended.seconds
+def run_undisturbed(command: Command, inputs: Path, folder: Path) -> float:
+    """Run a command without faults to write FOLDER/whole; return the seconds it took."""
+    whole, shared = folder / "whole", None if SHARED is None else SHARED / command.name
+    if shared is not None and shared.exists():
+        shutil.copytree(shared / "whole", whole)
+        return float((shared / "seconds").read_text())
+    child = run_apart(lambda: command.act(inputs, whole), folder / "log")
+    assert child.code == 0, child.output
+    if shared is not None and whole.exists():  # `publish` writes no folder
+        shutil.copytree(whole, shared / "whole")
+        (shared / "seconds").write_text(str(child.seconds))
+    return child.seconds
 
 
 HUB = hub_state.Hub()
-"""The local Hub, where `on_the_hub` serves it."""
+"""The local Hub that `local_hub` serves."""
 
 
 @contextmanager
-def on_the_hub() -> Iterator[None]:
+def local_hub() -> Iterator[None]:
     """Serve a local Hub, and have the client of this process and its children use it."""
-    with fake_hub.serving() as served:
-        HUB.__dict__ = served.__dict__
-        constants.ENDPOINT = served.url
-        template = served.url + "/{repo_id}/resolve/{revision}/{filename}"
+    with fake_hub.serving() as hub:
+        HUB.__dict__ = hub.__dict__
+        constants.ENDPOINT = hub.url
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
         constants.HUGGINGFACE_CO_URL_TEMPLATE = template
         constants.HF_HUB_DISABLE_XET = True
         os.environ["HF_TOKEN"] = hub_state.WRITER
@@ -196,7 +196,7 @@ def on_the_hub() -> Iterator[None]:
 
 
 def use_cache(folder: Path) -> None:
-    """Have the Hub's client keep its files there."""
+    """Make the Hub's client keep its files in `folder`."""
     for name in ("HF_HUB_CACHE", "HF_ASSETS_CACHE", "HF_TOKEN_PATH", "HF_STORED_TOKENS_PATH"):
         setattr(constants, name, str(folder / name))
 
@@ -206,14 +206,14 @@ def _repository(out: Path) -> str:
 
 
 def _publish(inputs: Path, out: Path) -> int:
-    """To a repository that is called as `out` is."""
+    """Publish to a repository named after `out`."""
     loopcraft.hub.repository.RETRY_WAITS_S = ()
     use_cache(out.parent / "hub")
     return publish.main([str(inputs / "val"), "--repo", _repository(out), "--shard-mb", "0.01"])
 
 
 def _published(out: Path) -> object:
-    """What the repository holds, but for its name, which its card has."""
+    """The repository's files, without its name, which the card contains."""
     name = _repository(out).removeprefix("lab/").encode()
     files = HUB.repositories[_repository(out)].files
     return {path: data.replace(name, b"NAME") for path, data in files.items()}
@@ -240,6 +240,6 @@ COMMANDS = (
 )
 
 
-def chosen(names: tuple[str, ...]) -> list[Command]:
-    """The commands that are called so; all if there are no names."""
+def choose_commands(names: tuple[str, ...]) -> list[Command]:
+    """The commands with these names; all if there are none."""
     return [command for command in COMMANDS if not names or command.name in names]

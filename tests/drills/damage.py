@@ -1,9 +1,9 @@
 """Damage the files of finished folders: `python -m tests.drills.damage --times 20`.
 
-A bit is changed, or the file is cut, emptied, lost, or replaced by another of its kind. Folders are then
-read; those of commands get the command again, and what looks for damage (loopcraft.verify). What is read, or
-the result, is the same as before, or a sentence names the damage. Anything else is counted: another result
-that nobody speaks of, and tracebacks. Files that have no checksum are counted apart.
+A bit is flipped, or the file is truncated, emptied, deleted, or replaced by another of its kind. The folder
+is then read; if a command wrote it, the command and its check (loopcraft.verify) run again instead. Either
+the content or result is the same as before, or a sentence names the damage. Anything else is counted: a
+changed result without notice, and tracebacks. Files without a checksum are counted separately.
 """
 
 import io
@@ -22,7 +22,7 @@ import tyro
 from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import generator
 from tests.drills.apart import run_apart
-from tests.drills.commands import COMMANDS, Command, on_the_hub, rehearse, undisturbed
+from tests.drills.commands import COMMANDS, Command, local_hub, rehearse, run_undisturbed
 from tests.drills.folders import FOLDERS, Folder
 
 OUTCOMES = ("same", "named", "no checksum", "unnoticed", "traceback")
@@ -34,20 +34,20 @@ class Flags:
     """How long the drill is."""
 
     times: int = 20
-    """How often each file is damaged."""
+    """The number of times that each file is damaged."""
     seed: int = 0
-    """Decides what is damaged how."""
+    """Decides the damage."""
     only: tuple[str, ...] = ()
     """The folders (default: all)."""
     halves: tuple[str, ...] = ()
-    """Folders of commands that make all files anew: every other file is damaged at a time."""
+    """Folders of commands that rewrite all files: half of the files are damaged at a time."""
 
 
 def damage(path: Path, rng: np.random.Generator, kind: str) -> None:
-    """Change a file, or remove it."""
+    """Change a file, or delete it."""
     data = path.read_bytes()
-    alike = sorted(path.parent.glob(f"*{path.suffix}"))
-    others = [other for other in alike if other.is_file() and other != path]
+    same_suffix = sorted(path.parent.glob(f"*{path.suffix}"))
+    others = [other for other in same_suffix if other.is_file() and other != path]
     if kind == "lost":
         path.unlink()
     elif kind == "emptied" or not data:
@@ -57,8 +57,9 @@ def damage(path: Path, rng: np.random.Generator, kind: str) -> None:
     elif kind == "swapped" and others:
         path.write_bytes(others[int(rng.integers(len(others)))].read_bytes())
     else:
-        place = int(rng.integers(min(len(data), 400) if "400" in kind else len(data)))
-        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << int(rng.integers(8))]) + data[place + 1 :])
+        offset = int(rng.integers(min(len(data), 400) if "400" in kind else len(data)))
+        flipped = bytes([data[offset] ^ 1 << int(rng.integers(8))])
+        path.write_bytes(data[:offset] + flipped + data[offset + 1 :])
 
 
 def drill(
@@ -69,29 +70,29 @@ def drill(
     *,
     in_halves: bool = False,
 ) -> Counter[str]:
-    """Damage every file of a finished folder, by itself or every other at a time."""
-    found = Counter[str]()
+    """Damage the files of a finished folder, one or every other at a time, and count the outcomes."""
+    counts = Counter[str]()
     files = sorted(path for path in whole.rglob("*") if path.is_file())
     for damaged in (files[::2], files[1::2]) if in_halves else ([file] for file in files):
         for number in range(flags.times):
-            out = whole.parent / f"damaged-{found.total()}"
+            out = whole.parent / f"damaged-{counts.total()}"
             shutil.copytree(whole, out)
             kind = KINDS[number % len(KINDS)]
             for file in damaged:
                 path = out / file.relative_to(whole)
                 damage(path, generator(flags.seed, f"damage of {file.name}", number), kind)
-            came = outcome(out, path)
-            if came == "unnoticed" and file.name.endswith(without_sums or ("\0",)):
-                came = "no checksum"
-            if came in ("unnoticed", "traceback"):
-                print(f"{file.relative_to(whole)} ({kind}): {came}", file=sys.stderr)
-            found[came] += 1
+            result = outcome(out, path)
+            if result == "unnoticed" and file.name.endswith(without_sums or ("\0",)):
+                result = "no checksum"
+            if result in ("unnoticed", "traceback"):
+                print(f"{file.relative_to(whole)} ({kind}): {result}", file=sys.stderr)
+            counts[result] += 1
             shutil.rmtree(out)
-    return found
+    return counts
 
 
 def drill_folder(folder: Folder, _: Path, root: Path, flags: Flags) -> Counter[str]:
-    """Damage what is only read."""
+    """Damage a folder that is only read."""
     with redirect_stdout(io.StringIO()):
         folder.make(root / "whole")
     expected = folder.read(root / "whole")
@@ -109,20 +110,20 @@ def drill_folder(folder: Folder, _: Path, root: Path, flags: Flags) -> Counter[s
 
 
 def drill_command(command: Command, inputs: Path, root: Path, flags: Flags) -> Counter[str]:
-    """Damage what a command has written, and give the command again."""
+    """Damage what a command has written, and run the command again."""
     whole, log = root / "whole", root / "log"
-    undisturbed(command, inputs, root)
+    run_undisturbed(command, inputs, root)
     expected = command.result(whole)
 
     def outcome(out: Path, path: Path) -> str:
         ended = run_apart(lambda: command.act(inputs, out) or command.check(out), log)
-        if "Traceback" in ended.said:
+        if "Traceback" in ended.output:
             return "traceback"
         if ended.code != 0:
-            return "named" if path.name in ended.said or str(out) in ended.said else "unnoticed"
+            return "named" if path.name in ended.output or str(out) in ended.output else "unnoticed"
         try:
             return "same" if command.result(out) == expected else "unnoticed"
-        except (ValueError, OSError):  # what reads it refuses it
+        except (ValueError, OSError):  # its reader refuses it
             return "named"
 
     in_halves = command.name in flags.halves
@@ -130,23 +131,23 @@ def drill_command(command: Command, inputs: Path, root: Path, flags: Flags) -> C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Drill all folders; 1 if there was a traceback, or damage that a checksum should have shown."""
+    """Drill all folders; return 1 after a traceback or damage that a checksum should have revealed."""
     flags = tyro.cli(Flags, args=argv, description=__doc__)
     is_good = True
     print(f"{'folder':12}" + "".join(f"{name:>13}" for name in OUTCOMES))
-    with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
+    with local_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         top = Path(name)
         inputs = rehearse(top)
-        ways: dict[type, Callable[..., Counter[str]]] = {Folder: drill_folder, Command: drill_command}
-        drilled = [kind for kind in (*FOLDERS, *COMMANDS) if kind.name != "publish"]  # it writes no folder
-        for kind in drilled:
+        drills: dict[type, Callable[..., Counter[str]]] = {Folder: drill_folder, Command: drill_command}
+        kinds = [kind for kind in (*FOLDERS, *COMMANDS) if kind.name != "publish"]  # it writes no folder
+        for kind in kinds:
             if flags.only and kind.name not in flags.only:
                 continue
             root = top / kind.name
             root.mkdir()
-            found = ways[type(kind)](kind, inputs, root, flags)
-            print(f"{kind.name:12}" + "".join(f"{found[name]:13}" for name in OUTCOMES), flush=True)
-            is_good &= not (found["traceback"] or found["unnoticed"])
+            counts = drills[type(kind)](kind, inputs, root, flags)
+            print(f"{kind.name:12}" + "".join(f"{counts[name]:13}" for name in OUTCOMES), flush=True)
+            is_good &= not (counts["traceback"] or counts["unnoticed"])
     return 0 if is_good else 1
 
 

@@ -1,8 +1,8 @@
-"""Give commands where something is amiss, then where nothing is: `python -m tests.drills.faults`.
+"""Run commands under a fault, then again without it: `python -m tests.drills.faults`.
 
-The first command ends with the result of an undisturbed one, or with one sentence and its exit code; nothing
-temporary is left of it. The second one always has that result. Disks are full and folders read-only in a
-mount namespace of the command's own, for which Linux asks for root; without it these faults are left out.
+The first run ends with the result of an undisturbed one, or with one sentence and its exit code, and leaves
+nothing temporary behind. The second always has that result. Full disks and read-only folders exist only in
+the command's own mount namespace, which requires root; without root these faults are skipped.
 """
 
 import ctypes
@@ -24,14 +24,14 @@ import tyro
 
 from tests.drills.apart import (
     PATIENCE_S,
-    Ended,
+    ChildResult,
     adopt_orphans,
     orphans,
     run_apart,
     shared_memory,
     temporary_folder,
 )
-from tests.drills.commands import Command, chosen, on_the_hub, rehearse, undisturbed
+from tests.drills.commands import Command, choose_commands, local_hub, rehearse, run_undisturbed
 from tests.drills.kills import PASSING
 
 _CLONE_NEWNS = 0x20000
@@ -48,17 +48,17 @@ class Flags:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What is amiss; `cause` is called with the folder in the process of the command, just before it."""
+    """A fault; `cause` is called with the folder, in the command's process, just before the command."""
 
     name: str
     cause: Callable[[Path], object]
     codes: tuple[int, ...] = (0,)
-    """The exit codes that are right."""
+    """The exit codes that are acceptable."""
     needs_root: bool = False
 
 
 def mount(*arguments: str) -> None:
-    """Mount for this process and its children alone."""
+    """Mount for this process and its children only."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), "no mount namespace")
@@ -67,43 +67,43 @@ def mount(*arguments: str) -> None:
 
 
 def make_read_only(out: Path) -> None:
-    """Nothing can be written to the folder."""
+    """Make the folder read-only."""
     out.mkdir(exist_ok=True)
     mount("--bind", "-o", "ro", str(out), str(out))
 
 
 def fill_the_disk(out: Path) -> None:
-    """8 KiB are left of the file system of the folder."""
+    """Leave 8 KiB of the folder's file system."""
     out.mkdir(exist_ok=True)
-    kept = out.with_name(f"{out.name}-kept")
-    shutil.copytree(out, kept)
-    pages = sum(1 + path.stat().st_size // 4096 for path in kept.rglob("*"))
+    copy = out.with_name(f"{out.name}-kept")
+    shutil.copytree(out, copy)
+    pages = sum(1 + path.stat().st_size // 4096 for path in copy.rglob("*"))
     mount("-t", "tmpfs", "-o", f"size={(pages + 3) * 4096}", "tmpfs", str(out))
-    shutil.copytree(kept, out, dirs_exist_ok=True)
-    shutil.rmtree(kept)
+    shutil.copytree(copy, out, dirs_exist_ok=True)
+    shutil.rmtree(copy)
 
 
 def lose_home(_: Path) -> None:
-    """No folder of the user's, and no variable that names one."""
+    """Remove the home folder and the variables that name one."""
     for name in [name for name in os.environ if name in ("HOME", "USER") or name.startswith("XDG_")]:
         del os.environ[name]
     os.environ["HOME"] = "/nonexistent"
 
 
 def have_few_descriptors(_: Path) -> None:
-    """Ten more than are open."""
+    """Allow ten more descriptors than are open."""
     most = max(int(name) for name in os.listdir("/proc/self/fd"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (most + 10, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
-def jump(_: Path) -> None:
-    """The clock of the day is put forward and back by up to a day, again and again."""
+def jump_the_clock(_: Path) -> None:
+    """Move the wall clock forward and back by up to a day, at every call."""
     real, offsets = time.time, random.Random(0)
     time.time = lambda: real() + offsets.uniform(-86_400, 86_400)
 
 
 def close_the_output(_: Path) -> None:
-    """Nobody reads what is printed."""
+    """Close the reading end of the standard output and error."""
     reads, writes = os.pipe()
     os.close(reads)
     os.dup2(writes, 1)
@@ -111,14 +111,14 @@ def close_the_output(_: Path) -> None:
 
 
 def close_the_streams(_: Path) -> None:
-    """The process is started without standard streams, as by `<&- >&- 2>&-`."""
+    """Run without standard streams, as with `<&- >&- 2>&-`."""
     for number in range(3):
         os.close(number)
     sys.stdin = sys.stdout = sys.stderr = None  # type: ignore[assignment]
 
 
 def terminate_soon(_: Path) -> None:
-    """SIGTERM, a little later."""
+    """Send SIGTERM after 0.1 s."""
     timer = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGTERM])
     timer.daemon = True
     timer.start()
@@ -135,7 +135,7 @@ FAULTS = (
     ),
     Fault(name="no home", cause=lose_home),
     Fault(name="few descriptors", cause=have_few_descriptors, codes=(0, 2)),
-    Fault(name="clock jumps", cause=jump),
+    Fault(name="clock jumps", cause=jump_the_clock),
     Fault(name="closed output", cause=close_the_output, codes=(0, _PIPE)),
     Fault(name="no streams", cause=close_the_streams),
     Fault(name="SIGTERM", cause=terminate_soon, codes=(0, 128 + signal.SIGTERM)),
@@ -143,62 +143,63 @@ FAULTS = (
 
 
 def drill(command: Command, fault: Fault, inputs: Path, folder: Path, expected: object) -> list[str]:
-    """What was wrong; nothing if all was well."""
+    """Run a command with and without the fault; the list of problems."""
     log, temporary = folder / "log", temporary_folder(folder)
     out, shared = folder / fault.name.replace(" ", "-").replace("/", ""), shared_memory()
     command.prepare(inputs, out)
-    amiss = run_apart(lambda: fault.cause(out) or command.act(inputs, out), log)
-    found = problems(amiss, (0, *fault.codes) if command.name == "publish" else fault.codes)
-    if amiss.code == 0 and not fault.needs_root and command.result(out) != expected:
-        found.append("another result")
-    if not fault.needs_root or amiss.code != 0:
+    first = run_apart(lambda: fault.cause(out) or command.act(inputs, out), log)
+    # `publish` writes to no folder, so it may succeed
+    problems = find_problems(first, (0, *fault.codes) if command.name == "publish" else fault.codes)
+    if first.code == 0 and not fault.needs_root and command.result(out) != expected:
+        problems.append("another result")
+    if not fault.needs_root or first.code != 0:
         left = [path for path in out.rglob(".*") if path.name.endswith((".partial", ".lock"))]
         left += (path for path in temporary.glob("*") if not path.name.startswith(PASSING))
-        found += [f"left {path}" for path in left]
-    again = run_apart(lambda: command.act(inputs, out), log)
-    if again.code != 0 or command.result(out) != expected:
-        found.append(f"afterwards another result (exit code {again.code}: {again.said[-200:]})")
-    found += [f"outlived its parent: {line}" for line in orphans()]
-    found += [f"shared memory {name}" for name in shared_memory(shared, PATIENCE_S)]
-    return found
+        problems += [f"left {path}" for path in left]
+    second = run_apart(lambda: command.act(inputs, out), log)
+    if second.code != 0 or command.result(out) != expected:
+        problems.append(f"afterwards another result (exit code {second.code}: {second.output[-200:]})")
+    problems += [f"outlived its parent: {line}" for line in orphans()]
+    problems += [f"shared memory {name}" for name in shared_memory(shared, PATIENCE_S)]
+    return problems
 
 
-def problems(ended: Ended, codes: tuple[int, ...]) -> list[str]:
-    """What is wrong with how a command ended; `publish` writes to no folder, and may succeed."""
-    found = []
-    if ended.code not in codes:
-        found.append(f"exit code {ended.code}: {ended.said[-600:]}")
-    if "Traceback" in ended.said:
-        found.append(f"a traceback: {ended.said[-600:]}")
-    errors = [line for line in ended.said.splitlines() if line.startswith("error: ")]
-    if ended.code == 2 and len(errors) != 1:
-        found.append(f"{len(errors)} sentences: {ended.said[-600:]}")
-    return found
+def find_problems(result: ChildResult, codes: tuple[int, ...]) -> list[str]:
+    """The problems with how a command ended."""
+    problems = []
+    if result.code not in codes:
+        problems.append(f"exit code {result.code}: {result.output[-600:]}")
+    if "Traceback" in result.output:
+        problems.append(f"a traceback: {result.output[-600:]}")
+    errors = [line for line in result.output.splitlines() if line.startswith("error: ")]
+    if result.code == 2 and len(errors) != 1:
+        problems.append(f"{len(errors)} sentences: {result.output[-600:]}")
+    return problems
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Drill all commands; 1 if anything was wrong."""
+    """Drill all commands; return 1 if there were problems."""
     flags = tyro.cli(Flags, args=argv, description=__doc__)
     is_good, is_root = True, os.geteuid() == 0
     adopt_orphans()
     print(f"{'command':10}" + "".join(f"{fault.name:>18}" for fault in FAULTS))
-    with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
+    with local_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         top = Path(name)
         inputs = rehearse(top)
-        for command in chosen(flags.only):
+        for command in choose_commands(flags.only):
             folder = top / command.name
             folder.mkdir()
-            undisturbed(command, inputs, folder)
+            run_undisturbed(command, inputs, folder)
             expected, row = command.result(folder / "whole"), []
             for fault in FAULTS:
                 if fault.needs_root and not is_root:
                     row.append("not tried")
                     continue
-                found = drill(command, fault, inputs, folder, expected)
-                row.append(f"{len(found)} wrong" if found else "well")
-                for one in found:
-                    print(f"{command.name}, {fault.name}: {one}", file=sys.stderr)
-                is_good &= not found
+                problems = drill(command, fault, inputs, folder, expected)
+                row.append(f"{len(problems)} wrong" if problems else "well")
+                for problem in problems:
+                    print(f"{command.name}, {fault.name}: {problem}", file=sys.stderr)
+                is_good &= not problems
             print(f"{command.name:10}" + "".join(f"{cell:>18}" for cell in row), flush=True)
     return 0 if is_good else 1
 

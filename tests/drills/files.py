@@ -1,4 +1,4 @@
-"""An example of each kind of file: how it is made, how it is read, and how older versions wrote it."""
+"""An example of each kind of file: how to make it, how to read it, and how older versions wrote it."""
 
 import json
 from collections.abc import Callable
@@ -34,13 +34,13 @@ from tests.fakes.world import FakeWorld, recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of file: makes an example in a folder, and reads all that it says."""
+    """A kind of file: makes an example in a folder, and reads all its content."""
 
     path: str
     make: Callable[[Path], None]
     read: Callable[[Path], Any]
     make_old: Callable[[Path], None] | None = None
-    """Turns the example into what older versions wrote (None: they wrote the same)."""
+    """Turns the example into what older versions wrote (None: the same)."""
 
 
 def make_data(root: Path) -> None:
@@ -74,7 +74,7 @@ def make_old_row(root: Path) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Tensors as types, shapes and bytes, which can be compared."""
+    """Convert tensors and arrays to types, shapes and bytes, which can be compared."""
     if isinstance(value, torch.Tensor):
         return str(value.dtype), value.shape, value.reshape(-1).view(torch.uint8).numpy().tobytes()
     if isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""Finished folders that are read and not written: what is made, and all that is read of it."""
+"""Kinds of finished folders that are only read: how to make each, and how to read all its content."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Folder:
 
 
 def plain(value: Any) -> Any:
-    """Arrays and tensors as types, shapes and bytes, which can be compared."""
+    """Convert arrays and tensors to types, shapes and bytes, which can be compared."""
     if isinstance(value, torch.Tensor):
         value = value.detach().float().numpy()
     if isinstance(value, np.ndarray):
@@ -110,7 +110,7 @@ def _read_bundle(root: Path) -> Any:
 
 
 def _make_hub(root: Path) -> None:
-    """The files of a published data set, as the Hub has them."""
+    """Write the files of a published data set as stored on the Hub."""
     use_cache(root.parent / "cache")
     generate(root.parent / "val", recipe("val", num_episodes=3, candidates=6), make_world=FakeWorld)
     assert publish.main([str(root.parent / "val"), "--repo", REPOSITORY, "--shard-mb", "0.01"]) == 0
@@ -120,7 +120,7 @@ def _make_hub(root: Path) -> None:
 
 
 def _read_hub(root: Path) -> Any:
-    """Put them there as they are now, and read."""
+    """Commit the files in their current state to the Hub, and read them from there."""
     use_cache(root.parent / f"cache-of-{root.name}")
     HUB.repositories[REPOSITORY].commit(
         {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}

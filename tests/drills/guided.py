@@ -1,8 +1,8 @@
-"""The readers of `tests.drills.fuzz`, guided by coverage: `python -m tests.drills.guided --inputs 10000`.
+"""Fuzz the readers of `tests.drills.fuzz` guided by coverage: `python -m tests.drills.guided --inputs 10000`.
 
-libFuzzer, through the package atheris (it has wheels for Linux), keeps each input that runs a branch of our
-Python not run before, and mutates it on. Each reader has a process of its own, which may take `MEMORY_MB` and
-`STUCK_S` an input. The first input that a reader neither takes nor refuses ends its row.
+libFuzzer, through the package atheris (it has wheels for Linux), keeps each input that reaches a new branch
+of our Python code, and mutates it further. Each reader has its own process, limited to `MEMORY_MB` and
+`STUCK_S` per input. The first input that a reader neither accepts nor refuses ends its row.
 """
 
 import os
@@ -26,14 +26,14 @@ KERNELS = [
     for path in (ROOT / room).rglob("*.py")
     if path.name == "jit.py" or "core.jit import" in path.read_text()
 ]
-"""Modules that numba compiles: it cannot compile what atheris puts in."""
+"""Modules that numba compiles, which it cannot do once atheris has instrumented them."""
 
 MEMORY_MB = 4096
 STARTING_INPUTS = 16
 COUNTS = re.compile(r"COUNTS (\d+) (\d+)")
 BRANCHES = re.compile(r"^(?:INITED|DONE|#\d+).*? cov: (\d+)", re.MULTILINE)
 COLUMNS = {"taken": 10, "refused": 10, "branches at first": 20, "at last": 10}
-"""With their widths."""
+"""The columns and their widths."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +41,17 @@ class Flags:
     """How long the drill is."""
 
     inputs: int = 10_000
-    """For each reader."""
+    """The inputs of each reader."""
     seed: int = 1
-    """Decides the inputs; not 0, which libFuzzer takes for none."""
+    """Decides the inputs; not 0, which libFuzzer treats as unset."""
     only: tuple[str, ...] = ()
     """The readers (default: all)."""
     inside: bool = False
-    """Be the process of one reader."""
+    """Run as the process of one reader."""
 
 
 def fuzz_here(name: str, flags: Flags) -> None:
-    """Hand this process over to libFuzzer, which ends it. What is fuzzed must not be imported before."""
+    """Hand this process over to libFuzzer, which ends it. The fuzzed code must not be imported yet."""
     with atheris.instrument_imports(include=[*ROOMS, "zipfile", "pickle"], exclude=KERNELS):
         from loopcraft.core.errors import UserError
         from loopcraft.core.seeding import generator
@@ -87,12 +87,12 @@ def fuzz_here(name: str, flags: Flags) -> None:
 
 
 def fuzz_apart(name: str, flags: Flags) -> tuple[list[int], str]:
-    """The numbers of a reader's row, or none and what was said when it failed."""
+    """Fuzz a reader in its own process: the numbers of its row, or none and the output if it failed."""
     command = [sys.executable, "-m", "tests.drills.guided", "--inside", "--only", name]
     command += ["--inputs", str(flags.inputs), "--seed", str(flags.seed)]
     with tempfile.TemporaryDirectory(
         prefix="drill-"
-    ) as folder:  # atheris ends its process, which tidies nothing
+    ) as folder:  # atheris ends its process without cleaning up
         environment = {**os.environ, "TMPDIR": folder}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
     counts, branches = COUNTS.findall(done.stderr), BRANCHES.findall(done.stderr)
@@ -102,20 +102,20 @@ def fuzz_apart(name: str, flags: Flags) -> tuple[list[int], str]:
 
 
 def main(flags: Flags) -> int:
-    """Drill all readers; 1 if one did what it must not."""
+    """Drill all readers; return 1 if one failed."""
     if flags.inside:
         fuzz_here(flags.only[0], flags)
     names = flags.only or import_module("tests.drills.readers").NAMES
     print(f"{'reader':20}" + "".join(f"{column:>{width}}" for column, width in COLUMNS.items()))
     is_good = True
     for name in names:
-        numbers, said = fuzz_apart(name, flags)
+        numbers, output = fuzz_apart(name, flags)
         columns = (
             [f"{n:{width}}" for n, width in zip(numbers, COLUMNS.values(), strict=True)] if numbers else []
         )
         print(f"{name:20}" + ("".join(columns) or "    FAILED"), flush=True)
-        print(said, end="", file=sys.stderr)
-        is_good &= not said
+        print(output, end="", file=sys.stderr)
+        is_good &= not output
     return 0 if is_good else 1
 
 

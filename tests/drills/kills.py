@@ -1,8 +1,8 @@
-"""Kill commands at random moments, start them again, and compare: `python -m tests.drills.kills --rounds 20`.
+"""Kill commands at random moments, rerun them, and compare: `python -m tests.drills.kills --rounds 20`.
 
-A round kills the same command up to three times before it is let be. Whatever moments were met, the result
-must be that of an undisturbed run (nothing lost, nothing there twice), no process may outlive its parent, and
-nothing temporary may be left: no file in the folder or in TMPDIR, no shared memory.
+A round kills a command up to three times and then lets it finish. The result must always be that of an
+undisturbed run (nothing lost, nothing duplicated), no process may outlive its parent, and nothing temporary
+may be left: no file in the folder or in TMPDIR, no shared memory.
 """
 
 import shutil
@@ -16,10 +16,10 @@ import tyro
 
 from loopcraft.core.seeding import generator
 from tests.drills.apart import PATIENCE_S, adopt_orphans, orphans, run_apart, shared_memory, temporary_folder
-from tests.drills.commands import Command, chosen, on_the_hub, rehearse, undisturbed
+from tests.drills.commands import Command, choose_commands, local_hub, rehearse, run_undisturbed
 
 KILLS = 3
-"""Of the same run, at most."""
+"""The most kills per round."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Flags:
     """How long the drill is."""
 
     rounds: int = 20
-    """Runs of each command."""
+    """The rounds of each command."""
     seed: int = 0
     """Decides the moments."""
     only: tuple[str, ...] = ()
@@ -35,8 +35,8 @@ class Flags:
 
 
 PASSING = ("torchinductor_", "loopcraft-work-")
-"""What may stay in TMPDIR: torch's cache of compiled code, and working folders, which the next command that
-wants one removes once they are a minute old (tests/loopcraft/core/test_writing.py)."""
+"""Prefixes of what may stay in TMPDIR: torch's cache of compiled code, and working folders, which the next
+command that needs one removes once they are a minute old (tests/loopcraft/core/test_writing.py)."""
 FAULTS = {
     "other_results": "other results",
     "left": "files left",
@@ -44,12 +44,12 @@ FAULTS = {
     "shared": "shared memory",
     "tracebacks": "tracebacks",
 }
-"""What must not come of a round, and how the table calls it."""
+"""What a round must not cause, and its name in the table."""
 
 
 @dataclass
 class Tally:
-    """What came of a command's rounds."""
+    """The counts of a command's rounds."""
 
     rounds: int = 0
     kills: int = 0
@@ -61,15 +61,15 @@ class Tally:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was wrong."""
+        """Whether there were no faults."""
         return not any(getattr(self, name) for name in FAULTS)
 
 
 def drill(command: Command, inputs: Path, folder: Path, rounds: int, seed: int) -> Tally:
-    """Kill one command again and again."""
+    """Kill and rerun one command in several rounds."""
     folder.mkdir()
     log, temporary = folder / "log", temporary_folder(folder)
-    seconds = undisturbed(command, inputs, folder)
+    seconds = run_undisturbed(command, inputs, folder)
     expected, tally, shared = command.result(folder / "whole"), Tally(), shared_memory()
     shutil.rmtree(temporary, ignore_errors=True)
     for number in range(rounds):
@@ -79,16 +79,16 @@ def drill(command: Command, inputs: Path, folder: Path, rounds: int, seed: int) 
             moment = float(rng.random()) * seconds
             ended = run_apart(lambda out=out: command.act(inputs, out), log, kill_after=moment)
             tally.kills += ended.code == -9
-            tally.tracebacks += "Traceback" in ended.said
+            tally.tracebacks += "Traceback" in ended.output
         last = run_apart(lambda out=out: command.act(inputs, out), log)
         tally.rounds += 1
-        tally.tracebacks += "Traceback" in last.said
+        tally.tracebacks += "Traceback" in last.output
         tally.other_results += last.code != 0 or command.result(out) != expected
         left = [path for path in out.rglob(".*") if path.name.endswith((".partial", ".lock"))]
         left += (path for path in temporary.glob("*") if not path.name.startswith(PASSING))
         alive = orphans()
-        for one in (*left, *alive):
-            print(f"left by {command.name}: {one}", file=sys.stderr)
+        for leftover in (*left, *alive):
+            print(f"left by {command.name}: {leftover}", file=sys.stderr)
         tally.left += len(left)
         tally.orphans += len(alive)
         tally.shared += len(shared_memory(shared, PATIENCE_S))
@@ -98,15 +98,15 @@ def drill(command: Command, inputs: Path, folder: Path, rounds: int, seed: int) 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Drill all commands; 1 if anything was wrong."""
+    """Drill all commands; return 1 if there were faults."""
     flags = tyro.cli(Flags, args=argv, description=__doc__)
     is_good = True
     adopt_orphans()
     print(f"{'command':10}{'rounds':>8}{'kills':>8}" + "".join(f"{name:>15}" for name in FAULTS.values()))
-    with on_the_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
+    with local_hub(), tempfile.TemporaryDirectory(prefix="drill-") as name:
         folder = Path(name)
         inputs = rehearse(folder)
-        for command in chosen(flags.only):
+        for command in choose_commands(flags.only):
             tally = drill(command, inputs, folder / command.name, flags.rounds, flags.seed)
             faults = "".join(f"{getattr(tally, fault):15}" for fault in FAULTS)
             print(f"{command.name:10}{tally.rounds:8}{tally.kills:8}{faults}", flush=True)

@@ -1,4 +1,4 @@
-"""What reads messages: over HTTP, of the Hub, and between the benchmark and a model's process, both ways."""
+"""Readers of messages: over HTTP, from the Hub, and both ways between the benchmark and a model's process."""
 
 import io
 import json
@@ -38,7 +38,7 @@ from tests.fakes.isolated_models import Honest
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """What reads bytes, and good ones."""
+    """A function that reads bytes, and an example that it accepts."""
 
     good: bytes
     read: Callable[[bytes], Any]
@@ -66,7 +66,7 @@ def request() -> Reader:
 
 
 def answer() -> Reader:
-    """The stream that answers it."""
+    """The stream that answers a request."""
     records: list[bytes] = []
     write_records(iter([torch.zeros(1, 4, 3, 8, 8, dtype=torch.uint8)] * 2), records.append)
     return Reader(
@@ -75,7 +75,7 @@ def answer() -> Reader:
 
 
 def card() -> Reader:
-    """What a model behind HTTP says of itself."""
+    """The card that a model behind HTTP sends."""
     return Reader(
         good=json.dumps(CARD.__dict__).encode(),
         read=lambda body: decode(ModelCard, parse_json(body, "card")),
@@ -83,31 +83,31 @@ def card() -> Reader:
 
 
 def catalog() -> Reader:
-    """What a repository on the Hub says of itself."""
+    """The catalog of a repository on the Hub."""
     document = parse_json(encode_catalog(CATALOG), "the example")
     del document["sha256"]
     return Reader(good=json.dumps(document).encode(), read=lambda text: decode_catalog(text, "lab/set"))
 
 
 def message(kind: bytes, content: bytes) -> bytes:
-    """As it goes through the connection."""
+    """A message as sent over the connection."""
     return HEADER.pack(kind, len(content)) + content
 
 
-class Recorded:
-    """In the place of a `Companion`: its messages are recorded."""
+class RecordedCompanion:
+    """Replaces a `Companion`; it replays recorded messages."""
 
     def __init__(self, content: bytes) -> None:
         self._left = io.BytesIO(content)
 
     def listen(self) -> None:
-        """Nothing is printed."""
+        """Do nothing, as nothing is printed."""
 
     def send(self, kind: bytes, content: bytes, patience_s: float | None = None) -> None:
-        """Whatever it is asked, its answers are those."""
+        """Ignore the message, as the answers are fixed."""
 
     def receive(self, largest: int, patience_s: float | None = None) -> Message:
-        """The next message, in a buffer of the size that it announces."""
+        """Return the next message, in a buffer of the size that it announces."""
         return read_message(self._read, largest)
 
     def _read(self, size: int) -> bytearray:
@@ -117,19 +117,19 @@ class Recorded:
         return data
 
     def end(self, *, in_order: bool = False) -> None:
-        """It has no process."""
+        """Do nothing, as there is no process."""
 
 
 def answers_of_a_process() -> Reader:
-    """What the benchmark reads from a model's process: its description, frames and the end."""
-    said = Description(card=CARD, notes=("a note",))
+    """What the benchmark reads from a model's process: the description, frames and the end."""
+    description = Description(card=CARD, notes=("a note",))
     chunk = bytes(4 * 3 * 8 * 8)
-    good = [message(model_process.CARD, json.dumps(asdict(said)).encode())]
+    good = [message(model_process.CARD, json.dumps(asdict(description)).encode())]
     good += [message(model_process.FRAMES, chunk)] * 2 + [message(model_process.END, b'["a note"]')]
     compute = Compute()
 
     def read(content: bytes) -> list[Tensor]:
-        with patch.object(isolated, "Companion", lambda *given: Recorded(content)):
+        with patch.object(isolated, "Companion", lambda *given: RecordedCompanion(content)):
             model = IsolatedModel("a:b", {}, world=None, compute=compute)
             start = partial(model.rollout, REQUEST.context, REQUEST.actions, seeds=REQUEST.seeds)
             with closing(guard_rollout(model.name, start, compute)) as chunks:
@@ -138,15 +138,15 @@ def answers_of_a_process() -> Reader:
     return Reader(good=b"".join(good), read=read)
 
 
-class Unheard(Port):
-    """What it sends goes nowhere."""
+class SilentPort(Port):
+    """A port that discards what it sends."""
 
     def send(self, kind: bytes, content: bytes | bytearray | memoryview = b"") -> None:
-        """Nobody reads it."""
+        """Discard the message."""
 
 
 def requests_to_a_process() -> Reader:
-    """What a model's process reads once the model is loaded: rollouts."""
+    """What a model's process reads once the model is loaded: rollout requests."""
     order = LoadRequest(
         spec="a:b",
         arguments={},
@@ -157,16 +157,16 @@ def requests_to_a_process() -> Reader:
     )
 
     def read(content: bytes) -> None:
-        ours, theirs = socket.socketpair()
-        with ours, closing(Unheard(theirs.detach())) as port:
-            ours.sendall(content)
-            ours.shutdown(socket.SHUT_WR)
+        own_end, other_end = socket.socketpair()
+        with own_end, closing(SilentPort(other_end.detach())) as port:
+            own_end.sendall(content)
+            own_end.shutdown(socket.SHUT_WR)
             try:
                 with patch.object(model_process, "load_model", lambda *given: Honest()):
                     model_process._serve(order, port)
             except EOFError:
                 return
-            except ValueError as error:  # ends the process, of which the benchmark tells
+            except ValueError as error:  # ends the process, which the benchmark reports
                 raise BrokenStreamError(str(error)) from error
 
     return Reader(good=message(model_process.ROLLOUT, encode_request(REQUEST)) * 2, read=read)

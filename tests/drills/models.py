@@ -1,9 +1,9 @@
-"""Models that misbehave: where their frames are right they score as an honest one, else they fail alone.
+"""Models that misbehave: if their frames are right, they score like an honest one, otherwise only they fail.
 
 `python -m tests.drills.models` scores with each of them and counts.
 
-Every model here is called with one video's context as NumPy frames and yields the same frames as `honest`, or
-does on the second video what its docstring says.
+Every model takes the context of videos and yields the same frames as `honest`, in the way its docstring says,
+or misbehaves on the second video.
 """
 
 import os
@@ -33,18 +33,18 @@ SECOND = make_frames(1)[LOOPCRAFT_MINI.context - 1]
 
 
 def honest_frame(last: Tensor, t: int) -> Tensor:
-    """Frame t after the last frame (B, 3, H, W) of the context: it moves to the right, pixel by pixel."""
+    """Frame t after the last context frame (B, 3, H, W), which moves right by a pixel per frame."""
     return last.roll(t + 1, dims=-1)
 
 
 def honest(context: Tensor) -> Iterator[Tensor]:
-    """A frame at a time."""
+    """Yield a frame at a time."""
     for t in range(HORIZON):
         yield honest_frame(context[:, -1], t)[:, None]
 
 
 def refills_numpy(context: Tensor) -> Iterator[Tensor]:
-    """One NumPy picture, channels last, filled again and again."""
+    """Yield one NumPy picture, channels last, refilled each time."""
     picture = np.zeros((len(context), 1, SIDE, SIDE, 3), np.uint8)
     for chunk in honest(context):
         picture[:] = chunk.permute(0, 1, 3, 4, 2)
@@ -53,14 +53,14 @@ def refills_numpy(context: Tensor) -> Iterator[Tensor]:
 
 
 def refills_float(context: Tensor) -> Iterator[Tensor]:
-    """One float buffer."""
+    """Yield one float buffer, refilled each time."""
     buffer = torch.empty(len(context), 1, 3, SIDE, SIDE)
     for chunk in honest(context):
         yield torch.div(chunk, 255, out=buffer)
 
 
 def refills_a_window(context: Tensor) -> Iterator[Tensor]:
-    """Chunks are windows of one ring that is shifted in place."""
+    """Yield windows of one ring buffer that is shifted in place."""
     ring = torch.zeros(len(context), 16, 3, SIDE, SIDE, dtype=torch.uint8)
     for chunk in honest(context):
         ring[:, :-1] = ring[:, 1:].clone()
@@ -69,29 +69,29 @@ def refills_a_window(context: Tensor) -> Iterator[Tensor]:
 
 
 def one_chunk(context: Tensor) -> list[Tensor]:
-    """A list with the whole horizon in one chunk."""
+    """Return a list with the whole horizon in one chunk."""
     return [torch.cat(list(honest(context)), dim=1)]
 
 
 def keeps_gradients(context: Tensor) -> Iterator[Tensor]:
-    """Frames that require gradients."""
+    """Yield frames that require gradients."""
     with torch.inference_mode(False):
         for chunk in honest(context):
             yield (chunk.clone().float() / 255).requires_grad_()
 
 
 def in_half(context: Tensor) -> Iterator[Tensor]:
-    """float16."""
+    """Yield float16 frames."""
     return ((chunk / 255).half() for chunk in honest(context))
 
 
 def in_double(context: Tensor) -> Iterator[Tensor]:
-    """float64."""
+    """Yield float64 frames."""
     return (chunk.double() / 255 for chunk in honest(context))
 
 
 def strided(context: Tensor) -> Iterator[Tensor]:
-    """Every other element of larger memory."""
+    """Yield strided views of larger memory."""
     for chunk in honest(context):
         large = torch.zeros(*chunk.shape[:-1], 2 * SIDE, dtype=torch.uint8)
         large[..., ::2] = chunk
@@ -99,7 +99,7 @@ def strided(context: Tensor) -> Iterator[Tensor]:
 
 
 def scribbles(context: Tensor) -> Iterator[Tensor]:
-    """Writes into its context while it yields views of it."""
+    """Write into the context while yielding views of it."""
     last = context[:, -1].clone()
     for t in range(HORIZON):
         context[:, -1] = honest_frame(last, t)
@@ -107,31 +107,31 @@ def scribbles(context: Tensor) -> Iterator[Tensor]:
 
 
 def changes_directory(context: Tensor) -> Iterator[Tensor]:
-    """os.chdir."""
+    """Call os.chdir."""
     os.chdir("/")
     yield from honest(context)
 
 
 def changes_default_type(context: Tensor) -> Iterator[Tensor]:
-    """torch.set_default_dtype."""
+    """Call torch.set_default_dtype."""
     torch.set_default_dtype(torch.float64)
     yield from honest(context)
 
 
 def raises_on_numpy_warnings(context: Tensor) -> Iterator[Tensor]:
-    """np.seterr."""
+    """Call np.seterr."""
     np.seterr(all="raise")
     yield from honest(context)
 
 
 def makes_warnings_errors(context: Tensor) -> Iterator[Tensor]:
-    """warnings.simplefilter."""
+    """Call warnings.simplefilter."""
     warnings.simplefilter("error")
     yield from honest(context)
 
 
 def seeds_everything(context: Tensor) -> Iterator[Tensor]:
-    """Global seeds, again at every frame."""
+    """Set the global seeds at every frame."""
     for chunk in honest(context):
         random.seed(0)
         np.random.seed(0)  # noqa: NPY002
@@ -140,20 +140,20 @@ def seeds_everything(context: Tensor) -> Iterator[Tensor]:
 
 
 def ignores_ctrl_c(context: Tensor) -> Iterator[Tensor]:
-    """signal.signal."""
+    """Call signal.signal."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     yield from honest(context)
 
 
 def prints(context: Tensor) -> Iterator[Tensor]:
-    """To stdout and stderr, with markup and escapes."""
+    """Print to stdout and stderr, with markup and escapes."""
     for chunk in honest(context):
         print("[red]\x1b[2J{}", file=random.choice([sys.stdout, sys.stderr]))
         yield chunk
 
 
 def forks(context: Tensor) -> Iterator[Tensor]:
-    """A child that ends by os._exit, as those of multiprocessing do."""
+    """Fork a child that ends with os._exit, as those of multiprocessing do."""
     child = os.fork()
     if child == 0:
         os._exit(3)
@@ -162,7 +162,7 @@ def forks(context: Tensor) -> Iterator[Tensor]:
 
 
 def threads(context: Tensor) -> Iterator[Tensor]:
-    """A thread that calls sys.exit."""
+    """Start a thread that calls sys.exit."""
     thread = threading.Thread(target=sys.exit)
     thread.start()
     thread.join()
@@ -170,7 +170,7 @@ def threads(context: Tensor) -> Iterator[Tensor]:
 
 
 def on_the_second(act: Callable[[], Any], after: int = 0) -> Callable[[Tensor], Iterator[Tensor]]:
-    """Honest but for the second video, where `act` is called after some frames."""
+    """A model that is honest except on the second video, where it calls `act` after some frames."""
 
     def rollout(context: Tensor) -> Iterator[Tensor]:
         is_second = bool((context[0, -1].permute(1, 2, 0) == torch.from_numpy(SECOND)).all())
@@ -236,7 +236,7 @@ FAILING: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "no iterator": (lambda context: None, "raised TypeError"),
 }
 FAILS_ON_ALL = ("nothing", "no iterator")
-"""Those that fail on every video: there is no result."""
+"""Models that fail on every video, so that there is no result."""
 
 
 class Model:
@@ -249,13 +249,12 @@ class Model:
         self._rollout = {"honest": honest, **HARMLESS, **{key: way for key, (way, _) in FAILING.items()}}[way]
 
     def rollout(self, context: Tensor, actions: Tensor, *, seeds: list[int]) -> Any:
-        """What `way` does."""
         return self._rollout(context)
 
 
 @contextmanager
-def restored() -> Iterator[None]:
-    """Undo within this process what a model changes in it."""
+def restore_process() -> Iterator[None]:
+    """Undo at the end what a model changes in this process."""
     folder, errors, handler = Path.cwd(), np.geterr(), signal.getsignal(signal.SIGINT)
     with warnings.catch_warnings():
         try:
@@ -268,11 +267,11 @@ def restored() -> Iterator[None]:
 
 
 def score(way: str, data: Path, out: Path) -> tuple[int, dict[str, float], dict[str, str]]:
-    """The exit code, the PSNR of every scored video and why the others failed."""
+    """Score one model: the exit code, the PSNR of every scored video and why the others failed."""
     flags = ["--data", str(data), "--out", str(out), "--protocol", "loopcraft-mini", "--metrics", "psnr"]
     flags.append("--no-isolate")
     arguments = f'{{"way": "{way}"}}'
-    with restored():
+    with restore_process():
         code = run.main([*flags, "--model", f"{Model.__module__}:Model", "--model-args", arguments])
     if not (out / "result.json").exists():
         return code, {}, {}
@@ -283,7 +282,7 @@ def score(way: str, data: Path, out: Path) -> tuple[int, dict[str, float], dict[
 
 
 def is_right(way: str, data: Path, out: Path, expected: dict[str, float]) -> bool:
-    """Whether a model scores as the honest one, or fails alone and for its own reason."""
+    """Whether a model scores like the honest one, or fails on its own videos only, for the right reason."""
     code, scores, failed = score(way, data, out)
     if way in HARMLESS:
         return (code, scores, failed) == (0, expected, {})
@@ -294,7 +293,7 @@ def is_right(way: str, data: Path, out: Path, expected: dict[str, float]) -> boo
 
 
 def try_all(folder: Path) -> dict[str, bool]:
-    """Which models are scored as they should be."""
+    """Whether each model is scored as it should be."""
     data = write_dataset(folder / "data", num_videos=2)
     _, expected, _ = score("honest", data, folder / "honest")
     ways = (*HARMLESS, *FAILING)
@@ -302,7 +301,7 @@ def try_all(folder: Path) -> dict[str, bool]:
 
 
 def main() -> int:
-    """Try all; 1 if one was not scored as it should."""
+    """Try all models; return 1 if one is not scored as it should be."""
     with (
         tempfile.TemporaryDirectory(prefix="drill-") as name,
         (Path(name) / "log").open("w") as log,

@@ -1,4 +1,4 @@
-"""What reads files and messages of strangers, each with a good example: for tests.drills.fuzz and guided."""
+"""Readers of untrusted files and messages, each with a good example, for tests.drills.fuzz and guided."""
 
 import io
 import json
@@ -48,21 +48,21 @@ from tests.fakes.entries import make_card, sound_result, write_card, write_entry
 from tests.fakes.world import FakeWorld, recipe
 
 REFUSALS = (UserError, OSError, RequestError, BrokenStreamError, ContractError, MachineError, SchemaError)
-"""With which a reader may refuse: each becomes a sentence, or an HTTP answer with one."""
+"""Exceptions with which a reader may refuse: each becomes a sentence, or an HTTP answer with one."""
 KEY = "000/000"
 GRID = Grid(side=4, levels=2, channels=2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A good file in a folder, and what reads it."""
+    """A good file in a folder, and a function that reads it."""
 
     path: Path
     read: Callable[[], Any]
 
 
-def of_kind(name: str, root: Path) -> Example:
-    """One of the `KINDS`, without the checksums that would refuse all mutants."""
+def example_of_kind(name: str, root: Path) -> Example:
+    """An example of one of the `KINDS`, without the checksums that would reject all mutants."""
     kind = KINDS[name]
     with redirect_stdout(io.StringIO()):
         kind.make(root)
@@ -75,21 +75,21 @@ def of_kind(name: str, root: Path) -> Example:
 
 
 def log(root: Path) -> Example:
-    """What a training run says of itself."""
+    """The log of a training run."""
     path = root / "a.jsonl"
     path.write_text('{"step": 0, "loss": 0.5, "trained_per_second": 2.0}\n{"step": 1, "loss": 0.4}\n')
     return Example(path=path, read=lambda: read_log(path))
 
 
 def frames(root: Path) -> Example:
-    """The published blobs."""
+    """A container of blobs in the published format."""
     path = root / "a.frames"
     write_frames(path, [bytes([number]) * (number + 1) for number in range(8)])
     return Example(path=path, read=lambda: read_frames(path, 8))
 
 
 def pyramid(root: Path, *, is_index: bool = False) -> Example:
-    """Published latents of two videos, of which one file is changed, or the index."""
+    """Latents of two videos in the published format; one file of them, or the index, is mutated."""
     lengths = {KEY: 6, "000/001": 4}
     for key, length in lengths.items():
         latents = [torch.ones(length, tokens, GRID.channels) for tokens in GRID.tokens_per_level]
@@ -111,7 +111,7 @@ def published_checkpoint(root: Path) -> Example:
 
 
 def list_of_weights(root: Path) -> Example:
-    """weights.json, and then each file that it names."""
+    """weights.json; the reader also verifies the files that it names."""
     table = {"a": Network(title="A", licence="MIT", files=(PublishedFile(path="a.bin"),), sources=())}
     (root / "a").mkdir()
     (root / "a/a.bin").write_bytes(b"weights")
@@ -125,7 +125,7 @@ def list_of_weights(root: Path) -> Example:
 
 
 def weights(root: Path, suffix: str) -> Example:
-    """A network of a metric as a pickle of arrays, a PyTorch file or safetensors."""
+    """A metric's network as a pickle of arrays, a PyTorch file or safetensors."""
     path = root / f"a{suffix}"
     if suffix == ".ckpt":
         unit = {"kernel": np.ones((1, 1, 2, 2), np.float32), "bias": np.ones(2, np.float32)}
@@ -142,16 +142,16 @@ def weights(root: Path, suffix: str) -> Example:
 
 def predictions(root: Path, suffix: str) -> Example:
     """Finished frames of a video."""
-    path, found = root / f"{KEY}{suffix}", np.zeros((LOOPCRAFT_MINI.horizon, 4, 4, 3), np.uint8)
+    path, video = root / f"{KEY}{suffix}", np.zeros((LOOPCRAFT_MINI.horizon, 4, 4, 3), np.uint8)
     path.parent.mkdir()
     if suffix == ".npz":
-        np.savez_compressed(path, frames=found)
+        np.savez_compressed(path, frames=video)
     else:
-        np.save(path, found)
+        np.save(path, video)
 
     def read() -> Any:
-        played = Predictions(root, "a").play(None, LOOPCRAFT_MINI, [KEY])  # type: ignore[arg-type]
-        return sum(len(chunk) for chunk in played)
+        chunks = Predictions(root, "a").play(None, LOOPCRAFT_MINI, [KEY])  # type: ignore[arg-type]
+        return sum(len(chunk) for chunk in chunks)
 
     return Example(path=path, read=read)
 
@@ -164,7 +164,7 @@ def picture(root: Path) -> Example:
 
 
 def run_folder(root: Path, name: str) -> Example:
-    """A note in the folder of a run."""
+    """A file in the folder of a run."""
     workspace, identity = Workspace(root), {"model": "a", "seed": 0, "metrics": {"psnr": 1}}
     workspace.claim(identity)
     workspace.make_alone([KEY])
@@ -181,48 +181,48 @@ def run_folder(root: Path, name: str) -> Example:
 
 
 def candidates(root: Path) -> Example:
-    """The walks that were chosen for a test split under way."""
-    asked = recipe("val", num_episodes=3, candidates=9)
+    """The walks chosen for an unfinished test split."""
+    wanted = recipe("val", num_episodes=3, candidates=9)
     write_json(root / "candidates.json", [1, 4, 7])
     draws = np.full(3, simulated.NO_ROW, np.int64)
     return Example(
         path=root / "candidates.json",
-        read=lambda: simulated.episode_job(root, asked, draws, FakeWorld, LocalExecutor()),
+        read=lambda: simulated.episode_job(root, wanted, draws, FakeWorld, LocalExecutor()),
     )
 
 
 def sighting(root: Path) -> Example:
-    """What one of two candidates saw again."""
-    asked = recipe("val", num_episodes=1, candidates=2, select="realised")
+    """The record of what one of two candidates saw again."""
+    wanted = recipe("val", num_episodes=1, candidates=2, select="realised")
     for number in range(2):
-        said = {"is_sound": True, "distance_walked": 3.0, "returned": [0.01] * NUM_INTERVALS}
-        write_json(root / f"candidates/000/{number:03d}.json", said)
+        record = {"is_sound": True, "distance_walked": 3.0, "returned": [0.01] * NUM_INTERVALS}
+        write_json(root / f"candidates/000/{number:03d}.json", record)
     return Example(
         path=root / f"candidates/{KEY}.json",
-        read=lambda: realised.find_returning(root, asked, LocalExecutor()),
+        read=lambda: realised.find_returning(root, wanted, LocalExecutor()),
     )
 
 
 def model_card(root: Path) -> Example:
-    """The card of an entry to the leaderboard."""
+    """The card of a leaderboard entry."""
     path = root / "card.json"
     write_card(path, make_card())
     return Example(path=path, read=lambda: read_card(path))
 
 
 def entry(root: Path, name: str) -> Example:
-    """An entry to the leaderboard, of which the result or a clip is changed, or a scene beside it."""
+    """A leaderboard entry; its result, a clip, or a scene next to it is mutated."""
     folder = write_entry(root / "entries", sound_result(keys=(KEY, "000/001")), videos=1)
     document = json.loads((folder / "result.json").read_text())
     del document["sha256"]
     write_json(folder / "result.json", document)
     scene = root / "000-000"
     write_json(scene / "walk.json", {"context": 64, "x": [0.5, 1.0], "yaw_deg": [0.0, 10.0], "map": None})
-    found = read_entry(folder)
-    (table,) = site_tables([found])
+    good_entry = read_entry(folder)
+    (table,) = site_tables([good_entry])
     reads: dict[str, tuple[Path, Callable[[], Any]]] = {
-        "entry": (folder / "result.json", lambda: check_entry(read_entry(folder), [found])),
-        "clip": (folder / "videos/000-000.mp4", lambda: list(check_clips(found))),
+        "entry": (folder / "result.json", lambda: check_entry(read_entry(folder), [good_entry])),
+        "clip": (folder / "videos/000-000.mp4", lambda: list(check_clips(good_entry))),
         "scene": (scene / "walk.json", lambda: json.dumps(scenes_value(table, {scene.name: scene}))),
     }
     path, read = reads[name]
@@ -230,7 +230,7 @@ def entry(root: Path, name: str) -> Example:
 
 
 FILES: Mapping[str, Callable[[Path], Example]] = {
-    **{name: partial(of_kind, name) for name in KINDS},
+    **{name: partial(example_of_kind, name) for name in KINDS},
     "log": log,
     "frames": frames,
     "pyramid": pyramid,
@@ -253,7 +253,7 @@ NAMES: Sequence[str] = (*FILES, *MESSAGES)
 
 
 def reader_of(name: str, folder: Path) -> Reader:
-    """The reader of that name; files are made below `folder`."""
+    """The reader of that name; its files are written below `folder`."""
     if name in MESSAGES:
         return MESSAGES[name]()
     root = folder / name

@@ -1,6 +1,6 @@
-"""The drills that need commands, in short: `python -m tests.drills.short DIR`, with what each said in DIR.
+"""Short runs of the drills that use commands: `python -m tests.drills.short DIR` writes their output to DIR.
 
-Each is a fork of a process that has rehearsed the commands once, for all of them.
+Each runs in a fork of a process that has rehearsed the commands once for all.
 """
 
 import gc
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from loopcraft.views import side_by_side
 from tests.drills import commands, damage, faults, kills
-from tests.drills.commands import on_the_hub, rehearse
+from tests.drills.commands import local_hub, rehearse
 from tests.fakes.forks import end_with
 
 SHORT = {
@@ -24,28 +24,28 @@ SHORT = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write NAME.out, NAME.err and NAME.code for every drill."""
-    (place,) = sys.argv[1:] if argv is None else argv
+    (folder,) = sys.argv[1:] if argv is None else argv
     with tempfile.TemporaryDirectory(prefix="drill-") as top:
-        side_by_side.PANEL = 64  # a small video is killed and damaged as a large one is
-        with on_the_hub():
+        side_by_side.PANEL = 64  # small videos are enough here
+        with local_hub():
             rehearse(Path(top))
         commands.SHARED = Path(top, "shared")
-        commands.FORKED_LOADERS = True  # those of the long form are fresh interpreters
-        gc.freeze()  # a fork that looks for garbage there would copy it all
+        commands.FORKED_LOADERS = True  # the full drills use fresh interpreters
+        gc.freeze()  # a collection in a fork would copy all these pages
         for drill, arguments in SHORT.items():
-            said = Path(place, drill.__name__.rpartition(".")[2])
+            output = Path(folder, drill.__name__.rpartition(".")[2])
             child = os.fork()
             if child == 0:
-                _become(lambda drill=drill, arguments=arguments: drill.main(arguments), said)
+                _become(lambda drill=drill, arguments=arguments: drill.main(arguments), output)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            said.with_suffix(".code").write_text(str(code))
+            output.with_suffix(".code").write_text(str(code))
     return 0
 
 
-def _become(act: Callable[[], int], said: Path) -> None:
-    """A drill's whole life."""
+def _become(act: Callable[[], int], output: Path) -> None:
+    """Run as a drill's process, from start to end."""
     for number, suffix in ((1, ".out"), (2, ".err")):
-        os.dup2(os.open(said.with_suffix(suffix), os.O_WRONLY | os.O_CREAT), number)
+        os.dup2(os.open(output.with_suffix(suffix), os.O_WRONLY | os.O_CREAT), number)
     end_with(act)
 
 

@@ -1,4 +1,4 @@
-"""A tiny data set on disk and results made by hand, for the tests of the benchmark and the leaderboard."""
+"""A tiny data set on disk and handmade results, for the tests of the benchmark and the leaderboard."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ SIDE = 16
 
 
 def make_frames(video: int, num_frames: int = NUM_FRAMES, side: int = SIDE) -> np.ndarray:
-    """A coloured wave that drifts, another for each video: uint8 (T, H, W, 3)."""
+    """A drifting coloured wave, different for each video: uint8 (T, H, W, 3)."""
     return _waves(video, num_frames, side).copy()
 
 
@@ -42,7 +42,7 @@ def _waves(video: int, num_frames: int, side: int) -> np.ndarray:
 
 
 def write_dataset(root: Path, *, num_videos: int = 3, num_frames: int = NUM_FRAMES, side: int = SIDE) -> Path:
-    """Lossless videos of `make_frames` in the layout of the paper."""
+    """Write lossless videos of `make_frames` in the paper's layout."""
     for name, data in _dataset(num_videos, num_frames, side).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(data)
@@ -51,7 +51,7 @@ def write_dataset(root: Path, *, num_videos: int = 3, num_frames: int = NUM_FRAM
 
 @lru_cache(maxsize=16)
 def _dataset(num_videos: int, num_frames: int, side: int) -> dict[str, bytes]:
-    """The files of the data set by their names."""
+    """The files of the data set by name."""
     rng = np.random.default_rng(0)
     with TemporaryDirectory() as folder:
         root = Path(folder)
@@ -68,7 +68,7 @@ def _dataset(num_videos: int, num_frames: int, side: int) -> dict[str, bytes]:
 
 
 def make_result(name: str = "dreamer", psnr: float = 20.0, **changes: object) -> Result:
-    """A result of one metric over four videos; `changes` are further fields of `Result`."""
+    """A result of one metric on four videos; `changes` are further fields of `Result`."""
     offsets = (-1.0, 0.0, 0.5, 0.5)
     windows = [window.name for window in LOOPCRAFT_MINI.windows]
     metric = MetricResult(
@@ -122,7 +122,7 @@ def make_recall(
     higher_is_better: bool = True,
     never_shown: np.ndarray | None = None,
 ) -> Recall:
-    """Scores of V videos in age bins, `by_age` (V, bins) with NaN where a video has no such pixels."""
+    """Recall scores of V videos in age bins: `by_age` (V, bins) is NaN where a video has no such pixels."""
     num_videos = len(by_age)
     counts = np.where(np.isnan(by_age), 0, 100 if pixels is None else pixels).astype(int)
     card = MetricCard(
@@ -166,7 +166,7 @@ def make_recall_result(
     role: Literal["model", "bound"] = "model",
     **more: Any,
 ) -> Result:
-    """A result whose recall is `by_age` (V, bins); `more` as for `make_recall`."""
+    """A result whose recall is `by_age` (V, bins); `more` goes to `make_recall`."""
     keys = tuple(episode_key(video) for video in range(len(by_age)))
     result = make_result(name, recall=make_recall(ages, by_age, **more))
     videos = {window: (20.0,) * len(keys) for window in result.metrics["psnr"].windows}

@@ -1,4 +1,4 @@
-"""What a published repository says of itself: an example."""
+"""An example of the catalog of a published repository."""
 
 from loopcraft.dataset.catalog import Configuration, ShardEntry
 from loopcraft.generation.recipe import manifest

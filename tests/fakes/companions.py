@@ -1,4 +1,4 @@
-"""What companions do in tests: each function is called in a process of its own."""
+"""What companions do in tests; each runs in its own process."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ from loopcraft.core.children import end_with_input
 
 
 def echo(descriptor: int) -> None:
-    """Send back what comes, and end in order."""
+    """Send every message back, and exit cleanly at the end of input."""
     end_with_input()
     port = Port(descriptor)
     try:
@@ -24,49 +24,49 @@ def echo(descriptor: int) -> None:
 
 
 def misbehave(descriptor: int) -> None:
-    """Do what the first message says."""
+    """Do what the first message names."""
     end_with_input()
     port = Port(descriptor)
-    _, way = port.receive(100)
-    print("this is", way.decode(), flush=True)
-    WAYS[way.decode()](port)
+    _, action = port.receive(100)
+    print("this is", action.decode(), flush=True)
+    ACTIONS[action.decode()](port)
 
 
 def start_a_sleeper(port: Port) -> int:
-    """Have a process of one's own, and tell its number."""
+    """Start a child process, send its id and return it."""
     child = subprocess.Popen(["sleep", "300"])
     port.send(b"P", str(child.pid).encode())
     return child.pid
 
 
 def crash_with_a_sleeper(port: Port) -> None:
-    """It inherits no descriptor, as its parent made them so."""
+    """Crash while a child is running; its standard output is inheritable, unlike the parent's other files."""
     os.set_inheritable(1, True)
     start_a_sleeper(port)
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def stick_with_a_sleeper(port: Port) -> None:
-    """In native code that lets no other thread of Python run."""
+    """Hang in native code that holds the interpreter lock, while a child is running."""
     start_a_sleeper(port)
     ctypes.PyDLL(None).pause()
 
 
 def fill_memory(port: Port) -> None:
-    """100 MB at a time."""
-    held = []
+    """Allocate 100 MB at a time."""
+    blocks = []
     while True:
-        held.append(b"x" * 100_000_000)
+        blocks.append(b"x" * 100_000_000)
         time.sleep(0.01)
 
 
 def print_without_end(port: Port) -> None:
-    """A line again and again."""
+    """Print the same line forever."""
     while True:
         print("x" * 1000)
 
 
-WAYS = {
+ACTIONS = {
     "segfault": lambda port: ctypes.string_at(0),
     "abort": lambda port: os.abort(),
     "exit": lambda port: sys.exit(3),

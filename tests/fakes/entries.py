@@ -1,4 +1,4 @@
-"""Entries of a leaderboard made by hand: results whose intervals are those of their videos, cards, videos."""
+"""Handmade leaderboard entries: results with intervals computed from their videos, cards, videos."""
 
 import dataclasses
 import json
@@ -30,7 +30,7 @@ from loopcraft.test_sets.known import get_test_set
 from tests.fakes.benchmark_data import make_frames
 
 TEST_SET = get_test_set("loopcraft-mini/plaza-v1")
-KEYS = tuple(episode_key(place) for place in range(TEST_SET.num_episodes))
+KEYS = tuple(episode_key(index) for index in range(TEST_SET.num_episodes))
 METRICS = {
     "psnr": MetricCard(
         name="psnr",
@@ -65,10 +65,10 @@ def sound_result(
     keys: tuple[str, ...] = KEYS,
     recall: bool = True,
 ) -> Result:
-    """A result that follows from its videos, some easy and some hard for everybody; `skill` is in dB."""
+    """A result that follows from its videos, which differ in difficulty for all models; `skill` is in dB."""
     difficulty = generator(0, "difficulty").normal(0.0, 2.0, len(keys))
-    own = generator(0, "own", *map(ord, name)).normal(0.0, 0.5, (len(keys), LOOPCRAFT_MINI.horizon))
-    psnr = 18.0 + skill + difficulty[:, None] + own
+    noise = generator(0, "own", *map(ord, name)).normal(0.0, 0.5, (len(keys), LOOPCRAFT_MINI.horizon))
+    psnr = 18.0 + skill + difficulty[:, None] + noise
     return Result(
         protocol=LOOPCRAFT_MINI,
         protocol_hash=LOOPCRAFT_MINI.hash,
@@ -99,7 +99,7 @@ def sound_result(
 
 
 def metric_result(card: MetricCard, scores: np.ndarray) -> MetricResult:
-    """A metric's result from its scores of every video and frame."""
+    """A metric's result from its scores (videos, frames)."""
     videos = {w.name: np.float32(scores[:, w.frames].mean(axis=1)) for w in LOOPCRAFT_MINI.windows}
     mean = scores.mean(axis=0)
     return MetricResult(
@@ -111,7 +111,7 @@ def metric_result(card: MetricCard, scores: np.ndarray) -> MetricResult:
 
 
 def recall_of(values: np.ndarray, skill: float) -> Recall:
-    """What returned is better than what was never shown, by the skill; less so with age."""
+    """Recall in which returned pixels beat never-shown ones by `skill`, less so with age."""
     count = len(values)
     never, returned = values[:, 0] - 2.0, values[:, 1] - 2.0 + skill
     scores = RecallScores(
@@ -119,7 +119,7 @@ def recall_of(values: np.ndarray, skill: float) -> Recall:
         never_shown=measured(never),
         in_sight=measured(values[:, 2]),
         returned=measured(returned),
-        by_age=tuple(measured(returned - 0.3 * place) for place in range(len(AGES))),
+        by_age=tuple(measured(returned - 0.3 * index) for index in range(len(AGES))),
     )
     pixels = PixelCounts(
         sky=(10,) * count,
@@ -131,14 +131,14 @@ def recall_of(values: np.ndarray, skill: float) -> Recall:
 
 
 def steering_of(values: np.ndarray) -> Steering:
-    """A model that follows nine of ten turns."""
+    """Steering of a model that follows nine of ten turns."""
     share = measured(0.9 + 0.001 * values)
     names = [entry.name for entry in dataclasses.fields(Steering)]
     return Steering(**dict.fromkeys(names, share))
 
 
 def consistency_of(psnr: np.ndarray) -> dict[str, Consistency]:
-    """A model a little more of one mind with itself than with the truth."""
+    """Consistency of a model that agrees a little more with itself than with the truth."""
     video = psnr.mean(axis=1)
     return {
         "psnr": Consistency(
@@ -152,7 +152,7 @@ def consistency_of(psnr: np.ndarray) -> dict[str, Consistency]:
 
 
 def make_card(name: str = "Dreamer", **changes: Any) -> Card:
-    """A card with nothing wrong."""
+    """A valid card."""
     card = Card(
         name=name,
         model_version="base",
@@ -171,30 +171,30 @@ def make_card(name: str = "Dreamer", **changes: Any) -> Card:
 
 
 def write_card(path: Path, card: Card) -> None:
-    """The file that an author writes by hand."""
+    """Write the card as an author would by hand."""
     path.write_text(json.dumps(dataclasses.asdict(card)))
 
 
 def write_entry(
     root: Path, result: Result, card: Card | None = None, *, name: str | None = None, videos: int = 0
 ) -> Path:
-    """An entry's folder below `root`."""
+    """Write an entry's folder below `root`."""
     folder = root / make_entry_id(result, name or result.model.name)
     folder.mkdir(parents=True)
     write_result(folder / "result.json", result)
     write_card(folder / "card.json", card or make_card(result.model.name))
-    for place, key in enumerate(result.data.keys[:videos]):
-        frames = make_frames(place, LOOPCRAFT_MINI.horizon, 64)
+    for video, key in enumerate(result.data.keys[:videos]):
+        frames = make_frames(video, LOOPCRAFT_MINI.horizon, 64)
         write_clip(folder / "videos" / video_name(key), frames, 100_000)
     return folder
 
 
-def change_json(path: Path, place: str, value: Any, *, sealed: bool = True) -> None:
-    """Set one field of a JSON file, as in "metrics.psnr.windows.long.mean", and mend its checksum."""
+def change_json(path: Path, field: str, value: Any, *, sealed: bool = True) -> None:
+    """Set a field of a JSON file, as in "metrics.psnr.windows.long.mean"; if `sealed`, mend the checksum."""
     document = json.loads(path.read_text())
-    *way, last = place.split(".")
+    *parents, last = field.split(".")
     inner = document
-    for name in way:
+    for name in parents:
         inner = inner[int(name)] if isinstance(inner, list) else inner[name]
     inner[int(last) if isinstance(inner, list) else last] = value
     if sealed and document.pop(SUM, None) is not None:

@@ -1,4 +1,4 @@
-"""What a folder holds, and how a command dies at a change of it."""
+"""Read a folder's files, and simulate a kill in the middle of changing them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,11 +7,11 @@ from loopcraft.core.urls import AnyPath, files_below
 
 
 class Killed(BaseException):
-    """Ends a command as abruptly as can be within one process."""
+    """Ends a command as abruptly as possible within one process."""
 
 
 def content(root: AnyPath, but: tuple[str, ...] = ()) -> dict[str, bytes]:
-    """Every file below `root` with its bytes, without those whose names end with one of `but`."""
+    """The bytes of every file below `root`, except those whose names end with one of `but`."""
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in files_below(root)
@@ -20,7 +20,7 @@ def content(root: AnyPath, but: tuple[str, ...] = ()) -> dict[str, bytes]:
 
 
 def dies_after(changes: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """What to wrap functions that change a folder with: so many calls of them happen, no later one does."""
+    """A decorator for functions that change a folder: after `changes` calls in all, each raises `Killed`."""
     left = changes
 
     def dying(change: Callable[..., Any]) -> Callable[..., Any]:

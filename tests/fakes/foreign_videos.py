@@ -1,4 +1,4 @@
-"""Videos as other people's tools make them: other containers, codecs, groups of frames and time stamps."""
+"""Videos as other tools make them: other containers, codecs, groups of pictures and timestamps."""
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 TICKS = 512
-"""Ticks a frame at 20 frames a second."""
+"""Ticks per frame at 20 frames per second."""
 
 Frames = UInt8[np.ndarray, "T H W 3"]
 
@@ -24,31 +24,31 @@ def encode(
     options: dict[str, str] | None = None,
     **container: object,
 ) -> None:
-    """Lossless frames (by default), frame t shown at `times(t)` ticks; `container` goes to `av.open`."""
+    """Encode frames, by default losslessly, frame t at `times(t)` ticks; `container` goes to `av.open`."""
     with av.open(str(path), "w", **container) as output:
         stream = output.add_stream(codec, rate=20, options={"qp": "0", **(options or {})})
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pix_fmt
         stream.codec_context.time_base = Fraction(1, 20 * TICKS)
-        for place, frame in enumerate(frames):
+        for t, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture.pts, picture.time_base = times(place), Fraction(1, 20 * TICKS)
+            picture.pts, picture.time_base = times(t), Fraction(1, 20 * TICKS)
             output.mux(stream.encode(picture))
         output.mux(stream.encode(None))
 
 
 def copy_stream(source: Path, path: Path, first: int = 0, shift: int = 0, **container: object) -> None:
-    """Copy packets from `first` on, `shift` ticks earlier, as `ffmpeg -c copy` does: nothing is decoded."""
+    """Copy packets from `first` on, `shift` ticks earlier, without decoding, as `ffmpeg -c copy` does."""
     with av.open(str(source)) as opened, av.open(str(path), "w", **container) as output:
         read = opened.streams.video[0]
         stream = output.add_stream_from_template(read)
-        for place, packet in enumerate(opened.demux(read)):
-            if packet.size and place >= first:
+        for index, packet in enumerate(opened.demux(read)):
+            if packet.size and index >= first:
                 packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
                 output.mux(packet)
 
 
 def decoded(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """Every frame that FFmpeg shows, from the first to the last."""
+    """Every frame that FFmpeg shows, in order."""
     with av.open(str(path)) as container:
         for picture in container.decode(video=0):
             yield picture.to_ndarray(format="rgb24")

@@ -1,8 +1,7 @@
-"""Companions that need import nothing: forks of a process that has done so, where no start is tested.
+"""Fork companions from a process that has made their imports, in tests that are not about their start.
 
-A companion that loads a model takes more than a second to import torch, a fork of one that has takes none.
-A fork gets its session, its environment, its descriptors and its report of crashes as `Companion` gives them
-to a fresh interpreter.
+A companion that loads a model takes more than a second to import torch; a fork does not. A fork gets the
+session, environment, descriptors and crash report that `Companion` gives to a fresh interpreter.
 """
 
 import faulthandler
@@ -26,14 +25,14 @@ from tests.fakes.zygote import zygote
 
 @contextmanager
 def forked_companions() -> Iterator[None]:
-    """Companions of this process are forks, and its children all the same."""
+    """Make companions of this process forks, which are still its children."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(companion, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": Forked}))
         yield
 
 
 class Forked:
-    """As much of `subprocess.Popen` as a companion uses; its process is this one's child."""
+    """The part of `subprocess.Popen` that a companion uses; the fork is a child of this process."""
 
     def __init__(
         self, command: list[str], *, pass_fds: tuple[int, int], start_new_session: bool, **pipes: int
@@ -58,24 +57,24 @@ class Forked:
         self.stdin, self.stdout = os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb")
 
     def poll(self) -> int | None:
-        """Its exit code, None as long as it runs."""
+        """The exit code; None while the process runs."""
         with self._reaping:
             if self.returncode is None:
-                ended, status = os.waitpid(self.pid, os.WNOHANG)
-                self.returncode = os.waitstatus_to_exitcode(status) if ended else None
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                self.returncode = os.waitstatus_to_exitcode(status) if pid else None
             return self.returncode
 
     def wait(self, timeout: float = 900.0) -> int:
-        """Its exit code, once it has ended."""
-        until = time.monotonic() + timeout
+        """Wait for the process to end and return its exit code."""
+        deadline = time.monotonic() + timeout
         while (code := self.poll()) is None:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired("a companion", timeout)
             time.sleep(0.005)
         return code
 
     def send_signal(self, number: int) -> None:
-        """Send it, unless it has ended."""
+        """Send a signal unless the process has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
@@ -88,7 +87,7 @@ def become(
     called: str,
     environment: dict[str, str],
 ) -> None:
-    """A companion's whole life."""
+    """Run as a companion, from start to end."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     link, report, reads, writes = descriptors
     for descriptor, numbers in ((reads, (0,)), (writes, (1, 2))):

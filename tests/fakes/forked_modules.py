@@ -1,4 +1,4 @@
-"""Commands `python -m MODULE` that need import nothing: forks of a process that has done so."""
+"""Run commands `python -m MODULE` in forks of a process that has made their imports."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from tests.fakes.zygote import zygote
 
 
 class ForkedModule(Forked):
-    """As much of `subprocess.Popen` as `perf.gpu` uses."""
+    """The part of `subprocess.Popen` that `perf.gpu` uses."""
 
     def __init__(self, module: str, arguments: Sequence[str], log: IO[bytes], env: dict[str, str]) -> None:
         is_package = find_spec(module).submodule_search_locations is not None
@@ -31,7 +31,7 @@ class ForkedModule(Forked):
 
 
 def popen(command: Sequence[str], *, stdout: IO[bytes], env: dict[str, str], **more: Any) -> Any:
-    """Start a command whose output all goes to `stdout`: a fork for a module, anything else as ever."""
+    """Start a command with all its output in `stdout`: a module in a fork, anything else as usual."""
     interpreter, flag, module, *arguments = command
     if (interpreter, flag) == (sys.executable, "-m"):
         return ForkedModule(module, arguments, stdout, env)
@@ -39,7 +39,7 @@ def popen(command: Sequence[str], *, stdout: IO[bytes], env: dict[str, str], **m
 
 
 def become(descriptors: list[int], *, module: str, arguments: list[str], environment: dict[str, str]) -> None:
-    """A command's whole life."""
+    """Run as a command, from start to end."""
     for number in (1, 2):
         os.dup2(descriptors[0], number)
     signal.signal(signal.SIGINT, signal.default_int_handler)

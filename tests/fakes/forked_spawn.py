@@ -1,8 +1,8 @@
-"""Processes that `multiprocessing` spawns are forks of a clean process that has imported what they import.
+"""Replace processes that `multiprocessing` spawns with forks of a clean process that has made their imports.
 
-Each gets what a spawned one gets, and through the same pipe: nothing of the process that asks for it is in it
-but its environment, its folder, its standard streams and its blocked signals. What a fresh interpreter does
-beyond that, tests marked `fresh` use.
+Each gets what a spawned process gets, through the same pipe. From the process that asks for it, it inherits
+only the environment, working directory, standard streams and blocked signals. Tests that need a fresh
+interpreter are marked `fresh`.
 """
 
 import fcntl
@@ -21,37 +21,37 @@ import pytest
 from tests.fakes.zygote import Zygote, own_zygote, zygote
 
 _ABOVE = 512
-"""Above the descriptors that a process is given."""
+"""A descriptor number above all those that a process is given."""
 _spawn_fresh = util.spawnv_passfds
 
 
 @contextmanager
 def forked_spawn() -> Iterator[None]:
-    """Spawned processes of this one are forks, and its children all the same."""
+    """Make processes that this one spawns forks, which are still its children."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(util, "spawnv_passfds", partial(_spawn, zygote))
         yield
 
 
 def use_forks() -> None:
-    """The same in a process that has one thread and has imported all, for the rest of its life."""
-    ours = own_zygote()
-    util.spawnv_passfds = partial(_spawn, lambda: ours)
+    """Do so for the rest of this process, which must have one thread and have made all imports."""
+    own = own_zygote()
+    util.spawnv_passfds = partial(_spawn, lambda: own)
 
 
 def _spawn(
     zygote: Callable[[], Zygote], path: str | bytes, command: Sequence[str], passed: Sequence[int]
 ) -> int:
-    """The process id of the fork."""
-    found = re.search(r"import spawn_main; spawn_main\((.*)\)", " ".join(map(str, command)))
-    if found is None:  # another process of multiprocessing
+    """Fork and return the process id."""
+    call = re.search(r"import spawn_main; spawn_main\((.*)\)", " ".join(map(str, command)))
+    if call is None:  # a helper process of multiprocessing
         return _spawn_fresh(path, command, passed)
     numbers = sorted({0, 1, 2, *map(int, passed)})
     return zygote().fork(
         f"{__name__}:become",
         numbers,
         numbers=numbers,
-        keywords={name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", found[1])},
+        keywords={name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", call[1])},
         environment=dict(os.environ),
         folder=os.getcwd(),
         blocked=[int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
@@ -67,11 +67,11 @@ def become(
     folder: str,
     blocked: list[int],
 ) -> None:
-    """A spawned process's whole life."""
-    apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, _ABOVE) for descriptor in descriptors]
+    """Run as a spawned process, from start to end."""
+    copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, _ABOVE) for descriptor in descriptors]
     for descriptor in descriptors:
         os.close(descriptor)
-    for descriptor, number in zip(apart, numbers, strict=True):
+    for descriptor, number in zip(copies, numbers, strict=True):
         os.dup2(descriptor, number)
         os.close(descriptor)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -80,8 +80,8 @@ def become(
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = ["-c", "--multiprocessing-fork"]
-    asked = select.poll()
-    asked.register(keywords["pipe_handle"])
-    if not asked.poll()[0][1] & select.POLLIN:  # its parent was killed before it said what to do
+    pipe = select.poll()
+    pipe.register(keywords["pipe_handle"])
+    if not pipe.poll()[0][1] & select.POLLIN:  # the parent was killed before it sent any work
         os._exit(1)
     spawn.spawn_main(**keywords)

@@ -1,4 +1,4 @@
-"""How a fork that was made for one thing ends."""
+"""Run one function in a fork and exit."""
 
 import os
 import sys
@@ -8,12 +8,12 @@ from typing import NoReturn
 
 
 def end_with(act: Callable[[], object]) -> NoReturn:
-    """Do it, and end the process as an interpreter would, but for what its parent has left to be done."""
+    """Call `act` and exit as an interpreter would, but without exit handlers inherited from the parent."""
     code: object = 1
     try:
         code = act() or 0
-    except SystemExit as ended:
-        code = ended.code or 0
+    except SystemExit as error:
+        code = error.code or 0
     except BaseException:
         traceback.print_exc()
     finally:

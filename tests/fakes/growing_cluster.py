@@ -1,6 +1,6 @@
-"""A Ray cluster that grows: a head without processors, and Ray's own stand-in for a cloud that adds nodes.
+"""A Ray cluster that grows: a head without processors, and Ray's own fake cloud that adds nodes.
 
-`ray.cluster_utils.AutoscalingCluster` would end every Ray of this machine, here only what was started ends.
+`ray.cluster_utils.AutoscalingCluster` would stop every Ray on this machine; this one stops only its own.
 """
 
 import json
@@ -25,26 +25,26 @@ _LISTS = ("initialization", "setup", "head_setup", "worker_setup", "head_start_r
 
 
 @dataclass(frozen=True, kw_only=True)
-class Growing:
-    """A cluster under way."""
+class GrowingCluster:
+    """A running cluster."""
 
     address: str
     environment: Mapping[str, str]
-    """What a command needs to reach it: nobody else's commands can."""
+    """What a command needs to connect; no other command can."""
     head: int
-    """The process to which all others of the cluster belong."""
+    """The process from which all others of the cluster descend."""
 
     @property
     def num_nodes(self) -> int:
-        """Nodes beside the head."""
-        names = [Path(f"/proc/{process}/comm") for process in processes_below(self.head)]
+        """The number of nodes besides the head."""
+        names = [Path(f"/proc/{process}/comm") for process in descendants_of(self.head)]
         return sum(name.exists() and name.read_text().strip() == "raylet" for name in names) - 1
 
 
 @contextmanager
-def growing_cluster(most_nodes: int) -> Iterator[Growing]:
-    """Nodes of one processor, as many as somebody waits for."""
-    with tempfile.TemporaryDirectory(prefix="ray-") as folder:  # a short name: sockets lie below
+def growing_cluster(most_nodes: int) -> Iterator[GrowingCluster]:
+    """Start a cluster that adds nodes of one processor as long as work is waiting, up to `most_nodes`."""
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:  # short, as socket paths are limited
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -69,16 +69,16 @@ def growing_cluster(most_nodes: int) -> Iterator[Growing]:
         head = subprocess.Popen(command, env=environment, stdin=output, stdout=output, stderr=output)
         try:
             _wait_for(address)
-            yield Growing(address=address, environment=environment, head=head.pid)
+            yield GrowingCluster(address=address, environment=environment, head=head.pid)
         finally:
-            for process in [*processes_below(head.pid), head.pid]:
+            for process in [*descendants_of(head.pid), head.pid]:
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
             head.wait()
 
 
 def _configuration(address: str, most_nodes: int) -> dict[str, Any]:
-    """What `ray start --autoscaling-config` wants to know."""
+    """The content of the file for `ray start --autoscaling-config`."""
     nodes = {"CPU": 1, "object_store_memory": _STORE_BYTES}
     return {
         "cluster_name": "growing",
@@ -104,8 +104,8 @@ def _configuration(address: str, most_nodes: int) -> dict[str, Any]:
 
 def _wait_for(address: str) -> None:
     host, _, port = address.partition(":")
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex((host, int(port))) == 0:
                 return
@@ -113,11 +113,11 @@ def _wait_for(address: str) -> None:
     raise TimeoutError(f"no Ray at {address}")
 
 
-def processes_below(process: int) -> list[int]:
-    """The process's children, theirs, and so on."""
-    found: list[int] = []
+def descendants_of(process: int) -> list[int]:
+    """All descendants of a process."""
+    descendants: list[int] = []
     for path in Path(f"/proc/{process}/task").glob("*/children"):
-        with suppress(OSError):  # it has just ended
+        with suppress(OSError):  # the process has just ended
             for child in map(int, path.read_text().split()):
-                found += [child, *processes_below(child)]
-    return found
+                descendants += [child, *descendants_of(child)]
+    return descendants

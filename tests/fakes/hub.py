@@ -1,7 +1,7 @@
 """A Hugging Face Hub on the loopback address: enough of its API for the real clients, and faults on demand.
 
-Repositories are lists of commits; large files lie in a store by SHA-256, as at the Hub. A `Fault` makes the
-next matching requests fail: with a status, by dropping the connection, or after they have been carried out.
+Repositories are lists of commits; large files are stored by SHA-256, as on the Hub. A `Fault` makes the next
+matching requests fail: with a status, by dropping the connection, or after they have been carried out.
 """
 
 import base64
@@ -51,7 +51,7 @@ def _git_hash(data: bytes) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = 1 << 16  # head and body in one packet: in two, the second waits for the first's receipt
+    wbufsize = 1 << 16  # head and body in one packet: a second one would wait for the first's acknowledgement
     server: "_Server"
 
     def log_message(self, *_: object) -> None:
@@ -153,10 +153,10 @@ class _Handler(BaseHTTPRequestHandler):
         return repository
 
     def _revision(self, name: str, revision: str, account: dict[str, Any] | None) -> tuple[str, Files]:
-        found = self._repository(name, account).at(revision)
-        if found is None:
+        commit = self._repository(name, account).at(revision)
+        if commit is None:
             raise _RefusalError(404, "RevisionNotFound")
-        return found
+        return commit
 
     def _create(
         self, wanted: dict[str, Any], account: dict[str, Any] | None
@@ -176,20 +176,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _api(
         self, name: str, parts: list[str], body: bytes, account: dict[str, Any] | None
     ) -> tuple[int, dict[str, str], bytes]:
-        what, rest = parts[0], parts[1:]
-        if what == "auth-check":
+        endpoint, rest = parts[0], parts[1:]
+        if endpoint == "auth-check":
             self._repository(name, account, write=rest == ["write"])
             return _json({})
-        if what in ("preupload", "commit"):
+        if endpoint in ("preupload", "commit"):
             is_proposal = "create_pr=1" in urlsplit(self.path).query
             repository = self._repository(name, account, write=not is_proposal)
             return (
                 self._preupload(repository, body)
-                if what == "preupload"
+                if endpoint == "preupload"
                 else self._commit(name, repository, body, is_proposal)
             )
         commit, files = self._revision(name, rest[0], account)
-        if what == "revision":
+        if endpoint == "revision":
             siblings = [{"rfilename": path} for path in files]
             private = self.server.hub.repositories[name].private
             return _json(
@@ -201,12 +201,12 @@ class _Handler(BaseHTTPRequestHandler):
                     "tags": [],
                 }
             )
-        if what == "tree":
+        if endpoint == "tree":
             return self._tree(files, rest[1] if len(rest) > 1 else "")
-        if what == "paths-info":
+        if endpoint == "paths-info":
             wanted = parse_qs(body.decode()).get("paths", [])
             return _json(
-                [found for path in wanted for found in _entries(files, "", True) if found["path"] == path]
+                [entry for path in wanted for entry in _entries(files, "", True) if entry["path"] == path]
             )
         raise _RefusalError(404)
 
@@ -253,7 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _commit(
         self, name: str, repository: Repository, body: bytes, is_proposal: bool
     ) -> tuple[int, dict[str, str], bytes]:
-        """All of a commit or nothing of it; a proposal changes no branch."""
+        """Apply a commit as a whole or not at all; a proposal changes no branch."""
         files, header = dict(repository.files), {}
         for line in body.splitlines():
             item = json.loads(line)
@@ -306,7 +306,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _key(name: str, folder: str | None) -> str:
-    """How a repository is kept: data sets by their bare name."""
+    """The key of a repository; a data set's is its bare name."""
     return name if folder == "datasets/" else f"{folder or MODELS}{name}"
 
 
@@ -315,7 +315,7 @@ def _bare(name: str) -> str:
 
 
 def _folder(name: str) -> str:
-    """Where its pages lie."""
+    """The URL prefix of a repository's pages."""
     return "" if name.startswith(MODELS) else SPACES if name.startswith(SPACES) else "datasets/"
 
 
@@ -324,21 +324,21 @@ def _json(value: Any) -> tuple[int, dict[str, str], bytes]:
 
 
 def _entries(files: Files, folder: str, recursive: bool) -> list[dict[str, Any]]:
-    """Files and folders below `folder`, as the Hub lists them."""
+    """List files and folders below `folder` as the Hub does."""
     prefix = f"{folder}/" if folder else ""
-    found: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, Any]] = {}
     for path, data in sorted(files.items()):
         if not path.startswith(prefix):
             continue
         parts = path.removeprefix(prefix).split("/")
         for depth in range(1, len(parts) if recursive else min(2, len(parts))):
             name = prefix + "/".join(parts[:depth])
-            found[name] = {"type": "directory", "path": name, "oid": "0" * 40, "size": 0}
+            entries[name] = {"type": "directory", "path": name, "oid": "0" * 40, "size": 0}
         if recursive or len(parts) == 1:
-            found[path] = {"type": "file", "path": path, "oid": _git_hash(data), "size": len(data)}
+            entries[path] = {"type": "file", "path": path, "oid": _git_hash(data), "size": len(data)}
             if path.endswith(LARGE):
-                found[path]["lfs"] = {"oid": digest_of(data), "size": len(data), "pointerSize": 130}
-    return list(found.values())
+                entries[path]["lfs"] = {"oid": digest_of(data), "size": len(data), "pointerSize": 130}
+    return list(entries.values())
 
 
 class _Server(ThreadingHTTPServer):
@@ -348,12 +348,12 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.hub = hub
         hub.url = f"http://127.0.0.1:{self.server_address[1]}"
-        hub.store_url = f"http://localhost:{self.server_address[1]}"  # another host, as the Hub's store is
+        hub.store_url = f"http://localhost:{self.server_address[1]}"  # the Hub's store is another host too
 
 
 @contextmanager
 def serving() -> Iterator[Hub]:
-    """A hub that answers while the block runs."""
+    """Serve a hub while the block runs."""
     with _Server(Hub()) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()

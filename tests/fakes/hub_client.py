@@ -1,4 +1,4 @@
-"""Fixtures: a local Hub, and the real client pointed at it as its environment variables would."""
+"""Fixtures: a local Hub, and the real client configured to use it."""
 
 import time
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from tests.fakes import hub_state
 
 @pytest.fixture(scope="module")
 def serving() -> Iterator[hub_state.Hub]:
-    """One server a module: the client keeps connections and listings."""
-    with fake_hub.serving() as found:
-        yield found
+    """One server per module, as the client keeps connections and listings."""
+    with fake_hub.serving() as hub:
+        yield hub
 
 
 @pytest.fixture
 def hub(serving: hub_state.Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> hub_state.Hub:
-    """What HF_ENDPOINT, HF_HOME and HF_HUB_DISABLE_XET would set, had they been set before the import."""
+    """Set what HF_ENDPOINT, HF_HOME and HF_HUB_DISABLE_XET would, had they been set before the import."""
     monkeypatch.setattr(constants, "ENDPOINT", serving.url)
     monkeypatch.setattr(
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", serving.url + "/{repo_id}/resolve/{revision}/{filename}"

@@ -1,4 +1,4 @@
-"""What the fake Hub holds: accounts, repositories as lists of commits, large files, and faults to come."""
+"""The state of the fake Hub: accounts, repositories as lists of commits, large files, and planned faults."""
 
 import hashlib
 import re
@@ -13,10 +13,10 @@ ACCOUNTS = {
 }
 LARGE = (".parquet", ".png", ".mp4", ".npy", ".safetensors")
 LICENCES = ("mit", "apache-2.0", "cc-by-4.0", "cc0-1.0", "other")
-"""Those that a card may name: a few of the Hub's."""
+"""The licences that a card may name: a few of the Hub's."""
 MODELS, SPACES = "models/", "spaces/"
 PAGE = 3
-"""Entries of one page of a listing: few, so that every client must turn pages."""
+"""Entries per page of a listing: few, so that every client must page."""
 
 Files = dict[str, bytes]
 
@@ -32,7 +32,7 @@ class Repository:
     private: bool = False
     commits: list[tuple[str, Files]] = field(default_factory=list)
     proposals: list[Files] = field(default_factory=list)
-    """What pull requests would make of it."""
+    """The files after each pull request."""
 
     @property
     def files(self) -> Files:
@@ -46,7 +46,7 @@ class Repository:
     def at(self, revision: str) -> tuple[str, Files] | None:
         if revision == "main":
             return self.commits[-1]
-        return next((found for found in self.commits if found[0] == revision), None)  # never by a part of it
+        return next((commit for commit in self.commits if commit[0] == revision), None)  # no abbreviated ids
 
 
 @dataclass
@@ -60,12 +60,12 @@ class Fault:
 
 @dataclass
 class Hub:
-    """The whole state, and what was asked of it."""
+    """The whole state, and the requests received."""
 
     url: str = ""
     store_url: str = ""
     repositories: dict[str, Repository] = field(default_factory=dict)
-    """Data sets by their name, models by "models/" and their name."""
+    """Data sets by name, models by "models/" plus their name."""
     store: dict[str, bytes] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Hub:
         return repository
 
     def count(self, pattern: str) -> int:
-        """How many requests matched `pattern`."""
+        """The number of requests that matched `pattern`."""
         return sum(re.search(pattern, line) is not None for line in self.requests)
 
     def fault(self, line: str) -> int | str | None:

@@ -1,4 +1,4 @@
-"""Models for tests of processes of their own: each yields what `Honest` yields, or does as its name says."""
+"""Models for tests of isolated processes: each yields what `Honest` yields, or does what its name says."""
 
 import ctypes
 import gc
@@ -22,52 +22,51 @@ from tests.fakes.benchmark_data import make_frames
 
 
 class Honest:
-    """The last frame moves on by a pixel a frame, with noise of the video's seed; in chunks of 5 frames."""
+    """Shifts the last frame by a pixel per frame, with noise from the video's seed, in chunks of 5 frames."""
 
     name, frame_shape, max_context = "honest", None, 8
     checkpoint_sha256, notes = "5" * 64, ("a note",)
 
     def rollout(self, context: Tensor, actions: Tensor, *, seeds: Sequence[int]) -> Iterator[Tensor]:
-        """Floating frames."""
+        """Yield floating-point frames."""
         horizon = actions.shape[1] - context.shape[1]
         noise = [torch.Generator().manual_seed(seed) for seed in seeds]
         for start in range(0, horizon, 5):
             count = min(5, horizon - start)
             moved = torch.stack([context[:, -1].roll(start + t, dims=-1) for t in range(count)], dim=1)
             size = (count, *context.shape[2:])
-            drawn = [torch.rand(size, generator=own, dtype=torch.float32) for own in noise]
+            drawn = [torch.rand(size, generator=rng, dtype=torch.float32) for rng in noise]
             self.before_chunk(context, start)
             yield 0.9 * moved.float() / 255 + 0.1 * torch.stack(drawn)
 
     def before_chunk(self, context: Tensor, start: int) -> None:
-        """What else it does."""
+        """A hook for subclasses."""
 
 
 class Counting(Honest):
-    """A deliberate state: the n-th rollout since it was loaded is n levels darker."""
+    """Has state on purpose: the n-th rollout since loading is n levels darker."""
 
     name = "counting"
     rollouts = 0
 
     def rollout(self, context: Tensor, actions: Tensor, *, seeds: Sequence[int]) -> Iterator[Tensor]:
-        """Frames that tell how many rollouts there were before."""
+        """Yield frames that show the number of rollouts so far."""
         self.rollouts += 1
         for chunk in super().rollout(context, actions, seeds=seeds):
             yield (chunk - self.rollouts / 255).clamp(0, 1)
 
 
 class Posed(Honest):
-    """Asks for poses, and its frames show them; it computes in bfloat16, as it says."""
+    """Asks for poses and shows them in its frames; declares that it computes in bfloat16."""
 
     name, conditioning = "posed", ("actions", "poses")
     buffer: ClassVar[Any] = None
 
     def precision_on(self, device: torch.device) -> str:
-        """Its own."""
         return "bfloat16"
 
     def rollout(self, context, actions, *, seeds, poses) -> Iterator[Tensor]:
-        """One buffer, filled again and again."""
+        """Yield the same buffer, refilled each time."""
         buffer = torch.empty(len(context), 1, *context.shape[2:], dtype=torch.uint8)
         for t in range(context.shape[1], actions.shape[1]):
             buffer[:] = (poses[:, t].abs().sum(dim=1) * 10).to(torch.uint8).reshape(-1, 1, 1, 1, 1)
@@ -77,7 +76,7 @@ class Posed(Honest):
 
 
 def spoil_the_process() -> None:
-    """Change what all code of a process shares."""
+    """Change the state that all code in a process shares."""
     os.chdir("/")
     os.environ["OMP_NUM_THREADS"] = os.environ["LANG"] = "7"
     random.seed(0)
@@ -102,7 +101,7 @@ def spoil_the_process() -> None:
 
 
 class Spoiling(Honest):
-    """Changes whatever its process shares, when it is made and at every chunk."""
+    """Changes its process's shared state, when created and before every chunk."""
 
     name = "honest"
 
@@ -110,25 +109,24 @@ class Spoiling(Honest):
         spoil_the_process()
 
     def before_chunk(self, context: Tensor, start: int) -> None:
-        """The same again."""
         spoil_the_process()
 
 
 def fill_memory() -> None:
-    """50 MB at a time."""
-    held = []
+    """Allocate 50 MB at a time."""
+    blocks = []
     while True:
-        held.append(torch.ones(50_000_000, dtype=torch.uint8))
+        blocks.append(torch.ones(50_000_000, dtype=torch.uint8))
 
 
 def print_without_end() -> None:
-    """A line again and again."""
+    """Print the same line forever."""
     while True:
         print("x" * 10_000)
 
 
 def throw(error: BaseException) -> None:
-    """Raise it."""
+    """Raise an error in an expression."""
     raise error
 
 
@@ -149,16 +147,16 @@ WAYS: tuple[tuple[str, Callable[[], Any], str], ...] = (
     ),
     ("nothing again", lambda: None, ""),
 )
-"""What `Odd` does to the video of that number, and what is said of it."""
+"""What `Odd` does on the video of each index, and what is reported."""
 
 
 class Odd(Honest):
-    """Does to each video something else, in the middle; frames before and after are honest."""
+    """Misbehaves in the middle of each video, in a different way; frames before and after are honest."""
 
     name = "odd"
 
     def before_chunk(self, context: Tensor, start: int) -> None:
-        """Find out which video it is."""
+        """Identify the video and act."""
         if start != 50:
             return
         for video, (_, act, _) in enumerate(WAYS):
@@ -168,32 +166,31 @@ class Odd(Honest):
 
 
 class Hanging(Honest):
-    """Lets no other thread of Python run, and says so before."""
+    """Holds the interpreter lock forever, and prints so first."""
 
     name = "hanging"
 
     def before_chunk(self, context: Tensor, start: int) -> None:
-        """In native code."""
         print("it hangs", flush=True)
         ctypes.PyDLL(None).pause()
 
 
 class LooksUp:
-    """No rollout model."""
+    """Not a rollout model."""
 
     name, frame_shape = "looks-up", None
 
     def play(self, episodes, protocol, keys) -> Iterator[Tensor]:
-        """Grey frames."""
+        """Yield grey frames."""
         shape = (len(keys), protocol.horizon, 3, *episodes.frames(keys[0], 0, 1).shape[1:3])
         yield torch.full(shape, 100, dtype=torch.uint8)
 
 
 def crash_when_made() -> None:
-    """No model at all."""
+    """Crash instead of returning a model."""
     ctypes.string_at(0)
 
 
 def raise_when_made() -> None:
-    """No model either."""
+    """Raise instead of returning a model."""
     raise RuntimeError("the weights are\nnot here")

@@ -1,4 +1,4 @@
-"""Documents with one thing wrong: a value of another kind or size, a field lost or added, bytes changed."""
+"""Documents with one thing wrong: a value of another type or size, a field missing, bytes changed."""
 
 import copy
 import json
@@ -33,17 +33,17 @@ STRANGE = (
 )
 
 
-def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where in the document there is a value."""
+def value_paths(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value in the document."""
     yield path
     if not isinstance(document, (dict, list)):
         return
     for name, value in document.items() if isinstance(document, dict) else enumerate(document):
-        yield from places(value, (*path, name))
+        yield from value_paths(value, (*path, name))
 
 
-def replaced(document: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """The document with another value in one place."""
+def replace_value(document: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy of the document with the value at `path` replaced."""
     if not path:
         return value
     changed = copy.deepcopy(document)
@@ -54,8 +54,8 @@ def replaced(document: Any, path: tuple[Any, ...], value: Any) -> Any:
     return changed
 
 
-def lost(document: Any, path: tuple[Any, ...]) -> Any:
-    """The document without one field or item."""
+def remove_value(document: Any, path: tuple[Any, ...]) -> Any:
+    """A copy of the document without one field or item."""
     changed = copy.deepcopy(document)
     inner = changed
     for name in path[:-1]:
@@ -65,30 +65,30 @@ def lost(document: Any, path: tuple[Any, ...]) -> Any:
 
 
 def mutants(document: Any, num_bytes: int = 200) -> Iterator[bytes]:
-    """Every place with every strange value, without it, and texts with bytes changed, cut or too deep."""
-    for path in places(document):
+    """Replace every value with every strange one, remove it, nest it too deeply; change or cut the text."""
+    for path in value_paths(document):
         for value in STRANGE:
-            yield json.dumps(replaced(document, path, value)).encode()
-        yield json.dumps(replaced(document, path, 0)).replace(" 0", "[" * 100_000, 1).encode()
+            yield json.dumps(replace_value(document, path, value)).encode()
+        yield json.dumps(replace_value(document, path, 0)).replace(" 0", "[" * 100_000, 1).encode()
         if path:
-            yield json.dumps(lost(document, path)).encode()
+            yield json.dumps(remove_value(document, path)).encode()
     text = json.dumps(document).encode()
     yield from (b"", text[:-1], text + b"x", b"\xff\xfe" + text)
     yield from byte_mutants(text, num_bytes)
 
 
 def byte_mutants(content: bytes, count: int) -> Iterator[bytes]:
-    """The content with a byte changed, most often near its beginning, or cut short."""
+    """The content with a byte changed, mostly near its beginning, or truncated."""
     rng = generator(0, "mutants")
     for number in range(count):
-        place = int(rng.integers(len(content) if number % 2 else min(len(content), 200)))
+        offset = int(rng.integers(len(content) if number % 2 else min(len(content), 200)))
         changed = np.frombuffer(content, np.uint8).copy()
-        changed[place] = rng.integers(256)
-        yield changed.tobytes()[: place if number % 7 == 0 else None]
+        changed[offset] = rng.integers(256)
+        yield changed.tobytes()[: offset if number % 7 == 0 else None]
 
 
 def attempt(read: Callable[..., Any], *arguments: Any) -> tuple[Any, str | None]:
-    """What `read` gives, or the sentence with which it refuses; anything else is raised."""
+    """Return what `read` returns, or its one-line refusal; other exceptions propagate."""
     try:
         return read(*arguments), None
     except UserError as error:

@@ -1,4 +1,4 @@
-"""A project beside ours, run in a fork of the nursery: numba is there, and our packages are not."""
+"""Run code of another project in a fork that has imported numba but none of our packages."""
 
 import os
 import sys
@@ -11,26 +11,26 @@ from tests.fakes import nursery
 
 
 def run_in(folder: Path, code: str, **environment: str) -> tuple[str, str]:
-    """What code prints in a process whose packages called as ours are those in `folder`: output, errors."""
-    done = start_in(folder, code, **environment)
-    assert done.wait() == 0, done.err
-    return done.out, done.err
+    """Run code in a process that imports packages with our names from `folder`; return stdout and stderr."""
+    command = start_in(folder, code, **environment)
+    assert command.wait() == 0, command.err
+    return command.out, command.err
 
 
-def start_in(folder: Path, code: str, **environment: str) -> nursery.Born:
+def start_in(folder: Path, code: str, **environment: str) -> nursery.ForkedCommand:
     """Start such a process."""
     return nursery.start(folder / "said", __name__, str(folder), code, **environment)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The life of that process: forget our packages, and run the code."""
+    """Forget our packages and run the code."""
     folder, code = arguments
     for name in [name for name in sys.modules if name.partition(".")[0] in ROOMS]:
         del sys.modules[name]
-    sys.dont_write_bytecode = True  # a source that changes within a second would be taken for the old one
+    sys.dont_write_bytecode = True  # else a source changed within a second looks unchanged
     os.chdir(folder)
     sys.path.insert(0, folder)
     sys.path_importer_cache.clear()
-    tempfile.tempdir = None  # the environment names another
+    tempfile.tempdir = None  # the environment names another folder
     exec(code, {})
     return 0

@@ -1,4 +1,4 @@
-"""A stand-in for MineRL's environment: the same spaces, a cheap picture, and every way to fail, on cue."""
+"""A stand-in for MineRL's environment: the same spaces, cheap pictures, and every failure on cue."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ LOCATION_SPACE: dict[str, tuple[tuple[int, ...], str, float, float]] = {
     "zpos": ((), "float64", -INF_POSITION, INF_POSITION),
     "sea_level": ((), "int64", 0, 255),
 }
-"""Shape, type, low and high of every location statistic; the picture is uint8 (pixels, pixels, 3)."""
+"""The shape, type, low and high of every location statistic; the picture is uint8 (pixels, pixels, 3)."""
 
 ACTION_SPACE = {
     **dict.fromkeys(("forward", "back", "left", "right", "jump", "sneak", "sprint", "attack"), "Discrete(2)"),
@@ -40,7 +40,7 @@ FAILING_STEP = 5
 
 @dataclass(frozen=True)
 class StandIn:
-    """Makes stand-ins that fail by number: of the start, or of the world built, over all processes.
+    """Makes stand-ins that fail at given starts or at given worlds, numbered across all processes.
 
     starts: "hang", "raise". plays: "hang in reset", "raise in reset", or at step 5 "hang", "raise", "exit",
     "kill", "done", "lost" (MineRL's own time-out), "black", "meet" (wait until the next world is built).
@@ -59,12 +59,12 @@ class StandIn:
         return StandInEnvironment(2 * resolution, self)
 
 
-def count(folder: Path, what: str) -> int:
-    """The next number of its kind, each given once whatever process asks."""
+def count(folder: Path, kind: str) -> int:
+    """The next number of its kind, unique across processes."""
     number = 0
     while True:
         try:
-            (folder / f"{what}-{number}").touch(exist_ok=False)
+            (folder / f"{kind}-{number}").touch(exist_ok=False)
         except FileExistsError:
             number += 1
         else:
@@ -72,7 +72,7 @@ def count(folder: Path, what: str) -> int:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process is there and no zombie."""
+    """Whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -112,15 +112,16 @@ class StandInEnvironment:
         speed = (0.2 if self._seed % 5 else 0.01) * action["forward"]
         self._x -= speed * np.sin(np.radians(self._yaw))
         self._z += speed * np.cos(np.radians(self._yaw))
-        seen = self._observe()
-        return self._fail(seen) if step == FAILING_STEP and self._cue else (seen, 0.0, False, {})
+        observation = self._observe()
+        fails = step == FAILING_STEP and self._cue
+        return self._fail(observation) if fails else (observation, 0.0, False, {})
 
     def close(self) -> None:
         self._java.kill()
         self._java.wait()
         (self._script.folder / "closed").touch()
 
-    def _fail(self, seen: dict[str, Any]) -> tuple[dict[str, Any], float, bool, dict[str, Any]]:
+    def _fail(self, observation: dict[str, Any]) -> tuple[dict[str, Any], float, bool, dict[str, Any]]:
         match self._cue:
             case "hang":
                 time.sleep(600)
@@ -135,15 +136,15 @@ class StandInEnvironment:
                 self._done = True
             case "lost":
                 self._done = True
-                return seen, 0, True, {"error": "Connection timed out!"}
+                return observation, 0, True, {"error": "Connection timed out!"}
             case "black":
-                seen["pov"] = np.zeros_like(seen["pov"])
+                observation["pov"] = np.zeros_like(observation["pov"])
             case "meet":
                 deadline = time.monotonic() + 20
                 while not (self._script.folder / f"world-{self._number + 1}").exists():
                     assert time.monotonic() < deadline, "no other world was being built"
                     time.sleep(0.01)
-        return seen, 0.0, self._done, {}
+        return observation, 0.0, self._done, {}
 
     def _observe(self) -> dict[str, Any]:
         row, column = np.ogrid[: self.pixels, : self.pixels]
@@ -160,7 +161,7 @@ class StandInEnvironment:
 
 
 def check_action(action: dict[str, Any]) -> None:
-    """The action lies in `ACTION_SPACE`, and jump is held."""
+    """Assert that the action lies in `ACTION_SPACE` and holds jump."""
     assert action.keys() == ACTION_SPACE.keys()
     assert all(action[key] in (0, 1) for key in action if key != "camera")
     assert action["jump"] == 1

@@ -1,4 +1,4 @@
-"""Episodes for loaders in processes of their own, which import this module and no test."""
+"""Episodes for loader processes, which import this module and no test."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from models.train.data.played import LoadedEpisode
 
 
 class Numbers:
-    """Episodes whose values are their number; some do what `acts` says."""
+    """Episodes whose values are their index; loading some does what `acts` says."""
 
     max_frames = 2
 
@@ -19,7 +19,6 @@ class Numbers:
         self.acts = acts or {}
 
     def __getitem__(self, index: int) -> LoadedEpisode:
-        """One of them."""
         match self.acts.get(index):
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Commands in processes of their own that need import nothing: forks of a process that has done so."""
+"""Run commands in forks of a process that has made their imports."""
 
 import os
 import select
@@ -17,53 +17,53 @@ _NUMBERS = count()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Born:
-    """A command under way: its process, and the folder of what it says."""
+class ForkedCommand:
+    """A running command: its process, and the folder of its output."""
 
     pid: int
-    said: Path
+    folder: Path
 
     def kill(self) -> None:
-        """End it as the system would."""
+        """Kill the process as the system would."""
         os.kill(self.pid, signal.SIGKILL)
 
     def wait(self) -> int:
-        """Its exit code, negative where a signal ended it."""
-        until = time.monotonic() + PATIENCE_S
-        while not (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
-            if time.monotonic() > until:
+        """Wait for the process to end; its exit code, negative if a signal ended it."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (status := os.waitpid(self.pid, os.WNOHANG))[0]:
+            if time.monotonic() > deadline:
                 self.kill()
                 raise TimeoutError(f"process {self.pid} did not end: {self.err}")
-            select.select((), (), (), 0.02)  # tests of the Hub take time.sleep away
-        return os.waitstatus_to_exitcode(ended[1])
+            select.select((), (), (), 0.02)  # tests of the Hub patch time.sleep
+        return os.waitstatus_to_exitcode(status[1])
 
     @property
     def out(self) -> str:
-        """What it wrote to standard output."""
-        return (self.said / "out").read_text(errors="replace")
+        """Its standard output so far."""
+        return (self.folder / "out").read_text(errors="replace")
 
     @property
     def err(self) -> str:
-        """What it wrote to standard error."""
-        return (self.said / "err").read_text(errors="replace")
+        """Its standard error so far."""
+        return (self.folder / "err").read_text(errors="replace")
 
 
-def start(folder: Path, module: str, *arguments: str, **environment: str) -> Born:
-    """Begin the command of a module; `folder` takes what it says."""
-    said = folder / f"said-{next(_NUMBERS)}"
-    said.mkdir(parents=True)
+def start(folder: Path, module: str, *arguments: str, **environment: str) -> ForkedCommand:
+    """Start the command of a module, with its output below `folder`."""
+    output = folder / f"said-{next(_NUMBERS)}"
+    output.mkdir(parents=True)
     for name in ("out", "err"):
-        (said / name).touch()
-    given = {"module": module, "arguments": arguments, "environment": environment, "said": str(said)}
-    return Born(pid=zygote().fork(f"{__name__}:become", (), **given), said=said)
+        (output / name).touch()
+    keywords = {"module": module, "arguments": arguments, "environment": environment, "folder": str(output)}
+    return ForkedCommand(pid=zygote().fork(f"{__name__}:become", (), **keywords), folder=output)
 
 
 def become(
-    _: list[int], *, module: str, arguments: list[str], environment: dict[str, str], said: str
+    _: list[int], *, module: str, arguments: list[str], environment: dict[str, str], folder: str
 ) -> None:
-    """A command's whole life."""
-    for number, name in ((0, os.devnull), (1, f"{said}/out"), (2, f"{said}/err")):
+    """Run as a command, from start to end."""
+    for number, name in ((0, os.devnull), (1, f"{folder}/out"), (2, f"{folder}/err")):
         os.dup2(os.open(name, os.O_RDWR | os.O_CREAT, 0o600), number)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background test runs ignore it
     os.environ.update(environment)
     sys.exit(import_module(module).main(arguments))

@@ -1,4 +1,4 @@
-"""File systems behind addresses: one that counts the bytes it is asked for, and a local S3 server."""
+"""Remote file systems: one that counts bytes requested, one that leaks a secret, and a local S3 server."""
 
 import atexit
 import socket
@@ -25,25 +25,25 @@ class _CountedFile(AbstractBufferedFile):
 
 
 class CountedFiles(AbstractFileSystem):
-    """`counted://NAME` is the file NAME in `folder`; every range that is asked for is noted."""
+    """`counted://NAME` is the file NAME in `folder`; every range requested is recorded."""
 
     protocol = "counted"
     folder = Path()
     asked_for: ClassVar[list[tuple[str, int]]] = []
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        place = self.folder / self._strip_protocol(path)
-        if not place.exists():
+        local = self.folder / self._strip_protocol(path)
+        if not local.exists():
             raise FileNotFoundError(path)
-        kind = "directory" if place.is_dir() else "file"
-        return {"name": self._strip_protocol(path), "size": place.stat().st_size, "type": kind}
+        kind = "directory" if local.is_dir() else "file"
+        return {"name": self._strip_protocol(path), "size": local.stat().st_size, "type": kind}
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         name = self._strip_protocol(path)
         if not (self.folder / name).is_dir():
             raise FileNotFoundError(path)
-        found = [self.info(f"{name}/{place.name}") for place in (self.folder / name).iterdir()]
-        return found if detail else [entry["name"] for entry in found]
+        entries = [self.info(f"{name}/{child.name}") for child in (self.folder / name).iterdir()]
+        return entries if detail else [entry["name"] for entry in entries]
 
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> _CountedFile:
         kwargs = {name: kwargs[name] for name in ("block_size", "cache_type") if name in kwargs}
@@ -51,7 +51,7 @@ class CountedFiles(AbstractFileSystem):
 
 
 class LeakyFiles(AbstractFileSystem):
-    """`leaky://...`: every answer is an error that tells a secret."""
+    """`leaky://...`: every call fails with an error that contains a secret."""
 
     protocol = "leaky"
     secret = "AKIA-SECRET"
@@ -67,9 +67,10 @@ fsspec.register_implementation("leaky", LeakyFiles, clobber=True)
 
 
 def use_s3(patch: pytest.MonkeyPatch) -> str:
-    """The address of a bucket at a server on this machine, which the environment leads to.
+    """Point the environment at a local S3 server and return the URL of its bucket.
 
-    All tests of a process share the server, as fsspec keeps its connection; without moto the test is skipped.
+    All tests of a process share the server, as fsspec keeps its connection; without moto or s3fs the test is
+    skipped.
     """
     for package in ("moto", "s3fs"):
         pytest.importorskip(package, reason=f"{package} is not installed, which the extra dev has")
@@ -80,7 +81,7 @@ def use_s3(patch: pytest.MonkeyPatch) -> str:
 
 @cache
 def _s3_variables() -> dict[str, str]:
-    """What leads to a server with an empty bucket, which ends with this process."""
+    """Start a server with an empty bucket, for as long as this process lives; the variables to reach it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -102,8 +103,8 @@ def _s3_variables() -> dict[str, str]:
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    give_up = time.monotonic() + 120
-    while time.monotonic() < give_up and server.poll() is None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and server.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return

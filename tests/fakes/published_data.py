@@ -1,4 +1,4 @@
-"""A small data set, published to the local Hub: what the tests of that share."""
+"""A small data set for publishing to the local Hub, shared by tests."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from loopcraft.generate import generate
 from tests.fakes.world import FakeWorld, recipe
 
 WRITES = "PUT |/commit/|repos/create"
-"""What a request that changes a repository looks like."""
+"""Matches requests that change a repository."""
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +21,5 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def publish_to(repository: str, folder: Path, *more: str) -> int:
-    """A shard holds two or three episodes of the small ones here."""
+    """Publish with shards of two or three of these small episodes."""
     return publish.main([str(folder), "--repo", repository, "--shard-mb", "0.01", *more])

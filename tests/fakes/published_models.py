@@ -1,4 +1,4 @@
-"""Two small trained models, published to the local Hub: what the tests of that share."""
+"""Two small trained models for publishing to the local Hub, shared by tests."""
 
 import dataclasses
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.fakes.training_runs import train, use_fake_world
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that two updates of an autoencoder and of MilliVid on its latents leave."""
+    """The folder after two updates of an autoencoder and of MilliVid on its latents."""
     root = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("models.train.data.played.make_world", None)
@@ -36,6 +36,6 @@ def files_of(hub: hub_state.Hub, repository: str) -> dict[str, bytes]:
 
 def result_of(folder: Path, psnr: float) -> Result:
     """A result of the MilliVid in `folder`."""
-    found = make_result("millivid", psnr=psnr)
+    result = make_result("millivid", psnr=psnr)
     sha256 = load_model("millivid", WeightSource(checkpoint=str(folder))).sha256
-    return dataclasses.replace(found, model=dataclasses.replace(found.model, checkpoint_sha256=sha256))
+    return dataclasses.replace(result, model=dataclasses.replace(result.model, checkpoint_sha256=sha256))

@@ -1,4 +1,4 @@
-"""A Ray cluster on this machine, a head and a node with a processor each, and jobs for it."""
+"""A local Ray cluster of a head and a node with one processor each, and jobs for it."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ _STORE_BYTES = 100 * 2**20
 
 @contextmanager
 def two_nodes() -> Iterator[tuple[Any, Any]]:
-    """The cluster (it has an `address`) and a node, for `cluster.remove_node`; nothing is left of them."""
+    """Start a cluster (with an `address`) and a node, for `cluster.remove_node`; stop both at the end."""
     from ray.cluster_utils import Cluster
 
     size = {"num_cpus": 1, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
@@ -30,7 +30,7 @@ def two_nodes() -> Iterator[tuple[Any, Any]]:
 
 
 def die_once(folder: Path, item: int) -> int:
-    """Kill the process at item 3, the first time."""
+    """Kill the process at the first attempt at item 3."""
     marker = folder / f"{item}.died"
     if item == 3 and not marker.exists():
         marker.touch()
@@ -39,13 +39,13 @@ def die_once(folder: Path, item: int) -> int:
 
 
 def die(folder: Path, item: int) -> int:
-    """Kill the process, always."""
+    """Kill the process at every attempt."""
     os.kill(os.getpid(), signal.SIGKILL)
     return item
 
 
 def be_spent_once(folder: Path, item: int) -> int:
-    """Say at item 3, the first time, that the process can do no more; else tell the process."""
+    """Report at the first attempt at item 3 that the process is spent; otherwise return the process id."""
     marker = folder / f"{item}.died"
     if item == 3 and not marker.exists():
         marker.touch()
@@ -54,12 +54,12 @@ def be_spent_once(folder: Path, item: int) -> int:
 
 
 def fail(folder: Path, item: int) -> int:
-    """Fail as a job does on a full disk."""
+    """Fail as a job on a full disk does."""
     raise OSError(28, "No space left on device", "/disk/000.mp4")
 
 
-def killed_once(marker: Path, module: str, function: str, state: object, key: str, **given: Any) -> None:
-    """Do the job `function` of a module, but be killed once before the file of one episode has its name."""
+def be_killed_once(marker: Path, module: str, function: str, state: object, key: str, **given: Any) -> None:
+    """Do the job `function` of a module, but be killed once before an episode's file gets its final name."""
     if key == "000/001" and not marker.exists():
         marker.touch()
         os.replace = UrlPath.put = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
@@ -67,5 +67,5 @@ def killed_once(marker: Path, module: str, function: str, state: object, key: st
 
 
 def state_of(folder: Path) -> partial[Path]:
-    """What makes a worker's state."""
+    """A factory of a worker's state."""
     return partial(Path, folder)

@@ -1,8 +1,7 @@
-"""What every command reads anew is read once in a process of tests: its flags' types, what is installed.
+"""Cache what every command reads again: the types of its flags, and the installed entry points.
 
-A command reads both once or twice in its life. Here thousands of them are called in one process, and tyro's
-look at the types and docstrings of flags and the entry points of all packages are half of what a small run
-takes.
+A process normally runs one command. Here it runs thousands, and reading the types and docstrings of flags
+(tyro) and the entry points of all packages takes half the time of a small run.
 """
 
 import importlib.metadata
@@ -14,27 +13,27 @@ from tyro import _parsers
 
 
 def read_once() -> None:
-    """From now on, for modules that are imported later; where this tyro has another inside, it reads on."""
+    """Cache from now on, for modules imported later; a tyro with other internals is left as it is."""
     importlib.metadata.entry_points = cache(importlib.metadata.entry_points)
     specification = getattr(_parsers, "ParserSpecification", None)
     if hasattr(specification, "from_callable_or_type"):
-        specification.from_callable_or_type = staticmethod(_once(specification.from_callable_or_type))
+        specification.from_callable_or_type = staticmethod(_cached(specification.from_callable_or_type))
 
 
-def _once(read: Callable[..., Any]) -> Callable[..., Any]:
-    known: dict[Hashable, Any] = {}
+def _cached(read: Callable[..., Any]) -> Callable[..., Any]:
+    specifications: dict[Hashable, Any] = {}
 
-    def known_or_read(f: Any, **given: Any) -> Any:
-        is_command = given.get("intern_prefix") == given.get("extern_prefix") == ""
-        if not is_command or given.get("markers") or given.get("parent_classes"):
-            return read(f, **given)  # a group of flags within those of a command
-        key = (f, given["description"], given["default_instance"], given["prog_suffix"])
+    def read_cached(f: Any, **options: Any) -> Any:
+        is_command = options.get("intern_prefix") == options.get("extern_prefix") == ""
+        if not is_command or options.get("markers") or options.get("parent_classes"):
+            return read(f, **options)  # a group of flags within a command's
+        key = (f, options["description"], options["default_instance"], options["prog_suffix"])
         try:
-            found = known.get(key)
-        except TypeError:  # a default that cannot be a key
-            return read(f, **given)
-        if found is None:
-            found = known[key] = read(f, **given)
-        return found
+            specification = specifications.get(key)
+        except TypeError:  # an unhashable default
+            return read(f, **options)
+        if specification is None:
+            specification = specifications[key] = read(f, **options)
+        return specification
 
-    return known_or_read
+    return read_cached

@@ -1,4 +1,4 @@
-"""The published networks for tests, from the folder that `make test` fetches them into."""
+"""The published networks, from the folder into which `make test` downloads them."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 
 def real(name: str) -> Resources:
-    """Resources with that network; the test is skipped where it was never fetched, and fails if harmed."""
+    """Resources with that network; skip the test if it was never downloaded, fail if it is damaged."""
     bundle = Bundle(WEIGHTS)
     if name not in bundle:
         pytest.skip(f"published weights are not there: {fetch_command(name, 'weights')}")
@@ -22,6 +22,6 @@ def real(name: str) -> Resources:
 
 
 def real_tensors(name: str) -> dict[str, np.ndarray]:
-    """The tensors of a network as arrays, or a skipped test."""
+    """The tensors of a network as arrays; skip the test if it was never downloaded."""
     path = real(name).network(name) / f"{name}.safetensors"
     return {key: values.numpy() for key, values in read_tensors(path).items()}

@@ -1,4 +1,4 @@
-"""Training that prints each step with the process ids of its loaders, for tests that end one of them."""
+"""Training that prints each step with the process ids of its loaders, for tests that kill one."""
 
 import os
 import resource
@@ -10,9 +10,9 @@ from tests.fakes.training_runs import train
 
 
 def main(arguments: list[str]) -> int:
-    """Take the folders of latents and output, and flags.
+    """Train; the arguments are the folders of latents and output, then flags.
 
-    OWN_GROUP, MOST_BYTES and FRESH_LOADERS (which are no forks) are of the environment.
+    The environment may set OWN_GROUP, MOST_BYTES, and FRESH_LOADERS for loaders that are not forks.
     """
     if "FRESH_LOADERS" not in os.environ:
         use_forks()
@@ -22,10 +22,10 @@ def main(arguments: list[str]) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(most), int(most)))
     update = Trainer.update
 
-    def telling(self, step, pool):
+    def print_and_update(self, step, pool):
         print("step", step, [loader._process.pid for loader in pool._arriving._loaders], flush=True)
         return update(self, step, pool)
 
-    Trainer.update = telling
+    Trainer.update = print_and_update
     latents, out, *flags = arguments
     return train("millivid", Path(latents), Path(out), "--workers", "1", *flags)

@@ -1,6 +1,6 @@
-"""Small networks of the metrics' real classes with made-up weights, saved as a bundle to be loaded from.
+"""Small networks of the metrics' real classes with made-up weights, saved as a bundle.
 
-Their libraries are imported when a network is made: that takes a second.
+Their libraries take a second to import, so that happens when a network is made.
 """
 
 import warnings
@@ -22,7 +22,7 @@ from benchmark.weight_files.tensor_files import write_tensors
 
 
 def fill(module: nn.Module, gain: float = 1.0) -> nn.Module:
-    """Weights from NumPy's stream, whatever PyTorch is installed; no biases, and scales as they were."""
+    """Draw weights from NumPy, independent of the PyTorch version; biases are zero, scales unchanged."""
     rng = np.random.default_rng(0)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
@@ -35,7 +35,7 @@ def fill(module: nn.Module, gain: float = 1.0) -> nn.Module:
 
 
 def bundle_of(root: Path, name: str, save: Callable[[Path], object]) -> Resources:
-    """Resources whose bundle holds one network, saved by `save` into its folder."""
+    """Resources whose bundle holds one network, which `save` writes into its folder."""
     (root / name).mkdir(parents=True)
     save(root / name)
     files = sorted(p.relative_to(root / name).as_posix() for p in (root / name).rglob("*") if p.is_file())
@@ -48,7 +48,7 @@ def bundle_of(root: Path, name: str, save: Callable[[Path], object]) -> Resource
 
 @contextmanager
 def linear_undrawn() -> Iterator[None]:
-    """Linear layers get no numbers: those of AlexNet and VGG, which LPIPS throws away, take a second."""
+    """Skip initialising linear layers: those of AlexNet and VGG, which LPIPS discards, take a second."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nn.Linear, "reset_parameters", lambda layer: None)
         patch.setattr(nn.init, "normal_", lambda tensor, *_, **__: tensor)
@@ -57,7 +57,7 @@ def linear_undrawn() -> Iterator[None]:
 
 @cache
 def tiny_alexnet() -> dict[str, Tensor]:
-    """Features of random weights, and the heads that LPIPS has."""
+    """Features with random weights, and LPIPS's own heads."""
     from torchvision.models import alexnet
 
     with linear_undrawn():
@@ -86,7 +86,7 @@ def tiny_lightglue() -> Any:
     model = fill(LightGlueForKeypointMatching(config), gain=1.5)
     with torch.no_grad():
         for parameter in model.transformer_layers.parameters():
-            parameter.mul_(0.3)  # descriptors pass through, so that like features match
+            parameter.mul_(0.3)  # descriptors pass through, so that similar features match
         for layer in model.match_assignment_layers:
             layer.final_projection.weight.copy_(20.0 * torch.eye(16))
             layer.matchability.bias.fill_(6.0)
@@ -94,7 +94,7 @@ def tiny_lightglue() -> Any:
 
 
 class TinyInception(nn.Module):
-    """Has what the metric uses of the real file: a child called `layers`, on normalised 299 x 299 frames."""
+    """Has what the metric uses of the real file: a child `layers` that takes normalised 299 x 299 frames."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class TinyInception(nn.Module):
 
 
 class TinyI3D(nn.Module):
-    """Called as the real network is; features tell channels, frames and sides apart."""
+    """Called like the real network; its features distinguish channels, frames and sides."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ def save_script(module: nn.Module, path: Path) -> None:
 
 
 def scenes(seed: int, num_frames: int, side: int = 64) -> np.ndarray:
-    """Frames of coloured rectangles: corners, edges, flat parts."""
+    """Frames of coloured rectangles: corners, edges, flat areas."""
     rng = np.random.default_rng(seed)
     frames = np.zeros((num_frames, side, side, 3), np.uint8) + rng.integers(0, 256, 3, dtype=np.uint8)
     for frame in frames:

@@ -34,12 +34,12 @@ KINDS = ("autoencoder", "millivid", "framepack")
 
 
 def use_fake_world() -> None:
-    """Worlds asked for by the trainer are cheap ones from now on."""
+    """Make the trainer use a cheap world from now on."""
     played.make_world = lambda world_id, *, resolution, quality: FakeWorld(resolution)
 
 
 def write_latents(folder: Path) -> Path:
-    """Three videos of smooth latents in the shape of the preset trial."""
+    """Write three videos of smooth latents in the shape of the preset trial."""
     grid = PRESETS["trial"].model("millivid", 16).autoencoder.grid
     rng = np.random.default_rng(0)
     index = {}
@@ -58,7 +58,7 @@ def write_latents(folder: Path) -> Path:
 
 
 def train(kind: str, latents: AnyPath, out: Path, *more: str) -> int:
-    """Run the command on one thread."""
+    """Run the training command on one thread."""
     torch.set_num_threads(1)
     if kind == "autoencoder":
         return main(["autoencoder", *WORLD, *QUICK, "--out", str(out), *more])
@@ -66,14 +66,14 @@ def train(kind: str, latents: AnyPath, out: Path, *more: str) -> int:
 
 
 def losses(out: Path, kind: str) -> list[float]:
-    """The logged losses, whose steps must be 0, 1, 2, ..."""
+    """The logged losses; asserts that their steps are 0, 1, 2, ..."""
     records = [json.loads(line) for line in (out / f"{kind}.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == list(range(len(records)))
     return [record["loss"] for record in records]
 
 
 def write_golden() -> None:
-    """Train 50 steps of each kind and keep the losses."""
+    """Train each kind for 50 steps and write the losses."""
     use_fake_world()
     with tempfile.TemporaryDirectory() as name:
         latents = write_latents(Path(name) / "latents")

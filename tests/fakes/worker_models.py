@@ -1,4 +1,4 @@
-"""Models for runs by several workers, whose processes import them from here."""
+"""Models for runs with several workers, whose processes import them from here."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.fakes.benchmark_data import SIDE, make_frames
 
 SECOND = "000/001"
-"""The video of the accidents, in the data set of `write_dataset`."""
+"""The video on which models fail, in the data set of `write_dataset`."""
 CHUNK = 48
 
 
@@ -23,24 +23,24 @@ class Noise:
 
     def __init__(self, marker: str = "/") -> None:
         self.marker = Path(marker)
-        """A file that shows that the accident has happened."""
+        """A file that exists once the failure has happened."""
 
     def act(self) -> None:
-        """What happens on the second video."""
+        """A hook that is called on the second video."""
 
     def rollout(self, context: Tensor, actions: Tensor, *, seeds: Sequence[int]) -> Iterator[Tensor]:
-        """Noise on the newest frame."""
+        """Yield the newest frame with noise."""
         second = torch.from_numpy(make_frames(1)[63]).permute(2, 0, 1)
         noise = [torch.Generator().manual_seed(seed) for seed in seeds]
         for start in range(context.shape[1], actions.shape[1], CHUNK):
             if start > context.shape[1] and any(torch.equal(video[-1], second) for video in context):
                 self.act()
-            drawn = torch.stack([torch.rand(CHUNK, 3, SIDE, SIDE, generator=own) for own in noise])
+            drawn = torch.stack([torch.rand(CHUNK, 3, SIDE, SIDE, generator=rng) for rng in noise])
             yield 0.9 * context[:, -1:] / 255 + 0.1 * drawn
 
 
 class KilledOnce(Noise):
-    """Its process is killed, the first time."""
+    """Its process is killed the first time."""
 
     def act(self) -> None:
         """Leave the marker and be killed."""
@@ -50,7 +50,7 @@ class KilledOnce(Noise):
 
 
 class FailingUnless(Noise):
-    """Fails, until the marker is there."""
+    """Fails until the marker exists."""
 
     def act(self) -> None:
         """Raise an exception."""
@@ -59,8 +59,8 @@ class FailingUnless(Noise):
 
 
 class Crashing(Noise):
-    """Its process crashes, always."""
+    """Its process crashes every time."""
 
     def act(self) -> None:
-        """Read memory that is nobody's."""
+        """Read invalid memory."""
         ctypes.string_at(0)

@@ -1,4 +1,4 @@
-"""A cheap world for tests: open ground, coloured waves to look at; every fifth seed is stuck."""
+"""A cheap world for tests: open ground and coloured waves; every fifth seed gets stuck."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ _TURNS = np.array([0.0, -10.0, 10.0])
 
 
 class FakeWorld:
-    """Satisfies `PathWorld`; frames depend on pose and seed alone."""
+    """Satisfies `PathWorld`; frames depend only on pose and seed."""
 
     world_id = "fake-v1"
 
@@ -48,12 +48,12 @@ class FakeWorld:
 
 
 class SlowWorld(FakeWorld):
-    """The same frames, taking their time: something is always under way when the run is killed."""
+    """The same frames, slowly, so that something is always in progress when the run is killed."""
 
     def play(self, seed: int, actions: Integer[np.ndarray, " T"]) -> Iterator[Observation]:
-        for seen in super().play(seed, actions):
+        for observation in super().play(seed, actions):
             time.sleep(0.01)
-            yield seen
+            yield observation
 
 
 def recipe(split: str = "train", num_episodes: int = 4, num_frames: int = 64, **more: object) -> Recipe:

@@ -1,7 +1,7 @@
-"""A process with one thread and nothing of the tests in it, whose forks need import nothing.
+"""A clean process with one thread and all imports made, which forks other processes on request.
 
-A fresh interpreter takes more than a second to import torch, a fork of one that has takes none. A fork
-becomes the child of the process that asked for it.
+A fresh interpreter takes more than a second to import torch; a fork does not. A fork becomes the child of the
+process that asked for it.
 """
 
 import atexit
@@ -34,29 +34,29 @@ IMPORTED = (
     "tests.fakes.isolated_models",
     "torch._dynamo",
 )
-"""The last one is what optimizers import when they are made."""
+"""Optimizers import the last one when they are created."""
 _LARGEST = 1 << 20
 
 
 class Zygote:
-    """The connection to the process that forks, which ends where the connection does."""
+    """The connection to the forking process, which ends when the connection closes."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._asking = threading.Lock()
+        self._lock = threading.Lock()
 
     def fork(
         self, function: str, descriptors: Sequence[int], *, in_session: bool = False, **arguments: Any
     ) -> int:
-        """The process id of a fork that calls `function`, MODULE:NAME, with its descriptors of these files.
+        """Fork a process that calls `function`, MODULE:NAME, with copies of `descriptors`; return its id.
 
-        `in_session`: it leads a session of its own.
+        With `in_session`, it leads its own session.
         """
-        asked = {"function": function, "in_session": in_session, "arguments": arguments}
-        with self._asking:
-            adopt_orphans()  # its own parent ends at once
+        request = {"function": function, "in_session": in_session, "arguments": arguments}
+        with self._lock:
+            adopt_orphans()  # the fork's own parent exits at once
             try:
-                socket.send_fds(self._connection, [json.dumps(asked).encode()], descriptors)
+                socket.send_fds(self._connection, [json.dumps(request).encode()], descriptors)
                 return int(self._connection.recv(_LARGEST))
             finally:
                 adopt_orphans(False)
@@ -64,11 +64,11 @@ class Zygote:
 
 _prepared: list[Zygote] = []
 _captured: list[Any] = []
-"""Streams of pytest's, which a fork must neither use nor close."""
+"""Pytest's streams, which a fork must neither use nor close."""
 
 
 def prepare() -> None:
-    """Fork this process's zygote now, before it has threads that hold locks, or anything of the tests."""
+    """Fork this process's zygote now, before there are threads that hold locks, or any state of the tests."""
     _import_all()
     _prepared.append(own_zygote())
 
@@ -78,39 +78,39 @@ def zygote() -> Zygote:
     """Return the zygote of this process; start one if none is prepared."""
     if _prepared:
         return _prepared[0]
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
+    own_end, other_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with other_end:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fakes.zygote", str(theirs.fileno())],
+            [sys.executable, "-m", "tests.fakes.zygote", str(other_end.fileno())],
             env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[other_end.fileno()],
             cwd=ROOT,
         )
     atexit.register(process.wait)
-    atexit.register(ours.close)
-    return Zygote(ours)
+    atexit.register(own_end.close)
+    return Zygote(own_end)
 
 
 def own_zygote() -> Zygote:
-    """A fork of this process, which has imported all that is needed and has one thread."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    """Fork a zygote from this process, which must have one thread and have made all imports."""
+    own_end, other_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
-        ours.close()
+        own_end.close()
         faulthandler.disable()
         _captured.extend((sys.stdin, sys.stdout, sys.stderr))
         sys.stdin, sys.stdout, sys.stderr = (
             open(number, mode, closefd=False)  # noqa: SIM115
             for number, mode in enumerate("rww")
         )
-        end_with(lambda: _serve(theirs))
-    theirs.close()
-    return Zygote(ours)
+        end_with(lambda: _serve(other_end))
+    other_end.close()
+    return Zygote(own_end)
 
 
 def _serve(connection: socket.socket) -> None:
-    """Fork for every question, until who asks has ended or been killed."""
-    gc.freeze()  # a fork that looks for garbage there would copy it all
+    """Fork at every request, until the requesting process ends."""
+    gc.freeze()  # a collection in a fork would copy all these pages
     gc.set_threshold(20_000, 10, 50)
     with suppress(ConnectionError):
         _answer(connection)
@@ -118,32 +118,32 @@ def _serve(connection: socket.socket) -> None:
 
 def _answer(connection: socket.socket) -> None:
     while True:
-        content, descriptors, _, _ = socket.recv_fds(connection, _LARGEST, 64)
-        if not content:
+        request, descriptors, _, _ = socket.recv_fds(connection, _LARGEST, 64)
+        if not request:
             return
-        tells, told = os.pipe()
-        between = os.fork()
-        if between == 0:
+        reads, writes = os.pipe()
+        intermediate = os.fork()
+        if intermediate == 0:
             if os.fork() == 0:
-                os.close(tells)
+                os.close(reads)
                 connection.close()
-                _become(told, descriptors, **json.loads(content))
-            os._exit(0)  # and whoever adopts orphans has a child
-        os.close(told)
-        os.waitpid(between, 0)
-        connection.send(os.read(tells, 100))
-        for descriptor in (tells, *descriptors):
+                _become(writes, descriptors, **json.loads(request))
+            os._exit(0)  # so that the process that adopts orphans becomes the parent
+        os.close(writes)
+        os.waitpid(intermediate, 0)
+        connection.send(os.read(reads, 100))
+        for descriptor in (reads, *descriptors):
             os.close(descriptor)
 
 
 def _become(
-    told: int, descriptors: list[int], *, function: str, in_session: bool, arguments: dict[str, Any]
+    pid_pipe: int, descriptors: list[int], *, function: str, in_session: bool, arguments: dict[str, Any]
 ) -> None:
-    """The fork's whole life."""
+    """Run as the fork, from start to end."""
     if in_session:
         os.setsid()
-    os.write(told, str(os.getpid()).encode())
-    os.close(told)
+    os.write(pid_pipe, str(os.getpid()).encode())
+    os.close(pid_pipe)
     module, _, name = function.partition(":")
     end_with(lambda: getattr(import_module(module), name)(descriptors, **arguments))
 
@@ -151,7 +151,7 @@ def _become(
 def _import_all() -> None:
     for imported in IMPORTED:
         import_module(imported)
-    numba.njit(lambda: 0)()  # what the first compilation in a process makes ready takes a third of a second
+    numba.njit(lambda: 0)()  # the first compilation in a process takes 0.3 s to set up
 
 
 if __name__ == "__main__":

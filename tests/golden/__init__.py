@@ -1,1 +1,1 @@
-"""The checker of golden vectors: `python -m tests.golden DIR [--fast]`."""
+"""Check the models against golden vectors: `python -m tests.golden DIR [--fast]`."""

@@ -1,7 +1,7 @@
 """Check the models against a folder of golden vectors: `python -m tests.golden DIR [--fast]`.
 
-A line a group with its largest error and what that may be, then a summary. Exits 1 if a tolerance is
-exceeded, or if a file of a known kind was not looked at.
+Prints a line per group with its largest error and tolerance, then a summary. Exits with 1 if a tolerance is
+exceeded or a file of a known kind was not read.
 """
 
 import math
@@ -26,7 +26,7 @@ GROUPS = [
     for check in module.CHECKS
 ]
 UNREADABLE = (KeyError, IndexError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile)
-"""What a file without its arrays or its manifest's entry, or with others than announced, makes of a check."""
+"""Exceptions that a check raises for a file with missing or unexpected arrays or manifest entries."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,9 @@ class Flags:
     folder: Annotated[Path, tyro.conf.Positional]
     """The folder of golden vectors."""
     fast: bool = False
-    """One weight rule and the first steps of long rollouts only."""
+    """Check only one weight rule and the first steps of long rollouts."""
     threads: int | None = None
-    """Threads that PyTorch uses; all cores if not given."""
+    """The threads that PyTorch uses; all cores if not given."""
 
 
 def check_folder(flags: Flags) -> int:
@@ -54,7 +54,7 @@ def check_folder(flags: Flags) -> int:
             group(folder)
         except FileNotFoundError as error:
             print(f"skip {group.__name__}: no {Path(error.filename).name}")
-            folder.read = read  # what only this group looks at counts as not checked
+            folder.read = read  # files that only this group reads count as not checked
             continue
         except UNREADABLE as error:
             folder.record(f"stopped by {type(error).__name__}: {error}", math.inf, 0.0)
@@ -69,7 +69,7 @@ def check_folder(flags: Flags) -> int:
 
 
 def print_group(name: str, folder: Folder, first: int, seconds: float) -> None:
-    """The worst check of a group, relative to its tolerance, and every failed one."""
+    """Print the worst check of a group, relative to its tolerance, and every failed one."""
     checks = folder.checks[first:]
     if not checks:
         print(f"skip {name}: no files")
@@ -86,7 +86,6 @@ def print_group(name: str, folder: Folder, first: int, seconds: float) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
     return run(Flags, check_folder, argv)
 
 

@@ -15,7 +15,7 @@ LOSS = 1e-6
 
 
 def check_patches(folder: Folder) -> None:
-    """The patch pyramid of a small image and the order of its tokens."""
+    """Check the patch pyramid of a small image and the order of its tokens."""
     golden = folder.tensors("embeddings.npz")
     image, expected = golden["patchify_image"], golden["patchify_patches"]
     patch = expected.shape[-1]
@@ -43,7 +43,7 @@ def check_autoencoder(folder: Folder) -> None:
         expected = golden[f"{rule}/f32/latents_from_bf16_rounded_image"]
         folder.close(f"{rule} latents of the rounded image", rounded, expected, LATENTS)
         cascaded.encoder = model.encoder
-        # When fast, it does not run again: in tests/models/test_evaluate.py a cascaded one does.
+        # If fast, skip a second run: tests/models/test_evaluate.py runs a cascaded encoder.
         cascade = mean_pool(levels[0], model.grid) if folder.fast else cascaded.encode(image)
         pooled = torch.cat(cascade, dim=1).detach()
         folder.close(f"{rule} cascaded latents", pooled, golden[f"{rule}/f32/latents_cascaded"], LATENTS)
@@ -59,12 +59,12 @@ def check_autoencoder(folder: Folder) -> None:
 def check_decoding(
     folder: Folder, golden: dict, prefix: str, model: Autoencoder, stored: list, level: int
 ) -> None:
-    """All stored images that one level decodes to."""
+    """Check all stored images decoded from one level."""
     patches = model.decode_patches(stored, torch.tensor([level]))
     images = [
         join_patches(part, model.config.patch) for part in patches.split(model.grid.tokens_per_level, 1)
     ]
-    if not folder.fast:  # `check_video`, and `check_autoencoder_in_bfloat16`, call it too
+    if not folder.fast:  # `check_video` and `check_autoencoder_in_bfloat16` also call `decode`
         folder.close(f"{prefix}: decode", model.decode(stored[level], level), images[0], 1e-6)
     for key in [key for key in golden if key.startswith(prefix)]:
         index = int(key.split("_image")[1][0])
@@ -73,21 +73,21 @@ def check_decoding(
 
 
 def check_video(folder: Folder, golden: dict, model: Autoencoder) -> None:
-    """Frames of a video decoded from one level of a bag of tokens with addresses."""
+    """Check video frames decoded from one level of unordered tokens with addresses."""
     address = golden["decode_video/indices_flhw"][0]
     for key in [key for key in golden if key.startswith("decode_video/level")]:
         level, frame = (int(number) for number in re.findall(r"level(\d+)_frame(\d+)", key)[0])
-        chosen = (address[:, LEVEL] == level) & (address[:, FRAME] == frame)
-        raster = address[chosen] @ torch.tensor([0, 0, model.grid.side_at(level), 1])
+        mask = (address[:, LEVEL] == level) & (address[:, FRAME] == frame)
+        raster = address[mask] @ torch.tensor([0, 0, model.grid.side_at(level), 1])
         latents = torch.zeros(1, model.grid.tokens_at(level), model.grid.channels)
-        latents[:, raster] = golden["decode_video/tokens"][:, chosen]
+        latents[:, raster] = golden["decode_video/tokens"][:, mask]
         image = model.decode(latents, level)[0]
         stride = int(key.split("_stride")[1])
         folder.close(key, image[:, ::stride, ::stride], golden[key], FORWARD)
 
 
 def check_loss(folder: Folder, golden: dict, model: Autoencoder, image: torch.Tensor) -> None:
-    """The reconstruction part of the training loss on three variants of the image."""
+    """Check the reconstruction part of the training loss on three variants of the image."""
     images = torch.cat([image, image.flip(-1), 1 - image])
     loss, predicted = reconstruction_loss(model, images, golden["train/levels"])
     expected = golden["train/loss_mse_ruleB"].item()

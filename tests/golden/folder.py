@@ -1,4 +1,4 @@
-"""A folder of golden vectors: what is in it, its weight rules, and the record of every comparison."""
+"""A folder of golden vectors: its files, its weight rules, and the record of every comparison."""
 
 import fnmatch
 import json
@@ -18,15 +18,15 @@ from torch import nn
 from models.checkpoints.format import published_name
 
 KNOWN_FILES = [
-    f"{place}*.{kind}" for kind in ("npz", "json", "pyramid", "frames") for place in ("", "files/**/")
+    f"{prefix}*.{kind}" for kind in ("npz", "json", "pyramid", "frames") for prefix in ("", "files/**/")
 ]
 DESCRIPTIONS = ["sensitivity.json", "checkpoint_structure.json"]
-"""Files that describe and hold no vector to check."""
+"""Descriptive files without vectors to check."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One comparison: the largest error and what it may be."""
+    """One comparison: the largest error and its tolerance."""
 
     name: str
     error: float
@@ -40,7 +40,7 @@ class Check:
 
 @dataclass
 class Folder:
-    """Reads golden files and remembers which ones were read and what was compared."""
+    """Reads golden files and records which were read and what was compared."""
 
     path: Path
     fast: bool = False
@@ -60,26 +60,26 @@ class Folder:
         return {key: value.long() if value.dtype in integers else value for key, value in tensors.items()}
 
     def json(self, name: str) -> dict:
-        """One JSON file."""
+        """The content of one JSON file."""
         self.read.add(name)
         return json.loads((self.path / name).read_text())
 
     def file(self, name: str) -> Path:
-        """Where a file of another kind lies; whoever asks is taken to check it."""
+        """The path of a file of another kind, which then counts as read."""
         self.read.add(name)
         return self.path / name
 
     def names(self, pattern: str) -> list[str]:
-        """Files that match a pattern, sorted."""
+        """The sorted names of the files that match a pattern."""
         return sorted(str(path.relative_to(self.path)) for path in self.path.glob(pattern))
 
     def unread(self) -> list[str]:
-        """Files of a known kind that nothing has looked at."""
+        """The files of a known kind that have not been read."""
         known = [name for pattern in KNOWN_FILES for name in self.names(pattern)]
         return [name for name in known if name not in self.read and name not in DESCRIPTIONS]
 
     def close(self, name: str, actual: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
-        """Record the largest absolute difference (infinite where shapes differ or values are not finite)."""
+        """Record the largest absolute difference (infinite if shapes differ or values are not finite)."""
         self.record(name, largest_difference(actual, expected), tolerance)
 
     def equal(self, name: str, actual: object, expected: object) -> None:
@@ -97,14 +97,14 @@ class Folder:
 
 
 def largest_difference(actual: torch.Tensor, expected: torch.Tensor) -> float:
-    """The largest absolute difference; infinite where the shapes differ or a value is not finite."""
+    """The largest absolute difference; infinite if the shapes differ or a value is not finite."""
     if actual.shape != expected.shape or not actual.isfinite().all():
         return math.inf
     return (actual.detach().double() - expected.double()).abs().max().item()
 
 
 def root_mean_square(actual: torch.Tensor, expected: torch.Tensor) -> float:
-    """The root mean square of the difference; infinite where shapes differ."""
+    """The root mean square of the difference; infinite if the shapes differ."""
     if actual.shape != expected.shape:
         return math.inf
     return (actual.detach().double() - expected.double()).square().mean().sqrt().item()
@@ -112,7 +112,7 @@ def root_mean_square(actual: torch.Tensor, expected: torch.Tensor) -> float:
 
 @cache
 def golden_weight(key: str, shape: torch.Size, rule: str, salt: str) -> torch.Tensor:
-    """The weight that the rule gives to one published key; kept, as many networks have it."""
+    """The weight that a rule gives to one published key, cached, as many networks share keys."""
     seed = zlib.crc32((salt + key).encode())
     draw = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
     if fnmatch.fnmatch(key, "*[qk]_norm.weight"):
@@ -126,9 +126,9 @@ def golden_weight(key: str, shape: torch.Size, rule: str, salt: str) -> torch.Te
 
 @contextmanager
 def undrawn() -> Iterator[None]:
-    """Networks that are made during the block draw no weights: `fill` gives them all they have."""
-    drawing = ("kaiming_uniform_", "xavier_uniform_", "uniform_", "normal_")
-    with mock.patch.multiple(nn.init, **dict.fromkeys(drawing, _keep)):
+    """Skip the random initialisation of networks made in the block, as `fill` sets all weights."""
+    initializers = ("kaiming_uniform_", "xavier_uniform_", "uniform_", "normal_")
+    with mock.patch.multiple(nn.init, **dict.fromkeys(initializers, _keep)):
         yield
 
 

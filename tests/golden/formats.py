@@ -18,30 +18,30 @@ from tests.references.windows import cut_window
 
 
 def check_splits(folder: Folder) -> None:
-    """Which videos are test and train, and the order of clips."""
+    """Check which videos are test and train, and the order of clips."""
     golden = folder.json("split_index.json")
     for name, expected in golden["split"].items():
         split, fraction = name.split("@")
-        found = [list(item) for item in choose(golden["index"], split, float(fraction))]
-        folder.equal(f"split {name}", found, expected)
+        videos = [list(item) for item in choose(golden["index"], split, float(fraction))]
+        folder.equal(f"split {name}", videos, expected)
     for name, expected in golden["video_index"].items():
         split, rest = name.split("@")
         fraction, length = rest.split(",frames_per_clip=")
         videos = choose(golden["index"], split, float(fraction))
         clips = clip_index(videos, None if length == "None" else int(length))
-        stored = expected["items"]  # the first ones
+        stored = expected["items"]  # only the first ones
         folder.equal(f"clips {name}", [list(clip) for clip in clips[: len(stored)]], stored)
         folder.equal(f"clips {name}: number", len(clips), expected["len"])
 
 
 def choose(index: dict, split: str, fraction: float) -> list[tuple[str, int]]:
-    """One split by its published name."""
+    """The videos of a split by its published name."""
     test, train = split_videos(index, fraction)
     return {"test": test, "vis": test, "train": train, "all": test + train}[split]
 
 
 def check_invented_actions(folder: Folder) -> None:
-    """Actions after the end of a video."""
+    """Check the actions after the end of a video."""
     expected = folder.arrays("files/expected.npz")
     for case in folder.json("files/formats.json")["extend_actions"]:
         name = f"extend/{case['n_in']}_{case['n_out']}"
@@ -57,13 +57,13 @@ def grid_of(formats: dict) -> Grid:
 
 
 def channels_first(latents: torch.Tensor, grid: Grid, level: int) -> np.ndarray:
-    """Our (T, n, C) as the published (T, C, h, w)."""
+    """Convert our (T, n, C) to the published (T, C, h, w)."""
     side = grid.side_at(level)
     return latents.float().mT.reshape(len(latents), grid.channels, side, side).numpy()
 
 
 def check_pyramids(folder: Folder) -> None:
-    """Reading every section, reading a stretch, and writing the same bytes again."""
+    """Check reading every section, reading a range, and rewriting the same bytes."""
     formats, expected = folder.json("files/formats.json"), folder.arrays("files/expected.npz")
     grid = grid_of(formats)
     for key, count in folder.json("files/index.json").items():
@@ -73,8 +73,10 @@ def check_pyramids(folder: Folder) -> None:
             latents, actions = read_pyramid(path, grid, count, first_level=first)
             folder.equal(f"{key}: actions of section {first}", actions, expected[f"{key}/actions"])
             for level, part in enumerate(latents, start=first):
-                found = channels_first(part, grid, level)
-                folder.equal(f"{key}: section {first}, level {level}", found, expected[f"{key}/level{level}"])
+                values = channels_first(part, grid, level)
+                folder.equal(
+                    f"{key}: section {first}, level {level}", values, expected[f"{key}/level{level}"]
+                )
         latents, actions = read_pyramid(path, grid, count, start=3, stop=9, first_level=1)
         folder.equal(f"{key}: a stretch", channels_first(latents[0], grid, 1), expected[f"{key}/level1"][3:9])
         with tempfile.TemporaryDirectory() as scratch:
@@ -84,7 +86,7 @@ def check_pyramids(folder: Folder) -> None:
 
 
 def check_frames(folder: Folder) -> None:
-    """The .frames container, with empty blobs and with pictures."""
+    """Check the .frames container, with empty blobs and with pictures."""
     formats, expected = folder.json("files/formats.json"), folder.arrays("files/expected.npz")
     blobs = [bytes.fromhex(blob) for blob in formats["blobs_hex"]]
     path = folder.file("files/raw.frames")
@@ -96,14 +98,14 @@ def check_frames(folder: Folder) -> None:
         folder.equal("raw.frames: written again", copy.read_bytes(), path.read_bytes())
     pictures = expected["png_frames/uint8"]
     stored = read_frames(folder.file("files/png.frames"), len(pictures))
-    found = np.stack([np.asarray(Image.open(io.BytesIO(blob))) for blob in stored])
-    folder.equal("png.frames", found, pictures)
-    rounded = (torch.from_numpy(found).movedim(-1, 1) / 255).bfloat16().float().numpy()
+    decoded = np.stack([np.asarray(Image.open(io.BytesIO(blob))) for blob in stored])
+    folder.equal("png.frames", decoded, pictures)
+    rounded = (torch.from_numpy(decoded).movedim(-1, 1) / 255).bfloat16().float().numpy()
     folder.equal("png.frames in bfloat16", rounded, expected["png_frames/decoded_bf16_as_f32"])
 
 
 def check_items(folder: Folder) -> None:
-    """Items of the published data sets: training windows, whole test videos, dense clips."""
+    """Check items of the published data sets: training windows, whole test videos, dense clips."""
     formats, expected = folder.json("files/formats.json"), folder.arrays("files/expected.npz")
     grid, index = grid_of(formats), folder.json("files/index.json")
     check_windows(folder, formats["universal_dataset"], expected, grid, index)
@@ -115,13 +117,13 @@ def check_items(folder: Folder) -> None:
         key, start = clips[0]
         path = folder.file(f"files/{key}.pyramid")
         latents, actions = read_pyramid(path, grid, index[key], start=start, stop=start + length)
-        found = channels_first(latents[0], grid, 0)
-        folder.equal(f"dense {split}: latents", found, expected[f"dense/{split}/item0/latents"])
+        values = channels_first(latents[0], grid, 0)
+        folder.equal(f"dense {split}: latents", values, expected[f"dense/{split}/item0/latents"])
         folder.equal(f"dense {split}: actions", actions, expected[f"dense/{split}/item0/actions"])
 
 
 def check_windows(folder: Folder, test: dict, expected: dict, grid: Grid, index: dict) -> None:
-    """The item that training reads for every step of a plan."""
+    """Check the item that training reads for every step of a plan."""
     plan = plan_from(test["strategy"], grid.tokens_at(0))
     clips = clip_index(split_videos(index, 0.0)[1], plan.num_frames)
     folder.equal("train: clips", [list(clip) for clip in clips], test["train_index"])
@@ -132,17 +134,17 @@ def check_windows(folder: Folder, test: dict, expected: dict, grid: Grid, index:
         path = folder.file(f"files/{key}.pyramid")
         latents, actions = read_pyramid(path, grid, index[key], start=start, stop=start + plan.num_frames)
         window = cut_window(latents, actions, plan, step, grid)
-        for name, found in (
+        for name, values in (
             ("tokens", window.tokens.float()),
             ("indices", window.address),
             ("actions", window.actions),
             ("roles", window.roles),
         ):
-            folder.equal(f"{prefix}: {name}", found.numpy(), expected[f"{prefix}/{name}"])
+            folder.equal(f"{prefix}: {name}", values.numpy(), expected[f"{prefix}/{name}"])
 
 
 def check_videos(folder: Folder, test: dict, expected: dict, grid: Grid, index: dict) -> None:
-    """Whole videos for evaluation: short ones get zero tokens at the end and invented actions."""
+    """Check whole evaluation videos; short ones are padded with zero tokens and invented actions."""
     plan = plan_from(test["strategy"], grid.tokens_at(0))
     start = test["first_denoised_frame"]
     chunks = plan.num_chunks(test["test_num_frames"] - start)
@@ -164,12 +166,12 @@ def check_videos(folder: Folder, test: dict, expected: dict, grid: Grid, index: 
         )
         tokens = torch.cat([level.float().flatten(0, 1) for level in latents[: plan.num_levels]])
         tokens = torch.nn.functional.pad(tokens, (0, 0, 0, len(address) - len(tokens)))
-        for name, found in (
+        for name, values in (
             ("tokens", tokens.numpy()),
             ("indices", address.numpy()),
             ("actions", rows[address[:, 0].numpy()]),
         ):
-            folder.equal(f"test {key}: {name}", found, expected[f"test/item{number}/{name}"])
+            folder.equal(f"test {key}: {name}", values, expected[f"test/item{number}/{name}"])
 
 
 CHECKS = [check_splits, check_invented_actions, check_pyramids, check_frames, check_items]

@@ -23,7 +23,7 @@ FORWARD = 2e-5
 
 
 def check_embeddings(folder: Folder) -> None:
-    """Position and time features are fixed functions: they must agree almost to the bit."""
+    """Check position and time features: fixed functions, which must agree almost to the bit."""
     golden = folder.tensors("embeddings.npz")
     for key in golden:
         if key.startswith("posemb_flhw_"):
@@ -41,7 +41,7 @@ def check_embeddings(folder: Folder) -> None:
 
 
 def check_block(folder: Folder) -> None:
-    """One small block on tiny activations, where the epsilons of both norms matter."""
+    """Check one small block on tiny activations, where the epsilons of both norms matter."""
     golden = folder.tensors("block.npz")
     width = golden["x"].shape[-1]
     block = AdaLNZeroBlock(width, int(golden["num_heads"])).requires_grad_(False)
@@ -64,13 +64,13 @@ def check_block(folder: Folder) -> None:
 
 
 def rules_of(golden: dict, fast: bool) -> list[str]:
-    """The weight rules that a file has results for; when fast, the last one (B is the sensitive one)."""
+    """The weight rules for which a file has results; if `fast`, only the last (B is the sensitive one)."""
     rules = sorted({key[0] for key in golden if key[1:2] == "/"})
     return rules[-1:] if fast else rules
 
 
 def check_universal_forward(folder: Folder) -> None:
-    """Forward passes of the token denoiser for arbitrary noise levels, masks and guidance."""
+    """Check forward passes of the token denoiser for arbitrary noise levels, masks and guidance."""
     manifest = folder.json("forward_manifest.json")
     for name in folder.names("universal_forward_*.npz"):
         test = manifest["tests"][name.removesuffix(".npz")]
@@ -87,7 +87,7 @@ def check_universal_forward(folder: Folder) -> None:
 def check_one_universal(
     folder: Folder, name: str, network: TokenDenoiser, golden: dict, rule: str, schedule: NoiseSchedule
 ) -> None:
-    """All outputs of one forward file under one weight rule."""
+    """Check all outputs of one file of forward passes under one weight rule."""
     address, action = golden["indices_flhw"], golden["actions"][..., 0].long()
     level = address[..., LEVEL]
 
@@ -107,13 +107,13 @@ def check_one_universal(
         check_inside(folder, name, network, golden, f"{out}/inter_first6tokens", condition, after_blocks[0])
 
     x, eps, time, target = golden["x"], golden["eps"], golden["t_role"], golden["roles"][..., None] == 2
-    everyone = torch.ones(len(x), dtype=torch.bool)
+    all_conditioned = torch.ones(len(x), dtype=torch.bool)
     alpha, sigma = (w[..., None] for w in schedule.alpha_sigma(time))
     noisy = alpha * x + sigma * eps
-    v = predict(noisy, time, everyone)
+    v = predict(noisy, time, all_conditioned)
     blind_time = torch.where(target[..., 0], time, torch.ones(()))
     blind_alpha, blind_sigma = (w[..., None] for w in schedule.alpha_sigma(blind_time))
-    blind = predict(blind_alpha * x + blind_sigma * eps, blind_time, ~everyone)
+    blind = predict(blind_alpha * x + blind_sigma * eps, blind_time, ~all_conditioned)
     for key in [key for key in golden if key.startswith(f"{out}/denoise_gs") and key.endswith("_x")]:
         scale = float(key.removeprefix(f"{out}/denoise_gs").removesuffix("_x"))
         guided = v if scale == 1 else blind + scale * (v - blind)
@@ -135,24 +135,24 @@ def check_inside(
     condition: Condition,
     last_block_out: Tensor,
 ) -> None:
-    """Condition vectors, and the residual stream around the first and after the last block."""
+    """Check condition vectors, and the residual stream around the first and after the last block."""
     trunk = network.trunk
     rows = trunk.embed(condition)
     x = network.patchify(golden["x"]) + network.positions(golden["indices_flhw"])
-    found = {
+    activations = {
         "c": rows[condition.row],
         "block0_in": x,
         "block0_out": trunk.blocks[0](x, rows, condition.row),
         "last_block_out": last_block_out,
     }
-    for key, values in found.items():
+    for key, values in activations.items():
         expected = golden[f"{prefix}/{key}"]
         tolerance = FORWARD * max(1.0, expected.abs().max().item())
         folder.close(f"{name} {key}", values[:, : expected.shape[1]], expected, tolerance)
 
 
 def check_framepack_forward(folder: Folder) -> None:
-    """Patchify layers and forward passes of the FramePack denoiser."""
+    """Check patchify layers and forward passes of the FramePack denoiser."""
     manifest = folder.json("forward_manifest.json")
     for name in folder.names("framepack_forward_*.npz"):
         test = manifest["tests"][name.removesuffix(".npz")]

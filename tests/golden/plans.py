@@ -29,7 +29,7 @@ def plan_from(strategy: dict, tokens_at_0: int) -> Plan:
 
 
 def check_plans(folder: Folder) -> None:
-    """Steps, counts, training distribution and the sequence of (step, window start)."""
+    """Check steps, counts, the training distribution and the sequence of (step, window start)."""
     golden = folder.arrays("plans.npz")
     for name, expected in folder.json("plans.json").items():
         base = expected["base_num_tokens"]
@@ -55,7 +55,7 @@ def check_plans(folder: Folder) -> None:
 
 
 def check_sequence(folder: Folder, name: str, plan: Plan, request: dict, expected: np.ndarray) -> None:
-    """The order of steps of a whole rollout, to an end or within a limit."""
+    """Check the order of steps of a whole rollout, to an end or within a limit."""
     start = request["start"]
     if "end" in request:
         count = plan.num_chunks(request["end"] - start)
@@ -69,7 +69,7 @@ def check_sequence(folder: Folder, name: str, plan: Plan, request: dict, expecte
 
 
 def check_schedule(folder: Folder) -> None:
-    """Log-SNR and the weights of signal and noise, in both precisions."""
+    """Check the log-SNR and the weights of signal and noise, in both precisions."""
     golden = folder.tensors("noise_schedule.npz")
     for shift in sorted(
         key.removeprefix("alpha_shift_") for key in golden if key.startswith("alpha") and "_f64" not in key

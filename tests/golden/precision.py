@@ -1,8 +1,8 @@
-"""Golden checks of networks under bfloat16 autocast: nearer to the reference's than that is to float32.
+"""Golden checks under bfloat16 autocast: closer to the reference's autocast than that is to float32.
 
-Two implementations that round to bfloat16 in other places agree only statistically, so it is the root mean
-square of the difference that counts, against what the manifest measured between autocast and float32. That
-catches a residual stream that is rounded, not a rounded norm.
+Two implementations that round to bfloat16 at different points agree only statistically. So the root mean
+square of the difference is compared with the manifest's between autocast and float32. That detects a rounded
+residual stream, but not a rounded norm.
 """
 
 import torch
@@ -21,19 +21,19 @@ CPU = torch.device("cpu")
 
 
 def rules_with(golden: dict[str, Tensor], key: str, fast: bool) -> list[str]:
-    """The weight rules that have a result called `key` under autocast; when fast, the last one."""
+    """The weight rules with a result `key` under autocast; if `fast`, only the last."""
     rules = [rule for rule in "AB" if f"{rule}/autocast/{key}" in golden]
     return rules[-1:] if fast else rules
 
 
-def compare(folder: Folder, noise: dict, name: str, found: Tensor, expected: Tensor) -> None:
+def compare(folder: Folder, noise: dict, name: str, actual: Tensor, expected: Tensor) -> None:
     """Record the root mean square of the difference."""
     tolerance = noise[name]["autocast_vs_f32"]["rms_diff"]
-    folder.record(f"{name.removeprefix('public/')}, bfloat16", root_mean_square(found, expected), tolerance)
+    folder.record(f"{name.removeprefix('public/')}, bfloat16", root_mean_square(actual, expected), tolerance)
 
 
 def check_token_denoiser_in_bfloat16(folder: Folder) -> None:
-    """Forward passes of the token denoiser."""
+    """Check forward passes of the token denoiser."""
     manifest, key = folder.json("forward_manifest.json"), "v_t_any_mask_first_false"
     for file in folder.names("universal_forward_*.npz"):
         name = file.removesuffix(".npz")
@@ -52,7 +52,7 @@ def check_token_denoiser_in_bfloat16(folder: Folder) -> None:
 
 
 def check_framepack_in_bfloat16(folder: Folder) -> None:
-    """Forward passes of the FramePack denoiser, of which the first channels are stored."""
+    """Check the first channels, which are stored, of forward passes of the FramePack denoiser."""
     manifest, key = folder.json("forward_manifest.json"), "v_ch0to3"
     for file in folder.names("framepack_forward_*.npz"):
         name = file.removesuffix(".npz")
@@ -69,12 +69,12 @@ def check_framepack_in_bfloat16(folder: Folder) -> None:
                 condition = per_frame(network, golden["t"], golden["actions"][..., 0].long())
                 v = network(golden["x"], condition)
             expected = golden[f"{rule}/autocast/{key}"]
-            found = v[:, :, : expected.shape[2]]
-            compare(folder, manifest["numerical_noise"], f"public/{name}/{rule}", found, expected)
+            actual = v[:, :, : expected.shape[2]]
+            compare(folder, manifest["numerical_noise"], f"public/{name}/{rule}", actual, expected)
 
 
 def check_autoencoder_in_bfloat16(folder: Folder) -> None:
-    """Latents of an image, and the image from every level."""
+    """Check the latents of an image, and the image decoded from every level."""
     manifest, golden = folder.json("forward_manifest.json"), folder.tensors("autoencoder.npz")
     size, levels = golden["image_uint8_hwc"].shape[0], manifest["tests"]["autoencoder"]["levels"]
     image = golden["image_uint8_hwc"].movedim(-1, 0)[None] / 255

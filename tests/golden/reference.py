@@ -1,7 +1,7 @@
-"""A second, plain implementation of the token denoiser and of one window's sampling: the yardstick of speed.
+"""A plain second implementation of the token denoiser and of sampling one window: the baseline for speed.
 
 The conditioning network runs for every token in every block, all tokens go through all blocks, and nothing is
-shared between sampling steps. It reads the same weights and is written without the package's layers.
+shared between sampling steps. It reads the same weights and uses none of the package's layers.
 """
 
 import math
@@ -64,7 +64,7 @@ def predict(
     action: Tensor,
     visible: Tensor | None = None,
 ) -> Tensor:
-    """The predicted v of every token, which sees (last two axes of `visible`) all tokens or some."""
+    """Predict v of every token; it attends to all tokens, or to some (last two axes of `visible`)."""
     frame = address[..., 0] - address[..., 0].amin(-1, keepdim=True)
     width = weights["patchify.weight"].shape[0]
     position = torch.cat([sinusoids(v, width // 6) for v in (frame, address[..., 2], address[..., 3])], -1)
@@ -96,7 +96,7 @@ def sample_window(
     *,
     causal: bool = False,
 ) -> Tensor:
-    """Denoise the target tokens of one window by DDIM; returns all tokens."""
+    """Denoise the target tokens of one window by DDIM; return all tokens."""
     visible = torch.where(target[:, None], True, ~target) if causal else None
     for t in torch.linspace(1, 0, steps):
         time = torch.where(target, t, torch.zeros(())).expand(x.shape[:2])

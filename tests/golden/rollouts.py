@@ -17,12 +17,12 @@ from tests.golden.plans import plan_from
 
 END_TO_END = 5e-5
 ROUNDED_RMS = 2e-2
-"""For latents kept in bfloat16: the rms difference that rounding alone explains."""
+"""For latents in bfloat16: the rms difference that rounding alone explains."""
 FAST_STEPS = 1
 
 
 def check_token_rollouts(folder: Folder) -> None:
-    """Rollouts of the token denoiser under every plan, with and without guidance."""
+    """Check rollouts of the token denoiser under every plan, with and without guidance."""
     manifest = folder.json("e2e_manifest.json")
     for name in folder.names("e2e_*.npz"):
         test = manifest["tests"][Path(name).stem]
@@ -39,7 +39,7 @@ def check_token_rollouts(folder: Folder) -> None:
 def check_one_rollout(
     folder: Folder, name: str, test: dict, options: dict, golden: dict, variant: str, salt: str
 ) -> None:
-    """One rollout; when fast, its first step, where steps do not redo what others drafted."""
+    """Check one rollout; if fast, only its first step, unless later steps redo drafts."""
     sampler, grid = sampler_of(test, options, salt)
     rounded = options["token_dtype"] == "bf16tokens"
     eps = golden["step_eps_bf16tokens" if rounded else "step_eps"]
@@ -51,7 +51,7 @@ def check_one_rollout(
 
     expected = torch.zeros_like(golden["tokens"])
     expected[:, golden["generated_mask"]] = golden[f"out/{variant}/generated_tokens"]
-    known, wanted = (
+    known, target = (
         split_levels(values, golden["indices_flhw"], grid, test["levels_in_batch"])
         for values in (tokens, expected)
     )
@@ -64,10 +64,10 @@ def check_one_rollout(
         for generated in itertools.islice(rollout, steps)
         for offset, latents in enumerate(generated.latents.float().unbind(1))
     }
-    everywhere = [(level, f) for level, latents in enumerate(wanted) for f in range(start, latents.shape[1])]
-    places = everywhere if steps is None else list(written)
+    all_frames = [(level, f) for level, latents in enumerate(target) for f in range(start, latents.shape[1])]
+    compared = all_frames if steps is None else list(written)
     difference = torch.cat(
-        [(wanted[level][:, f] - written.get((level, f), 0)).flatten().double() for level, f in places]
+        [(target[level][:, f] - written.get((level, f), 0)).flatten().double() for level, f in compared]
     )
     if rounded:
         folder.record(f"{name}, rms", difference.square().mean().sqrt().item(), ROUNDED_RMS)
@@ -91,20 +91,20 @@ def sampler_of(test: dict, options: dict, salt: str) -> tuple[TokenSampler, Grid
 
 
 def split_levels(tokens: torch.Tensor, address: torch.Tensor, grid: Grid, num_levels: int) -> Pyramid:
-    """Tokens in any order, with their addresses, as a pyramid."""
+    """Arrange tokens in any order, with their addresses, into a pyramid."""
     pyramid = []
     for level in range(num_levels):
-        chosen = torch.nonzero(address[:, LEVEL] == level)[:, 0]
+        rows = torch.nonzero(address[:, LEVEL] == level)[:, 0]
         side, frames = grid.side_at(level), int(address[:, FRAME].max()) + 1
-        place = address[chosen] @ torch.tensor([side * side, 0, side, 1])
+        position = address[rows] @ torch.tensor([side * side, 0, side, 1])
         flat = torch.zeros(len(tokens), frames * side * side, grid.channels, dtype=tokens.dtype)
-        flat[:, place] = tokens[:, chosen]
+        flat[:, position] = tokens[:, rows]
         pyramid.append(flat.unflatten(1, (frames, side * side)))
     return pyramid
 
 
 def check_frame_rollout(folder: Folder) -> None:
-    """Rollout of the FramePack denoiser."""
+    """Check a rollout of the FramePack denoiser."""
     manifest = folder.json("e2e_manifest.json")
     for name in folder.names("e2e_framepack*.npz"):
         test = manifest["tests"][Path(name).stem]

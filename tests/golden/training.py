@@ -1,4 +1,4 @@
-"""Golden checks of training: losses, gradients, four optimiser steps, parameter names and their order."""
+"""Golden checks of training: losses, gradients, four optimiser steps, parameter names and order."""
 
 import torch
 from torch import Tensor, nn
@@ -21,25 +21,25 @@ OPTIMIZED_DELTA = 3e-3
 
 
 def relative(actual: Tensor, expected: Tensor) -> float:
-    """The largest relative difference, where values that are both below 1e-7 count as equal."""
+    """The largest difference relative to the expected values, clamped to at least 1e-7."""
     return ((actual.double() - expected).abs() / expected.abs().clamp(min=1e-7)).max().item()
 
 
 def check_names(folder: Folder) -> None:
-    """Published names, shapes and optimiser order of the four published models (without any weights)."""
+    """Check names, shapes and optimiser order of the four published models (without weights)."""
     order = folder.json("optimizer_param_order.json")
     for name, keys in folder.json("state_dict_keys.json").items():
         shapes = {key: value["shape"] for key, value in keys.items()}
         with torch.device("meta"):
             model = model_of(shapes)
-        ours = {published_name(key): list(value.shape) for key, value in model.state_dict().items()}
-        folder.equal(f"{name}: names and shapes", ours, shapes)
+        actual = {published_name(key): list(value.shape) for key, value in model.state_dict().items()}
+        folder.equal(f"{name}: names and shapes", actual, shapes)
         for half, parameters in zip(("muon", "adamw"), split_parameters(model), strict=True):
             folder.equal(f"{name}: order of {half}", [*map(published_name, parameters)], order[name][half])
 
 
 def model_of(shapes: dict[str, list[int]]) -> nn.Module:
-    """The model whose published names and shapes these are."""
+    """The model with these published names and shapes."""
     if "encoder.patchify.weight" in shapes:
         levels, channels = shapes["encoder.level_embedding.weight"][0], shapes["encoder.bottleneck.weight"][0]
         return Autoencoder(AutoencoderConfig(levels=levels, channels=channels))
@@ -54,7 +54,7 @@ def model_of(shapes: dict[str, list[int]]) -> nn.Module:
 
 
 def check_token_training(folder: Folder) -> None:
-    """Loss and gradients of the token denoiser, and what four optimiser steps do."""
+    """Check loss and gradients of the token denoiser, and four optimiser steps."""
     manifest = folder.json("e2e_manifest.json")
     for name in folder.names("train_universal*.npz"):
         test = manifest["tests"][name.removesuffix(".npz")]
@@ -90,7 +90,7 @@ def check_token_training(folder: Folder) -> None:
 
 
 def check_frame_training(folder: Folder) -> None:
-    """Loss and gradients of the FramePack denoiser."""
+    """Check loss and gradients of the FramePack denoiser."""
     manifest = folder.json("e2e_manifest.json")
     for name in folder.names("train_framepack*.npz"):
         test = manifest["tests"][name.removesuffix(".npz")]
@@ -119,7 +119,7 @@ def check_frame_training(folder: Folder) -> None:
 def check_gradients(
     folder: Folder, name: str, loss: Tensor, network: nn.Module, golden: dict, rule: str, names: list[str]
 ) -> None:
-    """A loss and its gradient: the norm of every parameter's and its first eight entries."""
+    """Check a loss, and each parameter's gradient: its norm and its first eight entries."""
     folder.record(f"{name} loss, relative", abs(loss.item() / golden[f"{rule}/loss"].item() - 1), LOSS)
     network.zero_grad()
     loss.backward()
@@ -136,7 +136,7 @@ def check_gradients(
 def check_optimizer(
     folder: Folder, name: str, loss, network: nn.Module, golden: dict, test: dict, names: list[str]
 ) -> None:
-    """The losses of four steps, and how far every parameter went."""
+    """Check the losses of four steps, and how far every parameter moves."""
     config = OptimizerConfig(
         learning_rate=test["lr"], weight_decay=test["weight_decay"], warmup_steps=test["warmup_steps"]
     )
@@ -160,7 +160,7 @@ def check_optimizer(
         published_name(key): (value.detach() - before[key]).double().norm()
         for key, value in network.named_parameters()
     }
-    for what, values, key in (
+    for label, values, key in (
         (
             "parameter norms",
             torch.stack([after[key].double().norm() for key in names]),
@@ -168,7 +168,7 @@ def check_optimizer(
         ),
         ("parameter moves", torch.stack([moved[key] for key in names]), "opt/param_delta_l2_norms"),
     ):
-        folder.record(f"{name} {what}, relative", relative(values, golden[key]), OPTIMIZED_DELTA)
+        folder.record(f"{name} {label}, relative", relative(values, golden[key]), OPTIMIZED_DELTA)
 
 
 CHECKS = [check_names, check_token_training, check_frame_training]

@@ -1,4 +1,4 @@
-"""Golden check of the rules that make the weights."""
+"""Golden check of the weight rules."""
 
 import torch
 
@@ -6,7 +6,7 @@ from tests.golden.folder import Folder, golden_weight
 
 
 def check_weight_rules(folder: Folder) -> None:
-    """The first values and the sum of some weights."""
+    """Check the first values and the sum of some weights."""
     stored = folder.json("weight_rule_check.json")
     for check in stored["checks"]:
         weight = golden_weight(check["key"], torch.Size(check["shape"]), check["rule"], stored["salt"])

@@ -1,7 +1,7 @@
-"""I3D once more, in NumPy alone, from the paper's figure 3 and TensorFlow's rules: channels last, no modules.
+"""I3D in NumPy alone, from figure 3 of the paper and TensorFlow's rules: channels last, no modules.
 
-Every convolution is a sum over its kernel's offsets of shifted, strided inputs times a matrix; those of one
-moment are multiplied together, side by side.
+Every convolution is a sum, over the kernel's offsets, of shifted, strided inputs times a matrix; those of one
+time step are concatenated and multiplied together.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ MIXED = ("3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c")
 
 
 def i3d_logits(tensors: Mapping[str, np.ndarray], clips: np.ndarray) -> np.ndarray:
-    """Clips (N, T, H, W, 3) of levels 0 to 255 -> (N, 400)."""
+    """The logits (N, 400) of clips (N, T, H, W, 3) with levels 0 to 255."""
     return np.stack([clip_logits(tensors, clip) for clip in clips])
 
 
@@ -50,10 +50,11 @@ def unit(tensors: Mapping[str, np.ndarray], name: str, x: np.ndarray, stride: in
     )
     kernel = weight.shape[2:]
     shifted = [window for _, window in windows(x, kernel, (stride,) * 3, np.float32(0))]
-    moments = [shifted[n : n + kernel[1] * kernel[2]] for n in range(0, len(shifted), kernel[1] * kernel[2])]
+    area = kernel[1] * kernel[2]
+    time_steps = [shifted[n : n + area] for n in range(0, len(shifted), area)]
     total = sum(
-        np.concatenate(moment, axis=-1) @ weight[:, :, n].transpose(2, 3, 1, 0).reshape(-1, len(weight))
-        for n, moment in enumerate(moments)
+        np.concatenate(step, axis=-1) @ weight[:, :, n].transpose(2, 3, 1, 0).reshape(-1, len(weight))
+        for n, step in enumerate(time_steps)
     )
     return np.maximum((total - mean) / np.sqrt(variance + np.float32(1e-3)) + bias, 0)
 
@@ -63,7 +64,7 @@ def max_pool(x: np.ndarray, kernel: tuple[int, ...], stride: tuple[int, ...]) ->
 
 
 def windows(x, kernel, stride, filling):
-    """Each offset of a kernel under TensorFlow's "same", and what the inputs have there."""
+    """Yield each offset of a kernel, and the inputs there under TensorFlow's "same" padding."""
     outputs = [-(-extent // step) for extent, step in zip(x.shape, stride, strict=False)]
     pads = []
     for extent, size, step, count in zip(x.shape, kernel, stride, outputs, strict=False):
@@ -82,7 +83,7 @@ def windows(x, kernel, stride, filling):
 
 
 def resize(frames: np.ndarray) -> np.ndarray:
-    """Bilinear, half-pixel centres, edges repeated."""
+    """Resize bilinearly to 224 x 224, with half-pixel centres and repeated edges."""
     rows, columns = (interpolation(side) for side in frames.shape[1:3])
     return np.einsum("yh,thwc,xw->tyxc", rows, frames, columns, optimize=True)
 
@@ -90,7 +91,7 @@ def resize(frames: np.ndarray) -> np.ndarray:
 def interpolation(side: int) -> np.ndarray:
     matrix = np.zeros((224, side), np.float32)
     for i in range(224):
-        place = min(max((i + 0.5) * side / 224 - 0.5, 0.0), side - 1.0)
-        low = min(int(place), side - 2)
-        matrix[i, low : low + 2] += (1 - (place - low), place - low)
+        position = min(max((i + 0.5) * side / 224 - 0.5, 0.0), side - 1.0)
+        low = min(int(position), side - 2)
+        matrix[i, low : low + 2] += (1 - (position - low), position - low)
     return matrix

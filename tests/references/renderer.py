@@ -1,7 +1,7 @@
-"""The renderer's plain twin for tests and perf/render.py: ray after ray in float64, no skipping, no packets.
+"""A plain renderer for tests and perf/render.py: one ray at a time in float64, no skipping, no packets.
 
-Amanatides and Woo's walk from voxel to voxel, then the same picture's formulas written out for one sample. It
-reads the same scene and constants as the real renderer and shares none of its code.
+It traverses voxels as Amanatides and Woo do and computes the same formulas for one sample. It reads the same
+scene and constants as the real renderer but shares none of its code.
 """
 
 import math
@@ -29,57 +29,57 @@ BELOW_ONE = 0.9999999
 
 @plain
 def render(scene, sky, eye, basis, view_distance, resolution):
-    """The picture, float64 RGB (H, W, 3) before rounding, and the place seen by each pixel, int64 (H, W)."""
+    """The picture, float64 RGB (H, W, 3) before rounding, and the face hit by each pixel, int64 (H, W)."""
     picture = np.zeros((resolution, resolution, 3))
-    places = np.zeros((resolution, resolution), np.int64)
+    hits = np.zeros((resolution, resolution), np.int64)
     pixel = 2 * math.tan(math.radians(35)) / resolution
     voxels, rules, texels, tints = scene.voxels, scene.rules, scene.texels, scene.tints
     origin = (eye[0], eye[1], eye[2])
-    place0 = (scene.x0, scene.z0)
+    corner = (scene.x0, scene.z0)
     for row in range(resolution):
         for column in range(resolution):
             right = (column + 0.5 - resolution / 2) * pixel
             up = (resolution / 2 - row - 0.5) * pixel
-            way = (
+            ray = (
                 right * basis[0, 0] + up * basis[1, 0] + basis[2, 0],
                 right * basis[0, 1] + up * basis[1, 1] + basis[2, 1],
                 right * basis[0, 2] + up * basis[1, 2] + basis[2, 2],
             )
-            length = math.sqrt(way[0] ** 2 + way[1] ** 2 + way[2] ** 2)
+            length = math.sqrt(ray[0] ** 2 + ray[1] ** 2 + ray[2] ** 2)
             t_max = view_distance / length
-            place, t, water, water_t = walk(voxels, rules, texels, origin, way, t_max, pixel)
+            hit, t, water, water_t = walk(voxels, rules, texels, origin, ray, t_max, pixel)
             surface = (
                 voxels,
                 rules,
                 texels,
                 tints,
                 sky.gradient,
-                place0,
+                corner,
                 origin,
-                way,
+                ray,
                 length,
                 view_distance,
                 pixel,
             )
-            if place == SKY:
-                color = sky_color(sky, origin, place0, way, length)
+            if hit == SKY:
+                color = sky_color(sky, origin, corner, ray, length)
             else:
-                color = face_color(place, t, *surface)
+                color = face_color(hit, t, *surface)
             if water_t > 0:
-                depth = min(((view_distance if place == SKY else t) - water_t) / WATER_SIGHT, 1.0)
+                depth = min(((view_distance if hit == SKY else t) - water_t) / WATER_SIGHT, 1.0)
                 color = mix(
                     color, face_color(water, water_t, *surface), (150 + math.floor(depth * 100)) / 256
                 )
             picture[row, column, 0], picture[row, column, 1], picture[row, column, 2] = color
-            places[row, column] = place
-    return picture, places
+            hits[row, column] = hit
+    return picture, hits
 
 
 @plain
-def walk(voxels, rules, texels, origin, way, t_max, pixel):
-    """From voxel to voxel until something opaque: place and distance, and those of the first water (or 0)."""
+def walk(voxels, rules, texels, origin, ray, t_max, pixel):
+    """Walk to the first opaque face: the face and its distance, and those of the first water (or 0)."""
     ox, oy, oz = origin
-    dx, dy, dz = way
+    dx, dy, dz = ray
     x, y, z = int(ox), int(oy), int(oz)
     step_x, step_y, step_z = (1 if dx > 0 else -1), (1 if dy > 0 else -1), (1 if dz > 0 else -1)
     delta_x, delta_y, delta_z = 1 / max(abs(dx), 1e-12), 1 / max(abs(dy), 1e-12), 1 / max(abs(dz), 1e-12)
@@ -129,13 +129,13 @@ def walk(voxels, rules, texels, origin, way, t_max, pixel):
 
 @plain
 def pack(x, y, z, face):
-    """A place as one integer, as the renderer packs it."""
+    """A voxel's face as one integer, packed as in the renderer."""
     return ((x << 11 | z) << 7 | y) << 3 | face
 
 
 @plain
 def texture_point(face, lx, ly, lz):
-    """Right and down on the texture of a face."""
+    """The coordinates right and down on the texture of a face."""
     lx, ly, lz = min(max(lx, 0.0), BELOW_ONE), min(max(ly, 0.0), BELOW_ONE), min(max(lz, 0.0), BELOW_ONE)
     if face == 2 or face == 3:
         return lx, lz
@@ -144,7 +144,7 @@ def texture_point(face, lx, ly, lz):
 
 @plain
 def mip(width):
-    """Mip level of a pixel this many blocks wide: the first whose texels are wider than 1 / 1.4 of it."""
+    """The mip level of a pixel `width` blocks wide: the first with texels wider than 1 / 1.4 of that."""
     level = 0
     while level < 4 and width * 16 > 1.4 * 2**level:
         level += 1
@@ -163,13 +163,13 @@ def opaque(rules, texels, block, face, lx, ly, lz, width):
 
 @plain
 def rgb(packed):
-    """Bytes of a packed colour as floats."""
+    """The bytes of a packed colour as floats."""
     return float(packed & 0xFF), float(packed >> 8 & 0xFF), float(packed >> 16 & 0xFF)
 
 
 @plain
 def mix(first, second, share):
-    """From `first` (0) to `second` (1)."""
+    """Interpolate from `first` (share 0) to `second` (share 1)."""
     rest = 1 - share
     return (
         first[0] * rest + second[0] * share,
@@ -180,18 +180,18 @@ def mix(first, second, share):
 
 @plain
 def face_color(
-    place, t, voxels, rules, texels, tints, gradient, place0, origin, way, length, view_distance, pixel
+    hit, t, voxels, rules, texels, tints, gradient, corner, origin, ray, length, view_distance, pixel
 ):
-    """Texture times tint times light of a face, with fog."""
-    face, x, y, z = place & 7, place >> 21, place >> 3 & 0x7F, place >> 10 & 0x7FF
-    lx, ly, lz = origin[0] + t * way[0] - x, origin[1] + t * way[1] - y, origin[2] + t * way[2] - z
+    """The colour of a face: texture times tint times light, with fog."""
+    face, x, y, z = hit & 7, hit >> 21, hit >> 3 & 0x7F, hit >> 10 & 0x7FF
+    lx, ly, lz = origin[0] + t * ray[0] - x, origin[1] + t * ray[1] - y, origin[2] + t * ray[2] - z
     u, v = texture_point(face, lx, ly, lz)
-    along = length if face >= 6 else max(abs(way[face >> 1]), 0.02)
+    along = length if face >= 6 else max(abs(ray[face >> 1]), 0.02)
     width = t * pixel * math.sqrt(length / along)
     block = voxels[BLOCKS_PLANE, x, z, y]
     if face >> 1 == 1 and rules[block, VARIED]:
-        u, v = turned(u, v, x + place0[0], y, z + place0[1])
-    color = filtered(texels, rules[block, TEXTURE + face] * TEXELS, u, v, width)
+        u, v = turn_texture(u, v, x + corner[0], y, z + corner[1])
+    color = filter_texture(texels, rules[block, TEXTURE + face] * TEXELS, u, v, width)
     tint = rgb(tints[rules[block, TINT + face], x, z])
     shade = FACE_SHADE[face] / 256 * (corner_light(voxels, face, x, y, z, lx, ly, lz) + 1) / 256
     lit = (
@@ -200,12 +200,12 @@ def face_color(
         color[2] * (tint[2] + 1) / 256 * shade,
     )
     far = min(max((t * length / view_distance - FOG_START) / (FOG_END - FOG_START), 0.0), 1.0)
-    return mix(lit, rgb(gradient[int((way[1] / length + 1) * 127.5)]), far * far)
+    return mix(lit, rgb(gradient[int((ray[1] / length + 1) * 127.5)]), far * far)
 
 
 @plain
-def turned(u, v, x, y, z):
-    """The texture coordinates after the turn that the block's place gives it."""
+def turn_texture(u, v, x, y, z):
+    """Turn the texture coordinates by the turn that the block's position determines."""
     hashed = wrap(wrap(x * 73856093) ^ wrap(z * 83492791) ^ wrap(y * 19349663))
     turn = wrap((hashed ^ hashed >> 15) * 1274126177) >> 20 & 7
     if turn & 1:
@@ -222,8 +222,8 @@ def wrap(value):
 
 
 @plain
-def filtered(texels, base, u, v, width):
-    """Bilinear between texels, but only over the pixel's width at their edges."""
+def filter_texture(texels, base, u, v, width):
+    """Interpolate bilinearly between texels, but only over the pixel's width at their edges."""
     level = mip(width)
     size = 16 >> level
     blur = max(width * size, 0.001)
@@ -241,7 +241,7 @@ def filtered(texels, base, u, v, width):
 
 @plain
 def corner_light(voxels, face, x, y, z, lx, ly, lz):
-    """Light between the corners of a face, 0 to 255."""
+    """The light interpolated between the corners of a face, 0 to 255."""
     if face >= 6:
         return float(voxels[LIGHT + 3, x, z, y])
     lx, ly, lz = min(max(lx, 0.0), 1.0), min(max(ly, 0.0), 1.0), min(max(lz, 0.0), 1.0)
@@ -266,15 +266,15 @@ def corner_light(voxels, face, x, y, z, lx, ly, lz):
 
 
 @plain
-def sky_color(sky, origin, place0, way, length):
-    """Gradient, sun with its glow, clouds."""
-    dx, dy, dz = way[0] / length, way[1] / length, way[2] / length
+def sky_color(sky, origin, corner, ray, length):
+    """The colour of the sky: gradient, sun with its glow, clouds."""
+    dx, dy, dz = ray[0] / length, ray[1] / length, ray[2] / length
     color = rgb(sky.gradient[int((dy + 1) * 127.5)])
     axes = sky.sun_axes
-    toward = dx * axes[2, 0] + dy * axes[2, 1] + dz * axes[2, 2]
-    if toward > 0.5:
+    facing = dx * axes[2, 0] + dy * axes[2, 1] + dz * axes[2, 2]
+    if facing > 0.5:
         right = abs(dx * axes[0, 0] + dy * axes[0, 1] + dz * axes[0, 2])
-        off = max(right, abs(dx * axes[1, 0] + dy * axes[1, 1] + dz * axes[1, 2])) / toward
+        off = max(right, abs(dx * axes[1, 0] + dy * axes[1, 1] + dz * axes[1, 2])) / facing
         if off < SUN_HALF_WIDTH:
             color = rgb(sky.sun_color)
         elif off < SUN_GLOW:
@@ -283,8 +283,8 @@ def sky_color(sky, origin, place0, way, length):
     if dy > 0.03:
         reach = (CLOUD_HEIGHT_BLOCKS - origin[1]) / dy
         fade = min(max(2 - 2 * reach / CLOUD_FADE_BLOCKS, 0.0), 1.0)
-        cell_x = math.floor((origin[0] + place0[0] + reach * dx) / CLOUD_CELL_BLOCKS) % 64
-        cell_z = math.floor((origin[2] + place0[1] + reach * dz) / CLOUD_CELL_BLOCKS) % 64
+        cell_x = math.floor((origin[0] + corner[0] + reach * dx) / CLOUD_CELL_BLOCKS) % 64
+        cell_z = math.floor((origin[2] + corner[1] + reach * dz) / CLOUD_CELL_BLOCKS) % 64
         if fade > 0 and sky.clouds[cell_x, cell_z]:
             color = mix(color, rgb(sky.cloud_color), fade * 190 / 256)
     return color

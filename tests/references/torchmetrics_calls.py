@@ -1,4 +1,4 @@
-"""Functions of torchmetrics, imported when they are called: the import alone takes seconds."""
+"""Functions of torchmetrics, imported when called, as the import alone takes seconds."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Scenes and poses that several tests of the voxel world look at."""
+"""Scenes and poses shared by tests of the voxel world."""
 
 from functools import cache
 
@@ -12,7 +12,7 @@ REACH_BLOCKS = 72
 
 @cache
 def scene_at_spawn(seed: int) -> tuple[Scene, tuple[int, int, int]]:
-    """The country around a world's spawn, and the spawn (x, feet y, z)."""
+    """The scene around a world's spawn, and the spawn (x, feet y, z)."""
     x, y, z = find_spawn(seed)
     side = 2 * REACH_BLOCKS
     region = generate_region(seed, x0=x - REACH_BLOCKS, z0=z - REACH_BLOCKS, size_x=side, size_z=side)
@@ -20,6 +20,6 @@ def scene_at_spawn(seed: int) -> tuple[Scene, tuple[int, int, int]]:
 
 
 def pose_at_spawn(seed: int, yaw_deg: float) -> Pose:
-    """A pose in mid-jump at the spawn, off the grid's symmetry."""
+    """A pose in mid-jump at the spawn, away from the grid's symmetry."""
     x, y, z = scene_at_spawn(seed)[1]
     return Pose(x + 0.43, y + 0.71, z + 0.58, yaw_deg, 0.0)

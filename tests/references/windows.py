@@ -1,4 +1,4 @@
-"""The window of one sample, cut out plainly: what `models/train/data/windows.py` does for a whole batch."""
+"""A plain way to cut the window of one sample, as `models/train/data/windows.py` does for a whole batch."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ def cut_window(
     step: int,
     grid: Grid,
 ) -> Window:
-    """The tokens that `step` of `plan` reads or denoises in a clip as long as a chunk.
+    """Cut out the tokens that `step` of `plan` reads or denoises in a clip as long as a chunk.
 
     Steps smaller than the plan's largest are padded at the end with zeros of role UNSEEN, as published.
     """

@@ -201,7 +201,9 @@ def test_a_stalled_loader_does_not_keep_a_run_from_stopping() -> None:
     assert time.monotonic() < begin + 10
 
 
-def start(latents: Path, out: Path, *flags: str, **environment: str) -> tuple[nursery.Born, list[int]]:
+def start(
+    latents: Path, out: Path, *flags: str, **environment: str
+) -> tuple[nursery.ForkedCommand, list[int]]:
     """A run in a process of its own, in its third step, and the process ids of its loaders."""
     module = telling_trainer.__name__
     process = nursery.start(out.parent / "said", module, str(latents), str(out), *flags, **environment)
