@@ -176,7 +176,7 @@ def test_errors_by_hand() -> None:
         *np.array([[3, 3], [1, 2], [1, 2], [2, 0]]), x=np.array([2.25, 1.7]), y=np.array([1.5, 3.1])
     )
     errors = errors_by_face(sightings, generated, true, num_context=2)
-    # At x 2.25 three quarters of pixel 2 and a quarter of pixel 1: 27 in the generated frame, 15 in the true one.
+    # At x 2.25 three quarters of pixel 2 and a quarter of pixel 1: 27 generated, 15 true.
     np.testing.assert_allclose(errors, [[0] * 6, [1, 3 * 49, 3 * 100, 3 * 25, 1, 0 + 1 + 9]])
 
 

@@ -1,4 +1,4 @@
-"""Frechet and kernel distances: equal to the textbook, pinned, independent of order, right on simple cases."""
+"""Frechet and kernel distances: equal to the textbook, pinned, order-independent, right on simple cases."""
 
 import numpy as np
 import pytest

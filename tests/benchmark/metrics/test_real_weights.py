@@ -1,4 +1,4 @@
-"""Metrics on the published weights agree with the package `lpips`, other implementations and published values."""
+"""Metrics on the published weights match the package `lpips`, other implementations and published values."""
 
 import warnings
 from pathlib import Path

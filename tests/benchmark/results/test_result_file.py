@@ -161,7 +161,7 @@ def test_numbers_beyond_a_float_are_refused(tmp_path) -> None:
         read_text(tmp_path, text)
 
 
-def test_a_duplicate_field_is_refused(tmp_path) -> None:
+def test_a_field_that_is_there_twice_is_refused(tmp_path) -> None:
     text = json.dumps(dataclasses.asdict(make_result())).replace(
         '"seconds": 1.0', '"seconds": 2.0, "seconds": 1.0'
     )
