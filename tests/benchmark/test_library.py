@@ -207,7 +207,7 @@ def test_data_that_look_wrong_cause_a_warning(data: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("wrong", "told"),
     [
         ({"seed": -1}, "--seed -1: choose 0 or more"),
         ({"precision": "fp16"}, "--precision fp16: choose float32, bfloat16, float16"),
@@ -216,10 +216,10 @@ def test_data_that_look_wrong_cause_a_warning(data: Path, tmp_path: Path) -> Non
     ],
 )
 def test_invalid_arguments_are_refused_before_the_model_is_called(
-    data: Path, tmp_path: Path, wrong, message
+    data: Path, tmp_path: Path, wrong, told
 ) -> None:
     arguments = {"model": Shade(30), "data": data, **MINI, "out": tmp_path / "run", **wrong}
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=told):
         benchmark.evaluate(**arguments)
     assert not (tmp_path / "run").exists()
 

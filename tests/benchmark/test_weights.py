@@ -126,15 +126,15 @@ def test_a_download_that_is_not_the_published_file_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("damage", "reason"),
+    ("harm", "reason"),
     [
         (lambda path: path.unlink(), "missing"),
         (lambda path: path.write_bytes(CONTENT["model.pt"][:100]), "100 bytes, but 7000 were fetched"),
         (lambda path: path.write_bytes(b"w" + b"x" * 6999), "damaged"),
     ],
 )
-def test_damaged_files_are_refused_by_name(weights_folder: Path, table, capsys, damage, reason: str) -> None:
-    damage(weights_folder / "plain" / "model.pt")
+def test_damaged_files_are_refused_by_name(weights_folder: Path, table, capsys, harm, reason: str) -> None:
+    harm(weights_folder / "plain" / "model.pt")
     with pytest.raises(UserError, match=rf"model.pt: {reason}.*fetch --only plain --to") as caught:
         Bundle(weights_folder, table).verify("plain")
     assert str(weights_folder) in str(caught.value)

@@ -26,9 +26,9 @@ def test_two_shards_that_start_together_belong_to_one_run(
     Workspace(tmp_path).claim({"seed": 0}, together=True)
 
 
-@pytest.mark.parametrize("damaged", [{}, "000/000", [1], [None, "000/000"], [["000/000"]]])
-def test_a_damaged_list_of_videos_to_make_alone_is_named(tmp_path: Path, damaged: Any) -> None:
-    (tmp_path / "alone.json").write_text(json.dumps(damaged))
+@pytest.mark.parametrize("found", [{}, "000/000", [1], [None, "000/000"], [["000/000"]]])
+def test_a_damaged_list_of_videos_to_make_alone_is_named(tmp_path: Path, found: Any) -> None:
+    (tmp_path / "alone.json").write_text(json.dumps(found))
     with pytest.raises(UserError, match=r"alone\.json: not a list of videos; delete it"):
         Workspace(tmp_path).make_alone(["000/001"])
-    assert json.loads((tmp_path / "alone.json").read_text()) == damaged
+    assert json.loads((tmp_path / "alone.json").read_text()) == found

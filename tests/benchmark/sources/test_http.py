@@ -377,7 +377,7 @@ def test_bounds_that_look_frames_up_are_not_served(capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "pattern"),
+    ("flags", "said"),
     [
         (["--port", "99999"], r"cannot listen at --host 127\.0\.0\.1 --port 99999 \(.*0-65535.*: choose"),
         (
@@ -388,8 +388,8 @@ def test_bounds_that_look_frames_up_are_not_served(capsys) -> None:
         (["--port", "0", "--max-request-mib", "-1"], r"--max-request-mib -1: choose 1 or more"),
     ],
 )
-def test_a_server_that_cannot_start_says_why(flags: list[str], pattern: str, capsys) -> None:
+def test_a_server_that_cannot_start_says_why(flags: list[str], said: str, capsys) -> None:
     assert serve.main(["--model", "copy-last", *flags]) == 2
     error = capsys.readouterr().err
-    assert re.match(f"error: {pattern}", error), error
+    assert re.match(f"error: {said}", error), error
     assert error.count("\n") == 1

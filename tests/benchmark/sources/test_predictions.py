@@ -193,34 +193,34 @@ def test_jpeg_is_read_as_decoded(tmp_path: Path) -> None:
     assert np.abs(pictures[2].astype(int) - make_frames(0)[0]).mean() < 3
 
 
-def make_transparent(folder: Path) -> None:
+def transparent(folder: Path) -> None:
     Image.new("RGBA", (16, 16), (9, 9, 9, 200)).save(folder / "7.png")
 
 
-def resize_one(folder: Path) -> None:
+def of_another_size(folder: Path) -> None:
     Image.new("RGB", (16, 8)).save(folder / "7.png")
 
 
-def duplicate_frame(folder: Path) -> None:
+def twice(folder: Path) -> None:
     Image.new("RGB", (16, 16)).save(folder / "007.png")
 
 
-def truncate_picture(folder: Path) -> None:
+def shortened(folder: Path) -> None:
     (folder / "7.png").write_bytes((folder / "7.png").read_bytes()[:-60])
 
 
-def flip_bit(folder: Path) -> None:
+def flipped(folder: Path) -> None:
     content = bytearray((folder / "7.png").read_bytes())
     content[len(content) // 2] ^= 1
     (folder / "7.png").write_bytes(content)
 
 
-def rename_to_tiff(folder: Path) -> None:
+def other_kind(folder: Path) -> None:
     for index in range(MINI.horizon):
         (folder / f"{index}.png").rename(folder / f"{index}.tiff")
 
 
-def damage_archive(folder: Path) -> None:
+def cut_archive(folder: Path) -> None:
     shutil.rmtree(folder)
     write_prediction(folder.parent.parent, KEYS[1], "npz", make_prediction(1))
     path = folder.with_suffix(".npz")
@@ -229,7 +229,7 @@ def damage_archive(folder: Path) -> None:
     path.write_bytes(content)
 
 
-def truncate_video(folder: Path) -> None:
+def damaged_video(folder: Path) -> None:
     """Cut off the last frames of a video whose header names them all."""
     shutil.rmtree(folder)
     write_prediction(folder.parent.parent, KEYS[1], "mp4", make_prediction(1))
@@ -237,22 +237,22 @@ def truncate_video(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9000])
 
 
-def add_old_video(folder: Path) -> None:
+def old_video_beside(folder: Path) -> None:
     write_prediction(folder.parent.parent, KEYS[1], "mp4", make_prediction(1))
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (make_transparent, "7.png: has pixels that are not opaque"),
-        (resize_one, "7.png: is 16x8 pixels and those before it 16x16"),
-        (duplicate_frame, "007.png and 7.png are the same frame"),
-        (truncate_picture, "7.png: not a readable picture"),
-        (flip_bit, "7.png: not a readable picture"),
-        (rename_to_tiff, ".tiff is not a supported picture (.png, .jpg,"),
-        (damage_archive, "001.npz: not an .npz with an array `frames`"),
-        (truncate_video, "001.mp4: not a readable video"),
-        (add_old_video, "001: found 001 and 001.mp4; keep only the one to score"),
+        (transparent, "7.png: has pixels that are not opaque"),
+        (of_another_size, "7.png: is 16x8 pixels and those before it 16x16"),
+        (twice, "007.png and 7.png are the same frame"),
+        (shortened, "7.png: not a readable picture"),
+        (flipped, "7.png: not a readable picture"),
+        (other_kind, ".tiff is not a supported picture (.png, .jpg,"),
+        (cut_archive, "001.npz: not an .npz with an array `frames`"),
+        (damaged_video, "001.mp4: not a readable video"),
+        (old_video_beside, "001: found 001 and 001.mp4; keep only the one to score"),
     ],
 )
 def test_an_unreadable_prediction_is_named_and_fails_only_its_video(
