@@ -96,10 +96,10 @@ def test_every_origin_of_the_videos_is_named_once() -> None:
 
 
 def test_scores_by_other_code_or_packages_are_reported() -> None:
-    alike = [origin(), origin(hardware="another", code="docs changed"), {}, {"hardware": "as of old"}]
-    assert provenance.describe_mixed_origins(alike, CPU) is None
+    matching = [origin(), origin(hardware="another", code="docs changed"), {}, {"hardware": "as of old"}]
+    assert provenance.describe_mixed_origins(matching, CPU) is None
     for other in ({"sources": "0123"}, {"packages": "{}"}):
-        message = provenance.describe_mixed_origins([*alike, origin(code="0.0+old", **other)], CPU)
+        message = provenance.describe_mixed_origins([*matching, origin(code="0.0+old", **other)], CPU)
         assert message is not None
         assert message.startswith("other code or packages (0.0+old) than the current ones (")
         assert "made the scores of 1 of the videos; the result names both: " in message

@@ -77,7 +77,7 @@ def test_the_future_is_not_in_the_memory_behind_the_context(episodes) -> None:
     assert model.context.untyped_storage().nbytes() == model.context.numel()
 
 
-def test_seeds_depend_on_the_run_and_the_video_alone() -> None:
+def test_seeds_depend_only_on_the_run_and_the_video() -> None:
     assert video_seed(5, "000/002") == 4898262181058278366
     assert len({video_seed(root, key) for root in (0, 1) for key in ("000/000", "000/001", "001/000")}) == 6
 

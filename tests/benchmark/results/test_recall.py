@@ -65,22 +65,22 @@ def plain_horizon(model, floor, ceiling, pixels, bins) -> tuple[str, float, floa
 
     usable = list(pool([1.0] * num_videos))
     fit = fitted(pool([1.0] * num_videos))
-    kept = [b for b in usable if fit[b] > 0.5]
-    if not kept:
+    remembered = [b for b in usable if fit[b] > 0.5]
+    if not remembered:
         verdict, frames = "none", 0.0
-    elif kept[-1] == usable[-1]:
+    elif remembered[-1] == usable[-1]:
         verdict, frames = "longer", bins[usable[-1]][1]
     else:
-        here, next_bin = kept[-1], usable[usable.index(kept[-1]) + 1]
+        here, next_bin = remembered[-1], usable[usable.index(remembered[-1]) + 1]
         x0, x1 = (math.log(math.sqrt(bins[b][0] * bins[b][1])) for b in (here, next_bin))
         verdict = "measured"
         frames = math.exp(x0 + (x1 - x0) * (fit[here] - 0.5) / (fit[here] - fit[next_bin]))
     lows, highs = [], []
     for times in resampling_weights(num_videos):
         shares = {b: pair for b, pair in pool(times).items() if b in usable}
-        kept = [b for b, value in fitted(shares).items() if value > 0.5] if shares else []
-        after = usable[usable.index(kept[-1]) + 1 :] if kept else usable
-        lows.append(bins[kept[-1]][0] if kept else 0)
+        remembered = [b for b, value in fitted(shares).items() if value > 0.5] if shares else []
+        after = usable[usable.index(remembered[-1]) + 1 :] if remembered else usable
+        lows.append(bins[remembered[-1]][0] if remembered else 0)
         highs.append(bins[after[0]][1] if after else math.inf)
     lows.sort()
     highs.sort()
@@ -92,8 +92,8 @@ def tables(seed: int, num_videos: int, num_bins: int) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(seed)
     floor = rng.normal(0.3, 0.05, (num_videos, num_bins))
     ceiling = rng.normal(0.9, 0.05, (num_videos, num_bins))
-    kept = 1 / (1 + np.exp((np.arange(num_bins) - rng.uniform(-1, num_bins)) * rng.choice([1, 4])))
-    model = floor + kept * (ceiling - floor) + rng.normal(0, 0.1, floor.shape)
+    share = 1 / (1 + np.exp((np.arange(num_bins) - rng.uniform(-1, num_bins)) * rng.choice([1, 4])))
+    model = floor + share * (ceiling - floor) + rng.normal(0, 0.1, floor.shape)
     pixels = rng.integers(1, 2000, floor.shape)
     missing = rng.random(floor.shape) < 0.2
     for table in (floor, ceiling, model):

@@ -126,21 +126,21 @@ def test_a_server_tag_depends_on_file_and_arguments() -> None:
 
 
 def test_chunks_arrive_as_they_are_made() -> None:
-    asked, made = threading.Event(), []
+    next_requested, chunk_numbers = threading.Event(), []
 
     class Slow(Noise):
         def rollout(self, context, actions, *, seeds):
             for chunk in super().rollout(context, actions, seeds=seeds):
-                made.append(len(made))
+                chunk_numbers.append(len(chunk_numbers))
                 yield chunk
-                assert asked.wait(20)
+                assert next_requested.wait(20)
 
     request = make_request()
     with serving(Slow()) as address:
         chunks = HttpModel(address).rollout(request.context, request.actions, seeds=request.seeds)
         assert next(chunks).shape == (2, 5, 3, 16, 16)
-        assert made == [0]
-        asked.set()
+        assert chunk_numbers == [0]
+        next_requested.set()
         assert [chunk.shape[1] for chunk in chunks] == [5, 2]
 
 

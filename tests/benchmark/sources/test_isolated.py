@@ -123,7 +123,7 @@ def test_a_misbehaving_model_fails_only_its_video(data, tmp_path, capsys) -> Non
     assert "isolated_models.py" in failures[f"{hung:03d}"]  # where it hung
 
 
-def test_the_kind_of_a_model_decides_where_it_runs(data, tmp_path, capsys) -> None:
+def test_a_model_of_recorded_frames_runs_in_process(data, tmp_path, capsys) -> None:
     score("LooksUp", data, tmp_path / "looked", "--max-videos", "1", "--metrics", "psnr")
     flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "out")]
     assert run.main([*flags, "--model", f"{MODELS}:LooksUp", "--isolate"]) == 2

@@ -90,7 +90,7 @@ def digest(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def pip() -> Callable[..., Any]:
-    """Run pip, replaying earlier results of the same call, since pip takes most of a second to start."""
+    """Run pip once per call and replay its result, since pip takes most of a second to start."""
     run = subprocess.run
     results: dict[tuple[str, ...], Any] = {}
 

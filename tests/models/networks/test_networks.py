@@ -185,7 +185,7 @@ def test_pyramid_halves_and_means():
     torch.testing.assert_close(join_patches(parts[2], 4), torch.nn.functional.avg_pool2d(images, 4))
 
 
-def test_latents_lie_in_the_open_cube_and_levels_decode_alone(autoencoder):
+def test_latents_lie_in_the_open_cube_and_levels_decode_separately(autoencoder):
     images = torch.rand(2, 3, 32, 32)
     levels = autoencoder.encode(images)
     assert [tuple(level.shape) for level in levels] == [(2, 64, 5), (2, 16, 5), (2, 4, 5)]
