@@ -87,7 +87,7 @@ def test_twice_packed_models_name_the_original(trained, tmp_path):
 
 
 @pytest.mark.parametrize("value", [1e6, float("inf"), float("nan")])
-def test_weights_that_overflow_are_refused(value, trained, tmp_path, capsys):
+def test_weights_not_finite_when_packed_are_refused(value, trained, tmp_path, capsys):
     path = trained / "millivid.safetensors"
     stored = find_weights("millivid", str(trained))
     stored.weights["patchify.bias"][0] = value
