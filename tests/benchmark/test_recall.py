@@ -135,7 +135,7 @@ def test_the_report_shows_the_frames_that_return(data, tmp_path):
     assert "of frames" not in (folder / "report.html").read_text()
 
 
-def test_without_returns_there_is_one_column(data, tmp_path, capsys):
+def test_if_nobody_comes_back_there_is_one_column(data, tmp_path, capsys):
     for video in range(VIDEOS):
         states = make_return_walk(video)
         states[CONTEXT:, 1] = 50
