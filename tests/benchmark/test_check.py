@@ -1,4 +1,4 @@
-"""The contract checker, with a mutant for every clause: each is caught with its stated message, and alone."""
+"""The contract checker, with a mutant for every clause: each fails only its check with the stated message."""
 
 import ctypes
 import inspect
@@ -26,7 +26,7 @@ SIZE = TrialSize(context=8, horizon=12, side=16)
 
 
 class Honest:
-    """Fades into noise of the video's own seed, faster while turning."""
+    """A valid model that fades into noise from the video's seed, faster while turning."""
 
     name, frame_shape, max_context = "honest", (3, 16, 24), 4
 
@@ -92,7 +92,7 @@ class Scribbles(Honest):
 
 
 class Refills(Honest):
-    """Fills one picture again and again, as a renderer does."""
+    """Reuses one buffer, as a renderer does."""
 
     def rollout(self, context, actions, *, seeds):
         picture = np.zeros((len(context), 1, 16, 24, 3), np.uint8)
@@ -174,7 +174,7 @@ class LooksUp(GroundTruth):
 
 
 class ReadsTheStack(Honest):
-    """Climbs from its caller to the harness and takes the true frames from there."""
+    """Climbs the stack to the harness and takes the true frames from there."""
 
     def rollout(self, context, actions, *, seeds):
         caller = inspect.currentframe()
@@ -187,7 +187,7 @@ class ReadsTheStack(Honest):
 
 @pytest.fixture(autouse=True)
 def shared_state(monkeypatch) -> Iterator[None]:
-    """Whatever a mutant does to the process is undone."""
+    """Undo whatever a mutant does to the process."""
     monkeypatch.chdir(Path.cwd())
     errors, handler, dtype = np.geterr(), signal.getsignal(signal.SIGINT), torch.get_default_dtype()
     yield
@@ -196,14 +196,14 @@ def shared_state(monkeypatch) -> Iterator[None]:
     torch.set_default_dtype(dtype)
 
 
-def outcomes(name: str, size: TrialSize = SIZE) -> dict[str, tuple[str, str]]:
+def run_checks(name: str, size: TrialSize = SIZE) -> dict[str, tuple[str, str]]:
     return check_model(load_model(f"{__name__}:{name}"), size, Compute())
 
 
 def test_an_honest_model_passes_everything() -> None:
-    found = outcomes("Honest")
-    assert list(found) == list(CHECKS)
-    assert {status for status, _ in found.values()} == {"ok"}
+    results = run_checks("Honest")
+    assert list(results) == list(CHECKS)
+    assert {status for status, _ in results.values()} == {"ok"}
 
 
 @pytest.mark.parametrize(
@@ -232,17 +232,17 @@ def test_an_honest_model_passes_everything() -> None:
         ("ReadsTheStack", {"future": "the model sees the answer"}),
     ],
 )
-def test_a_mutant_is_caught_and_told_why(mutant: str, failures: dict[str, str]) -> None:
-    failed = {name: message for name, (status, message) in outcomes(mutant).items() if status == "FAILED"}
+def test_a_mutant_is_caught_with_the_reason(mutant: str, failures: dict[str, str]) -> None:
+    failed = {name: message for name, (status, message) in run_checks(mutant).items() if status == "FAILED"}
     for name, message in failures.items():
         assert message in failed.pop(name)
-    if mutant == "GlobalNoise":  # nothing that it does is the same twice
+    if mutant == "GlobalNoise":  # its output is never the same twice
         failed.pop("future")
     assert failed == {}
 
 
 def test_changed_defaults_are_named() -> None:
-    status, message = outcomes("ChangesDefaults")["process"]
+    status, message = run_checks("ChangesDefaults")["process"]
     assert status == "FAILED"
     assert "torch's default type to torch.float64" in message
     assert "numpy's error handling to {'divide': 'raise'" in message
@@ -250,7 +250,7 @@ def test_changed_defaults_are_named() -> None:
     assert "working directory" not in message
 
 
-def test_making_the_model_is_watched_too(capsys) -> None:
+def test_making_the_model_is_checked_too(capsys) -> None:
     size = ["--context", "8", "--horizon", "12", "--side", "16"]
     assert check.main(["--model", f"{__name__}:ChangesDirectoryWhenMade", *size]) == 1
     assert "the model changed the working directory to /" in capsys.readouterr().out
@@ -258,33 +258,33 @@ def test_making_the_model_is_watched_too(capsys) -> None:
     assert "ExitsWhenMade: could not be loaded: sys.exit(None) was called" in capsys.readouterr().err
 
 
-def test_reading_ahead_in_the_actions_is_said_and_fails_only_where_asked() -> None:
-    status, message = outcomes("ReadsAhead")["later actions"]
+def test_reading_ahead_in_actions_is_noted_and_fails_only_on_request() -> None:
+    status, message = run_checks("ReadsAhead")["later actions"]
     assert (status, message[:31]) == ("note", "frames depend on later actions,")
-    assert outcomes("ReadsAhead", replace(SIZE, causal=True))["later actions"][0] == "FAILED"
+    assert run_checks("ReadsAhead", replace(SIZE, causal=True))["later actions"][0] == "FAILED"
 
 
-def test_overwriting_frames_that_are_out_is_said_and_does_no_harm() -> None:
-    found = outcomes("Refills")
-    assert found["memory"] == ("note", found["memory"][1])
-    assert "frames are overwritten after they were yielded" in found["memory"][1]
-    assert {status for name, (status, _) in found.items() if name != "memory"} == {"ok"}
+def test_overwriting_yielded_frames_is_noted_and_harmless() -> None:
+    results = run_checks("Refills")
+    assert results["memory"] == ("note", results["memory"][1])
+    assert "frames are overwritten after they were yielded" in results["memory"][1]
+    assert {status for name, (status, _) in results.items() if name != "memory"} == {"ok"}
 
 
 def test_a_harness_that_keeps_views_is_caught(monkeypatch) -> None:
     monkeypatch.setattr("benchmark.sources.chunks.quantise", lambda chunk: chunk)
-    status, message = outcomes("Refills")["memory"]
+    status, message = run_checks("Refills")["memory"]
     assert (status, message[:41]) == ("FAILED", "frame 0 changed after it was yielded: do ")
 
 
 @pytest.mark.parametrize("reference", ["ground-truth", "other-video"])
 def test_references_may_see_the_answer(reference: str) -> None:
-    found = check_model(load_model(reference), SIZE, Compute())
-    assert found["future"][0] == "note"
-    assert {status for name, (status, _) in found.items() if name != "future"} == {"ok"}
+    results = check_model(load_model(reference), SIZE, Compute())
+    assert results["future"][0] == "note"
+    assert {status for name, (status, _) in results.items() if name != "future"} == {"ok"}
 
 
-def test_small_differences_are_tolerated_as_far_as_stated() -> None:
+def test_small_differences_are_tolerated_up_to_the_flag() -> None:
     class Rounds(CopyLast):
         def rollout(self, context, actions, *, seeds):
             brighter = (context.clamp(max=250) + len(seeds) * 2).to(torch.uint8)
@@ -296,7 +296,7 @@ def test_small_differences_are_tolerated_as_far_as_stated() -> None:
     assert (status(1), status(2)) == ("FAILED", "ok")
 
 
-def test_the_made_up_videos_differ_where_they_say() -> None:
+def test_synthetic_videos_differ_only_where_stated() -> None:
     plain = SyntheticEpisodes(height=16, width=24, length=20)
     changed = replace(plain, future_starts=12, future=1, later_starts=15, later=1)
     np.testing.assert_array_equal(plain.frames("000/000", 0, 12), changed.frames("000/000", 0, 12))
@@ -317,7 +317,7 @@ def test_the_command(capsys) -> None:
 
 
 class CrashesAlone(Honest):
-    """Takes the process along where it is given one video."""
+    """Crashes the process if given a single video."""
 
     def rollout(self, context: Tensor, actions: Tensor, *, seeds: Sequence[int]) -> Iterator[Tensor]:
         if len(context) == 1:
@@ -336,20 +336,20 @@ class RaisesAlone(CrashesAlone):
 def test_the_traceback_is_shown_once_and_without_our_frames(capsys) -> None:
     size = ["--context", "8", "--horizon", "12", "--side", "16"]
     assert check.main(["--model", f"{__name__}:RaisesAlone", *size]) == 1
-    said = capsys.readouterr()
-    assert "FAILED  batch size: honest raised ValueError: one is not enough" in said.out.splitlines()
-    lines = said.err.splitlines()
+    output = capsys.readouterr()
+    assert "FAILED  batch size: honest raised ValueError: one is not enough" in output.out.splitlines()
+    lines = output.err.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[-1] == "ValueError: one is not enough"
     assert all(__file__ in line for line in lines if line.startswith("  File"))
 
 
-def test_a_crash_in_a_process_of_its_own_is_one_failed_check(capsys) -> None:
+def test_a_crash_in_a_separate_process_is_one_failed_check(capsys) -> None:
     size = ["--context", "8", "--horizon", "12", "--side", "16"]
     assert check.main(["--model", f"{__name__}:CrashesAlone", *size, "--isolate"]) == 1
-    said = capsys.readouterr()
-    lines = said.out.splitlines()
-    assert said.err.count("Fatal Python error: Segmentation fault") == 1
+    output = capsys.readouterr()
+    lines = output.out.splitlines()
+    assert output.err.count("Fatal Python error: Segmentation fault") == 1
     assert "FAILED  batch size: honest crashed its process (Segmentation fault)" in lines
     assert [line.split()[0] for line in lines[:-1]].count("FAILED") == 1
     assert sum("not checked" in line for line in lines) == 3
@@ -367,6 +367,6 @@ def test_a_crash_in_a_process_of_its_own_is_one_failed_check(capsys) -> None:
         (["--model", "http://127.0.0.1:9", "--memory-limit", "1"], "runs elsewhere already"),
     ],
 )
-def test_a_process_of_its_own_that_makes_no_sense_is_refused(flags, message, capsys) -> None:
+def test_invalid_isolation_flags_are_refused(flags, message, capsys) -> None:
     assert check.main(flags) == 2
     assert message in capsys.readouterr().err

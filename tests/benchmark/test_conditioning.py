@@ -1,4 +1,4 @@
-"""A model that asks for poses gets them, in process and over HTTP; its results and tables say so."""
+"""A model that requires poses gets them in process and over HTTP; its results and tables say so."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ KEYS = ("000/000", "000/002")
 
 
 class Posed:
-    """Colours each frame by the pose in it, and keeps what it was given."""
+    """A model that colours each frame by its pose and records the poses."""
 
     name, frame_shape, max_context, conditioning = "posed", None, 10, ACTIONS_AND_POSES
 
@@ -96,7 +96,7 @@ def serving(model) -> Iterator[str]:
         thread.join()
 
 
-def test_poses_are_the_files_from_the_first_frame_of_the_context_on(data) -> None:
+def test_poses_are_read_from_the_first_context_frame_on(data) -> None:
     model, episodes = Posed(), open_dataset(data)
     list(rollout_blocks(model, episodes, MINI, KEYS, seed=0, compute=Compute()))
     assert model.poses.dtype == torch.float32
@@ -113,13 +113,13 @@ def test_poses_are_the_files_from_the_first_frame_of_the_context_on(data) -> Non
         (type("Odd", (Posed,), {"conditioning": "actions"})(), "`conditioning` must be .*not 'actions'"),
     ],
 )
-def test_a_model_must_mean_what_it_says(model, message: str) -> None:
+def test_conditioning_must_match_the_rollout_parameters(model, message: str) -> None:
     with pytest.raises(ContractError, match=message):
         check_members(model, "it")
 
 
 @pytest.mark.parametrize("model", [Posed(), TakesAnything(), TakesThemIfTheyCome()])
-def test_models_that_do_are_taken(model) -> None:
+def test_matching_conditioning_is_accepted(model) -> None:
     check_members(model, "it")
 
 
@@ -130,8 +130,8 @@ def test_the_checker_gives_poses_and_guards_them() -> None:
     assert outcomes["inputs"] == ("FAILED", "the model wrote into its poses: clone before changing")
 
 
-def test_made_up_poses_are_those_of_the_walk() -> None:
-    """The player of the block worlds, who hops and has momentum, goes the same way on flat ground."""
+def test_synthetic_poses_follow_the_walk() -> None:
+    """The player of the block worlds, which hops and has momentum, takes the same path on flat ground."""
     episodes = SyntheticEpisodes(height=8, width=8, length=60)
     states = episodes.states(episodes.keys[0])
     ground = np.zeros((80, 80, 8), np.uint8)
@@ -142,7 +142,7 @@ def test_made_up_poses_are_those_of_the_walk() -> None:
     assert np.corrcoef(*paths)[0, 1] > 0.9
 
 
-def test_poses_survive_the_wire_and_the_card_says_who_wants_them(data, tmp_path) -> None:
+def test_poses_survive_the_wire_and_the_card_requires_them(data, tmp_path) -> None:
     flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--metrics", "psnr", "--batch-size", "2"]
     with serving(Posed()) as url:
         assert HttpModel(url).conditioning == ACTIONS_AND_POSES
@@ -154,8 +154,8 @@ def test_poses_survive_the_wire_and_the_card_says_who_wants_them(data, tmp_path)
     assert far.model.conditioning == near.model.conditioning == ACTIONS_AND_POSES
 
 
-def test_old_servers_and_old_clients_go_on() -> None:
-    """A card without the field means actions alone, and a model of actions alone sends such a card."""
+def test_old_servers_and_clients_keep_working() -> None:
+    """A card without the field means only actions, and a model with only actions sends such a card."""
     card = describe(TakesThemIfTheyCome(), Compute())
     assert "conditioning" not in card.as_json()
     assert decode(ModelCard, json.loads(json.dumps(card.as_json()))).conditioning == ACTIONS
@@ -179,8 +179,8 @@ def test_wrong_poses_are_refused(change, message: str) -> None:
         seeds=[1, 2],
     )
     card = describe(Posed(), Compute())
-    there = decode_request(encode_request(request), card)
-    assert torch.equal(there.poses, request.poses)
+    decoded = decode_request(encode_request(request), card)
+    assert torch.equal(decoded.poses, request.poses)
     tensors = load(encode_request(request))
     change(tensors)
     with pytest.raises(RequestError, match=message):
@@ -189,16 +189,16 @@ def test_wrong_poses_are_refused(change, message: str) -> None:
         decode_request(encode_request(request), describe(TakesThemIfTheyCome(), Compute()))
 
 
-def posed_result(name: str = "posed"):
+def make_posed_result(name: str = "posed"):
     result = make_result(name)
     return dataclasses.replace(
         result, model=dataclasses.replace(result.model, conditioning=ACTIONS_AND_POSES)
     )
 
 
-def test_old_results_are_of_actions(tmp_path) -> None:
+def test_old_results_mean_actions_only(tmp_path) -> None:
     path = tmp_path / "result.json"
-    write_result(path, posed_result())
+    write_result(path, make_posed_result())
     document = json.loads(path.read_text())
     assert document["model"]["conditioning"] == ["actions", "poses"]
     assert read_result(path).model.conditioning == ACTIONS_AND_POSES
@@ -208,15 +208,15 @@ def test_old_results_are_of_actions(tmp_path) -> None:
 
 
 def test_tables_mark_poses_and_say_when_both_kinds_are_compared() -> None:
-    mixed = {"a": make_result("plain"), "b": posed_result()}
+    mixed = {"a": make_result("plain"), "b": make_posed_result()}
     for table in (*window_tables(mixed), *paired_tables(mixed)):
         assert any("posed (+ poses)" in row.label for row in table.rows)
         assert table.notes[0].startswith("models marked (+ poses) were given the true camera pose")
-    alike = {"a": posed_result("one"), "b": posed_result("two")}
-    assert window_tables(alike)[0].notes == ()
+    posed_only = {"a": make_posed_result("one"), "b": make_posed_result("two")}
+    assert window_tables(posed_only)[0].notes == ()
 
 
-def test_a_folder_of_videos_may_be_of_a_model_with_poses(data, tmp_path, capsys) -> None:
+def test_predictions_may_come_from_a_model_with_poses(data, tmp_path, capsys) -> None:
     common = ["--data", str(data), "--protocol", "loopcraft-mini", "--metrics", "psnr"]
     first = tmp_path / "first"
     assert run.main(["--model", f"{__name__}:Posed", "--no-isolate", "--out", str(first), *common]) == 0

@@ -1,4 +1,4 @@
-"""The drills in their short form: every misbehaving model once, and some damage of every kind."""
+"""The drills in short form: every misbehaving model once, and some damage of every kind."""
 
 from pathlib import Path
 
@@ -22,14 +22,16 @@ def expected(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("way", HARMLESS)
-def test_right_frames_score_as_they_are(data, tmp_path, monkeypatch, expected, way: str) -> None:
+def test_harmless_misbehaviour_does_not_change_scores(
+    data, tmp_path, monkeypatch, expected, way: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert score(way, data, Path("out")) == (0, expected, {})
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("way", FAILING)
-def test_wrong_models_fail_by_themselves(data, tmp_path, expected, way: str, capsys) -> None:
+def test_a_wrong_model_fails_only_its_video(data, tmp_path, expected, way: str, capsys) -> None:
     message = FAILING[way][1]
     code, scores, failed = score(way, data, tmp_path / "out")
     if way in FAILS_ON_ALL:

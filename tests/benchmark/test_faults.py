@@ -1,4 +1,4 @@
-"""Runs whose scores are damaged, whose models fail in unusual ways, or whose machine fails: none blocks."""
+"""Runs with damaged scores, unusual model failures or a failing machine: none gets stuck."""
 
 import ctypes
 import errno
@@ -56,14 +56,14 @@ def numbers(result: Result | None) -> tuple:
 
 @pytest.fixture(scope="module")
 def healthy(data, tmp_path_factory) -> tuple:
-    """What `OnSecond` scores where it does nothing."""
+    """The scores of `OnSecond` when it does nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OnSecond, "act", lambda self: None)
         return numbers(score(f"{__name__}:OnSecond", data, tmp_path_factory.mktemp("healthy") / "out"))
 
 
 class OnSecond(CopyLast):
-    """Does something to the second video, and only there."""
+    """Acts on the second video only."""
 
     name, role = "on-second", "model"
 
@@ -102,10 +102,10 @@ FAILURES: dict[str, tuple[Callable[[], BaseException], str]] = {
 
 
 @pytest.mark.parametrize(("name", "batch_size"), [("missing", "1"), *((name, "3") for name in FAILURES)])
-def test_a_models_failure_is_kept_and_may_be_retried(
+def test_a_model_failure_is_kept_and_may_be_retried(
     data, tmp_path, monkeypatch, healthy, name, batch_size
 ) -> None:
-    """A batch of three that fails is made again one by one."""
+    """A failed batch of three is retried one by one."""
     error, message = FAILURES[name]
     monkeypatch.setattr(OnSecond, "act", fail_with(error).act)
     model, out = f"{__name__}:OnSecond", tmp_path / "out"
@@ -115,11 +115,11 @@ def test_a_models_failure_is_kept_and_may_be_retried(
     assert message in failed.failed[SECOND]
     assert failed.data.keys == ("000/000", "000/002")
     monkeypatch.setattr(OnSecond, "act", lambda self: None)
-    assert numbers(score(model, data, out, code=1)) == numbers(failed)  # not tried again
+    assert numbers(score(model, data, out, code=1)) == numbers(failed)  # not retried
     assert numbers(score(model, data, out, "--retry-failed")) == healthy
 
 
-def test_a_missing_video_is_the_data_sets_fault(data, tmp_path, capsys) -> None:
+def test_a_missing_video_is_blamed_on_the_data_set(data, tmp_path, capsys) -> None:
     broken = tmp_path / "data"
     shutil.copytree(data, broken)
     (broken / "000" / "001.npy").unlink()
@@ -145,42 +145,42 @@ class Killed(OnSecond):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run_apart(model: str, data: Path, out: Path, *more: str, **environment: str) -> tuple[int, str]:
-    """The command in a process of its own: its exit code and what it says."""
+def run_in_process(model: str, data: Path, out: Path, *more: str, **environment: str) -> tuple[int, str]:
+    """Run the command in a separate process; return its exit code and output."""
     flags = ["--model", f"{__name__}:{model}", "--data", str(data), "--out", str(out), *more]
     flags += ["--protocol", "loopcraft-mini", "--save-videos", "0", "--no-isolate"]
     process = nursery.start(out.parent / "said", "benchmark.run", *flags, **environment)
     return process.wait(), process.err
 
 
-def test_a_crash_is_the_models_failure_of_one_video(data, tmp_path) -> None:
+def test_a_crash_fails_one_video_of_the_model(data, tmp_path) -> None:
     out, flags = tmp_path / "out", ("--batch-size", "3")
     codes = []
     for _ in range(4):
-        code, said = run_apart("Crashes", data, out, *flags)
+        code, output = run_in_process("Crashes", data, out, *flags)
         codes.append(code)
         if code == 1:
             break
-    assert codes == [-signal.SIGSEGV, -signal.SIGSEGV, 1], said  # together, alone, without it
+    assert codes == [-signal.SIGSEGV, -signal.SIGSEGV, 1], output  # in a batch, alone, then left out
     result = read_result(out / "result.json")
     assert result.failed == {SECOND: "on-second crashed the process (Segmentation fault)"}
     assert "string_at" in (out / "failures" / f"{SECOND}.txt").read_text()
     assert result.data.keys == ("000/000", "000/002")
-    assert run_apart("Crashes", data, out, "--retry-failed", HEALED="1")[0] == 0
+    assert run_in_process("Crashes", data, out, "--retry-failed", HEALED="1")[0] == 0
     assert not read_result(out / "result.json").failed
 
 
-def test_a_kill_is_nobodys_failure(data, tmp_path) -> None:
+def test_a_kill_is_not_recorded_as_a_failure(data, tmp_path) -> None:
     out = tmp_path / "out"
-    assert run_apart("Killed", data, out)[0] == -signal.SIGKILL
-    assert run_apart("Killed", data, out, HEALED="1")[0] == 0
+    assert run_in_process("Killed", data, out)[0] == -signal.SIGKILL
+    assert run_in_process("Killed", data, out, HEALED="1")[0] == 0
     assert not read_result(out / "result.json").failed
 
 
 @pytest.mark.parametrize(
     "text", ["", "[", '["000/000"]\n', "7\nFatal Python error: Aborted\n", '\xff["a"]\nFatal']
 )
-def test_what_is_no_report_of_a_crash_is_forgotten(tmp_path, text) -> None:
+def test_an_invalid_crash_report_is_discarded(tmp_path, text) -> None:
     path = tmp_path / ".000+000.batch"
     path.write_text(text)
     assert take_crash(path) is None
@@ -208,13 +208,13 @@ MODELS: dict[str, BaseException] = {
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_the_machines_failures_are_known(name) -> None:
+def test_machine_failures_are_recognised(name) -> None:
     assert is_machine_failure(MACHINES[name])
     assert isinstance(classify_failure("model", MACHINES[name]), MachineError)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_models_failures_are_known(name) -> None:
+def test_model_failures_are_recognised(name) -> None:
     assert not is_machine_failure(MODELS[name])
     assert isinstance(classify_failure("model", MODELS[name]), ContractError)
     assert isinstance(classify_failure("model", MODELS[name]), PoisonedError) == (name == "index")
@@ -226,7 +226,7 @@ def test_any_error_is_one_printable_line() -> None:
 
 
 @pytest.mark.parametrize(("name", "batch_size"), [("memory", "1"), *((name, "3") for name in MACHINES)])
-def test_a_machines_failure_is_not_kept(data, tmp_path, monkeypatch, healthy, name, batch_size) -> None:
+def test_a_machine_failure_is_not_kept(data, tmp_path, monkeypatch, healthy, name, batch_size) -> None:
     monkeypatch.setattr(OnSecond, "act", fail_with(lambda: MACHINES[name]).act)
     model, out = f"{__name__}:OnSecond", tmp_path / "out"
     result = score(model, data, out, "--batch-size", batch_size, code=1)
@@ -249,7 +249,9 @@ def test_a_machine_that_fails_twice_in_a_row_ends_the_run(data, tmp_path, monkey
     assert not (tmp_path / "out" / "failures").exists()
 
 
-def test_a_machine_that_fails_at_scoring_is_a_sentence(data, tmp_path, monkeypatch, capsys) -> None:
+def test_a_machine_failure_while_scoring_is_reported_in_a_sentence(
+    data, tmp_path, monkeypatch, capsys
+) -> None:
     def refuse(*_):
         raise MACHINES["device memory"]
 
@@ -258,19 +260,21 @@ def test_a_machine_that_fails_at_scoring_is_a_sentence(data, tmp_path, monkeypat
     assert "scoring: OutOfMemoryError: CUDA out of memory" in capsys.readouterr().err
 
 
-def test_a_device_that_the_model_broke_ends_the_run_and_the_next_goes_on(data, tmp_path, monkeypatch, capsys):
+def test_a_device_broken_by_the_model_ends_the_run_and_the_next_continues(
+    data, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(OnSecond, "act", fail_with(lambda: MODELS["index"]).act)
     model, out = f"{__name__}:OnSecond", tmp_path / "out"
     assert score(model, data, out, "--batch-size", "3", code=2) is None
     assert "can no longer use the device: run the same command again to continue" in capsys.readouterr().err
-    assert score(model, data, out, "--batch-size", "3", code=2) is None  # alone now: it is failed
+    assert score(model, data, out, "--batch-size", "3", code=2) is None  # alone now, so it fails
     result = score(model, data, out, "--batch-size", "3", code=1)
     assert result is not None
     assert list(result.failed) == [SECOND]
     assert result.data.keys == ("000/000", "000/002")
 
 
-def test_a_failure_on_another_device_is_tried_again(data, tmp_path, monkeypatch, capsys) -> None:
+def test_a_failure_on_another_device_is_retried(data, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(OnSecond, "act", fail_with(lambda: ValueError("no")).act)
     model, out = f"{__name__}:OnSecond", tmp_path / "out"
     score(model, data, out, code=1)
@@ -284,7 +288,7 @@ def test_a_failure_on_another_device_is_tried_again(data, tmp_path, monkeypatch,
 
 
 def test_a_failure_without_a_device_is_kept(data, tmp_path) -> None:
-    """As versions before wrote it."""
+    """Earlier versions wrote it so."""
     path = tmp_path / "out" / "failures" / "000" / "001.txt"
     score("copy-last", data, tmp_path / "out", "--max-videos", "1")
     path.parent.mkdir(parents=True)
@@ -305,51 +309,51 @@ def whole(data, tmp_path_factory) -> Path:
 
 
 def mutants(content: bytes, count: int) -> list[bytes]:
-    """Cut, emptied, and with bytes changed, most of them in the header."""
+    """Cut, empty and change the content; most changed bytes are in the header."""
     rng = generator(0, "mutants of scores")
     header = 8 + int.from_bytes(content[:8], "little")
-    found = [b"", content[:7], content[: header // 2], content[:-1], content + b"x"]
+    results = [b"", content[:7], content[: header // 2], content[:-1], content + b"x"]
     for number in range(count):
-        place = int(rng.integers(8 if number % 4 == 0 else header))
+        index = int(rng.integers(8 if number % 4 == 0 else header))
         changed = bytearray(content)
-        changed[place] = int(rng.integers(256))
-        found.append(bytes(changed))
-    return found
+        changed[index] = int(rng.integers(256))
+        results.append(bytes(changed))
+    return results
 
 
-def test_damaged_scores_are_made_again(data, whole, tmp_path, capsys) -> None:
-    """Whatever happened to the file, the result is that of an undamaged run, or a sentence names the file."""
+def test_damaged_scores_are_remade(data, whole, tmp_path, capsys) -> None:
+    """Whatever happened to the file, the result equals an undamaged run's, or a sentence names it."""
     out = tmp_path / "out"
     shutil.copytree(whole, out)
     path = out / "scores" / "000" / "001.safetensors"
     content, expected = path.read_bytes(), read_result(whole / "result.json")
-    made_again = 0
+    remade = 0
     for mutant in mutants(content, 12):
         path.write_bytes(mutant)
         result = score("copy-last", data, out)
         assert result is not None
         assert result.metrics == expected.metrics
-        made_again += f"{path}: damaged (" in capsys.readouterr().err
-    assert made_again > 8
+        remade += f"{path}: damaged (" in capsys.readouterr().err
+    assert remade > 8
 
 
-def test_scores_of_another_run_are_made_again(data, whole, tmp_path, capsys) -> None:
+def test_scores_of_another_run_are_remade(data, whole, tmp_path, capsys) -> None:
     out = tmp_path / "out"
     shutil.copytree(whole, out)
     score("other-video", data, tmp_path / "other")
-    place = "scores/000/001.safetensors"
-    shutil.copyfile(tmp_path / "other" / place, out / place)
+    score_file = "scores/000/001.safetensors"
+    shutil.copyfile(tmp_path / "other" / score_file, out / score_file)
     result = score("copy-last", data, out)
     assert result is not None
     assert result.metrics == read_result(whole / "result.json").metrics
     assert (
-        f"{out / place}: damaged (it belongs to another run); the video will be scored again"
+        f"{out / score_file}: damaged (it belongs to another run); the video will be scored again"
         in capsys.readouterr().err
     )
 
 
 def test_a_run_by_two_versions_of_the_code_says_so(data, whole, tmp_path, monkeypatch, capsys) -> None:
-    out, here = tmp_path / "out", read_result(whole / "result.json").provenance
+    out, current = tmp_path / "out", read_result(whole / "result.json").provenance
     with monkeypatch.context() as old:
         old.setattr(provenance, "code_version", lambda: "0.0")
         old.setattr(provenance, "sources_sha256", lambda *rooms: "0" * 64)
@@ -358,25 +362,25 @@ def test_a_run_by_two_versions_of_the_code_says_so(data, whole, tmp_path, monkey
     capsys.readouterr()
     result = score("copy-last", data, out)
     assert result is not None
-    assert result.provenance.code == f"0.0; {here.code}"
-    said = capsys.readouterr().err
-    assert "warning: other code or packages (0.0) than the current ones (" in said
-    assert "made the scores of 2 of the videos" in said
-    assert score("copy-last", data, tmp_path / "new").provenance.code == here.code  # type: ignore[union-attr]
+    assert result.provenance.code == f"0.0; {current.code}"
+    output = capsys.readouterr().err
+    assert "warning: other code or packages (0.0) than the current ones (" in output
+    assert "made the scores of 2 of the videos" in output
+    assert score("copy-last", data, tmp_path / "new").provenance.code == current.code  # type: ignore[union-attr]
     assert "other code" not in capsys.readouterr().err
 
 
-def test_no_find_damage_a_header_is_a_traceback(whole, tmp_path) -> None:
+def test_no_damaged_header_raises_a_traceback(whole, tmp_path) -> None:
     source = whole / "scores" / "000" / "001.safetensors"
     result = read_result(whole / "result.json")
     path = tmp_path / "mutant.safetensors"
     metrics = get_metrics(list(result.headline))
     assert find_damage(source, metrics, result.protocol) is None
-    found = []
+    damages = []
     for mutant in mutants(source.read_bytes(), 500):
         path.write_bytes(mutant)
-        found.append(find_damage(path, metrics, result.protocol))
-    assert sum(damage is not None for damage in found) > 250
+        damages.append(find_damage(path, metrics, result.protocol))
+    assert sum(damage is not None for damage in damages) > 250
 
 
 @pytest.mark.parametrize(
@@ -397,7 +401,7 @@ def test_scores_of_another_shape_are_damaged(whole, tmp_path, changes: VideoScor
 
 
 @pytest.mark.parametrize("packages", ["", "[]", '{"torch": 2}', "[" * 100_000])
-def test_packages_that_are_none_are_damage(whole, tmp_path, packages: str) -> None:
+def test_invalid_packages_count_as_damage(whole, tmp_path, packages: str) -> None:
     path, protocol = tmp_path / "scores.safetensors", read_result(whole / "result.json").protocol
     write_scores(path, {"psnr": np.ones((192, 1))}, seconds=1.0, origin={"packages": packages})
     assert "not a complete score file" in str(find_damage(path, get_metrics(["psnr"]), protocol))

@@ -1,6 +1,6 @@
-"""Models with known memory, steering and consistency: the scores tell them apart where PSNR alone does not.
+"""Models with known memory, steering and consistency: the scores separate them though PSNR alone does not.
 
-The data are a few walks of plaza-v1 at 64 x 64, generated here; docs/recall.md has the table of more.
+The data are a few generated walks of plaza-v1 at 64 x 64; docs/recall.md has a table for more.
 """
 
 import re
@@ -29,7 +29,7 @@ from perf import known_memory
 from tests.fakes.benchmark_data import write_dataset
 
 VIDEOS = 5
-SEED = 3  # walks that come back to generated frames and to the context, within each other's tolerance
+SEED = 3  # its walks return to generated frames and to the context within tolerance
 
 
 @pytest.fixture(scope="module")
@@ -53,27 +53,27 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> LoopcraftDataset:
 
 @pytest.fixture(scope="module")
 def results(data: LoopcraftDataset) -> dict[str, Result]:
-    """Of every model. What is found of the true videos, faces and turns, is found for the first one only."""
+    """The result of every model. Faces and turns of the true videos are computed only for the first."""
 
     @cache
-    def shown(key: str) -> Any:
+    def find_faces(key: str) -> Any:
         return faces_shown(data, key, MINI.num_frames, FACES_SIDE)
 
-    found: dict[int, Sightings] = {}
+    sightings: dict[int, Sightings] = {}
 
     def find_once(ids: np.ndarray, poses: np.ndarray, num_context: int) -> Sightings:
-        if id(ids) not in found:
-            found[id(ids)] = find_sightings(ids, poses, num_context)
-        return found[id(ids)]
+        if id(ids) not in sightings:
+            sightings[id(ids)] = find_sightings(ids, poses, num_context)
+        return sightings[id(ids)]
 
     @cache
-    def turned(frames: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    def find_turns(frames: bytes, shape: tuple[int, ...]) -> np.ndarray:
         return turns(np.frombuffer(frames, np.uint8).reshape(shape))
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(collector, "faces_shown", lambda episodes, key, *size: shown(key))
+        patched.setattr(collector, "faces_shown", lambda episodes, key, *size: find_faces(key))
         patched.setattr(collector, "find_sightings", find_once)
-        patched.setattr(collector, "turns", lambda frames: turned(frames.tobytes(), frames.shape))
+        patched.setattr(collector, "turns", lambda frames: find_turns(frames.tobytes(), frames.shape))
         runs = [
             library.evaluate(model, data, protocol=MINI.id, metrics=["psnr", "ssim"], batch_size=VIDEOS)
             for model in (*known_memory.REFERENCES, *known_memory.models_for(data))
@@ -82,16 +82,16 @@ def results(data: LoopcraftDataset) -> dict[str, Result]:
 
 
 def horizon(results: dict[str, Result], name: str, metric: str = "ssim"):
-    found = memory_horizon(results[name], results["other-video"], results["ground-truth"], metric)
-    assert found is not None
-    return found
+    value = memory_horizon(results[name], results["other-video"], results["ground-truth"], metric)
+    assert value is not None
+    return value
 
 
-def plain(results: dict[str, Result], name: str) -> float:
+def mean_psnr(results: dict[str, Result], name: str) -> float:
     return fmean(results[name].metrics["psnr"].curve.mean)
 
 
-def again(results: dict[str, Result], name: str, field: str) -> float:
+def consistency(results: dict[str, Result], name: str, field: str) -> float:
     return getattr(results[name].consistency["ssim"], field).estimate.mean
 
 
@@ -102,7 +102,7 @@ def steering(results: dict[str, Result], name: str, field: str) -> float:
 @pytest.mark.parametrize(
     ("name", "known", "verdict"),
     [
-        ("oracle-16", 16, "none"),  # what is out of sight for 20 frames is older than that
+        ("oracle-16", 16, "none"),  # anything out of sight for 20 frames is older
         ("oracle-64", 64, "measured"),
         ("oracle-256", 256, "longer"),
         ("forgets-96", 96, None),
@@ -110,17 +110,17 @@ def steering(results: dict[str, Result], name: str, field: str) -> float:
         ("other-video", 0, "none"),
     ],
 )
-def test_the_horizon_recovers_what_is_known(results, name: str, known: float, verdict) -> None:
-    found = horizon(results, name)
-    assert found.verdict == (verdict or found.verdict)
-    low, high = found.interval
+def test_the_horizon_recovers_the_known_memory(results, name: str, known: float, verdict) -> None:
+    measured = horizon(results, name)
+    assert measured.verdict == (verdict or measured.verdict)
+    low, high = measured.interval
     assert low <= known <= (np.inf if high is None else high)
     if verdict in ("none", "measured"):
         assert high < 128
 
 
 @pytest.mark.parametrize("name", ["drifts", "other-world", "ignores-actions", "average"])
-def test_who_shows_the_wrong_thing_has_no_memory(results, name: str) -> None:
+def test_models_that_show_the_wrong_thing_have_no_memory(results, name: str) -> None:
     assert horizon(results, name).verdict == "none"
 
 
@@ -132,8 +132,8 @@ def test_recall_ranks_the_oracles(results) -> None:
     assert recall_gain(results["oracle-16"], "ssim").estimate.interval[1] < 0.3
 
 
-def test_an_oracles_shares_are_one_up_to_its_age_and_none_beyond(results) -> None:
-    for point in horizon(results, "oracle-64", "psnr").points:  # exact by pixel
+def test_an_oracles_shares_are_one_up_to_its_age_and_zero_beyond(results) -> None:
+    for point in horizon(results, "oracle-64", "psnr").points:  # exact per pixel
         if point.last <= 64:
             assert point.share == pytest.approx(1.0)
         else:
@@ -141,45 +141,45 @@ def test_an_oracles_shares_are_one_up_to_its_age_and_none_beyond(results) -> Non
     assert horizon(results, "oracle-64", "psnr").frames == pytest.approx(64, abs=4)
 
 
-def test_wrong_and_consistent_are_told_apart(results) -> None:
-    possible = again(results, "ground-truth", "with_itself")
-    assert again(results, "ground-truth", "possible") == possible
-    assert again(results, "other-world", "with_itself") > 0.9 * possible
-    assert again(results, "other-world", "with_truth") < 0.6 * possible
-    assert again(results, "other-world", "with_context") < 0.6 * possible
+def test_consistency_and_correctness_are_separated(results) -> None:
+    possible = consistency(results, "ground-truth", "with_itself")
+    assert consistency(results, "ground-truth", "possible") == possible
+    assert consistency(results, "other-world", "with_itself") > 0.9 * possible
+    assert consistency(results, "other-world", "with_truth") < 0.6 * possible
+    assert consistency(results, "other-world", "with_context") < 0.6 * possible
     for name in ("drifts", "ignores-actions", "other-video"):
-        assert again(results, name, "with_itself") < 0.75 * possible
+        assert consistency(results, name, "with_itself") < 0.75 * possible
 
 
-def by_surface(results: dict[str, Result], name: str, field: str) -> float:
+def surface_consistency(results: dict[str, Result], name: str, field: str) -> float:
     return getattr(results[name].consistency["surface-psnr"], field).estimate.mean
 
 
-def test_surfaces_tell_the_wrong_and_consistent_from_the_right(results) -> None:
-    """On the pixels of a face that is back, who repaints the world keeps its word as the truth does."""
-    possible = by_surface(results, "ground-truth", "possible")
+def test_surfaces_separate_consistent_but_wrong_from_right(results) -> None:
+    """On returned faces, a model that repaints the world is as consistent as the truth."""
+    possible = surface_consistency(results, "ground-truth", "possible")
     assert possible > 32
-    assert by_surface(results, "ground-truth", "with_itself") == possible
-    assert by_surface(results, "ground-truth", "with_truth") == 100
-    assert by_surface(results, "ground-truth", "with_context") > 32
-    assert by_surface(results, "repaints", "with_itself") == pytest.approx(possible)
-    assert by_surface(results, "repaints", "with_truth") < 20
-    assert by_surface(results, "repaints", "with_context") < 20
+    assert surface_consistency(results, "ground-truth", "with_itself") == possible
+    assert surface_consistency(results, "ground-truth", "with_truth") == 100
+    assert surface_consistency(results, "ground-truth", "with_context") > 32
+    assert surface_consistency(results, "repaints", "with_itself") == pytest.approx(possible)
+    assert surface_consistency(results, "repaints", "with_truth") < 20
+    assert surface_consistency(results, "repaints", "with_context") < 20
     for name in ("oracle-16", "oracle-64", "ignores-actions", "other-video", "drifts"):
-        assert by_surface(results, name, "with_itself") < possible - 10
+        assert surface_consistency(results, name, "with_itself") < possible - 10
     for name in results:
-        assert by_surface(results, name, "possible") == possible
+        assert surface_consistency(results, name, "possible") == possible
 
 
 def test_surfaces_rank_the_oracles(results) -> None:
-    """What returns from the context within the oracle's memory is drawn as the context showed it."""
+    """Surfaces that return within the oracle's memory look as in the context."""
     ranked = ("oracle-16", "oracle-64", "forgets-96", "oracle-256", "ground-truth")
     for field in ("with_truth", "with_context"):
-        found = [by_surface(results, name, field) for name in ranked]
-        assert found == sorted(found)
+        scores = [surface_consistency(results, name, field) for name in ranked]
+        assert scores == sorted(scores)
 
 
-def test_steering_is_told_from_the_pictures(results) -> None:
+def test_steering_is_measured_from_the_frames(results) -> None:
     assert steering(results, "ground-truth", "turns_followed") > 0.97
     assert steering(results, "ground-truth", "lag_frames") == 0
     error = steering(results, "ground-truth", "yaw_error_deg")
@@ -196,11 +196,11 @@ def test_steering_is_told_from_the_pictures(results) -> None:
     assert steering(results, "drifts", "on_course") < steering(results, "ground-truth", "on_course")
 
 
-def test_plain_psnr_ranks_them_otherwise(results) -> None:
-    """Sliding truth beats memory; a mean colour beats who steers well and is consistent, as the lost do."""
-    assert plain(results, "drifts") > plain(results, "oracle-64")
-    assert plain(results, "ignores-actions") > plain(results, "other-world") - 1.5
-    assert plain(results, "other-world") < plain(results, "average")
+def test_plain_psnr_ranks_models_differently(results) -> None:
+    """Drifting truth beats memory; a mean colour beats good steering and consistency, as lost models do."""
+    assert mean_psnr(results, "drifts") > mean_psnr(results, "oracle-64")
+    assert mean_psnr(results, "ignores-actions") > mean_psnr(results, "other-world") - 1.5
+    assert mean_psnr(results, "other-world") < mean_psnr(results, "average")
 
 
 def test_everything_survives_the_file(results, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_everything_survives_the_file(results, tmp_path: Path) -> None:
         assert read_result(tmp_path / name / "result.json") == result
 
 
-def test_the_command_shows_a_row_a_model(results) -> None:
+def test_the_command_shows_a_row_per_model(results) -> None:
     table = known_memory.to_markdown(results, ("psnr", "ssim"))
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     assert [re.findall(r"`(.*?)`", row)[0] for row in rows] == list(results)
@@ -218,7 +218,7 @@ def test_the_command_shows_a_row_a_model(results) -> None:
     assert f"Means over {VIDEOS} videos" in table
 
 
-def test_what_a_forgetter_keeps_depends_on_the_video_alone() -> None:
+def test_what_a_forgetter_keeps_depends_only_on_the_video() -> None:
     keys = [f"000/{video:03}" for video in range(400)]
     ages = np.array([Forgetter(96).oldest(key) for key in keys])
     assert ages.tolist() == [Forgetter(96).oldest(key) for key in keys]
@@ -226,7 +226,7 @@ def test_what_a_forgetter_keeps_depends_on_the_video_alone() -> None:
     assert np.mean(ages > 192) == pytest.approx(0.25, abs=0.06)
 
 
-def test_an_oracle_without_masks_says_what_it_needs(tmp_path: Path) -> None:
+def test_an_oracle_without_masks_names_what_it_needs(tmp_path: Path) -> None:
     data = open_dataset(write_dataset(tmp_path / "data"))
     with pytest.raises(UserError, match=r"000/000: oracle-64 needs complete recall masks for 64 frames"):
         list(Oracle(64).play(data, MINI, ["000/000"]))

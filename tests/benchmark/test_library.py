@@ -1,4 +1,4 @@
-"""The Python interface: lazy, and the same numbers as the command line."""
+"""The Python interface: lazy imports, and the same numbers as the command line."""
 
 import doctest
 import os
@@ -23,13 +23,13 @@ from models.zoo import world_models as rollouts
 
 
 class Grey:
-    """A model of the contract's four members."""
+    """A model with the contract's four members."""
 
     name, max_context, frame_shape = "grey", 8, None
 
     def rollout(self, context: torch.Tensor, actions: torch.Tensor, *, seeds: list[int]):
-        batch, shown, *shape = context.shape
-        yield torch.full((batch, actions.shape[1] - shown, *shape), 128, dtype=torch.uint8)
+        batch, num_shown, *shape = context.shape
+        yield torch.full((batch, actions.shape[1] - num_shown, *shape), 128, dtype=torch.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_evaluate_gives_what_the_command_writes(data: Path, tmp_path: Path) -> N
     assert result.model.name == "grey"
 
 
-def test_evaluate_keeps_its_folder_and_goes_on(data: Path, tmp_path: Path) -> None:
+def test_evaluate_keeps_its_folder_and_continues(data: Path, tmp_path: Path) -> None:
     opened = loopcraft.open_dataset(data)
     first = benchmark.evaluate(
         "copy-last", opened, protocol="loopcraft-mini", metrics=["psnr"], out=tmp_path, max_videos=1
@@ -58,19 +58,21 @@ def test_evaluate_keeps_its_folder_and_goes_on(data: Path, tmp_path: Path) -> No
     assert read_result(tmp_path / "result.json").metrics == again.metrics
 
 
-def test_evaluate_makes_damaged_scores_again(data: Path, tmp_path: Path) -> None:
-    asked = {"protocol": "loopcraft-mini", "metrics": ["psnr"], "out": tmp_path}
-    first = benchmark.evaluate("copy-last", data, **asked)
+def test_evaluate_remakes_damaged_scores(data: Path, tmp_path: Path) -> None:
+    arguments = {"protocol": "loopcraft-mini", "metrics": ["psnr"], "out": tmp_path}
+    first = benchmark.evaluate("copy-last", data, **arguments)
     path = tmp_path / "scores" / f"{first.data.keys[1]}.safetensors"
     scores = load_file(path)
     scores["psnr"][:] += 1
     save_file(scores, path, metadata={"seconds": "1.000", "sha256": "0" * 64})
-    assert benchmark.evaluate("copy-last", data, **asked).metrics == first.metrics
+    assert benchmark.evaluate("copy-last", data, **arguments).metrics == first.metrics
 
 
-def test_evaluate_refuses_data_whose_actions_lie_elsewhere(data: Path, tmp_path: Path) -> None:
+def test_evaluate_refuses_data_with_shifted_actions(data: Path, tmp_path: Path) -> None:
     checksums = shutil.ignore_patterns("SHA256SUMS", "*.parquet", "dataset.json", "0*.json")
-    shifted = shutil.copytree(data, tmp_path / "shifted", ignore=checksums)  # the paper's layout has none
+    shifted = shutil.copytree(
+        data, tmp_path / "shifted", ignore=checksums
+    )  # the paper's layout has no checksums
     for path in (shifted / "000").glob("*.npy"):
         states = np.load(path)
         states[:, 0] = np.roll(states[:, 0], 1)
@@ -87,10 +89,10 @@ def test_a_model_is_checked() -> None:
 
 
 def test_a_data_set_is_made_and_opened(data: Path, tmp_path: Path, capsys) -> None:
-    made = loopcraft.generate_dataset(
+    dataset = loopcraft.generate_dataset(
         tmp_path, split="val", num_episodes=2, num_frames=256, resolution=32, world="plaza-v1", workers=1
     )
-    assert made.fingerprint == loopcraft.open_dataset(data).fingerprint
+    assert dataset.fingerprint == loopcraft.open_dataset(data).fingerprint
     assert capsys.readouterr().out == ""
 
 
@@ -106,7 +108,7 @@ def test_results_are_compared(data: Path) -> None:
     assert "copy-last" in str(compared)
 
 
-def test_what_does_not_fit_is_an_error_for_users(data: Path) -> None:
+def test_unsuitable_data_or_names_raise_user_errors(data: Path) -> None:
     with pytest.raises(loopcraft.UserError, match="needs 1024"):
         benchmark.evaluate(Grey(), data)
     with pytest.raises(loopcraft.UserError, match="there is no model"):
@@ -123,8 +125,8 @@ def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
     script = (
         f"import sys, {package}; print(sorted({{'torch', 'numpy', 'pandas', 'numba'}} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -134,7 +136,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 class Shade:
-    """A model whose frames are as bright as it was told."""
+    """A model that yields frames of a given brightness."""
 
     name, max_context, frame_shape = "shade", 8, None
 
@@ -144,14 +146,14 @@ class Shade:
     def rollout(self, context: torch.Tensor, actions: torch.Tensor, *, seeds: list[int]):
         if self.folder is not None:
             os.chdir(self.folder)
-        batch, shown, *shape = context.shape
-        yield torch.full((batch, actions.shape[1] - shown, *shape), self.level, dtype=torch.uint8)
+        batch, num_shown, *shape = context.shape
+        yield torch.full((batch, actions.shape[1] - num_shown, *shape), self.level, dtype=torch.uint8)
 
 
 MINI = {"protocol": "loopcraft-mini", "metrics": ["psnr"]}
 
 
-def test_another_object_of_a_class_is_not_given_the_scores_of_the_first(data: Path, tmp_path: Path) -> None:
+def test_another_object_of_a_class_does_not_get_the_scores_of_the_first(data: Path, tmp_path: Path) -> None:
     dark = benchmark.evaluate(Shade(30), data, **MINI, out=tmp_path)
     with pytest.raises(UserError, match=r"has scores of 2 videos by .*:Shade, .* give resume=True if it is"):
         benchmark.evaluate(Shade(200), data, **MINI, out=tmp_path)
@@ -159,7 +161,7 @@ def test_another_object_of_a_class_is_not_given_the_scores_of_the_first(data: Pa
     assert benchmark.evaluate(Shade(200), data, **MINI, out=tmp_path / "new").metrics != dark.metrics
 
 
-def test_a_model_whose_file_has_changed_is_another_one(
+def test_a_model_whose_file_has_changed_is_another_model(
     data: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     source = Path(__file__).read_text()
@@ -174,26 +176,26 @@ def test_a_model_whose_file_has_changed_is_another_one(
     assert run.main(command) == 2
     assert "the file of shady:Shade has changed since the scores were made" in capsys.readouterr().err
     assert run.main([*command, "--retry-failed"]) == 0
-    assert run.main(command) == 0  # what is there has been accepted
+    assert run.main(command) == 0  # the existing scores have been accepted
 
 
-def test_a_failed_video_is_tried_again_when_told_to(data: Path, tmp_path: Path) -> None:
+def test_a_failed_video_is_retried_on_request(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no video was scored; .*: shade raised TypeError: ") as caught:
         benchmark.evaluate(Shade("dark"), data, **MINI, out=tmp_path)  # type: ignore[arg-type]
     (note,) = caught.value.__notes__
     assert note.startswith("Traceback (most recent call last):\n")
     assert "in rollout\n" in note
-    mended = benchmark.evaluate(Shade(30), data, **MINI, out=tmp_path, resume=True, retry_failed=True)
-    assert len(mended.data.keys) == 2
+    retried = benchmark.evaluate(Shade(30), data, **MINI, out=tmp_path, resume=True, retry_failed=True)
+    assert len(retried.data.keys) == 2
 
 
-def test_data_stay_found_where_a_model_changes_directory(data: Path, tmp_path: Path, monkeypatch) -> None:
+def test_data_are_found_even_if_a_model_changes_directory(data: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(data.parent)
     result = benchmark.evaluate(Shade(30, tmp_path), data.name, **MINI)
     assert len(result.data.keys) == 2
 
 
-def test_data_that_look_wrong_are_warned_of(data: Path, tmp_path: Path) -> None:
+def test_data_that_look_wrong_cause_a_warning(data: Path, tmp_path: Path) -> None:
     checksums = shutil.ignore_patterns("SHA256SUMS", "*.parquet", "dataset.json", "0*.json")
     odd = shutil.copytree(data, tmp_path / "odd", ignore=checksums)
     path = next((odd / "000").glob("*.npy"))
@@ -213,10 +215,12 @@ def test_data_that_look_wrong_are_warned_of(data: Path, tmp_path: Path) -> None:
         ({"data": np.zeros((2, 2))}, "data: give an open data set, .* not ndarray"),
     ],
 )
-def test_what_cannot_be_is_refused_before_the_model_is_asked(data: Path, tmp_path: Path, wrong, told) -> None:
-    asked = {"model": Shade(30), "data": data, **MINI, "out": tmp_path / "run", **wrong}
+def test_invalid_arguments_are_refused_before_the_model_is_called(
+    data: Path, tmp_path: Path, wrong, told
+) -> None:
+    arguments = {"model": Shade(30), "data": data, **MINI, "out": tmp_path / "run", **wrong}
     with pytest.raises(UserError, match=told):
-        benchmark.evaluate(**asked)
+        benchmark.evaluate(**arguments)
     assert not (tmp_path / "run").exists()
 
 

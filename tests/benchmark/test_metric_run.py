@@ -1,4 +1,4 @@
-"""Whole runs with network metrics: absent with the command that helps, strict, verified, and recorded."""
+"""Whole runs with network metrics: absent with the command to run, strict, verified and recorded."""
 
 import hashlib
 import pickle
@@ -39,7 +39,7 @@ def tiny_i3d() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def networks() -> dict[str, Network]:
-    """The table, without what is known in advance of the published files."""
+    """The table of networks without the sizes and checksums of published files."""
     return {
         name: Network(
             title=network.title,
@@ -59,9 +59,9 @@ def weights(tmp_path_factory, networks: dict[str, Network]) -> Path:
     tiny_networks.save_alexnet(root / "alexnet")
     save_script(fill(tiny_networks.TinyInception()), root / "inception" / "inception-2015-12-05.pt")
     tiny_networks.save_i3d(root / "i3d")
-    there = Bundle(root, networks)
+    weights_bundle = Bundle(root, networks)
     for name in ("alexnet", "inception", "i3d"):
-        there.add(name, source="made here", revision="tiny")
+        weights_bundle.add(name, source="made here", revision="tiny")
     return root
 
 
@@ -81,7 +81,7 @@ def scored(data: Path, weights: Path, networks, tmp_path_factory) -> Result:
 
 
 def test_workers_have_the_same_distances(data, weights, networks, scored, tmp_path, monkeypatch) -> None:
-    """A worker told all in a message, as on a cluster; in this process, where the networks are tiny."""
+    """Workers get everything in a message, as on a cluster, but run in this process."""
 
     class Messages(LocalExecutor):
         def run(self, job, items, *, make_state):
@@ -95,7 +95,7 @@ def test_workers_have_the_same_distances(data, weights, networks, scored, tmp_pa
     assert {"fvd", "kvd", "fid"} <= set(result.metrics)
 
 
-def test_without_weights_metrics_are_absent_with_the_command(data: Path, tmp_path: Path, capsys) -> None:
+def test_without_weights_metrics_are_absent_and_name_the_command(data: Path, tmp_path: Path, capsys) -> None:
     result = score(data, tmp_path / "run", "--max-videos", "1")
     assert result is not None
     assert set(result.metrics) == {"psnr"}
@@ -127,7 +127,7 @@ def test_everything_is_scored_and_recorded(scored: Result, weights: Path) -> Non
     assert min(scored.metrics["fid"].curve.mean) > 0
 
 
-def test_few_videos_are_warned_of_where_it_matters(scored: Result) -> None:
+def test_too_few_videos_cause_a_warning_if_it_matters(scored: Result) -> None:
     assert any("2 videos are few for features of 8 dim" in note for note in scored.metrics["fid"].notes)
     assert any("2 videos are few for features of 5 dim" in note for note in scored.metrics["fvd"].notes)
     for name in ("kid", "kvd"):
@@ -162,7 +162,7 @@ def test_one_video_is_too_few_for_sets(
     assert "fid needs at least 2 videos" in capsys.readouterr().err
 
 
-def test_damaged_weights_are_named_and_the_run_goes_on_unless_strict(
+def test_damaged_weights_are_named_and_the_run_continues_unless_strict(
     data: Path, weights: Path, networks, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     monkeypatch.setattr(bundle, "load_networks", lambda: networks)
@@ -185,7 +185,7 @@ def test_damaged_weights_are_named_and_the_run_goes_on_unless_strict(
 def test_foreign_weights_under_the_published_name_are_not_used(
     data: Path, weights: Path, tmp_path: Path, capsys
 ) -> None:
-    """With the real table, with its checksums, the tiny networks are not what they claim."""
+    """The checksums in the real table show that the tiny networks are not what they claim."""
     result = score(data, tmp_path / "run", "--weights", str(weights), "--max-videos", "1")
     assert result is not None
     assert set(result.metrics) == {"psnr"}

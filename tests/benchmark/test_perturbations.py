@@ -1,4 +1,4 @@
-"""The table of perturbations: each spoils what it says and no more, and the table tells what is missing."""
+"""The table of perturbations: each spoils only what it names, and the table lists what is missing."""
 
 from pathlib import Path
 
@@ -25,21 +25,21 @@ def videos() -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
-def test_a_perturbation_keeps_shape_and_input_and_always_does_the_same(name: str) -> None:
+def test_a_perturbation_keeps_shape_and_input_and_is_deterministic(name: str) -> None:
     change, original = PERTURBATIONS[name], videos()
-    spoilt = change(original)
-    assert spoilt.shape == original.shape
-    assert spoilt.dtype == np.uint8
+    perturbed = change(original)
+    assert perturbed.shape == original.shape
+    assert perturbed.dtype == np.uint8
     np.testing.assert_array_equal(original, videos())
-    np.testing.assert_array_equal(spoilt, change(videos()))
-    assert np.array_equal(spoilt, original) == (name == "none")
+    np.testing.assert_array_equal(perturbed, change(videos()))
+    assert np.array_equal(perturbed, original) == (name == "none")
 
 
 def test_shift_moves_one_pixel_in_64() -> None:
     original = videos()
-    spoilt = PERTURBATIONS["shift"](original)
-    np.testing.assert_array_equal(spoilt[:, :, :, 1:], original[:, :, :, :-1])
-    np.testing.assert_array_equal(spoilt[:, :, :, 0], original[:, :, :, 0])
+    perturbed = PERTURBATIONS["shift"](original)
+    np.testing.assert_array_equal(perturbed[:, :, :, 1:], original[:, :, :, :-1])
+    np.testing.assert_array_equal(perturbed[:, :, :, 0], original[:, :, :, 0])
 
 
 def test_colour_rounds_and_saturates() -> None:
@@ -48,7 +48,7 @@ def test_colour_rounds_and_saturates() -> None:
     np.testing.assert_array_equal(PERTURBATIONS["colour"](frame)[0, 0, 0], [[13, 11, 9], [255, 250, 201]])
 
 
-def test_delete_object_touches_a_disc_only() -> None:
+def test_delete_object_changes_only_a_disc() -> None:
     changed = (PERTURBATIONS["delete object"](videos()) != videos()).any(axis=(0, 1, 4))
     rows, columns = np.nonzero(changed)
     radius = np.hypot(rows - SIDE // 2, columns - SIDE // 2)
@@ -76,11 +76,11 @@ def test_the_table_has_every_metric_that_fits_and_says_what_is_absent(data: Path
     assert float(table["swap video"][0]) == pytest.approx(expected, abs=0.006)
 
 
-def test_what_takes_seconds_a_pair_sees_some_frames_only(data: Path, capsys, monkeypatch) -> None:
-    seen = []
+def test_a_slow_metric_sees_only_some_frames(data: Path, capsys, monkeypatch) -> None:
+    targets = []
 
     def count(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
-        seen.append(target)
+        targets.append(target)
         return np.full(len(target), 3.0)
 
     metric = PairedMetric(
@@ -89,14 +89,14 @@ def test_what_takes_seconds_a_pair_sees_some_frames_only(data: Path, capsys, mon
     monkeypatch.setattr(perturbations, "METRICS", (metric,))
     assert perturbations.main(["--data", str(data)]) == EXIT_OK
     frames = np.concatenate([make_frames(video, 70, 16)[6::16] for video in range(2)])
-    assert len(seen) == len(PERTURBATIONS)
-    np.testing.assert_array_equal(seen[0], frames)
+    assert len(targets) == len(PERTURBATIONS)
+    np.testing.assert_array_equal(targets[0], frames)
     printed = capsys.readouterr().out
     assert "| swap video | 3.0 |" in printed
     assert "Means over 2 videos and 64 frames of each; Slow: every 16th frame." in printed
 
 
-def test_the_table_goes_between_the_marks_and_nowhere_else(data: Path, tmp_path: Path, capsys) -> None:
+def test_the_table_is_written_only_between_the_marks(data: Path, tmp_path: Path, capsys) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     assert perturbations.main(["--data", str(data), "--out", str(page)]) == EXIT_OK

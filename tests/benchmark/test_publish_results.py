@@ -1,4 +1,4 @@
-"""Publishing result files: what is there stays, tables hold what may be compared, mistakes send nothing."""
+"""Publishing result files: existing ones stay, tables hold comparable results, mistakes send nothing."""
 
 import dataclasses
 from pathlib import Path
@@ -10,11 +10,11 @@ from tests.fakes.benchmark_data import make_result
 pytest_plugins = ["tests.fakes.hub_client"]
 
 
-def written(folder: Path, *models: str, fingerprint: str = "f" * 64) -> list[str]:
-    """Result files of these models, each a little better than the one before."""
+def write_results(folder: Path, *models: str, fingerprint: str = "f" * 64) -> list[str]:
+    """Write result files of these models, each a little better than the one before."""
     paths = []
-    for place, model in enumerate(models):
-        result = make_result(model, psnr=20.0 + place)
+    for index, model in enumerate(models):
+        result = make_result(model, psnr=20.0 + index)
         data: Data = dataclasses.replace(result.data, fingerprint=fingerprint)
         path = folder / f"{model}-{fingerprint[:3]}.json"
         write_result(path, dataclasses.replace(result, data=data))
@@ -22,8 +22,8 @@ def written(folder: Path, *models: str, fingerprint: str = "f" * 64) -> list[str
     return paths
 
 
-def test_results_arrive_whole_beside_those_that_are_there(hub, tmp_path) -> None:
-    first, second = written(tmp_path, "dreamer", "rememberer")
+def test_results_arrive_intact_beside_existing_ones(hub, tmp_path) -> None:
+    first, second = write_results(tmp_path, "dreamer", "rememberer")
     assert publish.main([first, "--repo", "lab/results"]) == 0
     assert publish.main([second, "--repo", "lab/results"]) == 0
     files = hub.repositories["lab/results"].files
@@ -38,21 +38,21 @@ def test_results_arrive_whole_beside_those_that_are_there(hub, tmp_path) -> None
     assert "| dreamer | 20.00 [19.00, 21.00] |" in card
 
 
-def test_the_same_file_again_changes_nothing(hub, tmp_path) -> None:
-    paths = written(tmp_path, "dreamer")
+def test_publishing_the_same_file_again_changes_nothing(hub, tmp_path) -> None:
+    paths = write_results(tmp_path, "dreamer")
     for _ in range(2):
         assert publish.main([*paths, "--repo", "lab/same"]) == 0
     assert len(hub.repositories["lab/same"].commits) == 2
 
 
-def test_other_data_stand_in_another_table(hub, tmp_path) -> None:
-    paths = [*written(tmp_path, "dreamer"), *written(tmp_path, "dreamer", fingerprint="e" * 64)]
+def test_results_on_other_data_are_in_another_table(hub, tmp_path) -> None:
+    paths = [*write_results(tmp_path, "dreamer"), *write_results(tmp_path, "dreamer", fingerprint="e" * 64)]
     assert publish.main([*paths, "--repo", "lab/tables"]) == 0
     assert hub.repositories["lab/tables"].files["README.md"].decode().count("### short") == 2
 
 
 def test_a_dry_run_and_a_mistake_send_nothing(hub, tmp_path, capsys) -> None:
-    paths = written(tmp_path, "dreamer")
+    paths = write_results(tmp_path, "dreamer")
     assert publish.main([*paths, "--repo", "lab/none", "--dry-run"]) == 0
     (tmp_path / "broken.json").write_text("{}")
     assert publish.main([str(tmp_path / "broken.json"), "--repo", "lab/none"]) == 2

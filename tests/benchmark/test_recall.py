@@ -1,4 +1,4 @@
-"""Recall: what a return is, on walks made by hand; means against plain loops; mistakes in one sentence."""
+"""Recall: returns on handmade walks; means compared with plain loops; mistakes in one sentence."""
 
 import re
 
@@ -23,8 +23,8 @@ AWAY = slice(CONTEXT, CONTEXT + 36)
 VIDEOS = 2
 
 
-def there_and_back(video: int) -> np.ndarray:
-    """States (T, 6): 64 frames at a place, 36 far away, 60 back, then away for good."""
+def make_return_walk(video: int) -> np.ndarray:
+    """Make states (T, 6): 64 frames at a place, 36 far away, 60 back, then away for good."""
     states = np.zeros((FRAMES, 6), np.float32)
     states[AWAY, 1] = 50
     states[CONTEXT + 96 :, 1] = 50 + video
@@ -39,18 +39,18 @@ def data(tmp_path):
         with video_writer(root / f"{key}.mp4", height=SIDE, width=SIDE, lossless=True) as writer:
             for _ in range(FRAMES):
                 writer.write(np.zeros((SIDE, SIDE, 3), np.uint8))
-        np.save(root / f"{key}.npy", there_and_back(video))
+        np.save(root / f"{key}.npy", make_return_walk(video))
     write_json(root / "index.json", {episode_key(video): FRAMES for video in range(VIDEOS)})
     return root
 
 
 def write_run(root, data, name, per_frame):
-    """A finished run whose PSNR is `per_frame` (V, T)."""
+    """Write a finished run whose PSNR is `per_frame` (V, T)."""
     keys = tuple(episode_key(video) for video in range(VIDEOS))
     result = make_result(name)
-    found = result.metrics["psnr"]
-    videos = {window: (estimate.mean,) * VIDEOS for window, estimate in found.windows.items()}
-    result = replace_all(result, data, keys, videos)
+    metric = result.metrics["psnr"]
+    videos = {window: (estimate.mean,) * VIDEOS for window, estimate in metric.windows.items()}
+    result = replace_data(result, data, keys, videos)
     for key, scores in zip(keys, per_frame, strict=True):
         path = root / "scores" / f"{key}.safetensors"
         write_scores(path, {"psnr": np.asarray(scores, np.float32)[:, None]}, seconds=1.0)
@@ -58,7 +58,7 @@ def write_run(root, data, name, per_frame):
     return root
 
 
-def replace_all(result, data, keys, videos):
+def replace_data(result, data, keys, videos):
     from dataclasses import replace
 
     fingerprint = open_dataset(data).fingerprint
@@ -69,19 +69,19 @@ def replace_all(result, data, keys, videos):
 
 
 def test_ages_count_from_the_newest_sight_in_the_context():
-    ages = revisit_ages(there_and_back(0)[:, 1:], CONTEXT)
+    ages = revisit_ages(make_return_walk(0)[:, 1:], CONTEXT)
     expected = np.zeros(FRAMES - CONTEXT, int)
     expected[36:96] = np.arange(36, 96) + 1  # the last frame of the context shows it
     assert ages.tolist() == expected.tolist()
 
 
-def test_ages_stand_where_revisits_are():
+def test_ages_are_positive_exactly_at_revisits():
     rng = np.random.default_rng(0)
     poses = np.cumsum(rng.normal(size=(300, 5)) * [0.5, 0, 0.5, 20, 0], axis=0)
     assert ((revisit_ages(poses, 100) > 0) == find_revisits(poses, 100)).all()
 
 
-def test_means_are_over_videos_of_their_own_frames():
+def test_means_are_over_videos_then_their_frames():
     rng = np.random.default_rng(1)
     scores, ages = rng.normal(size=(5, 40)), rng.integers(0, 4, (5, 40))
     ages[3] = 0  # a video without returns does not count
@@ -105,8 +105,8 @@ def test_every_return_is_in_one_stretch_of_ages():
     ]
 
 
-def test_the_table_tells_who_remembers(data, tmp_path, capsys):
-    ages = np.stack([revisit_ages(there_and_back(video)[:, 1:], CONTEXT) for video in range(VIDEOS)])
+def test_the_table_shows_which_model_remembers(data, tmp_path, capsys):
+    ages = np.stack([revisit_ages(make_return_walk(video)[:, 1:], CONTEXT) for video in range(VIDEOS)])
     keeper = write_run(tmp_path / "keeper", data, "keeper", np.where(ages > 0, 30.0, 10.0))
     fader = write_run(tmp_path / "fader", data, "fader", np.where((ages > 0) & (ages <= 64), 20.0, 10.0))
     arguments = [str(keeper), str(fader), "--data", str(data), "--metrics", "psnr"]
@@ -123,7 +123,7 @@ def test_the_table_tells_who_remembers(data, tmp_path, capsys):
 
 
 def test_the_report_shows_the_frames_that_return(data, tmp_path):
-    ages = np.stack([revisit_ages(there_and_back(video)[:, 1:], CONTEXT) for video in range(VIDEOS)])
+    ages = np.stack([revisit_ages(make_return_walk(video)[:, 1:], CONTEXT) for video in range(VIDEOS)])
     keeper = write_run(tmp_path / "keeper", data, "keeper", np.where(ages > 0, 30.0, 10.0))
     folder = tmp_path / "report"
     assert report.main([str(keeper), "--out", str(folder), "--data", str(data), "--videos", "0"]) == 0
@@ -135,9 +135,9 @@ def test_the_report_shows_the_frames_that_return(data, tmp_path):
     assert "of frames" not in (folder / "report.html").read_text()
 
 
-def test_where_nobody_comes_back_there_is_one_column(data, tmp_path, capsys):
+def test_if_nobody_comes_back_there_is_one_column(data, tmp_path, capsys):
     for video in range(VIDEOS):
-        states = there_and_back(video)
+        states = make_return_walk(video)
         states[CONTEXT:, 1] = 50
         np.save(data / f"{episode_key(video)}.npy", states)
     run = write_run(tmp_path / "run", data, "model", np.full((VIDEOS, FRAMES - CONTEXT), 12.0))
@@ -160,7 +160,7 @@ def test_where_nobody_comes_back_there_is_one_column(data, tmp_path, capsys):
 def test_mistakes_are_one_sentence(mistake, message, data, tmp_path, capsys):
     run = write_run(tmp_path / "run", data, "model", np.ones((VIDEOS, FRAMES - CONTEXT)))
     if mistake == "data":
-        states = there_and_back(0)
+        states = make_return_walk(0)
         states[0, 1] = 3
         np.save(data / f"{episode_key(0)}.npy", states)
     if mistake == "scores":

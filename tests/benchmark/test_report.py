@@ -1,4 +1,4 @@
-"""The report: self-contained, escaped, well-formed, and showing the numbers and frames that it says."""
+"""The report: self-contained, escaped, well-formed, and true to its numbers and frames."""
 
 import dataclasses
 import shutil
@@ -27,7 +27,7 @@ HOSTILE = '<script>alert("x")</script>'
 
 
 class Reader(HTMLParser):
-    """Collects text and addresses, and insists that every tag is closed in its turn."""
+    """Collects text and addresses and asserts that tags are closed in order."""
 
     VOID = frozenset({"meta", "img", "br", "link"})
 
@@ -55,7 +55,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
-    """A data set and the runs of two bounds on it, every video kept."""
+    """A data set and the runs of two bounds on it, with every video saved."""
     root = tmp_path_factory.mktemp("runs")
     write_dataset(root / "data")
     for model in ("copy-last", "other-video"):
@@ -64,7 +64,7 @@ def runs(tmp_path_factory) -> Path:
     return root
 
 
-def test_the_page_holds_everything_that_it_shows(runs, tmp_path) -> None:
+def test_the_page_contains_everything_it_shows(runs, tmp_path) -> None:
     folders = [str(runs / "copy-last"), str(runs / "other-video")]
     flags = ["--data", str(runs / "data"), "--out", str(tmp_path), "--videos", "1"]
     assert report.main([*folders, *flags]) == 0
@@ -101,7 +101,7 @@ def test_the_best_is_bold_and_bounds_are_not(runs) -> None:
     )
 
 
-def with_values(values: tuple[float, ...], name: str = "a", *, higher: bool = True) -> Result:
+def make_result_with(values: tuple[float, ...], name: str = "a", *, higher: bool = True) -> Result:
     result = make_result(name)
     metric = result.metrics["psnr"]
     metric = dataclasses.replace(
@@ -112,42 +112,44 @@ def with_values(values: tuple[float, ...], name: str = "a", *, higher: bool = Tr
     return dataclasses.replace(result, metrics={"psnr": metric})
 
 
-def shown(tmp_path: Path, kept: list[int], **options) -> Shown:
-    run_folder = Shown(label="a", result=with_values((20.0, 18.0, 25.0, 21.0), **options), folder=tmp_path)
-    for video in kept:
+def make_shown(tmp_path: Path, saved: list[int], **options) -> Shown:
+    run_folder = Shown(
+        label="a", result=make_result_with((20.0, 18.0, 25.0, 21.0), **options), folder=tmp_path
+    )
+    for video in saved:
         path = run_folder.video(f"000/{video:03d}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     return run_folder
 
 
-def test_examples_are_the_worst_and_the_best_of_the_kept(tmp_path) -> None:
-    all_kept = shown(tmp_path / "all", [0, 1, 2, 3])
-    assert list(choose_keys([all_kept], 3)) == ["000/001", "000/002", "000/000"]
-    assert list(choose_keys([shown(tmp_path / "all", [], higher=False)], 2)) == ["000/002", "000/001"]
-    titles = choose_keys([all_kept, shown(tmp_path / "some", [0, 3])], 9)
+def test_examples_are_the_worst_and_best_saved_videos(tmp_path) -> None:
+    all_saved = make_shown(tmp_path / "all", [0, 1, 2, 3])
+    assert list(choose_keys([all_saved], 3)) == ["000/001", "000/002", "000/000"]
+    assert list(choose_keys([make_shown(tmp_path / "all", [], higher=False)], 2)) == ["000/002", "000/001"]
+    titles = choose_keys([all_saved, make_shown(tmp_path / "some", [0, 3])], 9)
     assert list(titles) == ["000/000", "000/003"]
     assert titles["000/000"].startswith("000/000: worst of the 2 kept videos for a, PSNR 20.00 dB")
-    assert choose_keys([shown(tmp_path / "none", [])], 2) == {}
+    assert choose_keys([make_shown(tmp_path / "none", [])], 2) == {}
 
 
-def test_a_still_shows_the_frames_that_it_names(runs, tmp_path) -> None:
+def test_a_still_shows_the_frames_it_names(runs, tmp_path) -> None:
     dataset = open_dataset(runs / "data")
     predictions = {"copy": runs / "copy-last" / "videos" / "000" / "001.mp4"}
     write_strip(tmp_path / "strip.png", dataset, "000/001", MINI, predictions)
     sheet = np.asarray(Image.open(tmp_path / "strip.png"))
     for column, frame in enumerate(choose_frames(MINI)):
-        true, copied = (tile_of(sheet, row, column) for row in (0, 1))
+        true, copied = (cut_tile(sheet, row, column) for row in (0, 1))
         video = make_frames(1)
         assert np.abs(shrink(true) - video[63 + frame]).max() <= 1
         assert np.abs(shrink(copied) - video[63]).max() <= 1
 
 
-def test_a_still_of_returns_shows_what_the_context_showed(runs, tmp_path) -> None:
+def test_a_still_of_returns_shows_the_context_frames(runs, tmp_path) -> None:
     data = tmp_path / "data"
     shutil.copytree(runs / "data", data)
     states = np.zeros((MINI.num_frames, 6), np.float32)
-    states[:64, 1] = np.arange(64)  # a walk along x, a leap away, and the walk again
+    states[:64, 1] = np.arange(64)  # a walk along x, a jump away and the same walk again
     states[64:, 1] = 900
     states[100:164, 1] = np.arange(64)
     np.save(data / "000" / "001.npy", states)
@@ -155,20 +157,20 @@ def test_a_still_of_returns_shows_what_the_context_showed(runs, tmp_path) -> Non
     sheet = np.asarray(Image.open(tmp_path / "strip.png"))
     video = make_frames(1)
     for column, back in enumerate(np.linspace(0, 63, 8).round().astype(int)):
-        seen, true = (tile_of(sheet, row, column) for row in (0, 1))
+        seen, true = (cut_tile(sheet, row, column) for row in (0, 1))
         assert np.abs(shrink(seen) - video[back]).max() <= 1
         assert np.abs(shrink(true) - video[100 + back]).max() <= 1
 
 
 @pytest.mark.parametrize("count", [0, 7, 8, 500])
-def test_returns_are_shown_where_they_are_many(count) -> None:
+def test_returns_are_shown_only_if_there_are_enough(count) -> None:
     chosen = choose_returns(np.arange(count) + 3)
     assert len(chosen) == (8 if count >= 8 else 0)
     assert not chosen or (chosen[0], chosen[-1]) == (3, count + 2)
 
 
-def tile_of(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
-    """A tile of a still; labels of any width lie left of the first."""
+def cut_tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
+    """Cut a tile out of a still; labels of any width lie left of the first."""
     top = MARGIN + TITLES + row * (TILE + GAP)
     left = sheet.shape[1] - MARGIN + GAP - (COLUMNS - column) * (TILE + GAP)
     return sheet[top : top + TILE, left : left + TILE]
@@ -186,15 +188,15 @@ def test_stills_begin_with_the_first_and_end_with_the_last_frame(horizon: int) -
 
 
 def test_panels_show_their_own_frames_and_the_time() -> None:
-    places = np.stack([np.arange(256.0), np.zeros(256)], axis=1)
-    board = Board(["truth", "model"], places, MINI.context)
+    positions = np.stack([np.arange(256.0), np.zeros(256)], axis=1)
+    board = Board(["truth", "model"], positions, MINI.context)
     white, black = np.full((16, 16, 3), 255, np.uint8), np.zeros((16, 16, 3), np.uint8)
     in_context, generated = board.draw(63, (white, white)), board.draw(64, (white, black))
     assert in_context.shape == generated.shape
     middle = HEADER + GAP + PANEL // 2
     assert generated[middle, 4 + PANEL // 2].tolist() == [255] * 3
     assert generated[middle, 8 + PANEL + PANEL // 2].tolist() == [0] * 3
-    assert in_context[0, 0].tolist() == [int(CONTEXT_COLOR[place : place + 2], 16) for place in (1, 3, 5)]
+    assert in_context[0, 0].tolist() == [int(CONTEXT_COLOR[index : index + 2], 16) for index in (1, 3, 5)]
     assert (in_context[0, 0] != generated[0, 0]).any()
 
 
@@ -209,7 +211,7 @@ def test_the_video_goes_from_the_end_of_the_context_to_the_last_frame(runs, tmp_
     assert np.abs(shrink(truth) - make_frames(int(key[-3:]))[64 + 9]).mean() < 12  # lossy
 
 
-def test_curves_are_scaled_to_the_models_and_name_what_lies_beyond() -> None:
+def test_curves_are_scaled_to_models_and_name_those_outside() -> None:
     model = make_result("model", 20.0)
     truth = make_result("truth", 100.0)
     truth = dataclasses.replace(truth, model=dataclasses.replace(truth.model, role="bound"))
@@ -240,7 +242,7 @@ def test_another_data_set_is_refused(runs, tmp_path, capsys) -> None:
     assert not (tmp_path / "r").exists()
 
 
-def test_a_report_goes_over_an_earlier_one_alone(tmp_path, capsys) -> None:
+def test_a_report_replaces_only_an_earlier_report(tmp_path, capsys) -> None:
     write_result(tmp_path / "result.json", make_result())
     out = tmp_path / "report"
     command = [str(tmp_path / "result.json"), "--out"]
@@ -248,15 +250,15 @@ def test_a_report_goes_over_an_earlier_one_alone(tmp_path, capsys) -> None:
     (out / "a-note.txt").touch()
     assert report.main([*command, str(out)]) == 0
     (out / "a-note.txt").unlink()
-    (out / "report.html").unlink()  # as of one that was killed
+    (out / "report.html").unlink()  # as a killed command leaves it
     assert report.main([*command, str(out)]) == 0
     (out / "report.html").write_text("<h1>Mine</h1>")
     for folder, other in ((out, "report.html"), (tmp_path, "report")):
         before = sorted(tmp_path.rglob("*"))
         capsys.readouterr()
         assert report.main([*command, str(folder)]) == 2
-        said = f"error: {folder}: holds other files, such as {other}; choose another --out\n"
-        assert capsys.readouterr().err == said
+        message = f"error: {folder}: holds other files, such as {other}; choose another --out\n"
+        assert capsys.readouterr().err == message
         assert sorted(tmp_path.rglob("*")) == before
     assert (out / "report.html").read_text() == "<h1>Mine</h1>"
 

@@ -1,4 +1,4 @@
-"""The whole command: score, stop, go on, fail in part, and refuse what cannot be."""
+"""The whole command: score, stop, continue, fail in part, and refuse mistakes."""
 
 import itertools
 import json
@@ -37,7 +37,7 @@ def score(model: str, data: Path, out: Path, *more: str, code: int = 0) -> Resul
 
 
 class Shimmer:
-    """The last frame plus noise from the video's seed: a stand-in for any sampling model."""
+    """A stand-in for any sampling model: the last frame plus noise from the video's seed."""
 
     name, frame_shape, max_context = "shimmer", (3, 16, 16), 8
 
@@ -46,7 +46,7 @@ class Shimmer:
         self.rollouts = 0
 
     def between_chunks(self) -> None:
-        """Where tests interrupt: a process with STALL in its environment stands still in its second video."""
+        """A hook for interruptions; with STALL in the environment, the second video stalls."""
         if self.rollouts == 2 and "STALL" in os.environ:
             time.sleep(600)
 
@@ -95,14 +95,14 @@ def test_ground_truth_is_perfect(data, tmp_path) -> None:
     assert {e.mean for e in result.metrics["ssim"].windows.values()} == {1.0}
 
 
-def test_scores_are_those_of_the_frames(data, tmp_path) -> None:
+def test_scores_match_the_frames(data, tmp_path) -> None:
     result = score("copy-last", data, tmp_path / "out", "--metrics", "psnr")
     assert list(result.metrics) == ["psnr"]
-    for place in range(3):
-        video = make_frames(place)
+    for index in range(3):
+        video = make_frames(index)
         expected = psnr(np.repeat(video[63:64], 192, axis=0), video[64:])
         assert result.metrics["psnr"].videos is not None
-        assert result.metrics["psnr"].videos["medium"][place] == pytest.approx(
+        assert result.metrics["psnr"].videos["medium"][index] == pytest.approx(
             expected[16:64].mean(), rel=1e-6
         )
 
@@ -114,24 +114,26 @@ def test_batch_size_and_chunks_do_not_matter(data, tmp_path) -> None:
     assert score(SHIMMER, data, tmp_path / "third", "--seed", "1").metrics != one.metrics
 
 
-def test_a_second_run_does_nothing_and_more_videos_go_on(data, tmp_path, monkeypatch, uninterrupted) -> None:
+def test_a_second_run_does_nothing_and_more_videos_continue_it(
+    data, tmp_path, monkeypatch, uninterrupted
+) -> None:
     score(SHIMMER, data, tmp_path / "out", "--max-videos", "2")
-    rolled = []
+    batch_sizes = []
     original = Shimmer.rollout
 
-    def watched(self, context, actions, *, seeds):
-        rolled.append(len(seeds))
+    def watched_rollout(self, context, actions, *, seeds):
+        batch_sizes.append(len(seeds))
         return original(self, context, actions, seeds=seeds)
 
-    monkeypatch.setattr(Shimmer, "rollout", watched)
+    monkeypatch.setattr(Shimmer, "rollout", watched_rollout)
     assert len(score(SHIMMER, data, tmp_path / "out", "--max-videos", "2").data.keys) == 2
-    assert rolled == []
+    assert batch_sizes == []
     whole = score(SHIMMER, data, tmp_path / "out")
-    assert rolled == [1]
+    assert batch_sizes == [1]
     assert numbers(whole) == uninterrupted
 
 
-def test_videos_asked_for_later_are_made_later(data, tmp_path) -> None:
+def test_videos_requested_later_are_saved_later(data, tmp_path) -> None:
     first = score(SHIMMER, data, tmp_path / "out", "--save-videos", "1")
     later = score(SHIMMER, data, tmp_path / "out", "--save-videos", "2")
     assert numbers(first) == numbers(later)
@@ -139,7 +141,7 @@ def test_videos_asked_for_later_are_made_later(data, tmp_path) -> None:
     assert saved == ["000.mp4", "001.mp4"]
 
 
-def test_a_folder_with_the_rest_of_a_killed_start_is_free(data, tmp_path) -> None:
+def test_a_folder_with_leftovers_of_a_killed_start_is_free(data, tmp_path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".run.json.0.partial").write_text("{")
     score("copy-last", data, tmp_path / "out", "--max-videos", "1")
@@ -153,7 +155,7 @@ def test_another_run_may_not_use_the_folder(data, tmp_path, capsys) -> None:
         assert "holds another run" in capsys.readouterr().err
 
 
-def test_killed_it_goes_on_to_the_same_numbers(data, tmp_path, uninterrupted) -> None:
+def test_a_killed_run_continues_to_the_same_numbers(data, tmp_path, uninterrupted) -> None:
     killed = tmp_path / "killed"
     flags = ["--model", SHIMMER, "--data", str(data), "--out", str(killed), "--protocol", "loopcraft-mini"]
     process = nursery.start(tmp_path, "benchmark.run", *flags, STALL="1")
@@ -169,7 +171,7 @@ def test_killed_it_goes_on_to_the_same_numbers(data, tmp_path, uninterrupted) ->
 
 
 @pytest.mark.parametrize("moment", [0, 11, 30, 70])
-def test_interrupted_at_any_moment_it_goes_on_to_the_same_numbers(
+def test_a_run_interrupted_at_any_moment_continues_to_the_same_numbers(
     data, tmp_path, moment, monkeypatch, uninterrupted
 ) -> None:
     countdown = itertools.count(moment, -1)
@@ -199,16 +201,16 @@ def test_a_failing_video_is_named_and_the_others_are_scored(data, tmp_path, batc
     reason = "moody raised RuntimeError: cannot look at this video"
     assert result.failed == {"000/001": reason}
     assert result.data.keys == ("000/000", "000/002")
-    said = capsys.readouterr().err
-    assert "000/001" in said
-    assert re.search(r"scoring: 3 of 3 videos, 1 failed, .* videos/s, took", said)
-    assert f"1 of 3 videos are left out; tracebacks are in {out / 'failures'}" in said
+    output = capsys.readouterr().err
+    assert "000/001" in output
+    assert re.search(r"scoring: 3 of 3 videos, 1 failed, .* videos/s, took", output)
+    assert f"1 of 3 videos are left out; tracebacks are in {out / 'failures'}" in output
     traceback = (out / "failures" / "000" / "001.txt").read_text()
     assert "\n\nTraceback (most recent call last):\n" in traceback
     assert re.findall(r", line \d+, in (\w+)", traceback) == ["rollout"]  # the model's own frames
 
 
-def test_failed_videos_are_tried_again_when_asked(data, tmp_path, monkeypatch, capsys) -> None:
+def test_failed_videos_are_retried_on_request(data, tmp_path, monkeypatch, capsys) -> None:
     out, model = tmp_path / "out", f"{__name__}:Moody"
     score(model, data, out, code=1)
     monkeypatch.setattr(Moody, "rollout", CopyLast.rollout)
@@ -257,7 +259,7 @@ def test_a_model_of_another_resolution_is_refused(tmp_path, capsys) -> None:
     )
 
 
-def test_a_truncated_video_is_the_data_sets_fault(tmp_path, capsys) -> None:
+def test_a_truncated_video_is_blamed_on_the_data_set(tmp_path, capsys) -> None:
     data = write_dataset(tmp_path / "data", num_videos=1, num_frames=100)
     states = np.zeros((256, 6), np.float32)
     np.save(data / "000" / "000.npy", states)
@@ -268,20 +270,20 @@ def test_a_truncated_video_is_the_data_sets_fault(tmp_path, capsys) -> None:
     assert not (tmp_path / "out" / "failures").exists()
 
 
-def test_where_every_video_fails_there_is_no_result(data, tmp_path, monkeypatch, capsys) -> None:
+def test_if_every_video_fails_there_is_no_result(data, tmp_path, monkeypatch, capsys) -> None:
     def broken(self, context, actions, *, seeds):
         yield torch.zeros(1)
 
     monkeypatch.setattr(Shimmer, "rollout", broken)
     flags = ["--data", str(data), "--out", str(tmp_path / "out"), "--protocol", "loopcraft-mini"]
     assert run.main(["--model", SHIMMER, "--no-isolate", *flags]) == 2
-    said = capsys.readouterr().err
-    assert "no video was scored; 000/000: frame 0: expected a chunk" in said
-    assert "scoring: 3 of 3 videos, 3 failed\n" in said
+    output = capsys.readouterr().err
+    assert "no video was scored; 000/000: frame 0: expected a chunk" in output
+    assert "scoring: 3 of 3 videos, 3 failed\n" in output
     assert not (tmp_path / "out" / "result.json").exists()
 
 
-def test_the_run_says_what_it_was(data, tmp_path) -> None:
+def test_a_run_records_its_settings(data, tmp_path) -> None:
     score(SHIMMER, data, tmp_path / "out", "--max-videos", "1", "--seed", "7")
     identity = json.loads((tmp_path / "out" / "run.json").read_text())
     assert identity["metrics"] == {"psnr": 1, "ssim": 1}

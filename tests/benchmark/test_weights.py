@@ -1,4 +1,4 @@
-"""Weights: fetched once and whole, recorded, and refused by name when cut short, damaged or foreign."""
+"""Weights: fetched once and intact, recorded, and refused by name if truncated, damaged or foreign."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ def network(files: tuple[PublishedFile, ...], *sources: Source) -> Network:
 
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch) -> dict[str, Network]:
-    """A published network, and one on the Hub."""
+    """A table with a published network and one on the Hub."""
     source = tmp_path / "published"
     for path, content in CONTENT.items():
         (source / path).parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def table(tmp_path: Path, monkeypatch) -> dict[str, Network]:
 
 
 @pytest.fixture
-def there(tmp_path: Path, table: dict[str, Network]) -> Path:
+def weights_folder(tmp_path: Path, table: dict[str, Network]) -> Path:
     """A folder with the plain network."""
     root = tmp_path / "weights"
     assert weights.main(["fetch", "--only", "plain", "--to", str(root)]) == EXIT_OK
@@ -64,33 +64,37 @@ def test_the_table_is_sound() -> None:
     assert {name for metric in METRICS for name in metric.networks} == {*networks} - {"vgg16"}
 
 
-def test_fetching_records_what_came(there: Path) -> None:
-    document = json.loads((there / "weights.json").read_text())
+def test_fetching_records_the_files(weights_folder: Path) -> None:
+    document = json.loads((weights_folder / "weights.json").read_text())
     assert document["networks"]["plain"]["files"] == {
         path: {"size": len(content), "sha256": digest(content), "tensors": ""}
         for path, content in CONTENT.items()
     }
-    assert [file.read_bytes() for file in (there / "plain" / path for path in CONTENT)] == [*CONTENT.values()]
-    assert weights.main(["verify", "--only", "plain", "--to", str(there)]) == EXIT_OK
+    assert [file.read_bytes() for file in (weights_folder / "plain" / path for path in CONTENT)] == [
+        *CONTENT.values()
+    ]
+    assert weights.main(["verify", "--only", "plain", "--to", str(weights_folder)]) == EXIT_OK
 
 
-def test_a_sound_network_is_not_fetched_again(there: Path, monkeypatch) -> None:
+def test_a_sound_network_is_not_fetched_again(weights_folder: Path, monkeypatch) -> None:
     monkeypatch.setattr(sources, "download", lambda *arguments: pytest.fail("fetched again"))
-    assert weights.main(["fetch", "--only", "plain", "--to", str(there)]) == EXIT_OK
+    assert weights.main(["fetch", "--only", "plain", "--to", str(weights_folder)]) == EXIT_OK
 
 
-def test_a_damaged_network_is_fetched_again(there: Path) -> None:
-    (there / "plain" / "model.pt").write_bytes(b"")
-    assert weights.main(["fetch", "--only", "plain", "--to", str(there)]) == EXIT_OK
-    assert weights.main(["verify", "--only", "plain", "--to", str(there)]) == EXIT_OK
+def test_a_damaged_network_is_fetched_again(weights_folder: Path) -> None:
+    (weights_folder / "plain" / "model.pt").write_bytes(b"")
+    assert weights.main(["fetch", "--only", "plain", "--to", str(weights_folder)]) == EXIT_OK
+    assert weights.main(["verify", "--only", "plain", "--to", str(weights_folder)]) == EXIT_OK
 
 
-def test_the_hub_is_asked_for_one_commit(tmp_path: Path, table: dict[str, Network], monkeypatch) -> None:
-    asked = []
+def test_all_files_come_from_one_commit_of_the_hub(
+    tmp_path: Path, table: dict[str, Network], monkeypatch
+) -> None:
+    requests = []
 
     def hub(repository: str, path: str, *, revision: str, local_files_only: bool) -> str:
         assert not local_files_only
-        asked.append((repository, path, revision))
+        requests.append((repository, path, revision))
         cached = tmp_path / "cache" / "snapshots" / "c0ffee" / path
         cached.parent.mkdir(parents=True, exist_ok=True)
         cached.write_bytes(CONTENT[path])
@@ -100,7 +104,7 @@ def test_the_hub_is_asked_for_one_commit(tmp_path: Path, table: dict[str, Networ
     monkeypatch.setattr(sources, "is_reachable", lambda address: True)
     root = tmp_path / "weights"
     assert weights.main(["fetch", "--only", "hub", "--to", str(root)]) == EXIT_OK
-    assert asked == [("some/repo", "model.pt", "main"), ("some/repo", "extra/config.json", "c0ffee")]
+    assert requests == [("some/repo", "model.pt", "main"), ("some/repo", "extra/config.json", "c0ffee")]
     assert Bundle(root, table).record("hub").revision == "c0ffee"
 
 
@@ -129,36 +133,36 @@ def test_a_download_that_is_not_the_published_file_is_refused(
         (lambda path: path.write_bytes(b"w" + b"x" * 6999), "damaged"),
     ],
 )
-def test_harmed_files_are_refused_by_name(there: Path, table, capsys, harm, reason: str) -> None:
-    harm(there / "plain" / "model.pt")
+def test_damaged_files_are_refused_by_name(weights_folder: Path, table, capsys, harm, reason: str) -> None:
+    harm(weights_folder / "plain" / "model.pt")
     with pytest.raises(UserError, match=rf"model.pt: {reason}.*fetch --only plain --to") as caught:
-        Bundle(there, table).verify("plain")
-    assert str(there) in str(caught.value)
-    assert weights.main(["verify", "--only", "plain", "--to", str(there)]) == EXIT_FAILED
+        Bundle(weights_folder, table).verify("plain")
+    assert str(weights_folder) in str(caught.value)
+    assert weights.main(["verify", "--only", "plain", "--to", str(weights_folder)]) == EXIT_FAILED
     assert reason in capsys.readouterr().out
 
 
-def test_a_record_cannot_vouch_for_a_foreign_file(there: Path, table: dict[str, Network]) -> None:
+def test_a_record_cannot_vouch_for_a_foreign_file(weights_folder: Path, table: dict[str, Network]) -> None:
     foreign = b"x" * 7000
-    (there / "plain" / "model.pt").write_bytes(foreign)
-    manifest = there / "weights.json"
+    (weights_folder / "plain" / "model.pt").write_bytes(foreign)
+    manifest = weights_folder / "weights.json"
     manifest.write_text(manifest.read_text().replace(digest(CONTENT["model.pt"]), digest(foreign)))
     with pytest.raises(UserError, match="is published"):
-        Bundle(there, table).verify("plain")
+        Bundle(weights_folder, table).verify("plain")
 
 
-def test_missing_weights_name_the_command(there: Path, table: dict[str, Network]) -> None:
+def test_missing_weights_name_the_command(weights_folder: Path, table: dict[str, Network]) -> None:
     with pytest.raises(
         MetricUnavailableError, match=r"python -m benchmark.weights fetch --only hub --to DIR"
     ):
         Resources().network("hub")
-    with pytest.raises(MetricUnavailableError, match=f"fetch --only hub --to {there}"):
-        Resources(weights=Bundle(there, table)).network("hub")
+    with pytest.raises(MetricUnavailableError, match=f"fetch --only hub --to {weights_folder}"):
+        Resources(weights=Bundle(weights_folder, table)).network("hub")
 
 
-def test_resources_give_verified_folders_and_hashes(there: Path, table: dict[str, Network]) -> None:
-    resources = Resources(weights=Bundle(there, table))
-    assert resources.network("plain") == there / "plain"
+def test_resources_give_verified_folders_and_hashes(weights_folder: Path, table: dict[str, Network]) -> None:
+    resources = Resources(weights=Bundle(weights_folder, table))
+    assert resources.network("plain") == weights_folder / "plain"
     assert resources.weight_checksums(["plain"]) == {
         f"plain/{path}": digest(content) for path, content in CONTENT.items()
     }
@@ -171,12 +175,12 @@ def test_a_broken_manifest_is_refused(tmp_path: Path, content: str) -> None:
         Bundle(tmp_path)
 
 
-def test_the_list_tells_licences_and_state(there: Path, table, capsys) -> None:
-    assert weights.main(["list", "--to", str(there)]) == EXIT_OK
+def test_the_list_shows_licences_and_state(weights_folder: Path, table, capsys) -> None:
+    assert weights.main(["list", "--to", str(weights_folder)]) == EXIT_OK
     printed = capsys.readouterr().out
     assert "licence   MIT" in printed
-    assert f"{there / 'plain'}: fetched from {table['plain'].sources[0].address} at 1" in printed
-    assert f"{there / 'hub'}: not fetched" in printed
+    assert f"{weights_folder / 'plain'}: fetched from {table['plain'].sources[0].address} at 1" in printed
+    assert f"{weights_folder / 'hub'}: not fetched" in printed
 
 
 def test_unknown_networks_are_refused(table, tmp_path: Path, capsys) -> None:
@@ -184,6 +188,6 @@ def test_unknown_networks_are_refused(table, tmp_path: Path, capsys) -> None:
     assert "choose from plain, hub" in capsys.readouterr().err
 
 
-def test_verify_says_what_was_never_fetched(there: Path, capsys) -> None:
-    assert weights.main(["verify", "--to", str(there)]) == EXIT_FAILED
+def test_verify_names_what_was_never_fetched(weights_folder: Path, capsys) -> None:
+    assert weights.main(["verify", "--to", str(weights_folder)]) == EXIT_FAILED
     assert "hub: not fetched" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The models' way through a GPU, traced on tensors without numbers: no tensor is left behind on the CPU."""
+"""Models traced on a GPU with tensors without data: no tensor is left on the CPU."""
 
 from dataclasses import replace
 
@@ -18,29 +18,31 @@ from models.zoo.presets import MODELS, PRESETS
 SIZE = 32
 VIDEOS = 2
 END = 5.5e-4
-"""The schedule's weight of noise at t = 0; the trace needs a number, not this one."""
+"""The schedule's weight of noise at t = 0; the trace would accept any number."""
 
 
-def until_frames_are_there(plan: Plan) -> Plan:
-    """The plan without what follows its first step at the finest level: nobody takes it here."""
+def cut_plan_after_first_frames(plan: Plan) -> Plan:
+    """Drop the plan's steps after the first at the finest level, which the trace never takes."""
     last = np.flatnonzero((plan.steps[:, 0] == DENOISED).any(1))[0]
-    assert plan.width > 0  # known before, and remembered
+    assert plan.width > 0  # cached before the steps are cut
     object.__setattr__(plan, "steps", plan.steps[: last + 1])
     return plan
 
 
 class Weight(float):
-    """A number where the schedule gives a tensor of one."""
+    """A number in place of the schedule's single-element tensor."""
 
     def item(self) -> float:
         return float(self)
 
 
 @pytest.fixture
-def imagined(monkeypatch):
-    """A mode in which tensors have a device and no numbers; the schedule, host work, keeps its numbers."""
+def fake_gpu(monkeypatch):
+    """A mode in which tensors have a device but no data; the schedule, host work, keeps its numbers."""
     build = PlanConfig.build
-    monkeypatch.setattr(PlanConfig, "build", lambda config, grid: until_frames_are_there(build(config, grid)))
+    monkeypatch.setattr(
+        PlanConfig, "build", lambda config, grid: cut_plan_after_first_frames(build(config, grid))
+    )
     times, alpha_sigma, log_snr = Sampling.times, NoiseSchedule.alpha_sigma, NoiseSchedule.log_snr
 
     def with_numbers(function):
@@ -62,13 +64,13 @@ def imagined(monkeypatch):
 
 
 def first_frames(name: str, preset: str, size: int, **changes: object) -> torch.Tensor:
-    """Encode, roll out until finest latents are there, and decode, all on a GPU that is not there."""
+    """Encode, roll out until the finest latents exist, and decode, all on an absent GPU."""
     settings = PRESETS[preset].model(name, size)
     with torch.device("cuda"):
         autoencoder = Autoencoder(settings.autoencoder)
         network = settings.video.network(autoencoder.grid).requires_grad_(False)
     for stack in (autoencoder.encoder, autoencoder.decoder, network.trunk):
-        del stack.blocks[1:-1]  # they do what the first does; the last one may do less
+        del stack.blocks[1:-1]  # they do what the first does; the last may do less
     sampling = replace(settings.sampling, **{"steps": 2, "bfloat16": True, **changes})
     sampler = settings.video.sampler(network, autoencoder.grid, sampling)
     codec = FrameCodec(autoencoder, "auto")
@@ -78,7 +80,7 @@ def first_frames(name: str, preset: str, size: int, **changes: object) -> torch.
     actions = torch.zeros(VIDEOS, total, dtype=torch.int64, device="cuda")
 
     def noise(step: int, shape: tuple[int, ...]) -> torch.Tensor:
-        return torch.empty(VIDEOS, *shape)  # on the CPU, as `keyed_noise` draws it
+        return torch.empty(VIDEOS, *shape)  # on the CPU, like `keyed_noise`
 
     for generated in sampler.rollout(latents, actions, noise):
         assert generated.latents.device.type == "cuda"
@@ -95,8 +97,8 @@ def first_frames(name: str, preset: str, size: int, **changes: object) -> torch.
         *((name, "paper", 256) for name in ("millivid", "framepack", "full-resolution")),
     ],
 )
-def test_nothing_is_left_on_the_cpu(imagined, name, preset, size):
-    with imagined:
+def test_nothing_is_left_on_the_cpu(fake_gpu, name, preset, size):
+    with fake_gpu:
         frames = first_frames(name, preset, size)
     assert frames.device.type == "cuda"
     assert frames.dtype == torch.float32
@@ -104,21 +106,21 @@ def test_nothing_is_left_on_the_cpu(imagined, name, preset, size):
 
 @pytest.mark.parametrize(
     ("name", "steps"),
-    [("millivid", 4), ("millivid-causal", 2)],  # four are the fewest of which one extrapolates
+    [("millivid", 4), ("millivid-causal", 2)],  # four is the minimum with an extrapolating step
 )
-def test_nor_is_it_with_guidance(imagined, name, steps):
+def test_nothing_is_left_on_the_cpu_with_guidance(fake_gpu, name, steps):
     changes = {"steps": steps, "guidance": 1.5, "solver": "dpm++2m", "bound": 2.0}
-    with imagined:
+    with fake_gpu:
         assert first_frames(name, "trial", SIZE, **changes).device.type == "cuda"
 
 
-def test_a_tensor_on_the_cpu_is_caught(imagined, monkeypatch):
-    """A mutant whose windows keep their addresses on the CPU."""
+def test_a_tensor_on_the_cpu_is_caught(fake_gpu, monkeypatch):
+    """The windows of the mutant keep their addresses on the CPU."""
     layout = samplers.Layout
 
     def on_the_cpu(step, grid, num_tokens, device):
         return layout(step, grid, num_tokens, torch.device("cpu"))
 
     monkeypatch.setattr(samplers, "Layout", on_the_cpu)
-    with imagined, pytest.raises(RuntimeError, match=r"cuda.*cpu|cpu.*cuda|two different devices"):
+    with fake_gpu, pytest.raises(RuntimeError, match=r"cuda.*cpu|cpu.*cuda|two different devices"):
         first_frames("millivid", "trial", SIZE)

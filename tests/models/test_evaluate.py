@@ -1,4 +1,4 @@
-"""Reconstruction by level: numbers against torchmetrics, mutants, a perfect level, the picture, mistakes."""
+"""Reconstruction by level: numbers match torchmetrics, mutants, a perfect level, the picture, mistakes."""
 
 import dataclasses
 import json
@@ -49,10 +49,10 @@ def data(tmp_path_factory) -> Path:
 
 
 def save(folder: Path, stem: str, seed: int, **changes) -> Autoencoder:
-    """Weights large enough that every level gives back another picture."""
+    """Save weights large enough that every level reconstructs a different picture."""
     draws = torch.Generator().manual_seed(seed)
     config = dataclasses.replace(CONFIG, cascaded=stem.endswith("cascaded"), **changes)
-    torch.manual_seed(seed)  # the first weights are drawn from torch's own generator
+    torch.manual_seed(seed)  # the initial weights come from torch's global generator
     autoencoder = Autoencoder(config)
     for parameter in autoencoder.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=draws)
@@ -77,8 +77,8 @@ def run(checkpoint: Path, data: Path, out: Path, *more: str) -> dict:
     return json.loads((out / "reconstruction.json").read_text())
 
 
-def decoded(autoencoder: Autoencoder, image: torch.Tensor, level: int) -> torch.Tensor:
-    """One frame (3, H, W) of 8 bits from one level, by the networks themselves and pooling by hand."""
+def decode_plainly(autoencoder: Autoencoder, image: torch.Tensor, level: int) -> torch.Tensor:
+    """Decode an 8-bit frame (3, H, W) from one level with the networks and manual pooling."""
     patches = patch_pyramid(image[None].float() / 255, CONFIG.patch, CONFIG.levels)
     latents = autoencoder.encoder(patches)[0]
     levels = list(latents.split([16, 4, 1]))
@@ -94,8 +94,8 @@ def decoded(autoencoder: Autoencoder, image: torch.Tensor, level: int) -> torch.
 @pytest.fixture(scope="module")
 @torch.no_grad()
 def expected(checkpoint, data) -> dict:
-    """By autoencoder, metric and level, every video's mean: frames rendered again, scored by torchmetrics."""
-    found = {}
+    """Every video's mean by autoencoder, metric and level: frames decoded again, scored by torchmetrics."""
+    means = {}
     for name, model in zip(NAMES, ("millivid", "millivid-cascaded"), strict=True):
         autoencoder, _ = load_autoencoder(model, WeightSource(checkpoint=str(checkpoint)))
         for level in range(CONFIG.levels):
@@ -103,17 +103,17 @@ def expected(checkpoint, data) -> dict:
                 scores = {"psnr": [], "ssim": []}
                 frames = open_dataset(data).frames(f"000/00{video}")[CHOSEN]
                 for image in torch.from_numpy(frames).movedim(-1, 1):
-                    back, true = decoded(autoencoder, image, level)[None], image[None].float() / 255
+                    back, true = decode_plainly(autoencoder, image, level)[None], image[None].float() / 255
                     scores["psnr"].append(peak_signal_noise_ratio(back, true, data_range=1.0))
                     ssim_value = structural_similarity(back, true, data_range=1.0)
                     scores["ssim"].append(ssim_value)
                 for metric, values in scores.items():
-                    found.setdefault((name, metric, level), []).append(float(torch.stack(values).mean()))
-    return found
+                    means.setdefault((name, metric, level), []).append(float(torch.stack(values).mean()))
+    return means
 
 
-def differs(report: dict, expected: dict) -> list[tuple]:
-    """Where a report is not what is expected."""
+def find_differences(report: dict, expected: dict) -> list[tuple]:
+    """List where a report differs from the expected values."""
     wrong = []
     for (name, metric, level), videos in expected.items():
         row = report["autoencoders"][name]["levels"][level]
@@ -127,13 +127,13 @@ def differs(report: dict, expected: dict) -> list[tuple]:
     return wrong
 
 
-def test_numbers_are_those_of_an_independent_computation(checkpoint, data, tmp_path, expected, capsys):
+def test_numbers_match_an_independent_computation(checkpoint, data, tmp_path, expected, capsys):
     means = [
         round(float(np.mean(videos)), 2) for (_, metric, _), videos in expected.items() if metric == "psnr"
     ]
-    assert len(set(means)) == 6  # all levels of both differ, or swapping them would not show
+    assert len(set(means)) == 6  # all levels of both differ, otherwise swaps would go unnoticed
     report = run(checkpoint, data, tmp_path)
-    assert differs(report, expected) == []
+    assert find_differences(report, expected) == []
     assert report["data"] == {
         "fingerprint": open_dataset(data).fingerprint,
         "videos": [f"000/00{video}" for video in range(VIDEOS)],
@@ -186,7 +186,7 @@ def truncated(codec, frames, device):
 )
 def test_the_comparison_catches_mutants(mutant, checkpoint, data, tmp_path, expected, monkeypatch):
     monkeypatch.setattr(reconstruction, "reconstruct", mutant)
-    assert differs(run(checkpoint, data, tmp_path), expected)
+    assert find_differences(run(checkpoint, data, tmp_path), expected)
 
 
 def test_the_comparison_catches_swapped_autoencoders(checkpoint, data, tmp_path, expected, monkeypatch):
@@ -194,12 +194,12 @@ def test_the_comparison_catches_swapped_autoencoders(checkpoint, data, tmp_path,
         return load_autoencoder({"millivid": "millivid-cascaded"}.get(model, "millivid"), source)
 
     monkeypatch.setattr(evaluate, "load_autoencoder", swapped)
-    wrong = differs(run(checkpoint, data, tmp_path), expected)
+    wrong = find_differences(run(checkpoint, data, tmp_path), expected)
     assert {(name, level) for name, _, level in wrong} == {(n, i) for n in NAMES for i in range(3)}
 
 
 class OnlyOneLevel(torch.nn.Module):
-    """Gives the frame back perfectly from one level, and its negative from the others."""
+    """Reconstructs the frame perfectly from one level, and its negative from the others."""
 
     config = CONFIG
 
@@ -216,14 +216,14 @@ class OnlyOneLevel(torch.nn.Module):
 
 
 @pytest.mark.parametrize("perfect", range(3))
-def test_a_perfect_level_is_perfect_alone(perfect, data):
+def test_only_the_perfect_level_is_perfect(perfect, data):
     codecs = {"hierarchical": FrameCodec(OnlyOneLevel(perfect), "float32")}
     dataset = open_dataset(data)
     chosen = choose_frames(dataset, 2)
     steps = score_videos(dataset, chosen, set(), codecs, {"psnr": psnr, "ssim": ssim}, CPU)
-    found = collect([scores for scores, _ in steps])["hierarchical"]
+    results = collect([scores for scores, _ in steps])["hierarchical"]
     for level in range(3):
-        estimates = found["psnr"][level], found["ssim"][level]
+        estimates = results["psnr"][level], results["ssim"][level]
         if level == perfect:
             assert [(e.mean, e.standard_error) for e in estimates] == [(100.0, 0.0), (1.0, 0.0)]
         else:
@@ -231,7 +231,7 @@ def test_a_perfect_level_is_perfect_alone(perfect, data):
             assert estimates[1].mean < 0
 
 
-def test_the_standard_error_is_that_of_the_mean():
+def test_the_standard_error_is_of_the_mean():
     assert estimate([1.0, 2.0, 3.0, 4.0]).mean == 2.5
     assert estimate([1.0, 2.0, 3.0, 4.0]).standard_error == pytest.approx(0.6454972243679028, abs=1e-12)
     assert estimate([7.0]).standard_error is None
@@ -247,19 +247,22 @@ def test_frames_are_spread_over_every_video(data, tmp_path):
     assert len(choose_examples(chosen, 99)) == 12
 
 
-def test_without_a_cascaded_one_it_says_so(checkpoint, data, tmp_path, capsys, expected):
+def test_a_missing_cascaded_autoencoder_is_reported(checkpoint, data, tmp_path, capsys, expected):
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone/autoencoder.safetensors").write_bytes(
         (checkpoint / "autoencoder.safetensors").read_bytes()
     )
     report = run(tmp_path / "alone", data, tmp_path / "out")
     assert list(report["autoencoders"]) == ["hierarchical"]
-    assert differs(report, {key: value for key, value in expected.items() if key[0] == "hierarchical"}) == []
-    said = "holds no autoencoder-cascaded.safetensors: only the hierarchical autoencoder is scored"
-    assert said in capsys.readouterr().out
+    assert (
+        find_differences(report, {key: value for key, value in expected.items() if key[0] == "hierarchical"})
+        == []
+    )
+    message = "holds no autoencoder-cascaded.safetensors: only the hierarchical autoencoder is scored"
+    assert message in capsys.readouterr().out
 
 
-def test_lpips_is_the_benchmarks(tmp_path, monkeypatch):
+def test_lpips_matches_the_benchmark(tmp_path, monkeypatch):
     data = write_dataset(tmp_path / "data", num_videos=1, num_frames=2, side=32)
     autoencoder = save(tmp_path, "autoencoder", 0, frame_size=32, patch=8)
     resources = bundle_of(tmp_path / "weights", "alexnet", save_alexnet)
@@ -288,7 +291,7 @@ def test_the_picture_has_the_truth_on_top_and_finest_levels_first(tmp_path):
     pixels = np.asarray(Image.open(tmp_path / "a.png"))
     is_tile = (pixels.sum(2) == 255) & (pixels[..., 2] == 0)
     shades = [list(dict.fromkeys(pixels[is_tile[:, x], x, 0].tolist())) for x in range(pixels.shape[1])]
-    assert [shown for shown in dict.fromkeys(map(tuple, shades)) if shown] == [
+    assert [column for column in dict.fromkeys(map(tuple, shades)) if column] == [
         (10, 20, 30, 40, 50),
         (60, 20, 30, 40, 50),
     ]
@@ -301,13 +304,13 @@ def test_the_picture_of_a_run_shows_its_frames(checkpoint, data, tmp_path):
     # six of twelve frames: the second and fourth of every video
     frames = open_dataset(data).frames("000/000")
     tile = np.kron(frames[CHOSEN[1]], np.ones((8, 8, 1), np.uint8))
-    found = [
+    positions = [
         (top, left)
         for top in range(20, 60)
         for left in range(MARGIN, 240)
         if np.array_equal(pixels[top : top + 128, left : left + 128], tile)
     ]
-    assert len(found) == 1
+    assert len(positions) == 1
 
 
 @pytest.mark.parametrize(
@@ -326,11 +329,11 @@ def test_the_picture_of_a_run_shows_its_frames(checkpoint, data, tmp_path):
     ids=lambda value: value[0] + value[1] if isinstance(value, tuple) else "",
 )
 def test_mistakes_are_one_sentence(flags, said, checkpoint, data, tmp_path, capsys):
-    given = {"--checkpoint": str(checkpoint), "--data": str(data), "--out": str(tmp_path / "out")}
-    given |= dict([flags])
+    arguments = {"--checkpoint": str(checkpoint), "--data": str(data), "--out": str(tmp_path / "out")}
+    arguments |= dict([flags])
     if flags[0] == "--weights":
-        given |= {"--metrics": "psnr"}
-    assert main(["autoencoder", *(part for pair in given.items() for part in pair)]) == 2
+        arguments |= {"--metrics": "psnr"}
+    assert main(["autoencoder", *(part for pair in arguments.items() for part in pair)]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

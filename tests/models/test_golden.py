@@ -1,4 +1,4 @@
-"""The models against the golden vectors, fast subset; the whole set is `python -m tests.golden DIR`."""
+"""Models compared with golden vectors, fast subset; the whole set is `python -m tests.golden DIR`."""
 
 import os
 import shutil
@@ -20,10 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def golden() -> Iterator[Path]:
     torch.set_num_threads(1)
-    for place in (os.environ.get("LOOPCRAFT_GOLDEN"), ROOT.parent / "shared" / "golden"):
-        if place and Path(place).is_dir():
-            yield Path(place)
-            golden_weight.cache_clear()  # most of a gigabyte
+    for location in (os.environ.get("LOOPCRAFT_GOLDEN"), ROOT.parent / "shared" / "golden"):
+        if location and Path(location).is_dir():
+            yield Path(location)
+            golden_weight.cache_clear()  # frees most of a gigabyte
             return
     pytest.skip("no golden vectors here; LOOPCRAFT_GOLDEN names their folder")
 
@@ -58,7 +58,7 @@ def small_copy(golden, tmp_path) -> Path:
     return tmp_path
 
 
-def test_checker_accepts_what_is_there(small_copy, capsys):
+def test_checker_accepts_unchanged_files(small_copy, capsys):
     assert main([str(small_copy)]) == 0
     assert "0 failed, 0 files not checked" in capsys.readouterr().out
 
@@ -79,7 +79,7 @@ def test_checker_names_a_wrong_plan(small_copy, capsys):
     assert "plan millivid_main: steps" in capsys.readouterr().out
 
 
-def test_checker_names_a_file_that_it_does_not_know(small_copy, capsys):
+def test_checker_names_an_unknown_file(small_copy, capsys):
     np.savez(small_copy / "e2e_surprise.npz", x=np.zeros(1))
     assert main([str(small_copy)]) == 1
     assert "FAIL e2e_surprise.npz was not checked" in capsys.readouterr().out
@@ -94,7 +94,7 @@ def test_checker_names_a_file_of_every_known_kind(small_copy, capsys, name):
 
 
 @pytest.mark.parametrize("damage", ["cut", "array missing"])
-def test_checker_goes_on_after_what_it_cannot_read(small_copy, capsys, damage):
+def test_checker_continues_after_an_unreadable_file(small_copy, capsys, damage):
     path = small_copy / "noise_schedule.npz"
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-100])

@@ -1,4 +1,4 @@
-"""The models on a real GPU: golden vectors in float32 and bfloat16, and a rollout that is the processor's."""
+"""The models on a real GPU: golden vectors in float32 and bfloat16, and rollouts that match the CPU's."""
 
 import os
 from pathlib import Path
@@ -23,9 +23,9 @@ pytestmark = [
 
 @pytest.fixture
 def folder() -> Folder:
-    for place in (os.environ.get("LOOPCRAFT_GOLDEN"), ROOT.parent / "shared" / "golden"):
-        if place and Path(place).is_dir():
-            return Folder(Path(place))
+    for location in (os.environ.get("LOOPCRAFT_GOLDEN"), ROOT.parent / "shared" / "golden"):
+        if location and Path(location).is_dir():
+            return Folder(Path(location))
     pytest.skip("no golden vectors here; LOOPCRAFT_GOLDEN names their folder")
 
 
@@ -35,7 +35,7 @@ def exact_float32():
 
 
 def forward(folder: Folder, rule: str, *, bfloat16: bool, to_one_hot: bool) -> tuple[torch.Tensor, dict]:
-    """v of the golden forward pass of the token denoiser on the GPU, and the golden arrays."""
+    """Run the golden forward pass of the token denoiser on the GPU; return v and the golden arrays."""
     manifest, golden = folder.json("forward_manifest.json"), folder.tensors("universal_forward_S.npz")
     test = manifest["tests"]["universal_forward_S"]
     size = SIZES[test["model_size"]]
@@ -57,23 +57,23 @@ def forward(folder: Folder, rule: str, *, bfloat16: bool, to_one_hot: bool) -> t
 @pytest.mark.parametrize("to_one_hot", [False, True])
 @pytest.mark.parametrize("rule", ["A", "B"])
 @torch.no_grad()
-def test_float32_is_the_golden_one(folder, rule, to_one_hot):
+def test_float32_matches_the_golden_vectors(folder, rule, to_one_hot):
     v, golden = forward(folder, rule, bfloat16=False, to_one_hot=to_one_hot)
     torch.testing.assert_close(v, golden[f"{rule}/f32/v_t_any_mask_first_false"], atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("rule", ["A", "B"])
 @torch.no_grad()
-def test_bfloat16_is_as_near_as_the_reference(folder, rule):
+def test_bfloat16_is_about_as_close_as_the_reference(folder, rule):
     v, golden = forward(folder, rule, bfloat16=True, to_one_hot=False)
     noise = folder.json("forward_manifest.json")["numerical_noise"][f"public/universal_forward_S/{rule}"]
-    found = root_mean_square(v, golden[f"{rule}/f32/v_t_any_mask_first_false"])
-    assert found <= 2 * noise["autocast_vs_f32"]["rms_diff"]
+    error = root_mean_square(v, golden[f"{rule}/f32/v_t_any_mask_first_false"])
+    assert error <= 2 * noise["autocast_vs_f32"]["rms_diff"]
 
 
 @pytest.mark.parametrize("name", ["millivid", "millivid-causal", "framepack", "full-resolution"])
 @pytest.mark.parametrize("preset", ["trial", "gpu-minutes"])
-def test_a_rollout_is_the_processors(preset, name):
+def test_a_rollout_matches_the_cpu(preset, name):
     size = 32 if preset == "trial" else 64
     model = build_rollout(name, preset=preset, frame_size=size, precision="float32")
     draws = torch.Generator().manual_seed(0)
@@ -87,7 +87,7 @@ def test_a_rollout_is_the_processors(preset, name):
 
 
 @pytest.mark.parametrize("name", ["millivid", "framepack"])
-def test_a_selection_by_product_has_the_gradients_of_one_by_index(name):
+def test_one_hot_selection_has_the_gradients_of_indexing(name):
     settings = PRESETS["gpu-minutes"].model(name, 64)
     network = settings.video.network(settings.autoencoder.grid).cuda()
     rows = network.trunk.num_levels * 4 * 2

@@ -62,7 +62,7 @@ def test_packed_models_load_with_the_same_weights_in_half_the_bits(trained, tmp_
     )
 
 
-def test_every_tenth_line_of_the_log_and_the_last_are_kept(trained, tmp_path):
+def test_every_tenth_log_line_and_the_last_are_kept(trained, tmp_path):
     out = tmp_path / "packed"
     assert main([str(trained), "--out", str(out)]) == 0
     steps = [json.loads(line)["step"] for line in (out / "millivid.jsonl").read_text().splitlines()]
@@ -77,7 +77,7 @@ def test_a_torn_last_line_is_left_out(trained, tmp_path):
     assert json.loads(lines[-1]) == {"step": 24, "loss": 1 / 25}
 
 
-def test_packed_twice_they_name_the_first(trained, tmp_path):
+def test_twice_packed_models_name_the_original(trained, tmp_path):
     once, twice = tmp_path / "once", tmp_path / "twice"
     assert main([str(trained), "--out", str(once), "--dtype", "float32"]) == 0
     assert main([str(once), "--out", str(twice)]) == 0
@@ -87,7 +87,7 @@ def test_packed_twice_they_name_the_first(trained, tmp_path):
 
 
 @pytest.mark.parametrize("value", [1e6, float("inf"), float("nan")])
-def test_weights_that_do_not_stay_finite_are_refused(value, trained, tmp_path, capsys):
+def test_weights_not_finite_when_packed_are_refused(value, trained, tmp_path, capsys):
     path = trained / "millivid.safetensors"
     stored = find_weights("millivid", str(trained))
     stored.weights["patchify.bias"][0] = value
@@ -119,7 +119,7 @@ def test_nothing_to_pack_and_the_same_folder_are_refused(mistake, trained, tmp_p
 
 def test_minutes_follow_from_the_stated_throughput():
     records = [{"step": step, "loss": 1.0} for step in range(30)]
-    records[9]["trained_per_second"] = 2.0  # ten steps of 12 samples: a minute
-    records[29]["trained_per_second"] = 1.0  # twenty more at half the speed: four
+    records[9]["trained_per_second"] = 2.0  # ten steps of 12 samples: one minute
+    records[29]["trained_per_second"] = 1.0  # twenty more at half the speed: four minutes
     assert training_minutes(records, 12) == pytest.approx(5)
     assert [record["step"] for record in _thin(records, 20)] == [0, 9, 20, 29]

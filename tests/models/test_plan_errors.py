@@ -1,4 +1,4 @@
-"""Errors by level and frame: against their definition, and the truth in place of what was generated."""
+"""Errors by level and frame: compared with their definition, and with truth in place of generated latents."""
 
 import pytest
 import torch
@@ -20,9 +20,9 @@ def sampler() -> TokenSampler:
     draws = torch.Generator().manual_seed(0)
     for parameter in model.network.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=draws)
-    made = model.config.video.sampler(model.network, model.autoencoder.grid, Sampling(steps=2))
-    assert isinstance(made, TokenSampler)
-    return made
+    token_sampler = model.config.video.sampler(model.network, model.autoencoder.grid, Sampling(steps=2))
+    assert isinstance(token_sampler, TokenSampler)
+    return token_sampler
 
 
 @pytest.fixture(scope="module")
@@ -34,27 +34,27 @@ def video(sampler):
     return truth, torch.randint(0, 3, (3, frames), generator=draws)
 
 
-def played(sampler, truth, actions, corrections):
+def roll_out(sampler, truth, actions, corrections):
     context = [level[:, : sampler.num_context] for level in truth]
     return list(sampler.rollout(context, actions, keyed_noise(range(3)), corrections))
 
 
 @pytest.fixture(scope="module")
 def plain(sampler, video):
-    """A rollout that nobody corrects."""
-    return played(sampler, *video, None)
+    """A rollout without corrections."""
+    return roll_out(sampler, *video, None)
 
 
-def test_a_rollout_corrected_by_what_it_generated_is_the_rollout(sampler, video, plain) -> None:
-    own = [level.clone() for level in video[0]]
-    for done in plain:
-        own[done.level][:, done.first_frame : done.first_frame + done.latents.shape[1]] = done.latents
-    corrected = played(sampler, *video, own)
+def test_correcting_a_rollout_by_itself_changes_nothing(sampler, video, plain) -> None:
+    generated = [level.clone() for level in video[0]]
+    for part in plain:
+        generated[part.level][:, part.first_frame : part.first_frame + part.latents.shape[1]] = part.latents
+    corrected = roll_out(sampler, *video, generated)
     assert all(torch.equal(a.latents, b.latents) for a, b in zip(plain, corrected, strict=True))
 
 
 def test_a_later_step_sees_the_truth_and_the_first_does_not(sampler, video, plain) -> None:
-    corrected = played(sampler, *video, video[0])
+    corrected = roll_out(sampler, *video, video[0])
     assert torch.equal(plain[0].latents, corrected[0].latents)
     for before, after in zip(plain[1:], corrected[1:], strict=True):
         assert not torch.allclose(before.latents, after.latents, atol=1e-4)
@@ -104,10 +104,10 @@ def test_the_command_prints_a_row_for_each_frame(data, capsys) -> None:
     assert all("nan" not in row for row in rows)
 
 
-def test_mistakes_are_told_in_a_sentence(data, capsys, tmp_path) -> None:
+def test_mistakes_are_refused_in_a_sentence(data, capsys, tmp_path) -> None:
     short = write_dataset(tmp_path / "short", num_videos=1, num_frames=9, side=SIDE)
     tiny_flags = ["--preset", "trial"]
-    for flags, told in (
+    for flags, message in (
         (["--data", str(data), *tiny_flags, "--max-videos", "0"], "choose 1 or more"),
         (["--data", str(data), *tiny_flags, "--model", "framepack"], "choose a model whose plan has"),
         (["--data", str(short), *tiny_flags], "no video has the"),
@@ -121,11 +121,11 @@ def test_mistakes_are_told_in_a_sentence(data, capsys, tmp_path) -> None:
     ):
         assert main(flags) == 2
         error = capsys.readouterr().err
-        assert told in error
+        assert message in error
         assert error.count("\n") == 1
 
 
-def test_a_mutant_that_ignores_the_truth_is_seen(sampler, video, plain, monkeypatch) -> None:
+def test_a_mutant_that_ignores_the_truth_is_caught(sampler, video, plain, monkeypatch) -> None:
     monkeypatch.setattr("models.sampling.token_sampler._insert_truth", lambda *arguments: None)
     with pytest.raises(AssertionError):
         test_a_later_step_sees_the_truth_and_the_first_does_not(sampler, video, plain)

@@ -1,4 +1,4 @@
-"""Publishing checkpoints: what is sent is read back, mistakes send nothing."""
+"""Publishing checkpoints: sent files are read back, mistakes send nothing."""
 
 import re
 import shutil
@@ -26,34 +26,35 @@ pytestmark = pytest.mark.usefixtures("hub")
 SENT = ("autoencoder.safetensors", "autoencoder.jsonl", "millivid.safetensors", "millivid.jsonl")
 
 
-def test_what_is_read_back_is_what_was_published(hub, trained, capsys) -> None:
+def test_published_models_are_read_back_unchanged(hub, trained, capsys) -> None:
     assert publish_to("lab/round", trained) == 0
     assert "millivid.training.pt: stays here" in capsys.readouterr().out
     files = files_of(hub, "lab/round")
     assert sorted(files) == sorted([".gitattributes", "README.md", *SENT])
     for name in SENT:
         assert files[name] == (trained / name).read_bytes()
-    here, there = (
-        load_model("millivid", WeightSource(checkpoint=place)) for place in (str(trained), "hf://lab/round")
+    local, fetched = (
+        load_model("millivid", WeightSource(checkpoint=address))
+        for address in (str(trained), "hf://lab/round")
     )
-    assert there.sha256 == here.sha256
+    assert fetched.sha256 == local.sha256
     assert all(
-        torch.equal(value, here.network.state_dict()[name])
-        for name, value in there.network.state_dict().items()
+        torch.equal(value, local.network.state_dict()[name])
+        for name, value in fetched.network.state_dict().items()
     )
 
 
-def test_only_the_files_that_are_needed_are_fetched_and_once(hub, trained) -> None:
+def test_only_needed_files_are_fetched_and_only_once(hub, trained) -> None:
     assert publish_to("lab/lazy", trained) == 0
     hub.requests.clear()
     load_autoencoder("millivid", WeightSource(checkpoint="hf://lab/lazy"))
     assert hub.count(f"GET /store/{file_sha256(trained / 'autoencoder.safetensors')}") == 1
     assert hub.count("millivid|jsonl|README") == 0
-    find_weights("autoencoder", "hf:/lab/lazy")  # what a Path leaves of the address
+    find_weights("autoencoder", "hf:/lab/lazy")  # the address after a round trip through Path
     assert hub.count("GET /store/") == 1
 
 
-def test_a_revision_stays_what_it_was(hub, trained, tmp_path) -> None:
+def test_a_revision_never_changes(hub, trained, tmp_path) -> None:
     assert publish_to("lab/revised", trained) == 0
     first = hub.repositories["models/lab/revised"].commits[-1][0]
     folder = Path(shutil.copytree(trained, tmp_path / "next"))
@@ -63,11 +64,11 @@ def test_a_revision_stays_what_it_was(hub, trained, tmp_path) -> None:
     save_checkpoint(folder / "millivid.safetensors", changed, config, training=header["training"])
     assert publish_to("lab/revised", folder) == 0
     sha256 = [file_sha256(find_weights("millivid", f"hf://lab/revised{at}").path) for at in ("", f"@{first}")]
-    assert sha256 == [file_sha256(place / "millivid.safetensors") for place in (folder, trained)]
+    assert sha256 == [file_sha256(root / "millivid.safetensors") for root in (folder, trained)]
 
 
 def test_packed_checkpoints_are_published_like_others(hub, trained, tmp_path) -> None:
-    """Their autoencoder has other bytes than the one that the video model was trained on, and says whose."""
+    """The packed autoencoder differs from the one used in training, and names the original."""
     assert pack.main([str(trained), "--out", str(tmp_path / "packed"), "--steps", "7"]) == 0
     assert publish_to("lab/packed", tmp_path / "packed") == 0
     assert "sampled with 7 network calls (ddim)" in files_of(hub, "lab/packed")["README.md"].decode()
@@ -89,7 +90,7 @@ def test_a_dry_run_sends_nothing(hub, trained, capsys) -> None:
     assert "millivid.safetensors: to send, " in capsys.readouterr().out
 
 
-def test_models_that_are_not_in_the_folder_stay_and_are_described(hub, trained, tmp_path) -> None:
+def test_models_missing_from_the_folder_stay_and_are_described(hub, trained, tmp_path) -> None:
     assert publish_to("lab/two", trained) == 0
     card = files_of(hub, "lab/two")["README.md"]
     shutil.copy(trained / "autoencoder.safetensors", tmp_path)
@@ -98,7 +99,7 @@ def test_models_that_are_not_in_the_folder_stay_and_are_described(hub, trained, 
     assert files_of(hub, "lab/two")["README.md"] == card
 
 
-def test_weights_that_replace_others_do_not_get_the_log_of_those(hub, trained, tmp_path) -> None:
+def test_replaced_weights_do_not_keep_the_old_log(hub, trained, tmp_path) -> None:
     assert publish_to("lab/anew", trained) == 0
     folder = Path(shutil.copytree(trained, tmp_path / "next"))
     header, weights = read_checkpoint(folder / "millivid.safetensors")
@@ -126,14 +127,14 @@ def test_a_log_without_its_weights_is_not_sent(hub, trained, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"cut", b"x" * 40, b"\x02" + b"\0" * 7 + b"{}"])
-def test_a_damaged_file_that_is_there_is_named(hub, trained, capsys, content) -> None:
+def test_a_damaged_published_file_is_named(hub, trained, capsys, content) -> None:
     hub.add("models/lab/damaged", {"framepack.safetensors": content})
     assert publish_to("lab/damaged", trained) == 2
     assert re.search(r"error: lab/damaged.*framepack\.safetensors", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("how", [429, 500, "drop", "lose"])
-def test_broken_off_and_run_again_it_sends_only_what_is_missing(hub, trained, capsys, how) -> None:
+def test_an_interrupted_upload_sends_only_missing_files_when_run_again(hub, trained, capsys, how) -> None:
     name = f"lab/broken-{how}"
     hub.faults.append(Fault("/commit/", how))
     assert publish_to(name, trained) == 2
@@ -144,13 +145,13 @@ def test_broken_off_and_run_again_it_sends_only_what_is_missing(hub, trained, ca
     assert load_model("millivid", WeightSource(checkpoint=f"hf://{name}")).sha256
 
 
-def test_passing_trouble_is_waited_out(hub, trained, monkeypatch) -> None:
+def test_temporary_errors_are_retried(hub, trained, monkeypatch) -> None:
     monkeypatch.setattr(loopcraft.hub.repository, "RETRY_WAITS_S", (0.0, 0.0))
     hub.faults.append(Fault("/commit/", 500, times=2))
     assert publish_to("lab/trouble", trained) == 0
 
 
-def test_what_did_not_arrive_is_found(hub, trained, monkeypatch, capsys) -> None:
+def test_files_that_did_not_arrive_intact_are_detected(hub, trained, monkeypatch, capsys) -> None:
     commit = hub_state.Repository.commit
 
     def damage(repository: hub_state.Repository, files: hub_state.Files) -> str:
@@ -161,35 +162,35 @@ def test_what_did_not_arrive_is_found(hub, trained, monkeypatch, capsys) -> None
     assert "millivid.safetensors did not arrive as it was sent" in capsys.readouterr().err
 
 
-def _cut(root: Path) -> Path:
+def _truncate(root: Path) -> Path:
     path = root / "millivid.safetensors"
     path.write_bytes(path.read_bytes()[:-7])
     return root
 
 
-def _renamed(root: Path) -> Path:
+def _rename(root: Path) -> Path:
     (root / "millivid.safetensors").rename(root / "framepack.safetensors")
     return root
 
 
-def _foreign(root: Path) -> Path:
+def _replace_weights(root: Path) -> Path:
     save_file({"a": torch.zeros(1)}, root / "millivid.safetensors")
     return root
 
 
-def _without_autoencoder(root: Path) -> Path:
+def _remove_autoencoder(root: Path) -> Path:
     (root / "autoencoder.safetensors").unlink()
     return root
 
 
-def _other_autoencoder(root: Path) -> Path:
+def _change_autoencoder(root: Path) -> Path:
     stored = find_weights("autoencoder", str(root))
     weights = {name: value + 1 for name, value in stored.weights.items()}
     save_checkpoint(root / "autoencoder.safetensors", weights, stored.config)
     return root
 
 
-def _no_log(root: Path) -> Path:
+def _damage_log(root: Path) -> Path:
     (root / "millivid.jsonl").write_text("{}\n")
     return root
 
@@ -206,18 +207,18 @@ MISTAKES = {
     "public": ({"files": {"README.md": b""}, "flags": ["--private"]}, r"exists and is public"),
     "no folder": ({"change": lambda root: root / "nowhere"}, r"nowhere: no such folder"),
     "empty": ({"change": lambda root: root.parent}, r"holds no checkpoint \(autoencoder.safetensors"),
-    "cut": ({"change": _cut}, r"millivid.safetensors: not a whole safetensors file"),
-    "renamed": ({"change": _renamed}, r"holds a token denoiser for millivid plans, not framepack"),
-    "not ours": ({"change": _foreign}, r"millivid.safetensors: not a loopcraft-model of version 1"),
+    "cut": ({"change": _truncate}, r"millivid.safetensors: not a whole safetensors file"),
+    "renamed": ({"change": _rename}, r"holds a token denoiser for millivid plans, not framepack"),
+    "not ours": ({"change": _replace_weights}, r"millivid.safetensors: not a loopcraft-model of version 1"),
     "no autoencoder": (
-        {"change": _without_autoencoder},
+        {"change": _remove_autoencoder},
         r"millivid.safetensors but not its autoencoder.safetensors",
     ),
     "mixed": (
-        {"change": _other_autoencoder},
+        {"change": _change_autoencoder},
         r"copy/millivid.safetensors was trained with an autoencoder of SHA-256 \w{12}.*copy/autoencoder",
     ),
-    "no log": ({"change": _no_log}, r"millivid.jsonl: not the log of a training run"),
+    "no log": ({"change": _damage_log}, r"millivid.jsonl: not the log of a training run"),
     "two hyphens": ({"name": "lab/na--me"}, r"lab/na--me: not a valid repository name"),
     "licence": ({"flags": ["--licence", "MIT License"]}, r"--licence MIT License: choose one of the Hub's"),
     "dry licence": ({"flags": ["--licence", "gpl", "--dry-run"]}, r"--licence gpl: choose one of"),
@@ -229,17 +230,17 @@ MISTAKES = {
 def test_mistakes_are_one_sentence_before_anything_is_sent(
     hub, trained, tmp_path, monkeypatch, capsys, case
 ) -> None:
-    what, message = MISTAKES[case]
-    name = what.get("name", f"lab/{case.replace(' ', '-')}")
+    setup, message = MISTAKES[case]
+    name = setup.get("name", f"lab/{case.replace(' ', '-')}")
     root = Path(shutil.copytree(trained, tmp_path / "copy"))
-    if "token" in what:
-        monkeypatch.delenv("HF_TOKEN") if what["token"] is None else monkeypatch.setenv(
-            "HF_TOKEN", what["token"]
+    if "token" in setup:
+        monkeypatch.delenv("HF_TOKEN") if setup["token"] is None else monkeypatch.setenv(
+            "HF_TOKEN", setup["token"]
         )
-    if "files" in what:
-        hub.add(f"models/{name}", what["files"])
-    folder = what.get("change", lambda root: root)(root)
-    assert publish_to(name, folder, *what.get("flags", [])) == 2
+    if "files" in setup:
+        hub.add(f"models/{name}", setup["files"])
+    folder = setup.get("change", lambda root: root)(root)
+    assert publish_to(name, folder, *setup.get("flags", [])) == 2
     error = capsys.readouterr().err
     assert re.search(message, error)
     assert error.strip().splitlines()[-1].startswith("error: ")
@@ -247,7 +248,7 @@ def test_mistakes_are_one_sentence_before_anything_is_sent(
     assert hub.count("PUT |/commit/|repos/create") == 0
 
 
-def test_reading_says_what_is_wrong_with_an_address(hub, trained, monkeypatch) -> None:
+def test_reading_names_what_is_wrong_with_an_address(hub, trained, monkeypatch) -> None:
     assert publish_to("lab/read", trained) == 0
     with pytest.raises(UserError, match=r"hf://lab/read: holds no framepack\.safetensors; choose another"):
         load_model("framepack", WeightSource(checkpoint="hf://lab/read"))
@@ -269,7 +270,7 @@ def test_reading_says_what_is_wrong_with_an_address(hub, trained, monkeypatch) -
 
 
 def disconnect(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody answers at the Hub's address from now on."""
+    """Point the Hub's address at a port where nothing answers."""
     nowhere = "http://127.0.0.1:9"
     monkeypatch.setattr(constants, "ENDPOINT", nowhere)
     template = nowhere + "/{repo_id}/resolve/{revision}/{filename}"
@@ -285,7 +286,7 @@ def disconnect(monkeypatch: pytest.MonkeyPatch) -> None:
         (404, "no such model"),
     ],
 )
-def test_what_the_hub_answers_for_the_papers_weights_is_said(hub, monkeypatch, how, message) -> None:
+def test_hub_errors_for_the_papers_weights_are_reported(hub, monkeypatch, how, message) -> None:
     template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     if how != 404:
@@ -298,7 +299,7 @@ def test_what_the_hub_answers_for_the_papers_weights_is_said(hub, monkeypatch, h
         hub.repositories.pop("models/charatan/millivid", None)
 
 
-def test_the_papers_files_are_found_at_an_address_too(hub, monkeypatch) -> None:
+def test_the_papers_files_are_also_found_at_an_address(hub, monkeypatch) -> None:
     hub.add("models/lab/paper", {PUBLISHED["millivid"].name: b"weights"})
     names = ["millivid.safetensors", PUBLISHED["millivid"].name]
     assert fetch_first("hf://lab/paper", names).read_bytes() == b"weights"

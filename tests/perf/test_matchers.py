@@ -1,4 +1,4 @@
-"""perf.matchers: the area by hand, and what cannot be measured in one sentence."""
+"""perf.matchers: the area worked out by hand, and mistakes in one sentence."""
 
 from pathlib import Path
 

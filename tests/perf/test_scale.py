@@ -1,4 +1,4 @@
-"""The stubs of perf/scale.py are a sound data set, and its steps are the real commands."""
+"""The stubs of perf/scale.py are a valid data set, and its steps run the real commands."""
 
 import json
 from pathlib import Path
@@ -24,8 +24,8 @@ def test_the_stubs_have_no_fault(stubs: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["open", "sample", "generate"])
-def test_a_step_says_what_it_took(step: str, stubs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_step_prints_what_it_used(step: str, stubs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scale.take_step(step, stubs)
-    found = json.loads(capsys.readouterr().out)
-    assert min(found["peak"], found["base"]) > 0
-    assert found["files"] > 0
+    figures = json.loads(capsys.readouterr().out)
+    assert min(figures["peak"], figures["base"]) > 0
+    assert figures["files"] > 0

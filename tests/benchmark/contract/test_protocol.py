@@ -1,4 +1,4 @@
-"""The protocols' numbers, and their hashes: both may never change under the same id."""
+"""The protocols' numbers and hashes: neither may change under the same id."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ def test_the_protocol_of_the_paper() -> None:
     assert spans == {"short": (1, 64), "medium": (65, 256), "long": (257, 768)}
 
 
-def test_the_demonstration_is_a_quarter_of_it() -> None:
+def test_the_mini_protocol_is_a_quarter_of_it() -> None:
     assert (LOOPCRAFT_MINI.context * 4, LOOPCRAFT_MINI.horizon * 4) == (256, 768)
     for quarter, whole in zip(LOOPCRAFT_MINI.windows, LOOPCRAFT_V1.windows, strict=True):
         assert quarter.last * 4 == whole.last
@@ -50,12 +50,12 @@ def test_the_hash_is_pinned() -> None:
     assert LOOPCRAFT_RECALL_MINI.hash.startswith("6a23cc248bc94b6c")
 
 
-def test_protocols_of_recall_have_the_same_frames_and_their_metrics_first() -> None:
+def test_recall_protocols_keep_the_frames_and_put_their_metrics_first() -> None:
     for recall, plain in ((LOOPCRAFT_RECALL_V1, LOOPCRAFT_V1), (LOOPCRAFT_RECALL_MINI, LOOPCRAFT_MINI)):
         assert recall == dataclasses.replace(plain, id=recall.id, metrics=recall.metrics)
     assert LOOPCRAFT_RECALL_V1.metrics[:4] == ("psnr", "ssim", "lpips", "sift")
 
 
-def test_an_unknown_protocol_lists_the_known() -> None:
+def test_an_unknown_protocol_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match="'loopcraft-v2': choose one of loopcraft-v1, loopcraft-mini"):
         get_protocol("loopcraft-v2")

@@ -1,4 +1,4 @@
-"""What a result says about its making never costs the result: no git, no package, no right to read."""
+"""Missing provenance (no git, no package, no read permission) never costs a result."""
 
 import json
 import subprocess
@@ -17,8 +17,10 @@ CPU = torch.device("cpu")
 def checkout(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def git(*words: str, at: Path) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        done = subprocess.run(["git", *identity, *words], cwd=at, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
+        process = subprocess.run(
+            ["git", *identity, *words], cwd=at, check=True, capture_output=True, text=True
+        )
+        return process.stdout.strip()
 
     root = tmp_path / "checkout"
     (root / "benchmark").mkdir(parents=True)
@@ -38,7 +40,7 @@ def checkout(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def test_the_commit_is_told_with_git_and_without(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commit_is_recorded_with_and_without_git(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commit = provenance.code_version().partition("+")[2]
     assert len(commit) == 40
     (checkout / "benchmark" / "__init__.py").write_text("# changed")
@@ -48,31 +50,31 @@ def test_the_commit_is_told_with_git_and_without(checkout: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("checkout", ["plain"], indirect=True)
-def test_a_checkout_that_nobody_can_read_is_told_as_such(checkout, monkeypatch) -> None:
+def test_an_unreadable_checkout_is_recorded_as_unknown(checkout, monkeypatch) -> None:
     monkeypatch.setenv("PATH", "")
     (checkout / ".git" / "HEAD").unlink()
     assert provenance.code_version().endswith("+unknown-unchecked")
 
 
-def test_packages_that_are_not_there_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def version(name: str) -> str:
         if name in ("loopcraft", "lpips"):
             raise PackageNotFoundError(name)
         return "1.0"
 
     monkeypatch.setattr(provenance, "version", version)
-    monkeypatch.setattr(provenance, "_version", provenance._version.__wrapped__)  # asks anew
-    made = provenance.provenance(seed=0, origins=[provenance.current_origin.__wrapped__(CPU)], seconds=1.0)
-    assert made.code.startswith("unknown")
-    assert "lpips" not in made.packages
-    assert made.packages["numpy"] == "1.0"
+    monkeypatch.setattr(provenance, "_version", provenance._version.__wrapped__)  # uncached
+    record = provenance.provenance(seed=0, origins=[provenance.current_origin.__wrapped__(CPU)], seconds=1.0)
+    assert record.code.startswith("unknown")
+    assert "lpips" not in record.packages
+    assert record.packages["numpy"] == "1.0"
 
 
 def origin(**others: str) -> dict[str, str]:
     return {**provenance.current_origin(CPU), **others}
 
 
-def test_all_that_made_the_videos_is_named_once() -> None:
+def test_every_origin_of_the_videos_is_named_once() -> None:
     here = provenance.provenance(seed=0, origins=[origin()], seconds=1.0)
     others = [
         origin(hardware="A", code="0.1", sources="01"),
@@ -80,18 +82,24 @@ def test_all_that_made_the_videos_is_named_once() -> None:
         origin(hardware="A", code="0.3: of the docs alone", sources="02"),
         origin(hardware="A", code="0.1", sources="01"),
     ]
-    made = provenance.provenance(seed=0, origins=others, seconds=1.0)
-    assert (made.hardware, made.code, made.packages) == ("A; B", "0.1; 0.3: of the docs alone", here.packages)
+    record = provenance.provenance(seed=0, origins=others, seconds=1.0)
+    assert (record.hardware, record.code, record.packages) == (
+        "A; B",
+        "0.1; 0.3: of the docs alone",
+        here.packages,
+    )
     older = {**here.packages, "torch": "1.0"}
-    made = provenance.provenance(seed=0, origins=[origin(), origin(packages=json.dumps(older))], seconds=1.0)
-    assert made.packages == {**here.packages, "torch": "; ".join(sorted(["1.0", here.packages["torch"]]))}
+    record = provenance.provenance(
+        seed=0, origins=[origin(), origin(packages=json.dumps(older))], seconds=1.0
+    )
+    assert record.packages == {**here.packages, "torch": "; ".join(sorted(["1.0", here.packages["torch"]]))}
 
 
-def test_scores_by_other_code_or_packages_are_told() -> None:
-    alike = [origin(), origin(hardware="another", code="docs changed"), {}, {"hardware": "as of old"}]
-    assert provenance.describe_mixed_origins(alike, CPU) is None
+def test_scores_by_other_code_or_packages_are_reported() -> None:
+    matching = [origin(), origin(hardware="another", code="docs changed"), {}, {"hardware": "as of old"}]
+    assert provenance.describe_mixed_origins(matching, CPU) is None
     for other in ({"sources": "0123"}, {"packages": "{}"}):
-        said = provenance.describe_mixed_origins([*alike, origin(code="0.0+old", **other)], CPU)
-        assert said is not None
-        assert said.startswith("other code or packages (0.0+old) than the current ones (")
-        assert "made the scores of 1 of the videos; the result names both: " in said
+        message = provenance.describe_mixed_origins([*matching, origin(code="0.0+old", **other)], CPU)
+        assert message is not None
+        assert message.startswith("other code or packages (0.0+old) than the current ones (")
+        assert "made the scores of 1 of the videos; the result names both: " in message

@@ -1,4 +1,4 @@
-"""What the harness gives to a model and takes from it, with a mutant for every clause of the contract."""
+"""What the harness gives a model and accepts from it, with a mutant for every clause of the contract."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ def episodes(tmp_path_factory):
 
 
 class Scripted:
-    """Yields what it was told to, and keeps what it was given."""
+    """A model that yields the given chunks and records its inputs."""
 
     name, frame_shape, max_context = "scripted", None, 10_000
 
@@ -53,7 +53,7 @@ def frames(count: int, batch: int = 2, side: int = 16, value: float = 0.5) -> Te
     return torch.full((batch, count, 3, side, side), value)
 
 
-def test_a_model_is_given_the_context_the_actions_and_a_seed_a_video(episodes) -> None:
+def test_a_model_gets_the_context_the_actions_and_a_seed_per_video(episodes) -> None:
     model = Scripted([frames(MINI.horizon)])
     play(model, episodes)
     assert model.context.dtype == torch.uint8
@@ -64,7 +64,7 @@ def test_a_model_is_given_the_context_the_actions_and_a_seed_a_video(episodes) -
     assert model.seeds == [video_seed(5, key) for key in KEYS]
 
 
-def test_a_short_memory_is_given_the_last_frames(episodes) -> None:
+def test_a_model_with_a_short_context_gets_the_last_frames(episodes) -> None:
     model = Scripted([frames(MINI.horizon)], max_context=10)
     play(model, episodes)
     np.testing.assert_array_equal(model.context[0].numpy(), make_frames(0)[54:64].transpose(0, 3, 1, 2))
@@ -77,7 +77,7 @@ def test_the_future_is_not_in_the_memory_behind_the_context(episodes) -> None:
     assert model.context.untyped_storage().nbytes() == model.context.numel()
 
 
-def test_seeds_depend_on_the_run_and_the_video_alone() -> None:
+def test_seeds_depend_only_on_the_run_and_the_video() -> None:
     assert video_seed(5, "000/002") == 4898262181058278366
     assert len({video_seed(root, key) for root in (0, 1) for key in ("000/000", "000/001", "001/000")}) == 6
 
@@ -111,8 +111,8 @@ def test_frames_are_rounded_not_truncated() -> None:
 @pytest.mark.parametrize("layout", ["channels last", "channels first", "sliced"])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("count", [1, 5])
-def test_what_was_yielded_counts_whatever_becomes_of_its_memory(episodes, layout, dtype, count: int) -> None:
-    """A model that fills one picture again and again, as renderers do: frame t holds the level t."""
+def test_a_yielded_chunk_counts_even_if_its_memory_is_reused(episodes, layout, dtype, count: int) -> None:
+    """A model that reuses one buffer, as renderers do: frame t holds the level t."""
     shape = (2, count, 16, 16, 3) if layout == "channels last" else (2, count, 3, 16, 16)
     picture = torch.zeros((*shape[:-1], 2 * shape[-1]), dtype=dtype)[..., ::2]
     picture = picture if layout == "sliced" else picture.contiguous()
@@ -153,18 +153,18 @@ def test_what_was_yielded_counts_whatever_becomes_of_its_memory(episodes, layout
         ([frames(1), ValueError("no GPU left")], "scripted raised ValueError: no GPU left"),
     ],
 )
-def test_a_broken_model_is_told_what_is_wrong(episodes, chunks, message: str) -> None:
+def test_the_error_says_what_a_broken_model_did_wrong(episodes, chunks, message: str) -> None:
     with pytest.raises(ContractError, match=message):
         play(Scripted(chunks), episodes)
 
 
-def test_what_a_model_says_to_the_user_reaches_the_user(episodes) -> None:
+def test_a_user_error_of_a_model_reaches_the_user(episodes) -> None:
     with pytest.raises(UserError, match="fetch the checkpoint first") as caught:
         play(Scripted([UserError("fetch the checkpoint first")]), episodes)
     assert not isinstance(caught.value, ContractError)
 
 
-def test_the_bounds_play_what_they_say(episodes) -> None:
+def test_the_bounds_yield_the_frames_they_promise(episodes) -> None:
     for model, expected in [
         (GroundTruth(), [make_frames(0)[64:], make_frames(2)[64:]]),
         (OtherVideo(), [make_frames(1)[64:], make_frames(0)[64:]]),
@@ -173,7 +173,7 @@ def test_the_bounds_play_what_they_say(episodes) -> None:
         np.testing.assert_array_equal(np.concatenate(play(model, episodes), axis=1), np.stack(expected))
 
 
-def test_another_video_needs_another_video(tmp_path) -> None:
+def test_other_video_needs_two_videos(tmp_path) -> None:
     alone = open_dataset(write_dataset(tmp_path, num_videos=1))
     with pytest.raises(UserError, match="at least two videos"):
         play(OtherVideo(), alone, keys=("000/000",))

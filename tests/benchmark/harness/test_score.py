@@ -1,4 +1,4 @@
-"""Scoring in blocks: frames and clips keep their places, broken metrics are named, absent ones explained."""
+"""Scoring in blocks: frames and clips keep their order, broken metrics are named, absent ones explained."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ KEYS = ("000/000", "000/002")
 
 
 def first_levels(clips: np.ndarray) -> np.ndarray:
-    """A clip's features: one level of its first and of its last frame."""
+    """Return one level of the first and last frame of each clip as its features."""
     return np.stack([clips[:, 0, 0, 0, 0], clips[:, -1, 0, 0, 0]], axis=1).astype(np.float32)
 
 
@@ -55,7 +55,7 @@ def unavailable(resources: Resources) -> None:
 
 
 @pytest.mark.parametrize("sizes", [[192], [64, 64, 64], [8, 184], [64, 128]])
-def test_every_frame_and_clip_has_its_place(tmp_path, sizes: list[int]) -> None:
+def test_every_frame_and_clip_keeps_its_order(tmp_path, sizes: list[int]) -> None:
     episodes = open_dataset(write_dataset(tmp_path / "data"))
     true = np.stack([make_frames(0), make_frames(2)])[:, MINI.context :]
     generated = true[:, ::-1]
@@ -70,13 +70,13 @@ def test_every_frame_and_clip_has_its_place(tmp_path, sizes: list[int]) -> None:
     np.testing.assert_array_equal(columns, np.stack([pixels + backwards, backwards], axis=2))
     features = list(read_features(paths, CLIPS, MINI.horizon))
     assert len(features) == MINI.horizon // 8
-    for place, (of_generated, of_true) in enumerate(features):
-        for found, levels in ((of_generated, backwards), (of_true, pixels)):
-            np.testing.assert_array_equal(found, levels[:, [8 * place, 8 * place + 7]])
+    for index, (of_generated, of_true) in enumerate(features):
+        for actual, levels in ((of_generated, backwards), (of_true, pixels)):
+            np.testing.assert_array_equal(actual, levels[:, [8 * index, 8 * index + 7]])
     assert read_seconds(paths[0]) == 1.25
 
 
-def test_what_cannot_be_loaded_is_absent_with_its_reason() -> None:
+def test_a_metric_that_cannot_be_loaded_is_absent_with_a_reason() -> None:
     lost = dataclasses.replace(PAIRED, name="lost", load=unavailable)  # type: ignore[arg-type]
     far = dataclasses.replace(SET, embedding=dataclasses.replace(CLIPS, load=unavailable))  # type: ignore[arg-type]
     scorer = Scorer([lost, PAIRED, far], Resources())
@@ -107,7 +107,7 @@ def test_a_metric_that_is_not_finite_is_named(value: float) -> None:
         Scorer([broken], Resources()).score(frames, frames[:, ::-1])
 
 
-def test_the_worst_of_the_thread_reaches_the_caller(tmp_path) -> None:
+def test_an_error_in_the_scoring_thread_reaches_the_caller(tmp_path) -> None:
     episodes = open_dataset(write_dataset(tmp_path, num_videos=1))
 
     def fails(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A look at the data before the run: what would make every score wrong is refused, other names are not."""
+"""The data check before a run: what would make every score wrong is refused, unusual names are not."""
 
 import shutil
 from pathlib import Path
@@ -29,7 +29,7 @@ def walk_states(video: int, num_frames: int = 256) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
+def sound_set(tmp_path_factory) -> Path:
     root = write_dataset(tmp_path_factory.mktemp("data") / "set")
     for video, key in enumerate(KEYS):
         np.save(root / f"{key}.npy", walk_states(video))
@@ -37,8 +37,8 @@ def made(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def root(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "set"))
+def root(sound_set, tmp_path) -> Path:
+    return Path(shutil.copytree(sound_set, tmp_path / "set"))
 
 
 def score(root: Path, out: Path, *more: str) -> int:
@@ -46,7 +46,7 @@ def score(root: Path, out: Path, *more: str) -> int:
     return run.main([*flags, *more])
 
 
-def test_a_sound_set_is_scored_without_a_word(root, tmp_path, capsys) -> None:
+def test_a_sound_set_is_scored_without_warnings(root, tmp_path, capsys) -> None:
     assert score(root, tmp_path / "out") == 0
     assert "warning" not in capsys.readouterr().err
 
@@ -88,37 +88,39 @@ def invent_an_action(root: Path) -> None:
         (invent_an_action, "002.npy: row 9 holds the action 3.0"),
     ],
 )
-def test_what_would_make_every_score_wrong_is_refused(root, tmp_path, spoil, message: str, capsys) -> None:
+def test_data_that_would_make_every_score_wrong_is_refused(
+    root, tmp_path, spoil, message: str, capsys
+) -> None:
     spoil(root)
     assert score(root, tmp_path / "out") == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_turns_of_another_kind_are_told_and_scored(root, tmp_path, capsys) -> None:
+def test_mismatched_turns_are_reported_and_scored(root, tmp_path, capsys) -> None:
     for key in KEYS:
         states = np.load(root / f"{key}.npy")
         states[:, 4] *= -1
         np.save(root / f"{key}.npy", states)
     assert score(root, tmp_path / "out") == 0
-    assert "warning: " in (said := capsys.readouterr().err)
-    assert "some turn of yaw does not match its row's action; python -m loopcraft.verify" in said
+    assert "warning: " in (output := capsys.readouterr().err)
+    assert "some turn of yaw does not match its row's action; python -m loopcraft.verify" in output
 
 
 @pytest.mark.parametrize("metrics", ["psnr, ssim", "PSNR,SSIM", " psnr ,Ssim "])
-def test_metrics_are_named_as_people_write(root, tmp_path, metrics: str) -> None:
+def test_metric_names_ignore_case_and_spaces(root, tmp_path, metrics: str) -> None:
     assert score(root, tmp_path / "out", "--metrics", metrics, "--max-videos", "1") == 0
     assert list(read_result(tmp_path / "out" / "result.json").metrics) == ["psnr", "ssim"]
 
 
 @pytest.mark.parametrize("name", ["episode_{}", "Scene-1/walk.{}", "000/00{}", "2024/01/take{}"])
-def test_episodes_may_have_names_of_their_own(root, tmp_path, name: str, capsys) -> None:
-    names = {key: name.format(place) for place, key in enumerate(KEYS)}
+def test_episodes_may_have_any_name(root, tmp_path, name: str, capsys) -> None:
+    names = {key: name.format(index) for index, key in enumerate(KEYS)}
     other = tmp_path / "other"
-    for key, own in names.items():
+    for key, new_name in names.items():
         for suffix in (".mp4", ".npy"):
-            (other / f"{own}{suffix}").parent.mkdir(parents=True, exist_ok=True)
-            (root / f"{key}{suffix}").rename(other / f"{own}{suffix}")
+            (other / f"{new_name}{suffix}").parent.mkdir(parents=True, exist_ok=True)
+            (root / f"{key}{suffix}").rename(other / f"{new_name}{suffix}")
     write_json(other / "index.json", dict.fromkeys(names.values(), 256))
     dataset = open_dataset(other)
     assert dataset.keys == tuple(sorted(names.values()))

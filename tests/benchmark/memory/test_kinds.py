@@ -1,4 +1,4 @@
-"""Kinds of pixels and bins of age, and sums over them against plain numpy."""
+"""Kinds of pixels, age bins, and sums over them compared with plain numpy."""
 
 import numpy as np
 import pytest
@@ -24,23 +24,23 @@ def test_bins_hold_every_age_once(bins) -> None:
     assert [age for ages in bins for age in ages] == list(range(1, (1 << 16) + 1))
 
 
-def test_the_bins_are_those_of_the_docs() -> None:
+def test_the_bins_match_the_docs() -> None:
     assert [ages[-1] for ages in BINS[:12]] == [16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256]
     assert [ages[-1] for ages in BINS[12:22]] == [320, 384, 448, 512, 640, 768, 896, 1024, 2048, 4096]
     assert [(ages[0], ages[-1]) for ages in OLD_BINS[:4]] == [(1, 64), (65, 128), (129, 256), (257, 512)]
 
 
-def test_old_bins_are_sums_of_the_finer_ones() -> None:
+def test_old_bins_are_sums_of_finer_bins() -> None:
     sums = np.random.default_rng(0).integers(0, 100, (3, NUM_KINDS)).astype(float)
     old = merge_to_old_bins(sums)
-    for place, ages in enumerate(OLD_BINS):
-        inside = [own for own, bin_ in enumerate(BINS) if set(bin_) <= set(ages)]
-        np.testing.assert_array_equal(old[:, RETURNED + place], sums[:, RETURNED:][:, inside].sum(axis=1))
+    for index, ages in enumerate(OLD_BINS):
+        inside = [fine_index for fine_index, bin_ in enumerate(BINS) if set(bin_) <= set(ages)]
+        np.testing.assert_array_equal(old[:, RETURNED + index], sums[:, RETURNED:][:, inside].sum(axis=1))
     np.testing.assert_array_equal(old[:, :RETURNED], sums[:, :RETURNED])
     np.testing.assert_array_equal(merge_to_old_bins(old), old)
 
 
-def test_every_pixel_is_of_one_kind() -> None:
+def test_every_pixel_has_one_kind() -> None:
     rows = {  # kind: seen, age, sky
         SKY: (False, 0, True),
         NEW: (False, 0, False),
@@ -58,7 +58,7 @@ def test_every_pixel_is_of_one_kind() -> None:
 def test_errors_are_plain_sums() -> None:
     rng = np.random.default_rng(0)
     predicted, target = rng.integers(0, 256, (2, 3, 8, 12, 3), dtype=np.uint8)
-    predicted[0], target[0] = 255, 0  # the largest error there is
+    predicted[0], target[0] = 255, 0  # the largest possible error
     kinds = rng.integers(0, NUM_KINDS, (3, 8, 12), dtype=np.uint8)
     squared = ((predicted.astype(float) - target) ** 2).sum(axis=-1)
     expected = [

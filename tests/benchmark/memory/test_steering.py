@@ -1,4 +1,4 @@
-"""Steering from pictures: turns of a made-up panorama are found, and what follows from them by hand."""
+"""Steering measured from frames: turns in a synthetic panorama, and measures worked out by hand."""
 
 import math
 
@@ -14,7 +14,7 @@ NUM_FRAMES = 40
 
 
 def panorama(seed: int, height: int = 256, width: int = 1440) -> np.ndarray:
-    """All around the camera, four columns a degree: blotches at several scales, grey (H, W)."""
+    """Draw a grey panorama (H, W) with blotches at several scales, four columns per degree."""
     rng = np.random.default_rng(seed)
     total = np.zeros((height, width))
     for cell in (8, 20, 60):
@@ -25,7 +25,7 @@ def panorama(seed: int, height: int = 256, width: int = 1440) -> np.ndarray:
 
 
 def view(picture: np.ndarray, yaw_deg: float, side: int = 64) -> np.ndarray:
-    """What a pinhole camera sees, pixel by pixel: column -> angle, row -> height on a unit cylinder."""
+    """Render a pinhole view pixel by pixel: column -> angle, row -> height on a unit cylinder."""
     focal = side / 2 / math.tan(math.radians(FIELD_OF_VIEW_DEG / 2))
     frame = np.zeros((side, side, 3), np.uint8)
     for column in range(side):
@@ -33,8 +33,8 @@ def view(picture: np.ndarray, yaw_deg: float, side: int = 64) -> np.ndarray:
         angle = yaw_deg + math.degrees(math.atan(x))
         for row in range(side):
             height = (row + 0.5 - side / 2) / focal / math.hypot(1, x)
-            place = int(np.clip((height + 1) / 2 * len(picture), 0, len(picture) - 1))
-            frame[row, column] = picture[place, int(angle * 4) % picture.shape[1]]
+            source_row = int(np.clip((height + 1) / 2 * len(picture), 0, len(picture) - 1))
+            frame[row, column] = picture[source_row, int(angle * 4) % picture.shape[1]]
     return frame
 
 
@@ -51,16 +51,16 @@ def test_a_mirrored_picture_turns_the_other_way() -> None:
     np.testing.assert_allclose(turns(frames[:, :, ::-1]), -turns(frames), atol=1e-6)
 
 
-def test_correlations_are_numpys() -> None:
+def test_correlations_match_numpy() -> None:
     one, other = (on_cylinder(view(panorama(2), yaw)) for yaw in (0, 7))
-    found = correlations(one, other, 20)
+    values = correlations(one, other, 20)
     for shift in (-20, -3, 0, 7, 20):
         a, b = (one[:, shift:], other[:, : 64 - shift]) if shift >= 0 else (one[:, :shift], other[:, -shift:])
         both = (a >= 0) & (b >= 0)
-        assert found[shift + 20] == pytest.approx(np.corrcoef(a[both], b[both])[0, 1], abs=1e-6)
+        assert values[shift + 20] == pytest.approx(np.corrcoef(a[both], b[both])[0, 1], abs=1e-6)
 
 
-def test_pictures_without_texture_do_not_turn_beyond_what_is_looked_for() -> None:
+def test_frames_without_texture_have_finite_turns() -> None:
     flat = np.full((3, 16, 16, 3), 90, np.uint8)
     assert np.isfinite(turns(flat)).all()
     assert changes(flat).tolist() == [0, 0]
@@ -68,8 +68,8 @@ def test_pictures_without_texture_do_not_turn_beyond_what_is_looked_for() -> Non
     assert changes(flat).tolist() == [30, 0]
 
 
-def made_up(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Steering rows of a model that does all right, and its states: turns of 9 frames, walks of 9."""
+def make_perfect_steering(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Make the steering rows and states of a perfect model: turns of 9 frames, walks of 9."""
     rng = np.random.default_rng(seed)
     true = np.repeat(rng.choice([-10.0, 0.0, 10.0], 12), 9)
     states = np.zeros((len(true) + 1, 6))
@@ -82,38 +82,38 @@ def made_up(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6))
-def test_who_turns_as_told_is_on_course(seed: int) -> None:
-    rows, states = made_up(seed)
-    found = measure_steering(rows, states)
-    assert found.on_course.all()
-    assert found.numbers["yaw_error_deg"] < 1e-9
-    assert found.numbers["turns_followed"] in (1.0, pytest.approx(math.nan, nan_ok=True))
-    assert found.numbers["standing_still"] in (0.0, pytest.approx(math.nan, nan_ok=True))
+def test_a_model_that_turns_as_instructed_is_on_course(seed: int) -> None:
+    rows, states = make_perfect_steering(seed)
+    steering = measure_steering(rows, states)
+    assert steering.on_course.all()
+    assert steering.numbers["yaw_error_deg"] < 1e-9
+    assert steering.numbers["turns_followed"] in (1.0, pytest.approx(math.nan, nan_ok=True))
+    assert steering.numbers["standing_still"] in (0.0, pytest.approx(math.nan, nan_ok=True))
 
 
-def test_one_missed_turn_leads_off_course_until_it_is_made_up_for() -> None:
-    rows, states = made_up(0)
+def test_a_missed_turn_leads_off_course_until_corrected() -> None:
+    rows, states = make_perfect_steering(0)
     rows[20, 0] += 10.0
     rows[21, 0] += 10.0
     rows[60, 0] -= 10.0
     rows[100, 0] += 2.4  # within the dead band
-    found = measure_steering(rows, states)
-    assert np.flatnonzero(~found.on_course).tolist() == list(range(21, 60))
-    assert found.numbers["yaw_error_deg"] == pytest.approx(32.4 / len(rows))
-    assert found.numbers["true_yaw_error_deg"] == 0
+    steering = measure_steering(rows, states)
+    assert np.flatnonzero(~steering.on_course).tolist() == list(range(21, 60))
+    assert steering.numbers["yaw_error_deg"] == pytest.approx(32.4 / len(rows))
+    assert steering.numbers["true_yaw_error_deg"] == 0
 
 
 def test_a_frozen_picture_stands_still_and_follows_no_turn() -> None:
-    rows, states = made_up(3)
+    rows, states = make_perfect_steering(3)
     rows[:, :2] = 0.0
-    found = measure_steering(rows, states)
-    assert found.numbers["turns_followed"] == 0.0
-    assert found.numbers["standing_still"] == 1.0
-    assert math.isnan(found.numbers["lag_frames"])
+    steering = measure_steering(rows, states)
+    assert steering.numbers["turns_followed"] == 0.0
+    assert steering.numbers["standing_still"] == 1.0
+    assert math.isnan(steering.numbers["lag_frames"])
 
 
-def test_against_a_wall_nobody_stands_still() -> None:
-    rows, states = made_up(3)
+def test_walking_into_a_wall_is_not_standing_still() -> None:
+    rows, states = make_perfect_steering(3)
     rows[:, 1] = 0.0
     states[:, 1] = 0.0  # forward is pressed, and nothing moves
     assert math.isnan(measure_steering(rows, states).numbers["standing_still"])

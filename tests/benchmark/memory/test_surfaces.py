@@ -1,4 +1,4 @@
-"""Runs on data with recall masks: who is right only where it was shown, and masks that do not fit."""
+"""Runs on data with recall masks: a model right only where surfaces returned, and masks that do not fit."""
 
 import json
 import re
@@ -32,8 +32,8 @@ from tests.fakes.benchmark_data import SIDE, make_frames, write_dataset
 KEYS = ("000/000", "000/001", "000/002")
 
 
-def made_up_masks(seed: int, side: int = SIDE) -> dict[str, np.ndarray]:
-    """Masks of a whole episode with pixels of every kind, ages up to 200."""
+def make_masks(seed: int, side: int = SIDE) -> dict[str, np.ndarray]:
+    """Make masks of a whole episode with pixels of every kind and ages up to 200."""
     rng = np.random.default_rng(seed)
     kind = rng.integers(0, 4, (MINI.num_frames, side, side))
     age = np.where(kind == RETURNED, rng.integers(1, 201, kind.shape), 0).astype(np.uint16)
@@ -46,7 +46,7 @@ def write_masks(root: Path, *, num_context: int = MINI.context, side: int = SIDE
     more = {"split": "test", "generator": {"resolution": side}, "versions": {}}
     (root / "dataset.json").write_text(json.dumps(manifest | more))
     for seed, key in enumerate(KEYS):
-        (root / f"{key}.seen.npz").write_bytes(encode_masks(made_up_masks(seed, side)))
+        (root / f"{key}.seen.npz").write_bytes(encode_masks(make_masks(seed, side)))
     return root
 
 
@@ -78,7 +78,7 @@ class Rememberer:
         for video in videos:
             true = make_frames(video)[MINI.context :].astype(int)
             wrong = np.where(true < 128, true + 10, true - 10)
-            age = made_up_masks(video)["age"][MINI.context :, :, :, None]
+            age = make_masks(video)["age"][MINI.context :, :, :, None]
             pictures.append(np.where(age > 0, true, wrong).astype(np.uint8))
         whole = torch.from_numpy(np.stack(pictures)).permute(0, 1, 4, 2, 3)
         yield from whole.split(self.chunk, dim=1)
@@ -101,7 +101,7 @@ MAPPED = PairedMetric(
 
 
 @pytest.mark.parametrize("chunk", [50, 192])
-def test_a_metrics_map_stands_beside_psnr_where_every_run_has_it(
+def test_a_mapped_metric_is_shown_beside_psnr_if_every_run_has_it(
     data: Path, tmp_path: Path, monkeypatch, chunk: int, capsys
 ) -> None:
     monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, MAPPED))
@@ -109,15 +109,15 @@ def test_a_metrics_map_stands_beside_psnr_where_every_run_has_it(
     out = score(data, tmp_path / "run", *more, "--model-args", json.dumps({"chunk": chunk}))
     for video, key in enumerate(KEYS):
         sums, below = read_sums(out / "scores" / f"{key}.safetensors", ["red"]).metrics["red"]
-        sky = made_up_masks(video)["sky"][MINI.context :]
+        sky = make_masks(video)["sky"][MINI.context :]
         assert sums[SKY] == 10 * sky.sum() == 10 * below[SKY]
         assert sums[RETURNED:].sum() == 0
-    found = read_result(out / "result.json").recall.metrics["red"]
-    assert (found.card.title, found.card.higher_is_better) == ("Red", False)
-    assert found.never_shown.videos == (10.0,) * 3
+    scores = read_result(out / "result.json").recall.metrics["red"]
+    assert (scores.card.title, scores.card.higher_is_better) == ("Red", False)
+    assert scores.never_shown.videos == (10.0,) * 3
     capsys.readouterr()
     assert recall.main([str(out)]) == 0
-    # never shown, in sight, returned; the gain of the latter is positive where lower is better
+    # never shown, in sight, returned; the gain is positive though lower is better
     assert row_of(capsys.readouterr().out, "Red of surfaces", "rememberer") == [10.0, 10.0, 0.0, 10.0]
     plain = score(data, tmp_path / "plain", "--metrics", "psnr")
     assert list(read_result(plain / "result.json").recall.metrics) == ["psnr"]
@@ -129,18 +129,18 @@ def test_a_metrics_map_stands_beside_psnr_where_every_run_has_it(
 
 
 def row_of(printed: str, title: str, label: str) -> list[float]:
-    """The means of a run's row in the first table of that title."""
+    """Return the means in a run's row of the first table with that title."""
     table = printed.split(title)[1].splitlines()
     row = next(line for line in table if label in line).split(label)[1]
     return [float(cell.split("[")[0]) for cell in row.split("]")[:-1]]
 
 
 @pytest.mark.parametrize("chunk", [1, 50, 192])
-def test_a_run_tells_what_is_remembered(data: Path, tmp_path: Path, chunk: int, capsys) -> None:
+def test_a_run_measures_what_is_remembered(data: Path, tmp_path: Path, chunk: int, capsys) -> None:
     batch = ["--batch-size", "2", "--model-args", json.dumps({"chunk": chunk})]
     out = score(data, tmp_path / "run", *batch)
     for video, key in enumerate(KEYS):
-        age, sky = (made_up_masks(video)[name][MINI.context :] for name in ("age", "sky"))
+        age, sky = (make_masks(video)[name][MINI.context :] for name in ("age", "sky"))
         squared, count = read_sums(out / "scores" / f"{key}.safetensors", []).metrics[PSNR] / [[1], [3]]
         assert squared[RETURNED:].sum() == 0
         assert count[RETURNED:].sum() == (age > 0).sum()
@@ -151,7 +151,7 @@ def test_a_run_tells_what_is_remembered(data: Path, tmp_path: Path, chunk: int, 
     capsys.readouterr()
     assert recall.main([str(out), str(blind), "--data", str(data), "--metrics", "psnr"]) == 0
     printed = capsys.readouterr().out
-    # never shown, in sight, returned, and what that gains on what was never shown
+    # never shown, in sight, returned, and the gain of returned over never shown
     assert row_of(printed, "PSNR (dB) of surfaces", "rememberer") == [28.13, 28.13, 100.0, 71.87]
     assert max(row_of(printed, "PSNR (dB) of surfaces", "copy-last (reference)")) < 30
     assert re.search(r"25\.\d% of 3 videos", printed)
@@ -161,15 +161,13 @@ def test_a_run_tells_what_is_remembered(data: Path, tmp_path: Path, chunk: int, 
     assert all("100.00 [100.00, 100.00]" in line for line in rows)
     result = read_result(out / "result.json")
     assert recall_gain(result, "psnr").estimate.mean == pytest.approx(71.87, abs=0.005)
-    assert sum(result.recall.pixels.sky) == sum(
-        made_up_masks(v)["sky"][MINI.context :].sum() for v in range(3)
-    )
+    assert sum(result.recall.pixels.sky) == sum(make_masks(v)["sky"][MINI.context :].sum() for v in range(3))
 
 
 def test_the_report_shows_the_same_table(data: Path, tmp_path: Path, capsys) -> None:
     out = score(data, tmp_path / "run")
     capsys.readouterr()
-    for folder in (out, out / "result.json", plain_copy(out, tmp_path)):
+    for folder in (out, out / "result.json", copy_result(out, tmp_path)):
         flags = ["--out", str(tmp_path / "report"), "--data", str(data), "--videos", "0"]
         assert report.main([str(folder), *flags]) == 0
         page = (tmp_path / "report/report.html").read_text().split("<h2>Recall</h2>")[1].split("</table>")[0]
@@ -179,8 +177,8 @@ def test_the_report_shows_the_same_table(data: Path, tmp_path: Path, capsys) -> 
         assert 'alt="age-of-memory-psnr"' in page
 
 
-def plain_copy(run_folder: Path, tmp_path: Path) -> Path:
-    """A result without its scores."""
+def copy_result(run_folder: Path, tmp_path: Path) -> Path:
+    """Copy a result without its scores."""
     (tmp_path / "copy").mkdir()
     return Path(shutil.copy(run_folder / "result.json", tmp_path / "copy"))
 
@@ -188,23 +186,23 @@ def plain_copy(run_folder: Path, tmp_path: Path) -> Path:
 def test_masks_of_half_the_size_are_spread_over_the_frame(data: Path) -> None:
     write_masks(data, side=SIDE // 2)
     small = horizon_kinds(open_dataset(data), KEYS[0], MINI, SIDE, SIDE)
-    np.testing.assert_array_equal(small, pixel_kinds(made_up_masks(0, SIDE // 2))[MINI.context :])
+    np.testing.assert_array_equal(small, pixel_kinds(make_masks(0, SIDE // 2))[MINI.context :])
     kinds = spread(small, SIDE, SIDE, KEYS[0])
     assert kinds.shape == (MINI.horizon, SIDE, SIDE)
     for row, column in [(0, 0), (1, 0), (0, 1), (1, 1)]:
         np.testing.assert_array_equal(kinds[:, row::2, column::2], small)
 
 
-def test_masks_of_half_the_size_score_as_those_that_they_stand_for(data: Path, tmp_path: Path) -> None:
-    found = []
+def test_masks_of_half_the_size_score_like_full_size_masks(data: Path, tmp_path: Path) -> None:
+    recalls = []
     for side in (SIDE // 2, SIDE):
         for seed, key in enumerate(KEYS):
-            masks = made_up_masks(seed, SIDE // 2)
+            masks = make_masks(seed, SIDE // 2)
             spread_out = {name: spread(array, side, side, key) for name, array in masks.items()}
             (data / f"{key}.seen.npz").write_bytes(encode_masks(spread_out))
-        found.append(read_result(score(data, tmp_path / str(side)) / "result.json").recall)
-    assert found[0] == found[1]
-    assert found[0] is not None
+        recalls.append(read_result(score(data, tmp_path / str(side)) / "result.json").recall)
+    assert recalls[0] == recalls[1]
+    assert recalls[0] is not None
 
 
 def test_masks_that_fit_no_frame_are_refused(data: Path) -> None:
@@ -223,7 +221,7 @@ def test_masks_that_fit_no_frame_are_refused(data: Path) -> None:
         ("context", "the recall masks are for 32 frames of context but loopcraft-mini has 64"),
     ],
 )
-def test_without_masks_that_fit_there_is_no_table(data: Path, tmp_path: Path, lack, reason, capsys) -> None:
+def test_without_matching_masks_there_is_no_table(data: Path, tmp_path: Path, lack, reason, capsys) -> None:
     if lack == "context":
         write_masks(data, num_context=32)
     for key in KEYS:
@@ -231,12 +229,12 @@ def test_without_masks_that_fit_there_is_no_table(data: Path, tmp_path: Path, la
         if lack == "masks":
             path.unlink()
         if lack == "age":
-            np.savez(path, seen=made_up_masks(0)["seen"])
+            np.savez(path, seen=make_masks(0)["seen"])
     out = score(data, tmp_path / "run", model="copy-last")
-    said = " ".join(capsys.readouterr().err.split())
+    output = " ".join(capsys.readouterr().err.split())
     left_out = "recall scores are left out"
-    assert said.index(left_out) < said.index("copy-last on loopcraft-mini")  # before any work
-    assert said.count(left_out) == 1
+    assert output.index(left_out) < output.index("copy-last on loopcraft-mini")  # before any work
+    assert output.count(left_out) == 1
     assert read_sums(out / "scores/000/000.safetensors", []) is None
     result = read_result(out / "result.json")
     assert result.recall is None
@@ -265,16 +263,16 @@ def test_a_video_without_masks_takes_none_from_its_neighbours(data: Path, tmp_pa
     out = score(data, tmp_path / "run", "--batch-size", batch_size)
     has_errors = [read_sums(out / "scores" / f"{key}.safetensors", []) is not None for key in KEYS]
     assert has_errors == [True, False, True]
-    found = read_result(out / "result.json").recall
-    assert [value is None for value in found.metrics["psnr"].returned.videos] == [False, True, False]
-    assert found.notes == ("1 of 3 videos have no matching recall masks and are left out",)
+    recall_scores = read_result(out / "result.json").recall
+    assert [value is None for value in recall_scores.metrics["psnr"].returned.videos] == [False, True, False]
+    assert recall_scores.notes == ("1 of 3 videos have no matching recall masks and are left out",)
 
 
-def test_only_videos_that_every_run_scored_with_masks_count(data: Path, tmp_path: Path, capsys) -> None:
+def test_only_videos_scored_with_masks_by_every_run_count(data: Path, tmp_path: Path, capsys) -> None:
     plain = write_dataset(tmp_path / "plain")
     first, second = score(data, tmp_path / "first"), score(plain, tmp_path / "second", "--save-videos", "0")
     (second / "scores/000/002.safetensors").write_bytes((first / "scores/000/002.safetensors").read_bytes())
-    score(plain, second, "--save-videos", "0")  # collects anew
+    score(plain, second, "--save-videos", "0")  # collects the scores again
     capsys.readouterr()
     assert recall.main([str(first), str(second), "--data", str(data), "--metrics", "psnr"]) == 0
     assert "of 1 videos" in capsys.readouterr().out.split("of surfaces")[1]
@@ -289,12 +287,12 @@ def test_masks_that_fit_no_frame_stop_the_run_before_any_work(data: Path, tmp_pa
     assert not list((tmp_path / "run").glob("scores/**/*.safetensors"))
 
 
-def test_scores_in_the_old_bins_are_read_and_set_the_bins(data: Path, tmp_path: Path) -> None:
+def test_scores_in_old_bins_are_read_and_set_the_bins(data: Path, tmp_path: Path) -> None:
     out = score(data, tmp_path / "run")
     fine = read_result(out / "result.json").recall
     path = out / "scores/000/001.safetensors"
     arrays, seconds = load_file(path), read_seconds(path)
-    old = {name: arrays[name] for name in ("psnr", "ssim")}  # as written before there were finer bins
+    old = {name: arrays[name] for name in ("psnr", "ssim")}  # as written before the finer bins existed
     halves = np.split(arrays["surfaces"], 2, axis=1)
     old["surfaces"] = np.concatenate([merge_to_old_bins(half) for half in halves], axis=1)
     write_scores(path, old, seconds=seconds)
@@ -306,15 +304,15 @@ def test_scores_in_the_old_bins_are_read_and_set_the_bins(data: Path, tmp_path: 
     assert coarse.steering.yaw_error_deg.videos[1] is None
     assert [sum(column) for column in coarse.recall.pixels.by_age] == [
         sum(
-            sum(own)
-            for own, ages in zip(fine.pixels.by_age, fine.ages, strict=True)
+            sum(counts)
+            for counts, ages in zip(fine.pixels.by_age, fine.ages, strict=True)
             if first <= ages[0] <= last
         )
         for first, last in coarse.recall.ages
     ]
 
 
-def test_arrays_that_are_no_errors_by_kind_are_named(data: Path, tmp_path: Path) -> None:
+def test_arrays_that_are_not_errors_by_kind_are_named(data: Path, tmp_path: Path) -> None:
     out = score(data, tmp_path / "run")
     path = out / "scores/000/001.safetensors"
     write_scores(path, load_file(path) | {"surfaces": np.zeros((MINI.horizon, 7))}, seconds=1.0)

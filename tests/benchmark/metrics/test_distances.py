@@ -1,4 +1,4 @@
-"""Frechet and kernel distances: equal to the textbook, pinned, indifferent to order, right on cartoons."""
+"""Frechet and kernel distances: equal to the textbook, pinned, order-independent, right on simple cases."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def samples(seed: int, count: int, dimensions: int, *, correlated: bool = True) 
 
 
 def textbook_frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """With the square root of the product of covariances, in float64, by scipy."""
+    """Use the square root of the product of covariances, in float64, from scipy."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     root = scipy.linalg.sqrtm(first @ second)
@@ -29,7 +29,7 @@ def textbook_frechet(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def eigenvalue_frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """With the symmetric root of one covariance: sound for singular ones too, unlike `sqrtm`."""
+    """Use the symmetric root of one covariance: unlike `sqrtm`, it also works for singular ones."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     values, vectors = np.linalg.eigh(first)
@@ -55,7 +55,7 @@ def test_frechet_with_fewer_samples_than_dimensions(seed: int, dimensions: int, 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.integers(1, 30), st.integers(2, 30))
-def test_the_kernel_distance_is_that_of_torchmetrics(seed: int, dimensions: int, n: int) -> None:
+def test_the_kernel_distance_matches_torchmetrics(seed: int, dimensions: int, n: int) -> None:
     a, b = samples(seed, n, dimensions), samples(seed + 1, n, dimensions)
     expected = float(polynomial_mmd(torch.from_numpy(a).double(), torch.from_numpy(b).double()))
     assert kernel_distance(a, b) == pytest.approx(expected, rel=1e-9, abs=1e-9)
@@ -69,7 +69,7 @@ def test_pinned_values() -> None:
     assert kernel_distance(ramp, other) == pytest.approx(9826.180497685182, rel=1e-9)
 
 
-def test_gaussians_on_a_line_have_the_distance_of_their_moments() -> None:
+def test_one_dimensional_sets_have_the_distance_of_their_moments() -> None:
     a = np.array([[0.0], [1.0], [2.0], [5.0]])
     b = 3.0 * a + 4.0
     spread = np.std(a, ddof=1)
@@ -83,7 +83,7 @@ def test_equal_sets_are_at_distance_zero(shape: tuple[int, int]) -> None:
     assert 0.0 <= frechet_distance(features, features) < 1e-10
 
 
-def test_a_moved_set_is_at_the_distance_of_the_move() -> None:
+def test_a_shifted_set_is_at_the_distance_of_the_shift() -> None:
     features = samples(0, 10, 50)
     assert frechet_distance(features, features + np.float32(0.5)) == pytest.approx(50 * 0.25, rel=1e-4)
 
@@ -103,7 +103,7 @@ def test_the_order_of_videos_and_of_sets_does_not_matter(metric) -> None:
     assert metric(b, a) == pytest.approx(metric(a, b), rel=1e-9)
 
 
-def test_the_kernel_distance_has_no_bias_and_the_frechet_distance_has() -> None:
+def test_the_frechet_distance_is_biased_and_the_kernel_distance_is_not() -> None:
     rng = np.random.default_rng(0)
     pairs = [(rng.normal(size=(8, 4)), rng.normal(size=(8, 4))) for _ in range(400)]
     kernel = np.array([kernel_distance(a, b) for a, b in pairs])

@@ -1,4 +1,4 @@
-"""I3D's layers, on made-up weights: equal to a second implementation, at any length and size."""
+"""I3D's layers on random weights: equal to a second implementation at any length and size."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def network() -> Network:
 
 
 @pytest.mark.parametrize(("num_frames", "height", "width"), [(9, 64, 64), (18, 90, 41)])
-def test_logits_are_those_of_a_second_implementation(network, num_frames, height, width) -> None:
+def test_logits_match_a_second_implementation(network, num_frames, height, width) -> None:
     clips = scenes(0, num_frames, 90)[None, :, :height, :width]
     expected = i3d_logits({name: values.numpy() for name, values in network.state_dict().items()}, clips)
     inputs = torch.from_numpy(np.ascontiguousarray(clips)).permute(0, 4, 1, 2, 3) / 127.5 - 1
@@ -33,7 +33,7 @@ def test_logits_are_those_of_a_second_implementation(network, num_frames, height
     np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-4 * np.abs(expected).max())
 
 
-def test_padding_is_tensorflows_same() -> None:
+def test_padding_matches_tensorflow_same() -> None:
     clip = torch.ones(1, 1, 5, 6, 7)
     assert pad_same(clip, (3, 3, 3), (2, 2, 2)).shape[2:] == (7, 7, 9)
     padded = pad_same(clip, (1, 1, 3), (2, 2, 2))[0, 0, 0, 0]

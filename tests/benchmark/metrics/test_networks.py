@@ -1,7 +1,7 @@
-"""Metrics by networks: their real loading code on tiny networks, against independent computations.
+"""Network metrics: their real loading code on tiny networks, compared with independent computations.
 
-The published weights are not needed: what is proved is that files, frames, ranges and sizes reach
-the networks as the paper says, whatever their weights.
+The published weights are not needed: the tests prove that files, frames, ranges and sizes reach
+the networks as in the paper, whatever their weights.
 """
 
 from collections.abc import Callable
@@ -56,12 +56,12 @@ def loaded(tmp_path_factory) -> MappingProxyType[str, NetworkFunction]:
     )
 
 
-def unit(frames: np.ndarray) -> torch.Tensor:
+def to_unit_range(frames: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2) / 255
 
 
 def reference_lpips(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The published formula, layer by layer, with the linear weights of the package."""
+    """Compute the published formula layer by layer with the package's linear weights."""
     import lpips
 
     package = Path(lpips.__file__).parent
@@ -69,7 +69,9 @@ def reference_lpips(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
     state = tiny_networks.tiny_alexnet()
     total = torch.zeros(len(predicted))
     shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
-    a, b = ((2 * unit(x) - 1 - shift.view(3, 1, 1)) / scale.view(3, 1, 1) for x in (predicted, target))
+    a, b = (
+        (2 * to_unit_range(x) - 1 - shift.view(3, 1, 1)) / scale.view(3, 1, 1) for x in (predicted, target)
+    )
     strides, paddings = (4, 1, 1, 1, 1), (2, 2, 1, 1, 1)
     for layer, index in enumerate((0, 3, 6, 8, 10)):
         if layer in (1, 2):
@@ -83,18 +85,20 @@ def reference_lpips(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def reference_dinov2(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The network on frames prepared by torchvision, at the grid that it was trained on."""
+    """Run the network on frames prepared by torchvision, at the grid it was trained on."""
     from torchvision.transforms import v2
 
     prepare = v2.Compose([v2.CenterCrop(70), v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])
     network = tiny_networks.tiny_dinov2()
     with torch.inference_mode():
-        a, b = (network(prepare(unit(x))).last_hidden_state[:, 0].numpy() for x in (predicted, target))
+        a, b = (
+            network(prepare(to_unit_range(x))).last_hidden_state[:, 0].numpy() for x in (predicted, target)
+        )
     return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
 def reference_lightglue(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """transformers' own preparation and post-processing; frames are grey and of the final size already."""
+    """Use transformers' own pre- and post-processing; frames are already grey and of the final size."""
     from transformers import LightGlueImageProcessor
 
     processor = LightGlueImageProcessor(do_resize=False)
@@ -113,7 +117,7 @@ def reference_lightglue(predicted: np.ndarray, target: np.ndarray) -> np.ndarray
 
 
 def reference_inception(frames: np.ndarray) -> np.ndarray:
-    """Pillow resizes every channel on its own, in floating point."""
+    """Resize every channel separately with Pillow, in floating point."""
     network = fill(tiny_networks.TinyInception())
     features = []
     for frame in frames:
@@ -125,7 +129,7 @@ def reference_inception(frames: np.ndarray) -> np.ndarray:
 
 
 def reference_i3d(clips: np.ndarray) -> np.ndarray:
-    """A plain sum over the kernel, for clips (N, 16, H, W, 3) in [-1, 1]."""
+    """Sum plainly over the kernel, for clips (N, 16, H, W, 3) in [-1, 1]."""
     weight = fill(tiny_networks.TinyI3D()).convolution.weight.detach().numpy()  # (5, 3, 3, 4, 5)
     videos = clips.astype(np.float32).transpose(0, 4, 1, 2, 3) / 127.5 - 1
     windows = np.lib.stride_tricks.sliding_window_view(videos, (3, 4, 5), axis=(2, 3, 4))
@@ -145,7 +149,7 @@ def test_lpips_is_the_published_formula(loaded, height: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (71, 96)])
-def test_the_map_of_lpips_has_its_values_as_means_and_shows_where(tmp_path: Path, loaded, shape) -> None:
+def test_the_lpips_map_averages_to_the_values_and_shows_where(tmp_path: Path, loaded, shape) -> None:
     lpips_map = load_lpips_map(bundle_of(tmp_path, "alexnet", tiny_networks.save_alexnet))
     target = scenes(0, 3, 96)[:, : shape[0], : shape[1]]
     predicted = target.copy()
@@ -165,7 +169,7 @@ def test_dinov2_is_the_cosine_of_class_tokens(loaded, side: int) -> None:
     np.testing.assert_allclose(values, reference_dinov2(predicted, target), rtol=0, atol=1e-5)
 
 
-def test_lightglue_is_that_of_transformers(loaded) -> None:
+def test_lightglue_matches_transformers(loaded) -> None:
     target = grey(scenes(0, 3, 128))
     predicted = np.roll(target, 2, axis=1)
     values, expected = loaded["lightglue"](predicted, target), reference_lightglue(predicted, target)
@@ -175,13 +179,13 @@ def test_lightglue_is_that_of_transformers(loaded) -> None:
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (299, 40), (400, 310)])
-def test_inception_features_are_those_of_pillow_and_the_layers(loaded, shape: tuple[int, int]) -> None:
+def test_inception_features_match_pillow_and_the_layers(loaded, shape: tuple[int, int]) -> None:
     frames = scenes(0, 2, 400)[:, : shape[0], : shape[1]]
     values = loaded["inception"](frames[:, None])
     np.testing.assert_allclose(values, reference_inception(frames), rtol=1e-4, atol=1e-5)
 
 
-def test_i3d_features_are_those_of_the_network_on_minus_one_to_one(loaded) -> None:
+def test_i3d_features_match_the_network_on_minus_one_to_one(loaded) -> None:
     clips = scenes(0, 32, 20).reshape(2, 16, 20, 20, 3)
     np.testing.assert_allclose(loaded["i3d"](clips), reference_i3d(clips), rtol=1e-4, atol=1e-5)
 
@@ -197,7 +201,7 @@ def test_pinned_values(loaded) -> None:
 
 
 @pytest.mark.parametrize("name", ["lpips", "dinov2", "lightglue"])
-def test_a_pair_does_not_know_its_batch(loaded, name: str) -> None:
+def test_a_pair_does_not_depend_on_its_batch(loaded, name: str) -> None:
     metric = loaded[name]
     target = scenes(3, 18, 72)  # more than one batch of 16
     predicted = np.roll(target, 2, axis=1)
@@ -209,7 +213,7 @@ def test_a_pair_does_not_know_its_batch(loaded, name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "clip"), [("inception", 1), ("i3d", 16)])
-def test_a_clip_does_not_know_its_batch(loaded, name: str, clip: int) -> None:
+def test_a_clip_does_not_depend_on_its_batch(loaded, name: str, clip: int) -> None:
     clips = scenes(3, 18 * clip, 24).reshape(18, clip, 24, 24, 3)
     whole = loaded[name](clips)
     np.testing.assert_allclose(loaded[name](clips[::-1]), whole[::-1], rtol=1e-5, atol=1e-6)
@@ -269,7 +273,7 @@ def test_counts_above_thresholds_fall_and_the_headline_is_among_them(loaded) -> 
     assert counts[1].min() > counts[9].min()
 
 
-def test_the_crop_is_central_and_as_large_as_patches_allow() -> None:
+def test_the_crop_is_central_and_as_large_as_the_patches_allow() -> None:
     frames = torch.zeros(1, 3, 256, 271)
     frames[:, :, 2:254, 2:268] = 1.0
     cropped = crop_and_normalize(frames)
@@ -280,7 +284,7 @@ def test_the_crop_is_central_and_as_large_as_patches_allow() -> None:
 
 
 def cubic(values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Cubic convolution with PyTorch's constant, -3/4, along a line whose ends repeat."""
+    """Interpolate by cubic convolution with PyTorch's constant, -3/4, along a line whose ends repeat."""
     taps = np.floor(at).astype(int)[:, None] + np.arange(-1, 3)
     x = np.abs(at[:, None] - taps)
     near, far = (1.25 * x - 2.25) * x**2 + 1, -0.75 * (((x - 5) * x + 8) * x - 4)

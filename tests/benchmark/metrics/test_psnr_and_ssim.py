@@ -1,4 +1,4 @@
-"""PSNR and SSIM: equal to torchmetrics, pinned, indifferent to batching, and right on cartoon cases."""
+"""PSNR and SSIM: equal to torchmetrics, pinned, independent of batching, and right on simple cases."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def noise(seed: int, num_frames: int = 4, height: int = 24, width: int = 20) -> 
 
 
 def pictures(seed: int, num_frames: int, height: int, width: int) -> np.ndarray:
-    """Noise, ramps, flat colours, extremes and near-copies: what makes moments cancel."""
+    """Draw noise, ramps, flat colours, extremes and near-copies, which make moments cancel."""
     rng = np.random.default_rng(seed)
     frames = noise(seed, num_frames, height, width)
     for frame in frames:
@@ -56,12 +56,12 @@ def pictures(seed: int, num_frames: int, height: int, width: int) -> np.ndarray:
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.integers(SMALLEST_SIDE, 40), st.integers(SMALLEST_SIDE, 40))
-def test_ssim_is_that_of_torchmetrics(seed: int, height: int, width: int) -> None:
+def test_ssim_matches_torchmetrics(seed: int, height: int, width: int) -> None:
     predicted, target = pictures(seed, 3, height, width), pictures(seed + 1, 3, height, width)
     np.testing.assert_allclose(ssim(predicted, target), reference_ssim(predicted, target), rtol=0, atol=2e-5)
 
 
-def test_ssim_is_that_of_torchmetrics_in_float32_at_full_size() -> None:
+def test_ssim_matches_torchmetrics_in_float32_at_full_size() -> None:
     target = pictures(3, 2, 256, 256)
     predicted = np.clip(target.astype(int) + noise(4, 2, 256, 256) % 31 - 15, 0, 255).astype(np.uint8)
     expected = reference_ssim(predicted, target, torch.float32)
@@ -84,7 +84,7 @@ def test_ssim_averages_the_whole_image_edges_included() -> None:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.integers(1, 20), st.integers(1, 20))
-def test_psnr_is_that_of_torchmetrics(seed: int, height: int, width: int) -> None:
+def test_psnr_matches_torchmetrics(seed: int, height: int, width: int) -> None:
     predicted, target = pictures(seed, 3, height, width), pictures(seed + 1, 3, height, width)
     expected = np.minimum(reference_psnr(predicted, target), CAP_DB)
     np.testing.assert_allclose(psnr(predicted, target), expected, rtol=0, atol=1e-4)
@@ -119,7 +119,7 @@ def test_more_noise_is_worse(metric) -> None:
 
 
 @pytest.mark.parametrize("metric", [psnr, ssim])
-def test_a_frame_does_not_know_its_batch(metric) -> None:
+def test_a_score_does_not_depend_on_the_batch(metric) -> None:
     predicted, target = noise(0, 6), noise(1, 6)
     whole = metric(predicted, target)
     order = [3, 0, 5, 1, 4, 2]
@@ -179,7 +179,7 @@ def test_resources_default_to_the_cpu() -> None:
 
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.integers(SMALLEST_SIDE, 40), st.integers(SMALLEST_SIDE, 40))
-def test_the_map_of_ssim_is_that_of_torchmetrics(seed: int, height: int, width: int) -> None:
+def test_the_ssim_map_matches_torchmetrics(seed: int, height: int, width: int) -> None:
     predicted, target = pictures(seed, 2, height, width), pictures(seed + 1, 2, height, width)
     mapped = ssim_map(predicted, target)
     np.testing.assert_array_equal(mapped.values, ssim(predicted, target))

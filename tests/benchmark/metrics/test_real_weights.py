@@ -1,4 +1,4 @@
-"""Metrics on the published weights: the package `lpips`, other implementations and published values agree."""
+"""Metrics on the published weights match the package `lpips`, other implementations and published values."""
 
 import warnings
 from pathlib import Path
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.weights
 LPIPS_ZEROS_ONES = 0.81401
 """LPIPS with AlexNet of a black and a white frame of 64 x 64, as published elsewhere."""
 FVD_ZEROS_ONES = {15: (133.91, 133.70), 16: (152.90, 152.92), 24: (66.29, 66.06), 30: (151.39, 151.26)}
-"""FVD of black and white clips by their length: ours, and as published elsewhere, from float32 code."""
+"""FVD of black and white clips by length: our value, and one published elsewhere from float32 code."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +39,8 @@ def embed() -> EmbeddingFunction:
     return load_i3d(real("i3d"))
 
 
-def packages_lpips(name: str, net: str) -> nn.Module:
-    """The package's own module with its own heads, and the features of the bundle."""
+def make_package_lpips(name: str, net: str) -> nn.Module:
+    """Build the package's module with its own heads and the bundle's features."""
     import lpips
 
     with warnings.catch_warnings(), linear_undrawn():
@@ -52,7 +52,7 @@ def packages_lpips(name: str, net: str) -> nn.Module:
     return module.eval()
 
 
-def unit(frames: np.ndarray) -> torch.Tensor:
+def to_unit_range(frames: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2) / 255
 
 
@@ -61,7 +61,7 @@ def blank(level: int, *shape: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("name", "heads"), [("alexnet", "alex"), ("vgg16", "vgg")])
-def test_the_heads_are_those_of_the_package(name: str, heads: str) -> None:
+def test_the_heads_match_the_package(name: str, heads: str) -> None:
     import lpips
 
     path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{heads}.pth"
@@ -73,18 +73,20 @@ def test_the_heads_are_those_of_the_package(name: str, heads: str) -> None:
 
 
 @pytest.mark.parametrize("side", [64, 128])
-def test_lpips_is_that_of_the_package(side: int) -> None:
+def test_lpips_matches_the_package(side: int) -> None:
     predicted, target = scenes(0, 4, side), scenes(1, 4, side)
     with torch.inference_mode():
-        expected = packages_lpips("alexnet", "alex")(unit(predicted), unit(target), normalize=True).flatten()
+        expected = make_package_lpips("alexnet", "alex")(
+            to_unit_range(predicted), to_unit_range(target), normalize=True
+        ).flatten()
     values = load_lpips(real("alexnet"))(predicted, target)
     np.testing.assert_allclose(values, expected.numpy(), rtol=0, atol=1e-6)
     assert values.min() > 0.1
 
 
 @pytest.mark.parametrize(("side", "leak"), [(64, 0.6), (256, 0.25)])
-def test_the_map_of_lpips_charges_what_is_right_less_than_what_is_wrong(side: int, leak: float) -> None:
-    """The truth in a quarter of the frame, another scene in the rest: what of it leaks into the quarter."""
+def test_the_lpips_map_is_lower_where_the_frame_is_right(side: int, leak: float) -> None:
+    """One quarter is right, the rest is another scene: how much of its error leaks into the quarter."""
     target, predicted = scenes(0, 4, side), scenes(1, 4, side)
     predicted[:, : side // 2, : side // 2] = target[:, : side // 2, : side // 2]
     values, maps, _ = load_lpips_map(real("alexnet"))(predicted, target)
@@ -99,11 +101,11 @@ def test_lpips_of_black_and_white_is_the_published_value() -> None:
     assert values[0] == pytest.approx(LPIPS_ZEROS_ONES, abs=2e-4)
 
 
-def test_the_detail_term_is_lpips_of_the_package_with_vgg() -> None:
-    predicted, target = unit(scenes(0, 2)), unit(scenes(1, 2))
+def test_the_detail_term_matches_the_packages_lpips_with_vgg() -> None:
+    predicted, target = to_unit_range(scenes(0, 2)), to_unit_range(scenes(1, 2))
     real("vgg16")
     with torch.inference_mode():
-        expected = packages_lpips("vgg16", "vgg")(predicted, target, normalize=True).mean()
+        expected = make_package_lpips("vgg16", "vgg")(predicted, target, normalize=True).mean()
         value = Lpips(WEIGHTS, torch.device("cpu"))(predicted, target)
     assert float(value) == pytest.approx(float(expected), abs=1e-6)
 
@@ -126,7 +128,7 @@ def test_aliked_tells_a_view_from_another_scene() -> None:
     assert (above["above_0.6"] <= rows[:, 0]).all()
 
 
-def test_i3d_is_a_second_implementation(embed) -> None:
+def test_i3d_matches_a_second_implementation(embed) -> None:
     clips = scenes(0, 16)[None]
     logits = embed(clips)
     expected = i3d_logits(real_tensors("i3d"), clips)
@@ -137,20 +139,20 @@ def test_i3d_is_a_second_implementation(embed) -> None:
 @pytest.mark.parametrize("num_frames", FVD_ZEROS_ONES)
 def test_fvd_of_black_and_white_is_the_published_value(embed, num_frames: int) -> None:
     black, white = (np.repeat(embed(blank(level, 1, num_frames)), 8, axis=0) for level in (0, 255))
-    ours, published = FVD_ZEROS_ONES[num_frames]
+    expected, published = FVD_ZEROS_ONES[num_frames]
     fvd = frechet_distance(white, black)
-    assert fvd == pytest.approx(ours, abs=0.01)
+    assert fvd == pytest.approx(expected, abs=0.01)
     assert fvd == pytest.approx(published, rel=4e-3)
 
 
-def test_fvd_and_kvd_are_the_textbooks_formulas(embed) -> None:
+def test_fvd_and_kvd_match_the_textbook_formulas(embed) -> None:
     features = embed(scenes(0, 45).reshape(5, 9, 64, 64, 3)).astype(np.float64)
     first, second = features[:3], features[2:]
     covariances = [np.cov(features, rowvar=False) for features in (first, second)]
     root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
     offset = first.mean(axis=0) - second.mean(axis=0)
     expected = offset @ offset + np.trace(covariances[0] + covariances[1] - 2 * root)
-    # the root of a singular matrix is what scipy finds hard: its digits end here
+    # scipy is imprecise for the root of a singular matrix, hence the tolerance
     assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-3)
 
     def kernel(a: np.ndarray, b: np.ndarray) -> float:

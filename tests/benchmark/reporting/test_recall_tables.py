@@ -1,4 +1,4 @@
-"""Tables and figures of recall, from results made by hand: what stands in which cell and line."""
+"""Recall tables and figures from handmade results: the content of cells and lines."""
 
 import dataclasses
 from pathlib import Path
@@ -21,36 +21,36 @@ def flat(*values: float) -> np.ndarray:
     return np.tile(np.array(values, float), (VIDEOS, 1))
 
 
-def with_memory(result: Result, itself: float, truth: float) -> Result:
-    """The same with steering and consistency."""
+def add_memory(result: Result, itself: float, truth: float) -> Result:
+    """Add steering and consistency to a result."""
 
-    def alike(value: float):
+    def constant(value: float):
         return measured(np.full(VIDEOS, value))
 
     card = dataclasses.replace(result.metrics["psnr"].card, name="ssim", title="SSIM", unit="", decimals=3)
     again = Consistency(
         card=card,
-        with_itself=alike(itself),
-        with_truth=alike(truth),
+        with_itself=constant(itself),
+        with_truth=constant(truth),
         with_context=measured(np.full(VIDEOS, np.nan)),
-        possible=alike(0.9),
+        possible=constant(0.9),
     )
     names = [field.name for field in dataclasses.fields(Steering)]
-    steering = Steering(**{name: alike(place / 10) for place, name in enumerate(names)})
+    steering = Steering(**{name: constant(index / 10) for index, name in enumerate(names)})
     return dataclasses.replace(result, steering=steering, consistency={"ssim": again})
 
 
 @pytest.fixture
 def results() -> dict[str, Result]:
-    made = {
+    runs = {
         "m": make_recall_result(flat(1, 1, 1, 0.2, 0.2), "keeper"),
         "f": make_recall_result(flat(0.2, 0.2, 0.2, 0.2, 0.2), "other-video", role="bound"),
         "c": make_recall_result(flat(1, 1, 1, 1, 1), "ground-truth", role="bound"),
     }
-    return {name: with_memory(run, 0.8, 0.4 if name == "m" else 0.6) for name, run in made.items()}
+    return {name: add_memory(run, 0.8, 0.4 if name == "m" else 0.6) for name, run in runs.items()}
 
 
-def test_the_horizon_has_a_row_a_run_bounds_first(results) -> None:
+def test_the_horizon_table_has_a_row_per_run_with_bounds_first(results) -> None:
     (table,) = horizon_table(results)
     assert table.title == "Memory horizon (frames), between other-video and ground-truth"
     cells = {row.label: row.cells for row in table.rows}
@@ -63,7 +63,7 @@ def test_the_horizon_has_a_row_a_run_bounds_first(results) -> None:
     assert horizon_table({"m": results["m"], "f": results["f"]}) == []
 
 
-def test_ages_have_a_row_a_bin(results) -> None:
+def test_the_age_table_has_a_row_per_bin(results) -> None:
     (table,) = age_tables(results)
     assert [row.label.split(" ")[0] for row in table.rows] == ["1-16", "17-32", "33-64", "65-128", "129-256"]
     assert table.columns == (("other-video", "(reference)"), ("ground-truth", "(reference)"), ("keeper", ""))
@@ -71,7 +71,7 @@ def test_ages_have_a_row_a_bin(results) -> None:
     assert "15.4% of 4 videos" in table.rows[0].label  # 100 of 50 + 70 + 30 + 5 x 100
 
 
-def test_steering_and_consistency_have_a_row_a_run(results) -> None:
+def test_steering_and_consistency_have_a_row_per_run(results) -> None:
     (steering,) = steering_table(results)
     assert steering.rows[2].cells[0].startswith("0.000 [")
     assert steering.rows[2].cells[3].startswith("0.30 [")  # lag
@@ -87,7 +87,7 @@ def test_steering_and_consistency_have_a_row_a_run(results) -> None:
     assert consistency_tables(old) == []
 
 
-def test_the_figure_has_a_line_a_run_and_names_the_horizon(results) -> None:
+def test_the_figure_has_a_line_per_run_and_names_the_horizon(results) -> None:
     figures = recall_figures(results)
     assert list(figures) == ["age-of-memory-ssim", "consistency-ssim"]
     labelled = {run.model.name: run for run in results.values()}
@@ -100,7 +100,7 @@ def test_the_figure_has_a_line_a_run_and_names_the_horizon(results) -> None:
     assert lines["keeper: 65 [33, 128]"].get_ydata().tolist() == [1, 1, 1, 0.2, 0.2]
 
 
-def test_the_better_consistency_is_up_and_right_whatever_is_better(results) -> None:
+def test_better_consistency_is_up_and_right_for_any_metric(results) -> None:
     card = results["m"].consistency["ssim"].card
     for higher_is_better in (True, False):
         figure = consistency_figure(results, dataclasses.replace(card, higher_is_better=higher_is_better))
@@ -114,7 +114,7 @@ def write(folder: Path, results: dict[str, Result]) -> list[str]:
     return [str(folder / name) for name in results]
 
 
-def test_the_command_needs_result_files_alone(results, tmp_path: Path, capsys) -> None:
+def test_the_command_needs_only_result_files(results, tmp_path: Path, capsys) -> None:
     assert recall.main(write(tmp_path, results)) == 0
     printed = capsys.readouterr().out
     for title in ("SSIM of surfaces", "SSIM of returned surfaces, by age", "Memory horizon", "Steering"):
@@ -127,7 +127,7 @@ def test_the_command_needs_result_files_alone(results, tmp_path: Path, capsys) -
     )
 
 
-def test_an_old_result_is_said_to_be_one(tmp_path: Path, capsys) -> None:
+def test_an_old_result_is_reported_as_old(tmp_path: Path, capsys) -> None:
     assert recall.main(write(tmp_path, {"old": make_result("old")})) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "old/result.json: its result is from a version without recall; run the benchmark" in printed

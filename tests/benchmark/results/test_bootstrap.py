@@ -1,4 +1,4 @@
-"""Intervals and aggregation against independent formulas."""
+"""Intervals and aggregation, compared with independent formulas."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ SET = SetMetric(
 
 
 @pytest.mark.parametrize("num_videos", [5, 30, 400])
-def test_the_interval_is_that_of_scipys_percentile_bootstrap(num_videos: int) -> None:
+def test_the_interval_matches_scipys_percentile_bootstrap(num_videos: int) -> None:
     values = np.random.default_rng(1).gamma(2.0, 3.0, num_videos)
     low, high = bootstrap_interval(values)
     expected = scipy.stats.bootstrap(
@@ -91,16 +91,16 @@ def test_one_video_has_values_but_no_interval() -> None:
 
 
 def test_set_wise_windows_are_means_over_clips() -> None:
-    places = [(np.full((3, 2), float(place)), np.zeros((3, 2))) for place in range(12)]
-    result = aggregate_set(SET, places, MINI)
+    features = [(np.full((3, 2), float(index)), np.zeros((3, 2))) for index in range(12)]
+    result = aggregate_set(SET, features, MINI)
     assert result.curve.step == 16
-    assert result.curve.mean == tuple(2.0 * place for place in range(12))
+    assert result.curve.mean == tuple(2.0 * index for index in range(12))
     expected = {"short": 0.0, "medium": 4.0, "long": 15.0}  # clips 0, 1-3, 4-11
     assert {name: estimate.mean for name, estimate in result.windows.items()} == expected
     assert result.videos is None
     assert result.notes == (ONE_SET,)
 
 
-def test_numbers_keep_what_float32_holds() -> None:
+def test_numbers_keep_float32_precision() -> None:
     assert number(np.float32(0.1)) == 0.1
     assert number(1 / 3) == 0.33333334

@@ -1,4 +1,4 @@
-"""The memory horizon against a second implementation in plain loops, and on cases that anybody can check."""
+"""The memory horizon, compared with a second implementation in plain loops and on cases easy to check."""
 
 import dataclasses
 import json
@@ -26,10 +26,10 @@ from tests.fakes.benchmark_data import BINS, make_recall_result, make_result
 NAN = float("nan")
 
 
-# The second implementation: docs/recall.md again, with loops, the fit by its min-max formula.
+# The second implementation: docs/recall.md with plain loops and the min-max formula of the fit.
 
 
-def fit_that_falls(shares: list[float], weights: list[float]) -> list[float]:
+def fit_decreasing(shares: list[float], weights: list[float]) -> list[float]:
     def mean(first: int, last: int) -> float:
         inside = range(first, last + 1)
         return sum(weights[i] * shares[i] for i in inside) / sum(weights[i] for i in inside)
@@ -38,47 +38,49 @@ def fit_that_falls(shares: list[float], weights: list[float]) -> list[float]:
     return [min(max(mean(i, j) for j in everyone if j >= b) for i in everyone if i <= b) for b in everyone]
 
 
-def share_and_weight(model, floor, ceiling, pixels, times, place) -> tuple[float, float] | None:
+def share_and_weight(model, floor, ceiling, pixels, times, index) -> tuple[float, float] | None:
     gain = most = weight = 0.0
     for video, count in enumerate(times):
-        values = [table[video][place] for table in (model, floor, ceiling)]
+        values = [table[video][index] for table in (model, floor, ceiling)]
         if not any(math.isnan(value) for value in values):
             gain += count * (values[0] - values[1])
             most += count * (values[2] - values[1])
-            weight += count * pixels[video][place]
+            weight += count * pixels[video][index]
     return (gain / most, weight) if most > 0 and weight > 0 else None
 
 
 def plain_horizon(model, floor, ceiling, pixels, bins) -> tuple[str, float, float, float]:
-    """Verdict, frames, and the interval, its upper end inf where it is open."""
+    """Return the verdict, the frames and the interval, whose upper end is inf if open."""
     num_videos = len(model)
 
-    def told(times) -> dict[int, tuple[float, float]]:
-        found = {b: share_and_weight(model, floor, ceiling, pixels, times, b) for b in range(len(bins))}
-        return {b: pair for b, pair in found.items() if pair is not None}
+    def pool(times) -> dict[int, tuple[float, float]]:
+        shares = {b: share_and_weight(model, floor, ceiling, pixels, times, b) for b in range(len(bins))}
+        return {b: pair for b, pair in shares.items() if pair is not None}
 
-    def fitted(found: dict[int, tuple[float, float]]) -> dict[int, float]:
-        fit = fit_that_falls([share for share, _ in found.values()], [weight for _, weight in found.values()])
-        return dict(zip(found, fit, strict=True))
+    def fitted(shares: dict[int, tuple[float, float]]) -> dict[int, float]:
+        fit = fit_decreasing(
+            [share for share, _ in shares.values()], [weight for _, weight in shares.values()]
+        )
+        return dict(zip(shares, fit, strict=True))
 
-    usable = list(told([1.0] * num_videos))
-    fit = fitted(told([1.0] * num_videos))
-    kept = [b for b in usable if fit[b] > 0.5]
-    if not kept:
+    usable = list(pool([1.0] * num_videos))
+    fit = fitted(pool([1.0] * num_videos))
+    remembered = [b for b in usable if fit[b] > 0.5]
+    if not remembered:
         verdict, frames = "none", 0.0
-    elif kept[-1] == usable[-1]:
+    elif remembered[-1] == usable[-1]:
         verdict, frames = "longer", bins[usable[-1]][1]
     else:
-        here, there = kept[-1], usable[usable.index(kept[-1]) + 1]
-        x0, x1 = (math.log(math.sqrt(bins[b][0] * bins[b][1])) for b in (here, there))
+        here, next_bin = remembered[-1], usable[usable.index(remembered[-1]) + 1]
+        x0, x1 = (math.log(math.sqrt(bins[b][0] * bins[b][1])) for b in (here, next_bin))
         verdict = "measured"
-        frames = math.exp(x0 + (x1 - x0) * (fit[here] - 0.5) / (fit[here] - fit[there]))
+        frames = math.exp(x0 + (x1 - x0) * (fit[here] - 0.5) / (fit[here] - fit[next_bin]))
     lows, highs = [], []
     for times in resampling_weights(num_videos):
-        found = {b: pair for b, pair in told(times).items() if b in usable}
-        kept = [b for b, value in fitted(found).items() if value > 0.5] if found else []
-        after = usable[usable.index(kept[-1]) + 1 :] if kept else usable
-        lows.append(bins[kept[-1]][0] if kept else 0)
+        shares = {b: pair for b, pair in pool(times).items() if b in usable}
+        remembered = [b for b, value in fitted(shares).items() if value > 0.5] if shares else []
+        after = usable[usable.index(remembered[-1]) + 1 :] if remembered else usable
+        lows.append(bins[remembered[-1]][0] if remembered else 0)
         highs.append(bins[after[0]][1] if after else math.inf)
     lows.sort()
     highs.sort()
@@ -86,12 +88,12 @@ def plain_horizon(model, floor, ceiling, pixels, bins) -> tuple[str, float, floa
 
 
 def tables(seed: int, num_videos: int, num_bins: int) -> tuple[np.ndarray, ...]:
-    """Made-up scores (model, floor, ceiling) and pixels; some videos lack some bins."""
+    """Draw scores (model, floor, ceiling) and pixels; some videos lack some bins."""
     rng = np.random.default_rng(seed)
     floor = rng.normal(0.3, 0.05, (num_videos, num_bins))
     ceiling = rng.normal(0.9, 0.05, (num_videos, num_bins))
-    kept = 1 / (1 + np.exp((np.arange(num_bins) - rng.uniform(-1, num_bins)) * rng.choice([1, 4])))
-    model = floor + kept * (ceiling - floor) + rng.normal(0, 0.1, floor.shape)
+    share = 1 / (1 + np.exp((np.arange(num_bins) - rng.uniform(-1, num_bins)) * rng.choice([1, 4])))
+    model = floor + share * (ceiling - floor) + rng.normal(0, 0.1, floor.shape)
     pixels = rng.integers(1, 2000, floor.shape)
     missing = rng.random(floor.shape) < 0.2
     for table in (floor, ceiling, model):
@@ -101,19 +103,19 @@ def tables(seed: int, num_videos: int, num_bins: int) -> tuple[np.ndarray, ...]:
 
 @settings(max_examples=10, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.integers(2, 6), st.integers(1, 5))
-def test_the_horizon_is_that_of_plain_loops(seed: int, num_videos: int, num_bins: int) -> None:
+def test_the_horizon_matches_plain_loops(seed: int, num_videos: int, num_bins: int) -> None:
     model, floor, ceiling, pixels = (np.round(t, 4) for t in tables(seed, num_videos, num_bins))
     bins = BINS[:num_bins]
     runs = (make_recall_result(table, ages=bins, pixels=pixels) for table in (model, floor, ceiling))
-    found = memory_horizon(*runs, "ssim")
+    horizon = memory_horizon(*runs, "ssim")
     if np.isnan(model).all():
-        assert found is None
+        assert horizon is None
         return
     verdict, frames, low, high = plain_horizon(model, floor, ceiling, pixels, bins)
-    assert found is not None
-    assert found.verdict == verdict
-    assert found.frames == pytest.approx(frames)
-    assert found.interval == (low, None if math.isinf(high) else high)
+    assert horizon is not None
+    assert horizon.verdict == verdict
+    assert horizon.frames == pytest.approx(frames)
+    assert horizon.interval == (low, None if math.isinf(high) else high)
 
 
 def flat(*values: float, num_videos: int = 4) -> np.ndarray:
@@ -130,21 +132,21 @@ FLOOR, CEILING = flat(0.2, 0.2, 0.2, 0.2, 0.2), flat(1.0, 1.0, 1.0, 1.0, 1.0)
         (flat(1, 0.2, 0.2, 0.2, 0.2), "10 [1, 32]", "measured", math.sqrt(math.sqrt(16 * 17 * 32))),
         (flat(0.9, 0.9, 0.9, 0.9, 0.9), "longer than 256 [129, ∞]", "longer", 256),
         (flat(0.5, 0.3, 0.3, 0.3, 0.3), "none", "none", 0),
-        (flat(0.2, 0.2, 0.2, 0.2, 1.0), "none", "none", 0),  # it knows the oldest only: that is no memory
-        (flat(0.2, 1.0, 1.0, 0.2, 0.2), "65 [33, 128]", None, None),  # a dip among few is smoothed
+        (flat(0.2, 0.2, 0.2, 0.2, 1.0), "none", "none", 0),  # it knows only the oldest, which is no memory
+        (flat(0.2, 1.0, 1.0, 0.2, 0.2), "65 [33, 128]", None, None),  # a dip in a few frames is smoothed
     ],
 )
-def test_horizons_of_cartoon_cases(model, text: str, verdict, frames) -> None:
-    found = memory_horizon(
+def test_horizons_of_simple_cases(model, text: str, verdict, frames) -> None:
+    horizon = memory_horizon(
         make_recall_result(model), make_recall_result(FLOOR), make_recall_result(CEILING), "ssim"
     )
-    assert found is not None
+    assert horizon is not None
     if verdict is None:
-        assert found.verdict == "measured"
-        assert found.interval == (33, 128)
+        assert horizon.verdict == "measured"
+        assert horizon.interval == (33, 128)
         return
-    assert str(found) == text
-    assert (found.verdict, found.frames) == (verdict, pytest.approx(frames))
+    assert str(horizon) == text
+    assert (horizon.verdict, horizon.frames) == (verdict, pytest.approx(frames))
 
 
 def test_lower_scores_may_be_better() -> None:
@@ -158,22 +160,22 @@ def test_lower_scores_may_be_better() -> None:
 
 def test_one_video_has_a_horizon_and_no_interval() -> None:
     one = [make_recall_result(table[:1]) for table in (flat(1, 1, 1, 0.2, 0.2), FLOOR, CEILING)]
-    found = memory_horizon(*one, "ssim")
-    assert found is not None
-    assert found.interval is None
-    assert str(found) == "65"
+    horizon = memory_horizon(*one, "ssim")
+    assert horizon is not None
+    assert horizon.interval is None
+    assert str(horizon) == "65"
 
 
-def test_a_bin_whose_ceiling_is_no_better_than_the_floor_tells_nothing() -> None:
+def test_a_bin_whose_ceiling_is_no_better_than_the_floor_is_ignored() -> None:
     ceiling = flat(1, 1, 1, 0.2, 1.0)
-    found = memory_horizon(
+    horizon = memory_horizon(
         make_recall_result(flat(1, 1, 1, 0.2, 0.2)),
         make_recall_result(FLOOR),
         make_recall_result(ceiling),
         "ssim",
     )
-    assert found is not None
-    assert [(point.first, point.last) for point in found.points] == [ages for ages in BINS if ages[0] != 65]
+    assert horizon is not None
+    assert [(point.first, point.last) for point in horizon.points] == [ages for ages in BINS if ages[0] != 65]
     assert (
         memory_horizon(
             make_recall_result(FLOOR), make_recall_result(CEILING), make_recall_result(FLOOR), "ssim"
@@ -203,7 +205,7 @@ def test_other_masks_are_refused() -> None:
     )
 
 
-def test_kinds_that_both_results_know_are_compared_and_no_others() -> None:
+def test_only_kinds_in_both_results_are_compared() -> None:
     fine = make_recall_result(FLOOR)
     ages = ((1, 64), (65, 256))
     coarse = make_recall_result(FLOOR[:, :2], ages=ages, pixels=np.full(FLOOR[:, :2].shape, 7))
@@ -217,7 +219,7 @@ def test_kinds_that_both_results_know_are_compared_and_no_others() -> None:
         require_same_masks({"fine": fine, "other": other})
 
 
-def test_what_has_no_recall_has_no_horizon() -> None:
+def test_a_result_without_recall_has_no_horizon() -> None:
     assert memory_horizon(make_result(), make_result(), make_result(), "psnr") is None
     assert recall_gain(make_result(), "psnr") is None
     assert age_curve(make_result(), "psnr") == ()
@@ -226,20 +228,20 @@ def test_what_has_no_recall_has_no_horizon() -> None:
 def test_the_gain_is_paired_video_by_video() -> None:
     by_age = np.array([[0.5, NAN], [0.75, 0.25], [NAN, NAN], [1.0, 1.0]])
     never = np.array([0.25, 0.5, 0.5, NAN])
-    found = recall_gain(make_recall_result(by_age, ages=BINS[:2], never_shown=never), "ssim")
-    assert found is not None
-    assert found.videos == (0.25, 0.0, None, None)
-    assert found.estimate.mean == pytest.approx((0.25 + 0.0) / 2)
+    gain = recall_gain(make_recall_result(by_age, ages=BINS[:2], never_shown=never), "ssim")
+    assert gain is not None
+    assert gain.videos == (0.25, 0.0, None, None)
+    assert gain.estimate.mean == pytest.approx((0.25 + 0.0) / 2)
     interval = tuple(map(float, bootstrap_interval(np.array([0.25, 0.0]))))
-    assert found.estimate.interval == pytest.approx(interval)
+    assert gain.estimate.interval == pytest.approx(interval)
     worse = recall_gain(
         make_recall_result(by_age, ages=BINS[:2], never_shown=never, higher_is_better=False), "ssim"
     )
     assert worse is not None
-    assert worse.estimate.mean == pytest.approx(-found.estimate.mean)
+    assert worse.estimate.mean == pytest.approx(-gain.estimate.mean)
 
 
-def test_the_curve_has_the_bins_that_a_video_has() -> None:
+def test_the_curve_has_the_bins_of_any_video() -> None:
     by_age = np.array([[0.5, NAN, NAN], [0.75, 0.25, NAN]])
     first, second = age_curve(make_recall_result(by_age, ages=BINS[:3]), "ssim")
     assert (first.first, first.last, first.num_videos) == (1, 16, 2)
@@ -265,19 +267,19 @@ def test_references_are_found_by_name() -> None:
 # The file.
 
 
-def test_recall_survives_the_file_in_the_order_of_keys(tmp_path) -> None:
+def test_recall_survives_the_file_in_key_order(tmp_path) -> None:
     result = make_recall_result(tables(1, 4, 5)[0], pixels=tables(1, 4, 5)[3])
     write_result(tmp_path / "result.json", result)
     assert read_result(tmp_path / "result.json") == result
     document = json.loads((tmp_path / "result.json").read_text())
-    del document["sha256"]  # a stranger's file has none
+    del document["sha256"]  # foreign files have none
     reversed_document = reverse_videos(document)
     (tmp_path / "result.json").write_text(json.dumps(reversed_document))
     assert read_result(tmp_path / "result.json") == result
 
 
 def reverse_videos(value: object, key: str = "") -> object:
-    """A result's document with its videos in the opposite order."""
+    """Reverse the order of videos in a result document."""
     if isinstance(value, dict):
         return {name: reverse_videos(item, name) for name, item in value.items()}
     if isinstance(value, list) and key in ("keys", "videos", "sky", "never_shown", "in_sight"):
@@ -290,7 +292,7 @@ def reverse_videos(value: object, key: str = "") -> object:
 
 
 def test_files_of_version_1_are_read() -> None:
-    """One that this project wrote before results had recall and steering."""
+    """This project wrote the file before results had recall and steering."""
     path = Path(__file__).parent / "old" / "version-1.json"
     assert json.loads(path.read_text())["version"] == 1
     result = read_result(path)
@@ -319,10 +321,10 @@ def test_files_of_version_1_are_read() -> None:
 def test_a_bad_field_of_recall_is_named(tmp_path, path: str, value: object, message: str) -> None:
     document = json.loads(json.dumps(dataclasses.asdict(make_recall_result(flat(0.5, 0.25), ages=BINS[:2]))))
     *parents, last = path.split(".")
-    place = document["recall"]
+    node = document["recall"]
     for parent in parents:
-        place = place[int(parent) if parent.isdigit() else parent]
-    place[int(last) if last.isdigit() else last] = value
+        node = node[int(parent) if parent.isdigit() else parent]
+    node[int(last) if last.isdigit() else last] = value
     (tmp_path / "result.json").write_text(json.dumps(document))
     with pytest.raises(UserError, match=message):
         read_result(tmp_path / "result.json")

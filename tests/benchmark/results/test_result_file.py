@@ -1,4 +1,4 @@
-"""The result file: what is written is read back, and every kind of mistake is refused by its path."""
+"""The result file: it survives a round trip, and every kind of mistake is refused with its path."""
 
 import dataclasses
 import json
@@ -19,12 +19,12 @@ def test_a_result_survives_the_file(tmp_path) -> None:
     assert read_result(tmp_path / "result.json") == result
 
 
-def test_the_file_says_what_it_is_first(tmp_path) -> None:
+def test_the_file_starts_with_its_format_and_version(tmp_path) -> None:
     write_result(tmp_path / "result.json", make_result())
     assert list(json.loads((tmp_path / "result.json").read_text()))[:2] == ["format", "version"]
 
 
-def test_headlines_leave_further_columns_out() -> None:
+def test_headlines_leave_out_further_columns() -> None:
     result = make_result()
     both = dataclasses.replace(result, metrics={**result.metrics, "psnr:worst": result.metrics["psnr"]})
     assert list(both.headline) == ["psnr"]
@@ -112,13 +112,13 @@ REMOVED = object()
 def test_a_bad_field_is_named(tmp_path, path: str, value: Any, message: str) -> None:
     document = dataclasses.asdict(make_result())
     *parents, last = path.split(".")
-    place: Any = document
+    node: Any = document
     for parent in parents:
-        place = place[parent]
+        node = node[parent]
     if value is REMOVED:
-        del place[last]
+        del node[last]
     else:
-        place[last] = value
+        node[last] = value
     with pytest.raises(UserError, match=message) as caught:
         read_text(tmp_path, json.dumps(document))
     assert str(tmp_path) in str(caught.value)
@@ -134,7 +134,7 @@ def test_names_of_metrics_are_plain(tmp_path, name: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["id", "first", "last", "name"])
-def test_a_strangers_protocol_is_checked_though_its_hash_is_right(tmp_path, what: str) -> None:
+def test_a_foreign_protocol_is_checked_even_if_its_hash_is_right(tmp_path, what: str) -> None:
     windows = list(LOOPCRAFT_MINI.windows)
     if what != "id":
         value: Any = {"first": 0, "last": 193, "name": "short\n"}[what]
@@ -150,7 +150,7 @@ def test_a_strangers_protocol_is_checked_though_its_hash_is_right(tmp_path, what
 
 
 @pytest.mark.parametrize("world", ["plaza-v1", "voxel-v1"])
-def test_the_results_in_the_box_are_consistent(world: str) -> None:
+def test_the_included_results_are_consistent(world: str) -> None:
     paths = sorted((ENTRIES / "loopcraft-mini" / world).glob("*/result.json"))
     assert len(read_results(paths)) == len(paths) > 3
 

@@ -1,4 +1,4 @@
-"""Shards of a run: each keeps to its videos and to its own files, and together they are a run."""
+"""Shards of a run: each keeps to its own videos and files, and together they make a run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,31 +26,29 @@ def score(data: Path, out: Path, *more: str, model: str = "Noise") -> int:
     return run.main([*flags, "--no-isolate", "--protocol", "loopcraft-mini", *more])
 
 
-def result_in(out: Path) -> Result:
-    """The result, but for the seconds."""
-    found = read_result(out / "result.json")
-    return replace(found, provenance=replace(found.provenance, seconds=0))
+def read_run_result(out: Path) -> Result:
+    """Read the result, without its seconds."""
+    result = read_result(out / "result.json")
+    return replace(result, provenance=replace(result.provenance, seconds=0))
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_shard_leaves_alone_what_others_are_making(data: Path, tmp_path: Path, workers: str) -> None:
+def test_a_shard_leaves_the_files_of_others_alone(data: Path, tmp_path: Path, workers: str) -> None:
     out = tmp_path / "out"
-    ours, theirs = (
-        Workspace(out),
-        [out / f".{KEYS[0].replace('/', '+')}.batch", out / ".alone.json.0.partial"],
-    )
+    workspace = Workspace(out)
+    foreign_paths = [out / f".{KEYS[0].replace('/', '+')}.batch", out / ".alone.json.0.partial"]
     assert score(data, out, "--shard", "1/3") == 0
     with writing_to(out, together=True):  # as another shard does
-        for path in theirs:
+        for path in foreign_paths:
             path.write_text(f'["{KEYS[0]}"]\n{CRASH}')
         assert score(data, out, "--shard", "2/2", "--workers", workers) == 0
-        assert all(path.exists() for path in theirs)
-    assert ours.finished(KEYS) == list(KEYS)
-    assert not ours.failures(KEYS)
+        assert all(path.exists() for path in foreign_paths)
+    assert workspace.finished(KEYS) == list(KEYS)
+    assert not workspace.failures(KEYS)
     assert not (out / "result.json").exists()
 
 
-def test_the_whole_run_goes_on_with_what_shards_left(
+def test_the_whole_run_continues_from_its_shards(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert score(data, tmp_path / "one") == 0
@@ -61,11 +59,11 @@ def test_the_whole_run_goes_on_with_what_shards_left(
     (out / "scores" / "000" / ".002.safetensors.0.partial").touch()
     assert score(data, out, *crashed, "1/1") == 0
     assert "they will be generated one by one" in capsys.readouterr().err
-    assert result_in(out) == result_in(tmp_path / "one")
+    assert read_run_result(out) == read_run_result(tmp_path / "one")
     assert not list(out.rglob(".*"))
 
 
-def test_a_crash_of_two_is_not_blamed_on_the_one_that_a_shard_has(data: Path, tmp_path: Path) -> None:
+def test_a_crash_of_two_videos_is_not_blamed_on_the_one_in_a_shard(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert score(data, out, "--shard", "1/3") == 0
     Workspace(out).crash_path(SECOND).write_text(f'["{SECOND}", "{KEYS[2]}"]\n{CRASH}')  # type: ignore[union-attr]
@@ -80,14 +78,14 @@ def test_a_shard_fails_with_its_videos(
     failing = ["--model-args", f'{{"marker": "{tmp_path / "healed"}"}}', "--shard"]
     out = tmp_path / "out"
     assert [score(data, out, *failing, f"{part}/3", model="FailingUnless") for part in (1, 2)] == [0, 1]
-    said = capsys.readouterr()
-    assert f"{SECOND}: noise raised RuntimeError: not yet" in said.err
-    assert "1 of 1 videos are left out" in said.err
-    assert "shard 2/3 has scores of 0 videos" in said.out
+    output = capsys.readouterr()
+    assert f"{SECOND}: noise raised RuntimeError: not yet" in output.err
+    assert "1 of 1 videos are left out" in output.err
+    assert "shard 2/3 has scores of 0 videos" in output.out
     assert score(data, out, *failing, "2/3", "--allow-partial", model="FailingUnless") == 0
 
 
-def test_the_first_videos_of_all_are_kept_and_not_of_each_shard(data: Path, tmp_path: Path) -> None:
+def test_the_first_videos_of_the_run_are_kept_not_of_each_shard(data: Path, tmp_path: Path) -> None:
     for part in (1, 2):
         assert score(data, tmp_path, "--shard", f"{part}/2", "--save-videos", "2") == 0
     assert [path.name for path in sorted(tmp_path.rglob("*.mp4"))] == ["000.mp4", "001.mp4"]
@@ -110,7 +108,7 @@ def test_a_shard_of_another_run_is_refused(
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1/4", "2", "a/b"])
-def test_a_shard_that_is_none_is_one_sentence(
+def test_an_invalid_shard_is_refused_in_one_sentence(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], shard: str
 ) -> None:
     out = tmp_path / "out"

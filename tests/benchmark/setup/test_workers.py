@@ -1,6 +1,6 @@
-"""Runs by several workers: what a worker is told, what it refuses, and what becomes of lost batches.
+"""Runs by several workers: what a worker receives and refuses, and what happens to lost batches.
 
-That a cluster gives the same result is tested in tests/test_cluster.py.
+tests/test_cluster.py tests that a cluster gives the same result.
 """
 
 import json
@@ -64,13 +64,15 @@ def worker(assignment: Assignment) -> Worker:
 def score(data: Path, out: Path, *more: str) -> Result:
     flags = ["--model", f"{Noise.__module__}:Noise", "--data", str(data), "--out", str(out)]
     assert run.main([*flags, "--no-isolate", "--protocol", "loopcraft-mini", *more]) == 0
-    return replace(found := read_result(out / "result.json"), provenance=replace(found.provenance, seconds=0))
+    return replace(
+        result := read_result(out / "result.json"), provenance=replace(result.provenance, seconds=0)
+    )
 
 
-def test_two_processes_have_the_result_of_one(data: Path, tmp_path: Path) -> None:
-    """Forks here: workers that are fresh interpreters have it in tests/test_cluster.py."""
+def test_two_processes_give_the_result_of_one(data: Path, tmp_path: Path) -> None:
+    """These workers are forks; tests/test_cluster.py tests fresh interpreters."""
     one = score(data, tmp_path / "one")
-    score(data, tmp_path / "two", "--max-videos", "1")  # it goes on where another run was
+    score(data, tmp_path / "two", "--max-videos", "1")  # continues where another run stopped
     assert score(data, tmp_path / "two", "--workers", "2") == one
     assert not list((tmp_path / "two").rglob(".*"))
 
@@ -78,7 +80,7 @@ def test_two_processes_have_the_result_of_one(data: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "value"), [("checkpoint_sha256", "f" * 64), ("packages", {"torch": "0.1"}), ("weights", None)]
 )
-def test_a_worker_that_would_score_otherwise_is_refused(
+def test_a_worker_that_would_score_differently_is_refused(
     assignment: Assignment, name: str, value: object
 ) -> None:
     other = replace(assignment, expected={**assignment.expected, name: value})
@@ -97,34 +99,34 @@ def test_a_worker_leaves_the_folder_to_the_command(assignment: Assignment, flags
     assert worker.workspace.finished(KEYS) == list(KEYS)
 
 
-def crash_note(workspace: Workspace, keys: tuple[str, ...]) -> None:
+def write_crash_note(workspace: Workspace, keys: tuple[str, ...]) -> None:
     report = "Fatal Python error: Segmentation fault\n\nthread ..."
     workspace.crash_path(keys[0]).write_text(f"{json.dumps(keys)}\n{report}")
 
 
-def test_a_batch_that_crashed_a_worker_is_made_alone_then_its_culprit_fails(worker: Worker) -> None:
-    made: list[int] = []
-    watch(worker.evaluation.source.model, made.append)
-    crash_note(worker.workspace, KEYS)
-    crash_note(worker.workspace, (SECOND,))
+def test_a_crashed_batch_is_retried_one_by_one_and_its_culprit_fails(worker: Worker) -> None:
+    batch_sizes: list[int] = []
+    watch(worker.evaluation.source.model, batch_sizes.append)
+    write_crash_note(worker.workspace, KEYS)
+    write_crash_note(worker.workspace, (SECOND,))
     assert score_batch(worker, KEYS) == {}
-    assert made == [1, 1]
+    assert batch_sizes == [1, 1]
     assert worker.workspace.failures(KEYS) == {SECOND: "noise crashed the process (Segmentation fault)"}
     assert not list(worker.workspace.root.glob(".*"))
 
 
 def watch(model: object, see: Callable[[int], None]) -> None:
-    """Have `see` told the size of each batch."""
+    """Call `see` with the size of each batch."""
     rollout = model.rollout  # type: ignore[attr-defined]
 
-    def watched(context: torch.Tensor, actions: torch.Tensor, *, seeds: list[int]) -> object:
+    def watched_rollout(context: torch.Tensor, actions: torch.Tensor, *, seeds: list[int]) -> object:
         see(len(seeds))
         return rollout(context, actions, seeds=seeds)
 
-    model.rollout = watched  # type: ignore[attr-defined]
+    model.rollout = watched_rollout  # type: ignore[attr-defined]
 
 
-def test_a_worker_whose_device_is_spoilt_says_that_it_is_spent(worker: Worker) -> None:
+def test_a_worker_with_a_broken_device_reports_itself_spent(worker: Worker) -> None:
     def break_device(count: int) -> None:
         raise RuntimeError("CUDA error: device-side assert triggered")
 
@@ -133,7 +135,7 @@ def test_a_worker_whose_device_is_spoilt_says_that_it_is_spent(worker: Worker) -
         score_batch(worker, KEYS)
     assert worker.workspace.alone == sorted(KEYS)
     with pytest.raises(SpentWorkerError):
-        score_batch(worker, KEYS)  # what another worker does with the batch
+        score_batch(worker, KEYS)  # as another worker would
     assert list(worker.workspace.failures(KEYS)) == [KEYS[0]]
 
 
@@ -146,14 +148,14 @@ def test_a_worker_whose_device_is_spoilt_says_that_it_is_spent(worker: Worker) -
     ],
     ids=["device", "address", "workers"],
 )
-def test_flags_that_do_not_fit_are_one_sentence(
+def test_conflicting_flags_are_refused_in_one_sentence(
     flags: Flags, compute: ComputeFlags, workers: WorkerFlags, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
         prepare(replace(flags, compute=compute, workers=workers))
 
 
-def test_the_command_needs_no_device_that_its_workers_have(flags: Flags) -> None:
+def test_the_command_does_not_need_the_device_of_its_workers(flags: Flags) -> None:
     pytest.importorskip("ray")
-    asked = replace(flags, compute=ComputeFlags(device="cuda"), workers=WorkerFlags(executor="ray"))
-    assert prepare(asked).compute.device.type == "cuda"
+    changed = replace(flags, compute=ComputeFlags(device="cuda"), workers=WorkerFlags(executor="ray"))
+    assert prepare(changed).compute.device.type == "cuda"

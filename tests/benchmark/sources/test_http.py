@@ -1,4 +1,4 @@
-"""A model behind HTTP scores as it does in process; broken requests, servers and streams are told apart."""
+"""A model behind HTTP scores as in process; broken requests, servers and streams are distinguished."""
 
 import http.client
 import json
@@ -41,7 +41,7 @@ LIMIT = 1 << 20
 
 
 class Noise:
-    """Noise of each video's own seed, in chunks of five."""
+    """A model that yields noise from each video's seed, in chunks of five."""
 
     name, frame_shape, max_context, checkpoint_sha256 = "noise", (3, 16, 16), 4, "c" * 64
 
@@ -82,7 +82,7 @@ def make_request(batch: int = 2, num_context: int = 4, horizon: int = 12) -> Rol
     )
 
 
-def test_the_far_model_is_the_near_one(url, tmp_path) -> None:
+def test_a_served_model_scores_like_a_local_one(url, tmp_path) -> None:
     data = write_dataset(tmp_path / "data")
     flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--batch-size", "2"]
     assert run.main(["--model", url, "--out", str(tmp_path / "far"), *flags]) == 0
@@ -93,7 +93,7 @@ def test_the_far_model_is_the_near_one(url, tmp_path) -> None:
     assert (far.model.name, far.model.spec, far.model.checkpoint_sha256) == ("noise", url, "c" * 64)
 
 
-def test_a_server_of_another_model_goes_on_with_no_run(tmp_path, capsys) -> None:
+def test_a_server_of_another_model_cannot_continue_a_run(tmp_path, capsys) -> None:
     data, request = write_dataset(tmp_path / "data"), make_request()
     flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "run"), "--model"]
     with serving(Noise(), tag="one") as address:
@@ -101,8 +101,10 @@ def test_a_server_of_another_model_goes_on_with_no_run(tmp_path, capsys) -> None
         assert run.main([*flags, address, "--max-videos", "1"]) == 0
     with serving(Noise(), port, tag="two"):
         assert run.main([*flags, address]) == 2
-        said = capsys.readouterr().err
-        assert f"the model served at {address} has changed since the scores were made; choose another" in said
+        output = capsys.readouterr().err
+        assert (
+            f"the model served at {address} has changed since the scores were made; choose another" in output
+        )
         with pytest.raises(
             UserError, match="no longer serves the model that this run began with; start that one"
         ):
@@ -111,7 +113,7 @@ def test_a_server_of_another_model_goes_on_with_no_run(tmp_path, capsys) -> None
         assert run.main([*flags, address]) == 0
 
 
-def test_what_a_server_serves_is_told_by_file_and_arguments() -> None:
+def test_a_server_tag_depends_on_file_and_arguments() -> None:
     tags = {
         serve.tag_of(serve.Flags(model=model, model_args=arguments))
         for model in (f"{__name__}:Noise", "copy-last")
@@ -124,31 +126,31 @@ def test_what_a_server_serves_is_told_by_file_and_arguments() -> None:
 
 
 def test_chunks_arrive_as_they_are_made() -> None:
-    asked, made = threading.Event(), []
+    next_requested, chunk_numbers = threading.Event(), []
 
     class Slow(Noise):
         def rollout(self, context, actions, *, seeds):
             for chunk in super().rollout(context, actions, seeds=seeds):
-                made.append(len(made))
+                chunk_numbers.append(len(chunk_numbers))
                 yield chunk
-                assert asked.wait(20)
+                assert next_requested.wait(20)
 
     request = make_request()
     with serving(Slow()) as address:
         chunks = HttpModel(address).rollout(request.context, request.actions, seeds=request.seeds)
         assert next(chunks).shape == (2, 5, 3, 16, 16)
-        assert made == [0]
-        asked.set()
+        assert chunk_numbers == [0]
+        next_requested.set()
         assert [chunk.shape[1] for chunk in chunks] == [5, 2]
 
 
-def test_a_bound_stays_a_bound_and_keeps_its_freedom_of_size() -> None:
+def test_a_served_bound_stays_a_bound_of_any_frame_size() -> None:
     with serving(CopyLast()) as address:
         model = load_model(address)
         assert (model.name, model.frame_shape, model.role) == ("copy-last", None, "bound")
 
 
-def test_what_the_model_raises_comes_back(tmp_path) -> None:
+def test_an_error_in_the_model_comes_back(tmp_path) -> None:
     request = make_request()
     with serving(Breaks()) as address:
         chunks = HttpModel(address).rollout(request.context, request.actions, seeds=request.seeds)
@@ -203,10 +205,10 @@ def test_other_documents_are_refused(body: bytes) -> None:
 
 def test_a_request_survives_the_wire() -> None:
     request = make_request()
-    there = decode_request(encode_request(request), describe(Noise(), Compute()))
-    assert torch.equal(there.context, request.context)
-    assert torch.equal(there.actions, request.actions)
-    assert there.seeds == request.seeds
+    decoded = decode_request(encode_request(request), describe(Noise(), Compute()))
+    assert torch.equal(decoded.context, request.context)
+    assert torch.equal(decoded.actions, request.actions)
+    assert decoded.seeds == request.seeds
 
 
 def ask(url: str, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict]:
@@ -219,7 +221,7 @@ def ask(url: str, method: str, path: str, body: bytes | None = None, **headers: 
     return response.status, json.loads(response.read())
 
 
-def test_every_mistake_has_its_status_and_the_server_lives_on(url) -> None:
+def test_every_mistake_has_a_status_and_the_server_survives(url) -> None:
     assert ask(url, "GET", "/")[0] == 404
     assert ask(url, "POST", "/model", Content_Length="0")[0] == 404
     assert ask(url, "POST", "/rollout")[0] == 411
@@ -243,15 +245,15 @@ def test_every_mistake_has_its_status_and_the_server_lives_on(url) -> None:
 
 
 @pytest.mark.parametrize("own", [None, "bfloat16", "half"])
-def test_a_served_model_says_what_it_computes_in(own: str | None) -> None:
+def test_a_served_model_states_its_precision(own: str | None) -> None:
     model = Noise()
     model.precision_on = lambda device: own
     if own == "half":
         with pytest.raises(ContractError, match="precision_on gave 'half'"):
             describe(model, Compute())
     else:
-        found = describe(model, Compute(precision="float16")).precision
-        assert found == (own or "float16")
+        precision = describe(model, Compute(precision="float16")).precision
+        assert precision == (own or "float16")
 
 
 def test_a_refused_rollout_is_the_models_failure(url) -> None:
@@ -269,15 +271,15 @@ def free_port() -> int:
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:{free_port}", "http://127.0.0.1:no", "http://"])
-def test_where_no_server_answers_the_remedy_is_said(address: str) -> None:
+def test_a_missing_server_error_names_the_remedy(address: str) -> None:
     address = address.format(free_port=free_port())
     with pytest.raises(UserError, match=r"no model server answers .*python -m benchmark.serve"):
         load_model(address)
 
 
 @contextmanager
-def canned(answer: bytes) -> Iterator[str]:
-    """A server that says the same to whoever asks."""
+def serve_canned(answer: bytes) -> Iterator[str]:
+    """Run a server that gives the same answer to every request."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def reply() -> None:
@@ -301,8 +303,8 @@ def canned(answer: bytes) -> Iterator[str]:
         (b"SSH-2.0-OpenSSH\r\n", "no model server answers"),
     ],
 )  # fmt: skip
-def test_another_server_is_recognised(answer: bytes, message: str) -> None:
-    with canned(answer) as address, pytest.raises(UserError, match=message):
+def test_a_foreign_server_is_recognised(answer: bytes, message: str) -> None:
+    with serve_canned(answer) as address, pytest.raises(UserError, match=message):
         HttpModel(address)
 
 
@@ -360,9 +362,9 @@ def test_the_command_serves_and_says_where() -> None:
         assert server.stdout is not None
         assert server.stderr is not None
         try:
-            said = server.stdout.readline().strip()
-            assert said.startswith("serving copy-last on http://127.0.0.1:")
-            assert HttpModel(said.split()[-1]).max_context == 1
+            message = server.stdout.readline().strip()
+            assert message.startswith("serving copy-last on http://127.0.0.1:")
+            assert HttpModel(message.split()[-1]).max_context == 1
         finally:
             server.terminate()
         assert server.stderr.read().splitlines()[-1] == "stopped: the model is no longer served"
@@ -386,7 +388,7 @@ def test_bounds_that_look_frames_up_are_not_served(capsys) -> None:
         (["--port", "0", "--max-request-mib", "-1"], r"--max-request-mib -1: choose 1 or more"),
     ],
 )
-def test_where_it_cannot_serve_it_says_so(flags: list[str], said: str, capsys) -> None:
+def test_a_server_that_cannot_start_says_why(flags: list[str], said: str, capsys) -> None:
     assert serve.main(["--model", "copy-last", *flags]) == 2
     error = capsys.readouterr().err
     assert re.match(f"error: {said}", error), error

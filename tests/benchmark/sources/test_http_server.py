@@ -1,4 +1,4 @@
-"""Clients that idle, drip, crowd and leave; models that exit; servers that drip and redirect."""
+"""Clients that idle, trickle bytes, crowd or leave; models that exit; servers that trickle or redirect."""
 
 import http.client
 import socket
@@ -26,21 +26,21 @@ SIDE = 16
 
 
 class Grey:
-    """Grey frames, and how often it was asked."""
+    """A model of grey frames that records its calls."""
 
     name, frame_shape, max_context = "grey", (3, SIDE, SIDE), 4
 
     def __init__(self) -> None:
-        self.asked: list[int] = []
+        self.threads: list[int] = []
 
     def rollout(self, context, actions, *, seeds):
-        self.asked.append(threading.get_ident())
+        self.threads.append(threading.get_ident())
         yield torch.full((len(seeds), actions.shape[1] - context.shape[1], 3, SIDE, SIDE), 0.5)
 
 
 class Exits(Grey):
     def rollout(self, context, actions, *, seeds):
-        self.asked.append(0)
+        self.threads.append(0)
         yield torch.zeros(len(seeds), 1, 3, SIDE, SIDE)
         raise SystemExit(0)
 
@@ -69,16 +69,21 @@ def request(horizon: int = 4) -> RolloutRequest:
 
 
 def roll_out(address: tuple[str, int], **options) -> int:
-    """How many frames the server gives."""
-    asked = request()
+    """Roll out once and count the frames the server sends."""
+    rollout_request = request()
     model = HttpModel(f"http://{address[0]}:{address[1]}", **options)
-    return sum(chunk.shape[1] for chunk in model.rollout(asked.context, asked.actions, seeds=asked.seeds))
+    return sum(
+        chunk.shape[1]
+        for chunk in model.rollout(
+            rollout_request.context, rollout_request.actions, seeds=rollout_request.seeds
+        )
+    )
 
 
-def dripping(address: tuple[str, int], start: bytes, stop: threading.Event) -> threading.Thread:
-    """A client that sends a byte now and then, until the server has had enough."""
+def start_trickling_client(address: tuple[str, int], start: bytes, stop: threading.Event) -> threading.Thread:
+    """Start a client that sends a byte now and then until the server drops it."""
 
-    def drip() -> None:
+    def trickle() -> None:
         with socket.create_connection(address) as connection:
             connection.sendall(start)
             try:
@@ -87,13 +92,13 @@ def dripping(address: tuple[str, int], start: bytes, stop: threading.Event) -> t
             except OSError:
                 return
 
-    thread = threading.Thread(target=drip)
+    thread = threading.Thread(target=trickle)
     thread.start()
     return thread
 
 
 @pytest.mark.parametrize("number", [1, 100])
-def test_idle_clients_hold_up_nobody(number: int) -> None:
+def test_idle_clients_do_not_delay_others(number: int) -> None:
     with serving(Grey()) as address:
         idle = [socket.create_connection(address) for _ in range(number)]
         begin = time.monotonic()
@@ -113,7 +118,7 @@ def test_who_drips_is_let_go(start: bytes, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(timed_socket, "SLOWEST", 1 << 22)
     stop = threading.Event()
     with serving(Grey()) as address:
-        clients = [dripping(address, start, stop) for _ in range(4)]
+        clients = [start_trickling_client(address, start, stop) for _ in range(4)]
         assert roll_out(address) == 4
         for client in clients:
             client.join(10)
@@ -121,12 +126,12 @@ def test_who_drips_is_let_go(start: bytes, monkeypatch: pytest.MonkeyPatch) -> N
     stop.set()
 
 
-def test_fifty_at_once_all_get_their_answer_from_one_thread() -> None:
+def test_fifty_clients_at_once_are_served_by_one_thread() -> None:
     model = Grey()
     with serving(model) as address, ThreadPoolExecutor(50) as clients:
         assert list(clients.map(lambda _: roll_out(address), range(50))) == [4] * 50
-    assert len(model.asked) == 50
-    assert len(set(model.asked)) == 1
+    assert len(model.threads) == 50
+    assert len(set(model.threads)) == 1
 
 
 def test_more_than_there_is_room_for_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +148,7 @@ def test_more_than_there_is_room_for_are_told_so(monkeypatch: pytest.MonkeyPatch
 
 
 def test_bodies_in_memory_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While two clients send, a third one's body is not read: its sending is held up."""
+    """While two clients send, the body of a third is not read, so its sending blocks."""
     with serving(Grey()) as address:
         sending = [socket.create_connection(address) for _ in range(model_server.BODIES)]
         for connection in sending:
@@ -156,7 +161,7 @@ def test_bodies_in_memory_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
         assert roll_out(address) == 4
 
 
-def test_who_has_left_is_not_rolled_out_for() -> None:
+def test_nothing_is_rolled_out_for_a_departed_client() -> None:
     model = Grey()
     with serving(model) as address:
         sending = [socket.create_connection(address) for _ in range(model_server.BODIES)]
@@ -164,16 +169,16 @@ def test_who_has_left_is_not_rolled_out_for() -> None:
             connection.sendall(START_OF_BODY)
         time.sleep(0.3)
         body = encode_request(request())
-        with socket.create_connection(address) as gone:
-            gone.sendall(b"POST /rollout HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body))
+        with socket.create_connection(address) as departed:
+            departed.sendall(b"POST /rollout HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body))
             time.sleep(0.3)
         for connection in sending:
             connection.close()
         assert roll_out(address) == 4
-    assert len(model.asked) == 1
+    assert len(model.threads) == 1
 
 
-def test_a_models_exit_is_an_answer_and_not_the_end() -> None:
+def test_an_exit_of_the_model_is_reported_and_the_server_survives() -> None:
     with serving(Exits()) as address:
         for _ in range(2):
             with pytest.raises(
@@ -182,7 +187,7 @@ def test_a_models_exit_is_an_answer_and_not_the_end() -> None:
                 roll_out(address)
 
 
-def test_the_machines_failure_arrives_as_such() -> None:
+def test_a_machine_failure_arrives_as_one() -> None:
     with serving(NoDevice()) as address, pytest.raises(MachineError, match="Found no NVIDIA driver"):
         roll_out(address)
 
@@ -202,8 +207,8 @@ def test_strange_lengths_are_answered(length: str) -> None:
 
 
 @contextmanager
-def answering(reply: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that does `reply` to whoever asks, once."""
+def reply_once(reply: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Run a server that answers one request with `reply`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
@@ -224,10 +229,10 @@ def answering(reply: Callable[[socket.socket], None]) -> Iterator[str]:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_the_client_goes_nowhere_else(status: int) -> None:
     with serving(Grey()) as address:
-        place = f"http://{address[0]}:{address[1]}/model"
-        answer = f"HTTP/1.0 {status} Moved\r\nLocation: {place}\r\n\r\n".encode()
+        target = f"http://{address[0]}:{address[1]}/model"
+        answer = f"HTTP/1.0 {status} Moved\r\nLocation: {target}\r\n\r\n".encode()
         with (
-            answering(lambda connection: connection.sendall(answer)) as url,
+            reply_once(lambda connection: connection.sendall(answer)) as url,
             pytest.raises(UserError, match=f"/model: redirects .{status}.; give the address"),
         ):
             HttpModel(url)
@@ -235,7 +240,7 @@ def test_the_client_goes_nowhere_else(status: int) -> None:
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.0 200 OK\r\nX-Slow: ", b"HTTP/1.0 200 OK\r\n\r\n{"])
 def test_a_server_that_drips_has_a_time_by_which_to_end(start: bytes) -> None:
-    def drip(connection: socket.socket) -> None:
+    def trickle(connection: socket.socket) -> None:
         connection.sendall(start)
         for _ in range(1000):
             connection.sendall(b" ")
@@ -243,7 +248,7 @@ def test_a_server_that_drips_has_a_time_by_which_to_end(start: bytes) -> None:
 
     begin = time.monotonic()
     with (
-        answering(drip) as url,
+        reply_once(trickle) as url,
         pytest.raises(UserError, match=r"(no model server answers|not a model server) .*timed out"),
     ):
         HttpModel(url, timeout_s=0.5)
@@ -257,17 +262,17 @@ class Slow(Grey):
             time.sleep(0.2)
 
 
-def test_a_rollout_has_a_time_by_which_to_end() -> None:
+def test_a_long_rollout_times_out() -> None:
     with serving(Slow()) as address:
         assert roll_out(address, timeout_s=5.0, total_s=5.0) == 4
         with pytest.raises(UserError, match=r"the rollout broke off .timed out"):
             roll_out(address, timeout_s=5.0, total_s=0.5)
 
 
-def test_deep_json_is_no_card() -> None:
+def test_deep_json_is_not_accepted_as_a_card() -> None:
     deep = b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 50_000
     with (
-        answering(lambda connection: connection.sendall(deep)) as url,
+        reply_once(lambda connection: connection.sendall(deep)) as url,
         pytest.raises(UserError, match="not a model server of this protocol"),
     ):
         HttpModel(url)

@@ -1,4 +1,4 @@
-"""Models in processes of their own: the same scores, whatever they do, and nothing of them is left.
+"""Models in separate processes: scores are the same whatever a model does, and no process is left over.
 
 Some of the processes are fresh interpreters, others forks of one that has imported torch.
 """
@@ -46,12 +46,12 @@ def numbers(result: Result) -> tuple:
 
 
 def files(out: Path) -> dict[str, bytes]:
-    """What must be the same, byte by byte: the kept frames."""
+    """Read the saved videos, which must be identical byte for byte."""
     return {path.name: path.read_bytes() for path in out.rglob("*.mp4")}
 
 
 def running_models() -> list[str]:
-    """The command lines of this process's companions, which lead sessions of their own."""
+    """List the command lines of this process's companions, which lead their own sessions."""
     lists = Path("/proc/self/task").glob("*/children")
     children = [int(child) for path in lists for child in path.read_text().split()]
     leaders = [child for child in children if os.getsid(child) == child]
@@ -60,26 +60,26 @@ def running_models() -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left():
+def no_process_is_left():
     yield
     assert not running_models()
 
 
 @pytest.mark.parametrize("model", ["copy-last", "Counting", "Posed"])
-def test_scores_are_the_same_in_a_process_of_its_own(data, tmp_path, model: str) -> None:
-    """A worker's model, too, has one."""
+def test_scores_are_the_same_in_a_separate_process(data, tmp_path, model: str) -> None:
+    """The model of a worker is isolated too."""
     flags = ["--batch-size", "2", "--max-videos", "5"]
     workers = ["--workers", "2"] if model == "copy-last" else []
-    apart = score(model, data, tmp_path / "apart", "--isolate", *flags, *workers)
-    here = score(model, data, tmp_path / "here", "--no-isolate", *flags)
-    assert numbers(apart) == numbers(here)
-    assert apart.provenance.hardware == here.provenance.hardware
+    isolated = score(model, data, tmp_path / "apart", "--isolate", *flags, *workers)
+    in_process = score(model, data, tmp_path / "here", "--no-isolate", *flags)
+    assert numbers(isolated) == numbers(in_process)
+    assert isolated.provenance.hardware == in_process.provenance.hardware
     assert files(tmp_path / "apart") == files(tmp_path / "here")
-    assert apart.model.precision == ("bfloat16" if model == "Posed" else "float32")
+    assert isolated.model.precision == ("bfloat16" if model == "Posed" else "float32")
 
 
 @pytest.mark.fresh
-def test_what_a_model_does_to_its_process_reaches_no_score(data, tmp_path) -> None:
+def test_what_a_model_does_to_its_process_does_not_affect_scores(data, tmp_path) -> None:
     honest = score("Honest", data, tmp_path / "honest", "--no-isolate", "--max-videos", "2")
     before, folder, environment = process_state(), Path.cwd(), dict(os.environ)
     spoiling = score("Spoiling", data, tmp_path / "spoiling", "--max-videos", "2")
@@ -89,8 +89,8 @@ def test_what_a_model_does_to_its_process_reaches_no_score(data, tmp_path) -> No
     assert (Path.cwd(), dict(os.environ)) == (folder, environment)
 
 
-def test_without_a_process_of_its_own_the_same_model_spoils_the_scores(data, tmp_path) -> None:
-    """Or the test before proves nothing."""
+def test_without_isolation_the_same_model_spoils_the_scores(data, tmp_path) -> None:
+    """Without this, the previous test proves nothing."""
     flags = ["--max-videos", "1", "--metrics", "psnr", "--no-isolate"]
     honest = score("Honest", data, tmp_path / "honest", *flags)
     spoiling = command("Spoiling", data, tmp_path / "spoiling", *flags)
@@ -99,31 +99,31 @@ def test_without_a_process_of_its_own_the_same_model_spoils_the_scores(data, tmp
     assert not path.exists() or read_result(path).metrics != honest.metrics
 
 
-def test_whatever_a_model_does_fails_its_video_alone(data, tmp_path, capsys) -> None:
+def test_a_misbehaving_model_fails_only_its_video(data, tmp_path, capsys) -> None:
     flags = ["--batch-size", "4", "--metrics", "psnr"]
     bounds = ["--timeout", "5", "--memory-limit", "1.5"]
     result = score("Odd", data, tmp_path / "odd", *flags, *bounds, code=1)
-    said = {f"000/{video:03d}": reason for video, (_, _, reason) in enumerate(WAYS) if reason}
-    assert result.failed == said
+    reasons = {f"000/{video:03d}": reason for video, (_, _, reason) in enumerate(WAYS) if reason}
+    assert result.failed == reasons
     assert result.data.keys == ("000/000", f"000/{len(WAYS) - 1:03d}")
     honest = score("Honest", data, tmp_path / "honest", "--no-isolate", *flags)
     expected = honest.metrics["psnr"].videos
-    found = result.metrics["psnr"].videos
+    actual = result.metrics["psnr"].videos
     assert expected is not None
-    assert found == {window: (values[0], values[-1]) for window, values in expected.items()}
-    shown = capsys.readouterr().err
-    assert len(shown) < 200_000
-    assert f"scoring: {len(WAYS)} of {len(WAYS)} videos, {len(said)} failed, " in shown
+    assert actual == {window: (values[0], values[-1]) for window, values in expected.items()}
+    output = capsys.readouterr().err
+    assert len(output) < 200_000
+    assert f"scoring: {len(WAYS)} of {len(WAYS)} videos, {len(reasons)} failed, " in output
     failures = {path.stem: path.read_text() for path in (tmp_path / "odd" / "failures").rglob("*.txt")}
-    assert len(failures) == len(said) - 1  # the kill is the machine's
+    assert len(failures) == len(reasons) - 1  # the kill is attributed to the machine
     assert "string_at" in failures["001"]
-    assert "string_at" not in shown
+    assert "string_at" not in output
     assert "1 // 0" in failures["002"]
     (hung,) = (video for video, (way, _, _) in enumerate(WAYS) if way == "hang")
-    assert "isolated_models.py" in failures[f"{hung:03d}"]  # where it was
+    assert "isolated_models.py" in failures[f"{hung:03d}"]  # where it hung
 
 
-def test_the_kind_of_a_model_decides_where_it_runs(data, tmp_path, capsys) -> None:
+def test_a_model_of_recorded_frames_runs_in_process(data, tmp_path, capsys) -> None:
     score("LooksUp", data, tmp_path / "looked", "--max-videos", "1", "--metrics", "psnr")
     flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "out")]
     assert run.main([*flags, "--model", f"{MODELS}:LooksUp", "--isolate"]) == 2
@@ -139,18 +139,22 @@ def test_the_kind_of_a_model_decides_where_it_runs(data, tmp_path, capsys) -> No
         ("missing", "has no callable 'missing'"),
     ],
 )
-def test_a_model_that_cannot_be_loaded_is_a_sentence(data, tmp_path, capsys, factory, message) -> None:
+def test_a_model_that_cannot_be_loaded_is_reported_in_a_sentence(
+    data, tmp_path, capsys, factory, message
+) -> None:
     flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "out")]
     for more in [[], ["--no-isolate"]][: 1 if factory.startswith("crash") else 2]:
         assert run.main([*flags, "--model", f"{MODELS}:{factory}", *more]) == 2
-        said = capsys.readouterr().err
-        assert message in said.splitlines()[-1]
-        assert said.count("isolated_models.py") == (factory != "missing")
-        assert ("model_process.py" in said) == factory.startswith("crash")  # of ours, only what is on the way
+        output = capsys.readouterr().err
+        assert message in output.splitlines()[-1]
+        assert output.count("isolated_models.py") == (factory != "missing")
+        assert ("model_process.py" in output) == factory.startswith(
+            "crash"
+        )  # our own frames appear only for a crash
         assert not (tmp_path / "out").exists()
 
 
-def test_a_crash_where_there_is_no_process_of_its_own_says_where_it_was(data, tmp_path) -> None:
+def test_a_crash_without_isolation_says_where_it_happened(data, tmp_path) -> None:
     flags = ["--data", str(data), "--protocol", "loopcraft-mini", "--out", str(tmp_path / "out")]
     flags += ["--model", f"{MODELS}:crash_when_made", "--no-isolate"]
     command = nursery.start(tmp_path, "benchmark.run", *flags)
@@ -170,31 +174,31 @@ def test_a_crash_where_there_is_no_process_of_its_own_says_where_it_was(data, tm
         (["--predictions", ".", "--name", "a", "--timeout", "3"], "are for --model"),
     ],
 )
-def test_what_does_not_go_together_is_refused(data, tmp_path, capsys, flags, message) -> None:
+def test_conflicting_flags_are_refused(data, tmp_path, capsys, flags, message) -> None:
     assert run.main([*flags, "--data", str(data), "--out", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err
 
 
-def wait_until(is_so: Callable[[], bool], patience_s: float = 300.0) -> None:
-    until = time.monotonic() + patience_s
-    while not is_so():
-        assert time.monotonic() < until
+def wait_until(condition: Callable[[], bool], timeout_s: float = 300.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_however_a_run_ends_its_model_ends_too(data, tmp_path, number: int) -> None:
+def test_the_model_process_ends_with_the_run(data, tmp_path, number: int) -> None:
     flags = command("Hanging", data, tmp_path / "out", "--metrics", "psnr")
     running = nursery.start(tmp_path, "benchmark.run", *flags)
     wait_until(lambda: "it hangs" in running.err)
     models = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
     os.kill(running.pid, number)
     assert running.wait() == {signal.SIGINT: 130, signal.SIGKILL: -9}[number]
-    said = running.err
-    assert ("interrupted; run the same command again" in said) == (number != signal.SIGKILL)
-    assert "Traceback" not in said
+    output = running.err
+    assert ("interrupted; run the same command again" in output) == (number != signal.SIGKILL)
+    assert "Traceback" not in output
     assert models
-    wait_until(lambda: not any(_is_running(model) for model in models), patience_s=10)
+    wait_until(lambda: not any(_is_running(model) for model in models), timeout_s=10)
 
 
 def _is_running(process: str) -> bool:
@@ -205,15 +209,15 @@ def _is_running(process: str) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore:.* some turn of yaw does not match")
-def test_evaluate_isolates_a_model_that_it_is_given_by_name(data) -> None:
+def test_evaluate_isolates_a_model_given_by_name(data) -> None:
     options = {"protocol": "loopcraft-mini", "metrics": ["psnr"], "max_videos": 2}
-    apart = benchmark.evaluate(f"{MODELS}:Counting", data, isolate=True, **options)
-    assert apart.metrics == benchmark.evaluate(f"{MODELS}:Counting", data, **options).metrics
+    isolated = benchmark.evaluate(f"{MODELS}:Counting", data, isolate=True, **options)
+    assert isolated.metrics == benchmark.evaluate(f"{MODELS}:Counting", data, **options).metrics
     with pytest.raises(UserError, match="give the model by name"):
         benchmark.evaluate(isolated_models.Honest(), data, isolate=True, **options)
 
 
-def test_a_limit_asks_for_a_process() -> None:
+def test_a_limit_implies_isolation() -> None:
     assert IsolationFlags().wanted is None
     assert IsolationFlags(timeout=1.0).wanted is True
     assert IsolationFlags(memory_limit=1.0).wanted is True

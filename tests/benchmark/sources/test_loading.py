@@ -1,4 +1,4 @@
-"""Finding a model by name and by path, and refusing what is none."""
+"""Loading a model by name or path, and refusing objects that are not models."""
 
 import json
 import re
@@ -76,7 +76,7 @@ def test_a_model_by_path_with_arguments() -> None:
         (f"{__name__}:Sized", '{"width": 3}', "do not fit .*width"),
     ],
 )
-def test_a_model_that_cannot_be_loaded(spec: str, arguments: str, message: str) -> None:
+def test_a_model_that_cannot_be_loaded_is_refused(spec: str, arguments: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_model(spec, parse_model_args(arguments))
 
@@ -89,7 +89,7 @@ def test_a_model_that_cannot_be_loaded(spec: str, arguments: str, message: str) 
         ("WithoutShape", "the model has no `frame_shape`; it must be"),
     ],
 )
-def test_an_object_that_is_no_model(mutant: str, message: str) -> None:
+def test_an_object_that_is_not_a_model_is_refused(mutant: str, message: str) -> None:
     with pytest.raises(ContractError, match=message):
         load_model(f"{__name__}:{mutant}")
 
@@ -108,7 +108,7 @@ def test_an_object_that_is_no_model(mutant: str, message: str) -> None:
         *(("role", value) for value in ("bounds", None, ["model"])),
     ],
 )
-def test_a_member_that_breaks_the_contract_is_a_sentence(member: str, value: object) -> None:
+def test_a_member_that_breaks_the_contract_is_reported_in_a_sentence(member: str, value: object) -> None:
     model = type("Wrong", (CopyLast,), {member: value})()
     with pytest.raises(
         ContractError, match=rf"^it: the model's `{member}` must be .*, not {re.escape(repr(value))}$"
@@ -116,7 +116,7 @@ def test_a_member_that_breaks_the_contract_is_a_sentence(member: str, value: obj
         check_members(model, "it")
 
 
-def test_numbers_of_any_integer_type_are_members() -> None:
+def test_members_may_be_of_any_integer_type() -> None:
     shape = np.array([3, 8, 12])
     model = type("Numbers", (CopyLast,), {"max_context": np.int64(4), "frame_shape": shape})()
     assert check_members(model, "it") is model
@@ -133,12 +133,12 @@ def test_a_model_keeps_its_own_import_errors(tmp_path, monkeypatch, lacking: str
         UserCodeError, match=f"could not be loaded: it raised ModuleNotFoundError: .*{lacking}"
     ) as caught:
         load_model("broken_model:Model")
-    shown = caught.value.details.splitlines()
-    assert shown[:2] == [
+    traceback = caught.value.details.splitlines()
+    assert traceback[:2] == [
         "Traceback (most recent call last):",
         f'  File "{tmp_path}/broken_model.py", line 1, in <module>',
     ]
-    assert shown[-1].startswith("ModuleNotFoundError")
+    assert traceback[-1].startswith("ModuleNotFoundError")
 
 
 def test_a_checkpoint_is_an_argument_of_the_model():
@@ -149,9 +149,7 @@ def test_a_checkpoint_is_an_argument_of_the_model():
         SourceFlags(model_args='{"checkpoint": "a"}', checkpoint="b").arguments
 
 
-def test_a_folder_with_a_package_of_our_name_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_shadows_a_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "__init__.py").touch()
     monkeypatch.chdir(tmp_path)
@@ -162,9 +160,11 @@ def test_a_folder_with_a_package_of_our_name_is_named(
         load_model("ours")
 
 
-def test_a_registered_model_that_is_gone_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = EntryPoint("gone", "benchmark.no_such_module:Model", "loopcraft.models")
-    monkeypatch.setattr(loading, "entry_points", lambda group: [gone])
+def test_a_registered_model_that_is_missing_is_reported_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    missing = EntryPoint("gone", "benchmark.no_such_module:Model", "loopcraft.models")
+    monkeypatch.setattr(loading, "entry_points", lambda group: [missing])
     with pytest.raises(
         UserError, match=r"'gone' is registered as .*no_such_module.*; install its package again"
     ):
@@ -178,5 +178,5 @@ def test_a_server_and_our_own_models_have_no_file_that_users_edit(spec: str) -> 
     assert module_sha256(factory_module(spec)) is None
 
 
-def test_the_file_of_a_users_model_is_known_by_its_content() -> None:
+def test_the_file_of_a_users_model_is_identified_by_its_content() -> None:
     assert module_sha256(factory_module(f"{__name__}:Anything")) == file_sha256(Path(__file__))

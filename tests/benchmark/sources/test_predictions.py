@@ -1,4 +1,4 @@
-"""Scoring finished videos: the three forms agree, a run's own videos score alike, gaps are listed."""
+"""Scoring finished videos: the three forms agree, saved videos score like their run, gaps are listed."""
 
 import shutil
 from functools import partial
@@ -39,11 +39,11 @@ def write_prediction(folder: Path, key: str, form: str, frames: np.ndarray) -> N
         np.savez_compressed(target.with_suffix(".npz"), frames=frames)
     else:
         target.mkdir()
-        for place, frame in enumerate(frames):
-            Image.fromarray(frame).save(target / f"{place:04d}.png")
+        for index, frame in enumerate(frames):
+            Image.fromarray(frame).save(target / f"{index:04d}.png")
 
 
-def predicted(video: int) -> np.ndarray:
+def make_prediction(video: int) -> np.ndarray:
     return np.uint8(make_frames(video)[MINI.context :] // 2)
 
 
@@ -54,36 +54,36 @@ def score(data: Path, out: Path, *more: str, code: int = 0) -> Result | None:
 
 
 @pytest.mark.parametrize("forms", ["mp4", "npz", "png", "mixed"])
-def test_every_form_scores_as_the_frames_that_it_holds(data, tmp_path, forms: str) -> None:
+def test_every_form_scores_like_its_frames(data, tmp_path, forms: str) -> None:
     order = ["mp4", "npz", "png"] if forms == "mixed" else [forms] * 3
     for video, (key, form) in enumerate(zip(KEYS, order, strict=True)):
-        write_prediction(tmp_path / "videos", key, form, predicted(video))
+        write_prediction(tmp_path / "videos", key, form, make_prediction(video))
     result = score(data, tmp_path / "out", "--predictions", str(tmp_path / "videos"), "--name", "darkener")
     assert result is not None
     assert (result.model.name, result.model.source, result.model.role) == ("darkener", "playback", "model")
     for video in range(3):
-        difference = predicted(video).astype(float) - make_frames(video)[MINI.context :]
+        difference = make_prediction(video).astype(float) - make_frames(video)[MINI.context :]
         mean_error = (difference[16:64] ** 2).mean(axis=(1, 2, 3)) / 255**2
         assert result.metrics["psnr"].videos is not None
         expected = (-10 * np.log10(mean_error)).mean()
         assert result.metrics["psnr"].videos["medium"][video] == pytest.approx(expected, rel=1e-5)
 
 
-def test_frames_that_hold_only_0_and_1_are_told(data, tmp_path, capsys) -> None:
-    """As those of a model that casts values in [0, 1] to uint8; one dark frame among others is none."""
-    videos = [predicted(video) // 128 for video in range(3)]
+def test_frames_with_only_0_and_1_are_reported(data, tmp_path, capsys) -> None:
+    """Such frames come from a model that casts values in [0, 1] to uint8; a single dark frame is fine."""
+    videos = [make_prediction(video) // 128 for video in range(3)]
     videos[2][7, 0, 0, 0] = 2
     for key, frames in zip(KEYS, videos, strict=True):
         write_prediction(tmp_path / "videos", key, "npz", frames)
     flags = ["--predictions", str(tmp_path / "videos"), "--name", "early", "--batch-size", "2"]
-    for _ in range(2):  # the second time from the folder
+    for _ in range(2):  # the second time from the run folder
         result = score(data, tmp_path / "out", *flags)
         assert result is not None
         assert result.model.notes == (f"2 of 3 videos hold {TOO_DARK}",)
         assert f"early: 2 of 3 videos hold {TOO_DARK}" in capsys.readouterr().err
 
 
-def test_a_runs_own_videos_score_as_the_run_did(data, tmp_path) -> None:
+def test_saved_videos_score_like_their_run(data, tmp_path) -> None:
     first = score(data, tmp_path / "first", "--model", "copy-last", "--save-videos", "3", "--batch-size", "2")
     saved = tmp_path / "first" / "videos"
     np.testing.assert_array_equal(
@@ -114,16 +114,16 @@ def save_array(path: Path, frames: np.ndarray) -> None:
 
 def save_numbered(path: Path, frames: np.ndarray, name: str = "{}.png", first: int = 0) -> None:
     path.mkdir()
-    for place, frame in enumerate(frames, first):
-        Image.fromarray(frame).save(path / name.format(place))
+    for index, frame in enumerate(frames, first):
+        Image.fromarray(frame).save(path / name.format(index))
 
 
 def save_wide(path: Path, frames: np.ndarray) -> None:
-    """16 bits a level, as cv2 and imageio write them."""
+    """Save 16 bits per level, as cv2 and imageio write them."""
     path.mkdir()
-    for place, frame in enumerate(frames):
+    for index, frame in enumerate(frames):
         levels = np.uint16(np.round(frame[..., ::-1] / 255 * 65535))
-        assert cv2.imwrite(str(path / f"{place:04d}.png"), levels)
+        assert cv2.imwrite(str(path / f"{index:04d}.png"), levels)
 
 
 def save_beside_companions(path: Path, frames: np.ndarray) -> None:
@@ -133,8 +133,8 @@ def save_beside_companions(path: Path, frames: np.ndarray) -> None:
     (path.parent / f"._{path.name}.mp4").write_bytes(b"none of yours")
 
 
-def save_foreign(path: Path, frames: np.ndarray, ending: str, **how: object) -> None:
-    encode(path.with_suffix(ending), frames, **how)  # type: ignore[arg-type]
+def save_foreign(path: Path, frames: np.ndarray, ending: str, **options: object) -> None:
+    encode(path.with_suffix(ending), frames, **options)  # type: ignore[arg-type]
 
 
 FOREIGN = {
@@ -156,7 +156,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("form", FOREIGN)
-def test_perfect_predictions_are_perfect_however_they_were_written(data, tmp_path, form: str) -> None:
+def test_perfect_predictions_are_perfect_in_any_form(data, tmp_path, form: str) -> None:
     (tmp_path / "videos" / "000").mkdir(parents=True)
     FOREIGN[form](tmp_path / "videos" / KEYS[0], make_frames(0)[MINI.context :])
     flags = ["--predictions", str(tmp_path / "videos"), "--name", "x", "--max-videos", "1"]
@@ -171,7 +171,7 @@ def test_grey_pictures_are_grey_frames(tmp_path: Path, mode: str) -> None:
 
 
 def test_a_picture_of_another_kind_starts_no_program(tmp_path: Path, monkeypatch) -> None:
-    """Pillow takes an EPS for one, whatever its name, and hands it to Ghostscript."""
+    """Pillow opens an EPS under any name and hands it to Ghostscript."""
     Image.new("RGB", (8, 8)).save(tmp_path / "0.png", format="EPS")
     started = []
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args, **_: started.append(args))
@@ -185,7 +185,7 @@ def test_16_bits_are_rounded_to_the_nearest_level(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "0.png")[0, :, 0].tolist() == [0, 0, 1, 1, 2, 255]
 
 
-def test_jpeg_is_read_as_it_is_decoded(tmp_path: Path) -> None:
+def test_jpeg_is_read_as_decoded(tmp_path: Path) -> None:
     for name in ("0.jpg", "1.jpeg", "2.JPG"):
         Image.fromarray(make_frames(0)[0]).save(tmp_path / name, quality=95, subsampling=0)
     pictures = [read_picture(path) for path in list_pictures(tmp_path)]
@@ -216,13 +216,13 @@ def flipped(folder: Path) -> None:
 
 
 def other_kind(folder: Path) -> None:
-    for place in range(MINI.horizon):
-        (folder / f"{place}.png").rename(folder / f"{place}.tiff")
+    for index in range(MINI.horizon):
+        (folder / f"{index}.png").rename(folder / f"{index}.tiff")
 
 
 def cut_archive(folder: Path) -> None:
     shutil.rmtree(folder)
-    write_prediction(folder.parent.parent, KEYS[1], "npz", predicted(1))
+    write_prediction(folder.parent.parent, KEYS[1], "npz", make_prediction(1))
     path = folder.with_suffix(".npz")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
@@ -230,15 +230,15 @@ def cut_archive(folder: Path) -> None:
 
 
 def damaged_video(folder: Path) -> None:
-    """Its header is whole and names all frames, its last frames are not there."""
+    """Cut off the last frames of a video whose header names them all."""
     shutil.rmtree(folder)
-    write_prediction(folder.parent.parent, KEYS[1], "mp4", predicted(1))
+    write_prediction(folder.parent.parent, KEYS[1], "mp4", make_prediction(1))
     path = folder.with_suffix(".mp4")
     path.write_bytes(path.read_bytes()[:-9000])
 
 
 def old_video_beside(folder: Path) -> None:
-    write_prediction(folder.parent.parent, KEYS[1], "mp4", predicted(1))
+    write_prediction(folder.parent.parent, KEYS[1], "mp4", make_prediction(1))
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def old_video_beside(folder: Path) -> None:
         (old_video_beside, "001: found 001 and 001.mp4; keep only the one to score"),
     ],
 )
-def test_what_cannot_be_read_surely_is_named_and_fails_its_video_alone(
+def test_an_unreadable_prediction_is_named_and_fails_only_its_video(
     data, tmp_path, spoil, message: str
 ) -> None:
     (tmp_path / "videos" / "000").mkdir(parents=True)
@@ -269,8 +269,8 @@ def test_what_cannot_be_read_surely_is_named_and_fails_its_video_alone(
     assert message in result.failed[KEYS[1]]
 
 
-def test_states_and_empty_folders_beside_a_video_are_no_choice(tmp_path: Path) -> None:
-    write_prediction(tmp_path, KEYS[0], "mp4", predicted(0))
+def test_states_and_empty_folders_beside_a_video_are_ignored(tmp_path: Path) -> None:
+    write_prediction(tmp_path, KEYS[0], "mp4", make_prediction(0))
     np.save(tmp_path / f"{KEYS[0]}.npy", np.zeros((192, 6), np.float32))
     (tmp_path / KEYS[0]).mkdir()
     assert Predictions(tmp_path, "x").problem(KEYS[0], MINI) is None
@@ -288,16 +288,16 @@ def test_a_failed_rollout_leaves_no_video(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_and_short_videos_are_listed_and_left_out_only_when_asked(data, tmp_path, capsys) -> None:
+def test_missing_and_short_videos_are_listed_and_left_out_only_on_request(data, tmp_path, capsys) -> None:
     folder = tmp_path / "videos"
-    write_prediction(folder, KEYS[1], "mp4", predicted(1)[:100])
-    write_prediction(folder, KEYS[2], "npz", predicted(2))
+    write_prediction(folder, KEYS[1], "mp4", make_prediction(1)[:100])
+    write_prediction(folder, KEYS[2], "npz", make_prediction(2))
     flags = ["--predictions", str(folder), "--name", "lazy"]
     assert score(data, tmp_path / "out", *flags, code=2) is None
-    said = capsys.readouterr().err
-    assert "2 of 3 videos cannot be scored" in said
-    assert "000/000: no .mp4, .npz, .npy or folder of pictures" in said
-    assert "000/001.mp4: holds 100 frames, and loopcraft-mini asks for 192" in said
+    output = capsys.readouterr().err
+    assert "2 of 3 videos cannot be scored" in output
+    assert "000/000: no .mp4, .npz, .npy or folder of pictures" in output
+    assert "000/001.mp4: holds 100 frames, and loopcraft-mini asks for 192" in output
     assert not (tmp_path / "out").exists()
     result = score(data, tmp_path / "out", *flags, "--allow-partial")
     assert result is not None
@@ -330,14 +330,16 @@ def test_a_bad_archive_is_named(data, tmp_path, content, message: str, capsys) -
     else:
         np.savez(path, **content)
     score(data, tmp_path / "out", "--predictions", str(tmp_path / "videos"), "--name", "x", code=2)
-    said = capsys.readouterr().err
-    assert str(path) in said
-    assert message.replace("\\", "") in said
+    output = capsys.readouterr().err
+    assert str(path) in output
+    assert message.replace("\\", "") in output
 
 
 def test_frames_of_another_size_fail_their_video(data, tmp_path) -> None:
     for video, key in enumerate(KEYS):
-        write_prediction(tmp_path / "videos", key, "npz", predicted(video)[:, : 8 if video == 1 else 16])
+        write_prediction(
+            tmp_path / "videos", key, "npz", make_prediction(video)[:, : 8 if video == 1 else 16]
+        )
     flags = ["--predictions", str(tmp_path / "videos"), "--name", "x", "--batch-size", "1"]
     result = score(data, tmp_path / "out", *flags, code=1)
     assert result is not None
@@ -347,10 +349,10 @@ def test_frames_of_another_size_fail_their_video(data, tmp_path) -> None:
 
 def test_other_videos_under_the_same_name_are_another_run(data, tmp_path, capsys) -> None:
     for key in KEYS:
-        write_prediction(tmp_path / "videos", key, "png", predicted(0))
+        write_prediction(tmp_path / "videos", key, "png", make_prediction(0))
     flags = ["--predictions", str(tmp_path / "videos"), "--name", "x"]
     score(data, tmp_path / "out", *flags)
-    Image.fromarray(predicted(1)[0]).save(tmp_path / "videos" / KEYS[2] / "0007.png")
+    Image.fromarray(make_prediction(1)[0]).save(tmp_path / "videos" / KEYS[2] / "0007.png")
     score(data, tmp_path / "out", *flags, code=2)
     assert "holds another run (arguments is" in capsys.readouterr().err
 

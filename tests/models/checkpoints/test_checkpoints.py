@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved is what is loaded, and every wrong file is one sentence."""
+"""Checkpoints: saved weights load unchanged, and every wrong file is refused in one sentence."""
 
 import json
 from dataclasses import replace
@@ -35,7 +35,7 @@ NAMES = [
 
 
 def save_tiny(folder: Path, name: str) -> ModelConfig:
-    """Both networks of a tiny model, in our format."""
+    """Save both networks of a tiny model in our format."""
     model = load_model(name, WeightSource(preset="trial", frame_size=32, seed=1))
     stem = "autoencoder-cascaded" if name.endswith("cascaded") else "autoencoder"
     for path, module, config in (
@@ -47,19 +47,25 @@ def save_tiny(folder: Path, name: str) -> ModelConfig:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_saved_models_come_back(tmp_path, name):
+def test_saved_models_load_unchanged(tmp_path, name):
     preset = save_tiny(tmp_path, name)
     model = load_model(name, WeightSource(checkpoint=str(tmp_path)))
     assert model.config.autoencoder == preset.autoencoder
     assert model.config.video == preset.video
     original = load_model(name, WeightSource(preset="trial", frame_size=32, seed=1))
-    for ours, theirs in ((model.network, original.network), (model.autoencoder, original.autoencoder)):
-        assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in ours.state_dict().items())
+    for loaded_module, saved_module in (
+        (model.network, original.network),
+        (model.autoencoder, original.autoencoder),
+    ):
+        assert all(
+            torch.equal(value, saved_module.state_dict()[key])
+            for key, value in loaded_module.state_dict().items()
+        )
     assert len(model.sha256) == 64
     assert original.sha256 is None
 
 
-def test_random_weights_depend_on_their_seed_alone():
+def test_random_weights_depend_only_on_their_seed():
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
     first, again, other = (
@@ -104,17 +110,17 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
 
 
 def retrain(folder: Path, sha256: str | None, **origin: object) -> None:
-    """Say that MilliVid was trained on an autoencoder with this digest, and more of the autoencoder."""
+    """Record this digest as MilliVid's autoencoder and `origin` in the autoencoder's own header."""
     for stem, training in (("millivid", {"training": {"autoencoder": sha256}}), ("autoencoder", origin)):
         stored = find_weights(stem, str(folder))
         save_checkpoint(stored.path, stored.weights, stored.config, **training)
 
 
-def test_a_model_with_another_autoencoder_than_it_was_trained_on_is_refused(tmp_path):
+def test_a_model_with_an_autoencoder_it_was_not_trained_on_is_refused(tmp_path):
     save_tiny(tmp_path, "millivid")
     source = WeightSource(checkpoint=str(tmp_path))
-    own = file_sha256(tmp_path / "autoencoder.safetensors")
-    retrain(tmp_path, own)
+    digest = file_sha256(tmp_path / "autoencoder.safetensors")
+    retrain(tmp_path, digest)
     load_model("millivid", source)
     retrain(tmp_path, None)
     load_model("millivid", source)
@@ -155,14 +161,14 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("case", FOREIGN)
-def test_headers_that_are_not_ours_are_one_sentence(tmp_path, case):
+def test_foreign_headers_are_refused_in_one_sentence(tmp_path, case):
     header, message = FOREIGN[case]
     write_header(tmp_path / "autoencoder.safetensors", header)
     with pytest.raises(UserError, match=rf"autoencoder\.safetensors: .*{message}"):
         load_autoencoder("millivid", WeightSource(checkpoint=str(tmp_path)))
 
 
-def test_a_folder_that_is_called_like_a_checkpoint_is_refused(tmp_path):
+def test_a_folder_named_like_a_checkpoint_is_refused(tmp_path):
     (tmp_path / "autoencoder.safetensors").mkdir()
     with pytest.raises(UserError, match=r"holds no autoencoder\.safetensors"):
         load_autoencoder("millivid", WeightSource(checkpoint=str(tmp_path)))
@@ -205,7 +211,7 @@ def test_the_header_is_plain_json(tmp_path):
 
 
 def publish(path: Path, module: torch.nn.Module) -> None:
-    """A file as the paper's code writes it."""
+    """Save a file as the paper's code writes it."""
     model = {published_name(key): value for key, value in module.state_dict().items()}
     torch.save({"model": model, "optimizer": {}, "scheduler": {}, "train_loader": {}, "step": 3}, path)
 
@@ -229,7 +235,7 @@ def test_a_folder_of_published_files_is_recognised(tmp_path):
     publish(tmp_path / PUBLISHED["autoencoder"].name, autoencoder)
     stored = find_weights("autoencoder", str(tmp_path))
     assert stored.config is None
-    # It has not the published shape, which need not be drawn for that.
+    # Its shape is not the published one; the check needs no drawn weights.
     with undrawn(), pytest.raises(UserError, match="weights do not fit this model"):
         load_autoencoder("millivid", WeightSource(checkpoint=str(tmp_path)))
     with pytest.raises(UserError, match=r"holds no upscale\.safetensors"):
@@ -249,7 +255,7 @@ def test_code_in_a_file_is_never_run(tmp_path, capsys):
     assert "executed" not in capsys.readouterr().out
 
 
-def test_a_published_file_with_a_name_that_is_no_text_is_refused(tmp_path):
+def test_a_published_file_with_a_name_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "damaged.ckpt"
     torch.save({"model": {"weight": torch.ones(1)}}, path)
     path.write_bytes(path.read_bytes().replace(b"weight", b"w\xffight"))
@@ -292,7 +298,7 @@ def test_damaged_published_files_are_refused(tmp_path, content):
         read_published(path)
 
 
-def test_without_network_there_is_one_sentence(monkeypatch):
+def test_a_missing_network_is_reported_in_one_sentence(monkeypatch):
     def fail(*args, **kwargs):
         raise LocalEntryNotFoundError("no route")
 
@@ -323,7 +329,7 @@ def test_weights_must_come_from_one_place():
         WeightSource(preset="trial", checkpoint="published")
 
 
-def test_models_that_do_not_come_with_the_project_are_said_so():
+def test_models_not_included_in_the_project_are_reported():
     with pytest.raises(UserError, match=r"no weights of upscale for voxel-v1 come with the project, only "):
         load_model("upscale", WeightSource())
 
@@ -339,6 +345,6 @@ def test_unknown_presets_are_named():
 
 
 @pytest.mark.parametrize(("old", "name"), OLD_NAMES.items())
-def test_presets_go_by_their_old_names_too(old: str, name: str) -> None:
+def test_presets_keep_their_old_names_too(old: str, name: str) -> None:
     assert find_preset(old) is PRESETS[name]
     assert WeightSource(preset=old).label == f" ({name}, random weights)"

@@ -1,4 +1,4 @@
-"""File formats and the choice of clips: round trips, damaged files, the published rules on small cases."""
+"""File formats and clip selection: round trips, damaged files, the published rules on small cases."""
 
 import numpy as np
 import pytest
@@ -34,13 +34,13 @@ def test_any_stretch_of_a_pyramid_reads_back(tmp_path_factory, num_frames, data)
     start = data.draw(st.integers(0, num_frames))
     stop = data.draw(st.integers(start, num_frames))
     first = data.draw(st.integers(0, 2))
-    found, rows = read_pyramid(path, GRID, num_frames, start=start, stop=stop, first_level=first)
-    assert all(torch.equal(a, b[start:stop]) for a, b in zip(found, latents[first:], strict=True))
+    loaded, rows = read_pyramid(path, GRID, num_frames, start=start, stop=stop, first_level=first)
+    assert all(torch.equal(a, b[start:stop]) for a, b in zip(loaded, latents[first:], strict=True))
     assert np.array_equal(rows, states[start:stop])
 
 
 def test_bytes_of_a_pyramid(tmp_path):
-    """Channel before cell, bfloat16 little-endian, coarser levels and states behind, once a start level."""
+    """Channel before cell, bfloat16 little-endian; coarser levels and states follow, once per start level."""
     latents = [torch.tensor([[[1.0, 5], [2, 6], [3, 7], [4, 8]]]), torch.tensor([[[9.0, 10]]])]
     write_pyramid(tmp_path / "a.pyramid", latents, np.full((1, 6), 0.5, np.float32))
     tail = b"\x10\x41\x20\x41" + 6 * b"\x00\x00\x00\x3f"
@@ -48,7 +48,7 @@ def test_bytes_of_a_pyramid(tmp_path):
     assert (tmp_path / "a.pyramid").read_bytes() == finest + tail + tail
 
 
-def test_a_published_frame_costs_what_the_paper_says():
+def test_a_published_frame_has_the_papers_size():
     assert [record_bytes(Grid(), level) for level in range(4)] == [21784, 5400, 1304, 280]
 
 
@@ -76,13 +76,13 @@ def test_cut_blobs_are_refused(tmp_path):
         read_frames(path, 2)
 
 
-def test_published_latents_open_as_they_are(tmp_path):
+def test_published_latents_open_unchanged(tmp_path):
     (tmp_path / "000").mkdir()
     latents, states = example(5)
     write_pyramid(tmp_path / "000/000.pyramid", latents, states)
     (tmp_path / "index_unfiltered.json").write_text('{"000/000": 5}')
-    found, rows = open_latents(tmp_path, GRID).read("000/000", 1, 4, first_level=2)
-    assert torch.equal(found[0], latents[2][1:4])
+    loaded, rows = open_latents(tmp_path, GRID).read("000/000", 1, 4, first_level=2)
+    assert torch.equal(loaded[0], latents[2][1:4])
     assert np.array_equal(rows, states[1:4])
     with pytest.raises(UserError, match=r"holds no index\.json"):
         open_latents(tmp_path / "000")
@@ -105,10 +105,10 @@ def test_invented_actions_follow_the_walk(given_frames, wanted, seed):
     states = np.ones((given_frames, 6), np.float32)
     extended = extend_actions(states, wanted, np.random.RandomState(seed))
     assert extended.shape == (wanted, 6)
-    kept = min(given_frames, wanted)
-    assert np.array_equal(extended[:kept], states[:kept])
+    num_kept = min(given_frames, wanted)
+    assert np.array_equal(extended[:num_kept], states[:num_kept])
     repeated = given_frames + 9 - wanted % 9
-    assert (extended[kept:repeated] == states[-1]).all()
+    assert (extended[num_kept:repeated] == states[-1]).all()
     assert not extended[repeated:, 1:].any()
     whole = extended[repeated:, 0][: (max(0, wanted - repeated) // 9) * 9].reshape(-1, 9)
     assert (whole == whole[:, :1]).all()
@@ -156,7 +156,7 @@ def test_steps_are_drawn_by_the_cdf():
     [{"stop": 8}, {"start": 7, "stop": 8}, {"start": -2}, {"start": 5, "stop": 4}, {"first_level": 4}],
 )
 def test_a_window_outside_the_file_is_refused(tmp_path, window):
-    """Behind the frames of a section begins the next one: it must not be read as frames."""
+    """After the frames of a section comes the next section, which must not be read as frames."""
     latents, states = example(7)
     write_pyramid(tmp_path / "a.pyramid", latents, states)
     with pytest.raises(UserError, match=r"a.pyramid: cannot read frames .* on; it holds 7 frames and"):

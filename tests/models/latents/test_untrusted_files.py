@@ -1,4 +1,4 @@
-"""Latents and logs that anybody may have written are used rightly, or refused in a sentence."""
+"""Latents and logs from untrusted sources are read correctly or refused in a sentence."""
 
 import json
 from contextlib import suppress
@@ -20,14 +20,14 @@ from tests.fakes.training_runs import FRAMES, write_latents
 def read_all(root: Path, shapes: list[torch.Size]) -> None:
     latents = open_latents(root)
     for key in latents.num_frames:
-        found, states = latents.read(key)
-        assert [part.shape for part in found] == shapes
+        levels, states = latents.read(key)
+        assert [part.shape for part in levels] == shapes
         assert states.shape == (FRAMES, 6)
 
 
 def test_latents_are_read_rightly_or_refused(tmp_path: Path) -> None:
     root = write_latents(tmp_path)
-    (root / "SHA256SUMS").unlink()  # or all is refused
+    (root / "SHA256SUMS").unlink()  # otherwise everything is refused
     good = open_latents(root)
     levels, _ = good.read("000/000")
     for name in ("latents.json", "index.json"):
@@ -35,7 +35,7 @@ def test_latents_are_read_rightly_or_refused(tmp_path: Path) -> None:
         for text in mutants(document, 60):
             (root / name).write_bytes(text)
 
-            with suppress(FileNotFoundError):  # the index names a video that is not there
+            with suppress(FileNotFoundError):  # the index names a missing video
                 attempt(read_all, root, [part.shape for part in levels])
         (root / name).write_text(json.dumps(document))
     assert torch.equal(open_latents(root).read("000/000")[0][0], levels[0])
@@ -66,14 +66,14 @@ def test_frames_files_are_read_rightly_or_refused(tmp_path: Path) -> None:
     write_frames(path, blobs)
     content = path.read_bytes()
     assert read_frames(path, 8) == blobs
-    taken = 0
+    num_accepted = 0
     for text in byte_mutants(content, 600):
         path.write_bytes(text)
-        found, _ = attempt(read_frames, path, 8)
-        if found is not None:
-            taken += 1
-            assert sum(map(len, found)) == len(content) - 64
-    assert taken < 400
+        loaded, _ = attempt(read_frames, path, 8)
+        if loaded is not None:
+            num_accepted += 1
+            assert sum(map(len, loaded)) == len(content) - 64
+    assert num_accepted < 400
     ends = np.array([1, 3, 2**40, 3, 15, 21, 28, 36], "<u8")
     path.write_bytes(ends.tobytes() + content[64:])
     with pytest.raises(UserError, match="does not hold 8 whole blobs"):
@@ -88,17 +88,17 @@ def test_logs_are_read_rightly_or_refused(tmp_path: Path) -> None:
     texts = [*byte_mutants(content, 400), *(text + b"\n" for text in mutants(records[-1], 50))]
     for text in texts:
         path.write_bytes(text)
-        found, _ = attempt(read_log, path)
-        if found is not None:
-            assert all(type(record["step"]) is int and record["loss"] * 0 != 1 for record in found)
-            assert all(record.get("trained_per_second", 1) > 0 for record in found)
+        loaded, _ = attempt(read_log, path)
+        if loaded is not None:
+            assert all(type(record["step"]) is int and record["loss"] * 0 != 1 for record in loaded)
+            assert all(record.get("trained_per_second", 1) > 0 for record in loaded)
             Journal(path, first_step=2, tensorboard=False).close()
             assert [record["step"] for record in read_log(path)] == [
-                record["step"] for record in found if record["step"] < 2
+                record["step"] for record in loaded if record["step"] < 2
             ]
 
 
-def test_a_log_that_goes_on_keeps_its_bytes(tmp_path: Path) -> None:
+def test_a_continued_log_keeps_its_bytes(tmp_path: Path) -> None:
     path = tmp_path / "millivid.jsonl"
     line = '{"step": 0, "loss": 0.41616272926330566, "gradient_norm": 1e-07, "learning_rate": 0.00297}\n'
     path.write_text(line + '{"step": 1, "loss": 0.4}\n{"step": 2, "lo')

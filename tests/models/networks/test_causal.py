@@ -1,4 +1,4 @@
-"""The causal denoiser: context that sees no target, and a memory of it that changes no value."""
+"""The causal denoiser: its context sees no target, and its cached context changes no value."""
 
 from collections import Counter
 
@@ -40,12 +40,14 @@ def window():
 
 
 def influence(network: TokenDenoiser, mask: torch.Tensor | None, *, of_targets: bool) -> float:
-    """How far the context's outputs move with the targets' inputs, or the targets' with the context's."""
+    """Measure how far the context's outputs move with the targets' inputs, or the other way round."""
     x, address, action = window()
     moving = TARGET if of_targets else ~TARGET
     moved = torch.where(moving[..., None], x + 1, x)
     condition = per_token(torch.rand(TARGET.shape), address[..., LEVEL], action)
-    first, second = (network(given, network.positions(address), condition, mask=mask) for given in (x, moved))
+    first, second = (
+        network(tokens, network.positions(address), condition, mask=mask) for tokens in (x, moved)
+    )
     return (first - second)[~moving].abs().max().item()
 
 
@@ -66,7 +68,7 @@ def loss_of(network: TokenDenoiser) -> torch.Tensor:
     )  # fmt: skip
 
 
-def test_the_loss_is_that_of_the_plain_implementation_with_a_mask(network, monkeypatch):
+def test_the_loss_matches_the_plain_implementation_with_a_mask(network, monkeypatch):
     x, address, action = window()
     eps = torch.randn(x.shape, generator=torch.Generator().manual_seed(4))
     time = torch.where(TARGET, torch.tensor([[0.3], [0.9]]), torch.tensor([[0.0], [1.0]]))
@@ -89,7 +91,7 @@ def test_every_weight_learns(network):
 
 
 class MaskedInEveryCall(TokenDenoiser):
-    """Reads the context anew in every call, as in training; the sampler takes it for any denoiser."""
+    """Reads the context again in every call, as in training; to the sampler it is an ordinary denoiser."""
 
     def forward(self, x, positions, condition, num_outputs=None):
         is_target = torch.arange(x.shape[1]) >= x.shape[1] - num_outputs
@@ -106,22 +108,22 @@ class MaskedInEveryCall(TokenDenoiser):
         ("framepack-mirrored", "dpm++2m", 1.0),
     ],
 )
-def test_memory_changes_nothing(plan, solver, guidance):
+def test_cached_context_changes_nothing(plan, solver, guidance):
     sampler = token_sampler(plan, causal=True, steps=5, solver=solver, guidance=guidance)
     context, actions = inputs(sampler.num_context, sampler.num_future(8))
 
-    def rolled_out(network: TokenDenoiser) -> torch.Tensor:
+    def roll_out(network: TokenDenoiser) -> torch.Tensor:
         other = TokenSampler(randomise(network), sampler.plan, GRID, sampler.sampling)
         return latents_of(other, context, actions, [1, 2], 8)
 
-    found = latents_of(sampler, context, actions, [1, 2], 8)
+    actual = latents_of(sampler, context, actions, [1, 2], 8)
     shape = {"channels": GRID.channels, "num_levels": GRID.levels}
-    torch.testing.assert_close(rolled_out(MaskedInEveryCall(SIZE, **shape)), found, atol=1e-5, rtol=1e-5)
-    assert (rolled_out(TokenDenoiser(SIZE, **shape)) - found).abs().max() > 0.1
+    torch.testing.assert_close(roll_out(MaskedInEveryCall(SIZE, **shape)), actual, atol=1e-5, rtol=1e-5)
+    assert (roll_out(TokenDenoiser(SIZE, **shape)) - actual).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("guidance", [1.0, 1.5])
-def test_context_is_read_once_a_plan_step(monkeypatch, guidance):
+def test_context_is_read_once_per_plan_step(monkeypatch, guidance):
     sampler = token_sampler("millivid", causal=True, steps=3, guidance=guidance)
     calls = Counter()
 
@@ -153,7 +155,7 @@ def test_bfloat16_is_close(network):
 
 
 @pytest.mark.parametrize("preset", ["cpu-evening", "gpu-hour", "trial", "paper-ablation"])
-def test_the_causal_model_is_as_large_as_millivid_and_has_its_plan(preset):
+def test_the_causal_model_has_millivids_size_and_plan(preset):
     plain, causal = (PRESETS[preset].model(name, 256) for name in ("millivid", "millivid-causal"))
     assert causal.autoencoder == plain.autoencoder
     assert causal.sampling == plain.sampling
@@ -166,6 +168,6 @@ def test_the_causal_model_is_as_large_as_millivid_and_has_its_plan(preset):
     assert causal_shapes == shapes
 
 
-def test_the_paper_has_none():
+def test_the_paper_preset_has_no_causal_model():
     with pytest.raises(UserError, match="the preset paper has no millivid-causal"):
         PRESETS["paper"].model("millivid-causal", 256)

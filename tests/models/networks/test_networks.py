@@ -1,4 +1,4 @@
-"""Layers, denoisers and the autoencoder: orders, shortcuts that must change nothing, initialisation."""
+"""Layers, denoisers and the autoencoder: orders, shortcuts that change nothing, initialisation."""
 
 import pytest
 import torch
@@ -54,11 +54,11 @@ def test_addresses_are_frame_row_column():
         Grid(side=6, levels=3)
 
 
-def test_time_features_are_those_of_the_reference_on_every_processor():
-    """Pinned to the last bit of the frequencies, which differ between processors' exponentials."""
+def test_time_features_match_the_reference_on_every_processor():
+    """Frequencies are pinned to the last bit, since processors' exponentials differ."""
     pinned = ["1.000000", "1.dc2eda", "1.badf22", "1.9be3f8", "1.7f13a0", "1.64474e"]
     frequencies = torch.tensor(
-        [float.fromhex(f"0x{digits}p{-(place > 0)}") for place, digits in enumerate(pinned)]
+        [float.fromhex(f"0x{digits}p{-(index > 0)}") for index, digits in enumerate(pinned)]
     )
     angles = (1000 * frequencies).double()
     features = time_features(torch.tensor(1.0)).double()
@@ -185,7 +185,7 @@ def test_pyramid_halves_and_means():
     torch.testing.assert_close(join_patches(parts[2], 4), torch.nn.functional.avg_pool2d(images, 4))
 
 
-def test_latents_lie_in_the_open_cube_and_levels_decode_alone(autoencoder):
+def test_latents_lie_in_the_open_cube_and_levels_decode_separately(autoencoder):
     images = torch.rand(2, 3, 32, 32)
     levels = autoencoder.encode(images)
     assert [tuple(level.shape) for level in levels] == [(2, 64, 5), (2, 16, 5), (2, 4, 5)]
@@ -205,7 +205,7 @@ def test_cascade_pools_and_stops_gradients():
     assert not levels[1].requires_grad
 
 
-def test_reconstruction_loss_weighs_levels_equally(autoencoder):
+def test_reconstruction_loss_weights_levels_equally(autoencoder):
     images, level = torch.rand(2, 3, 32, 32), torch.tensor([0, 2])
     loss, predicted = reconstruction_loss(autoencoder, images, level)
     target = patch_pyramid(images, 4, 3)
@@ -216,7 +216,7 @@ def test_reconstruction_loss_weighs_levels_equally(autoencoder):
     torch.testing.assert_close(loss, sum(parts) * 64 / 84)
 
 
-def test_token_loss_counts_targets_alone(network):
+def test_token_loss_counts_only_targets(network):
     x, address, action = window()
     target = torch.zeros(2, 9, dtype=torch.bool)
     target[0, :2] = target[1, 3:] = True
@@ -234,7 +234,7 @@ def test_token_loss_counts_targets_alone(network):
     torch.testing.assert_close(loss, (error[0, :2].sum() + error[1, 3:].sum()) / (8 * 4))
 
 
-def test_frame_loss_of_a_fresh_network_is_that_of_zero():
+def test_frame_loss_of_a_fresh_network_is_the_loss_of_zero():
     framepack = FramePackWindow(context_frames=(1, 2), denoised_frames=2)
     network = FramePackDenoiser(SIZE, framepack, Grid(side=4, levels=2, channels=4))
     latents, eps = torch.randn(2, 2, 5, 4, 4, 4)

@@ -1,4 +1,4 @@
-"""Dead reckoning: true to the world, free of where a clip begins, the same in training and rollout."""
+"""Dead reckoning: true to the world, independent of the clip's start, the same in training and rollout."""
 
 import math
 
@@ -32,42 +32,46 @@ GRID = Grid(side=4, levels=2, channels=4)
 PLAN = plan_config("millivid", windows=[2, 8], extra_budget=32)
 
 
-def walks(count: int, ticks: int, seed: int = 0) -> Tensor:
+def make_walks(count: int, ticks: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(draw_walks(np.random.default_rng(seed), count, ticks)).long()
 
 
-def test_it_adds_up_ticks_one_by_one() -> None:
-    actions = walks(3, 200)
+def test_dead_reckoning_sums_ticks_one_by_one() -> None:
+    actions = make_walks(3, 200)
     for walk, poses in zip(actions.tolist(), dead_reckoning(actions).double().tolist(), strict=True):
         x = y = yaw_deg = speed_x = speed_y = 0.0
-        for action, found in zip(walk, poses, strict=True):
+        for action, pose in zip(walk, poses, strict=True):
             yaw_deg += {0: 0, 1: -10, 2: 10}[action]
             push = BLOCKS_PER_TICK * (action == 0)
             sine, cosine = math.sin(math.radians(yaw_deg)), math.cos(math.radians(yaw_deg))
             speed_x = KEPT_PER_TICK * speed_x + (1 - KEPT_PER_TICK) * push * sine
             speed_y = KEPT_PER_TICK * speed_y + (1 - KEPT_PER_TICK) * push * cosine
             x, y = x + speed_x, y + speed_y
-            assert found == pytest.approx([x, y, math.radians(yaw_deg)], abs=0.01)
+            assert pose == pytest.approx([x, y, math.radians(yaw_deg)], abs=0.01)
 
 
-def test_it_finds_the_way_of_the_block_world() -> None:
+def test_dead_reckoning_follows_the_block_world() -> None:
     world = make_world("voxel-v1", resolution=16)
     errors = []
-    for seed, walk in enumerate(walks(8, 128)):
-        seen = list(world.play(seed, walk.numpy()))
-        true = torch.tensor([[-frame.pose[0], frame.pose[2], math.radians(frame.pose[3])] for frame in seen])
-        found = dead_reckoning(walk[None])
-        truly, reckoned = (relative_poses(poses[:, 20:21], poses[:, 20:])[0] for poses in (true[None], found))
-        apart = truly - reckoned
-        errors.append(apart[[16, 64], :2].norm(dim=1))
-        assert (((apart[:, 2] + math.pi) % (2 * math.pi)) - math.pi).abs().max() < 1e-4
+    for seed, walk in enumerate(make_walks(8, 128)):
+        samples = list(world.play(seed, walk.numpy()))
+        true = torch.tensor(
+            [[-frame.pose[0], frame.pose[2], math.radians(frame.pose[3])] for frame in samples]
+        )
+        reckoned_poses = dead_reckoning(walk[None])
+        true_path, reckoned_path = (
+            relative_poses(poses[:, 20:21], poses[:, 20:])[0] for poses in (true[None], reckoned_poses)
+        )
+        difference = true_path - reckoned_path
+        errors.append(difference[[16, 64], :2].norm(dim=1))
+        assert (((difference[:, 2] + math.pi) % (2 * math.pi)) - math.pi).abs().max() < 1e-4
     after_16, after_64 = torch.stack(errors).median(0).values.tolist()
-    assert after_16 < 0.4  # of some 2 blocks walked
+    assert after_16 < 0.4  # of about 2 blocks walked
     assert after_64 < 1.5
 
 
-def test_the_first_target_stands_at_the_origin() -> None:
-    actions = walks(2, 60)
+def test_the_first_target_is_at_the_origin() -> None:
+    actions = make_walks(2, 60)
     frame = torch.tensor([[3, 50, 20, 40], [0, 1, 2, 3]])
     target = torch.tensor([[False, True, False, True], [False, False, True, True]])
     poses = token_poses(actions, frame, target)
@@ -76,8 +80,8 @@ def test_the_first_target_stands_at_the_origin() -> None:
     assert poses[0, 1].abs().max() > 0
 
 
-def test_where_a_clip_begins_in_its_video_does_not_matter() -> None:
-    actions = walks(4, 300)
+def test_the_start_of_a_clip_does_not_matter() -> None:
+    actions = make_walks(4, 300)
     frame = torch.tensor([[60, 80, 120, 90]]).expand(4, -1)
     target = torch.tensor([[False, False, False, True]]).expand(4, -1)
     whole = token_poses(actions, frame, target)
@@ -85,7 +89,7 @@ def test_where_a_clip_begins_in_its_video_does_not_matter() -> None:
     torch.testing.assert_close(clip, whole, atol=1e-2, rtol=0)
 
 
-def test_features_tell_poses_apart_and_full_turns_not() -> None:
+def test_features_distinguish_poses_but_not_full_turns() -> None:
     pose = torch.tensor([1.0, 2.0, 0.5])
     features = pose_features(pose)
     assert features.shape == (NUM_POSE_FEATURES,)
@@ -96,7 +100,7 @@ def test_features_tell_poses_apart_and_full_turns_not() -> None:
         assert (pose_features(pose + change) - features).abs().max() > 0.05
 
 
-def sampler_of(kind: type[TokenModelConfig]) -> TokenSampler:
+def make_sampler(kind: type[TokenModelConfig]) -> TokenSampler:
     config = kind(plan=PLAN, size="nano", levels=2, odometry=True)
     torch.manual_seed(0)
     network = config.network(GRID)
@@ -109,34 +113,32 @@ def sampler_of(kind: type[TokenModelConfig]) -> TokenSampler:
 
 @pytest.mark.parametrize("kind", [TokenModelConfig, CausalModelConfig])
 def test_a_rollout_depends_on_where_the_actions_lead(kind: type[TokenModelConfig]) -> None:
-    """Two walks that differ long before any token's own frame, and so in poses alone."""
-    sampler = sampler_of(kind)
+    """The two walks differ long before any token's frame, and so only in poses."""
+    sampler = make_sampler(kind)
     start = sampler.num_context
     context = [torch.randn(1, 100, n, GRID.channels).tanh() for n in GRID.tokens_per_level]
-    actions = walks(1, 100 + sampler.num_future(1))
+    actions = make_walks(1, 100 + sampler.num_future(1))
     turned = actions.clone()
-    turned[:, : 100 - start - TICKS_PER_ENTRY] = (
-        2  # before all that is read: seen from there, nothing changes
-    )
+    turned[:, : 100 - start - TICKS_PER_ENTRY] = 2  # before everything that is read, so nothing changes
     bent = actions.clone()
     bent[:, 100 + 1] = (bent[:, 100 + 1] + 1) % 3
 
-    def rolled(walk: Tensor) -> Tensor:
+    def roll_out(walk: Tensor) -> Tensor:
         parts = sampler.rollout(context, walk, keyed_noise([1]))
         return torch.cat([part.latents.flatten() for part in parts])
 
-    torch.testing.assert_close(rolled(turned), rolled(actions), atol=0.05, rtol=0)
-    assert (rolled(bent) - rolled(actions)).abs().max() > 1e-3
+    torch.testing.assert_close(roll_out(turned), roll_out(actions), atol=0.05, rtol=0)
+    assert (roll_out(bent) - roll_out(actions)).abs().max() > 1e-3
 
 
-def test_training_and_rollout_place_tokens_alike() -> None:
-    sampler = sampler_of(TokenModelConfig)
+def test_training_and_rollout_place_tokens_equally() -> None:
+    sampler = make_sampler(TokenModelConfig)
     plan = PLAN.build(GRID)
     objective = TokenObjective(sampler.network, plan, GRID, context_dropout=0.0)
 
     class OneClip:
         values = torch.zeros(1, plan.num_frames, sum(GRID.tokens_per_level), GRID.channels)
-        actions = walks(1, plan.num_frames)
+        actions = make_walks(1, plan.num_frames)
         config = PoolConfig()
 
         def draw(self, rng: np.random.Generator, count: int, clip_length: int) -> tuple[Tensor, Tensor]:
@@ -149,8 +151,8 @@ def test_training_and_rollout_place_tokens_alike() -> None:
         assert poses[target][0].abs().max() == 0
 
 
-def test_samples_without_context_do_not_know_their_place() -> None:
-    network = sampler_of(TokenModelConfig).network
+def test_samples_without_context_have_no_pose() -> None:
+    network = make_sampler(TokenModelConfig).network
     address = GRID.addresses(torch.arange(3), 0)
     assert torch.equal(
         network.positions(address[None], torch.zeros(1, len(address), 3))[0], network.positions(address)
@@ -164,11 +166,11 @@ def test_framepack_uses_the_actions_of_its_window() -> None:
     for value in network.parameters():
         torch.nn.init.normal_(value, std=0.1)
     latents = torch.randn(1, window.num_frames, GRID.channels, GRID.side, GRID.side)
-    actions = walks(1, window.num_frames)
+    actions = make_walks(1, window.num_frames)
     condition = network.condition_by_role(torch.tensor([[0.0, 0.5]]), actions)
     bent = (actions + 1) % 3
-    there = network(latents, condition, actions)
-    assert (network(latents, condition, bent) - there).abs().max() > 1e-3
-    assert torch.equal(network(latents, condition, actions), there)
+    expected = network(latents, condition, actions)
+    assert (network(latents, condition, bent) - expected).abs().max() > 1e-3
+    assert torch.equal(network(latents, condition, actions), expected)
     with pytest.raises(AssertionError, match="needs the actions of its window"):
         network(latents, condition)

@@ -1,4 +1,4 @@
-"""Plans: what every plan must satisfy, the numbers of the paper's, and what is refused."""
+"""Plans: the rules for every plan, the numbers of the paper's plans, and refusals."""
 
 import itertools
 import operator
@@ -17,7 +17,7 @@ from models.plans.plan import CONTEXT, DENOISED, UNSEEN, Plan
 
 
 def play(plan: Plan, chunks: int = 3) -> np.ndarray:
-    """How often every (level, frame) is denoised, token by token; every context read is asserted."""
+    """Count how often each (level, frame) is denoised and assert that every context read is known."""
     known = {(level, frame) for level in range(plan.num_levels) for frame in range(plan.denoising_start)}
     counts = np.zeros((plan.num_levels, plan.num_frames + chunks * plan.width), int)
     for chunk in range(chunks):
@@ -35,7 +35,7 @@ def test_every_finest_token_is_denoised_once_from_known_context(name):
     counts = play(NAMED_PLANS[name].build(Grid()))
     assert (counts[0] == 1).all()
     if name != "framepack-mirrored":
-        assert (counts == 1).all()  # drafts are redone in that plan alone
+        assert (counts == 1).all()  # only that plan redoes drafts
 
 
 @pytest.mark.parametrize("name", NAMED_PLANS)
@@ -56,7 +56,7 @@ def test_any_millivid_plan_is_sound(finest, factors, extra):
 
 @given(st.integers(1, 3), st.lists(st.integers(1, 4), min_size=1, max_size=2), st.integers(1, 2))
 @settings(max_examples=30, deadline=None, derandomize=True)
-def test_a_nested_plan_reads_at_all_coarser_levels_what_it_reads_at_one(finest, factors, extra):
+def test_a_nested_plan_reads_the_same_frames_at_all_coarser_levels(finest, factors, extra):
     windows = list(itertools.accumulate([finest, *factors], operator.mul))
     plain, nested = (millivid(windows, extra * 256, nested=nested) for nested in (False, True))
     assert (play(nested, 2) == 1).all()
@@ -67,14 +67,14 @@ def test_a_nested_plan_reads_at_all_coarser_levels_what_it_reads_at_one(finest, 
         for finer, coarser in itertools.pairwise(step):
             assert (coarser[finer != UNSEEN] != UNSEEN).all()
         coarsest = np.flatnonzero(step[-1])
-        assert (np.diff(coarsest) == 1).all()  # no gap: what was added is the oldest
+        assert (np.diff(coarsest) == 1).all()  # no gap: the oldest frames were added
     grid = Grid(levels=len(windows))
     tokens = nested.num_tokens(grid)
     reaches_back = np.array([step[-1, 0] != UNSEEN for step in nested.steps])
     assert (tokens.max() - tokens < np.where(reaches_back, tokens.max(), grid.tokens_per_level[-1])).all()
 
 
-def test_numbers_of_the_main_setting():
+def test_the_numbers_of_the_main_setting():
     plan = NAMED_PLANS["millivid"].build(Grid())
     assert (plan.num_frames, plan.denoising_start, plan.width, len(plan.steps)) == (447, 255, 192, 85)
     assert plan.num_chunks(768) == 4
@@ -129,7 +129,7 @@ def test_reading_the_future_is_refused():
         Plan(steps=steps[::-1].copy(), groups=(0,) * len(steps))
 
 
-def test_picture_has_a_line_a_level_and_coarse_on_top():
+def test_the_picture_has_a_line_per_level_with_coarse_ones_on_top():
     plan = millivid([1, 2], 16, tokens_at_0=16)
     pixels = plan_pixels(plan, max_steps=2)
     assert pixels.shape == (2 * 3 - 1, 7, 3)

@@ -1,4 +1,4 @@
-"""The model card: it says what a stranger must know, of these weights and no others."""
+"""The model card: it says what a new reader must know, about these weights and no others."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ pytest_plugins = ["tests.fakes.hub_client", "tests.fakes.published_models"]
 pytestmark = pytest.mark.usefixtures("hub")
 
 
-def test_the_card_says_what_a_stranger_must_know(hub, trained, tmp_path, capsys) -> None:
+def test_the_card_says_what_a_new_reader_must_know(hub, trained, tmp_path, capsys) -> None:
     write_result(tmp_path / "result.json", result_of(trained, psnr=21.0))
     flags = ("--results", str(tmp_path / "result.json"), "--datasets", "lab/walks", "--licence", "cc0-1.0")
     assert publish_to("lab/card", trained, *flags) == 0
@@ -77,7 +77,7 @@ def test_an_autoencoder_alone_has_an_example_too(hub, trained, tmp_path) -> None
     assert [level.shape[1] for level in names["levels"]] == [64, 16, 4]  # type: ignore[attr-defined]
 
 
-def test_a_cascaded_autoencoder_alone_has_no_command_that_scores_it(hub, trained, tmp_path) -> None:
+def test_a_cascaded_autoencoder_alone_has_no_scoring_command(hub, trained, tmp_path) -> None:
     stored = find_weights("autoencoder", str(trained))
     config = dataclasses.replace(stored.config, cascaded=True)
     save_checkpoint(tmp_path / "autoencoder-cascaded.safetensors", stored.weights, config)
@@ -90,21 +90,21 @@ def test_a_cascaded_autoencoder_alone_has_no_command_that_scores_it(hub, trained
     assert "--model autoencoded" in files_of(hub, "lab/both")["README.md"].decode()
 
 
-def test_the_size_to_score_at_is_that_of_the_models_own_autoencoder() -> None:
+def test_the_scoring_size_is_that_of_the_models_autoencoder() -> None:
     def checkpoint(kind: str, **config: int) -> Checkpoint:
         header = {"kind": kind, "config": config}
         return Checkpoint(location="", header=header, parameters=1, num_bytes=1, sha256="0" * 64)
 
-    found = {
+    checkpoints = {
         "autoencoder": checkpoint("AutoencoderConfig", frame_size=64),
         "autoencoder-cascaded": checkpoint("AutoencoderConfig", frame_size=32),
         "millivid-cascaded": checkpoint("TokenModelConfig"),
     }
-    card = make_card("lab/x", found, [], licence="mit", datasets=[])
+    card = make_card("lab/x", checkpoints, [], licence="mit", datasets=[])
     assert "--num-episodes 100 --resolution 32\n" in card
 
 
-def test_results_leave_the_card_with_their_weights(hub, trained, tmp_path, capsys) -> None:
+def test_results_are_removed_from_the_card_with_their_weights(hub, trained, tmp_path, capsys) -> None:
     write_result(tmp_path / "result.json", result_of(trained, psnr=21.0))
     flags = ("--results", str(tmp_path / "result.json"))
     assert publish_to("lab/scored", trained, *flags) == 0
@@ -122,7 +122,7 @@ def test_results_leave_the_card_with_their_weights(hub, trained, tmp_path, capsy
     assert "21.00" not in files_of(hub, "lab/scored")["README.md"].decode()
 
 
-def test_results_of_other_weights_are_told_apart(trained) -> None:
+def test_results_of_other_weights_are_separated(trained) -> None:
     files = find_files(trained)
     checkpoints = describe("lab/x", files, None)
     model = make_result("millivid").model
@@ -130,9 +130,9 @@ def test_results_of_other_weights_are_told_apart(trained) -> None:
     def result(role: str, sha256: str | None) -> Result:
         return make_result("millivid", model=dataclasses.replace(model, role=role, checkpoint_sha256=sha256))
 
-    own = load_model("millivid", WeightSource(checkpoint=str(trained))).sha256
+    own_sha256 = load_model("millivid", WeightSource(checkpoint=str(trained))).sha256
     results = {
-        "own": result("model", own),
+        "own": result("model", own_sha256),
         "old": result("model", "0" * 64),
         "unknown": result("model", None),
         "bound": result("bound", None),

@@ -1,4 +1,4 @@
-"""NoiseSchedule and solvers, checked where the answer is known in closed form."""
+"""NoiseSchedule and solvers, compared with closed-form answers."""
 
 import math
 
@@ -25,8 +25,8 @@ def test_shift_adds_to_the_log_snr():
 MEAN, SPREAD = 0.7, 0.4
 
 
-def gaussian(sampling: Sampling):
-    """The exact v for data drawn from N(MEAN, SPREAD^2)."""
+def make_velocity(sampling: Sampling):
+    """Return the exact v for data drawn from N(MEAN, SPREAD^2)."""
     alphas, sigmas = sampling.schedule.alpha_sigma(sampling.times().double())
 
     def velocity(noisy, index):
@@ -39,8 +39,8 @@ def gaussian(sampling: Sampling):
     return velocity
 
 
-def exact_end(x, eps):
-    """Where the probability-flow ODE takes the state at t = 1, in closed form."""
+def solve_exactly(x, eps):
+    """Return the closed-form end of the probability-flow ODE from the state at t = 1."""
     alpha, sigma = NoiseSchedule().alpha_sigma(torch.tensor([1.0, 0.0], dtype=torch.float64))
     start = alpha[0] * x + sigma[0] * eps
     z = (start - alpha[0] * MEAN) / (alpha[0] ** 2 * SPREAD**2 + sigma[0] ** 2).sqrt()
@@ -51,22 +51,22 @@ def exact_end(x, eps):
 def error(solver: str, steps: int) -> float:
     sampling = Sampling(steps=steps, solver=solver)
     eps = torch.linspace(-2, 2, 41)
-    found, _ = sample(gaussian(sampling), torch.zeros(41), eps, sampling)
-    return (found - exact_end(torch.zeros(41), eps)).abs().max().item()
+    actual, _ = sample(make_velocity(sampling), torch.zeros(41), eps, sampling)
+    return (actual - solve_exactly(torch.zeros(41), eps)).abs().max().item()
 
 
 def test_solvers_converge_at_their_order():
     assert error("ddim", 200) < 0.02
     assert error("ddim", 50) / error("ddim", 200) == pytest.approx(4, rel=0.25)  # first order
-    assert error("dpm++2m", 40) / error("dpm++2m", 160) > 5  # more than first: both ends are first order
+    assert error("dpm++2m", 40) / error("dpm++2m", 160) > 5  # above first order; both ends are first order
 
 
-def test_multistep_against_the_published_update():
-    """Algorithm 2 of DPM-Solver++ (Lu et al. 2022), first order in the first and the last interval."""
+def test_multistep_matches_the_published_update():
+    """Algorithm 2 of DPM-Solver++ (Lu et al. 2022), first order in the first and last intervals."""
     sampling = Sampling(steps=8, solver="dpm++2m")
-    velocity = gaussian(sampling)
+    velocity = make_velocity(sampling)
     x, eps = torch.zeros(5), torch.linspace(-2, 2, 5)
-    found, _ = sample(velocity, x, eps, sampling)
+    actual, _ = sample(velocity, x, eps, sampling)
     alpha, sigma = NoiseSchedule().alpha_sigma(sampling.times().double())
     half_log_snr = (alpha / sigma).log()
     noisy, last = sigma[0] * eps.double(), None
@@ -81,7 +81,7 @@ def test_multistep_against_the_published_update():
             mixed = (1 + 1 / (2 * r)) * data - 1 / (2 * r) * last
         noisy = sigma[i + 1] / sigma[i] * noisy - alpha[i + 1] * torch.expm1(-h) * mixed
         last = data
-    torch.testing.assert_close(found.double(), data, atol=2e-5, rtol=0)
+    torch.testing.assert_close(actual.double(), data, atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("steps", [10, 15, 20, 50])
@@ -89,13 +89,13 @@ def test_multistep_is_better_at_every_budget(steps):
     assert error("dpm++2m", steps) < error("ddim", steps) / 2
 
 
-def test_ddim_against_the_textbook_update():
+def test_ddim_matches_the_textbook_update():
     """x_t -> x_s through the predicted noise, written out for three calls."""
     sampling = Sampling(steps=3)
     generator = torch.Generator().manual_seed(0)
     x, eps = torch.randn(2, 5, generator=generator)
     matrix = torch.randn(5, 5, generator=generator)
-    found_x, found_eps = sample(lambda noisy, index: torch.tanh(noisy @ matrix) + index, x, eps, sampling)
+    actual_x, actual_eps = sample(lambda noisy, index: torch.tanh(noisy @ matrix) + index, x, eps, sampling)
     alpha, sigma = (w.tolist() for w in NoiseSchedule().alpha_sigma(sampling.times()))
     noisy = alpha[0] * x + sigma[0] * eps
     for index in range(3):
@@ -103,16 +103,16 @@ def test_ddim_against_the_textbook_update():
         data, noise = alpha[index] * noisy - sigma[index] * v, alpha[index] * v + sigma[index] * noisy
         if index < 2:
             noisy = alpha[index + 1] * data + sigma[index + 1] * noise
-    torch.testing.assert_close(found_x, data)
-    torch.testing.assert_close(found_eps, noise)
+    torch.testing.assert_close(actual_x, data)
+    torch.testing.assert_close(actual_eps, noise)
 
 
 def test_state_keeps_its_dtype_between_calls():
-    seen = []
+    dtypes = []
 
     def velocity(noisy, index):
-        seen.append(noisy.dtype)
+        dtypes.append(noisy.dtype)
         return 0 * noisy
 
     x, eps = sample(velocity, torch.ones(3).bfloat16(), torch.ones(3).bfloat16(), Sampling(steps=2))
-    assert (x.dtype, eps.dtype, set(seen)) == (torch.bfloat16, torch.bfloat16, {torch.float32})
+    assert (x.dtype, eps.dtype, set(dtypes)) == (torch.bfloat16, torch.bfloat16, {torch.float32})

@@ -1,4 +1,4 @@
-"""Rollouts: equal to a plain second implementation, the same in any batch, and of bounded memory."""
+"""Rollouts: equal to a plain second implementation, the same in any batch, with bounded memory."""
 
 import itertools
 
@@ -46,7 +46,7 @@ def one_thread_and_seed():
 
 
 def randomise(network: torch.nn.Module) -> torch.nn.Module:
-    """Weights large enough that every part of the network matters."""
+    """Draw weights large enough that every part of the network matters."""
     generator = torch.Generator().manual_seed(5)
     for name, parameter in network.named_parameters():
         scale = parameter.shape[1] ** -0.5 if parameter.ndim == 2 else 0.2
@@ -69,7 +69,7 @@ def inputs(num_context: int, num_future: int, batch: int = 2):
 
 
 def plain_rollout(sampler: TokenSampler, context, actions, noise, num_chunks: int) -> dict:
-    """Every (level, frame) -> tokens of a rollout that keeps the whole video and shares nothing."""
+    """Map (level, frame) to tokens in a rollout that keeps the whole video and shares nothing."""
     plan, weights = sampler.plan, dict(sampler.network.state_dict())
     start, largest = context[0].shape[1], int(plan.num_tokens(GRID).max())
     video = {}
@@ -79,7 +79,7 @@ def plain_rollout(sampler: TokenSampler, context, actions, noise, num_chunks: in
             video[level, frame] = known.clone()
     for index, (chunk, step) in enumerate(itertools.product(range(num_chunks), plan.steps)):
         first = start - plan.denoising_start + chunk * plan.width
-        places = [
+        addresses = [
             (level, frame + first)
             for role in (CONTEXT, DENOISED)
             for level, frame in np.argwhere(step == role).tolist()
@@ -87,15 +87,15 @@ def plain_rollout(sampler: TokenSampler, context, actions, noise, num_chunks: in
         roles = [role for role in (CONTEXT, DENOISED) for _ in np.argwhere(step == role)]
         address = [
             [frame, level, cell // GRID.side_at(level), cell % GRID.side_at(level)]
-            for level, frame in places
+            for level, frame in addresses
             for cell in range(GRID.tokens_at(level))
         ]
         target = [
             r == DENOISED
-            for (level, _), r in zip(places, roles, strict=True)
+            for (level, _), r in zip(addresses, roles, strict=True)
             for _ in range(GRID.tokens_at(level))
         ]
-        x = torch.cat([video[place] for place in places], dim=1)
+        x = torch.cat([video[position] for position in addresses], dim=1)
         padding = largest - len(address)
         split = target.index(True)
         address[split:split] = [[0, 0, 0, 0]] * padding
@@ -108,41 +108,41 @@ def plain_rollout(sampler: TokenSampler, context, actions, noise, num_chunks: in
             torch.tensor(target), sampler.sampling.steps, causal=sampler.network.causal,
         )  # fmt: skip
         offset = split + padding
-        for place, role in zip(places, roles, strict=True):
+        for position, role in zip(addresses, roles, strict=True):
             if role == DENOISED:
-                count = GRID.tokens_at(place[0])
-                video[place] = out[:, offset : offset + count]
+                count = GRID.tokens_at(position[0])
+                video[position] = out[:, offset : offset + count]
                 offset += count
     return video
 
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("name", PLANS)
-def test_equal_to_the_plain_implementation(name, causal):
+def test_rollouts_match_the_plain_implementation(name, causal):
     sampler = token_sampler(name, causal=causal)
-    chunks = 1 if name == "upscale" else 2  # its chunk takes 27 steps
+    chunks = 1 if name == "upscale" else 2  # a chunk of upscale takes 27 steps
     start = sampler.num_context + 3  # more context than is needed
     context, actions = inputs(start, sampler.num_future(chunks * sampler.plan.width))
     noise = keyed_noise([11, 12])
     expected = plain_rollout(sampler, context, actions, noise, chunks)
-    found, finest = {}, []
+    actual, finest = {}, []
     for generated in sampler.rollout(context, actions, noise):
         for i in range(generated.latents.shape[1]):
-            found[generated.level, generated.first_frame + i] = generated.latents[:, i]
+            actual[generated.level, generated.first_frame + i] = generated.latents[:, i]
             finest += [generated.first_frame + i] * (generated.level == 0)
     assert finest == list(range(start, start + chunks * sampler.plan.width))
-    assert len({frame for _, frame in found}) > 2
-    for place, latents in found.items():
-        torch.testing.assert_close(latents, expected[place], atol=2e-5, rtol=1e-5)
+    assert len({frame for _, frame in actual}) > 2
+    for position, latents in actual.items():
+        torch.testing.assert_close(latents, expected[position], atol=2e-5, rtol=1e-5)
 
 
 def latents_of(sampler, context, actions, seeds, frames) -> torch.Tensor:
-    """The first `frames` frames at level 0."""
-    parts, done = [], 0
+    """Generate the first `frames` frames at level 0."""
+    parts, num_frames = [], 0
     for generated in sampler.rollout(context, actions, keyed_noise(seeds)):
-        if generated.level == 0 and done < frames:
+        if generated.level == 0 and num_frames < frames:
             parts.append(generated.latents)
-            done += generated.latents.shape[1]
+            num_frames += generated.latents.shape[1]
     return torch.cat(parts, dim=1)[:, :frames]
 
 
@@ -165,7 +165,7 @@ def test_a_short_horizon_is_the_beginning_of_a_long_one():
     assert torch.equal(long[:, :4], short)
 
 
-def test_memory_is_that_of_one_chunk():
+def test_memory_holds_one_chunk():
     sampler = token_sampler("full-resolution", steps=1)
     context, actions = inputs(sampler.num_context, 60, batch=1)
     rollout = sampler.rollout(context, actions, keyed_noise([0]))
@@ -176,13 +176,13 @@ def test_memory_is_that_of_one_chunk():
     assert sizes == {4 * GRID.channels * GRID.tokens_at(0) * sampler.plan.num_frames}
 
 
-def test_the_far_past_cannot_matter():
+def test_the_far_past_does_not_matter():
     sampler = token_sampler("full-resolution")
     context, actions = inputs(sampler.num_context + 5, sampler.num_future(3))
     changed = [level.clone() for level in context]
     for level in changed:
         level[:, :5] += 1
-    first, second = (latents_of(sampler, given, actions, [1, 2], 3) for given in (context, changed))
+    first, second = (latents_of(sampler, history, actions, [1, 2], 3) for history in (context, changed))
     assert torch.equal(first, second)
 
 
@@ -207,7 +207,7 @@ def test_guidance_zero_ignores_actions_and_context():
     assert 0 < (third - first).abs().max() < 0.05  # alpha(1) = 5.5e-4 of the context leaks
 
 
-def test_too_little_context_is_one_sentence():
+def test_too_little_context_is_refused_in_one_sentence():
     sampler = token_sampler("millivid")
     context, actions = inputs(sampler.num_context - 1, 4)
     with pytest.raises(UserError, match=f"needs {sampler.num_context} context frames, but got"):
@@ -229,7 +229,7 @@ def frame_sampler(**sampling) -> FrameSampler:
     return FrameSampler(network, Sampling(**{"steps": 3, **sampling}))
 
 
-def test_frame_rollout_against_a_plain_loop():
+def test_a_frame_rollout_matches_a_plain_loop():
     sampler = frame_sampler()
     context, actions = inputs(WINDOW.num_context, 4)
     noise = keyed_noise([1, 2])
@@ -247,9 +247,9 @@ def test_frame_rollout_against_a_plain_loop():
             new = slice(first + 5, first + 7)
             x[:, new] = (alpha * noisy)[:, -2:] - sigma[:, -2:] * v
             eps[:, new] = alpha[:, -2:] * v + (sigma * noisy)[:, -2:]
-    found = latents_of(sampler, context, actions, [1, 2], 4)
+    actual = latents_of(sampler, context, actions, [1, 2], 4)
     expected = x[:, 5:].movedim(2, -1).flatten(2, 3)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_framepack_refuses_guidance():

@@ -1,4 +1,4 @@
-"""Training that is killed between its files, whose loaders die, whose disk is full, or that runs twice."""
+"""Training killed between its files, with dying loaders, on a full disk, or run twice."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def latents(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, latents) -> Path:
-    """A run of four steps that saved every two."""
+    """A run of four steps that saved every two steps."""
     out = tmp_path_factory.mktemp("finished")
     assert train("millivid", latents, out, "--steps", "4", "--save-every", "2") == 0
     return out
@@ -39,13 +39,13 @@ def finished(tmp_path_factory, latents) -> Path:
 
 @pytest.mark.parametrize("last", [SHIPPED, STATE])
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_between_its_last_files_it_ends_with_the_same(
+def test_a_run_killed_between_its_last_files_ends_with_the_same_ones(
     tmp_path, latents, finished, monkeypatch, last, moment
 ) -> None:
     replace = os.replace
     left = {SHIPPED: 2, STATE: 2}
 
-    def dying(source, target) -> None:
+    def replace_or_die(source, target) -> None:
         name = Path(target).name
         left[name] = left.get(name, 9) - 1
         if name == last and left[name] == 0 and moment == "before":
@@ -56,7 +56,7 @@ def test_killed_between_its_last_files_it_ends_with_the_same(
 
     flags = ("--steps", "4", "--save-every", "2")
     with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", dying)
+        patch.setattr(os, "replace", replace_or_die)
         with pytest.raises(Killed):
             train("millivid", latents, tmp_path, *flags)
     assert train("millivid", latents, tmp_path, *flags) == 0
@@ -77,7 +77,7 @@ def empty(path: Path) -> None:
 
 
 def age(path: Path) -> None:
-    """Make the file one of two steps before, as a run killed by an earlier version left it."""
+    """Make the file two steps older, as a killed run of an earlier version left it."""
     data = path.read_bytes()
     assert data.count(b'\\"step\\": 4') == 1
     path.write_bytes(data.replace(b'\\"step\\": 4', b'\\"step\\": 2'))
@@ -90,7 +90,7 @@ def flip(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [lose, cut, empty, age, flip])
-def test_a_lost_or_stale_shipped_file_is_made_again(tmp_path, latents, finished, capsys, damage) -> None:
+def test_a_lost_or_stale_shipped_file_is_rewritten(tmp_path, latents, finished, capsys, damage) -> None:
     for name in (SHIPPED, STATE, "millivid.jsonl"):
         (tmp_path / name).write_bytes((finished / name).read_bytes())
     damage(tmp_path / SHIPPED)
@@ -99,43 +99,43 @@ def test_a_lost_or_stale_shipped_file_is_made_again(tmp_path, latents, finished,
     assert (tmp_path / SHIPPED).read_bytes() == (finished / SHIPPED).read_bytes()
 
 
-def test_a_damaged_state_is_a_sentence_wherever_it_is_damaged(tmp_path, latents, finished, capsys) -> None:
-    """Every byte of it has a checksum: none is trained on from."""
+def test_a_state_damaged_anywhere_is_refused_in_a_sentence(tmp_path, latents, finished, capsys) -> None:
+    """Checksums cover every byte, so training never continues from a damaged state."""
     content = (finished / STATE).read_bytes()
     for text in (*byte_mutants(content, 40), b"", content[:-1], b"PK"):
         (tmp_path / STATE).write_bytes(text)
         assert train("millivid", latents, tmp_path, "--steps", "4") in (0, 2)
-        said = capsys.readouterr()
-        if said.err:
-            assert f"{tmp_path / STATE}: not a" in said.err
-            assert "remove it to start over" in said.err
-        else:  # what was changed is no content: a name or a date in the archive
+        output = capsys.readouterr()
+        if output.err:
+            assert f"{tmp_path / STATE}: not a" in output.err
+            assert "remove it to start over" in output.err
+        else:  # the change hit no content but a name or date in the archive
             shipped = (finished / SHIPPED).read_bytes()
             assert (tmp_path / SHIPPED).read_bytes() == shipped
 
 
-def test_a_good_one_is_left_alone(finished, latents, capsys) -> None:
+def test_a_valid_shipped_file_is_left_alone(finished, latents, capsys) -> None:
     before = (finished / SHIPPED).stat().st_mtime_ns
     assert train("millivid", latents, finished, "--steps", "4") == 0
     assert "rewrote" not in capsys.readouterr().out
     assert (finished / SHIPPED).stat().st_mtime_ns == before
 
 
-def test_a_second_run_of_the_model_is_one_sentence(tmp_path, latents, capsys) -> None:
+def test_a_second_run_of_the_model_is_refused_in_one_sentence(tmp_path, latents, capsys) -> None:
     with writing_to(tmp_path, part="millivid", swept=()):
         assert train("millivid", latents, tmp_path, "--steps", "1") == 2
         assert f"{tmp_path}: another command is writing to it" in capsys.readouterr().err
         assert train("framepack", latents, tmp_path, "--steps", "1") == 0
 
 
-def test_it_sweeps_what_is_its_own(tmp_path, latents) -> None:
+def test_a_run_removes_only_its_own_partial_files(tmp_path, latents) -> None:
     (tmp_path / "millivid-pictures").mkdir()
-    ours = [".millivid.training.pt.0a.partial", "millivid-pictures/.0000001.png.0b.partial"]
-    theirs = ".framepack.training.pt.0c.partial"
-    for name in (*ours, theirs):
+    own_files = [".millivid.training.pt.0a.partial", "millivid-pictures/.0000001.png.0b.partial"]
+    foreign_file = ".framepack.training.pt.0c.partial"
+    for name in (*own_files, foreign_file):
         (tmp_path / name).touch()
     assert train("millivid", latents, tmp_path, "--steps", "1") == 0
-    assert [path.name for path in tmp_path.rglob("*.partial")] == [theirs]
+    assert [path.name for path in tmp_path.rglob("*.partial")] == [foreign_file]
 
 
 # Loaders.
@@ -146,7 +146,7 @@ def never() -> bool:
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.fresh), 3])
-def test_episodes_come_in_order_whoever_loads_them(workers) -> None:
+def test_episodes_come_in_order_for_any_number_of_loaders(workers) -> None:
     loaders = Loaders(Numbers(), range(5, 2**40, 2), workers)
     try:
         assert [int(loaders.take(never).values[0, 0]) for _ in range(7)] == [5, 7, 9, 11, 13, 15, 17]
@@ -155,11 +155,11 @@ def test_episodes_come_in_order_whoever_loads_them(workers) -> None:
 
 
 @pytest.mark.parametrize(("act", "how"), [("die", "by signal 9"), ("exit", "with exit code 3")])
-def test_a_dead_loader_is_a_sentence(act, how) -> None:
+def test_a_dead_loader_is_reported_in_a_sentence(act, how) -> None:
     loaders = Loaders(Numbers({3: act}), range(2**40), 2)
 
     def take_all() -> None:
-        for number in range(4):  # what is on its way when the process dies may be lost with it
+        for number in range(4):  # items in transit may be lost with the process
             assert int(loaders.take(never).values[0, 0]) == number
 
     with pytest.raises(LoaderError, match=f"a process that loads episodes died .{how}: killed, or out of"):
@@ -167,7 +167,7 @@ def test_a_dead_loader_is_a_sentence(act, how) -> None:
     loaders.close()
 
 
-def test_what_a_loader_raises_arrives() -> None:
+def test_an_error_in_a_loader_reaches_the_trainer() -> None:
     loaders = Loaders(Numbers({1: "refuse"}), range(2**40), 1)
     try:
         loaders.take(never)
@@ -178,15 +178,15 @@ def test_what_a_loader_raises_arrives() -> None:
 
 
 @pytest.mark.fresh
-def test_a_loader_that_is_told_to_stop_with_its_trainer_is_no_fault() -> None:
+def test_a_loader_stopped_with_its_trainer_is_not_an_error() -> None:
     loaders = Loaders(Numbers({0: "stall"}), range(2**40), 1)
     process = loaders._loaders[0]._process
-    until = time.monotonic() + 30
+    deadline = time.monotonic() + 30
     while not process.pid or b"spawn" not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
     process.terminate()
-    told = time.monotonic() + 0.5  # the trainer's own signal comes a little later
-    assert loaders.take(lambda: time.monotonic() > told) is None
+    stop_time = time.monotonic() + 0.5  # the trainer's own signal comes slightly later
+    assert loaders.take(lambda: time.monotonic() > stop_time) is None
     assert process.exitcode == -signal.SIGTERM
     loaders.close()
 
@@ -204,20 +204,20 @@ def test_a_stalled_loader_does_not_keep_a_run_from_stopping() -> None:
 def start(
     latents: Path, out: Path, *flags: str, **environment: str
 ) -> tuple[nursery.ForkedCommand, list[int]]:
-    """A run in a process of its own, in its third step, and the process ids of its loaders."""
+    """Start a run in a separate process; return it in its third step, with its loaders' process ids."""
     module = telling_trainer.__name__
     process = nursery.start(out.parent / "said", module, str(latents), str(out), *flags, **environment)
-    until = time.monotonic() + 120
-    while not (told := re.search(r"^step 2 (.*)\n", process.out, re.MULTILINE)):
-        assert time.monotonic() < until, process.err
+    deadline = time.monotonic() + 120
+    while not (match := re.search(r"^step 2 (.*)\n", process.out, re.MULTILINE)):
+        assert time.monotonic() < deadline, process.err
         time.sleep(0.02)
-    return process, json.loads(told[1])
+    return process, json.loads(match[1])
 
 
 def wait_until_gone(pids: list[int], seconds: float = 10.0) -> None:
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while any(Path(f"/proc/{pid}").exists() for pid in pids):
-        assert time.monotonic() < until, "a loader lives on"
+        assert time.monotonic() < deadline, "a loader lives on"
         time.sleep(0.02)
 
 
@@ -241,7 +241,7 @@ def test_loaders_die_with_a_killed_trainer(tmp_path, latents) -> None:
     wait_until_gone(loaders)
 
 
-def test_the_whole_group_may_be_told_to_stop(tmp_path, latents) -> None:
+def test_the_whole_process_group_may_be_stopped(tmp_path, latents) -> None:
     environment = {"OWN_GROUP": "1", "FRESH_LOADERS": "1"}
     flags = ("--steps", "100000", "--fresh", "2")
     process, loaders = start(latents, tmp_path / "out", *flags, **environment)
@@ -251,8 +251,8 @@ def test_the_whole_group_may_be_told_to_stop(tmp_path, latents) -> None:
     wait_until_gone(loaders)
 
 
-def test_a_disk_that_fills_while_weights_are_written_is_a_sentence(tmp_path, latents) -> None:
-    """The disk is a limit on the size of files, which the shipped file meets first."""
+def test_a_disk_that_fills_while_writing_weights_is_reported_in_a_sentence(tmp_path, latents) -> None:
+    """A limit on file sizes stands in for the disk; the shipped file reaches it first."""
     process, loaders = start(latents, tmp_path / "out", "--steps", "4", MOST_BYTES="100000")
     assert process.wait() == 2
     error = process.err
@@ -266,7 +266,7 @@ def test_a_disk_that_fills_while_weights_are_written_is_a_sentence(tmp_path, lat
     wait_until_gone(loaders)
 
 
-def test_an_error_of_the_system_is_told_as_such_whichever_library_met_it(tmp_path) -> None:
+def test_a_system_error_is_reported_as_one_from_any_library(tmp_path) -> None:
     def fail() -> None:
         raise ValueError("Error while serializing: I/O error: No space left on device (os error 28)")
 

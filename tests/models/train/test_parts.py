@@ -1,4 +1,4 @@
-"""The parts of training: what a sample is, where episodes come from, and what must not be imported."""
+"""The parts of training: samples, sources of episodes, and packages that must not be imported."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("name", ["millivid", "framepack-mirrored", "full-resolution", "upscale"])
-def test_a_batch_of_windows_is_what_single_windows_are(name):
+def test_a_batch_of_windows_equals_single_windows(name):
     preset = PRESETS["trial"].model(name, 16)
     grid = preset.autoencoder.grid
     plan = preset.video.plan.build(grid)
@@ -57,40 +57,45 @@ def test_a_batch_of_windows_is_what_single_windows_are(name):
         assert torch.equal(batch.roles[i], window.roles)
 
 
-def pool_of(latents: Path, first_step: int, **more) -> EpisodePool:
+def make_pool(latents: Path, first_step: int, **more) -> EpisodePool:
     source = LatentEpisodes(open_latents(latents), min_frames=1, seed=0)
     config = PoolConfig(episodes=2, fresh=0.5)
     more = {"workers": 0, **more}
     return EpisodePool(source, config, convert=lambda values: values, first_step=first_step, **more)
 
 
-def test_the_pool_depends_on_the_step_alone(tmp_path):
+def test_the_pool_depends_only_on_the_step(tmp_path):
     latents = write_latents(tmp_path)
-    gone_through, resumed = pool_of(latents, 0), pool_of(latents, 7, workers=1)
+    advanced, resumed = make_pool(latents, 0), make_pool(latents, 7, workers=1)
     for step in range(8):
-        gone_through.advance(step, lambda: False)
+        advanced.advance(step, lambda: False)
     resumed.advance(7, lambda: False)
-    assert gone_through.next_episode == resumed.next_episode == 5
-    assert torch.equal(gone_through.values, resumed.values)
-    assert torch.equal(gone_through.actions, resumed.actions)
-    drawn = [pool.draw(np.random.default_rng(1), 6, 100) for pool in (gone_through, resumed)]
-    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*drawn, strict=True))
+    assert advanced.next_episode == resumed.next_episode == 5
+    assert torch.equal(advanced.values, resumed.values)
+    assert torch.equal(advanced.actions, resumed.actions)
+    drawn = [pool.draw(np.random.default_rng(1), 6, 100) for pool in (advanced, resumed)]
+    assert all(
+        torch.equal(advanced_part, resumed_part) for advanced_part, resumed_part in zip(*drawn, strict=True)
+    )
     assert int(drawn[0][1].max()) <= 20
 
 
 def test_processes_share_the_episodes(tmp_path):
     latents = write_latents(tmp_path)
-    pools = [pool_of(latents, 0, rank=rank, processes=2) for rank in range(2)]
+    pools = [make_pool(latents, 0, rank=rank, processes=2) for rank in range(2)]
     for pool in pools:
         pool.advance(0, lambda: False)
     source = LatentEpisodes(open_latents(latents), min_frames=1, seed=0)
     expected = [source[number].values for number in range(4)]
-    found = [pools[number % 2].values[number // 2].numpy() for number in range(4)]
-    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
+    actual = [pools[number % 2].values[number // 2].numpy() for number in range(4)]
+    assert all(
+        np.array_equal(episode, expected_episode)
+        for episode, expected_episode in zip(actual, expected, strict=True)
+    )
 
 
 def test_every_clip_is_equally_likely(tmp_path):
-    pool = pool_of(write_latents(tmp_path), 0)
+    pool = make_pool(write_latents(tmp_path), 0)
     pool.lengths[:] = 5, 8
     slot, start = pool.draw(np.random.default_rng(0), 7000, 4)
     pairs, counts = torch.unique(torch.stack([slot, start]), dim=1, return_counts=True)
@@ -98,11 +103,11 @@ def test_every_clip_is_equally_likely(tmp_path):
     assert counts.min() > 880
 
 
-def test_simulated_episodes_are_those_of_the_train_split():
+def test_simulated_episodes_match_the_train_split():
     recipe = Recipe(world="voxel-v1", split="train", num_episodes=9, num_frames=24, resolution=16, seed=3)
     world = make_world("voxel-v1", resolution=16)
     plan = plan_train_episode(world, recipe, 5)
-    expected = [seen.frame for seen in islice(world.play(plan.world_seed, plan.actions), 24)]
+    expected = [sample.frame for sample in islice(world.play(plan.world_seed, plan.actions), 24)]
     episode = WorldEpisodes(recipe=recipe)[5]
     assert np.array_equal(episode.values, np.stack(expected))
     assert episode.actions.tolist() == plan.actions.tolist()
@@ -126,18 +131,18 @@ def test_training_from_the_world_needs_few_packages(tmp_path):
         "more = ['--workers', '0', '--device', 'cpu', '--out', sys.argv[1]]\n"
         "raise SystemExit(main(['autoencoder', *flags.split(), *more]))\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    assert "trained 1 steps" in done.stdout
+    assert process.returncode == 0, process.stderr
+    assert "trained 1 steps" in process.stdout
 
 
-def test_gradient_difference_on_a_cartoon():
+def test_gradient_difference_on_a_simple_case():
     flat = torch.zeros(1, 3, 4, 4)
     assert gradient_difference(flat + 0.3, flat) == pytest.approx(0, abs=1e-6)
     step = flat.clone()
-    step[..., 2:] = 1  # one of three differences to the right is 1
+    step[..., 2:] = 1  # one of three horizontal differences is 1
     assert gradient_difference(step, flat) == pytest.approx(1 / 3)
 
 
@@ -174,7 +179,7 @@ def test_vgg_is_found_in_a_folder_of_fetched_weights(tmp_path):
         load_vgg(network, tmp_path)
 
 
-def test_the_papers_schedules():
+def test_schedules_match_the_paper():
     assert (SCHEDULES["paper"].autoencoder.batch_size, SCHEDULES["paper"].video.batch_size) == (1792, 384)
     assert SCHEDULES["paper"].autoencoder.steps == 128_000
     assert [SCHEDULES[preset].video.steps for preset in ("paper", "paper-ablation")] == [192_000, 256_000]
@@ -187,20 +192,20 @@ def test_differences_are_found_at_any_depth():
     ]
 
 
-def test_data_sets_of_the_same_lengths_and_other_pixels_are_other_data(tmp_path):
+def test_data_sets_of_equal_lengths_but_other_pixels_are_different_data(tmp_path):
     root = write_dataset(tmp_path / "data", num_videos=2)
-    again = write_dataset(tmp_path / "copy", num_videos=2)
-    first, same = (DatasetEpisodes(path, min_frames=1, seed=0).identity for path in (root, again))
+    copy = write_dataset(tmp_path / "copy", num_videos=2)
+    first, same = (DatasetEpisodes(path, min_frames=1, seed=0).identity for path in (root, copy))
     assert first == same == open_dataset(root).fingerprint
-    with video_writer(again / "000/001.mp4", height=16, width=16, lossless=True) as writer:
+    with video_writer(copy / "000/001.mp4", height=16, width=16, lossless=True) as writer:
         for frame in 255 - make_frames(1):
             writer.write(frame)
-    assert open_dataset(again).num_frames("000/001") == NUM_FRAMES
-    assert DatasetEpisodes(again, min_frames=1, seed=0).identity != first
+    assert open_dataset(copy).num_frames("000/001") == NUM_FRAMES
+    assert DatasetEpisodes(copy, min_frames=1, seed=0).identity != first
 
 
 @pytest.mark.parametrize("other", [{"data_fingerprint": "b"}, {"autoencoder_sha256": "b"}])
-def test_latents_of_other_frames_or_autoencoders_are_other_data(tmp_path, other):
+def test_latents_of_other_frames_or_autoencoders_are_different_data(tmp_path, other):
     folder = write_latents(tmp_path / "latents")
     (folder / "SHA256SUMS").unlink()
     grid = open_latents(folder).grid

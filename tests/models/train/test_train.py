@@ -1,4 +1,4 @@
-"""Training runs: golden losses, resumed and killed runs, signals, NaN, full disks, and every mistake."""
+"""Training runs: golden losses, resumed and killed runs, signals, NaN, full disks, and mistakes."""
 
 import errno
 import json
@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(autouse=True)
 def _fake_world(monkeypatch):
-    monkeypatch.setattr(played, "make_world", played.make_world)  # put back afterwards
+    monkeypatch.setattr(played, "make_world", played.make_world)  # restored afterwards
     use_fake_world()
 
 
@@ -46,19 +46,19 @@ def latents(tmp_path_factory) -> Path:
 
 
 class Killed(BaseException):
-    """Ends a run as abruptly as can be within one process."""
+    """Ends a run as abruptly as possible within one process."""
 
 
 def before_step(monkeypatch, number: int, act) -> None:
     """Call `act` (trainer) just before update `number`."""
     update = Trainer.update
 
-    def acting(self, step, pool):
+    def update_after_act(self, step, pool):
         if step == number:
             act(self)
         return update(self, step, pool)
 
-    monkeypatch.setattr(Trainer, "update", acting)
+    monkeypatch.setattr(Trainer, "update", update_after_act)
 
 
 def kill(_: Trainer) -> None:
@@ -66,7 +66,7 @@ def kill(_: Trainer) -> None:
 
 
 @pytest.mark.parametrize(("kind", "more"), [("autoencoder", ()), ("millivid", ("--ema", "0.9"))])
-def test_a_killed_run_goes_on_to_the_same_losses_and_weights(tmp_path, latents, monkeypatch, kind, more):
+def test_a_killed_run_continues_to_the_same_losses_and_weights(tmp_path, latents, monkeypatch, kind, more):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert train(kind, latents, whole, "--steps", "15", *more) == 0
     flags = ("--steps", "15", "--save-every", "9", "--log-every", "4", *more)
@@ -77,9 +77,9 @@ def test_a_killed_run_goes_on_to_the_same_losses_and_weights(tmp_path, latents, 
     assert len(losses(broken, kind)) == 12
     assert train(kind, latents, broken, "--steps", "15", *more) == 0
     assert losses(broken, kind) == losses(whole, kind)  # bitwise
-    ours, theirs = (read_checkpoint(out / f"{kind}.safetensors") for out in (broken, whole))
-    assert ours[0] == theirs[0]
-    assert all(torch.equal(value, theirs[1][name]) for name, value in ours[1].items())
+    resumed, expected = (read_checkpoint(out / f"{kind}.safetensors") for out in (broken, whole))
+    assert resumed[0] == expected[0]
+    assert all(torch.equal(value, expected[1][name]) for name, value in resumed[1].items())
     assert train(kind, latents, broken, "--steps", "30", *more) == 0
     assert losses(broken, kind) == pytest.approx(json.loads(GOLDEN.read_text())[kind][:30], rel=1e-3)
 
@@ -92,14 +92,14 @@ def test_framepack_reproduces_its_golden_losses(tmp_path, latents):
 
 
 def picture_rows(path: Path) -> list[np.ndarray]:
-    """The rows of eight frames in a picture of a run, without their labels."""
+    """Cut the rows of eight frames out of a picture of a run, without labels."""
     picture = np.asarray(Image.open(path))[MARGIN:-MARGIN, -MARGIN - 8 * (64 + GAP) + GAP : -MARGIN]
     return [picture[top : top + 64] for top in range(0, len(picture), 64 + GAP)]
 
 
 @pytest.fixture(scope="module")
 def autoencoder(tmp_path_factory, latents) -> Path:
-    """The folder of an autoencoder of two steps, with a picture of the second."""
+    """The folder of an autoencoder trained for two steps, with a picture of the second."""
     folder = tmp_path_factory.mktemp("autoencoder")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(played, "make_world", played.make_world)
@@ -123,13 +123,13 @@ def test_trained_models_run_in_the_benchmark(tmp_path, autoencoder, name):
     walk = torch.zeros(1, model.max_context + 3, dtype=torch.int64)
     assert torch.cat(list(model.rollout(context, walk, seeds=[0])), dim=1).shape == (1, 3, 3, 16, 16)
     rows = picture_rows(tmp_path / "autoencoder-pictures" / "0000002.png")
-    assert len(rows) == 4  # the frames, and three levels
+    assert len(rows) == 4  # the frames and three levels
     assert rows[0].std() > 10
     assert len(picture_rows(tmp_path / f"{name}-pictures" / "0000001.png")) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_stop_saves_and_ends_well(tmp_path, latents, monkeypatch, capsys, number):
+def test_a_stop_signal_saves_and_ends_cleanly(tmp_path, latents, monkeypatch, capsys, number):
     previous = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
     before_step(monkeypatch, 2, lambda _: os.kill(os.getpid(), number))
     assert train("millivid", latents, tmp_path, "--steps", "9") == 0
@@ -172,20 +172,20 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path, latents, monkeypatc
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_gradients_are_clipped_in_fact(tmp_path, latents, monkeypatch):
+def test_gradients_are_really_clipped(tmp_path, latents, monkeypatch):
     norms = []
 
-    def look(trainer: Trainer) -> None:
+    def record_norms(trainer: Trainer) -> None:
         step = trainer.optimizers[0].step
 
-        def looking():
+        def step_and_record():
             gradients = [value.grad.norm() for value in trainer.network.parameters()]
             norms.append(torch.stack(gradients).norm().item())
             step()
 
-        trainer.optimizers[0].step = looking
+        trainer.optimizers[0].step = step_and_record
 
-    before_step(monkeypatch, 0, look)
+    before_step(monkeypatch, 0, record_norms)
     assert train("autoencoder", latents, tmp_path, "--steps", "3", "--clip-norm", "0.05") == 0
     assert norms == pytest.approx([0.05] * 3, rel=1e-3)
     lines = (tmp_path / "autoencoder.jsonl").read_text().splitlines()
@@ -196,12 +196,12 @@ def test_accumulated_batches_have_the_mean_gradient(tmp_path, latents):
     flags = ("--steps", "2", "--accumulate", "2", "--batch-size", "4")
     assert train("millivid", latents, tmp_path, *flags) == 0
     stored = torch.load(tmp_path / "millivid.training.pt", weights_only=True)["model"]
-    expected, _ = by_hand(latents, [(0, 0), (0, 1)], processes=1, steps=2)
+    expected, _ = train_plainly(latents, [(0, 0), (0, 1)], processes=1, steps=2)
     assert all(torch.allclose(value, stored[name], atol=1e-5) for name, value in expected.items())
 
 
-def by_hand(latents: Path, parts, *, processes: int, steps: int):
-    """Weights and losses after some steps on (rank, micro) batches of two samples, plainly written."""
+def train_plainly(latents: Path, parts, *, processes: int, steps: int):
+    """Train plainly on (rank, micro) batches of two samples; return weights and losses."""
     preset = PRESETS["trial"].model("millivid", 32)
     grid = preset.autoencoder.grid
     with seeded(0):
@@ -241,11 +241,11 @@ def test_two_processes_train_as_one(tmp_path, latents):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     flags = ["video", "--data", str(latents), *QUICK[:-1], "4", "--out", str(tmp_path), "--steps", "3"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, "-m", "models.train", *flags], env=environment, capture_output=True, text=True, timeout=300
     )
-    assert done.returncode == 0, done.stderr
-    weights, logged = by_hand(latents, [(0, 0), (1, 0)], processes=2, steps=3)
+    assert process.returncode == 0, process.stderr
+    weights, logged = train_plainly(latents, [(0, 0), (1, 0)], processes=2, steps=3)
     assert losses(tmp_path, "millivid") == pytest.approx(logged, rel=1e-5)
     stored = torch.load(tmp_path / "millivid.training.pt", weights_only=True)["model"]
     assert all(torch.allclose(value, stored[name], atol=1e-5) for name, value in weights.items())
@@ -281,7 +281,7 @@ def trained(tmp_path_factory) -> Path:
     return folder
 
 
-def test_data_that_do_not_fit_are_refused(tmp_path, latents, capsys):
+def test_unsuitable_data_are_refused(tmp_path, latents, capsys):
     short = write_latents(tmp_path / "short")
     (short / "SHA256SUMS").unlink()
     (short / "index.json").write_text('{"000/000": 40}')
@@ -318,16 +318,16 @@ def test_another_configuration_is_not_resumed(tmp_path, latents, capsys):
     assert "not a whole training state" in capsys.readouterr().err
 
 
-def test_a_run_may_begin_with_the_weights_of_another(tmp_path, latents, capsys):
+def test_a_run_may_start_from_the_weights_of_another(tmp_path, latents, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     assert train("millivid", latents, first, "--steps", "3") == 0
     begin = ("--begin-with", str(first / "millivid.safetensors"))
     assert (
         train("millivid-causal", latents, second, "--steps", "1", *begin) == 0
     )  # the first update has rate 0
-    _, there = read_checkpoint(first / "millivid.safetensors")
-    header, here = read_checkpoint(second / "millivid-causal.safetensors")
-    assert all(torch.equal(here[name], value) for name, value in there.items())
+    _, first_weights = read_checkpoint(first / "millivid.safetensors")
+    header, second_weights = read_checkpoint(second / "millivid-causal.safetensors")
+    assert all(torch.equal(second_weights[name], value) for name, value in first_weights.items())
     assert header["training"]["initial"] == file_sha256(first / "millivid.safetensors")
     assert train("millivid-causal", latents, second, "--steps", "2") == 2
     assert "initial is None here and" in capsys.readouterr().err
@@ -345,7 +345,7 @@ def test_unknown_flags_fail(tmp_path, capsys):
     capsys.readouterr()
 
 
-def test_the_lpips_term_replaces_that_of_gradients(tmp_path, latents):
+def test_the_lpips_term_replaces_the_gradient_term(tmp_path, latents):
     from torchvision.models import vgg
 
     with seeded(0):
@@ -358,7 +358,7 @@ def test_the_lpips_term_replaces_that_of_gradients(tmp_path, latents):
     assert header["training"]["detail"] == "lpips"
     with_lpips = losses(tmp_path / "lpips", "autoencoder")
     plain = json.loads(GOLDEN.read_text())["autoencoder"]
-    # The same squared error; beside it 0.05 of a distance that random features put elsewhere.
+    # The squared error is the same; 0.05 of the distance of random features is added.
     assert with_lpips[0] != pytest.approx(plain[0], rel=1e-3)
     assert abs(with_lpips[0] - plain[0]) < 0.1
 

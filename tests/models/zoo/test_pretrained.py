@@ -1,4 +1,4 @@
-"""The models in the box: light, really trained, and the ones whose results are the leaderboard's entries."""
+"""The included models: small, really trained, and the source of the leaderboard's entries."""
 
 import json
 from dataclasses import replace
@@ -34,28 +34,28 @@ SAMPLING = {
     "voxel-v1": Sampling(steps=12, solver="dpm++2m", bound=2.0),
 }
 CONTEXT = 64
-SEED = 1_000_003  # of no committed data
+SEED = 1_000_003  # not used by any committed data
 ALL = [(world, name) for world, names in SETS.items() for name in names]
 
 
 @cache
 def episode(world_id: str):
-    """Frames (T, 3, 64, 64) and actions that nobody has trained on."""
+    """Make frames (T, 3, 64, 64) and actions of an episode no model was trained on."""
     recipe = Recipe(world=world_id, split="train", num_episodes=1, num_frames=80, resolution=64, seed=SEED)
     world = make_world(recipe.world, resolution=recipe.resolution, quality=recipe.quality)
     plan = plan_train_episode(world, recipe, 0)
-    frames = np.stack([seen.frame for seen in world.play(plan.world_seed, plan.actions)])
+    frames = np.stack([sample.frame for sample in world.play(plan.world_seed, plan.actions)])
     return torch.from_numpy(frames).movedim(-1, 1), torch.from_numpy(plan.actions.astype(np.int64))
 
 
 @cache
-def result_of(world: str, name: str):
+def read_entry(world: str, name: str):
     return read_result(ENTRIES / "loopcraft-mini" / world / name / "result.json")
 
 
 @cache
-def boxed(world: str, name: str):
-    """The model as whoever names no weights gets it."""
+def build_included(world: str, name: str):
+    """Build the model as without named weights."""
     return build_rollout(name, world=world)
 
 
@@ -64,10 +64,10 @@ def psnr(a, b):
 
 
 def mean(world, name, metric, window):
-    return result_of(world, name).metrics[metric].windows[window].mean
+    return read_entry(world, name).metrics[metric].windows[window].mean
 
 
-def test_the_box_is_light():
+def test_the_included_models_are_small():
     assert boxed_worlds() == tuple(sorted(SETS))
     for world, names in SETS.items():
         files = (PRETRAINED_FOLDER / world).glob("*.safetensors")
@@ -76,7 +76,7 @@ def test_the_box_is_light():
 
 
 @pytest.mark.parametrize(("world", "finest", "step"), [("plaza-v1", 30, 2), ("voxel-v1", 23, 1)])
-def test_every_level_gives_the_frame_back_and_finer_ones_better(world, finest, step):
+def test_every_level_reconstructs_the_frame_and_finer_levels_do_better(world, finest, step):
     frames, _ = episode(world)
     images = frames[::8].float() / 255
     autoencoder, _ = load_autoencoder("millivid", WeightSource(world=world))
@@ -91,9 +91,9 @@ def test_every_level_gives_the_frame_back_and_finer_ones_better(world, finest, s
 
 
 @pytest.mark.parametrize(("world", "name"), ALL)
-def test_a_model_without_named_weights_is_the_one_in_the_box(world, name):
+def test_a_model_without_named_weights_is_the_included_one(world, name):
     frames, actions = episode(world)
-    model = boxed(world, name)
+    model = build_included(world, name)
     assert model.name == name
     assert model.notes == ()
     assert model._sampling == SAMPLING[world]
@@ -108,16 +108,16 @@ def test_a_model_without_named_weights_is_the_one_in_the_box(world, name):
 
 
 @pytest.mark.parametrize(("world", "name"), ALL)
-def test_results_are_of_the_models_in_the_box(world, name):
-    result = result_of(world, name)
-    assert result.model.checkpoint_sha256 == boxed(world, name).checkpoint_sha256
+def test_results_are_of_the_included_models(world, name):
+    result = read_entry(world, name)
+    assert result.model.checkpoint_sha256 == build_included(world, name).checkpoint_sha256
     assert result.data.world_id == world
     assert len(result.data.keys) >= 64
 
 
 @pytest.mark.parametrize("world", SETS)
-def test_all_results_are_of_the_same_test_videos(world):
-    results = [result_of(world, name) for name in (*SETS[world], *REFERENCES)]
+def test_all_results_use_the_same_test_videos(world):
+    results = [read_entry(world, name) for name in (*SETS[world], *REFERENCES)]
     assert len({result.data.fingerprint for result in results}) == 1
     assert {result.data.frame_shape for result in results} == {(3, 64, 64)}
 
@@ -126,7 +126,7 @@ def test_all_results_are_of_the_same_test_videos(world):
 @pytest.mark.parametrize("metric", ["psnr", "ssim"])
 @pytest.mark.parametrize(("world", "name"), ALL)
 def test_models_beat_the_bounds(world, name, metric, window):
-    chance = 0.01 if (metric, window) == ("ssim", "short") else 0.0  # there the last frame is hard to beat
+    chance = 0.01 if (metric, window) == ("ssim", "short") else 0.0  # the last frame is hard to beat there
     assert (
         mean(world, name, metric, window)
         > max(mean(world, bound, metric, window) for bound in REFERENCES) - chance
@@ -135,28 +135,28 @@ def test_models_beat_the_bounds(world, name, metric, window):
 
 @pytest.mark.parametrize("window", ["medium", "long"])
 @pytest.mark.parametrize("world", SETS)
-def test_millivid_is_ahead_where_memory_counts(world, window):
-    """By more than chance: the interval of the difference a video leaves out zero."""
+def test_millivid_is_ahead_if_memory_counts(world, window):
+    """The interval of the per-video difference excludes zero."""
     for metric, sign in (("psnr", 1), ("lpips", -1)):
-        ours = np.array(result_of(world, "millivid").metrics[metric].videos[window])
+        scores = np.array(read_entry(world, "millivid").metrics[metric].videos[window])
         for other in (*BASELINES, "copy-last"):
-            theirs = np.array(result_of(world, other).metrics[metric].videos[window])
-            low, _ = bootstrap_interval(sign * (ours - theirs))
+            other_scores = np.array(read_entry(world, other).metrics[metric].videos[window])
+            low, _ = bootstrap_interval(sign * (scores - other_scores))
             assert low > 0
 
 
 @pytest.mark.parametrize("metric", ["psnr", "lpips"])
-def test_what_returns_gains_millivid_more_than_anybody(metric):
-    """On voxel-v1: its interval lies above those of all others."""
+def test_millivid_has_the_largest_recall_gain(metric):
+    """On voxel-v1 its interval lies above all others."""
     gains = {
-        name: recall_gain(result_of("voxel-v1", name), metric).estimate
+        name: recall_gain(read_entry("voxel-v1", name), metric).estimate
         for name in ("millivid", *BASELINES, *REFERENCES)
     }
-    ours = gains.pop("millivid")
-    assert all(ours.interval[0] > other.interval[1] for other in gains.values())
+    millivid_gain = gains.pop("millivid")
+    assert all(millivid_gain.interval[0] > other.interval[1] for other in gains.values())
 
 
-def test_data_of_another_world_gets_the_natural_set_and_a_note():
+def test_data_of_another_world_gets_the_default_set_and_a_note():
     assert world_mismatch("pretrained", "plaza-v1") is None
     assert world_mismatch("pretrained", None) is None
     assert world_mismatch("some/folder", "minerl") is None
@@ -171,13 +171,13 @@ def test_data_of_another_world_gets_the_natural_set_and_a_note():
     assert build_rollout("millivid", checkpoint="pretrained/plaza-v1", world="voxel-v1").notes
 
 
-def test_a_misspelt_world_is_a_sentence():
+def test_a_misspelt_world_is_refused_in_a_sentence():
     with pytest.raises(UserError, match=r"^unknown world 'plaza': choose one of voxel-v1, plaza-v1, minerl"):
         load("millivid", world="plaza")
     assert load("millivid", world="minerl").notes
 
 
-def test_a_set_that_is_not_there_is_a_sentence():
+def test_a_missing_set_is_refused_in_a_sentence():
     with pytest.raises(
         UserError, match="no models for world 'moon' come with the project, only for plaza-v1, "
     ):
@@ -193,21 +193,21 @@ def test_a_set_that_is_not_there_is_a_sentence():
 @pytest.mark.parametrize(
     ("world", "stem"), [(world, stem) for world, names in SETS.items() for stem in ("autoencoder", *names)]
 )
-def test_checkpoints_say_how_they_were_trained_and_logs_agree(world, stem):
+def test_checkpoints_and_logs_agree_on_the_training(world, stem):
     folder = PRETRAINED_FOLDER / world
     header, _ = read_checkpoint(folder / f"{stem}.safetensors")
-    log = losses_of(folder, stem)
+    log = read_log(folder, stem)
     assert log[-1]["step"] + 1 == header["training"]["step"]
     begins = log
-    if header["training"].get("initial"):  # with what another run ended
+    if header["training"].get("initial"):  # the final weights of another run
         assert (
             header["training"]["initial"]
             == read_checkpoint(folder / "millivid.safetensors")[0]["packed_from"]
         )
-        begins = losses_of(folder, "millivid")
+        begins = read_log(folder, "millivid")
     first, last = (np.mean([record["loss"] for record in part]) for part in (begins[:5], log[-20:]))
     assert last < 0.4 * first
 
 
-def losses_of(folder: Path, stem):
+def read_log(folder: Path, stem):
     return [json.loads(line) for line in (folder / f"{stem}.jsonl").read_text().splitlines()]

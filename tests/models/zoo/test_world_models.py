@@ -1,4 +1,4 @@
-"""The registered models as the benchmark sees them, at a tiny size with random weights."""
+"""The registered models as the benchmark uses them, at a tiny size with random weights."""
 
 import json
 import tomllib
@@ -43,7 +43,7 @@ def one_thread_and_seed():
     torch.manual_seed(0)
 
 
-def tiny(name: str, **options):
+def make_tiny(name: str, **options):
     model = build_rollout(name, preset="trial", frame_size=SIZE, steps=2, **options)
     randomise(model._network)
     randomise(model._codec.autoencoder)
@@ -57,43 +57,43 @@ def inputs(model, horizon: int, batch: int = 2):
     return context, torch.randint(0, 3, (batch, model.max_context + horizon), generator=generator)
 
 
-def frames_of(model, context, actions, seeds) -> torch.Tensor:
+def generate_frames(model, context, actions, seeds) -> torch.Tensor:
     return torch.cat(list(model.rollout(context, actions, seeds=seeds)), dim=1)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_any_horizon_is_filled_exactly(name):
-    model = tiny(name)
+    model = make_tiny(name)
     for horizon in (1, 5):
         context, actions = inputs(model, horizon)
-        frames = frames_of(model, context, actions, [1, 2])
+        frames = generate_frames(model, context, actions, [1, 2])
         assert frames.shape == (2, horizon, 3, SIZE, SIZE)
         assert 0 <= frames.min() <= frames.max() <= 1
 
 
 def test_a_video_does_not_depend_on_its_batch():
-    model = tiny("millivid")
+    model = make_tiny("millivid")
     context, actions = inputs(model, 4)
-    both = frames_of(model, context, actions, [1, 2])
-    alone = frames_of(model, context[1:], actions[1:], [2])
+    both = generate_frames(model, context, actions, [1, 2])
+    alone = generate_frames(model, context[1:], actions[1:], [2])
     torch.testing.assert_close(both[1:], alone, atol=1e-4, rtol=0)
-    assert (frames_of(model, context[1:], actions[1:], [3]) - alone).abs().max() > 1e-2
+    assert (generate_frames(model, context[1:], actions[1:], [3]) - alone).abs().max() > 1e-2
 
 
 def test_context_and_actions_matter():
-    model = tiny("full-resolution")
+    model = make_tiny("full-resolution")
     context, actions = inputs(model, 4)
-    frames = frames_of(model, context, actions, [1, 2])
-    assert (frames_of(model, 255 - context, actions, [1, 2]) - frames).abs().max() > 1e-2
-    assert (frames_of(model, context, 2 - actions, [1, 2]) - frames).abs().max() > 1e-3
+    frames = generate_frames(model, context, actions, [1, 2])
+    assert (generate_frames(model, 255 - context, actions, [1, 2]) - frames).abs().max() > 1e-2
+    assert (generate_frames(model, context, 2 - actions, [1, 2]) - frames).abs().max() > 1e-3
 
 
-def test_bfloat16_is_close_by_either_way():
+def test_bfloat16_is_close_inside_and_outside():
     def generate(precision: str, outer: bool) -> torch.Tensor:
-        model = tiny("millivid", precision=precision)
+        model = make_tiny("millivid", precision=precision)
         context, actions = inputs(model, 2)
         with torch.autocast("cpu", torch.bfloat16, enabled=outer):
-            return frames_of(model, context, actions, [1, 2])
+            return generate_frames(model, context, actions, [1, 2])
 
     exact, inner, outer = generate("auto", False), generate("bfloat16", False), generate("auto", True)
     assert exact.dtype == inner.dtype == torch.float32
@@ -102,7 +102,7 @@ def test_bfloat16_is_close_by_either_way():
 
 
 def test_mistakes_are_one_sentence():
-    model = tiny("millivid")
+    model = make_tiny("millivid")
     context, actions = inputs(model, 4)
     with pytest.raises(UserError, match="actions must be from 0 to 2, but range from 0 to 3"):
         next(model.rollout(context, actions.where(actions < 2, 3), seeds=[1, 2]))
@@ -119,7 +119,7 @@ def test_random_weights_show_in_the_name():
     assert autoencoded(preset="trial", frame_size=SIZE).name == "autoencoded (trial, random weights)"
 
 
-def test_actions_after_the_end_are_keyed():
+def test_actions_after_the_end_depend_on_the_seed():
     walk = torch.tensor([0, 1, 1, 2])
     first, again, other = (extend_walk(walk, 200, seed) for seed in (1, 1, 2))
     assert first[:4].tolist() == walk.tolist()
@@ -134,13 +134,13 @@ def test_every_model_is_registered():
     points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][
         "loopcraft.models"
     ]
-    ours = {name: value.split(":") for name, value in points.items() if value.startswith("models.")}
-    assert set(ours) == {*MODELS, "autoencoded"}
-    for module, attribute in ours.values():
+    registered = {name: value.split(":") for name, value in points.items() if value.startswith("models.")}
+    assert set(registered) == {*MODELS, "autoencoded"}
+    for module, attribute in registered.values():
         assert module == "models.zoo.world_models"
         assert callable(getattr(rollouts, attribute))
     for name in MODELS:
-        module, attribute = ours[name]
+        module, attribute = registered[name]
         assert getattr(rollouts, attribute).args == (name,)
 
 
@@ -148,7 +148,7 @@ def num_parameters(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def test_presets_are_the_papers():
+def test_presets_match_the_paper():
     for name in MODELS:
         assert PRESETS["paper-ablation"].model(name, 256).autoencoder.cascaded == name.endswith("cascaded")
     main = {name: PRESETS["paper"].model(name, 256) for name in ("millivid", "framepack", "full-resolution")}
@@ -183,7 +183,7 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def world_data(tmp_path_factory) -> Path:
-    """A walk in the voxel world, made by the command that makes `make demo`'s."""
+    """A walk in the voxel world, made by the command that `make demo` uses."""
     root = tmp_path_factory.mktemp("world") / "val"
     flags = "--split val --num-episodes 1 --candidates 1 --num-frames 256 --resolution 16 --workers 1"
     assert generate(["--out", str(root), *flags.split()]) == 0
@@ -192,7 +192,7 @@ def world_data(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def short_protocol(monkeypatch) -> str:
-    """The id of a protocol that generates a quarter of what loopcraft-mini does: two chunks of MilliVid's."""
+    """The id of a protocol with a quarter of loopcraft-mini's horizon: two chunks of MilliVid."""
     windows = tuple(replace(each, first=each.first // 4 + 1, last=each.last // 4) for each in MINI.windows)
     protocol = replace(MINI, id="short", horizon=MINI.horizon // 4, windows=windows)
     monkeypatch.setitem(PROTOCOLS, protocol.id, protocol)
@@ -213,17 +213,17 @@ def test_the_whole_benchmark_runs_with_every_registered_model(world_data, tmp_pa
     assert not result.failed
 
 
-def test_a_result_says_what_the_model_computed_in(world_data, tmp_path, short_protocol):
+def test_a_result_states_the_models_precision(world_data, tmp_path, short_protocol):
     for precision in ("auto", "bfloat16"):
         arguments = {"preset": "trial", "frame_size": SIZE, "steps": 1, "precision": precision}
         command = ["--model", "framepack", "--model-args", json.dumps(arguments), "--data", str(world_data)]
         out = tmp_path / precision
         command += ["--out", str(out), "--protocol", short_protocol, "--metrics", "psnr"]
         assert benchmark(command) == 0
-        found = read_result(out / "result.json").model.precision
-        assert found == {"auto": "float32", "bfloat16": "bfloat16"}[precision]
-    assert tiny("millivid").precision_on(torch.device("cuda")) == "bfloat16"
-    assert tiny("millivid", precision="float32").precision_on(torch.device("cuda")) is None
+        actual = read_result(out / "result.json").model.precision
+        assert actual == {"auto": "float32", "bfloat16": "bfloat16"}[precision]
+    assert make_tiny("millivid").precision_on(torch.device("cuda")) == "bfloat16"
+    assert make_tiny("millivid", precision="float32").precision_on(torch.device("cuda")) is None
 
 
 def test_the_contract_is_met():
@@ -256,7 +256,7 @@ def test_encoding_stores_what_the_model_sees(data, tmp_path, capsys):
     again, _ = open_latents(out).read("000/001", 100, 140, first_level=1)
     assert torch.equal(again[0], levels[0])
     assert encode([*arguments, "--max-videos", "1"]) == 0
-    assert set(open_latents(out).num_frames) == {"000/000", "000/001"}  # what is there stays listed
+    assert set(open_latents(out).num_frames) == {"000/000", "000/001"}  # existing latents stay listed
     for other in (["--dtype", "bfloat16"], ["--precision", "bfloat16"]):
         assert encode([*arguments, *other]) == 2
         assert "holds latents of other frames, weights or precision" in capsys.readouterr().err
@@ -267,9 +267,9 @@ def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):
     assert demo([*arguments, "--context", "40", "--horizon", "3", "--baselines"]) == 0
     frames = read_frames(tmp_path / "000-000.mp4", 0, 43)
     truth = open_dataset(data).frames("000/000", 42, 43)[0]
-    shown = frames[42, HEADER + GAP :, GAP:][:PANEL, :PANEL]
-    assert np.abs(shown - fit(truth, PANEL).astype(float)).mean() < 12  # lossy
-    assert frames.shape[2] == 3 * PANEL + 4 * GAP  # truth and two models; below a third and the walk
+    panel = frames[42, HEADER + GAP :, GAP:][:PANEL, :PANEL]
+    assert np.abs(panel - fit(truth, PANEL).astype(float)).mean() < 12  # lossy
+    assert frames.shape[2] == 3 * PANEL + 4 * GAP  # truth and two models; a third and the walk below
     assert demo([*arguments, "--context", "10", "--horizon", "3"]) == 2
     assert "context frames; give --context" in capsys.readouterr().err
 
@@ -284,7 +284,7 @@ def test_demo_writes_side_by_side_videos(data, tmp_path, capsys):
         (draw_plan, ["--steps", "0"], "--steps 0: choose 1 or more"),
     ],
 )
-def test_flags_out_of_range_are_told_in_a_sentence(command, flags, sentence, world_data, tmp_path, capsys):
+def test_flags_out_of_range_are_refused_in_a_sentence(command, flags, sentence, world_data, tmp_path, capsys):
     first = "millivid" if command is draw_plan else str(world_data)
     if "--preset" in flags:  # frames of 32 pixels are 2 x 2 patches
         frames = "--split val --num-episodes 1 --candidates 1 --num-frames 8 --resolution 32 --workers 1"
@@ -307,7 +307,7 @@ def test_flags_out_of_range_are_told_in_a_sentence(command, flags, sentence, wor
     ],
 )
 def test_inputs_of_another_kind_are_refused(change, sentence):
-    model = tiny("full-resolution")
+    model = make_tiny("full-resolution")
     context, actions, seeds = change(*inputs(model, 3))
     with pytest.raises(UserError) as error:
         list(model.rollout(context, actions, seeds=seeds))
@@ -315,7 +315,7 @@ def test_inputs_of_another_kind_are_refused(change, sentence):
 
 
 @pytest.mark.parametrize("command", [encode, demo])
-def test_a_device_that_is_not_there_is_told_in_a_sentence(command, data, tmp_path, capsys) -> None:
+def test_a_missing_device_is_refused_in_a_sentence(command, data, tmp_path, capsys) -> None:
     flags = [str(data), "--out", str(tmp_path / "out"), "--preset", "trial", "--device", "surprise"]
     assert command(flags) == 2
     assert "--device surprise: no such device" in capsys.readouterr().err
@@ -331,8 +331,8 @@ def test_a_device_that_is_not_there_is_told_in_a_sentence(command, data, tmp_pat
         ({"guidance": float("nan")}, "guidance nan: choose a finite number"),
     ],
 )
-def test_a_sampling_that_makes_no_sense_is_refused(change, sentence) -> None:
-    """Where types are not checked first, as they are in tests."""
+def test_an_invalid_sampling_is_refused(change, sentence) -> None:
+    """Type checks, which tests have, are disabled so that they do not fail first."""
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
         with pytest.raises(UserError) as caught:
