@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write NAME.out, NAME.err and NAME.code for every drill."""
     (folder,) = sys.argv[1:] if argv is None else argv
     with tempfile.TemporaryDirectory(prefix="drill-") as top:
-        side_by_side.PANEL = 128  # small videos suffice; below 160 pixels x264 does not always repeat its bytes
+        side_by_side.PANEL = 128  # at 64 the videos are so narrow that x264 does not always repeat its bytes
         with local_hub():
             rehearse(Path(top))
         commands.SHARED = Path(top, "shared")
