@@ -159,7 +159,16 @@ def read_results(paths: Sequence[Path]) -> dict[str, Result]:
     files = [_result_path(path_at(path)) for path in paths]
     if not files or len(set(files)) < len(files):
         raise UserError("give at least one result file (or the folder of its run), and each only once")
-    return {str(file): read_result(file) for file in files}
+    return {str(file): _read_finished(file) for file in files}
+
+
+def _read_finished(path: AnyPath) -> Result:
+    try:
+        return read_result(path)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path}: no such file; give the folder of a finished run or its result.json"
+        ) from error
 
 
 def _result_path(path: AnyPath) -> AnyPath:

@@ -251,7 +251,7 @@ def test_the_command_takes_files_and_folders(tmp_path, capsys) -> None:
         (["{0}", "--pairs"], "--pairs compares two or more results"),
         (["{0}", "{0}/result.json"], "each only once"),
         (["{0}", "{1}"], "cannot be compared"),
-        (["nowhere.json"], "nowhere.json: No such file"),
+        (["nowhere.json"], "nowhere.json: no such file; give the folder of a finished run"),
     ],
 )
 def test_the_command_reports_mistakes(tmp_path, arguments, message, capsys) -> None:
