@@ -1,8 +1,7 @@
-"""Order the tests, fork processes instead of starting interpreters, and save repeated work.
+"""Order the tests, and fork processes instead of starting interpreters.
 
-The slowest tests come first, so that no worker waits for another at the end. Of two workers, the second
-starts in the middle, among the tests of the models: they need no kernels, while the first worker compiles
-those of the worlds for both.
+The slowest tests come first, so that no worker waits for another at the end. The others
+start further down, where fewer tests wait for the first kernels to be compiled.
 """
 
 import gc
@@ -12,7 +11,6 @@ import pytest
 
 from tests.fakes.forked_companions import forked_companions
 from tests.fakes.forked_spawn import forked_spawn
-from tests.fakes.read_once import read_once
 from tests.fakes.zygote import prepare
 
 FIRST = (
@@ -31,8 +29,7 @@ FIRST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read once what commands reread; prepare a forking process in each of several workers."""
-    read_once()
+    """Prepare a forking process in each of several workers."""
     if hasattr(config, "workerinput"):
         prepare()
 

@@ -122,9 +122,9 @@ class _CodeCache(_FunctionCache):  # type: ignore[misc]  # numba is untyped
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        stamp = (self._impl.locator.get_source_stamp(), sources_digest(Path(function.__code__.co_filename)))
-        self._cache_file = _CheckedFile(self._cache_path, self._impl.filename_base, stamp)
         self._source = Path(function.__code__.co_filename)
+        stamp = (self._impl.locator.get_source_stamp(), sources_digest(self._source))
+        self._cache_file = _CheckedFile(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the cached code for a signature; None, with its source locked, if it must be compiled."""

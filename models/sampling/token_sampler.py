@@ -17,7 +17,7 @@ from torch import Tensor
 
 from loopcraft.core.errors import UserError
 from loopcraft.core.seeding import integer_seed
-from models.networks.denoiser import NO_ACTION, Condition, KVCache, TokenDenoiser
+from models.networks.denoiser import NO_ACTION, Condition, TokenDenoiser
 from models.networks.odometry import token_poses
 from models.networks.precision import autocast
 from models.networks.tokens import FRAME, LEVEL, Grid, Pyramid
@@ -56,12 +56,12 @@ class Sampler(Protocol):
 
 def keyed_noise(seeds: Sequence[int]) -> Noise:
     """Return noise that depends only on each video's seed and the rollout step, always drawn on the CPU."""
-    return functools.partial(_draw_noise, seeds)
 
+    def draw(step: int, shape: tuple[int, ...]) -> Tensor:
+        keys = [integer_seed(seed, "sampling noise", step) for seed in seeds]
+        return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(key)) for key in keys])
 
-def _draw_noise(seeds: Sequence[int], step: int, shape: tuple[int, ...]) -> Tensor:
-    keys = [integer_seed(seed, "sampling noise", step) for seed in seeds]
-    return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(key)) for key in keys])
+    return draw
 
 
 def require_context(latents: Float[Tensor, "B T n C"], needed: int) -> int:
@@ -222,7 +222,35 @@ class TokenSampler:
         poses: Float[Tensor, "B n 3"] | None,
     ) -> Velocity:
         """Return the network on one window, with fixed context and, if requested, guidance."""
-        with_context_at = functools.partial(self._with_context_at, layout, x, eps, address)
+        times = self.sampling.times().to(x.device)
+        first_target = x.shape[1] - layout.num_targets
+        level = layout.address[:, LEVEL].expand(len(x), -1)
+        group = layout.is_target.long().expand(len(x), -1)
+
+        def with_context_at(
+            context_time: float, action: Int64[Tensor, "B n"], poses: Float[Tensor, "B n 3"] | None
+        ) -> Velocity:
+            positions = self.network.positions(address, poses)
+            alpha, sigma = self.sampling.schedule.alpha_sigma(torch.tensor(context_time))
+            context = (
+                alpha.item() * x[:, :first_target].float() + sigma.item() * eps[:, :first_target].float()
+            )
+            if self.network.causal:
+                return self._denoise_from_cache(layout, context, context_time, positions, action)
+
+            both_times = torch.stack([torch.full_like(times, context_time), times], dim=1)
+
+            def predict(noisy: Tensor, index: int) -> Tensor:
+                condition = Condition.per_group(
+                    both_times[index], group, level, action, self.network.trunk.num_levels
+                )
+                tokens = torch.cat([context, noisy], dim=1)
+                with autocast(x.device, self.sampling.bfloat16):
+                    v: Tensor = self.network(tokens, positions, condition, layout.num_targets)
+                return v
+
+            return predict
+
         conditional = with_context_at(self.sampling.context_time, action, poses)
         if self.sampling.guidance == 1:
             return conditional
@@ -233,94 +261,31 @@ class TokenSampler:
             unconditional(noisy, index), conditional(noisy, index), self.sampling.guidance
         )
 
-    def _with_context_at(
-        self,
-        layout: Layout,
-        x: Float[Tensor, "B n C"],
-        eps: Float[Tensor, "B n C"],
-        address: Int64[Tensor, "n 4"],
-        context_time: float,
-        action: Int64[Tensor, "B n"],
-        poses: Float[Tensor, "B n 3"] | None,
-    ) -> Velocity:
-        """Return the network on one window, with the context at one noise level."""
-        first_target = x.shape[1] - layout.num_targets
-        positions = self.network.positions(address, poses)
-        alpha, sigma = self.sampling.schedule.alpha_sigma(torch.tensor(context_time))
-        context = alpha.item() * x[:, :first_target].float() + sigma.item() * eps[:, :first_target].float()
-        times = self.sampling.times().to(x.device)
-        if self.network.causal:
-            return self._denoise_from_cache(layout, context, context_time, times, positions, action)
-        both_times = torch.stack([torch.full_like(times, context_time), times], dim=1)
-        return functools.partial(self._predict, layout, context, both_times, positions, action)
-
-    def _predict(
-        self,
-        layout: Layout,
-        context: Float[Tensor, "B m C"],
-        both_times: Float[Tensor, "steps 2"],
-        positions: Float[Tensor, "*B n D"],
-        action: Int64[Tensor, "B n"],
-        noisy: Float[Tensor, "B targets C"],
-        index: int,
-    ) -> Float[Tensor, "B targets C"]:
-        """Predict v of the targets from the whole window; `both_times` are those of context and targets."""
-        level = layout.address[:, LEVEL].expand(len(context), -1)
-        group = layout.is_target.long().expand(len(context), -1)
-        condition = Condition.per_group(
-            both_times[index], group, level, action, self.network.trunk.num_levels
-        )
-        tokens = torch.cat([context, noisy], dim=1)
-        with autocast(context.device, self.sampling.bfloat16):
-            v: Tensor = self.network(tokens, positions, condition, layout.num_targets)
-        return v
-
     def _denoise_from_cache(
         self,
         layout: Layout,
         context: Float[Tensor, "B m C"],
         context_time: float,
-        times: Float[Tensor, " steps"],
         positions: Float[Tensor, "*B n D"],
         action: Int64[Tensor, "B n"],
     ) -> Velocity:
         """Return a causal network on one window; it reads the context once and caches its keys and values."""
+        times = self.sampling.times().to(context.device)
         past, targets = slice(context.shape[1]), slice(context.shape[1], None)
-        level = layout.address[:, LEVEL].expand(len(context), -1)
-        group = torch.zeros_like(level)
-        with autocast(context.device, self.sampling.bfloat16):
-            of_context = Condition.per_group(
-                times.new_tensor([context_time]),
-                group[:, past],
-                level[:, past],
-                action[:, past],
-                self.network.trunk.num_levels,
-            )
-            cache = self.network.prefill(context, positions[..., past, :], of_context)
-        return functools.partial(
-            self._predict_from_cache,
-            cache,
-            times,
-            positions[..., targets, :],
-            group[:, targets],
-            level[:, targets],
-            action[:, targets],
-        )
 
-    def _predict_from_cache(
-        self,
-        cache: KVCache,
-        times: Float[Tensor, " steps"],
-        positions: Float[Tensor, "*B targets D"],
-        group: Int64[Tensor, "B targets"],
-        level: Int64[Tensor, "B targets"],
-        action: Int64[Tensor, "B targets"],
-        noisy: Float[Tensor, "B targets C"],
-        index: int,
-    ) -> Float[Tensor, "B targets C"]:
-        """Predict v of the targets, which see the cached context."""
-        num_levels = self.network.trunk.num_levels
-        condition = Condition.per_group(times[index : index + 1], group, level, action, num_levels)
-        with autocast(noisy.device, self.sampling.bfloat16):
-            v: Tensor = self.network(noisy, positions, condition, cache=cache)
-        return v
+        def condition(time: Float[Tensor, "1"], part: slice) -> Condition:
+            level = layout.address[part, LEVEL].expand(len(context), -1)
+            group = torch.zeros_like(level)
+            return Condition.per_group(time, group, level, action[:, part], self.network.trunk.num_levels)
+
+        with autocast(context.device, self.sampling.bfloat16):
+            of_context = condition(times.new_tensor([context_time]), past)
+            cache = self.network.prefill(context, positions[..., past, :], of_context)
+
+        def predict(noisy: Tensor, index: int) -> Tensor:
+            of_targets = condition(times[index : index + 1], targets)
+            with autocast(context.device, self.sampling.bfloat16):
+                v: Tensor = self.network(noisy, positions[..., targets, :], of_targets, cache=cache)
+            return v
+
+        return predict
